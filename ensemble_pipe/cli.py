@@ -1,0 +1,250 @@
+"""The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from ensemble_pipe import __version__
+from ensemble_pipe.errors import ConfigError, EnsemblePipeError, InputError
+
+if TYPE_CHECKING:
+    from ensemble_pipe.pipeline import RunResult
+
+app = typer.Typer(
+    name="ensemble-pipe",
+    help="Train ensembles of NumPy networks on Ray, tracked in MLflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A run directory, model directory or MLflow URI.")
+]
+Input = Annotated[
+    Path, typer.Argument(metavar="INPUT", help="Parquet, Arrow, CSV, NPY, NPZ or IDX.")
+]
+Address = Annotated[
+    str, typer.Option(help="local starts a Ray, auto finds one, or HOST:PORT of a cluster.")
+]
+Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on the last line of stdout.")
+]
+
+
+@app.command(epilog="Example: ensemble-pipe run pipelines/digits.yaml --set seed=2")
+def run(
+    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="What to run.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one key.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder that run directories are made in.")] = Path(
+        "runs"
+    ),
+    address: Address = "local",
+    inline: Inline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
+    with _errors():
+        from ensemble_pipe import pipeline as runs
+        from ensemble_pipe.display import make_display
+
+        overrides = dict(_override(text) for text in set_ or [])
+        result = runs.run(
+            pipeline,
+            output=output,
+            address=address,
+            inline=inline,
+            display=make_display(),
+            **overrides,
+        )
+        _show(result, as_json)
+
+
+@app.command(epilog="Example: ensemble-pipe resume runs/digits-20260101-120000-abcd")
+def resume(
+    run_dir: RunDir,
+    address: Address = "local",
+    inline: Inline = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Go on though versions or processor differ."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on where a run stopped, to the same result bit for bit."""
+    with _errors():
+        from ensemble_pipe import pipeline as runs
+        from ensemble_pipe.display import make_display
+
+        if not accept_changes and sys.stdin.isatty():
+            accept_changes = _ask_about(runs.changes_since(run_dir))
+        result = runs.resume(
+            run_dir,
+            address=address,
+            inline=inline,
+            display=make_display(),
+            accept_changes=accept_changes,
+        )
+        _show(result, as_json)
+
+
+@app.command(epilog="Example: ensemble-pipe predict runs/digits-... new.parquet --output out.csv")
+def predict(
+    model: Model,
+    input_: Input,
+    output: Annotated[Path, typer.Option(help="Parquet, Arrow or CSV, by its ending.")],
+    as_json: AsJson = False,
+) -> None:
+    """Predict every row of a file, in its order, with uncertainties."""
+    with _errors():
+        from ensemble_pipe.serving import files
+        from ensemble_pipe.serving.model import load
+
+        files.require_output(output)
+        ensemble = load(model)
+        rows = files.predict_file(
+            ensemble, files.read_input(input_, ensemble.schema, labelled=False), output
+        )
+        _say(f"{rows} predictions of {len(ensemble.members)} members in {output}")
+        if as_json:
+            print(json.dumps({"rows": rows, "output": str(output)}))
+
+
+@app.command(epilog="Example: ensemble-pipe evaluate runs/digits-... labelled.parquet --json")
+def evaluate(model: Model, input_: Input, as_json: AsJson = False) -> None:
+    """Measure a model on labelled data."""
+    with _errors():
+        from ensemble_pipe.serving import files
+        from ensemble_pipe.serving.model import load
+
+        ensemble = load(model)
+        raw = files.read_input(input_, ensemble.schema, labelled=True)
+        metrics = files.evaluate(ensemble, raw)
+        for name, value in metrics.items():
+            _say(f"{name:10} {value:.5f}")
+        if as_json:
+            print(json.dumps({"rows": raw.rows, "metrics": metrics}))
+
+
+@app.command(epilog="Example: ensemble-pipe sync runs/digits-20260101-120000-abcd")
+def sync(
+    run_dir: RunDir,
+    timeout_s: Annotated[float, typer.Option(help="Seconds to try for.")] = 600.0,
+) -> None:
+    """Ship to MLflow what it has not yet received of a run."""
+    with _errors():
+        from ensemble_pipe import pipeline as runs
+
+        tracker = runs.sync(run_dir, timeout_s)
+        if tracker.problem:
+            raise EnsemblePipeError(
+                f"{run_dir}: MLflow has not received all of this run ({tracker.problem}); "
+                "start the tracking server and try again"
+            )
+        _say(f"MLflow run {tracker.mlflow_run_id} is complete")
+
+
+@app.command(epilog="Example: ensemble-pipe ui --port 5001")
+def ui(
+    output: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("runs"),
+    port: Annotated[int, typer.Option(help="Port; the next free one is taken.")] = 5000,
+) -> None:
+    """Start the MLflow UI on the store of the runs, and print its address."""
+    with _errors():
+        from ensemble_pipe.tracking.ui import serve_ui
+
+        serve_ui(output, port, _say)
+
+
+@app.command(epilog="Example: ensemble-pipe schema > pipeline.schema.json")
+def schema() -> None:
+    """Print the JSON schema of a pipeline file, for editors."""
+    from ensemble_pipe.config import Pipeline
+
+    print(json.dumps(Pipeline.model_json_schema(), indent=2))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train ensembles of NumPy networks on Ray, tracked in MLflow."""
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn errors into one message and the exit status that belongs to them."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except InputError as error:
+        _say(f"error: {error}")
+        raise typer.Exit(2) from None
+    except EnsemblePipeError as error:
+        _say(f"error: {error}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _say("stopped; `ensemble-pipe resume RUN_DIR` goes on with a run that had begun")
+        raise typer.Exit(130) from None
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _override(text: str) -> tuple[str, Any]:
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text}: must be KEY=VALUE, such as training.epochs=3")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
+
+
+def _ask_about(changes: list[str]) -> bool:
+    if not changes:
+        return False
+    _say("this run was started under other conditions, so the last bits may differ:")
+    for change in changes:
+        _say(f"  {change}")
+    return typer.confirm("go on all the same?", err=True)
+
+
+def _show(result: "RunResult", as_json: bool) -> None:
+    from ensemble_pipe.tables import result_table
+
+    _say("")
+    _say(result_table(result.metrics, result.members))
+    for learner, reason in result.failed.items():
+        _say(f"learner {learner} failed and yields no member: {reason}")
+    _say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
+    _say(f"  ensemble-pipe ui --output {Path(result.run_dir).parent}")
+    _say(f"  ensemble-pipe predict {result.run_dir} INPUT --output predictions.csv")
+    if as_json:
+        print(json.dumps(vars(result)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

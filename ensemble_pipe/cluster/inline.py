@@ -1,0 +1,25 @@
+"""The executor that trains in the calling process, one stack after another."""
+
+from collections.abc import Iterator, Sequence
+
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.training.events import Event
+from ensemble_pipe.training.loop import train
+from ensemble_pipe.training.plan import Stack
+
+
+class InlineExecutor:
+    """Needs no Ray, and breakpoints work."""
+
+    trainers = 1
+
+    def run(self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema) -> Iterator[Event]:
+        data = TrainingData(recipe, schema)
+        with one_thread():
+            for stack in stacks:
+                yield from train(stack, data, schema)
+
+    def close(self) -> None:
+        """Nothing runs elsewhere."""

@@ -1,0 +1,209 @@
+"""The schema of a pipeline file, and how one is read: YAML, overrides, all errors at once."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ensemble_pipe import yaml_errors
+from ensemble_pipe.data.augment import Augmentation
+from ensemble_pipe.data.batches import Order
+from ensemble_pipe.data.sources import Digits, Source
+from ensemble_pipe.ensemble.strategies import Strategy, varied_values
+from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.optim import RULES, SCHEDULES, Adam, Constant, Rule, Schedule
+from ensemble_pipe.seeds import MAX_SEED
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.yaml_errors import Document
+
+# A part of the data: a share below 1, or a number of rows.
+Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Splits(_Section):
+    """Parts of the data beside `train`; `test` counts only where the source has no test part."""
+
+    test: Size = 0.2
+    validation: Size = 0.15
+    stop: Size = 0.1
+
+
+class Training(_Section):
+    """How each learner is trained.
+
+    `order` says whether each learner goes through the rows in an order of its own.
+    """
+
+    epochs: Annotated[int, Ge(1)] = 20
+    batch_size: Annotated[int, Ge(1)] = 64
+    order: Order = "own"
+    optimizer: Annotated[Rule, Field(discriminator="name")] = Adam()
+    schedule: Annotated[Schedule, Field(discriminator="name")] = Constant()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, values: Any) -> Any:
+        """Let `optimizer: {learning_rate: 0.01}` mean the default rule with another rate."""
+        if not isinstance(values, dict):
+            return values
+        defaults = {"optimizer": Adam().name, "schedule": Constant().name}
+        return {
+            key: {"name": defaults[key], **value}
+            if key in defaults and isinstance(value, dict)
+            else value
+            for key, value in values.items()
+        }
+
+
+class Cluster(_Section):
+    """Where training runs.
+
+    `trainers` and `stack` are chosen from the cluster and the network where they are null; neither
+    changes a result. `retries` is how often a stack is tried again after its trainer died.
+    """
+
+    trainers: Annotated[int, Ge(1)] | None = None
+    cpus_per_trainer: Annotated[int, Ge(1)] = 1
+    stack: Annotated[int, Ge(1)] | None = None
+    retries: Annotated[int, Ge(0)] = 2
+
+
+class Tracking(_Section):
+    """What MLflow receives.
+
+    `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories.
+    `register` names a registered model whose alias `champion` is to point to this run's model.
+    """
+
+    mlflow: bool = True
+    uri: str | None = None
+    experiment: str = "ensemble_pipe"
+    register_as: str | None = None
+
+
+class Pipeline(_Section):
+    """One pipeline file."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
+    seed: Annotated[int, Ge(0), Field(le=MAX_SEED)] = 1
+    task: Literal["classification", "regression"] = "classification"
+    data: Annotated[Source, Field(discriminator="source")] = Digits()
+    splits: Splits = Splits()
+    shard_rows: Annotated[int, Ge(1)] = 4096
+    augment: tuple[Annotated[Augmentation, Field(discriminator="name")], ...] = ()
+    network: Mlp = Mlp()
+    training: Training = Training()
+    ensemble: Strategy = Strategy()
+    cluster: Cluster = Cluster()
+    tracking: Tracking = Tracking()
+
+
+def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeline:
+    """Read a pipeline file.
+
+    Args:
+        path: a YAML file.
+        overrides: values by path, such as {"training.epochs": 3}; each replaces or adds one key.
+
+    Raises:
+        ConfigError: lists every mistake with its key, the right choices, file and line.
+    """
+    document = yaml_errors.read_document(path)
+    for key, value in (overrides or {}).items():
+        document.override(key, value)
+    pipeline = _validate(document)
+    learner_plans(pipeline, document)
+    return pipeline
+
+
+def resolved(pipeline: Pipeline) -> dict[str, Any]:
+    """Return a pipeline with every default filled in, as plain values."""
+    return pipeline.model_dump(mode="json")
+
+
+def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[LearnerPlan]:
+    """Return the plan of every learner, with its own values of what `vary` names.
+
+    Args:
+        pipeline: the pipeline.
+        document: what it was read from, for the lines in messages.
+
+    Raises:
+        ConfigError: `vary` names no hyperparameter, or a value does not fit it.
+    """
+    vary = pipeline.ensemble.vary or {}
+    document = document or Document("pipeline", resolved(pipeline))
+    _check_vary_paths(vary, document)
+    plans = []
+    for learner in range(pipeline.ensemble.learners):
+        values = varied_values(vary, learner, pipeline.seed)
+        own = _validate(_varied(document, values)) if vary else pipeline
+        plans.append(_plan(own, learner))
+    _check_snapshots(plans, pipeline, document)
+    return plans
+
+
+def _varied(document: Document, values: dict[str, Any]) -> Document:
+    """Return the document of one learner; where `vary` changes a kind, the old one's keys go."""
+    own = document.varied(values)
+    for section, kinds in (("optimizer", RULES), ("schedule", SCHEDULES)):
+        path = f"training.{section}"
+        kind = kinds.get(values.get(f"{path}.name", ""))
+        if kind is not None:
+            known = {field.name for field in fields(kind)}
+            kept = own.data["training"][section].items()
+            own.data["training"][section] = {
+                key: value for key, value in kept if key in known or f"{path}.{key}" in values
+            }
+    return own
+
+
+def _plan(pipeline: Pipeline, learner: int) -> LearnerPlan:
+    training = pipeline.training
+    return LearnerPlan(
+        learner=learner,
+        seed=pipeline.seed,
+        network=pipeline.network,
+        rule=training.optimizer,
+        schedule=training.schedule,
+        epochs=training.epochs,
+        batch_rows=training.batch_size,
+        order=training.order,
+        snapshots=pipeline.ensemble.strategy == "snapshot",
+    )
+
+
+def _validate(document: Document) -> Pipeline:
+    try:
+        return Pipeline.model_validate(document.data)
+    except ValidationError as error:
+        messages = yaml_errors.describe(error, document, Pipeline.model_json_schema())
+    raise ConfigError("\n".join(messages))
+
+
+def _check_vary_paths(vary: dict[str, Any], document: Document) -> None:
+    wrong = [path for path in vary if path.split(".")[0] not in ("network", "training")]
+    if wrong:
+        at = document.at(("ensemble", "vary", wrong[0]))
+        raise ConfigError(
+            f"ensemble.vary: {wrong[0]!r} cannot differ between learners; "
+            f"name keys below network or training, such as training.optimizer.learning_rate{at}"
+        )
+
+
+def _check_snapshots(plans: list[LearnerPlan], pipeline: Pipeline, document: Document) -> None:
+    if pipeline.ensemble.strategy != "snapshot":
+        return
+    for plan in plans:
+        if plan.schedule.name != "snapshot":
+            raise ConfigError(
+                "ensemble.strategy: snapshot needs training.schedule.name: snapshot, not "
+                f"{plan.schedule.name!r}{document.at(('ensemble', 'strategy'))}"
+            )

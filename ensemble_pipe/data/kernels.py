@@ -1,0 +1,83 @@
+"""Compiled passes over rows: gathering batches from shards, and augmenting images."""
+
+from typing import Any
+
+from numba import carray, types
+from numba.extending import intrinsic
+
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.kernels import kernel
+
+
+@intrinsic
+def _pointer(typing_context: Any, address: Any, like: Any) -> Any:
+    """The address as a pointer to the item type of the array `like`."""
+    signature = types.CPointer(like.dtype)(types.uint64, like)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return signature, generate
+
+
+@kernel
+def gather(
+    input_addresses: Integers,
+    target_addresses: Integers,
+    shard_rows: int,
+    input_like: Array,
+    target_like: Array,
+    ids: Integers,
+    scale: Floats,
+    shift: Floats,
+    inputs: Floats,
+    targets: Array,
+) -> None:
+    """Copy rows out of shards: inputs = stored * scale + shift.
+
+    Shards lie in separate blocks of memory that others own (a memory map, an object store), so the
+    kernel takes their addresses; `data.view.ShardView` keeps the owners alive and checks `ids`.
+
+    Args:
+        input_addresses, target_addresses: (S,) uint64, of the first row of each shard.
+        shard_rows: rows in every shard but the last.
+        input_like, target_like: any array of the stored item types.
+        ids: (N,) rows to copy.
+        scale, shift: (D,).
+        inputs: (N, D), written.
+        targets: (N,), written.
+    """
+    width = scale.shape[0]
+    for n in range(ids.shape[0]):
+        shard, row = ids[n] // shard_rows, ids[n] % shard_rows
+        stored = carray(_pointer(input_addresses[shard], input_like), (shard_rows * width,))
+        start = row * width
+        for d in range(width):
+            inputs[n, d] = stored[start + d] * scale[d] + shift[d]
+        stored_targets = carray(_pointer(target_addresses[shard], target_like), (shard_rows,))
+        targets[n] = stored_targets[row]
+
+
+@kernel
+def flip_horizontally(images: Array, flips: Array, out: Array) -> None:
+    """out (R, H, W, C) = images, with left and right exchanged where flips (R,) is true."""
+    rows, height, width, channels = images.shape
+    for r in range(rows):
+        for y in range(height):
+            for x in range(width):
+                source = width - 1 - x if flips[r] else x
+                for c in range(channels):
+                    out[r, y, x, c] = images[r, y, source, c]
+
+
+@kernel
+def shift(images: Array, down: Integers, right: Integers, out: Array) -> None:
+    """out (R, H, W, C) = images moved by down (R,) and right (R,) pixels, zero where none was."""
+    rows, height, width, channels = images.shape
+    for r in range(rows):
+        for y in range(height):
+            for x in range(width):
+                from_y, from_x = y - down[r], x - right[r]
+                inside = 0 <= from_y < height and 0 <= from_x < width
+                for c in range(channels):
+                    out[r, y, x, c] = images[r, from_y, from_x, c] if inside else 0

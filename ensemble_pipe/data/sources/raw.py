@@ -1,0 +1,75 @@
+"""What a source read, before anything is fitted to it, and the checks that every source shares."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.errors import DataError
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Rows as a source gave them.
+
+    Attributes:
+        where: the file, for messages.
+        inputs: images (R, H, W, C) uint8, or features (R, D) float64.
+        targets: (R,) class names or numbers; None where the file has none.
+        feature_names: D names; empty for images.
+        target_name: of the target column; empty where the source has no columns.
+        header_lines: lines of a text file before its first row; None where rows are no lines.
+    """
+
+    where: str
+    inputs: Array
+    targets: Array | None
+    feature_names: tuple[str, ...] = ()
+    target_name: str = ""
+    header_lines: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def is_image(self) -> bool:
+        return self.inputs.ndim == 4
+
+    def at(self, row: int) -> str:
+        """Name a row (counted from 0) as a person would look it up."""
+        line = "" if self.header_lines is None else f" (line {row + 1 + self.header_lines})"
+        return f"{self.where}: row {row + 1}{line}"
+
+
+def require_file(path: Path) -> None:
+    """Raise DataError where `path` is no file, or is empty."""
+    if not path.exists():
+        raise DataError(f"{path}: no such file; paths are taken from the current directory")
+    if not path.is_file():
+        raise DataError(f"{path}: is a folder; name a file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty")
+
+
+def check_rows(raw: Raw) -> None:
+    """Check that there are rows and that every feature is a finite number.
+
+    Raises:
+        DataError: names the first offending row and column.
+    """
+    if raw.rows == 0:
+        raise DataError(f"{raw.where}: has no rows")
+    if raw.inputs.dtype == np.uint8:
+        return
+    finite = np.isfinite(raw.inputs)
+    if not finite.all():
+        row, column = (int(i) for i in np.argwhere(~finite)[0])
+        value = raw.inputs[row, column]
+        what = "a missing value or NaN" if np.isnan(value) else "infinity"
+        name = raw.feature_names[column] if raw.feature_names else str(column)
+        raise DataError(
+            f"{raw.at(row)}, column {name!r}: {what}; "
+            "every feature must be a finite number, so remove or fill such rows"
+        )

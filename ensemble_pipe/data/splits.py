@@ -1,0 +1,59 @@
+"""The four parts of the data: train, stop, validation, test."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ensemble_pipe import seeds
+from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.errors import DataError
+
+
+def split_rows(
+    strata: Array | None, rows: int, sizes: Mapping[str, float | int], seed: int, where: str
+) -> dict[str, Integers]:
+    """Divide rows 0 to R - 1 into parts.
+
+    With strata, each part holds every class in its proportion, to within one row: rows are put in
+    order of class, at random within a class, and a part takes rows at equal distances
+    (systematic sampling; Cochran 1977, "Sampling techniques", chapter 8).
+
+    Args:
+        strata: (R,) class of each row; None to draw from all rows alike.
+        rows: R.
+        sizes: of each part but train: a share below 1, or a number of rows.
+        seed: of the run.
+        where: the source, for messages.
+
+    Returns:
+        Ascending row numbers of each part, `train` holding the rest; together every row once.
+
+    Raises:
+        DataError: the parts need more rows than there are, or one would be empty.
+    """
+    counts = {name: _count(size, rows) for name, size in sizes.items()}
+    needed = sum(counts.values())
+    for name, count in counts.items():
+        if count < 1:
+            raise DataError(f"{where}: splits.{name} is {sizes[name]} of {rows} rows, which is none")
+    if needed >= rows:
+        wanted = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise DataError(
+            f"{where}: the splits need {needed} rows ({wanted}) and training at least one, "
+            f"but there are {rows}; make splits smaller"
+        )
+    random = seeds.generator(seed, seeds.Purpose.SPLIT)
+    left = random.permutation(rows)
+    if strata is not None:
+        left = left[np.argsort(strata[left], kind="stable")]
+    parts: dict[str, Integers] = {}
+    for name, count in counts.items():
+        positions = ((np.arange(count) + random.random()) * (len(left) / count)).astype(np.int64)
+        parts[name] = np.sort(left[positions])
+        left = np.delete(left, positions)
+    parts["train"] = np.sort(left)
+    return parts
+
+
+def _count(size: float | int, rows: int) -> int:
+    return round(size * rows) if isinstance(size, float) and size < 1 else int(size)

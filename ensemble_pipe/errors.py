@@ -1,0 +1,57 @@
+"""The tree of errors.
+
+    EnsemblePipeError
+    ├── InputError              the user's input is wrong; exit status 2
+    │   ├── ConfigError         a pipeline file or an override
+    │   ├── DataError           a data file or its contents
+    │   ├── RunDirectoryError   a folder that is no run directory, or one in use
+    │   └── CorruptFileError    a file that does not match its recorded sum
+    ├── TrainingError           training cannot go on; exit status 1
+    └── ClusterError            Ray cannot host the work, or lost it too often; exit status 1
+
+Every message names what was wrong, where, and what would be right. The command line prints the
+message alone, never a traceback, for every error of this tree.
+"""
+
+__all__ = [
+    "ClusterError",
+    "ConfigError",
+    "CorruptFileError",
+    "DataError",
+    "EnsemblePipeError",
+    "InputError",
+    "RunDirectoryError",
+    "TrainingError",
+]
+
+
+class EnsemblePipeError(Exception):
+    """Base of all errors that ensemble_pipe raises on purpose."""
+
+
+class InputError(EnsemblePipeError):
+    """The user's input is wrong; nothing was started."""
+
+
+class ConfigError(InputError):
+    """A pipeline file or an override is wrong; the message lists every mistake found."""
+
+
+class DataError(InputError):
+    """A data file is missing, unreadable, or holds what cannot be trained on."""
+
+
+class RunDirectoryError(InputError):
+    """A folder is no run directory, or another process is using it."""
+
+
+class CorruptFileError(InputError):
+    """A file does not match the sum that its manifest records."""
+
+
+class TrainingError(EnsemblePipeError):
+    """Training cannot go on."""
+
+
+class ClusterError(EnsemblePipeError):
+    """Ray cannot host the work, or trainers died more often than is allowed."""

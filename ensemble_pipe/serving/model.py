@@ -1,0 +1,154 @@
+"""A trained ensemble in memory, and how one is loaded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.base import shard_table
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.sources.raw import Raw, check_rows
+from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.ensemble.aggregator import predicted_numbers
+from ensemble_pipe.ensemble.combiners import mean_probability, softmax
+from ensemble_pipe.ensemble.members import Member, member_outputs
+from ensemble_pipe.ensemble.uncertainty import uncertainty
+from ensemble_pipe.errors import DataError, InputError
+from ensemble_pipe.serving.artifact import read_artifact
+from ensemble_pipe.serving.predictions import prediction_columns
+from ensemble_pipe.storage import RunPaths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Rows as a person has them: features (R, D), images (R, H, W[, C]) uint8, a data frame or `Raw`.
+Inputs = Union[Array, "pd.DataFrame", Raw]
+
+_MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
+
+
+class Ensemble:
+    """K members behind one predictor.
+
+    Attributes:
+        schema: of the data it was trained on.
+        members: in order.
+        noise: noise variance of a regression, in standardised units.
+    """
+
+    def __init__(self, schema: Schema, members: Sequence[Member], noise: float) -> None:
+        self.schema = schema
+        self.members = tuple(members)
+        self.noise = noise
+
+    def predict(self, inputs: Inputs) -> Array:
+        """Return (R,) class names, or the mean of a regression in the target's units."""
+        columns = prediction_columns(self.outputs(inputs), self.schema, self.noise)
+        return columns["prediction"]
+
+    def predict_proba(self, inputs: Inputs) -> Floats:
+        """Return class probabilities (R, O), float64, in the order of `schema.classes`."""
+        self._require("classification", "predict_proba")
+        return mean_probability(self.outputs(inputs))
+
+    def predict_members(self, inputs: Inputs) -> Floats:
+        """Return each member's probabilities (K, R, O), or its numbers (K, R) in target units."""
+        outputs = self.outputs(inputs)
+        if self.schema.task == "classification":
+            return softmax(outputs)
+        numbers = outputs[:, :, 0].astype(np.float64)
+        return numbers * self.schema.target_deviation + self.schema.target_mean
+
+    def uncertainty(self, inputs: Inputs) -> dict[str, Floats]:
+        """Return how unsure the ensemble is of each row, (R,) each.
+
+        For classes `entropy`, `expected_entropy` and `mutual_information`, in nats; for a
+        regression `std` in the target's units.
+        """
+        outputs = self.outputs(inputs)
+        if self.schema.task == "classification":
+            return uncertainty(outputs)
+        return {"std": predicted_numbers(outputs, self.schema, self.noise)[1]}
+
+    def table(self, inputs: Inputs) -> pa.Table:
+        """Return one row for each input row, in its order.
+
+        The columns are those of `serving.predictions.prediction_columns`.
+        """
+        columns = prediction_columns(self.outputs(inputs), self.schema, self.noise)
+        return pa.table({name: pa.array(column) for name, column in columns.items()})
+
+    def outputs(self, inputs: Inputs) -> Floats:
+        """Return members' outputs (K, R, O) float32: logits, or standardised numbers."""
+        raw = self._raw(inputs)
+        if raw.rows == 0:
+            return np.zeros((len(self.members), 0, self.schema.outputs), np.float32)
+        check_rows(raw)
+        encoded = self.schema.encode_inputs(raw)
+        none = np.zeros(raw.rows, np.int32)
+        view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
+        return member_outputs(self.members, self.schema, view.read, raw.rows)
+
+    def _raw(self, inputs: Inputs) -> Raw:
+        if isinstance(inputs, Raw):
+            return inputs
+        names = self.schema.feature_names
+        if hasattr(inputs, "columns"):
+            missing = [name for name in names if name not in inputs.columns]
+            if missing:
+                raise DataError(f"the data frame has no column {missing[0]!r}")
+            inputs = inputs[list(names)].to_numpy(np.float64)
+        array = np.asarray(inputs)
+        if self.schema.is_image:
+            images = array[..., None] if array.ndim == 3 else array
+            return Raw("the array", images, None)
+        return Raw("the array", array.astype(np.float64), None, names)
+
+    def _require(self, task: str, what: str) -> None:
+        if self.schema.task != task:
+            raise InputError(f"{what} needs a {task} model; this one is for {self.schema.task}")
+
+
+def load(model: str | Path) -> Ensemble:
+    """Load an ensemble; nothing that is loaded is executed.
+
+    Args:
+        model: a run directory, a model directory, or an MLflow URI (models:/..., runs:/...),
+            which is downloaded first.
+
+    Raises:
+        InputError: there is no model at `model`.
+        CorruptFileError: its files do not match their sums.
+    """
+    if str(model).startswith(_MLFLOW_SCHEMES):
+        return _load_from_mlflow(str(model))
+    root = Path(model)
+    for folder in (root, RunPaths(root).model, root / "artifacts" / "model"):
+        if (folder / "model.json").is_file() and (folder / "manifest.json").is_file():
+            return Ensemble(*read_artifact(folder))
+    if RunPaths(root).manifest.is_file():
+        raise InputError(
+            f"{root}: this run has no model yet; finish it with `ensemble-pipe resume {root}`"
+        )
+    raise InputError(
+        f"{root}: no model there; name a run directory, a model directory or an MLflow model URI"
+    )
+
+
+def _load_from_mlflow(uri: str) -> Ensemble:
+    import tempfile
+
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+        except (mlflow.MlflowException, OSError) as error:
+            raise InputError(
+                f"{uri}: MLflow cannot give this model ({error}); set MLFLOW_TRACKING_URI to the "
+                "store that holds it"
+            ) from None
+        return load(path)

@@ -1,0 +1,267 @@
+"""What a run does: prepare its files, train its learners, combine and measure its members."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ensemble_pipe import provenance
+from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.cluster.executor import Executor
+from ensemble_pipe.config import Pipeline, learner_plans, resolved
+from ensemble_pipe.data.base import write_base
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.sources.raw import Raw, check_rows
+from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.display import Display
+from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
+from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.errors import ConfigError, DataError, TrainingError
+from ensemble_pipe.optim import Snapshot
+from ensemble_pipe.serving.artifact import write_artifact
+from ensemble_pipe.serving.predictions import write_predictions
+from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
+from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.pictures import draw_pictures
+from ensemble_pipe.training.checkpoints import list_checkpoints, load_state, save_checkpoint
+from ensemble_pipe.training.events import Checkpoint, Failed
+from ensemble_pipe.training.plan import LearnerPlan, LearnerState, make_stacks
+
+EXAMPLE_ROWS = 3
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that has been read and checked.
+
+    Attributes:
+        schema: fitted to the training part.
+        parts: by name, (encoded inputs, encoded targets, row numbers in the source).
+        example: a few raw input rows, for the model's documentation in MLflow.
+    """
+
+    schema: Schema
+    parts: dict[str, tuple[Array, Array, Integers]]
+    example: Array
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the learners came to: flat metrics, K, and the learners that failed."""
+
+    metrics: Metrics
+    members: int
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
+    """Read the data, check it, fit its schema, and divide it.
+
+    Raises:
+        DataError: a file or a value is wrong, or the parts are too small.
+        ConfigError: plans or augmentations do not fit the data.
+    """
+    raw, test = config.data.read()
+    check_rows(raw)
+    parts = _split(config, raw, test)
+    schema = Schema.fit(raw, config.task, parts["train"])
+    if config.augment and not schema.is_image:
+        raise ConfigError("augment: these augmentations are for images, but the data is a table")
+    _check_cycles(plans, len(parts["train"]))
+    inputs, targets = schema.encode_inputs(raw), schema.encode_targets(raw)
+    encoded = {name: (inputs[rows], targets[rows], rows) for name, rows in parts.items()}
+    if test is not None:
+        check_rows(test)
+        rows = np.arange(test.rows)
+        encoded["test"] = (schema.encode_inputs(test), schema.encode_targets(test), rows)
+    return Prepared(schema, encoded, raw.inputs[parts["validation"][:EXAMPLE_ROWS]])
+
+
+def write_run(
+    paths: RunPaths, config: Pipeline, plans: list[LearnerPlan], prepared: Prepared
+) -> None:
+    """Write what a run begins with; the manifest comes last and makes it a run directory."""
+    for name, (inputs, targets, rows) in prepared.parts.items():
+        write_base(paths.base / f"{name}.arrow", inputs, targets, rows, config.shard_rows)
+    write_json(paths.base / "schema.json", prepared.schema.to_json())
+    atomic_write(paths.base / "example.npy", lambda path: _save_array(path, prepared.example))
+    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    names = ["pipeline.yaml", *(f"base/{path.name}" for path in paths.base.iterdir())]
+    sums = sums_of(paths.root, names)
+    journal = Journal(paths.journal)
+    journal.append(
+        "started",
+        run_id=paths.root.name,
+        pipeline=resolved(config),
+        rows={name: len(part[2]) for name, part in prepared.parts.items()},
+        data_sums={name: total for name, total in sums.items() if name.endswith(".arrow")},
+    )
+    for plan in plans:
+        journal.append("learner", learner=plan.learner, plan=_plan_facts(plan))
+    journal.close()
+    manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
+    write_json(paths.manifest, manifest)
+
+
+def train_and_measure(
+    paths: RunPaths, config: Pipeline, executor: Executor, journal: Journal, display: Display
+) -> Outcome:
+    """Train what is not yet trained, then combine and measure all members.
+
+    Raises:
+        TrainingError: every learner failed.
+        ClusterError: the executor lost a stack too often.
+    """
+    schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
+    sums = read_json(paths.manifest)["sums"]
+    base_sums = {Path(n).name: total for n, total in sums.items() if n.endswith(".arrow")}
+    recipe = Recipe(paths.base, base_sums, config.augment, config.seed)
+    data = TrainingData(recipe, schema)
+    aggregator = Aggregator(schema, data.part("validation"))
+    plans = learner_plans(config)
+    failed = _train(paths, config, plans, executor, recipe, aggregator, journal, display)
+    if not aggregator.members:
+        raise TrainingError(
+            "no learner was trained to the end: "
+            + "; ".join(f"learner {learner}: {reason}" for learner, reason in failed.items())
+        )
+    display.message("measuring the ensemble")
+    measured = {name: aggregator.measured(data.part(name)) for name in SPLITS[1:]}
+    metrics = summary(measured)
+    _report(paths, aggregator, measured, metrics, data, journal)
+    return Outcome(metrics, len(aggregator.members), failed)
+
+
+def _split(config: Pipeline, raw: Raw, test: Raw | None) -> dict[str, Integers]:
+    sizes = config.splits.model_dump()
+    if test is not None:
+        del sizes["test"]
+    strata = None
+    if config.task == "classification" and raw.targets is not None:
+        strata = np.unique(raw.targets, return_inverse=True)[1]
+    return split_rows(strata, raw.rows, sizes, config.seed, raw.where)
+
+
+def _check_cycles(plans: list[LearnerPlan], rows: int) -> None:
+    for plan in plans:
+        members = len(plan.member_steps(rows))
+        if isinstance(plan.schedule, Snapshot) and plan.snapshots:
+            if members != plan.schedule.cycles:
+                raise ConfigError(
+                    f"training.schedule.cycles: {plan.schedule.cycles} cycles do not fit into the "
+                    f"{plan.steps(rows).total} steps of the training; lower it or raise epochs"
+                )
+
+
+def _save_array(path: Path, array: Array) -> None:
+    with open(path, "wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def _plan_facts(plan: LearnerPlan) -> dict[str, object]:
+    return {
+        "network": vars(plan.network),
+        "optimizer": vars(plan.rule),
+        "schedule": vars(plan.schedule),
+        "epochs": plan.epochs,
+        "batch_size": plan.batch_rows,
+        "order": plan.order,
+    }
+
+
+def _train(
+    paths: RunPaths,
+    config: Pipeline,
+    plans: list[LearnerPlan],
+    executor: Executor,
+    recipe: Recipe,
+    aggregator: Aggregator,
+    journal: Journal,
+    display: Display,
+) -> dict[int, str]:
+    """Train every learner that is not finished; return the reasons of those that failed."""
+    schema = aggregator.schema
+    waiting, states = _where_learners_stand(paths, plans, aggregator, journal)
+    size = max(
+        plan.network.build(schema.input_shape, schema.outputs).layout.size for plan in plans
+    )
+    stacks = make_stacks(
+        waiting, states, size=size, trainers=executor.trainers, width=config.cluster.stack
+    )
+    by_id = {plan.learner: plan for plan in plans}
+    failed: dict[int, str] = {}
+    display.begin(paths, plans, {learner: state.step for learner, state in states.items()})
+    for event in executor.run(stacks, recipe, schema):
+        display.event(event)
+        if isinstance(event, Checkpoint):
+            if event.metrics:
+                facts = {"epoch": event.epoch, "step": event.step, "metrics": event.metrics}
+                journal.append("epoch", learner=event.learner, **facts)
+            save_checkpoint(paths, event)
+            if event.member is not None:
+                plan = by_id[event.learner]
+                _take_member(aggregator, journal, plan, event.member, event.state)
+            if event.finished:
+                journal.append("finished", learner=event.learner)
+        elif isinstance(event, Failed):
+            failed[event.learner] = event.reason
+            journal.append("failed", learner=event.learner, reason=event.reason)
+    return failed
+
+
+def _where_learners_stand(
+    paths: RunPaths, plans: list[LearnerPlan], aggregator: Aggregator, journal: Journal
+) -> tuple[list[LearnerPlan], dict[int, LearnerState]]:
+    """Return the plans still to be trained and where they go on; known members are taken in."""
+    waiting: list[LearnerPlan] = []
+    states: dict[int, LearnerState] = {}
+    for plan in plans:
+        saved = list_checkpoints(paths, plan.learner)
+        for checkpoint in saved:
+            if checkpoint.member is not None:
+                state = load_state(paths, plan.learner, checkpoint.step)
+                _take_member(aggregator, journal, plan, checkpoint.member, state)
+        if saved and saved[-1].finished:
+            continue
+        waiting.append(plan)
+        if saved:
+            states[plan.learner] = load_state(paths, plan.learner, saved[-1].step)
+    return waiting, states
+
+
+def _take_member(
+    aggregator: Aggregator, journal: Journal, plan: LearnerPlan, number: int, state: LearnerState
+) -> None:
+    member = Member(plan.learner, number, state.step, plan.network, state.row)
+    metrics = aggregator.add(member)
+    facts = {"learner": plan.learner, "number": number, "step": state.step}
+    journal.append("member", **facts, metrics=metrics)
+    journal.append(
+        "ensemble", members=len(aggregator.members), metrics=aggregator.ensemble_metrics()
+    )
+
+
+def _report(
+    paths: RunPaths,
+    aggregator: Aggregator,
+    measured: dict[str, Measured],
+    metrics: Metrics,
+    data: TrainingData,
+    journal: Journal,
+) -> None:
+    """Write predictions, pictures and the model, and journal them."""
+    schema, noise = aggregator.schema, aggregator.noise
+    for name, result in measured.items():
+        base = paths.base / f"{name}.arrow"
+        write_predictions(paths.predictions(name), base, result.outputs, schema, noise)
+    for index, member in enumerate(aggregator.members):
+        own = {f"test/{k}": value for k, value in measured["test"].members[index].items()}
+        facts = {"learner": member.learner, "number": member.number}
+        journal.append("member_test", **facts, metrics=own)
+    journal.append("result", metrics=metrics, members=len(aggregator.members))
+    write_artifact(paths.model, schema, aggregator.members, noise)
+    pictures = draw_pictures(paths, schema, aggregator.curve(), measured["test"], noise)
+    journal.append("pictures", names=[path.name for path in pictures])
+    journal.append("model", sums=read_json(paths.model / "manifest.json")["sums"])

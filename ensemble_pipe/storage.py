@@ -1,0 +1,166 @@
+"""Where the files of a run lie, and how they are written and checked.
+
+One class knows every file name. A file appears whole or not at all: it is written beside its place,
+flushed to disk and renamed. What is written for keeps stands in a manifest with its sha256 sum.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.errors import CorruptFileError, RunDirectoryError
+
+SPLITS = ("train", "stop", "validation", "test")
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The paths of one run directory."""
+
+    root: Path
+
+    @property
+    def pipeline(self) -> Path:
+        return self.root / "pipeline.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.jsonl"
+
+    @property
+    def cursor(self) -> Path:
+        """What of the journal MLflow has received."""
+        return self.root / "mlflow.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that drives the run."""
+        return self.root / "driver.lock"
+
+    @property
+    def base(self) -> Path:
+        return self.root / "base"
+
+    @property
+    def learners(self) -> Path:
+        return self.root / "learners"
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    def predictions(self, split: str) -> Path:
+        return self.root / "predictions" / f"{split}.arrow"
+
+    def learner(self, learner: int) -> Path:
+        return self.learners / f"{learner:04d}"
+
+    def checkpoint(self, learner: int, step: int) -> Path:
+        return self.learner(learner) / f"step-{step:08d}.safetensors"
+
+    @classmethod
+    def open(cls, root: Path) -> "RunPaths":
+        """Return the paths of an existing run.
+
+        Raises:
+            RunDirectoryError: `root` holds no run.
+        """
+        paths = cls(root.resolve())
+        if not paths.manifest.is_file():
+            raise RunDirectoryError(
+                f"{root}: no run directory (it has no manifest.json); "
+                "name a folder that `ensemble-pipe run` made"
+            )
+        return paths
+
+
+def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: where to; its folder is made.
+        content: bytes, text, or a function that writes to the path it is given.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        if callable(content):
+            content(beside)
+        else:
+            beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        with open(beside, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; a number that is not finite is refused."""
+    atomic_write(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        CorruptFileError: it is no JSON, or no text.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CorruptFileError(f"{path}: missing; the folder it belongs to is incomplete") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CorruptFileError(f"{path}: not valid JSON ({error}); restore it from a copy") from None
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal sha256 sum of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sums_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the sha256 sums of files below `folder`, by relative name."""
+    return {name: sha256_of(folder / name) for name in sorted(names)}
+
+
+def check_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    """Check files below `folder` against their recorded sums.
+
+    Raises:
+        CorruptFileError: one is missing, differs, or has a name that leads out of the folder.
+    """
+    for name, expected in sums.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise CorruptFileError(f"{folder}: its manifest names {name!r}, outside the folder")
+        if not path.is_file():
+            raise CorruptFileError(f"{path}: missing, though its manifest lists it")
+        if sha256_of(path) != expected:
+            raise CorruptFileError(
+                f"{path}: its contents do not match the sha256 sum in its manifest; "
+                "it was changed or damaged after it was written"
+            )

@@ -1,0 +1,87 @@
+"""The journal: every event of a run, one JSON object a line, in the order it happened.
+
+Each line is written with one call and flushed, so a kill can tear only the last one. Events are
+keyed by (kind, learner, epoch, step); a number that is not finite is written as null.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.storage import atomic_write
+
+Entry = dict[str, Any]
+
+
+class Journal:
+    """Appends entries; only the driver of a run holds one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def append(self, kind: str, **facts: Any) -> None:
+        """Write one entry, stamped with the time in milliseconds since 1970."""
+        entry = {"kind": kind, "time_ms": int(time.time() * 1000), **facts}
+        line = json.dumps(_finite(entry), allow_nan=False) + "\n"
+        os.write(self._file, line.encode())
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def read_entries(path: Path, start: int = 0) -> Iterator[tuple[Entry, int]]:
+    """Yield each whole entry from a byte offset on, and the offset behind it.
+
+    A last line without its end is still being written, or was torn by a kill; it is left out.
+
+    Raises:
+        CorruptFileError: a line is no JSON object.
+    """
+    with open(path, "rb") as stream:
+        stream.seek(start)
+        offset = start
+        for line in stream:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            try:
+                entry = json.loads(line)
+                entry["kind"], entry["time_ms"]
+            except (ValueError, KeyError, TypeError):
+                raise CorruptFileError(f"{path}: the line before byte {offset} is damaged") from None
+            yield entry, offset
+
+
+def rewind(path: Path, steps: dict[int, int]) -> None:
+    """Drop a torn line, endings, and what learners said past their checkpoints.
+
+    Args:
+        path: the journal of a run that is about to go on.
+        steps: of each learner's checkpoint; a learner without one starts anew.
+    """
+    kept = [entry for entry, _ in read_entries(path) if _still_true(entry, steps)]
+    atomic_write(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+
+
+def _still_true(entry: Entry, steps: dict[int, int]) -> bool:
+    if entry["kind"] in ("ended", "pictures", "model", "ensemble", "failed"):
+        return False
+    if "step" in entry:
+        return bool(entry["step"] <= steps.get(entry["learner"], 0))
+    return True
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

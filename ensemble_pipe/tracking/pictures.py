@@ -1,0 +1,147 @@
+"""Pictures of a run, as PNG files: functions of its journal and its test predictions."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.aggregator import Measured, Metrics, predicted_numbers
+from ensemble_pipe.ensemble.combiners import mean_probability, softmax
+from ensemble_pipe.ensemble.metrics import confusion, reliability
+from ensemble_pipe.storage import RunPaths, atomic_write
+from ensemble_pipe.tracking.journal import read_entries
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MEMBER, _ENSEMBLE, _IDEAL = "#8ab4d8", "#c0392b", "#777777"
+
+
+def draw_pictures(
+    paths: RunPaths, schema: Schema, curve: list[Metrics], test: Measured, noise: float
+) -> list[Path]:
+    """Draw every picture that fits the task; return the files.
+
+    Args:
+        paths: of the run; its journal holds the learning curves.
+        schema: of the data.
+        curve: validation metrics of the first 1, 2, ... K members.
+        test: outputs and metrics on the test part.
+        noise: noise variance of a regression.
+    """
+    drawings: dict[str, Callable[[], Figure]] = {
+        "learning_curves": lambda: learning_curves(paths.journal),
+        "ensemble_size": lambda: ensemble_size(curve, schema),
+    }
+    if schema.task == "classification":
+        drawings["reliability"] = lambda: reliability_diagram(test)
+        drawings["confusion_matrix"] = lambda: confusion_matrix(test, schema)
+    else:
+        drawings["predicted"] = lambda: predicted_against_true(test, schema, noise)
+    files = []
+    for name, draw in drawings.items():
+        path = paths.pictures / f"{name}.png"
+        figure = draw()
+        atomic_write(path, lambda beside, f=figure: f.savefig(beside, format="png", dpi=120))  # type: ignore[misc]
+        files.append(path)
+    return files
+
+
+def _figure(columns: int = 1) -> "tuple[Figure, list[Any]]":
+    # Not through pyplot, which keeps global state and is not safe beside other threads.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * columns, 4.0), layout="constrained")
+    axes = [figure.add_subplot(1, columns, index + 1) for index in range(columns)]
+    for axis in axes:
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def learning_curves(journal: Path) -> "Figure":
+    """Loss on the training and stop parts by epoch, a line for each learner."""
+    curves: dict[int, list[tuple[int, Any, Any]]] = {}
+    for entry, _ in read_entries(journal):
+        if entry["kind"] == "epoch":
+            values = entry["metrics"]
+            point = (entry["epoch"], values["train/loss"], values["stop/loss"])
+            curves.setdefault(entry["learner"], []).append(point)
+    figure, axes = _figure(2)
+    for _, points in sorted(curves.items()):
+        epochs, train, stop = (np.array(column, float) for column in zip(*points, strict=True))
+        axes[0].plot(epochs, train, color=_MEMBER, linewidth=1.2)
+        axes[1].plot(epochs, stop, color=_MEMBER, linewidth=1.2)
+    for axis, part in zip(axes, ("training part", "stop part"), strict=True):
+        axis.set(xlabel="epoch", ylabel="loss", title=f"{part}, {len(curves)} learners")
+    return figure
+
+
+def ensemble_size(curve: list[Metrics], schema: Schema) -> "Figure":
+    """Validation metrics against the number of members."""
+    second = "accuracy" if schema.task == "classification" else "rmse"
+    sizes = np.arange(1, len(curve) + 1)
+    figure, axes = _figure(2)
+    for axis, name in zip(axes, ("nll", second), strict=True):
+        axis.plot(sizes, [m[name] for m in curve], "o-", color=_ENSEMBLE, markersize=4)
+        axis.set(xlabel="members", ylabel=name, title=f"validation {name}")
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def reliability_diagram(test: Measured) -> "Figure":
+    """Accuracy against confidence on the test part, for the ensemble and for its members."""
+    figure, (axis,) = _figure()
+    axis.plot([0, 1], [0, 1], "--", color=_IDEAL, linewidth=1, label="calibrated")
+    for index, outputs in enumerate(test.outputs):
+        groups = reliability(softmax(outputs), test.targets)
+        label = "members" if index == 0 else None
+        axis.plot(groups.confidence, groups.accuracy, color=_MEMBER, linewidth=0.8, label=label)
+    groups = reliability(mean_probability(test.outputs), test.targets)
+    axis.plot(groups.confidence, groups.accuracy, "o-", color=_ENSEMBLE, label="ensemble")
+    axis.set(
+        xlabel="confidence", ylabel="accuracy",
+        title=f"test reliability, ECE {test.ensemble['ece']:.3f}",
+    )  # fmt: skip
+    axis.legend(frameon=False)
+    return figure
+
+
+def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
+    """How often each class of the test part was taken for each other."""
+    predicted = mean_probability(test.outputs).argmax(axis=1)
+    counts = confusion(predicted, test.targets, len(schema.classes))
+    figure, (axis,) = _figure()
+    axis.grid(visible=False)
+    shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [str(name) for name in schema.classes]
+    if len(names) <= 30:
+        axis.set_xticks(range(len(names)), names, rotation=90 if len(names) > 10 else 0)
+        axis.set_yticks(range(len(names)), names)
+    if len(names) <= 12:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axis.text(column, row, count, ha="center", va="center", color=colour, fontsize=7)
+    accuracy = test.ensemble["accuracy"]
+    axis.set(xlabel="predicted", ylabel="true", title=f"test, accuracy {accuracy:.3f}")
+    return figure
+
+
+def predicted_against_true(test: Measured, schema: Schema, noise: float) -> "Figure":
+    """Predictions of a regression against the truth, with one standard deviation."""
+    mean, deviation = predicted_numbers(test.outputs, schema, noise)
+    truth = test.targets.astype(np.float64) * schema.target_deviation + schema.target_mean
+    figure, (axis,) = _figure()
+    axis.errorbar(
+        truth, mean, yerr=deviation, fmt=".", color=_ENSEMBLE, ecolor=_MEMBER, elinewidth=0.6
+    )
+    ends = [truth.min(), truth.max()]
+    axis.plot(ends, ends, "--", color=_IDEAL, linewidth=1)
+    title = f"test, RMSE {test.ensemble['rmse']:.3g}"
+    axis.set(xlabel=f"true {schema.target_name}", ylabel="predicted", title=title)
+    return figure

@@ -1,0 +1,239 @@
+"""What each journal entry becomes in MLflow.
+
+Everything can be sent twice: runs are found again by a tag of their own, metrics of a step that was
+sent are not sent again, and the rest says the same thing the second time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ensemble_pipe.storage import RunPaths, write_json
+from ensemble_pipe.tracking.journal import Entry
+from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
+
+# (tracking URI, experiment id, MLflow run id, run paths) -> URI of the logged model
+LogModel = Callable[[str, str, str, RunPaths], str]
+
+METRICS_PER_CALL = 1000
+
+
+@dataclass
+class Cursor:
+    """What MLflow has received of one run.
+
+    Attributes:
+        uri: the store; a run stays with the one it began in.
+        offset: bytes of the journal.
+        parent, children: MLflow run ids; children by learner.
+        epochs: last epoch sent, by learner.
+        members: size of the largest ensemble sent.
+        once: entries that are sent only once, by name.
+        ended: children whose final status is sent.
+        model_uri, model_sums: of the model that was logged.
+    """
+
+    uri: str | None = None
+    offset: int = 0
+    parent: str | None = None
+    children: dict[str, str] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    members: int = 0
+    once: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    model_uri: str | None = None
+    model_sums: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Shipper:
+    """Turns entries into MLflow calls, in order; metrics of neighbouring entries go together."""
+
+    def __init__(
+        self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel, cursor: Cursor
+    ) -> None:
+        self._paths = paths
+        self._experiment = experiment
+        self._log_model = log_model
+        self._cursor = cursor
+        cursor.uri = cursor.uri or uri
+        self._uri = cursor.uri
+        self._client: Any = None
+        self._metrics: dict[str, list[Any]] = {}
+        self._handlers: dict[str, Callable[[Entry], None]] = {
+            "started": self._started,
+            "learner": self._learner,
+            "resumed": self._resumed,
+            "epoch": self._epoch,
+            "member": self._member,
+            "member_test": self._member_test,
+            "ensemble": self._ensemble,
+            "finished": self._finished,
+            "failed": self._failed,
+            "result": self._result,
+            "pictures": self._pictures,
+            "model": self._model,
+            "ended": self._ended,
+        }
+
+    def ship(self, entries: Sequence[Entry]) -> None:
+        """Send entries; an exception of MLflow's leaves the cursor where it was."""
+        if self._client is None:
+            self._client, self._experiment_id = open_store(self._uri, self._experiment)
+            sweep_orphans(self._client, self._experiment_id, self._paths.root)
+        self._metrics = {}
+        for entry in entries:
+            self._handlers[entry["kind"]](entry)
+        self._send_metrics()
+
+    def _add(self, run: str, entry: Entry, metrics: dict[str, float | None], step: int) -> None:
+        from mlflow.entities import Metric
+
+        self._metrics.setdefault(run, []).extend(
+            Metric(name, float("nan") if value is None else value, entry["time_ms"], step)
+            for name, value in metrics.items()
+        )
+
+    def _send_metrics(self) -> None:
+        for run, metrics in self._metrics.items():
+            for start in range(0, len(metrics), METRICS_PER_CALL):
+                part = metrics[start : start + METRICS_PER_CALL]
+                self._client.log_batch(run, metrics=part)
+        self._metrics = {}
+
+    def _make_run(self, key: str, name: str, tags: dict[str, str], time_ms: int) -> str:
+        found = find_run(self._client, self._experiment_id, key)
+        if found is None:
+            created = self._client.create_run(
+                self._experiment_id,
+                start_time=time_ms,
+                run_name=name,
+                tags={KEY_TAG: key, "mlflow.source.name": "ensemble-pipe", **tags},
+            )
+            found = created.info.run_id
+        return str(found)
+
+    def _started(self, entry: Entry) -> None:
+        cursor, root = self._cursor, self._paths.root
+        if cursor.parent is None:
+            tags = {"ensemble_pipe.run_dir": str(root)}
+            tags.update({f"data.sha256.{k}": v for k, v in entry["data_sums"].items()})
+            cursor.parent = self._make_run(entry["run_id"], entry["run_id"], tags, entry["time_ms"])
+        params = _flat({**entry["pipeline"], "rows": entry["rows"]})
+        self._log_params(cursor.parent, params)
+        self._client.log_artifact(cursor.parent, str(self._paths.pipeline))
+        self._save()
+
+    def _learner(self, entry: Entry) -> None:
+        cursor, learner = self._cursor, str(entry["learner"])
+        if learner not in cursor.children:
+            key = f"{self._paths.root.name}/{learner}"
+            tags = {"mlflow.parentRunId": str(cursor.parent)}
+            name = f"learner {learner}"
+            cursor.children[learner] = self._make_run(key, name, tags, entry["time_ms"])
+        self._log_params(cursor.children[learner], _flat(entry["plan"]))
+        self._save()
+
+    def _resumed(self, entry: Entry) -> None:
+        open_children = [c for k, c in self._cursor.children.items() if k not in self._cursor.ended]
+        for run in [self._cursor.parent, *open_children]:
+            self._client.update_run(run, status="RUNNING")
+
+    def _epoch(self, entry: Entry) -> None:
+        learner, epoch = str(entry["learner"]), entry["epoch"]
+        if epoch > self._cursor.epochs.get(learner, 0):
+            self._add(self._cursor.children[learner], entry, entry["metrics"], epoch)
+            self._cursor.epochs[learner] = epoch
+
+    def _member(self, entry: Entry) -> None:
+        self._member_metrics(entry, "member", "validation/")
+
+    def _member_test(self, entry: Entry) -> None:
+        self._member_metrics(entry, "member_test", "")
+
+    def _member_metrics(self, entry: Entry, kind: str, prefix: str) -> None:
+        learner = str(entry["learner"])
+        if self._first_time(f"{kind}/{learner}/{entry['number']}"):
+            metrics = {prefix + name: value for name, value in entry["metrics"].items()}
+            self._add(self._cursor.children[learner], entry, metrics, entry["number"])
+
+    def _ensemble(self, entry: Entry) -> None:
+        members = entry["members"]
+        if members > self._cursor.members:
+            metrics = {f"validation/{name}": value for name, value in entry["metrics"].items()}
+            self._add(str(self._cursor.parent), entry, metrics, members)
+            self._cursor.members = members
+
+    def _finished(self, entry: Entry) -> None:
+        self._end_child(str(entry["learner"]), "FINISHED", entry)
+
+    def _failed(self, entry: Entry) -> None:
+        learner = str(entry["learner"])
+        self._client.set_tag(self._cursor.children[learner], "failure", entry["reason"])
+        self._end_child(learner, "FAILED", entry)
+
+    def _result(self, entry: Entry) -> None:
+        if self._first_time("result"):
+            # The ensemble's validation metrics stand there already, by number of members.
+            metrics = {k: v for k, v in entry["metrics"].items() if not k.startswith("validation/")}
+            self._add(str(self._cursor.parent), entry, metrics, entry["members"])
+
+    def _pictures(self, entry: Entry) -> None:
+        for name in entry["names"]:
+            path = self._paths.pictures / name
+            self._client.log_artifact(self._cursor.parent, str(path), "pictures")
+
+    def _model(self, entry: Entry) -> None:
+        if entry["sums"] == self._cursor.model_sums:
+            return
+        self._send_metrics()
+        self._cursor.model_uri = self._log_model(
+            self._uri, self._experiment_id, str(self._cursor.parent), self._paths
+        )
+        self._cursor.model_sums = entry["sums"]
+        self._save()
+
+    def _ended(self, entry: Entry) -> None:
+        self._send_metrics()
+        for learner in self._cursor.children:
+            self._end_child(learner, entry["status"], entry)
+        self._client.set_terminated(
+            self._cursor.parent, status=entry["status"], end_time=entry["time_ms"]
+        )
+
+    def _end_child(self, learner: str, status: str, entry: Entry) -> None:
+        if learner in self._cursor.ended:
+            return
+        self._send_metrics()
+        run = self._cursor.children[learner]
+        self._client.set_terminated(run, status=status, end_time=entry["time_ms"])
+        if entry["kind"] != "ended":  # a resume may open again what the ending of the run closed
+            self._cursor.ended.append(learner)
+
+    def _log_params(self, run: str, params: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        items = [Param(name, value) for name, value in params.items()]
+        for start in range(0, len(items), 100):
+            self._client.log_batch(run, params=items[start : start + 100])
+
+    def _first_time(self, name: str) -> bool:
+        first = name not in self._cursor.once
+        if first:
+            self._cursor.once.append(name)
+        return first
+
+    def _save(self) -> None:
+        write_json(self._paths.cursor, self._cursor.to_json())
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = str(value)[:6000]
+    return flat

@@ -1,0 +1,135 @@
+"""Ships a run's journal to MLflow beside the run, so that a slow or absent server delays nothing."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Protocol
+
+from ensemble_pipe.storage import RunPaths, read_json, write_json
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.shipping import Cursor, LogModel, Shipper
+
+POLL_S = 1.0
+RETRY_S = 5.0
+
+
+class Tracker(Protocol):
+    """What a run needs of its tracking.
+
+    Attributes:
+        problem: why not all has been shipped; None where it has.
+        model_uri, mlflow_run_id: of what was shipped.
+    """
+
+    problem: str | None
+
+    @property
+    def model_uri(self) -> str | None: ...
+
+    @property
+    def mlflow_run_id(self) -> str | None: ...
+
+    def start(self) -> None:
+        """Begin to ship what the journal holds, and what will be added to it."""
+        ...
+
+    def finish(self, timeout_s: float) -> None:
+        """Ship the rest, for so long at most."""
+        ...
+
+    def ship_again(self) -> None:
+        """The journal was rewound: look at all of it again; what is there already stays single."""
+        ...
+
+
+class NullTracker:
+    """Ships nothing; for pipelines with `tracking.mlflow: false`."""
+
+    problem = None
+    model_uri = None
+    mlflow_run_id = None
+
+    def start(self) -> None:
+        return None
+
+    def finish(self, timeout_s: float) -> None:
+        return None
+
+    def ship_again(self) -> None:
+        return None
+
+
+class MlflowTracker:
+    """One thread that reads the journal and sends it in batches, with a saved cursor."""
+
+    def __init__(self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel) -> None:
+        self.problem: str | None = None
+        self._paths = paths
+        saved = read_json(paths.cursor) if paths.cursor.is_file() else {}
+        self._cursor = Cursor(**saved)
+        self._shipper = Shipper(paths, uri, experiment, log_model, self._cursor)
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._ship_all, name="mlflow", daemon=True)
+
+    @property
+    def model_uri(self) -> str | None:
+        return self._cursor.model_uri
+
+    @property
+    def mlflow_run_id(self) -> str | None:
+        return self._cursor.parent
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self, timeout_s: float) -> None:
+        self._ending.set()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive() and self.problem is None:
+            self.problem = f"it took longer than {timeout_s:.0f} s"
+
+    def ship_again(self) -> None:
+        self._cursor.offset = 0
+        write_json(self._paths.cursor, self._cursor.to_json())
+
+    def _ship_all(self) -> None:
+        while True:
+            last_look = self._ending.is_set()
+            try:
+                self._ship_new()
+                self.problem = None
+            except Exception as error:
+                # Whatever a tracking server does must not end a training; `finish` tells of it.
+                self.problem = f"{type(error).__name__}: {error}"
+                if last_look:
+                    return
+                self._ending.wait(RETRY_S)
+                continue
+            if last_look:
+                return
+            self._ending.wait(POLL_S)
+
+    def _ship_new(self) -> None:
+        if not self._paths.journal.is_file():
+            return
+        entries = list(read_entries(self._paths.journal, self._cursor.offset))
+        if not entries:
+            return
+        self._shipper.ship([entry for entry, _ in entries])
+        self._cursor.offset = entries[-1][1]
+        write_json(self._paths.cursor, self._cursor.to_json())
+
+
+def default_uri(output: Path) -> str:
+    """Return the store for runs below `output`: MLFLOW_TRACKING_URI, or SQLite beside it."""
+    configured = os.environ.get("MLFLOW_TRACKING_URI")
+    return configured or f"sqlite:///{output.resolve().parent / 'mlflow.db'}"
+
+
+def make_tracker(
+    paths: RunPaths, mlflow: bool, uri: str | None, experiment: str, log_model: LogModel
+) -> Tracker:
+    """Return the tracker of a run; a store once chosen stays that of the run."""
+    if not mlflow:
+        return NullTracker()
+    return MlflowTracker(paths, uri or default_uri(paths.root.parent), experiment, log_model)

@@ -1,0 +1,70 @@
+"""The MLflow UI on the store of a folder of runs."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ensemble_pipe.errors import EnsemblePipeError, InputError
+from ensemble_pipe.tracking.tracker import default_uri
+
+PORTS_TRIED = 20
+START_TIMEOUT_S = 120.0
+
+
+def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
+    """Serve the MLflow UI on loopback until interrupted.
+
+    Args:
+        output: folder of the run directories; the store lies beside it.
+        port: first port to try.
+        say: shows a line to a person.
+
+    Raises:
+        InputError: there is no store yet.
+        EnsemblePipeError: no port is free, or the server does not start.
+    """
+    uri = default_uri(output)
+    if uri.startswith(("http://", "https://")):
+        say(f"the tracking server is at {uri}")
+        return
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and not path.is_file():
+        raise InputError(f"{path}: no MLflow store yet; run a pipeline first")
+    port = _free_port(port)
+    command = [
+        sys.executable, "-m", "mlflow", "server",
+        "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    log = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
+    try:
+        _wait_for(process, port)
+        say(f"MLflow UI of {uri} at http://127.0.0.1:{port} (Ctrl-C ends it)")
+        process.wait()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _free_port(first: int) -> int:
+    for port in range(first, first + PORTS_TRIED):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise EnsemblePipeError(f"ports {first} to {first + PORTS_TRIED - 1} are all in use; name another")
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise EnsemblePipeError(f"the MLflow server ended with status {process.returncode}")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise EnsemblePipeError(f"the MLflow server did not start within {START_TIMEOUT_S:.0f} s")

@@ -1,0 +1,1 @@
+"""The loop that trains one stack of learners; knows no Ray and no MLflow."""

@@ -1,0 +1,87 @@
+"""A learner's checkpoint on disk: safetensors for the numbers, JSON beside it for the rest.
+
+The JSON is written last and holds the sum of the tensors, so a checkpoint without it never was.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.storage import RunPaths, atomic_write, check_sums, read_json, sums_of, write_json
+from ensemble_pipe.training.events import Checkpoint
+from ensemble_pipe.training.plan import LearnerState
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What the JSON of a checkpoint says."""
+
+    learner: int
+    epoch: int
+    step: int
+    member: int | None
+    finished: bool
+
+
+def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, then remove the earlier ones of its learner that yield no member."""
+    weights = paths.checkpoint(checkpoint.learner, checkpoint.step)
+    tensors = {"row": checkpoint.state.row, **checkpoint.state.slots}
+    atomic_write(weights, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}))
+    write_json(
+        weights.with_suffix(".json"),
+        {
+            "learner": checkpoint.learner,
+            "epoch": checkpoint.epoch,
+            "step": checkpoint.step,
+            "member": checkpoint.member,
+            "finished": checkpoint.finished,
+            "sums": sums_of(weights.parent, [weights.name]),
+        },
+    )
+    for saved in list_checkpoints(paths, checkpoint.learner):
+        if saved.step < checkpoint.step and saved.member is None:
+            old = paths.checkpoint(saved.learner, saved.step)
+            old.with_suffix(".json").unlink()
+            old.unlink()
+
+
+def list_checkpoints(paths: RunPaths, learner: int) -> list[Saved]:
+    """Return the complete checkpoints of a learner, by step."""
+    found = []
+    for path in sorted(paths.learner(learner).glob("step-*.json")):
+        if re.fullmatch(r"step-\d+\.json", path.name):
+            facts = read_json(path)
+            names = ("learner", "epoch", "step", "member", "finished")
+            found.append(Saved(**{name: facts[name] for name in names}))
+    return found
+
+
+def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
+    """Read a checkpoint back.
+
+    Raises:
+        CorruptFileError: its file does not match its sum, or is no safetensors file.
+    """
+    weights = paths.checkpoint(learner, step)
+    check_sums(weights.parent, read_json(weights.with_suffix(".json"))["sums"])
+    tensors = read_tensors(weights.read_bytes(), str(weights))
+    return LearnerState(step, tensors.pop("row"), tensors)
+
+
+def read_tensors(content: bytes, where: str) -> dict[str, Floats]:
+    """Parse safetensors.
+
+    Raises:
+        CorruptFileError: `content` is not in that format.
+    """
+    try:
+        tensors: dict[str, Floats] = load(content)
+    except SafetensorError as error:
+        raise CorruptFileError(f"{where}: not a safetensors file ({error})") from None
+    return tensors

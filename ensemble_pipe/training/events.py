@@ -1,0 +1,63 @@
+"""What a trainer says while it trains."""
+
+from dataclasses import dataclass, field
+
+from ensemble_pipe.training.plan import LearnerState
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A learner is at work; for displays only, sent about once a second.
+
+    Attributes:
+        step, total: steps taken, and of the whole training.
+        loss: of the last batch.
+    """
+
+    learner: int
+    step: int
+    total: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A learner's state, at the end of an epoch or where it yields a member.
+
+    Attributes:
+        epoch: number of epochs completed.
+        step, total: steps taken, and of the whole training.
+        state: to go on from.
+        metrics: of the epoch that ends here, such as "train/loss"; empty within an epoch.
+        member: number of the member that `state.row` is, within the learner; None for no member.
+    """
+
+    learner: int
+    epoch: int
+    step: int
+    total: int
+    state: LearnerState
+    metrics: dict[str, float] = field(default_factory=dict)
+    member: int | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether this is the learner's last step."""
+        return self.step == self.total
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A learner was taken out; the others of its stack go on.
+
+    Attributes:
+        reason: for a person.
+    """
+
+    learner: int
+    epoch: int
+    step: int
+    reason: str
+
+
+Event = Progress | Checkpoint | Failed

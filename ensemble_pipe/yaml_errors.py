@@ -1,0 +1,208 @@
+"""Where in a YAML file each key stands, and messages that say so."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from ensemble_pipe.errors import ConfigError
+
+KeyPath = tuple[str | int, ...]
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+_WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type")
+
+
+@dataclass
+class Document:
+    """Plain values read from YAML.
+
+    Attributes:
+        name: the file, for messages.
+        data: its values.
+        lines: line number of each key, by path.
+        sources: for paths that came from elsewhere, a name of where.
+    """
+
+    name: str
+    data: dict[str, Any]
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    sources: dict[KeyPath, str] = field(default_factory=dict)
+
+    def at(self, path: KeyPath) -> str:
+        """Return " (file:line)" for a path, or for the nearest one above it that stands there."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self.sources:
+                return f" ({self.sources[path[:length]]})"
+            if path[:length] in self.lines:
+                return f" ({self.name}:{self.lines[path[:length]]})"
+        return f" ({self.name})"
+
+    def override(self, key: str, value: Any) -> None:
+        """Set one value by its dotted path.
+
+        Raises:
+            ConfigError: the path leads through a value that has no keys.
+        """
+        self._set(key, value, f"--set {key}")
+
+    def varied(self, values: dict[str, Any]) -> "Document":
+        """Return a copy with values set by dotted path, named after `ensemble.vary`."""
+        own = Document(self.name, copy.deepcopy(self.data), self.lines, dict(self.sources))
+        for key, value in values.items():
+            line = self.at(("ensemble", "vary", key)).strip(" ()")
+            own._set(key, value, f"ensemble.vary, {line}")
+        return own
+
+    def _set(self, key: str, value: Any, source: str) -> None:
+        *parents, last = steps = [int(p) if p.isdigit() else p for p in key.split(".")]
+        place: Any = self.data
+        try:
+            for step in parents:
+                place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
+            place[last] = value
+        except (TypeError, IndexError, AttributeError):
+            raise ConfigError(f"{key}: there is no such key ({source})") from None
+        self.sources[tuple(steps)] = source
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML file of keys and values; tags that would make objects are refused.
+
+    Raises:
+        ConfigError: it is missing, not YAML, not keys and values, or has a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such pipeline file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        lines = dict(_lines(node, (), str(path))) if node else {}
+        data = loader.construct_document(node) if node else None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise ConfigError(f"{where}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    finally:
+        loader.dispose()
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: the file is empty or holds no keys; see pipelines/digits.yaml")
+    return Document(str(path), data, lines)
+
+
+def _lines(node: yaml.Node, path: KeyPath, name: str) -> Iterator[tuple[KeyPath, int]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.value in seen:
+                dotted = ".".join(str(step) for step in (*path, key.value))
+                raise ConfigError(
+                    f"{dotted}: stands there twice, first in line {seen[key.value]} ({name}:{line})"
+                )
+            seen[key.value] = line
+            yield (*path, key.value), line
+            yield from _lines(value, (*path, key.value), name)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield (*path, index), item.start_mark.line + 1
+            yield from _lines(item, (*path, index), name)
+
+
+def describe(error: ValidationError, document: Document, schema: dict[str, Any]) -> list[str]:
+    """Return one message for each mistake that pydantic found.
+
+    Args:
+        error: what validating `document.data` raised.
+        document: where the values came from.
+        schema: the JSON schema of the whole, for the valid names.
+    """
+    messages: dict[KeyPath, str] = {}
+    # A value that fits no branch of a union is reported by each; the deepest report says most.
+    for mistake in sorted(error.errors(), key=lambda found: found["type"] in _WRONG_BRANCH):
+        path = _path_in(document.data, mistake["loc"])
+        if mistake["type"] in _WRONG_BRANCH and any(p[: len(path)] == path for p in messages):
+            continue
+        if mistake["type"] == "union_tag_invalid":
+            path = (*path, mistake["ctx"]["discriminator"].strip("'"))
+        messages.setdefault(path, _message(dict(mistake), path, schema))
+    return [
+        f"{'.'.join(str(step) for step in path)}: {message}{document.at(path)}"
+        for path, message in messages.items()
+    ]
+
+
+def _path_in(data: Any, location: Sequence[str | int]) -> KeyPath:
+    """Return pydantic's location without the names of union branches, which are no keys."""
+    path: list[str | int] = []
+    last = len(location) - 1
+    for index, step in enumerate(location):
+        inside = isinstance(data, dict) and step in data
+        inside = inside or (isinstance(data, list) and isinstance(step, int) and step < len(data))
+        if inside:
+            data = data[step]  # type: ignore[index]
+            path.append(step)
+        elif index == last and isinstance(data, dict) and isinstance(step, str) and step.isidentifier():
+            path.append(step)  # a key that is missing
+    return tuple(path)
+
+
+def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> str:
+    kind = mistake["type"]
+    if kind in _UNKNOWN_KEY:
+        return _unknown(str(path[-1]), _valid_keys(schema, mistake["loc"][:-1]), "unknown key")
+    if kind == "union_tag_invalid":
+        valid = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
+        return _unknown(mistake["ctx"]["tag"], valid)
+    if kind == "literal_error":
+        valid = [v.strip(" '") for v in mistake["ctx"]["expected"].replace(" or ", ",").split(",")]
+        return _unknown(str(mistake["input"]), valid)
+    if kind == "union_tag_not_found":
+        return f"{mistake['ctx']['discriminator']} is missing; it says which kind this is"
+    if kind in ("missing", "missing_argument"):
+        return "is missing; it has no default"
+    text = str(mistake["msg"]).removeprefix("Value error, ")
+    return f"{text[0].lower()}{text[1:]}, got {mistake['input']!r}"
+
+
+def _unknown(given: str, valid: Sequence[str], what: str = "unknown") -> str:
+    near = get_close_matches(given, valid, 1)
+    guess = f"; did you mean {near[0]!r}?" if near else ";"
+    return f"{what} {given!r}{guess} valid: {', '.join(sorted(valid))}"
+
+
+def _valid_keys(schema: dict[str, Any], location: Sequence[str | int]) -> list[str]:
+    place = schema
+    for step in location:
+        place = _follow(schema, place)
+        if step in place.get("properties", {}):
+            place = place["properties"][step]
+        elif step in place.get("discriminator", {}).get("mapping", {}):
+            place = {"$ref": place["discriminator"]["mapping"][step]}
+        elif isinstance(step, int) and "items" in place:
+            place = place["items"]
+        elif "additionalProperties" in place and isinstance(place["additionalProperties"], dict):
+            place = place["additionalProperties"]
+        elif f"#/$defs/{step}" in (b.get("$ref") for b in place.get("anyOf", [])):
+            place = {"$ref": f"#/$defs/{step}"}
+    return list(_follow(schema, place).get("properties", {}))
+
+
+def _follow(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in place:
+        place = schema["$defs"][place["$ref"].removeprefix("#/$defs/")]
+    if "anyOf" in place:  # an optional value: the branch that has properties
+        branches = [b for b in place["anyOf"] if b.get("type") != "null"]
+        if len(branches) == 1:
+            return _follow(schema, branches[0])
+    return place
