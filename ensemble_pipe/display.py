@@ -5,6 +5,9 @@ import time
 from types import TracebackType
 from typing import Protocol, Self
 
+from rich import progress
+from rich.console import Console
+
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
@@ -105,19 +108,16 @@ class Bars(Silent):
     """A bar for each learner, with its loss and the time left."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
         self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[loss]}"),
-            TimeRemainingColumn(),
+        self._progress = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TextColumn("{task.percentage:>3.0f}%"),
+            progress.TextColumn("{task.fields[loss]}"),
+            progress.TimeRemainingColumn(),
             console=self._console,
         )
-        self._tasks: dict[int, int] = {}
+        self._tasks: dict[int, progress.TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()

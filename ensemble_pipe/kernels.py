@@ -30,13 +30,13 @@ def kernel(function: F) -> F:
     four. Contraction (a*b + c rounded once) keeps the order of a reduction, so it is allowed;
     reassociation would change it and is not.
     """
-    before = numba_config.CACHE_DIR  # type: ignore[attr-defined]
+    before = numba_config.CACHE_DIR
     if not before:
-        numba_config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
+        numba_config.CACHE_DIR = str(cache_folder())
     try:
-        compiled = numba.njit(
-            error_model="numpy", fastmath={"contract"}, nogil=True, cache=True
-        )(function)
+        compiled = numba.njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)(
+            function
+        )
     finally:
-        numba_config.CACHE_DIR = before  # type: ignore[attr-defined]
-    return compiled  # type: ignore[no-any-return]
+        numba_config.CACHE_DIR = before
+    return compiled

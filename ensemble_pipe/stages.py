@@ -18,7 +18,7 @@ from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.errors import ConfigError, DataError, TrainingError
+from ensemble_pipe.errors import ConfigError, TrainingError
 from ensemble_pipe.optim import Snapshot
 from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
@@ -130,7 +130,7 @@ def train_and_measure(
     display.message("measuring the ensemble")
     measured = {name: aggregator.measured(data.part(name)) for name in SPLITS[1:]}
     metrics = summary(measured)
-    _report(paths, aggregator, measured, metrics, data, journal)
+    _report(paths, aggregator, measured, metrics, journal)
     return Outcome(metrics, len(aggregator.members), failed)
 
 
@@ -147,12 +147,12 @@ def _split(config: Pipeline, raw: Raw, test: Raw | None) -> dict[str, Integers]:
 def _check_cycles(plans: list[LearnerPlan], rows: int) -> None:
     for plan in plans:
         members = len(plan.member_steps(rows))
-        if isinstance(plan.schedule, Snapshot) and plan.snapshots:
-            if members != plan.schedule.cycles:
-                raise ConfigError(
-                    f"training.schedule.cycles: {plan.schedule.cycles} cycles do not fit into the "
-                    f"{plan.steps(rows).total} steps of the training; lower it or raise epochs"
-                )
+        cycles = plan.schedule.cycles if isinstance(plan.schedule, Snapshot) else 0
+        if plan.snapshots and members != cycles:
+            raise ConfigError(
+                f"training.schedule.cycles: {cycles} cycles do not fit into the "
+                f"{plan.steps(rows).total} steps of the training; lower it or raise epochs"
+            )
 
 
 def _save_array(path: Path, array: Array) -> None:
@@ -184,9 +184,7 @@ def _train(
     """Train every learner that is not finished; return the reasons of those that failed."""
     schema = aggregator.schema
     waiting, states = _where_learners_stand(paths, plans, aggregator, journal)
-    size = max(
-        plan.network.build(schema.input_shape, schema.outputs).layout.size for plan in plans
-    )
+    size = max(plan.network.build(schema.input_shape, schema.outputs).layout.size for plan in plans)
     stacks = make_stacks(
         waiting, states, size=size, trainers=executor.trainers, width=config.cluster.stack
     )
@@ -248,7 +246,6 @@ def _report(
     aggregator: Aggregator,
     measured: dict[str, Measured],
     metrics: Metrics,
-    data: TrainingData,
     journal: Journal,
 ) -> None:
     """Write predictions, pictures and the model, and journal them."""

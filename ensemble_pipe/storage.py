@@ -133,7 +133,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise CorruptFileError(f"{path}: missing; the folder it belongs to is incomplete") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise CorruptFileError(f"{path}: not valid JSON ({error}); restore it from a copy") from None
+        raise CorruptFileError(
+            f"{path}: not valid JSON ({error}); restore it from a copy"
+        ) from None
 
 
 def sha256_of(path: Path) -> str:

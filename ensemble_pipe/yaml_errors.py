@@ -150,9 +150,14 @@ def _path_in(data: Any, location: Sequence[str | int]) -> KeyPath:
         inside = isinstance(data, dict) and step in data
         inside = inside or (isinstance(data, list) and isinstance(step, int) and step < len(data))
         if inside:
-            data = data[step]  # type: ignore[index]
+            data = data[step]
             path.append(step)
-        elif index == last and isinstance(data, dict) and isinstance(step, str) and step.isidentifier():
+        elif (
+            index == last
+            and isinstance(data, dict)
+            and isinstance(step, str)
+            and step.isidentifier()
+        ):
             path.append(step)  # a key that is missing
     return tuple(path)
 

@@ -19,9 +19,7 @@ def shard_table(inputs: Array, targets: Array, rows: Integers) -> pa.Table:
     return pa.table({"input": tensor, "target": pa.array(targets), "row": pa.array(rows)})
 
 
-def write_base(
-    path: Path, inputs: Array, targets: Array, rows: Integers, shard_rows: int
-) -> None:
+def write_base(path: Path, inputs: Array, targets: Array, rows: Integers, shard_rows: int) -> None:
     """Write one part of the data as a base file with `shard_rows` rows to a record batch."""
 
     def write(beside: Path) -> None:

@@ -102,7 +102,7 @@ class Schema:
         return np.ascontiguousarray(scaled, np.float32)
 
     def input_scale(self) -> tuple[Floats, Floats]:
-        """Return (scale, shift), each float32 of `input_shape`: inputs = encoded * scale + shift."""
+        """Return (scale, shift), float32 of `input_shape`: inputs = encoded * scale + shift."""
         if not self.is_image:
             return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
         scale = 1.0 / np.array(self.deviations)
@@ -146,8 +146,10 @@ class Schema:
             CorruptFileError: a field is missing or unknown.
         """
         try:
-            lists = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items()}
-            return cls(**lists)
+            fields: dict[str, Any] = {
+                name: tuple(v) if isinstance(v, list) else v for name, v in value.items()
+            }
+            return cls(**fields)
         except (AttributeError, TypeError) as error:
             raise CorruptFileError(f"{where}: not a schema of this version ({error})") from None
 

@@ -35,7 +35,9 @@ def split_rows(
     needed = sum(counts.values())
     for name, count in counts.items():
         if count < 1:
-            raise DataError(f"{where}: splits.{name} is {sizes[name]} of {rows} rows, which is none")
+            raise DataError(
+                f"{where}: splits.{name} is {sizes[name]} of {rows} rows, which is none"
+            )
     if needed >= rows:
         wanted = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(

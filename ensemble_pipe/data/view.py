@@ -28,6 +28,8 @@ class ShardView:
         self._targets = [
             chunk.to_numpy() for table in tables for chunk in table.column("target").chunks
         ]
+        for array in (*self._inputs, *self._targets):
+            array.setflags(write=False)  # one kind of array, so one compiled kernel
         lengths = [len(array) for array in self._inputs]
         self.rows = sum(lengths)
         self._shard_rows = lengths[0]

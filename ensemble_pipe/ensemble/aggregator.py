@@ -48,9 +48,7 @@ class Aggregator:
 
     def add(self, member: Member) -> Metrics:
         """Take in a member; return its own metrics on the validation part."""
-        outputs = member_outputs(
-            [member], self.schema, self.validation.read, self.validation.rows
-        )
+        outputs = member_outputs([member], self.schema, self.validation.read, self.validation.rows)
         self._outputs[member.learner, member.number] = outputs[0]
         self.members = sorted([*self.members, member], key=lambda m: (m.learner, m.number))
         noise = noise_variance(outputs, self._targets, self.schema)

@@ -86,7 +86,7 @@ def reliability(probabilities: Floats, labels: Integers, bins: int = ECE_BINS) -
 def expected_calibration_error(
     probabilities: Floats, labels: Integers, bins: int = ECE_BINS
 ) -> float:
-    """Return the mean over rows of |confidence - accuracy| of their bin (Guo et al. 2017, eq. 3)."""
+    """Return the mean over rows of |confidence - accuracy| of their bin (Guo et al. 2017)."""
     groups = reliability(probabilities, labels, bins)
     return float(np.sum(groups.share * np.abs(groups.confidence - groups.accuracy)))
 

@@ -3,7 +3,7 @@
 Every loss has the form loss(outputs, targets, gradient, losses): it writes the gradient
 (M, N, O) and each learner's loss (M,) in float64, and allocates nothing.
 
-- `cross_entropy`: -log softmax(z)_y, in nats (Goodfellow, Bengio & Courville 2016, section 6.2.2.3);
+- `cross_entropy`: -log softmax(z)_y, in nats (Goodfellow, Bengio & Courville 2016, 6.2.2.3);
   targets are class numbers (M, N).
 - `squared_error`: half the squared difference, summed over outputs (Bishop 2006, eq. 5.11);
   targets are numbers (M, N), for networks with O = 1.

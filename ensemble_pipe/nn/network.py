@@ -29,9 +29,7 @@ class Network:
         self.outputs = self.layers[-1].output_shape[0]
         self.layout = Layout(tuple(p for layer in self.layers for p in layer.parameters))
 
-    def initialize(
-        self, seed: int, learner: int, dtype: type[np.floating] = np.float32
-    ) -> Floats:
+    def initialize(self, seed: int, learner: int, dtype: type[np.floating] = np.float32) -> Floats:
         """Return a fresh row (P,) for one learner, each tensor drawn at its own address."""
         pieces = [
             INITIALIZERS[parameter.initializer](
@@ -111,7 +109,9 @@ class Mlp:
         widths = (*flatten.output_shape, *self.hidden, outputs)
         activations = (*(self.activation for _ in self.hidden), "linear")
         dense = [
-            Dense(f"dense{index + 1}", widths[index], widths[index + 1], activation, self.initializer)
+            Dense(
+                f"dense{index + 1}", widths[index], widths[index + 1], activation, self.initializer
+            )
             for index, activation in enumerate(activations)
         ]
         return Network(input_shape, [flatten, *dense])

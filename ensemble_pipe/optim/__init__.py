@@ -3,7 +3,17 @@
 from ensemble_pipe.optim.rules import SGD, Adam
 from ensemble_pipe.optim.schedules import Constant, Cosine, Snapshot
 
-__all__ = ["RULES", "SCHEDULES", "SGD", "Adam", "Constant", "Cosine", "Rule", "Schedule", "Snapshot"]
+__all__ = [
+    "RULES",
+    "SCHEDULES",
+    "SGD",
+    "Adam",
+    "Constant",
+    "Cosine",
+    "Rule",
+    "Schedule",
+    "Snapshot",
+]
 
 Rule = SGD | Adam
 Schedule = Constant | Cosine | Snapshot

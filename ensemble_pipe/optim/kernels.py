@@ -7,9 +7,7 @@ from ensemble_pipe.kernels import kernel
 
 
 @kernel
-def sgd(
-    rows: Floats, gradients: Floats, velocity: Floats, rate: Floats, momentum: Floats
-) -> None:
+def sgd(rows: Floats, gradients: Floats, velocity: Floats, rate: Floats, momentum: Floats) -> None:
     """See `optim.rules.SGD`; rate and momentum are (M,) of the rows' type."""
     learners, size = rows.shape
     for m in range(learners):

@@ -38,14 +38,12 @@ class SGD:
 
     @staticmethod
     def step(stack: "Stacked", rows: Floats, gradients: Floats, rate: Floats, step: int) -> None:
-        kernels.sgd(
-            rows, gradients, stack.slots["velocity"], rate, stack.numbers["momentum"]
-        )
+        kernels.sgd(rows, gradients, stack.slots["velocity"], rate, stack.numbers["momentum"])
 
 
 @settings
 class Adam:
-    """Adam, bias-corrected (Kingma & Ba 2015, "Adam: a method for stochastic optimization", alg. 1).
+    """Adam, bias-corrected (Kingma & Ba 2015, "A method for stochastic optimization", alg. 1).
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g**2;
     w <- w - rate m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + epsilon).

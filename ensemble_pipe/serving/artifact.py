@@ -1,8 +1,8 @@
 """The model artifact: a folder that holds an ensemble and nothing that is executed.
 
-    model.json            schema, members and their networks, noise variance, versions
-    members.safetensors   one tensor (P,) for each member
-    manifest.json         sha256 sums of the two
+model.json            schema, members and their networks, noise variance, versions
+members.safetensors   one tensor (P,) for each member
+manifest.json         sha256 sums of the two
 """
 
 from collections.abc import Sequence
@@ -79,14 +79,17 @@ def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
         try:
             network = _NETWORK.validate_python(fact["network"])
         except ValidationError as error:
-            raise CorruptFileError(f"{where}: member {index} has no valid network ({error})") from None
+            raise CorruptFileError(
+                f"{where}: member {index} has no valid network ({error})"
+            ) from None
         member = Member(
             fact["learner"], fact["number"], fact["step"], network, rows[f"{index:04d}"]
         )
         expected = network.build(schema.input_shape, schema.outputs).layout.size
         if member.row.shape != (expected,):
             raise CorruptFileError(
-                f"{path}: member {index} has shape {member.row.shape}; its network needs ({expected},)"
+                f"{path}: member {index} has shape {member.row.shape}; "
+                f"its network needs ({expected},)"
             )
         members.append(member)
     return schema, members, float(facts["noise_variance"])

@@ -4,28 +4,27 @@ MLflow executes this file when `mlflow.pyfunc.load_model` loads the model, by ML
 `ensemble_pipe.load` reads the same artifacts without executing anything.
 """
 
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import mlflow
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from ensemble_pipe.serving.model import load
 
-if TYPE_CHECKING:
-    import pandas as pd
+with warnings.catch_warnings():
+    # MLflow asks for a type hint on `model_input`, and takes it for a data schema; the signature,
+    # which is logged with the model, says more than a hint can.
+    warnings.simplefilter("ignore")
 
+    class EnsembleModel(PythonModel):  # type: ignore[misc]
+        """Predicts a data frame with the columns of `ensemble-pipe predict`."""
 
-class EnsembleModel(PythonModel):  # type: ignore[misc]
-    """Predicts a data frame with the columns of `ensemble-pipe predict`."""
+        def load_context(self, context: PythonModelContext) -> None:
+            self.ensemble = load(Path(context.artifacts["model"]))
 
-    def load_context(self, context: PythonModelContext) -> None:
-        self.ensemble = load(Path(context.artifacts["model"]))
-
-    def predict(
-        self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None
-    ) -> "pd.DataFrame":
-        return self.ensemble.table(model_input).to_pandas()
+        def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+            return self.ensemble.table(model_input).to_pandas()
 
 
 mlflow.models.set_model(EnsembleModel())

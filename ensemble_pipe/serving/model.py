@@ -100,7 +100,7 @@ class Ensemble:
             missing = [name for name in names if name not in inputs.columns]
             if missing:
                 raise DataError(f"the data frame has no column {missing[0]!r}")
-            inputs = inputs[list(names)].to_numpy(np.float64)
+            inputs = inputs[list(names)].to_numpy(np.float64)  # type: ignore[union-attr]
         array = np.asarray(inputs)
         if self.schema.is_image:
             images = array[..., None] if array.ndim == 3 else array

@@ -54,7 +54,9 @@ def read_entries(path: Path, start: int = 0) -> Iterator[tuple[Entry, int]]:
                 entry = json.loads(line)
                 entry["kind"], entry["time_ms"]
             except (ValueError, KeyError, TypeError):
-                raise CorruptFileError(f"{path}: the line before byte {offset} is damaged") from None
+                raise CorruptFileError(
+                    f"{path}: the line before byte {offset} is damaged"
+                ) from None
             yield entry, offset
 
 

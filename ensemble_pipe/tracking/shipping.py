@@ -6,9 +6,10 @@ sent are not sent again, and the rest says the same thing the second time.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.storage import RunPaths, write_json
+from ensemble_pipe.storage import RunPaths, read_json, write_json
 from ensemble_pipe.tracking.journal import Entry
 from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
 
@@ -44,22 +45,28 @@ class Cursor:
     model_uri: str | None = None
     model_sums: dict[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @classmethod
+    def load(cls, path: Path) -> "Cursor":
+        return cls(**read_json(path)) if path.is_file() else cls()
+
+    def save(self, path: Path) -> None:
+        write_json(path, asdict(self))
 
 
 class Shipper:
-    """Turns entries into MLflow calls, in order; metrics of neighbouring entries go together."""
+    """Turns entries into MLflow calls, in order; metrics of neighbouring entries go together.
 
-    def __init__(
-        self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel, cursor: Cursor
-    ) -> None:
+    Attributes:
+        cursor: what was sent. It is saved only when all that it speaks of has been sent, and read
+            again from disk after a failure.
+    """
+
+    def __init__(self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel) -> None:
         self._paths = paths
         self._experiment = experiment
         self._log_model = log_model
-        self._cursor = cursor
-        cursor.uri = cursor.uri or uri
-        self._uri = cursor.uri
+        self.cursor = Cursor.load(paths.cursor)
+        self._uri = self.cursor.uri or uri
         self._client: Any = None
         self._metrics: dict[str, list[Any]] = {}
         self._handlers: dict[str, Callable[[Entry], None]] = {
@@ -78,15 +85,31 @@ class Shipper:
             "ended": self._ended,
         }
 
-    def ship(self, entries: Sequence[Entry]) -> None:
-        """Send entries; an exception of MLflow's leaves the cursor where it was."""
+    def ship(self, entries: Sequence[Entry], offset: int) -> None:
+        """Send entries, and note that the journal is sent up to `offset`.
+
+        An exception of MLflow's leaves the cursor where it was.
+        """
+        try:
+            self._ship(entries)
+            self.cursor.offset = offset
+            self._save()
+        except BaseException:
+            self.cursor = Cursor.load(self._paths.cursor)
+            raise
+
+    def ship_again(self) -> None:
+        """Begin at the start of the journal; what was sent stays single."""
+        self.cursor.offset = 0
+        self._save()
+
+    def _ship(self, entries: Sequence[Entry]) -> None:
         if self._client is None:
             self._client, self._experiment_id = open_store(self._uri, self._experiment)
             sweep_orphans(self._client, self._experiment_id, self._paths.root)
         self._metrics = {}
         for entry in entries:
             self._handlers[entry["kind"]](entry)
-        self._send_metrics()
 
     def _add(self, run: str, entry: Entry, metrics: dict[str, float | None], step: int) -> None:
         from mlflow.entities import Metric
@@ -116,7 +139,7 @@ class Shipper:
         return str(found)
 
     def _started(self, entry: Entry) -> None:
-        cursor, root = self._cursor, self._paths.root
+        cursor, root = self.cursor, self._paths.root
         if cursor.parent is None:
             tags = {"ensemble_pipe.run_dir": str(root)}
             tags.update({f"data.sha256.{k}": v for k, v in entry["data_sums"].items()})
@@ -127,7 +150,7 @@ class Shipper:
         self._save()
 
     def _learner(self, entry: Entry) -> None:
-        cursor, learner = self._cursor, str(entry["learner"])
+        cursor, learner = self.cursor, str(entry["learner"])
         if learner not in cursor.children:
             key = f"{self._paths.root.name}/{learner}"
             tags = {"mlflow.parentRunId": str(cursor.parent)}
@@ -137,15 +160,15 @@ class Shipper:
         self._save()
 
     def _resumed(self, entry: Entry) -> None:
-        open_children = [c for k, c in self._cursor.children.items() if k not in self._cursor.ended]
-        for run in [self._cursor.parent, *open_children]:
+        open_children = [c for k, c in self.cursor.children.items() if k not in self.cursor.ended]
+        for run in [self.cursor.parent, *open_children]:
             self._client.update_run(run, status="RUNNING")
 
     def _epoch(self, entry: Entry) -> None:
         learner, epoch = str(entry["learner"]), entry["epoch"]
-        if epoch > self._cursor.epochs.get(learner, 0):
-            self._add(self._cursor.children[learner], entry, entry["metrics"], epoch)
-            self._cursor.epochs[learner] = epoch
+        if epoch > self.cursor.epochs.get(learner, 0):
+            self._add(self.cursor.children[learner], entry, entry["metrics"], epoch)
+            self.cursor.epochs[learner] = epoch
 
     def _member(self, entry: Entry) -> None:
         self._member_metrics(entry, "member", "validation/")
@@ -157,60 +180,60 @@ class Shipper:
         learner = str(entry["learner"])
         if self._first_time(f"{kind}/{learner}/{entry['number']}"):
             metrics = {prefix + name: value for name, value in entry["metrics"].items()}
-            self._add(self._cursor.children[learner], entry, metrics, entry["number"])
+            self._add(self.cursor.children[learner], entry, metrics, entry["number"])
 
     def _ensemble(self, entry: Entry) -> None:
         members = entry["members"]
-        if members > self._cursor.members:
+        if members > self.cursor.members:
             metrics = {f"validation/{name}": value for name, value in entry["metrics"].items()}
-            self._add(str(self._cursor.parent), entry, metrics, members)
-            self._cursor.members = members
+            self._add(str(self.cursor.parent), entry, metrics, members)
+            self.cursor.members = members
 
     def _finished(self, entry: Entry) -> None:
         self._end_child(str(entry["learner"]), "FINISHED", entry)
 
     def _failed(self, entry: Entry) -> None:
         learner = str(entry["learner"])
-        self._client.set_tag(self._cursor.children[learner], "failure", entry["reason"])
+        self._client.set_tag(self.cursor.children[learner], "failure", entry["reason"])
         self._end_child(learner, "FAILED", entry)
 
     def _result(self, entry: Entry) -> None:
         if self._first_time("result"):
             # The ensemble's validation metrics stand there already, by number of members.
             metrics = {k: v for k, v in entry["metrics"].items() if not k.startswith("validation/")}
-            self._add(str(self._cursor.parent), entry, metrics, entry["members"])
+            self._add(str(self.cursor.parent), entry, metrics, entry["members"])
 
     def _pictures(self, entry: Entry) -> None:
         for name in entry["names"]:
             path = self._paths.pictures / name
-            self._client.log_artifact(self._cursor.parent, str(path), "pictures")
+            self._client.log_artifact(self.cursor.parent, str(path), "pictures")
 
     def _model(self, entry: Entry) -> None:
-        if entry["sums"] == self._cursor.model_sums:
+        if entry["sums"] == self.cursor.model_sums:
             return
         self._send_metrics()
-        self._cursor.model_uri = self._log_model(
-            self._uri, self._experiment_id, str(self._cursor.parent), self._paths
+        self.cursor.model_uri = self._log_model(
+            self._uri, self._experiment_id, str(self.cursor.parent), self._paths
         )
-        self._cursor.model_sums = entry["sums"]
+        self.cursor.model_sums = entry["sums"]
         self._save()
 
     def _ended(self, entry: Entry) -> None:
         self._send_metrics()
-        for learner in self._cursor.children:
+        for learner in self.cursor.children:
             self._end_child(learner, entry["status"], entry)
         self._client.set_terminated(
-            self._cursor.parent, status=entry["status"], end_time=entry["time_ms"]
+            self.cursor.parent, status=entry["status"], end_time=entry["time_ms"]
         )
 
     def _end_child(self, learner: str, status: str, entry: Entry) -> None:
-        if learner in self._cursor.ended:
+        if learner in self.cursor.ended:
             return
         self._send_metrics()
-        run = self._cursor.children[learner]
+        run = self.cursor.children[learner]
         self._client.set_terminated(run, status=status, end_time=entry["time_ms"])
         if entry["kind"] != "ended":  # a resume may open again what the ending of the run closed
-            self._cursor.ended.append(learner)
+            self.cursor.ended.append(learner)
 
     def _log_params(self, run: str, params: dict[str, str]) -> None:
         from mlflow.entities import Param
@@ -220,13 +243,15 @@ class Shipper:
             self._client.log_batch(run, params=items[start : start + 100])
 
     def _first_time(self, name: str) -> bool:
-        first = name not in self._cursor.once
+        first = name not in self.cursor.once
         if first:
-            self._cursor.once.append(name)
+            self.cursor.once.append(name)
         return first
 
     def _save(self) -> None:
-        write_json(self._paths.cursor, self._cursor.to_json())
+        self._send_metrics()
+        self.cursor.uri = self._uri
+        self.cursor.save(self._paths.cursor)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:

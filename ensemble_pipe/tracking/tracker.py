@@ -1,13 +1,13 @@
-"""Ships a run's journal to MLflow beside the run, so that a slow or absent server delays nothing."""
+"""Ships a run's journal to MLflow beside the run: a slow or absent server delays nothing."""
 
 import os
 import threading
 from pathlib import Path
 from typing import Protocol
 
-from ensemble_pipe.storage import RunPaths, read_json, write_json
+from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
-from ensemble_pipe.tracking.shipping import Cursor, LogModel, Shipper
+from ensemble_pipe.tracking.shipping import LogModel, Shipper
 
 POLL_S = 1.0
 RETRY_S = 5.0
@@ -45,9 +45,9 @@ class Tracker(Protocol):
 class NullTracker:
     """Ships nothing; for pipelines with `tracking.mlflow: false`."""
 
-    problem = None
-    model_uri = None
-    mlflow_run_id = None
+    problem: str | None = None
+    model_uri: str | None = None
+    mlflow_run_id: str | None = None
 
     def start(self) -> None:
         return None
@@ -65,19 +65,17 @@ class MlflowTracker:
     def __init__(self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel) -> None:
         self.problem: str | None = None
         self._paths = paths
-        saved = read_json(paths.cursor) if paths.cursor.is_file() else {}
-        self._cursor = Cursor(**saved)
-        self._shipper = Shipper(paths, uri, experiment, log_model, self._cursor)
+        self._shipper = Shipper(paths, uri, experiment, log_model)
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._ship_all, name="mlflow", daemon=True)
 
     @property
     def model_uri(self) -> str | None:
-        return self._cursor.model_uri
+        return self._shipper.cursor.model_uri
 
     @property
     def mlflow_run_id(self) -> str | None:
-        return self._cursor.parent
+        return self._shipper.cursor.parent
 
     def start(self) -> None:
         self._thread.start()
@@ -89,8 +87,7 @@ class MlflowTracker:
             self.problem = f"it took longer than {timeout_s:.0f} s"
 
     def ship_again(self) -> None:
-        self._cursor.offset = 0
-        write_json(self._paths.cursor, self._cursor.to_json())
+        self._shipper.ship_again()
 
     def _ship_all(self) -> None:
         while True:
@@ -112,12 +109,9 @@ class MlflowTracker:
     def _ship_new(self) -> None:
         if not self._paths.journal.is_file():
             return
-        entries = list(read_entries(self._paths.journal, self._cursor.offset))
-        if not entries:
-            return
-        self._shipper.ship([entry for entry, _ in entries])
-        self._cursor.offset = entries[-1][1]
-        write_json(self._paths.cursor, self._cursor.to_json())
+        entries = list(read_entries(self._paths.journal, self._shipper.cursor.offset))
+        if entries:
+            self._shipper.ship([entry for entry, _ in entries], entries[-1][1])
 
 
 def default_uri(output: Path) -> str:

@@ -55,7 +55,9 @@ def _free_port(first: int) -> int:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 return port
-    raise EnsemblePipeError(f"ports {first} to {first + PORTS_TRIED - 1} are all in use; name another")
+    raise EnsemblePipeError(
+        f"ports {first} to {first + PORTS_TRIED - 1} are all in use; name another"
+    )
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:

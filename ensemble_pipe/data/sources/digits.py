@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 images of 8x8 with 17 grey levels; nothing to download."""
+"""scikit-learn's handwritten digits: 1,797 images of 8x8, 17 grey levels; no download."""
 
 from typing import Literal
 

@@ -8,7 +8,7 @@ import gzip
 import zlib
 from math import prod
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Literal, cast
 
 import numpy as np
 
@@ -55,8 +55,7 @@ def read_idx(path: Path) -> Array:
     """
     require_file(path)
     try:
-        opened: IO[bytes] = gzip.open(path) if _is_gzip(path) else open(path, "rb")
-        with opened as stream:
+        with _open(path) as stream:
             shape = _read_header(stream, path)
             expected = prod(shape)
             content = stream.read(expected + 1)
@@ -125,14 +124,20 @@ def _require(folder: Path, part: str, what: str) -> Path:
     return path
 
 
-def _is_gzip(path: Path) -> bool:
+def _open(path: Path) -> IO[bytes]:
     with open(path, "rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
+        compressed = stream.read(2) == b"\x1f\x8b"
+    return cast("IO[bytes]", gzip.open(path)) if compressed else open(path, "rb")
 
 
 def _read_header(stream: IO[bytes], path: Path) -> tuple[int, ...]:
     magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != _UNSIGNED_BYTE or not 1 <= magic[3] <= 4:
+    if (
+        len(magic) < 4
+        or magic[:2] != b"\0\0"
+        or magic[2] != _UNSIGNED_BYTE
+        or not 1 <= magic[3] <= 4
+    ):
         raise DataError(
             f"{path}: not an IDX file of unsigned bytes (it starts with {magic.hex(' ')}; "
             "00 00 08 followed by 01 to 04 is right)"

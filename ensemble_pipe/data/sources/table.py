@@ -36,7 +36,9 @@ class Table:
         if self.test_path is None:
             return train, None
         names = train.feature_names or None
-        test = read_table(Path(self.test_path), label=self.label, ignore=self.ignore, features=names)
+        test = read_table(
+            Path(self.test_path), label=self.label, ignore=self.ignore, features=names
+        )
         return train, test
 
 
@@ -108,7 +110,8 @@ def _read_arrow(path: Path) -> pa.Table:
 
         return csv.read_csv(path)
     raise DataError(
-        f"{path}: unknown format {path.suffix!r}; .parquet, .arrow, .csv, .csv.gz and .npz can be read"
+        f"{path}: unknown format {path.suffix!r}; "
+        ".parquet, .arrow, .csv, .csv.gz and .npz can be read"
     )
 
 
@@ -168,7 +171,8 @@ def _feature(path: Path, name: str, column: pa.Array, header_lines: int | None) 
         )
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         raise DataError(f"{path}: column {name!r} is of type {kind}; features must be numeric")
-    return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    numbers: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _first_text(column: pa.Array) -> tuple[int, str]:
@@ -189,5 +193,5 @@ def _target(path: Path, name: str, column: Any, header_lines: int | None) -> Arr
         where = Raw(str(path), column, None, header_lines=header_lines).at(row)
         raise DataError(f"{where}, column {name!r}: the label is missing; remove such rows")
     if pa.types.is_boolean(column.type):
-        return column.cast(pa.int64()).to_numpy()
+        column = column.cast(pa.int64())
     return np.asarray(column.to_numpy(zero_copy_only=False))

@@ -1,0 +1,245 @@
+"""The executor that trains on Ray: a pool of trainer actors, and stacks queued to them."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ensemble_pipe.cluster.failure import decide
+from ensemble_pipe.data.local_base import BaseSource, local_base
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shard_service import ShardService
+from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.errors import ClusterError, EnsemblePipeError
+from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.training.events import Checkpoint, Event, Failed
+from ensemble_pipe.training.loop import train
+from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
+from ensemble_pipe.training.warmup import warm_up
+
+# A trainer that says nothing for so long is taken for lost.
+SILENCE_TIMEOUT_S = 1800.0
+START_TIMEOUT_S = 300.0
+SHARDS_TIMEOUT_S = 600.0
+
+
+@ray.remote(max_restarts=0)
+class Trainer:
+    """Trains stacks, one after another, and streams their events."""
+
+    def __init__(self, source: BaseSource, recipe: Recipe, schema: Schema, service: Any) -> None:
+        def shards(epoch: int) -> list[Any]:
+            references = ray.get(service.shards.remote(epoch), timeout=SHARDS_TIMEOUT_S)
+            tables: list[Any] = ray.get(references, timeout=SHARDS_TIMEOUT_S)
+            return tables
+
+        self._schema = schema
+        recipe = local_base(source, recipe)
+        self._data = TrainingData(recipe, schema, shards if recipe.policy else None)
+
+    def train(self, stack: Stack) -> Iterator[Event]:
+        with one_thread():
+            yield from train(stack, self._data, self._schema)
+
+
+@ray.remote(num_cpus=0)
+def warm_up_node(schema: Schema, plans: list[LearnerPlan], recipe: Recipe) -> None:
+    """Compile the kernels into the node's cache before its trainers need them."""
+    warm_up(schema, plans, recipe)
+
+
+def warm_up_nodes(schema: Schema, plans: list[LearnerPlan], recipe: Recipe) -> None:
+    """Warm up every node of the cluster, all at once.
+
+    Raises:
+        ClusterError: a node did not answer in time.
+    """
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    here = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
+    tasks = [
+        warm_up_node.options(scheduling_strategy=place).remote(schema, plans, recipe)
+        for place in here
+    ]
+    try:
+        ray.get(tasks, timeout=START_TIMEOUT_S)
+    except ray.exceptions.GetTimeoutError:
+        raise ClusterError(
+            f"the cluster's {len(nodes)} nodes did not start workers within "
+            f"{START_TIMEOUT_S:.0f} s; look at it with `ray status`"
+        ) from None
+
+
+class RayExecutor:
+    """Trains on a Ray cluster.
+
+    Attributes:
+        trainers: size of the pool.
+    """
+
+    def __init__(
+        self, address: str, *, trainers: int | None, cpus_per_trainer: int, retries: int
+    ) -> None:
+        """Connect to a cluster, or start one on this machine.
+
+        Args:
+            address: "local", "auto" or HOST:PORT.
+            trainers: size of the pool; None for as many as the cluster's CPUs allow.
+            cpus_per_trainer: CPUs that each trainer reserves.
+            retries: how often a stack is tried again after its trainer died.
+
+        Raises:
+            ClusterError: there is no cluster at the address, or it is too small for one trainer.
+        """
+        self._started = _connect(address)
+        self._cpus = cpus_per_trainer
+        self._retries = retries
+        available = int(ray.cluster_resources().get("CPU", 0)) // cpus_per_trainer
+        if available < 1 or (trainers or 1) > available:
+            self.close()
+            raise ClusterError(
+                f"the Ray cluster has {available * cpus_per_trainer} CPUs, which is too few for "
+                f"{trainers or 1} trainers of {cpus_per_trainer}; lower cluster.trainers"
+            )
+        self.trainers = trainers or available
+        self._actors: list[Any] = []
+
+    def run(self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema) -> Iterator[Event]:
+        if not stacks:
+            return
+        source = BaseSource(ray.get_runtime_context().get_node_id())
+        plans = [plan for stack in stacks for plan in stack.plans]
+        warm_up_nodes(schema, plans, recipe)
+        service = None
+        if recipe.policy:
+            epochs = max(plan.epochs for plan in plans)
+            service = _actor_class(ShardService).remote(source, recipe, self.trainers, epochs)
+            self._actors.append(service)
+
+        def new_trainer() -> Any:
+            options = _actor_class(Trainer).options(num_cpus=self._cpus)
+            actor = options.remote(source, recipe, schema, service)
+            self._actors.append(actor)
+            return actor
+
+        yield from self._drain(list(stacks), new_trainer)
+
+    def _drain(self, queue: list[Stack], new_trainer: Callable[[], Any]) -> Iterator[Event]:
+        """Keep every trainer at work until the queue is empty and all streams have ended."""
+        deaths: Counter[int] = Counter()
+        streams: dict[Any, tuple[Any, Stack]] = {}
+        idle = [new_trainer() for _ in range(min(self.trainers, len(queue)))]
+        while queue or streams:
+            while queue and idle:
+                actor, stack = idle.pop(), queue.pop(0)
+                stream = actor.train.options(num_returns="streaming").remote(stack)
+                streams[stream] = (actor, stack)
+            for stream in _ready(list(streams)):
+                actor, stack = streams[stream]
+                try:
+                    event = _next_event(stream)
+                except ray.exceptions.RayActorError as error:
+                    del streams[stream]
+                    self._after_death(stack, deaths, error)
+                    queue[:0] = regrouped(stack)
+                    idle.append(new_trainer())
+                    continue
+                if event is None:
+                    del streams[stream]
+                    idle.append(actor)
+                    continue
+                streams[stream] = (actor, after(stack, event))
+                yield event
+
+    def _after_death(self, stack: Stack, deaths: Counter[int], error: Exception) -> None:
+        """Count the death of a stack's trainer against each of its learners, or give up."""
+        deaths.update(plan.learner for plan in stack.plans)
+        worst = max(deaths[plan.learner] for plan in stack.plans)
+        decision = decide(worst, self._retries, str(error).splitlines()[0])
+        if decision.action == "give_up":
+            raise ClusterError(decision.reason)
+
+    def close(self) -> None:
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
+        if self._started:
+            ray.shutdown()
+
+
+def after(stack: Stack, event: Event) -> Stack:
+    """Return what is left of a stack behind an event: a retry would begin there."""
+    pairs = list(zip(stack.plans, stack.states, strict=True))
+    if isinstance(event, Failed):
+        pairs = [(plan, state) for plan, state in pairs if plan.learner != event.learner]
+    elif isinstance(event, Checkpoint):
+        pairs = [
+            (plan, event.state if plan.learner == event.learner else state) for plan, state in pairs
+        ]
+    return Stack(tuple(plan for plan, _ in pairs), tuple(state for _, state in pairs))
+
+
+def regrouped(stack: Stack) -> list[Stack]:
+    """Return a stack as stacks whose learners stand at the same step."""
+    groups: dict[int, list[tuple[LearnerPlan, LearnerState | None]]] = {}
+    for plan, state in zip(stack.plans, stack.states, strict=True):
+        groups.setdefault(state.step if state else 0, []).append((plan, state))
+    return [
+        Stack(tuple(plan for plan, _ in group), tuple(state for _, state in group))
+        for group in groups.values()
+    ]
+
+
+def _actor_class(decorated: Any) -> Any:
+    """Return what `ray.remote` made of a class, which its type does not tell."""
+    return decorated
+
+
+def _ready(streams: list[Any]) -> list[Any]:
+    ready, _ = ray.wait(streams, num_returns=1, timeout=SILENCE_TIMEOUT_S)
+    if not ready:
+        raise ClusterError(
+            f"no trainer said anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
+            "cluster with `ray status`, then go on with `ensemble-pipe resume`"
+        )
+    return list(ready)
+
+
+def _next_event(stream: Any) -> Event | None:
+    """Return the next event of a stream, or None at its end; a trainer's own error is raised."""
+    try:
+        event: Event = ray.get(next(stream))
+    except StopIteration:
+        return None
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, EnsemblePipeError):
+            raise error.cause from None
+        raise
+    return event
+
+
+def _connect(address: str) -> bool:
+    """Connect to Ray; return whether a cluster was started for it.
+
+    Raises:
+        ClusterError: there is no cluster at the address.
+    """
+    if ray.is_initialized():
+        return False
+    # A local cluster is on the user's machine: no dashboard, no usage report, no worker log.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address == "local":
+            ray.init(address="local", include_dashboard=False, **quiet)
+            return True
+        ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ClusterError(
+            f"--address {address}: no Ray cluster there ({str(error).splitlines()[0]}); start one "
+            "with `ray start --head` or `ray up cluster.yaml`, or leave --address out"
+        ) from None
+    return True
