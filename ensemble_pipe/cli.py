@@ -140,7 +140,7 @@ def evaluate(model: Model, input_: Input, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: ensemble-pipe sync runs/digits-20260101-120000-abcd")
 def sync(
     run_dir: RunDir,
-    timeout_s: Annotated[float, typer.Option(help="Seconds to try for.")] = 600.0,
+    timeout_s: Annotated[float, typer.Option(help="Seconds to try for.")] = 60.0,
 ) -> None:
     """Ship to MLflow what it has not yet received of a run."""
     with _errors():

@@ -20,7 +20,7 @@ from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.yaml_errors import Document
 
 # A part of the data: a share below 1, or a number of rows.
-Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1)]
+Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
 
 
 class _Section(BaseModel):
@@ -35,6 +35,14 @@ class Splits(_Section):
     stop: Size = 0.1
 
 
+def _any_branch(schema: dict[str, Any]) -> None:
+    """Let an editor accept a section without its kind, which several branches then fit."""
+    schema["anyOf"] = schema.pop("oneOf")
+
+
+_Kind = Field(discriminator="name", json_schema_extra=_any_branch)
+
+
 class Training(_Section):
     """How each learner is trained.
 
@@ -44,8 +52,8 @@ class Training(_Section):
     epochs: Annotated[int, Ge(1)] = 20
     batch_size: Annotated[int, Ge(1)] = 64
     order: Order = "own"
-    optimizer: Annotated[Rule, Field(discriminator="name")] = Adam()
-    schedule: Annotated[Schedule, Field(discriminator="name")] = Constant()
+    optimizer: Annotated[Rule, _Kind] = Adam()
+    schedule: Annotated[Schedule, _Kind] = Constant()
 
     @model_validator(mode="before")
     @classmethod
@@ -191,10 +199,13 @@ def _validate(document: Document) -> Pipeline:
 def _check_vary_paths(vary: dict[str, Any], document: Document) -> None:
     wrong = [path for path in vary if path.split(".")[0] not in ("network", "training")]
     if wrong:
-        at = document.at(("ensemble", "vary", wrong[0]))
         raise ConfigError(
-            f"ensemble.vary: {wrong[0]!r} cannot differ between learners; "
-            f"name keys below network or training, such as training.optimizer.learning_rate{at}"
+            "\n".join(
+                f"ensemble.vary: {path!r} cannot differ between learners; name keys below network "
+                "or training, such as training.optimizer.learning_rate"
+                + document.at(("ensemble", "vary", path))
+                for path in wrong
+            )
         )
 
 

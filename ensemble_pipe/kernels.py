@@ -34,7 +34,7 @@ def kernel(function: F) -> F:
     if not before:
         numba_config.CACHE_DIR = str(cache_folder())
     try:
-        compiled = numba.njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)(
+        compiled: F = numba.njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)(
             function
         )
     finally:

@@ -150,7 +150,7 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
     with _driving(paths):
         tracker = _make_tracker(paths, load_pipeline(paths.pipeline))
         tracker.start()
-        tracker.finish(timeout_s)
+        tracker.finish(timeout_s, keep_trying=True)
         return tracker
 
 

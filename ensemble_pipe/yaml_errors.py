@@ -14,6 +14,7 @@ from ensemble_pipe.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+_MISSING = ("missing", "missing_argument")
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type")
 
 
@@ -82,7 +83,10 @@ def read_document(path: Path) -> Document:
         raise ConfigError(f"{path}: no such pipeline file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
     try:
         node = loader.get_single_node()
         lines = dict(_lines(node, (), str(path))) if node else {}
@@ -91,7 +95,7 @@ def read_document(path: Path) -> Document:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise ConfigError(f"{where}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     finally:
         loader.dispose()
@@ -100,11 +104,18 @@ def read_document(path: Path) -> Document:
     return Document(str(path), data, lines)
 
 
-def _lines(node: yaml.Node, path: KeyPath, name: str) -> Iterator[tuple[KeyPath, int]]:
+def _lines(
+    node: yaml.Node, path: KeyPath, name: str, above: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[KeyPath, int]]:
+    if node in above:
+        raise ConfigError(f"{name}:{node.start_mark.line + 1}: this value holds itself by an alias")
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise ConfigError(f"{name}:{line}: a list or mapping cannot be a key; name a word")
             if key.value in seen:
                 dotted = ".".join(str(step) for step in (*path, key.value))
                 raise ConfigError(
@@ -112,11 +123,11 @@ def _lines(node: yaml.Node, path: KeyPath, name: str) -> Iterator[tuple[KeyPath,
                 )
             seen[key.value] = line
             yield (*path, key.value), line
-            yield from _lines(value, (*path, key.value), name)
+            yield from _lines(value, (*path, key.value), name, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield (*path, index), item.start_mark.line + 1
-            yield from _lines(item, (*path, index), name)
+            yield from _lines(item, (*path, index), name, above)
 
 
 def describe(error: ValidationError, document: Document, schema: dict[str, Any]) -> list[str]:
@@ -130,7 +141,7 @@ def describe(error: ValidationError, document: Document, schema: dict[str, Any])
     messages: dict[KeyPath, str] = {}
     # A value that fits no branch of a union is reported by each; the deepest report says most.
     for mistake in sorted(error.errors(), key=lambda found: found["type"] in _WRONG_BRANCH):
-        path = _path_in(document.data, mistake["loc"])
+        path = _path_in(document.data, mistake["loc"], mistake["type"] in _MISSING)
         if mistake["type"] in _WRONG_BRANCH and any(p[: len(path)] == path for p in messages):
             continue
         if mistake["type"] == "union_tag_invalid":
@@ -142,8 +153,11 @@ def describe(error: ValidationError, document: Document, schema: dict[str, Any])
     ]
 
 
-def _path_in(data: Any, location: Sequence[str | int]) -> KeyPath:
-    """Return pydantic's location without the names of union branches, which are no keys."""
+def _path_in(data: Any, location: Sequence[str | int], missing: bool) -> KeyPath:
+    """Return pydantic's location without the names of union branches, which are no keys.
+
+    Where a key is missing, it is the last step of the location.
+    """
     path: list[str | int] = []
     last = len(location) - 1
     for index, step in enumerate(location):
@@ -152,13 +166,8 @@ def _path_in(data: Any, location: Sequence[str | int]) -> KeyPath:
         if inside:
             data = data[step]
             path.append(step)
-        elif (
-            index == last
-            and isinstance(data, dict)
-            and isinstance(step, str)
-            and step.isidentifier()
-        ):
-            path.append(step)  # a key that is missing
+        elif missing and index == last:
+            path.append(step)
     return tuple(path)
 
 
@@ -174,7 +183,7 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         return _unknown(str(mistake["input"]), valid)
     if kind == "union_tag_not_found":
         return f"{mistake['ctx']['discriminator']} is missing; it says which kind this is"
-    if kind in ("missing", "missing_argument"):
+    if kind in _MISSING:
         return "is missing; it has no default"
     text = str(mistake["msg"]).removeprefix("Value error, ")
     return f"{text[0].lower()}{text[1:]}, got {mistake['input']!r}"

@@ -94,6 +94,7 @@ class RayExecutor:
         Raises:
             ClusterError: there is no cluster at the address, or it is too small for one trainer.
         """
+        self._actors: list[Any] = []
         self._started = _connect(address)
         self._cpus = cpus_per_trainer
         self._retries = retries
@@ -105,7 +106,6 @@ class RayExecutor:
                 f"{trainers or 1} trainers of {cpus_per_trainer}; lower cluster.trainers"
             )
         self.trainers = trainers or available
-        self._actors: list[Any] = []
 
     def run(self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema) -> Iterator[Event]:
         if not stacks:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.raw import Raw
@@ -143,15 +144,15 @@ class Schema:
         """Read what `to_json` wrote.
 
         Raises:
-            CorruptFileError: a field is missing or unknown.
+            CorruptFileError: a field is missing or of another type.
         """
         try:
-            fields: dict[str, Any] = {
-                name: tuple(v) if isinstance(v, list) else v for name, v in value.items()
-            }
-            return cls(**fields)
-        except (AttributeError, TypeError) as error:
-            raise CorruptFileError(f"{where}: not a schema of this version ({error})") from None
+            return TypeAdapter(cls).validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise CorruptFileError(
+                f"{where}: not a schema of this version ({first['loc']}: {first['msg']})"
+            ) from None
 
 
 def _targets(raw: Raw) -> Array:
@@ -162,8 +163,9 @@ def _targets(raw: Raw) -> Array:
 
 def _classes(raw: Raw, targets: Array) -> tuple[int | str, ...]:
     if targets.dtype.kind == "f":
-        if not np.array_equal(targets, np.round(targets)):
-            row = int(np.argmax(targets != np.round(targets)))
+        whole = np.isfinite(targets) & (targets == np.round(targets))
+        if not whole.all():
+            row = int(np.argmin(whole))
             raise DataError(
                 f"{raw.at(row)}: label {targets[row]} is not a class; "
                 "for a numeric target set `task: regression`"

@@ -14,9 +14,9 @@ def split_rows(
 ) -> dict[str, Integers]:
     """Divide rows 0 to R - 1 into parts.
 
-    With strata, each part holds every class in its proportion, to within one row: rows are put in
-    order of class, at random within a class, and a part takes rows at equal distances
-    (systematic sampling; Cochran 1977, "Sampling techniques", chapter 8).
+    With strata, each part holds every class in its proportion of what the parts before it left, to
+    within one row: rows are put in order of class, at random within a class, and a part takes rows
+    at equal distances (systematic sampling; Cochran 1977, "Sampling techniques", chapter 8).
 
     Args:
         strata: (R,) class of each row; None to draw from all rows alike.

@@ -64,7 +64,7 @@ class ShardView:
             ids,
             self._scale,
             self._shift,
-            inputs.reshape(len(ids), -1),
+            inputs.reshape(len(ids), len(self._scale)),
             targets,
         )
 

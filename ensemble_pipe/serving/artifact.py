@@ -6,9 +6,11 @@ manifest.json         sha256 sums of the two
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 from safetensors.numpy import save
 
 from ensemble_pipe import __version__
@@ -21,7 +23,6 @@ from ensemble_pipe.training.checkpoints import read_tensors
 
 FORMAT = 1
 _FILES = ("model.json", "members.safetensors")
-_NETWORK = TypeAdapter(Mlp)
 
 
 def write_artifact(folder: Path, schema: Schema, members: Sequence[Member], noise: float) -> None:
@@ -46,13 +47,28 @@ def write_artifact(folder: Path, schema: Schema, members: Sequence[Member], nois
                 "learner": member.learner,
                 "number": member.number,
                 "step": member.step,
-                "network": _NETWORK.dump_python(member.network, mode="json"),
+                "network": asdict(member.network),
             }
             for member in members
         ],
     }
     write_json(folder / "model.json", facts)
     write_json(folder / "manifest.json", {"sums": sums_of(folder, _FILES)})
+
+
+class _MemberFacts(BaseModel):
+    learner: int
+    number: int
+    step: int
+    network: Mlp
+
+
+class _ModelFacts(BaseModel):
+    """What model.json holds beside `format`."""
+
+    noise_variance: float
+    data_schema: Schema = Field(alias="schema")
+    members: list[_MemberFacts]
 
 
 def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
@@ -65,31 +81,35 @@ def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
     if set(sums) != set(_FILES):
         raise CorruptFileError(f"{folder / 'manifest.json'}: must list {' and '.join(_FILES)}")
     check_sums(folder, sums)
-    where = str(folder / "model.json")
-    facts = read_json(folder / "model.json")
-    if facts.get("format") != FORMAT:
-        raise CorruptFileError(
-            f"{where}: format {facts.get('format')!r}, but this version reads format {FORMAT}"
-        )
-    schema = Schema.from_json(facts["schema"], where)
+    facts = _read_facts(folder / "model.json")
     path = folder / "members.safetensors"
     rows = read_tensors(path.read_bytes(), str(path))
     members = []
-    for index, fact in enumerate(facts["members"]):
-        try:
-            network = _NETWORK.validate_python(fact["network"])
-        except ValidationError as error:
+    for index, fact in enumerate(facts.members):
+        row = rows.get(f"{index:04d}", np.zeros(0, np.float32))
+        schema = facts.data_schema
+        expected = fact.network.build(schema.input_shape, schema.outputs).layout.size
+        if row.shape != (expected,) or row.dtype != np.float32:
             raise CorruptFileError(
-                f"{where}: member {index} has no valid network ({error})"
-            ) from None
-        member = Member(
-            fact["learner"], fact["number"], fact["step"], network, rows[f"{index:04d}"]
-        )
-        expected = network.build(schema.input_shape, schema.outputs).layout.size
-        if member.row.shape != (expected,):
-            raise CorruptFileError(
-                f"{path}: member {index} has shape {member.row.shape}; "
-                f"its network needs ({expected},)"
+                f"{path}: member {index} is {row.dtype} of shape {row.shape}; "
+                f"its network needs float32 ({expected},)"
             )
-        members.append(member)
-    return schema, members, float(facts["noise_variance"])
+        members.append(Member(fact.learner, fact.number, fact.step, fact.network, row))
+    if not members:
+        raise CorruptFileError(f"{folder}: the model has no members")
+    return facts.data_schema, members, facts.noise_variance
+
+
+def _read_facts(path: Path) -> _ModelFacts:
+    values = read_json(path)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        found = values.get("format") if isinstance(values, dict) else values
+        raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
+    try:
+        return _ModelFacts.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise CorruptFileError(
+            f"{path}: not a model of this version ({where}: {first['msg']})"
+        ) from None

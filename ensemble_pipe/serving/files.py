@@ -84,8 +84,9 @@ def _read_npy(path: Path, schema: Schema, labelled: bool) -> Raw:
     if labelled:
         raise DataError(f"{path}: an NPY file has no labels; put both into an NPZ file")
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError) as error:
+        with open(path, "rb") as stream:
+            array = np.lib.format.read_array(stream, allow_pickle=False)
+    except (ValueError, OSError, EOFError, MemoryError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     if array.ndim in (3, 4):
         return Raw(str(path), array[..., None] if array.ndim == 3 else array, None)

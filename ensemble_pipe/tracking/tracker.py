@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -33,8 +34,8 @@ class Tracker(Protocol):
         """Begin to ship what the journal holds, and what will be added to it."""
         ...
 
-    def finish(self, timeout_s: float) -> None:
-        """Ship the rest, for so long at most."""
+    def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
+        """Ship the rest, for so long at most; a failure ends it at once, or is tried again."""
         ...
 
     def ship_again(self) -> None:
@@ -52,7 +53,7 @@ class NullTracker:
     def start(self) -> None:
         return None
 
-    def finish(self, timeout_s: float) -> None:
+    def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
         return None
 
     def ship_again(self) -> None:
@@ -67,6 +68,7 @@ class MlflowTracker:
         self._paths = paths
         self._shipper = Shipper(paths, uri, experiment, log_model)
         self._ending = threading.Event()
+        self._last_try = 0.0
         self._thread = threading.Thread(target=self._ship_all, name="mlflow", daemon=True)
 
     @property
@@ -80,7 +82,8 @@ class MlflowTracker:
     def start(self) -> None:
         self._thread.start()
 
-    def finish(self, timeout_s: float) -> None:
+    def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
+        self._last_try = time.monotonic() + (timeout_s if keep_trying else 0.0)
         self._ending.set()
         self._thread.join(timeout_s)
         if self._thread.is_alive() and self.problem is None:
@@ -98,9 +101,12 @@ class MlflowTracker:
             except Exception as error:
                 # Whatever a tracking server does must not end a training; `finish` tells of it.
                 self.problem = f"{type(error).__name__}: {error}"
-                if last_look:
+                if last_look and time.monotonic() > self._last_try:
                     return
-                self._ending.wait(RETRY_S)
+                if last_look:
+                    time.sleep(POLL_S)
+                else:
+                    self._ending.wait(RETRY_S)
                 continue
             if last_look:
                 return

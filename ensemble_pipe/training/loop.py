@@ -91,9 +91,11 @@ class StackTraining:
     def take_step(self) -> Floats:
         """Move every learner by one step; return the losses (M,) of its batch."""
         self.batches.read(self.step)
-        outputs = self.bound.forward(self.batches.inputs)
-        self.loss(outputs, self.batches.targets, self.output_gradient, self.losses)
-        self.bound.backward(self.output_gradient)
+        # A learner that diverges is told of as such, not by warnings.
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = self.bound.forward(self.batches.inputs)
+            self.loss(outputs, self.batches.targets, self.output_gradient, self.losses)
+            self.bound.backward(self.output_gradient)
         self.rule.step(self.rows, self.gradients, self.rates(self.step), self.step)
         self.step += 1
         self.loss_sums += self.losses
@@ -154,7 +156,8 @@ class StackTraining:
         self.loss_sums[:] = 0
         self.steps_summed = 0
         stop = self.data.stop
-        outputs = outputs_of(self.network, self.rows, stop.read, stop.rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            outputs = outputs_of(self.network, self.rows, stop.read, stop.rows)
         rates = self.rates(self.step - 1)
         return [
             {

@@ -18,6 +18,7 @@ from ensemble_pipe.errors import DataError
 from ensemble_pipe.settings import settings
 
 _UNSIGNED_BYTE = 0x08
+_GZIP_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")
 _PARTS = {"train": "train", "test": "t10k"}
 
 
@@ -48,7 +49,8 @@ class Idx:
 def read_idx(path: Path) -> Array:
     """Read one IDX file of unsigned bytes as an array of its own shape.
 
-    No more is decompressed than the header announces, so a compressed bomb stays small.
+    No more is decompressed than the header announces, and no header is believed that announces
+    more than the file can hold, so neither takes memory for what is not there.
 
     Raises:
         DataError: it is no IDX file of bytes, or is shorter or longer than its header says.
@@ -58,6 +60,11 @@ def read_idx(path: Path) -> Array:
         with _open(path) as stream:
             shape = _read_header(stream, path)
             expected = prod(shape)
+            if expected > _GZIP_RATIO * path.stat().st_size:
+                raise DataError(
+                    f"{path}: its header announces {expected} bytes for shape {shape}, "
+                    f"which a file of {path.stat().st_size} bytes cannot hold"
+                )
             content = stream.read(expected + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be decompressed ({error})") from None

@@ -8,6 +8,8 @@ import numpy as np
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.errors import DataError
 
+_LARGEST = np.finfo(np.float32).max
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -54,22 +56,29 @@ def require_file(path: Path) -> None:
 
 
 def check_rows(raw: Raw) -> None:
-    """Check that there are rows and that every feature is a finite number.
+    """Check that there are rows and that every feature is a number that float32 can hold.
 
     Raises:
         DataError: names the first offending row and column.
     """
     if raw.rows == 0:
         raise DataError(f"{raw.where}: has no rows")
+    if raw.inputs.size == 0:
+        raise DataError(f"{raw.where}: its rows hold no values (shape {raw.inputs.shape[1:]})")
     if raw.inputs.dtype == np.uint8:
         return
-    finite = np.isfinite(raw.inputs)
-    if not finite.all():
-        row, column = (int(i) for i in np.argwhere(~finite)[0])
-        value = raw.inputs[row, column]
-        what = "a missing value or NaN" if np.isnan(value) else "infinity"
-        name = raw.feature_names[column] if raw.feature_names else str(column)
+    usable = np.abs(raw.inputs) <= _LARGEST  # neither NaN nor infinity is
+    if not usable.all():
+        row, column = (int(i) for i in np.argwhere(~usable)[0])
+        named = column < len(raw.feature_names)
+        name = raw.feature_names[column] if named else str(column)
         raise DataError(
-            f"{raw.at(row)}, column {name!r}: {what}; "
+            f"{raw.at(row)}, column {name!r}: {_problem(raw.inputs[row, column])}; "
             "every feature must be a finite number, so remove or fill such rows"
         )
+
+
+def _problem(value: float) -> str:
+    if np.isnan(value):
+        return "a missing value or NaN"
+    return "infinity" if np.isinf(value) else f"{value:g} is too large for float32"

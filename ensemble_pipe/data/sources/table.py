@@ -1,6 +1,7 @@
 """Tables with named columns: Parquet, Arrow, CSV (gzipped too) and NPZ."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,6 +80,12 @@ def read_table(
     return Raw(str(path), inputs, targets, tuple(names), label or "", header_lines)
 
 
+# What numpy, zipfile and pyarrow raise at damaged, encrypted or odd contents.
+_NPZ_ERRORS = (
+    ValueError, OSError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    pa.ArrowException,
+)  # fmt: skip
+
 # A column is a pyarrow array, or an image array (R, H, W[, C]) of an NPZ file.
 Columns = dict[str, Any]
 
@@ -88,9 +95,11 @@ def _read_columns(path: Path) -> Columns:
         return _read_npz(path)
     try:
         table = _read_arrow(path)
+        names = table.column_names
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: its column names are not UTF-8; save it as UTF-8") from None
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
-    names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: column {twice[0]!r} stands there more than once")
@@ -106,30 +115,47 @@ def _read_arrow(path: Path) -> pa.Table:
         with pa.memory_map(str(path)) as stream:
             return pa.ipc.open_file(stream).read_all()
     if ".csv" in path.suffixes:
-        from pyarrow import csv
-
-        return csv.read_csv(path)
+        return _read_csv(path)
     raise DataError(
         f"{path}: unknown format {path.suffix!r}; "
         ".parquet, .arrow, .csv, .csv.gz and .npz can be read"
     )
 
 
+def _read_csv(path: Path) -> pa.Table:
+    from pyarrow import csv
+
+    try:
+        return csv.read_csv(path)
+    except pa.ArrowInvalid:
+        # Only a single thread counts the rows, so that the message says which one is broken.
+        return csv.read_csv(path, read_options=csv.ReadOptions(use_threads=False))
+
+
 def _read_npz(path: Path) -> Columns:
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: no NPZ file, or not all of one; numpy.savez writes such files")
     columns: Columns = {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
-                columns.update(_npz_columns(path, name, arrays[name]))
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
+                for column, values in _npz_columns(path, name, arrays[name]).items():
+                    if column in columns:
+                        raise DataError(f"{path}: column {column!r} stands there more than once")
+                    columns[column] = values
+    except _NPZ_ERRORS as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}); plain arrays of numbers or text are needed"
+        ) from None
     if len({len(column) for column in columns.values()}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
         raise DataError(f"{path}: its arrays differ in length ({lengths})")
     return columns
 
 
-def _npz_columns(path: Path, name: str, values: Array) -> Columns:
+def _npz_columns(path: Path, name: str, values: Any) -> Columns:
+    if not isinstance(values, np.ndarray):
+        raise DataError(f"{path}: {name!r} in it is no array; numpy.savez writes such files")
     if values.ndim == 1:
         return {name: pa.array(values)}
     if values.ndim == 2:
@@ -162,14 +188,14 @@ def _feature(path: Path, name: str, column: pa.Array, header_lines: int | None) 
         return np.full(len(column), np.nan)
     if pa.types.is_boolean(kind):
         column = column.cast(pa.uint8())
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    elif _is_text(kind):
         row, value = _first_text(column)
         where = Raw(str(path), column, None, header_lines=header_lines).at(row)
         raise DataError(
             f"{where}, column {name!r}: {value!r} is not a number; features must be numeric, "
             "so convert the column or name it in `ignore`"
         )
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+    elif not _is_number(kind):
         raise DataError(f"{path}: column {name!r} is of type {kind}; features must be numeric")
     numbers: Array = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return numbers
@@ -188,10 +214,29 @@ def _first_text(column: pa.Array) -> tuple[int, str]:
 def _target(path: Path, name: str, column: Any, header_lines: int | None) -> Array:
     if isinstance(column, np.ndarray):
         raise DataError(f"{path}: label {name!r} holds images, not a value for each row")
-    if column.null_count:
-        row = next(i for i, value in enumerate(column) if not value.is_valid)
-        where = Raw(str(path), column, None, header_lines=header_lines).at(row)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+    if _is_text(column.type):
+        missing |= np.array([value == "" for value in column.to_pylist()], bool)
+    if missing.any():
+        where = Raw(str(path), column, None, header_lines=header_lines).at(int(missing.argmax()))
         raise DataError(f"{where}, column {name!r}: the label is missing; remove such rows")
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int64())
+    if not (_is_number(column.type) or _is_text(column.type) or len(column) == 0):
+        raise DataError(
+            f"{path}: label {name!r} is of type {column.type}; "
+            "labels are numbers, text in UTF-8, or true and false"
+        )
     return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

@@ -1,0 +1,132 @@
+"""One contract for all executors, and what only Ray does."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import pytest
+import ray
+from conftest import Prepared
+
+from ensemble_pipe.cluster.executor import Executor
+from ensemble_pipe.cluster.inline import InlineExecutor
+from ensemble_pipe.cluster.ray import RayExecutor
+from ensemble_pipe.data.local_base import BaseSource, local_base
+from ensemble_pipe.errors import ClusterError, CorruptFileError
+from ensemble_pipe.storage import sums_of
+from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
+from ensemble_pipe.training.plan import Stack, make_stacks
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def on_ray(trainers: int | None = None, retries: int = 1) -> RayExecutor:
+    return RayExecutor("local", trainers=trainers, cpus_per_trainer=1, retries=retries)
+
+
+@pytest.fixture(params=["inline", "ray"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    made: Executor = InlineExecutor() if request.param == "inline" else on_ray()
+    yield made
+    made.close()
+
+
+def stacks_of(prepared: Prepared, width: int) -> list[Stack]:
+    return make_stacks(prepared.plans, {}, size=1, trainers=1, width=width)
+
+
+def events(executor: Executor, prepared: Prepared, width: int = 2) -> list[Event]:
+    stacks = stacks_of(prepared, width)
+    return list(executor.run(stacks, prepared.recipe, prepared.schema))
+
+
+def test_every_learner_is_trained_once_and_its_events_come_in_order(
+    executor: Executor, prepare: Callable[..., Prepared]
+) -> None:
+    prepared = prepare(ensemble={"learners": 5})
+    found = [e for e in events(executor, prepared) if isinstance(e, Checkpoint)]
+    for learner in range(5):
+        assert [e.epoch for e in found if e.learner == learner] == [1, 2, 3]
+
+
+def test_no_stacks_give_no_events(executor: Executor, prepare: Callable[..., Prepared]) -> None:
+    prepared = prepare()
+    assert list(executor.run([], prepared.recipe, prepared.schema)) == []
+
+
+def test_a_diverging_learner_is_told_of(
+    executor: Executor, prepare: Callable[..., Prepared]
+) -> None:
+    settings = {"optimizer": {"name": "sgd", "learning_rate": 1e38}}
+    prepared = prepare(ensemble={"learners": 2}, training=settings)
+    found = [e for e in events(executor, prepared) if not isinstance(e, Progress)]
+    assert [(type(e), e.learner) for e in found] == [(Failed, 0), (Failed, 1)]
+
+
+def final_rows(found: list[Event]) -> dict[int, bytes]:
+    return {
+        e.learner: e.state.row.tobytes() for e in found if isinstance(e, Checkpoint) and e.finished
+    }
+
+
+def trainer_processes() -> list[int]:
+    """The process numbers of the trainers at work, by the titles that Ray gives its workers."""
+    found = psutil.process_iter(["pid", "cmdline"])
+    return [p.pid for p in found if "ray::Trainer" in " ".join(p.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize("augment", [[], [{"name": "shift_crop"}]], ids=["plain", "augmented"])
+def test_a_killed_trainer_changes_no_bit(
+    prepare: Callable[..., Prepared], augment: list[dict[str, Any]]
+) -> None:
+    training = {"epochs": 60, "batch_size": 8}
+    prepared = prepare(ensemble={"learners": 4}, training=training, augment=augment)
+    expected = final_rows(events(InlineExecutor(), prepared, width=4))
+    executor, found = on_ray(trainers=2), []
+    for event in executor.run(stacks_of(prepared, 2), prepared.recipe, prepared.schema):
+        found.append(event)
+        if len(found) == 3:
+            os.kill(trainer_processes()[0], signal.SIGKILL)
+    executor.close()
+    assert final_rows(found) == expected
+
+
+def test_a_trainer_that_dies_too_often_ends_the_run(prepare: Callable[..., Prepared]) -> None:
+    prepared = prepare(ensemble={"learners": 1}, training={"epochs": 2000, "batch_size": 4})
+    executor = on_ray(trainers=1, retries=0)
+    with pytest.raises(ClusterError, match=r"lost its trainer 1 times.*ensemble-pipe resume"):
+        for _ in executor.run(stacks_of(prepared, 1), prepared.recipe, prepared.schema):
+            for process in trainer_processes():
+                os.kill(process, signal.SIGKILL)
+    executor.close()
+
+
+def test_the_pool_is_as_large_as_the_cpus_allow() -> None:
+    executor = on_ray()
+    assert executor.trainers == 2
+    executor.close()
+
+
+def test_more_trainers_than_the_cluster_can_host_are_refused_at_once() -> None:
+    with pytest.raises(ClusterError, match="2 CPUs, which is too few for 3 trainers"):
+        on_ray(trainers=3)
+
+
+def test_a_node_without_the_drivers_files_copies_them(
+    prepare: Callable[..., Prepared], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr("ensemble_pipe.data.local_base._is_here", lambda path: False)
+    base = prepared.paths.base
+    recipe = replace(prepared.recipe, sums=sums_of(base, ["train.arrow", "stop.arrow"]))
+    source = BaseSource(ray.get_runtime_context().get_node_id())
+    copied = local_base(source, recipe)
+    assert copied.base != base
+    assert (copied.base / "train.arrow").read_bytes() == (base / "train.arrow").read_bytes()
+    wrong = replace(recipe, sums={**recipe.sums, "train.arrow": "0" * 64})
+    with pytest.raises(CorruptFileError, match=r"train\.arrow"):
+        local_base(source, wrong)

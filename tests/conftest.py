@@ -1,0 +1,76 @@
+"""Shared pieces: real data, a small prepared data set, and one Ray cluster for the session."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ensemble_pipe import stages
+from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.training.plan import LearnerPlan
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run directory that is ready to be trained."""
+
+    paths: RunPaths
+    config: Pipeline
+    plans: list[LearnerPlan]
+    schema: Schema
+    recipe: Recipe
+
+    @property
+    def data(self) -> TrainingData:
+        return TrainingData(self.recipe, self.schema)
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Callable[..., Prepared]:
+    """Return a function that prepares a small run on the digits, with settings changed."""
+
+    def make(**settings: Any) -> Prepared:
+        training = {"epochs": 3, "batch_size": 32, **settings.pop("training", {})}
+        config = Pipeline.model_validate(
+            {
+                "network": {"hidden": [16]},
+                "training": training,
+                "shard_rows": 500,
+                "tracking": {"mlflow": False},
+                **settings,
+            }
+        )
+        plans = learner_plans(config)
+        prepared = stages.prepare(config, plans)
+        paths = RunPaths(tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
+        stages.write_run(paths, config, plans, prepared)
+        sums = {f"{part}.arrow": "" for part in ("train", "stop")}
+        recipe = Recipe(paths.base, sums, config.augment, config.seed)
+        return Prepared(paths, config, plans, prepared.schema, recipe)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist() -> Path:
+    folder = SHARED_DATA / "fashion-mnist"
+    if not folder.is_dir():
+        pytest.skip("Fashion-MNIST is a user's to bring: its four IDX files in shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One local cluster of two CPUs: starting it takes 5 to 11 s."""
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()

@@ -1,0 +1,124 @@
+"""Inference: the same bits for a row, whatever is asked for around it."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.nn.inference import CHUNK_ROWS, Read, outputs_of
+from ensemble_pipe.nn.network import Mlp, Network
+
+ROWS = 2 * CHUNK_ROWS + 89
+NETWORKS = {
+    "flat": Mlp(hidden=(9, 5)).build((13,), 3),
+    "image": Mlp(hidden=(33,), activation="tanh").build((5, 5, 1), 10),
+    "one-output": Mlp(hidden=(17,)).build((7,), 1),
+    "linear": Mlp(hidden=()).build((3,), 2),
+}
+every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+
+
+def table_of(network: Network) -> Floats:
+    shape = (ROWS, *network.input_shape)
+    return np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+
+
+def stack_of(network: Network, members: int = 4) -> Floats:
+    return np.stack([network.initialize(5, m) for m in range(members)])
+
+
+def reader(table: Floats, offset: int = 0) -> Read:
+    def read(start: int, stop: int, out: Floats) -> None:
+        out[:] = table[offset + start : offset + stop]
+
+    return read
+
+
+@every_network
+@pytest.mark.parametrize("count", [1, 2, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, ROWS])
+def test_a_row_has_the_same_bits_whatever_the_count(network: Network, count: int) -> None:
+    table, rows = table_of(network), stack_of(network)
+    full = outputs_of(network, rows, reader(table), ROWS)
+    part = outputs_of(network, rows, reader(table), count)
+    assert part.tobytes() == full[:, :count].tobytes()
+
+
+@every_network
+@pytest.mark.parametrize("offset", [1, 7, 100, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 3])
+def test_a_row_has_the_same_bits_wherever_it_stands_in_a_chunk(
+    network: Network, offset: int
+) -> None:
+    table, rows = table_of(network), stack_of(network)
+    full = outputs_of(network, rows, reader(table), ROWS)
+    later = outputs_of(network, rows, reader(table, offset), ROWS - offset)
+    assert later.tobytes() == full[:, offset:].tobytes()
+
+
+@every_network
+def test_members_have_the_same_bits_together_and_alone(network: Network) -> None:
+    table, rows = table_of(network), stack_of(network)
+    together = outputs_of(network, rows, reader(table), ROWS)
+    for m in range(len(rows)):
+        alone = outputs_of(network, rows[m : m + 1], reader(table), ROWS)
+        assert alone[0].tobytes() == together[m].tobytes()
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_any_window_and_any_members_give_the_same_bits(data: st.DataObject) -> None:
+    network = NETWORKS["flat"]
+    table, rows = table_of(network), stack_of(network)
+    full = outputs_of(network, rows, reader(table), ROWS)
+    offset = data.draw(st.integers(0, ROWS - 1))
+    count = data.draw(st.integers(1, ROWS - offset))
+    members = data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))
+    part = outputs_of(network, rows[members], reader(table, offset), count)
+    assert part.tobytes() == full[members, offset : offset + count].tobytes()
+
+
+@every_network
+def test_outputs_are_those_of_one_product_to_rounding(network: Network) -> None:
+    table, rows = table_of(network), stack_of(network)
+    expected = network.bind(rows.astype(np.float64), ROWS).forward(table.astype(np.float64))
+    outputs = outputs_of(network, rows, reader(table), ROWS)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_outputs_are_float32_of_members_rows_and_outputs() -> None:
+    network = NETWORKS["flat"]
+    outputs = outputs_of(network, stack_of(network), reader(table_of(network)), 5)
+    assert outputs.shape == (4, 5, 3)
+    assert outputs.dtype == np.float32
+
+
+def test_no_rows_give_no_outputs() -> None:
+    network = NETWORKS["flat"]
+    outputs = outputs_of(network, stack_of(network), reader(table_of(network)), 0)
+    assert outputs.shape == (4, 0, 3)
+
+
+@pytest.mark.parametrize("count", [1, CHUNK_ROWS, ROWS])
+def test_every_row_is_read_once_and_in_order(count: int) -> None:
+    network = NETWORKS["flat"]
+    table = table_of(network)
+    asked: list[tuple[int, int]] = []
+
+    def read(start: int, stop: int, out: Floats) -> None:
+        assert out.shape == (stop - start, 13)
+        asked.append((start, stop))
+        out[:] = table[start:stop]
+
+    outputs_of(network, stack_of(network), read, count)
+    assert asked[0][0] == 0
+    assert asked[-1][1] == count
+    assert all(before[1] == after[0] for before, after in pairwise(asked))
+
+
+def test_rows_of_parameters_may_be_a_strided_view() -> None:
+    network = NETWORKS["flat"]
+    table, rows = table_of(network), stack_of(network)
+    strided = outputs_of(network, rows[::2], reader(table), 5)
+    assert strided.tobytes() == outputs_of(network, rows[::2].copy(), reader(table), 5).tobytes()

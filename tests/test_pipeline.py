@@ -1,0 +1,291 @@
+"""A whole run in this process: what it leaves behind, how it ends, and how it goes on."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import SHARED_DATA
+
+import ensemble_pipe
+from ensemble_pipe.display import Silent
+from ensemble_pipe.ensemble.combiners import mean_probability
+from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingError
+from ensemble_pipe.pipeline import RunResult, resume, run
+from ensemble_pipe.storage import RunPaths, read_json, write_json
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.training.events import Checkpoint, Event
+
+PIPELINE = """
+name: small
+network: {hidden: [16]}
+training: {epochs: 4, batch_size: 32}
+ensemble: {learners: 3}
+tracking: {mlflow: false}
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(PIPELINE)
+    return path
+
+
+def run_here(pipeline: Path, **settings: Any) -> RunResult:
+    return run(pipeline, output=pipeline.parent / "runs", inline=True, **settings)
+
+
+def kinds(result_dir: Path) -> list[str]:
+    return [entry["kind"] for entry, _ in read_entries(RunPaths(result_dir).journal)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    path = tmp_path_factory.mktemp("finished") / "small.yaml"
+    path.write_text(PIPELINE)
+    return run_here(path)
+
+
+def test_a_run_directory_holds_what_the_design_names(finished: RunResult) -> None:
+    root = Path(finished.run_dir)
+    assert {path.name for path in root.iterdir()} >= {
+        "pipeline.yaml", "manifest.json", "journal.jsonl", "base", "learners", "predictions",
+        "pictures", "model",
+    }  # fmt: skip
+    assert {path.name for path in (root / "predictions").iterdir()} == {
+        "stop.arrow", "validation.arrow", "test.arrow"
+    }  # fmt: skip
+    assert {path.name for path in (root / "pictures").iterdir()} == {
+        "learning_curves.png", "ensemble_size.png", "reliability.png", "confusion_matrix.png"
+    }  # fmt: skip
+    assert len(list((root / "learners").glob("*/step-*.safetensors"))) == 3
+
+
+def test_the_result_compares_mean_best_and_ensemble(finished: RunResult) -> None:
+    names = {"accuracy", "nll", "brier", "ece"}
+    for prefix in ("", "member_mean/", "member_best/"):
+        for part in ("stop", "validation", "test"):
+            assert {f"{prefix}{part}/{name}" for name in names} <= finished.metrics.keys()
+    assert finished.members == 3
+    # The ensemble's NLL is never above the mean member's (Jensen's inequality).
+    assert finished.metrics["test/nll"] <= finished.metrics["member_mean/test/nll"]
+
+
+def test_predictions_hold_the_members_outputs_and_their_mean(finished: RunResult) -> None:
+    path = RunPaths(Path(finished.run_dir)).predictions("test")
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    outputs = table.column("outputs").chunk(0).to_numpy_ndarray()
+    assert outputs.shape == (table.num_rows, 3, 10)
+    probabilities = mean_probability(outputs.transpose(1, 0, 2))
+    assert np.array_equal(table.column("probability_7").to_numpy(), probabilities[:, 7])
+    right = table.column("prediction").to_numpy() == table.column("target").to_numpy()
+    assert right.mean() == pytest.approx(finished.metrics["test/accuracy"])
+
+
+def test_no_row_is_in_two_parts(finished: RunResult) -> None:
+    base = RunPaths(Path(finished.run_dir)).base
+    rows = [
+        pa.ipc.open_file(pa.memory_map(str(base / f"{part}.arrow"))).read_all().column("row")
+        for part in ("train", "stop", "validation", "test")
+    ]
+    together = np.concatenate([column.to_numpy() for column in rows])
+    assert np.array_equal(np.sort(together), np.arange(1797))
+
+
+def test_the_loaded_model_repeats_the_runs_predictions(finished: RunResult) -> None:
+    from sklearn.datasets import load_digits
+
+    paths = RunPaths(Path(finished.run_dir))
+    table = pa.ipc.open_file(pa.memory_map(str(paths.predictions("test")))).read_all()
+    images = load_digits().images.astype(np.uint8)[table.column("row").to_numpy()]
+    model = ensemble_pipe.load(finished.run_dir)
+    assert np.array_equal(model.predict_proba(images)[:, 3], table.column("probability_3"))
+    assert np.array_equal(model.predict(images), table.column("prediction"))
+    assert model.predict_members(images).shape == (3, len(images), 10)
+
+
+def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
+    before = RunPaths(Path(finished.run_dir)).model / "members.safetensors"
+    bits = before.read_bytes()
+    again = resume(finished.run_dir, inline=True)
+    assert again.metrics == finished.metrics
+    assert before.read_bytes() == bits
+
+
+class StopAt(Silent):
+    """Stops a run, as Ctrl-C would, at its n-th checkpoint."""
+
+    def __init__(self, checkpoints: int) -> None:
+        self.left = checkpoints
+
+    def event(self, event: Event) -> None:
+        self.left -= isinstance(event, Checkpoint)
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("checkpoints", [1, 5, 11])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"augment": [{"name": "shift_crop"}]},
+        {
+            "training.schedule": {"name": "snapshot", "cycles": 2},
+            "ensemble.strategy": "snapshot",
+        },
+    ],
+    ids=["independent", "augmented", "snapshot"],
+)
+def test_interrupted_equals_uninterrupted(
+    pipeline: Path, finished: RunResult, checkpoints: int, settings: dict[str, Any]
+) -> None:
+    whole = run_here(pipeline, **settings) if settings else finished
+    with pytest.raises(KeyboardInterrupt):
+        run_here(pipeline, display=StopAt(checkpoints), **settings)
+    stopped = max((pipeline.parent / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert kinds(stopped)[-1] == "ended"
+    result = resume(stopped, inline=True)
+    assert result.metrics == whole.metrics
+    for name in ("model/members.safetensors", "predictions/test.arrow"):
+        assert (stopped / name).read_bytes() == (Path(whole.run_dir) / name).read_bytes()
+    epochs = [e for e, _ in read_entries(stopped / "journal.jsonl") if e["kind"] == "epoch"]
+    keys = [(e["learner"], e["epoch"]) for e in epochs]
+    assert sorted(keys) == [(learner, epoch) for learner in range(3) for epoch in range(1, 5)]
+
+
+def command(*arguments: object) -> list[str]:
+    code = "from ensemble_pipe.cli import app; app()"
+    return [sys.executable, "-c", code, *(str(argument) for argument in arguments)]
+
+
+def begin_long_run(pipeline: Path) -> tuple["subprocess.Popen[str]", Path]:
+    """Start a run that would take minutes, and wait for its first checkpoint."""
+    runs = pipeline.parent / "long"
+    arguments = ("run", pipeline, "--output", runs, "--inline", "--set", "training.epochs=4000")
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(runs.glob("*/learners/*/*.json")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    return process, next(runs.iterdir())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_that_can_be_resumed(pipeline: Path, how: signal.Signals) -> None:
+    process, run_dir = begin_long_run(pipeline)
+    with pytest.raises(RunDirectoryError, match="another process is driving this run"):
+        resume(run_dir, inline=True)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert "ensemble-pipe resume" in errors
+    entries = [entry for entry, _ in read_entries(run_dir / "journal.jsonl")]
+    assert entries[-1] == {**entries[-1], "kind": "ended", "status": "KILLED"}
+
+
+def test_a_killed_run_can_be_resumed(pipeline: Path) -> None:
+    process, run_dir = begin_long_run(pipeline)
+    process.kill()
+    process.communicate(timeout=60)
+    with open(run_dir / "journal.jsonl", "a") as journal:
+        journal.write('{"kind": "epoch", "lear')  # torn by the kill
+
+    stop = StopAt(3)
+    with pytest.raises(KeyboardInterrupt):
+        resume(run_dir, inline=True, display=stop)
+    assert kinds(run_dir)[-1] == "ended"
+    assert "resumed" in kinds(run_dir)
+
+
+def test_a_resume_under_other_versions_says_so(finished: RunResult) -> None:
+    manifest = RunPaths(Path(finished.run_dir)).manifest
+    facts = read_json(manifest)
+    numpy = facts["environment"]["numpy"]
+    try:
+        write_json(manifest, {**facts, "environment": {**facts["environment"], "numpy": "1.0"}})
+        with pytest.raises(RunDirectoryError, match=f"numpy: 1.0 then, {numpy} now"):
+            resume(finished.run_dir, inline=True)
+        assert resume(finished.run_dir, inline=True, accept_changes=True).members == 3
+    finally:
+        write_json(manifest, facts)
+
+
+@pytest.mark.parametrize("name", ["base/train.arrow", "pipeline.yaml"])
+def test_a_changed_file_is_refused_on_resume(pipeline: Path, name: str) -> None:
+    path = Path(run_here(pipeline).run_dir) / name
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises((CorruptFileError, ensemble_pipe.errors.ConfigError)):
+        resume(path.parents[name.count("/")], inline=True)
+
+
+def test_a_learner_that_diverges_is_named_and_the_others_go_on(pipeline: Path) -> None:
+    vary = {"training.optimizer.learning_rate": [0.01, 1e38, 0.01]}
+    optimizer = {"name": "sgd", "momentum": 0.0}
+    result = run_here(pipeline, **{"ensemble.vary": vary, "training.optimizer": optimizer})
+    assert list(result.failed) == [1]
+    assert "not finite" in result.failed[1]
+    assert result.members == 2
+
+
+def test_a_run_whose_learners_all_diverge_says_why(pipeline: Path) -> None:
+    with pytest.raises(TrainingError, match="learner 0: its loss is not finite"):
+        run_here(pipeline, **{"training.optimizer": {"name": "sgd", "learning_rate": 1e38}})
+
+
+def test_vary_gives_each_learner_its_own_numbers(pipeline: Path) -> None:
+    vary = {
+        "training.optimizer.learning_rate": {"low": 1e-4, "high": 1e-2, "scale": "log"},
+        "network.hidden": [[8], [16, 8]],
+    }
+    result = run_here(pipeline, **{"ensemble.vary": vary})
+    entries = [e for e, _ in read_entries(Path(result.run_dir) / "journal.jsonl")]
+    plans = [entry["plan"] for entry in entries if entry["kind"] == "learner"]
+    assert [plan["network"]["hidden"] for plan in plans] == [[8], [16, 8], [8]]
+    rates = [plan["optimizer"]["learning_rate"] for plan in plans]
+    assert len(set(rates)) == 3
+    assert all(1e-4 <= rate <= 1e-2 for rate in rates)
+
+
+def test_snapshots_are_members_of_their_own(pipeline: Path) -> None:
+    schedule = {"name": "snapshot", "cycles": 4}
+    settings = {"training.schedule": schedule, "ensemble.strategy": "snapshot"}
+    result = run_here(pipeline, **settings, **{"ensemble.learners": 2})
+    assert result.members == 8
+    model = ensemble_pipe.load(result.run_dir)
+    assert [(m.learner, m.number) for m in model.members] == [
+        (learner, number) for learner in range(2) for number in range(4)
+    ]
+
+
+@pytest.fixture
+def boston() -> Iterator[Path]:
+    path = SHARED_DATA / "uci_regression" / "boston.parquet"
+    if not path.is_file():
+        pytest.skip("the UCI regression sets are a user's to bring")
+    yield path
+
+
+def test_a_regression_predicts_in_the_targets_own_units(pipeline: Path, boston: Path) -> None:
+    ignore = [f"test_{split}" for split in range(20)]
+    data = {"source": "table", "path": str(boston), "label": "y", "ignore": ignore}
+    result = run_here(pipeline, **{"data": data, "task": "regression", "training.epochs": 150})
+    # The standard deviation of the target is 9.2; a network that learned is far below.
+    assert result.metrics["test/rmse"] < 5.0
+    assert result.metrics["test/nll"] < 3.2
+    model = ensemble_pipe.load(result.run_dir)
+    rows = np.array([[0.1] * len(model.schema.feature_names)])
+    assert model.uncertainty(rows)["std"].shape == (1,)
+    assert json.loads(json.dumps(result.metrics)) == result.metrics

@@ -1,0 +1,234 @@
+"""What MLflow holds of a run: the run tree, right statuses, and nothing twice."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from ensemble_pipe.display import Silent
+from ensemble_pipe.pipeline import RunResult, resume, run, sync
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.shipping import Shipper
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.training.events import Checkpoint, Event
+
+PIPELINE = """
+name: tracked
+network: {hidden: [16]}
+training: {epochs: 4, batch_size: 32}
+ensemble: {learners: 3}
+tracking: {register_as: digits}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a pipeline; its MLflow store is made by the first run, which takes a while."""
+    made = tmp_path_factory.mktemp("tracked")
+    (made / "tracked.yaml").write_text(PIPELINE)
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> RunResult:
+    return run(folder / "tracked.yaml", output=folder / "runs", inline=True)
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, finished: RunResult) -> MlflowClient:
+    return MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def tree(client: MlflowClient, run_id: str) -> tuple[Any, list[Any]]:
+    """Return the parent and its children, in order of learner."""
+    parent = client.get_run(run_id)
+    found = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run_id}'"
+    )
+    return parent, sorted(found, key=lambda child: child.info.run_name)
+
+
+def statuses(client: MlflowClient, run_id: str) -> list[str]:
+    parent, children = tree(client, run_id)
+    return [parent.info.status, *(child.info.status for child in children)]
+
+
+def history(client: MlflowClient, run_id: str, name: str) -> list[tuple[int, float]]:
+    return [(m.step, m.value) for m in client.get_metric_history(run_id, name)]
+
+
+def test_there_is_one_finished_parent_with_a_finished_child_for_each_learner(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    assert finished.mlflow_run_id is not None
+    assert statuses(client, finished.mlflow_run_id) == ["FINISHED"] * 4
+
+
+def test_the_parent_has_the_ensembles_metrics_and_the_resolved_pipeline(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    parent, _ = tree(client, str(finished.mlflow_run_id))
+    for name, value in finished.metrics.items():
+        assert parent.data.metrics[name] == value
+    assert parent.data.params["training.optimizer.name"] == "adam"
+    assert parent.data.params["seed"] == "1"
+    names = {file.path for file in client.list_artifacts(parent.info.run_id)}
+    assert names == {"pipeline.yaml", "pictures"}
+    pictures = {file.path for file in client.list_artifacts(parent.info.run_id, "pictures")}
+    assert {Path(p).stem for p in pictures} == {
+        "learning_curves", "ensemble_size", "reliability", "confusion_matrix"
+    }  # fmt: skip
+
+
+def test_the_curve_of_ensemble_size_grew_with_every_member(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    curve = history(client, str(finished.mlflow_run_id), "validation/nll")
+    assert [step for step, _ in curve] == [1, 2, 3]
+    assert curve[-1][1] == finished.metrics["validation/nll"]
+
+
+def test_each_child_has_a_curve_of_every_epoch(client: MlflowClient, finished: RunResult) -> None:
+    _, children = tree(client, str(finished.mlflow_run_id))
+    for child in children:
+        for name in ("train/loss", "stop/loss", "stop/accuracy", "learning_rate"):
+            assert [step for step, _ in history(client, child.info.run_id, name)] == [1, 2, 3, 4]
+        assert child.data.params["optimizer.learning_rate"] == "0.001"
+
+
+def test_the_model_is_registered_as_champion_and_has_no_pickle(
+    client: MlflowClient, finished: RunResult, folder: Path
+) -> None:
+    version = client.get_model_version_by_alias("digits", "champion")
+    assert version.run_id == finished.mlflow_run_id
+    model_id = str(finished.model_uri).removeprefix("models:/")
+    (location,) = (folder / "mlartifacts").glob(f"**/{model_id}")
+    endings = {path.suffix for path in location.rglob("*") if path.is_file()}
+    assert endings <= {"", ".yaml", ".txt", ".json", ".py", ".safetensors"}
+    assert (location / "artifacts" / "MLmodel").read_text().count("signature")
+
+
+def test_sending_everything_twice_changes_nothing(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    def everything() -> list[Any]:
+        parent, children = tree(client, str(finished.mlflow_run_id))
+        return [
+            (r.info.status, r.data.params, {n: history(client, r.info.run_id, n) for n in r.data.metrics})
+            for r in (parent, *children)
+        ]  # fmt: skip
+
+    before = everything()
+    tracker = sync(finished.run_dir, timeout_s=60)
+    assert tracker.problem is None
+    paths = RunPaths(Path(finished.run_dir))
+    shipper = Shipper(paths, "unused", "ensemble_pipe", lambda *_: "models:/none")
+    entries = list(read_entries(paths.journal))
+    shipper.ship_again()
+    shipper.ship([entry for entry, _ in entries], entries[-1][1])
+    assert everything() == before
+
+
+class StopAt(Silent):
+    def __init__(self, checkpoints: int) -> None:
+        self.left = checkpoints
+
+    def event(self, event: Event) -> None:
+        self.left -= isinstance(event, Checkpoint)
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def newest(folder: Path) -> Path:
+    return max((folder / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+
+
+def parent_of(client: MlflowClient, run_dir: Path) -> str:
+    experiment = client.get_experiment_by_name("ensemble_pipe")
+    found = client.search_runs(
+        [experiment.experiment_id], f"tags.`ensemble_pipe.key` = '{run_dir.name}'"
+    )
+    return str(found[0].info.run_id)
+
+
+def test_ctrl_c_leaves_killed_runs_and_a_resume_finishes_them(
+    client: MlflowClient, finished: RunResult, folder: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        # One stack after another, so that one learner is finished and one has not begun.
+        settings = {"cluster.stack": 1, "tracking.register_as": None}
+        run(
+            folder / "tracked.yaml", output=folder / "runs", inline=True, display=StopAt(6),
+            **settings,
+        )  # fmt: skip
+    run_dir = newest(folder)
+    parent = parent_of(client, run_dir)
+    assert statuses(client, parent) == ["KILLED", "FINISHED", "KILLED", "KILLED"]
+    result = resume(run_dir, inline=True)
+    assert result.mlflow_run_id == parent
+    assert statuses(client, parent) == ["FINISHED"] * 4
+    assert result.metrics == finished.metrics
+    _, children = tree(client, parent)
+    for child in children:
+        steps = [step for step, _ in history(client, child.info.run_id, "train/loss")]
+        assert steps == [1, 2, 3, 4]
+
+
+def test_a_killed_driver_is_swept_up_by_the_next_start(client: MlflowClient, folder: Path) -> None:
+    code = "from ensemble_pipe.cli import app; app()"
+    arguments = ["run", "tracked.yaml", "--inline", "--set", "training.epochs=100000"]
+    command = [sys.executable, "-c", code, *arguments]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 90
+    experiment = client.get_experiment_by_name("ensemble_pipe").experiment_id
+    running = "attributes.status = 'RUNNING'"
+    while len(client.search_runs([experiment], running)) < 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    run_dir = newest(folder)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert statuses(client, parent_of(client, run_dir))[0] == "RUNNING"
+    settings = {"training.epochs": 1, "tracking.register_as": None}
+    run(folder / "tracked.yaml", output=folder / "runs", inline=True, **settings)
+    assert statuses(client, parent_of(client, run_dir)) == ["KILLED"] * 4
+
+
+def test_a_server_that_is_down_loses_nothing(folder: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    began = time.monotonic()
+    settings = {"tracking.uri": uri, "tracking.register_as": None}
+    result = run(folder / "tracked.yaml", output=tmp_path / "runs", inline=True, **settings)
+    assert time.monotonic() - began < 60
+    assert result.mlflow_run_id is None
+    assert result.members == 3
+    assert sync(result.run_dir, timeout_s=2).problem is not None
+
+    store = f"sqlite:///{tmp_path / 'server.db'}"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1",
+        "--host", "127.0.0.1", "--port", str(port), "--artifacts-destination", str(tmp_path / "a"),
+    ]  # fmt: skip
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        tracker = sync(result.run_dir, timeout_s=120)
+        assert tracker.problem is None
+        client = MlflowClient(tracking_uri=uri)
+        assert statuses(client, str(tracker.mlflow_run_id)) == ["FINISHED"] * 4
+        parent, _ = tree(client, str(tracker.mlflow_run_id))
+        assert parent.data.metrics["test/nll"] == result.metrics["test/nll"]
+    finally:
+        import os
+
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
