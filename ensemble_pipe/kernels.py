@@ -34,9 +34,9 @@ def kernel(function: F) -> F:
     if not before:
         numba_config.CACHE_DIR = str(cache_folder())
     try:
-        compiled: F = numba.njit(error_model="numpy", fastmath={"contract"}, nogil=True, cache=True)(
-            function
-        )
+        compiled: F = numba.njit(
+            error_model="numpy", fastmath={"contract"}, nogil=True, cache=True
+        )(function)
     finally:
         numba_config.CACHE_DIR = before
     return compiled

@@ -14,6 +14,8 @@ from ensemble_pipe.ensemble.metrics import classification_metrics, regression_me
 
 Metrics = dict[str, float]
 
+NOISE_FLOOR = 1e-12
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -91,6 +93,8 @@ class Aggregator:
 def noise_variance(outputs: Floats, targets: Array, schema: Schema) -> float:
     """Return the mean squared residual of the members, in standardised units; 0 for classes.
 
+    It is at least `NOISE_FLOOR`, so that members without any residual still have a likelihood.
+
     Args:
         outputs: (K, R, O) on a part that no member was trained on.
         targets: (R,).
@@ -98,7 +102,7 @@ def noise_variance(outputs: Floats, targets: Array, schema: Schema) -> float:
     if schema.task == "classification":
         return 0.0
     residuals = outputs[:, :, 0].astype(np.float64) - targets
-    return float(np.mean(residuals**2))
+    return max(float(np.mean(residuals**2)), NOISE_FLOOR)
 
 
 def measure(outputs: Floats, targets: Array, schema: Schema, noise: float) -> Metrics:

@@ -30,10 +30,6 @@ class Member:
     network: Mlp
     row: Floats
 
-    @property
-    def name(self) -> str:
-        return f"{self.learner}" if self.number == 0 else f"{self.learner}.{self.number}"
-
 
 def member_outputs(members: Sequence[Member], schema: Schema, read: Read, rows: int) -> Floats:
     """Return outputs (K, R, O) float32; members of one architecture are computed together.

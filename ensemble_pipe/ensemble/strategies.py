@@ -6,7 +6,7 @@ leaves the earlier ones as they were.
 """
 
 from collections.abc import Mapping, Sequence
-from math import exp, log
+from math import exp, floor, log
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, MinLen
@@ -43,7 +43,8 @@ class Range:
             value = exp(log(self.low) + share * (log(high) - log(self.low)))
         else:
             value = self.low + share * (high - self.low)
-        return min(int(value), int(self.high)) if self.integer else value
+        value = min(max(value, self.low), high)  # exp(log(x)) may lie beside x
+        return min(floor(value), int(self.high)) if self.integer else value
 
 
 Choices = Annotated[tuple[Any, ...], MinLen(1)]

@@ -100,7 +100,8 @@ def softmax_cross_entropy(
                 value = np.exp(logits[m, n, o] - highest)
                 gradient[m, n, o] = value
                 normaliser += value
-            total += np.log(normaliser) + highest - logits[m, n, label]
+            # Differences first: they are exact where large logits are not.
+            total += np.log(normaliser) + (highest - logits[m, n, label])
             for o in range(classes):
                 gradient[m, n, o] *= scale / normaliser
             gradient[m, n, label] -= scale

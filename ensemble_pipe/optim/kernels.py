@@ -27,24 +27,24 @@ def adam(
     rate: Floats,
     beta1: Floats,
     beta2: Floats,
+    add1: Floats,
+    add2: Floats,
     epsilon: Floats,
     correction1: Floats,
     correction2: Floats,
 ) -> None:
     """See `optim.rules.Adam`; all numbers are (M,) of the rows' type.
 
-    correction1 is 1 / (1 - beta1**t), correction2 is 1 / sqrt(1 - beta2**t).
+    add1 is 1 - beta1, add2 is 1 - beta2; correction1 is 1 / (1 - beta1**t), correction2 is 1 / sqrt(1 - beta2**t).
     """
     learners, size = rows.shape
-    one = rows.dtype.type(1)
     for m in range(learners):
-        keep1, keep2 = beta1[m], beta2[m]
-        add1, add2 = one - keep1, one - keep2
+        keep1, keep2, new1, new2 = beta1[m], beta2[m], add1[m], add2[m]
         step, scale, floor = rate[m] * correction1[m], correction2[m], epsilon[m]
         for p in range(size):
             gradient = gradients[m, p]
-            mean = keep1 * first[m, p] + add1 * gradient
-            square = keep2 * second[m, p] + add2 * gradient * gradient
+            mean = keep1 * first[m, p] + new1 * gradient
+            square = keep2 * second[m, p] + new2 * gradient * gradient
             first[m, p] = mean
             second[m, p] = square
             rows[m, p] -= step * mean / (np.sqrt(square) * scale + floor)

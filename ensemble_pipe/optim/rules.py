@@ -65,9 +65,15 @@ class Adam:
     @staticmethod
     def step(stack: "Stacked", rows: Floats, gradients: Floats, rate: Floats, step: int) -> None:
         numbers = stack.numbers
-        # In float64: float32 loses 1 - beta2**t to rounding in the first steps.
-        correction1 = 1.0 / (1.0 - stack.exact["beta1"] ** (step + 1))
-        correction2 = 1.0 / np.sqrt(1.0 - stack.exact["beta2"] ** (step + 1))
+        # In float64: float32 loses the digits of 1 - beta.
+        beta1, beta2 = stack.exact["beta1"], stack.exact["beta2"]
+        derived = (
+            1.0 - beta1,
+            1.0 - beta2,
+            1.0 / (1.0 - beta1 ** (step + 1)),
+            1.0 / np.sqrt(1.0 - beta2 ** (step + 1)),
+        )
+        add1, add2, correction1, correction2 = (values.astype(rows.dtype) for values in derived)
         kernels.adam(
             rows,
             gradients,
@@ -76,9 +82,11 @@ class Adam:
             rate,
             numbers["beta1"],
             numbers["beta2"],
+            add1,
+            add2,
             numbers["epsilon"],
-            correction1.astype(rows.dtype),
-            correction2.astype(rows.dtype),
+            correction1,
+            correction2,
         )
 
 

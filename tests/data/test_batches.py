@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Array
@@ -179,12 +179,14 @@ steps_of = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(steps_of)
 def test_training_takes_the_steps_whose_rows_its_epochs_hold(steps: Steps) -> None:
     rows = steps.rows * steps.epochs
     assert steps.total * steps.batch_rows <= rows < (steps.total + 1) * steps.batch_rows
 
 
+@settings(deadline=None)
 @given(steps_of)
 def test_an_epoch_ends_with_the_last_step_whose_rows_it_holds(steps: Steps) -> None:
     for epoch in range(steps.epochs):
@@ -193,6 +195,7 @@ def test_an_epoch_ends_with_the_last_step_whose_rows_it_holds(steps: Steps) -> N
         assert end * steps.batch_rows <= seen < (end + 1) * steps.batch_rows
 
 
+@settings(deadline=None)
 @given(steps_of)
 def test_every_epoch_takes_a_step(steps: Steps) -> None:
     ends = [0, *(steps.end_of(epoch) for epoch in range(steps.epochs))]
@@ -200,6 +203,7 @@ def test_every_epoch_takes_a_step(steps: Steps) -> None:
     assert ends[-1] == steps.total
 
 
+@settings(deadline=None)
 @given(steps_of)
 def test_epochs_done_counts_the_epochs_that_have_ended(steps: Steps) -> None:
     ends = [steps.end_of(epoch) for epoch in range(steps.epochs)]

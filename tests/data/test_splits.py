@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Integers
@@ -30,6 +30,7 @@ def stratified(draw: Any) -> tuple[Integers, Sizes]:
     return random.permutation(strata), sizes
 
 
+@settings(deadline=None)
 @given(stratified(), seeds)
 def test_every_row_is_in_exactly_one_part(drawn: tuple[Integers, Sizes], seed: int) -> None:
     strata, sizes = drawn
@@ -40,6 +41,7 @@ def test_every_row_is_in_exactly_one_part(drawn: tuple[Integers, Sizes], seed: i
         assert all((np.diff(part) > 0).all() for part in parts.values())
 
 
+@settings(deadline=None)
 @given(stratified(), seeds)
 def test_counts_are_exact(drawn: tuple[Integers, Sizes], seed: int) -> None:
     strata, sizes = drawn
@@ -47,6 +49,7 @@ def test_counts_are_exact(drawn: tuple[Integers, Sizes], seed: int) -> None:
     assert {name: len(parts[name]) for name in sizes} == sizes
 
 
+@settings(deadline=None)
 @given(st.integers(40, 3000), st.floats(0.05, 0.4), st.floats(0.05, 0.4), seeds)
 def test_shares_are_rounded_to_rows(rows: int, test: float, stop: float, seed: int) -> None:
     parts = split_rows(None, rows, {"test": test, "stop": stop}, seed, "here")
@@ -54,6 +57,7 @@ def test_shares_are_rounded_to_rows(rows: int, test: float, stop: float, seed: i
     assert len(parts["stop"]) == round(stop * rows)
 
 
+@settings(deadline=None)
 @given(stratified(), seeds)
 def test_each_class_is_in_proportion_to_within_one_row(
     drawn: tuple[Integers, Sizes], seed: int

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Array, Floats, Integers
@@ -45,6 +45,7 @@ def gathered(view: ShardView, ids: Integers, like: tuple[Array, Array]) -> tuple
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None)
 @given(st.data())
 def test_gather_is_numpy_indexing(kind: str, data: st.DataObject) -> None:
     rows = data.draw(st.integers(1, 40))

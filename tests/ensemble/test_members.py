@@ -1,7 +1,6 @@
-"""Members: their names, and their outputs together and alone."""
+"""Members: their outputs together and alone."""
 
 import numpy as np
-import pytest
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
@@ -29,11 +28,6 @@ def read(start: int, stop: int, out: Floats) -> None:
 def member(learner: int, network: Mlp = NARROW, number: int = 0) -> Member:
     row = network.build((4,), 3).initialize(1, 10 * learner + number)
     return Member(learner, number, 100, network, row)
-
-
-@pytest.mark.parametrize(("number", "name"), [(0, "3"), (1, "3.1"), (12, "3.12")])
-def test_a_member_is_named_after_its_learner(number: int, name: str) -> None:
-    assert member(3, number=number).name == name
 
 
 def test_outputs_of_members_of_one_architecture_are_those_of_each_alone() -> None:

@@ -38,7 +38,7 @@ def test_items_of_a_list_may_be_lists() -> None:
 
 
 def test_every_path_is_given_a_value() -> None:
-    vary = {RATE: Range(low=0.1, high=1.0), UNITS: ((8,), (9,))}
+    vary: Vary = {RATE: Range(low=0.1, high=1.0), UNITS: ((8,), (9,))}
     assert set(varied_values(vary, learner=0, seed=1)) == {RATE, UNITS}
 
 

@@ -1,0 +1,119 @@
+"""What the README and the shipped files say is so."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def fences(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+@pytest.mark.parametrize(("label", "ending"), [
+    ("quickstart", ".venv/bin/ensemble-pipe run pipelines/digits.yaml"),
+    ("tests", ".venv/bin/python -m pytest"),
+])  # fmt: skip
+def test_ci_runs_the_readmes_own_commands(label: str, ending: str) -> None:
+    script = ROOT / ".ci" / "readme_command.py"
+    found = subprocess.run(
+        [sys.executable, script, label], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert found.startswith("python3 -m venv .venv && .venv/bin/pip install -c constraints.txt ")
+    assert found.endswith(ending)
+    assert f"command_of {label}" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    (code,) = fences("python")
+    (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[0 1 2 3 4]")
+
+
+def test_the_yaml_of_the_readme_is_valid() -> None:
+    from ensemble_pipe.config import Pipeline, learner_plans
+
+    for text in fences("yaml"):
+        plans = learner_plans(Pipeline.model_validate(yaml.safe_load(text)))
+        assert len({plan.rule.learning_rate for plan in plans}) == 6
+
+
+def test_the_file_tree_names_every_file_and_room() -> None:
+    tree = README.split("## The files")[1].split("## Goals")[0]
+    named = set(re.findall(r"^ {4,6}(\S+)", tree, re.M))
+    package = {
+        path.name if path.is_file() else f"{path.name}/"
+        for path in (ROOT / "ensemble_pipe").iterdir()
+        if not path.name.startswith("__") and path.name != "py.typed"
+    }
+    assert package <= named
+    assert all((ROOT / name).exists() or name in package for name in named)
+
+
+def test_links_and_pictures_are_there() -> None:
+    local = re.findall(r"\]\((?!http)([^)#]+)\)|`(docs/\S+?)`", README)
+    for path in (one or other for one, other in local):
+        assert (ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda p: p.name)
+def test_each_pipeline_says_what_it_is_for(path: Path) -> None:
+    header = path.read_text().split("\nname:")[0]
+    for word in ("Purpose", "Needs", "Command", "Override", "Expect"):
+        assert f"# {word}" in header
+    assert f"ensemble-pipe run pipelines/{path.name}" in header
+
+
+def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:
+    import numpy as np
+    import pandas as pd
+
+    from ensemble_pipe.pipeline import run
+
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(400, 3)), columns=list("abc"))
+    frame["outcome"] = np.where(frame.a * frame.b > 0, "yes", "no")
+    frame.to_csv(tmp_path / "my.csv", index=False)
+    settings = {"data.path": str(tmp_path / "my.csv"), "data.label": "outcome"}
+    quiet = {"tracking.mlflow": False, "training.epochs": 20}
+    template = ROOT / "pipelines" / "your_table.yaml"
+    result = run(template, output=tmp_path, inline=True, **settings, **quiet)
+    assert result.metrics["test/accuracy"] > 0.8
+
+
+def test_cluster_yaml_is_valid_for_rays_launcher() -> None:
+    import ray
+
+    schema = Path(ray.__file__).parent / "autoscaler" / "ray-schema.json"
+    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    jsonschema.validate(cluster, json.loads(schema.read_text()))
+
+
+def test_constraints_are_exact_and_carry_no_address() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.+!\-]+", pin) for pin in pins)
+
+
+def test_docstring_examples_hold() -> None:
+    import doctest
+    import importlib
+
+    names = ["__init__", "optim.schedules", "cluster.failure"]
+    for name in names:
+        module = importlib.import_module(f"ensemble_pipe.{name}".removesuffix(".__init__"))
+        failed, tried = doctest.testmod(module)
+        assert tried > 0
+        assert failed == 0
