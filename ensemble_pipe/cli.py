@@ -203,7 +203,7 @@ def _errors() -> Iterator[None]:
         _say(f"error: {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        _say("stopped; `ensemble-pipe resume RUN_DIR` goes on with a run that had begun")
+        _say("stopped")
         raise typer.Exit(130) from None
 
 

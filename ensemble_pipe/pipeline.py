@@ -177,6 +177,7 @@ def _drive(
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
+        display.message(f"stopped; `ensemble-pipe resume {paths.root}` goes on")
         raise
     finally:
         journal.append("ended", status=status)

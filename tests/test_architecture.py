@@ -1,4 +1,4 @@
-"""Imports point one way, down the list of rooms; heavy libraries are imported where they are used."""
+"""Imports point one way, down the list of rooms; slow libraries are imported where needed."""
 
 import ast
 import subprocess

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -86,8 +87,8 @@ def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:
     frame = pd.DataFrame(random.normal(size=(400, 3)), columns=list("abc"))
     frame["outcome"] = np.where(frame.a * frame.b > 0, "yes", "no")
     frame.to_csv(tmp_path / "my.csv", index=False)
-    settings = {"data.path": str(tmp_path / "my.csv"), "data.label": "outcome"}
-    quiet = {"tracking.mlflow": False, "training.epochs": 20}
+    settings: dict[str, Any] = {"data.path": str(tmp_path / "my.csv"), "data.label": "outcome"}
+    quiet: dict[str, Any] = {"tracking.mlflow": False, "training.epochs": 20}
     template = ROOT / "pipelines" / "your_table.yaml"
     result = run(template, output=tmp_path, inline=True, **settings, **quiet)
     assert result.metrics["test/accuracy"] > 0.8

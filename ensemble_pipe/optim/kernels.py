@@ -35,7 +35,8 @@ def adam(
 ) -> None:
     """See `optim.rules.Adam`; all numbers are (M,) of the rows' type.
 
-    add1 is 1 - beta1, add2 is 1 - beta2; correction1 is 1 / (1 - beta1**t), correction2 is 1 / sqrt(1 - beta2**t).
+    add1 and add2 are 1 - beta; correction1 is 1 / (1 - beta1**t), correction2 is
+    1 / sqrt(1 - beta2**t).
     """
     learners, size = rows.shape
     for m in range(learners):

@@ -21,6 +21,7 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
     Processes that first touch a fresh SQLite store at once break each other, so this goes through
     a file lock beside the store.
     """
+    quiet_mlflow()
     # With a server down, the default of seven retries blocks a call for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -34,6 +35,11 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
         if found is not None:
             return client, found.experiment_id
         return client, client.create_experiment(experiment, _artifact_location(uri, experiment))
+
+
+def quiet_mlflow() -> None:
+    """Keep MLflow from reporting its use elsewhere, unless the user decided otherwise."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 @contextmanager

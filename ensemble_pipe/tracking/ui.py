@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ensemble_pipe.errors import EnsemblePipeError, InputError
+from ensemble_pipe.tracking.store import quiet_mlflow
 from ensemble_pipe.tracking.tracker import default_uri
 
 PORTS_TRIED = 20
@@ -39,6 +40,7 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
         sys.executable, "-m", "mlflow", "server",
         "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
     ]  # fmt: skip
+    quiet_mlflow()
     log = subprocess.DEVNULL
     process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
     try:

@@ -97,10 +97,12 @@ def test_a_killed_trainer_changes_no_bit(
 def test_a_trainer_that_dies_too_often_ends_the_run(prepare: Callable[..., Prepared]) -> None:
     prepared = prepare(ensemble={"learners": 1}, training={"epochs": 2000, "batch_size": 4})
     executor = on_ray(trainers=1, retries=0)
+    stream = executor.run(stacks_of(prepared, 1), prepared.recipe, prepared.schema)
+    next(stream)
+    for process in trainer_processes():
+        os.kill(process, signal.SIGKILL)
     with pytest.raises(ClusterError, match=r"lost its trainer 1 times.*ensemble-pipe resume"):
-        for _ in executor.run(stacks_of(prepared, 1), prepared.recipe, prepared.schema):
-            for process in trainer_processes():
-                os.kill(process, signal.SIGKILL)
+        list(stream)
     executor.close()
 
 

@@ -23,7 +23,7 @@ BATCH = 128
 ALLOWED_BYTES = BATCH * 784 * 4 + 8 * 2**20
 
 
-@ray.remote(num_cpus=0)
+@ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
 def make_shard(rows: int) -> Any:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (rows, *IMAGE), np.uint8)
@@ -63,7 +63,8 @@ class Reader:
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_eight_trainers_view_a_shard_without_private_memory() -> None:
-    readers = [Reader.remote() for _ in range(TRAINERS)]
+    actor: Any = Reader
+    readers = [actor.remote() for _ in range(TRAINERS)]
     small = make_shard.remote(BATCH)
     ray.get([reader.read_all.remote(small) for reader in readers])  # warmed: imports and kernels
     idle = ray.get([reader.private.remote() for reader in readers])

@@ -88,7 +88,12 @@ def test_the_order_in_which_members_come_changes_nothing(task: Task) -> None:
     expected = filled(task, members).measured(view_of(task, seed=1))
     for order in list(permutations(members))[1::5]:
         aggregator = filled(task, list(order))
-        assert [one.name for one in aggregator.members] == ["0", "1", "1.1", "2"]
+        assert [(one.learner, one.number) for one in aggregator.members] == [
+            (0, 0),
+            (1, 0),
+            (1, 1),
+            (2, 0),
+        ]
         assert same(aggregator.measured(view_of(task, seed=1)), expected)
 
 

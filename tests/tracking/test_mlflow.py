@@ -1,5 +1,6 @@
 """What MLflow holds of a run: the run tree, right statuses, and nothing twice."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -14,8 +15,8 @@ from mlflow import MlflowClient
 from ensemble_pipe.display import Silent
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths
-from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.training.events import Checkpoint, Event
 
 PIPELINE = """
@@ -120,9 +121,13 @@ def test_sending_everything_twice_changes_nothing(
     def everything() -> list[Any]:
         parent, children = tree(client, str(finished.mlflow_run_id))
         return [
-            (r.info.status, r.data.params, {n: history(client, r.info.run_id, n) for n in r.data.metrics})
+            (
+                r.info.status,
+                r.data.params,
+                {name: history(client, r.info.run_id, name) for name in r.data.metrics},
+            )
             for r in (parent, *children)
-        ]  # fmt: skip
+        ]
 
     before = everything()
     tracker = sync(finished.run_dir, timeout_s=60)
@@ -160,13 +165,11 @@ def parent_of(client: MlflowClient, run_dir: Path) -> str:
 def test_ctrl_c_leaves_killed_runs_and_a_resume_finishes_them(
     client: MlflowClient, finished: RunResult, folder: Path
 ) -> None:
+    # One stack after another, so that one learner is finished and one has not begun.
+    settings: dict[str, Any] = {"cluster.stack": 1, "tracking.register_as": None}
+    settings.update(output=folder / "runs", inline=True, display=StopAt(6))
     with pytest.raises(KeyboardInterrupt):
-        # One stack after another, so that one learner is finished and one has not begun.
-        settings = {"cluster.stack": 1, "tracking.register_as": None}
-        run(
-            folder / "tracked.yaml", output=folder / "runs", inline=True, display=StopAt(6),
-            **settings,
-        )  # fmt: skip
+        run(folder / "tracked.yaml", **settings)
     run_dir = newest(folder)
     parent = parent_of(client, run_dir)
     assert statuses(client, parent) == ["KILLED", "FINISHED", "KILLED", "KILLED"]
@@ -195,7 +198,7 @@ def test_a_killed_driver_is_swept_up_by_the_next_start(client: MlflowClient, fol
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert statuses(client, parent_of(client, run_dir))[0] == "RUNNING"
-    settings = {"training.epochs": 1, "tracking.register_as": None}
+    settings: dict[str, Any] = {"training.epochs": 1, "tracking.register_as": None}
     run(folder / "tracked.yaml", output=folder / "runs", inline=True, **settings)
     assert statuses(client, parent_of(client, run_dir)) == ["KILLED"] * 4
 
@@ -206,7 +209,7 @@ def test_a_server_that_is_down_loses_nothing(folder: Path, tmp_path: Path) -> No
         port = free.getsockname()[1]
     uri = f"http://127.0.0.1:{port}"
     began = time.monotonic()
-    settings = {"tracking.uri": uri, "tracking.register_as": None}
+    settings: dict[str, Any] = {"tracking.uri": uri, "tracking.register_as": None}
     result = run(folder / "tracked.yaml", output=tmp_path / "runs", inline=True, **settings)
     assert time.monotonic() - began < 60
     assert result.mlflow_run_id is None
@@ -228,7 +231,38 @@ def test_a_server_that_is_down_loses_nothing(folder: Path, tmp_path: Path) -> No
         parent, _ = tree(client, str(tracker.mlflow_run_id))
         assert parent.data.metrics["test/nll"] == result.metrics["test/nll"]
     finally:
-        import os
-
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)
+
+
+def test_the_ui_serves_the_store_on_loopback(folder: Path, finished: RunResult) -> None:
+    code = "from ensemble_pipe.cli import app; app()"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-c", code, "ui", "--port", str(port)]
+        process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            address = line.split(" at ")[1].split()[0]
+            assert address != f"http://127.0.0.1:{port}"  # that port was taken
+            remote = MlflowClient(tracking_uri=address)
+            assert remote.get_run(str(finished.mlflow_run_id)).info.status == "FINISHED"
+        finally:
+            process.terminate()
+            assert process.wait(timeout=60) == 130
+    with socket.socket() as probe:
+        _, number = address.rsplit(":", 1)
+        assert probe.connect_ex(("127.0.0.1", int(number))) != 0
+
+
+def test_the_ui_without_a_store_says_what_to_do(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from ensemble_pipe.cli import app
+
+    done = CliRunner().invoke(app, ["ui", "--output", str(tmp_path / "runs")])
+    assert done.exit_code == 2
+    assert "no MLflow store yet; run a pipeline first" in done.output

@@ -22,7 +22,7 @@ def test_every_epoch_ends_with_a_checkpoint_of_each_learner(
     prepare: Callable[..., Prepared],
 ) -> None:
     prepared = prepare(ensemble={"learners": 2})
-    checkpoints = [e for e in events_of(prepared, Stack(tuple(prepared.plans)))]
+    checkpoints = events_of(prepared, Stack(tuple(prepared.plans)))
     assert all(isinstance(e, Checkpoint) for e in checkpoints)
     found = [(e.learner, e.epoch) for e in checkpoints if isinstance(e, Checkpoint)]
     assert found == [(learner, epoch) for epoch in (1, 2, 3) for learner in (0, 1)]
@@ -37,7 +37,7 @@ def test_the_last_checkpoint_is_the_member(prepare: Callable[..., Prepared]) -> 
 
 def test_training_lowers_the_loss(prepare: Callable[..., Prepared]) -> None:
     prepared = prepare(ensemble={"learners": 1}, training={"epochs": 8})
-    found = [e for e in events_of(prepared, Stack(tuple(prepared.plans)))]
+    found = events_of(prepared, Stack(tuple(prepared.plans)))
     metrics = [e.metrics for e in found if isinstance(e, Checkpoint)]
     assert metrics[-1]["train/loss"] < 0.5 * metrics[0]["train/loss"]
     assert metrics[-1]["stop/loss"] < 0.5 * metrics[0]["stop/loss"]
