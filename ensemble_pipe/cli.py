@@ -1,6 +1,7 @@
 """The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
 
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -240,10 +241,17 @@ def _show(result: "RunResult", as_json: bool) -> None:
     for learner, reason in result.failed.items():
         _say(f"learner {learner} failed and yields no member: {reason}")
     _say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
-    _say(f"  ensemble-pipe ui --output {Path(result.run_dir).parent}")
-    _say(f"  ensemble-pipe predict {result.run_dir} INPUT --output predictions.csv")
+    _say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
+    _say(f"  {_command()} predict {result.run_dir} INPUT --output predictions.csv")
     if as_json:
         print(json.dumps(vars(result)))
+
+
+def _command() -> str:
+    """Return how a person calls this program: as they did, where it is not on the path."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("ensemble-pipe") == str(called)
+    return str(called) if called.name == "ensemble-pipe" and not on_path else "ensemble-pipe"
 
 
 def _say(text: str) -> None:

@@ -8,7 +8,6 @@ from typing import Protocol, Self
 from rich import progress
 from rich.console import Console
 
-from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -25,8 +24,8 @@ class Display(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def begin(self, paths: RunPaths, plans: list[LearnerPlan], steps: dict[int, int]) -> None:
-        """Training begins; `steps` says how far some learners came before."""
+    def begin(self, plans: list[LearnerPlan]) -> None:
+        """Trainers are ready, and training begins."""
         ...
 
     def event(self, event: Event) -> None:
@@ -47,7 +46,7 @@ class Silent:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def begin(self, paths: RunPaths, plans: list[LearnerPlan], steps: dict[int, int]) -> None:
+    def begin(self, plans: list[LearnerPlan]) -> None:
         return None
 
     def event(self, event: Event) -> None:
@@ -60,8 +59,7 @@ class Silent:
 class Lines(Silent):
     """A plain line log, at most one line a second beside endings."""
 
-    def begin(self, paths: RunPaths, plans: list[LearnerPlan], steps: dict[int, int]) -> None:
-        self.message(f"run directory {paths.root}")
+    def begin(self, plans: list[LearnerPlan]) -> None:
         self.message(f"training {len(plans)} learners")
         self._epochs = {plan.learner: plan.epochs for plan in plans}
         self._clock = Clock()
@@ -126,8 +124,7 @@ class Bars(Silent):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def begin(self, paths: RunPaths, plans: list[LearnerPlan], steps: dict[int, int]) -> None:
-        self._console.print(f"run directory {paths.root}", highlight=False)
+    def begin(self, plans: list[LearnerPlan]) -> None:
         for plan in plans:
             name = f"learner {plan.learner}"
             # A waiting learner has no total yet, so that its clock starts with its first report.

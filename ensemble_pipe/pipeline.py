@@ -169,6 +169,8 @@ def _drive(
     status = "FAILED"
     try:
         with display:
+            display.message(f"run directory {paths.root}")
+            display.message("" if inline else "starting Ray and its trainers")
             executor = _make_executor(config.cluster, inline, address)
             try:
                 outcome = stages.train_and_measure(paths, config, executor, journal, display)

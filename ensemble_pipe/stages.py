@@ -190,7 +190,7 @@ def _train(
     )
     by_id = {plan.learner: plan for plan in plans}
     failed: dict[int, str] = {}
-    display.begin(paths, plans, {learner: state.step for learner, state in states.items()})
+    display.begin(plans)
     for event in executor.run(stacks, recipe, schema):
         display.event(event)
         if isinstance(event, Checkpoint):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from ensemble_pipe.training.warmup import warm_up
 # A trainer that says nothing for so long is taken for lost.
 SILENCE_TIMEOUT_S = 1800.0
 START_TIMEOUT_S = 300.0
+CONNECT_TIMEOUT_S = 10.0
 SHARDS_TIMEOUT_S = 600.0
 
 
@@ -221,6 +223,20 @@ def _next_event(stream: Any) -> Event | None:
     return event
 
 
+def _require_listener(address: str) -> None:
+    """Find out in seconds what Ray would take minutes for: that nothing listens at HOST:PORT."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise ClusterError(
+            f"--address {address}: nothing answers there ({error}); start a cluster with "
+            "`ray start --head` or `ray up cluster.yaml`, or leave --address out"
+        ) from None
+
+
 def _connect(address: str) -> bool:
     """Connect to Ray; return whether a cluster was started for it.
 
@@ -229,6 +245,7 @@ def _connect(address: str) -> bool:
     """
     if ray.is_initialized():
         return False
+    _require_listener(address)
     # A local cluster is on the user's machine: no dashboard, no usage report, no worker log.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.augment import Augmentation, augment
 from ensemble_pipe.data.base import open_base, shard_table
 from ensemble_pipe.data.schema import Schema
@@ -104,8 +102,3 @@ class TrainingData:
 
     def _view(self, tables: list[pa.Table]) -> ShardView:
         return ShardView(tables, self.scale, self.shift)
-
-
-def targets_of(view: ShardView) -> Array:
-    """Return the targets of a view as contiguous rows (1, R)."""
-    return np.ascontiguousarray(view.targets[None])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -132,3 +133,13 @@ def test_a_node_without_the_drivers_files_copies_them(
     wrong = replace(recipe, sums={**recipe.sums, "train.arrow": "0" * 64})
     with pytest.raises(CorruptFileError, match=r"train\.arrow"):
         local_base(source, wrong)
+
+
+def test_an_address_where_nothing_listens_is_refused_in_seconds() -> None:
+    from ensemble_pipe.cluster.ray import _require_listener
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(ClusterError, match=rf"127\.0\.0\.1:{port}: nothing answers there"):
+        _require_listener(f"127.0.0.1:{port}")
