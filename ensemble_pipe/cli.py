@@ -203,6 +203,9 @@ def _errors() -> Iterator[None]:
     except EnsemblePipeError as error:
         _say(f"error: {error}")
         raise typer.Exit(1) from None
+    except OSError as error:  # a full disk, a folder that cannot be written to
+        _say(f"error: {error}")
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         _say("stopped")
         raise typer.Exit(130) from None

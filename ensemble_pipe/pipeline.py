@@ -21,7 +21,7 @@ from ensemble_pipe.errors import InputError, RunDirectoryError
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.stages import Outcome
 from ensemble_pipe.storage import RunPaths, check_sums, read_json
-from ensemble_pipe.tracking.journal import Journal, rewind
+from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints
 
@@ -148,10 +148,20 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
     """
     paths = RunPaths.open(Path(run_dir))
     with _driving(paths):
+        _end_if_killed(paths)
         tracker = _make_tracker(paths, load_pipeline(paths.pipeline))
         tracker.start()
         tracker.finish(timeout_s, keep_trying=True)
         return tracker
+
+
+def _end_if_killed(paths: RunPaths) -> None:
+    """Journal the end of a run whose driver died without a word; its lock is ours, so it did."""
+    kinds = [entry["kind"] for entry, _ in read_entries(paths.journal)]
+    if kinds[-1] != "ended":
+        journal = Journal(paths.journal)
+        journal.append("ended", status="KILLED")
+        journal.close()
 
 
 def _drive(

@@ -19,10 +19,11 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """Appends entries; only the driver of a run holds one."""
+    """Appends entries; only the driver of a run holds one. A torn last line is cut off first."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        if path.is_file():
+            _cut_torn_line(path)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def append(self, kind: str, **facts: Any) -> None:
@@ -60,8 +61,15 @@ def read_entries(path: Path, start: int = 0) -> Iterator[tuple[Entry, int]]:
             yield entry, offset
 
 
+def _cut_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(path, whole)
+
+
 def rewind(path: Path, steps: dict[int, int]) -> None:
-    """Drop a torn line, endings, and what learners said past their checkpoints.
+    """Drop what the run will say again: what lies past the checkpoints, and what is derived.
 
     Args:
         path: the journal of a run that is about to go on.
@@ -72,11 +80,9 @@ def rewind(path: Path, steps: dict[int, int]) -> None:
 
 
 def _still_true(entry: Entry, steps: dict[int, int]) -> bool:
-    if entry["kind"] in ("ended", "pictures", "model", "ensemble", "failed"):
-        return False
-    if "step" in entry:
+    if entry["kind"] == "epoch":
         return bool(entry["step"] <= steps.get(entry["learner"], 0))
-    return True
+    return entry["kind"] in ("started", "learner", "resumed", "finished")
 
 
 def _finite(value: Any) -> Any:

@@ -85,3 +85,22 @@ def test_a_rewind_changes_nothing_the_second_time(path: Path) -> None:
     once = path.read_bytes()
     rewind(path, {0: 20, 1: 30})
     assert path.read_bytes() == once
+
+
+def test_a_journal_opened_again_cuts_off_a_torn_line(path: Path) -> None:
+    write(path)
+    with open(path, "a") as stream:
+        stream.write('{"torn')
+    journal = Journal(path)
+    journal.append("resumed")
+    journal.close()
+    assert [entry["kind"] for entry in entries(path)][-2:] == ["ended", "resumed"]
+
+
+def test_a_rewind_drops_what_the_run_will_say_again(path: Path) -> None:
+    journal = Journal(path)
+    for kind in ("started", "learner", "member", "ensemble", "failed", "finished", "result"):
+        journal.append(kind, learner=0, step=1)
+    journal.close()
+    rewind(path, {0: 1})
+    assert [entry["kind"] for entry in entries(path)] == ["started", "learner", "finished"]

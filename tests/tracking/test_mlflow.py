@@ -183,7 +183,8 @@ def test_ctrl_c_leaves_killed_runs_and_a_resume_finishes_them(
         assert steps == [1, 2, 3, 4]
 
 
-def test_a_killed_driver_is_swept_up_by_the_next_start(client: MlflowClient, folder: Path) -> None:
+def kill_a_run(client: MlflowClient, folder: Path) -> Path:
+    """Start a run, kill its driver while MLflow shows it at work, and return its directory."""
     code = "from ensemble_pipe.cli import app; app()"
     arguments = ["run", "tracked.yaml", "--inline", "--set", "training.epochs=100000"]
     command = [sys.executable, "-c", code, *arguments]
@@ -194,12 +195,24 @@ def test_a_killed_driver_is_swept_up_by_the_next_start(client: MlflowClient, fol
     while len(client.search_runs([experiment], running)) < 4:
         assert time.monotonic() < deadline
         time.sleep(0.3)
-    run_dir = newest(folder)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert statuses(client, parent_of(client, run_dir))[0] == "RUNNING"
+    assert statuses(client, parent_of(client, newest(folder)))[0] == "RUNNING"
+    return newest(folder)
+
+
+def test_a_killed_driver_is_swept_up_by_the_next_start(client: MlflowClient, folder: Path) -> None:
+    run_dir = kill_a_run(client, folder)
     settings: dict[str, Any] = {"training.epochs": 1, "tracking.register_as": None}
     run(folder / "tracked.yaml", output=folder / "runs", inline=True, **settings)
+    assert statuses(client, parent_of(client, run_dir)) == ["KILLED"] * 4
+
+
+def test_a_killed_driver_is_told_of_by_sync(client: MlflowClient, folder: Path) -> None:
+    run_dir = kill_a_run(client, folder)
+    with open(run_dir / "journal.jsonl", "a") as journal:
+        journal.write('{"kind": "epo')  # torn by the kill
+    assert sync(run_dir, timeout_s=60).problem is None
     assert statuses(client, parent_of(client, run_dir)) == ["KILLED"] * 4
 
 
