@@ -159,7 +159,9 @@ def sync(
 @app.command(epilog="Example: ensemble-pipe ui --port 5001")
 def ui(
     output: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("runs"),
-    port: Annotated[int, typer.Option(help="Port; the next free one is taken.")] = 5000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65000, help="Port; the next free one is taken.")
+    ] = 5000,
 ) -> None:
     """Start the MLflow UI on the store of the runs, and print its address."""
     with _errors():

@@ -23,6 +23,9 @@ from ensemble_pipe.yaml_errors import Document
 Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
 
 
+_TRACKING_URI = r"^(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://|^databricks"
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -87,11 +90,11 @@ class Tracking(_Section):
     """What MLflow receives.
 
     `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories.
-    `register` names a registered model whose alias `champion` is to point to this run's model.
+    `register_as` names a registered model whose alias `champion` is to point to this run's model.
     """
 
     mlflow: bool = True
-    uri: str | None = None
+    uri: Annotated[str, Field(pattern=_TRACKING_URI)] | None = None
     experiment: str = "ensemble_pipe"
     register_as: str | None = None
 

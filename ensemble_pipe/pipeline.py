@@ -23,7 +23,7 @@ from ensemble_pipe.stages import Outcome
 from ensemble_pipe.storage import RunPaths, check_sums, read_json
 from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
-from ensemble_pipe.training.checkpoints import list_checkpoints
+from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 
 # How long a run that has ended waits for MLflow; the rest can be sent later.
 SHIPPING_TIMEOUT_S = 120.0
@@ -121,22 +121,24 @@ def resume(
             + "\nto go on all the same, resume with --accept-changes"
         )
     with _driving(paths):
-        check_sums(paths.root, read_json(paths.manifest)["sums"])
+        check_sums(paths.root, read_json(paths.manifest, "sums")["sums"])
+        remove_leftovers(paths)
         steps = {}
         for plan in learner_plans(config):
             saved = list_checkpoints(paths, plan.learner)
             steps[plan.learner] = saved[-1].step if saved else 0
+        # Before the journal changes: an offset into its old text would point anywhere.
+        _make_tracker(paths, config).ship_again()
         rewind(paths.journal, steps)
         journal = Journal(paths.journal)
         journal.append("resumed")
         journal.close()
-        _make_tracker(paths, config).ship_again()
         return _drive(paths, config, address, inline, display or Silent(), started)
 
 
 def changes_since(run_dir: str | Path) -> list[str]:
     """Return what has changed since a run began that may change the last bits of its result."""
-    manifest = read_json(RunPaths.open(Path(run_dir)).manifest)
+    manifest = read_json(RunPaths.open(Path(run_dir)).manifest, "environment")
     return provenance.differences(manifest["environment"], provenance.environment())
 
 
@@ -148,8 +150,11 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
     """
     paths = RunPaths.open(Path(run_dir))
     with _driving(paths):
+        config = load_pipeline(paths.pipeline)
+        if not config.tracking.mlflow:
+            raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
         _end_if_killed(paths)
-        tracker = _make_tracker(paths, load_pipeline(paths.pipeline))
+        tracker = _make_tracker(paths, config)
         tracker.start()
         tracker.finish(timeout_s, keep_trying=True)
         return tracker
@@ -158,7 +163,7 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
 def _end_if_killed(paths: RunPaths) -> None:
     """Journal the end of a run whose driver died without a word; its lock is ours, so it did."""
     kinds = [entry["kind"] for entry, _ in read_entries(paths.journal)]
-    if kinds[-1] != "ended":
+    if kinds[-1:] != ["ended"]:
         journal = Journal(paths.journal)
         journal.append("ended", status="KILLED")
         journal.close()
@@ -194,12 +199,7 @@ def _drive(
     finally:
         journal.append("ended", status=status)
         journal.close()
-        tracker.finish(SHIPPING_TIMEOUT_S)
-        if tracker.problem:
-            display.message(
-                f"MLflow has not received all of this run ({tracker.problem}); "
-                f"ship the rest with `ensemble-pipe sync {paths.root}`"
-            )
+        _ship_rest(paths, tracker, display)
     return _result(paths, outcome, tracker, started)
 
 
@@ -225,6 +225,18 @@ def _make_tracker(paths: RunPaths, config: Pipeline) -> Tracker:
         settings.experiment,
         partial(log_model, register_as=settings.register_as),
     )
+
+
+def _ship_rest(paths: RunPaths, tracker: Tracker, display: Display) -> None:
+    """Ship what MLflow has not received yet, and say what to do where that fails."""
+    later = f"ship the rest with `ensemble-pipe sync {paths.root}`"
+    try:
+        tracker.finish(SHIPPING_TIMEOUT_S)
+    except KeyboardInterrupt:
+        display.message(f"stopped before MLflow had received all of this run; {later}")
+        raise
+    if tracker.problem:
+        display.message(f"MLflow has not received all of this run ({tracker.problem}); {later}")
 
 
 def _result(paths: RunPaths, outcome: Outcome, tracker: Tracker, started: float) -> RunResult:

@@ -115,7 +115,7 @@ def train_and_measure(
         ClusterError: the executor lost a stack too often.
     """
     schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
-    sums = read_json(paths.manifest)["sums"]
+    sums = read_json(paths.manifest, "sums")["sums"]
     base_sums = {Path(n).name: total for n, total in sums.items() if n.endswith(".arrow")}
     recipe = Recipe(paths.base, base_sums, config.augment, config.seed)
     data = TrainingData(recipe, schema)
@@ -222,6 +222,7 @@ def _where_learners_stand(
                 state = load_state(paths, plan.learner, checkpoint.step)
                 _take_member(aggregator, journal, plan, checkpoint.member, state)
         if saved and saved[-1].finished:
+            journal.append("finished", learner=plan.learner)
             continue
         waiting.append(plan)
         if saved:

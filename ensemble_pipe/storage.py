@@ -79,6 +79,8 @@ class RunPaths:
             RunDirectoryError: `root` holds no run.
         """
         paths = cls(root.resolve())
+        if paths.manifest.is_file() and not paths.journal.is_file():
+            raise RunDirectoryError(f"{root}: has lost its journal.jsonl; restore it from a copy")
         if not paths.manifest.is_file():
             raise RunDirectoryError(
                 f"{root}: no run directory (it has no manifest.json); "
@@ -122,20 +124,26 @@ def write_json(path: Path, value: Any) -> None:
     atomic_write(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Read a JSON object that has at least some keys.
 
     Raises:
-        CorruptFileError: it is no JSON, or no text.
+        CorruptFileError: it is no JSON, no object, or lacks a key.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CorruptFileError(f"{path}: missing; the folder it belongs to is incomplete") from None
     except (ValueError, UnicodeDecodeError) as error:
         raise CorruptFileError(
             f"{path}: not valid JSON ({error}); restore it from a copy"
         ) from None
+    if not isinstance(value, dict):
+        raise CorruptFileError(f"{path}: is no JSON object; restore it from a copy")
+    missing = [key for key in keys if key not in value]
+    if missing:
+        raise CorruptFileError(f"{path}: lacks {', '.join(missing)}; restore it from a copy")
+    return value
 
 
 def sha256_of(path: Path) -> str:

@@ -138,7 +138,7 @@ class StopAt(Silent):
         {},
         {"augment": [{"name": "shift_crop"}]},
         {
-            "training.schedule": {"name": "snapshot", "cycles": 2},
+            "training.schedule": {"name": "snapshot", "cycles": 3},
             "ensemble.strategy": "snapshot",
         },
     ],
@@ -157,6 +157,10 @@ def test_interrupted_equals_uninterrupted(
     for name in ("model/members.safetensors", "predictions/test.arrow"):
         assert (stopped / name).read_bytes() == (Path(whole.run_dir) / name).read_bytes()
     epochs = [e for e, _ in read_entries(stopped / "journal.jsonl") if e["kind"] == "epoch"]
+    curves = {(e["learner"], e["epoch"]): e["metrics"] for e in epochs}
+    entries = (e for e, _ in read_entries(Path(whole.run_dir) / "journal.jsonl"))
+    uninterrupted = (e for e in entries if e["kind"] == "epoch")
+    assert curves == {(e["learner"], e["epoch"]): e["metrics"] for e in uninterrupted}
     keys = [(e["learner"], e["epoch"]) for e in epochs]
     assert sorted(keys) == [(learner, epoch) for learner in range(3) for epoch in range(1, 5)]
 
@@ -242,6 +246,17 @@ def test_a_learner_that_diverges_is_named_and_the_others_go_on(pipeline: Path) -
 def test_a_run_whose_learners_all_diverge_says_why(pipeline: Path) -> None:
     with pytest.raises(TrainingError, match="learner 0: its loss is not finite"):
         run_here(pipeline, **{"training.optimizer": {"name": "sgd", "learning_rate": 1e38}})
+
+
+@pytest.mark.parametrize("survivors", [1, 2])
+def test_a_single_member_is_an_ensemble_too(pipeline: Path, survivors: int) -> None:
+    vary = {"training.optimizer.learning_rate": [0.01, 1e38]}
+    optimizer = {"name": "sgd", "momentum": 0.0}
+    settings = {"ensemble.vary": vary, "training.optimizer": optimizer}
+    result = run_here(pipeline, **settings, **{"ensemble.learners": survivors})
+    assert result.members == 1
+    for name in ("accuracy", "nll", "brier", "ece"):
+        assert result.metrics[f"test/{name}"] == result.metrics[f"member_best/test/{name}"]
 
 
 def test_vary_gives_each_learner_its_own_numbers(pipeline: Path) -> None:

@@ -118,10 +118,10 @@ def test_json_of_equal_values_is_equal_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_json_refuses_a_number_that_is_not_finite(tmp_path: Path, number: float) -> None:
-    write_json(tmp_path / "file.json", 1.0)
+    write_json(tmp_path / "file.json", {"number": 1.0})
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "file.json", number)
-    assert read_json(tmp_path / "file.json") == 1.0
+    assert read_json(tmp_path / "file.json") == {"number": 1.0}
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00", b"no json"])
@@ -205,6 +205,7 @@ def test_a_run_directory_is_known_by_its_manifest(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"has no manifest\.json"):
         RunPaths.open(tmp_path)
     write_json(RunPaths(tmp_path).manifest, {})
+    RunPaths(tmp_path).journal.touch()
     assert RunPaths.open(tmp_path).root == tmp_path.resolve()
 
 

@@ -100,12 +100,17 @@ class RayExecutor:
         self._started = _connect(address)
         self._cpus = cpus_per_trainer
         self._retries = retries
-        available = int(ray.cluster_resources().get("CPU", 0)) // cpus_per_trainer
+        # By node: a trainer does not spread over two.
+        available = sum(
+            int(node["Resources"].get("CPU", 0)) // cpus_per_trainer
+            for node in ray.nodes()
+            if node["Alive"]
+        )
         if available < 1 or (trainers or 1) > available:
             self.close()
             raise ClusterError(
-                f"the Ray cluster has {available * cpus_per_trainer} CPUs, which is too few for "
-                f"{trainers or 1} trainers of {cpus_per_trainer}; lower cluster.trainers"
+                f"the Ray cluster has room for {available} trainers of {cpus_per_trainer} CPUs, "
+                f"not for {trainers or 1}; lower cluster.trainers or cluster.cpus_per_trainer"
             )
         self.trainers = trainers or available
 

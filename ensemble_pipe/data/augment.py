@@ -42,7 +42,7 @@ class ShiftCrop:
     """
 
     name: Literal["shift_crop"] = "shift_crop"
-    pixels: Annotated[int, Ge(0)] = 2
+    pixels: Annotated[int, Ge(0), Le(1024)] = 2
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         moves = random.integers(-self.pixels, self.pixels, (2, len(images)), endpoint=True)

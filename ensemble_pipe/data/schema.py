@@ -10,6 +10,9 @@ from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.raw import Raw
 from ensemble_pipe.errors import CorruptFileError, DataError
 
+# A column whose deviation is a smaller share of its largest value has one value only.
+CONSTANT_SHARE = 1e-12
+
 Task = Literal["classification", "regression"]
 
 
@@ -47,13 +50,15 @@ class Schema:
         inputs = raw.inputs[train_rows]
         axes = (0, 1, 2) if raw.is_image else (0,)
         deviations = inputs.std(axis=axes, dtype=np.float64)
+        # The deviation of a constant is not exactly zero where its mean is rounded.
+        constant = deviations <= CONSTANT_SHARE * np.abs(inputs).max(axis=axes)
         targets = _targets(raw)
         classes = _classes(raw, targets) if task == "classification" else ()
         mean, deviation = 0.0, 1.0
         if task == "regression":
             numbers = _numbers(raw, targets)[train_rows]
             mean, deviation = float(numbers.mean()), float(numbers.std())
-            if deviation == 0.0:
+            if deviation <= CONSTANT_SHARE * np.abs(numbers).max():
                 raise DataError(f"{raw.where}: every training row has the same target, {mean}")
         schema = cls(
             task=task,
@@ -62,7 +67,7 @@ class Schema:
             target_name=raw.target_name,
             classes=classes,
             means=tuple(float(x) for x in inputs.mean(axis=axes, dtype=np.float64)),
-            deviations=tuple(float(x) if x > 0 else 1.0 for x in deviations),
+            deviations=tuple(float(x) for x in np.where(constant, 1.0, deviations)),
             target_mean=mean,
             target_deviation=deviation,
         )
@@ -123,7 +128,14 @@ class Schema:
         targets = _targets(raw)
         if self.task == "regression":
             numbers = _numbers(raw, targets)
-            return ((numbers - self.target_mean) / self.target_deviation).astype(np.float32)
+            with np.errstate(over="ignore"):
+                scaled = ((numbers - self.target_mean) / self.target_deviation).astype(np.float32)
+            if not np.isfinite(scaled).all():
+                row = int(np.argmax(~np.isfinite(scaled)))
+                raise DataError(
+                    f"{raw.at(row)}: the target {numbers[row]} is too large for float32"
+                )
+            return scaled
         codes = {name: code for code, name in enumerate(self.classes)}
         values = [codes.get(label, -1) for label in targets.tolist()]
         encoded = np.array(values, np.int32)

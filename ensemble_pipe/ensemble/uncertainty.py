@@ -33,4 +33,4 @@ def uncertainty(logits: Floats) -> dict[str, Floats]:
 def _entropy(probabilities: Floats) -> Floats:
     logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     entropy: Floats = -(probabilities * logs).sum(axis=-1)
-    return entropy
+    return entropy + 0.0  # no negative zero

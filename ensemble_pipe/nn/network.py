@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Gt, Le
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Floats
@@ -99,7 +99,7 @@ class Mlp:
     """
 
     name: Literal["mlp"] = "mlp"
-    hidden: tuple[Annotated[int, Gt(0)], ...] = (128,)
+    hidden: tuple[Annotated[int, Gt(0), Le(65536)], ...] = (128,)
     activation: Literal["relu", "tanh"] = "relu"
     initializer: Literal["he_normal", "he_uniform", "glorot_normal", "glorot_uniform"] = "he_normal"
 

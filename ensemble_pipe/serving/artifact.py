@@ -77,7 +77,7 @@ def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
     Raises:
         CorruptFileError: a file is missing, differs from its sum, or holds what it should not.
     """
-    sums = read_json(folder / "manifest.json").get("sums", {})
+    sums = read_json(folder / "manifest.json", "sums")["sums"]
     if set(sums) != set(_FILES):
         raise CorruptFileError(f"{folder / 'manifest.json'}: must list {' and '.join(_FILES)}")
     check_sums(folder, sums)
@@ -102,8 +102,8 @@ def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
 
 def _read_facts(path: Path) -> _ModelFacts:
     values = read_json(path)
-    if not isinstance(values, dict) or values.get("format") != FORMAT:
-        found = values.get("format") if isinstance(values, dict) else values
+    found = values.get("format")
+    if found != FORMAT:
         raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
     try:
         return _ModelFacts.model_validate(values)

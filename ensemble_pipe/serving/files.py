@@ -1,5 +1,6 @@
 """Prediction from a file to a file, and metrics on labelled files."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def read_input(path: Path, schema: Schema, labelled: bool) -> Raw:
         DataError: the file does not hold what the model needs.
     """
     require_file(path)
-    if "-idx" in path.name or path.suffix == ".idx":
+    if re.search(r"-idx\d-ubyte(\.gz)?$|\.idx$", path.name):
         raw = _read_idx(path, labelled)
     elif path.suffix == ".npy":
         raw = _read_npy(path, schema, labelled)
@@ -59,6 +60,12 @@ def require_output(path: Path) -> None:
         raise DataError(
             f"{path}: predictions are written as {', '.join(OUTPUT_ENDINGS)}; choose such an ending"
         )
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: its folder cannot be made ({error.strerror})") from None
 
 
 def evaluate(model: Ensemble, raw: Raw) -> Metrics:

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from ensemble_pipe.errors import EnsemblePipeError
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.storage import RunPaths, read_json
 
 TIMEOUT_S = 300
+SUMS_TAG = "ensemble_pipe.sums"
 _NEEDS = ("ensemble-pipe", "mlflow", "numpy", "numba", "pyarrow", "safetensors", "pydantic")
 
 
@@ -36,6 +37,7 @@ def log_model(
     """
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
     environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment_id}
+    environment["PYTHONSAFEPATH"] = "1"  # files of the current directory are no modules
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     arguments = [run_id, str(paths.root), *([register_as] if register_as else [])]
     finished = subprocess.run(
@@ -55,17 +57,28 @@ def log_model(
 
 def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     import mlflow
-    from mlflow.models import Model, infer_signature
+    from mlflow.models import Model, ModelSignature, infer_signature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
 
     from ensemble_pipe.serving.model import load
 
     paths = RunPaths(Path(root))
+    sums = json.dumps(read_json(paths.model / "manifest.json")["sums"], sort_keys=True)
+    known = _logged_before(run_id, sums)
+    if known is not None:
+        print(json.dumps({"model_uri": known}))
+        return
     ensemble = load(paths.model)
     example = np.load(paths.base / "example.npy", allow_pickle=False)
     if not ensemble.schema.is_image:
         import pandas as pd
 
         example = pd.DataFrame(example, columns=list(ensemble.schema.feature_names))
+    signature = infer_signature(example, ensemble.table(example).to_pandas())
+    if not ensemble.schema.is_image:
+        # Any kind of number will do; MLflow would refuse whole numbers for a column of doubles.
+        columns = [ColSpec(AnyType(), name) for name in ensemble.schema.feature_names]
+        signature = ModelSignature(Schema(columns), signature.outputs)
     logged = Model.log(
         None,
         mlflow.pyfunc,
@@ -74,7 +87,8 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         registered_model_name=register_as,
         python_model=str(Path(__file__).with_name("mlflow_model.py")),
         artifacts={"model": str(paths.model)},
-        signature=infer_signature(example, ensemble.table(example).to_pandas()),
+        signature=signature,
+        tags={SUMS_TAG: sums},
         input_example=example,
         pip_requirements=[f"{name}=={version(name)}" for name in _NEEDS],
     )
@@ -82,6 +96,18 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         number = str(logged.registered_model_version)
         mlflow.MlflowClient().set_registered_model_alias(register_as, "champion", number)
     print(json.dumps({"model_uri": logged.model_uri}))
+
+
+def _logged_before(run_id: str, sums: str) -> str | None:
+    """Return the URI of the same model of the same run, where an earlier attempt logged it."""
+    import mlflow
+
+    experiment = mlflow.get_run(run_id).info.experiment_id
+    models = mlflow.search_logged_models([experiment], output_format="list")
+    for model in models:
+        if model.source_run_id == run_id and model.tags.get(SUMS_TAG) == sums:
+            return str(model.model_uri)
+    return None
 
 
 if __name__ == "__main__":

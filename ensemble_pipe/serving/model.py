@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +100,7 @@ class Ensemble:
             missing = [name for name in names if name not in inputs.columns]
             if missing:
                 raise DataError(f"the data frame has no column {missing[0]!r}")
-            inputs = inputs[list(names)].to_numpy(np.float64)  # type: ignore[union-attr]
+            inputs = _numbers_of(inputs, names)
         array = np.asarray(inputs)
         if self.schema.is_image:
             images = array[..., None] if array.ndim == 3 else array
@@ -110,6 +110,14 @@ class Ensemble:
     def _require(self, task: str, what: str) -> None:
         if self.schema.task != task:
             raise InputError(f"{what} needs a {task} model; this one is for {self.schema.task}")
+
+
+def _numbers_of(frame: Any, names: tuple[str, ...]) -> Array:
+    try:
+        numbers: Array = frame[list(names)].to_numpy(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the data frame has values that are no numbers ({error})") from None
+    return numbers
 
 
 def load(model: str | Path) -> Ensemble:

@@ -47,7 +47,8 @@ def write_predictions(
         target: Array = np.array(schema.classes)[targets]
     else:
         target = targets.astype(np.float64) * schema.target_deviation + schema.target_mean
-    by_row = np.ascontiguousarray(outputs.transpose(1, 0, 2))
+    # A copy even where one member makes it needless: Arrow is strict about strides.
+    by_row = np.array(outputs.transpose(1, 0, 2), order="C", copy=True)
     columns = {
         "row": part.column("row").to_numpy(),
         "target": target,

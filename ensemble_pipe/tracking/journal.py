@@ -1,7 +1,7 @@
 """The journal: every event of a run, one JSON object a line, in the order it happened.
 
-Each line is written with one call and flushed, so a kill can tear only the last one. Events are
-keyed by (kind, learner, epoch, step); a number that is not finite is written as null.
+Each line is written with one call, so a kill can tear only the last one. A resume drops what it
+will say again, so an event stands there once; a number that is not finite is written as null.
 """
 
 import json
@@ -33,6 +33,7 @@ class Journal:
         os.write(self._file, line.encode())
 
     def close(self) -> None:
+        os.fsync(self._file)
         os.close(self._file)
 
 
@@ -82,7 +83,7 @@ def rewind(path: Path, steps: dict[int, int]) -> None:
 def _still_true(entry: Entry, steps: dict[int, int]) -> bool:
     if entry["kind"] == "epoch":
         return bool(entry["step"] <= steps.get(entry["learner"], 0))
-    return entry["kind"] in ("started", "learner", "resumed", "finished")
+    return entry["kind"] in ("started", "learner", "resumed")
 
 
 def _finite(value: Any) -> Any:

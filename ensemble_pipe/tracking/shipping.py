@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths, read_json, write_json
 from ensemble_pipe.tracking.journal import Entry
 from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
@@ -47,7 +48,14 @@ class Cursor:
 
     @classmethod
     def load(cls, path: Path) -> "Cursor":
-        return cls(**read_json(path)) if path.is_file() else cls()
+        if not path.is_file():
+            return cls()
+        try:
+            return cls(**read_json(path))
+        except TypeError as error:
+            raise CorruptFileError(
+                f"{path}: does not say what was shipped ({error}); remove it to send all anew"
+            ) from None
 
     def save(self, path: Path) -> None:
         write_json(path, asdict(self))

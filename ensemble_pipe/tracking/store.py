@@ -10,6 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.journal import read_entries
 
 KEY_TAG = "ensemble_pipe.key"
 _SQLITE = "sqlite:///"
@@ -67,7 +68,7 @@ def find_run(client: Any, experiment_id: str, key: str) -> str | None:
 
 
 def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
-    """Mark runs KILLED whose driver died without saying so.
+    """Give runs their end whose driver died before MLflow had it: what the journal says, or KILLED.
 
     A driver holds the lock in its run directory; a run that is RUNNING while nobody holds its lock
     is an orphan. Runs of other machines, whose directory is not here, are left alone.
@@ -79,9 +80,18 @@ def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
         paths = RunPaths(Path(parent.data.tags["ensemble_pipe.run_dir"]))
         if paths.root == own or not paths.lock.is_file() or _is_held(paths.lock):
             continue
+        status = _ending(paths)
         for run in running:
             if run.data.tags[KEY_TAG].split("/")[0] == parent.data.tags[KEY_TAG]:
-                client.set_terminated(run.info.run_id, status="KILLED")
+                client.set_terminated(run.info.run_id, status=status)
+
+
+def _ending(paths: RunPaths) -> str:
+    last = "KILLED"
+    if paths.journal.is_file():
+        for entry, _ in read_entries(paths.journal):
+            last = entry["status"] if entry["kind"] == "ended" else "KILLED"
+    return last
 
 
 def _is_held(lock: Path) -> bool:

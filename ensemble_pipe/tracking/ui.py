@@ -42,7 +42,9 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     ]  # fmt: skip
     quiet_mlflow()
     log = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ))
+    # Files of the current directory are no modules.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         _wait_for(process, port)
         say(f"MLflow UI of {uri} at http://127.0.0.1:{port} (Ctrl-C ends it)")

@@ -41,6 +41,8 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint) -> None:
             "step": checkpoint.step,
             "member": checkpoint.member,
             "finished": checkpoint.finished,
+            "loss_sum": checkpoint.state.loss_sum,
+            "steps_summed": checkpoint.state.steps_summed,
             "sums": sums_of(weights.parent, [weights.name]),
         },
     )
@@ -56,8 +58,8 @@ def list_checkpoints(paths: RunPaths, learner: int) -> list[Saved]:
     found = []
     for path in sorted(paths.learner(learner).glob("step-*.json")):
         if re.fullmatch(r"step-\d+\.json", path.name):
-            facts = read_json(path)
             names = ("learner", "epoch", "step", "member", "finished")
+            facts = read_json(path, *names)
             found.append(Saved(**{name: facts[name] for name in names}))
     return found
 
@@ -69,9 +71,19 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
         CorruptFileError: its file does not match its sum, or is no safetensors file.
     """
     weights = paths.checkpoint(learner, step)
-    check_sums(weights.parent, read_json(weights.with_suffix(".json"))["sums"])
+    facts = read_json(weights.with_suffix(".json"), "sums", "loss_sum", "steps_summed")
+    check_sums(weights.parent, facts["sums"])
     tensors = read_tensors(weights.read_bytes(), str(weights))
-    return LearnerState(step, tensors.pop("row"), tensors)
+    row = tensors.pop("row")
+    return LearnerState(step, row, tensors, facts["loss_sum"], facts["steps_summed"])
+
+
+def remove_leftovers(paths: RunPaths) -> None:
+    """Remove what a killed driver left half written: temporary files, tensors without JSON."""
+    for path in paths.learners.glob("*/*"):
+        unfinished = path.suffix == ".safetensors" and not path.with_suffix(".json").is_file()
+        if path.suffix == ".tmp" or unfinished:
+            path.unlink()
 
 
 def read_tensors(content: bytes, where: str) -> dict[str, Floats]:

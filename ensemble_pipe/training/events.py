@@ -7,7 +7,7 @@ from ensemble_pipe.training.plan import LearnerState
 
 @dataclass(frozen=True)
 class Progress:
-    """A learner is at work; for displays only, sent about once a second.
+    """A learner is at work; for displays only, sent twice a second.
 
     Attributes:
         step, total: steps taken, and of the whole training.

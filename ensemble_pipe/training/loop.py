@@ -85,8 +85,8 @@ class StackTraining:
             (len(plans), batch_rows, self.schema.outputs), self.rows.dtype
         )
         self.losses = np.zeros(len(plans))
-        self.loss_sums = np.zeros(len(plans))
-        self.steps_summed = 0
+        self.loss_sums = np.array([state.loss_sum for state in states])
+        self.steps_summed = states[0].steps_summed
 
     def take_step(self) -> Floats:
         """Move every learner by one step; return the losses (M,) of its batch."""
@@ -135,13 +135,12 @@ class StackTraining:
     def state(self, m: int) -> LearnerState:
         """Return a copy of the state of the learner in place m."""
         slots = {name: values[m].copy() for name, values in self.rule.slots.items()}
-        return LearnerState(self.step, self.rows[m].copy(), slots)
+        row, loss_sum = self.rows[m].copy(), float(self.loss_sums[m])
+        return LearnerState(self.step, row, slots, loss_sum, self.steps_summed)
 
     def _keep(self, sound: list[bool], states: list[LearnerState]) -> None:
         kept = [m for m, ok in enumerate(sound) if ok]
-        sums, summed = self.loss_sums[kept], self.steps_summed
         self._place(tuple(self.plans[m] for m in kept), [states[m] for m in kept])
-        self.loss_sums, self.steps_summed = sums, summed
 
     def _ends_epoch(self) -> bool:
         return self.steps.epochs_done(self.step) > self.steps.epochs_done(self.step - 1)

@@ -59,11 +59,14 @@ class LearnerState:
         step: number of steps taken.
         row: (P,) parameters.
         slots: (P,) each, what its update rule remembers, by name.
+        loss_sum, steps_summed: of the losses in the epoch that is under way.
     """
 
     step: int
     row: Floats
     slots: dict[str, Floats]
+    loss_sum: float = 0.0
+    steps_summed: int = 0
 
 
 @dataclass(frozen=True)
