@@ -202,6 +202,10 @@ def test_a_key_that_stands_there_twice() -> None:
     assert message == "training.epochs: stands there twice, first in line 3 (p.yaml:4)"
 
 
+def test_a_tracking_server_of_no_known_kind() -> None:
+    assert "tracking.uri" in run("seed: 1", "tracking.uri=banana://x")
+
+
 def test_broken_yaml() -> None:
     message = run("seed: 1\nnetwork: {hidden: [8}\n")
     assert message.startswith("p.yaml:2: not valid YAML: expected ',' or ']', but got '}'")

@@ -1,6 +1,7 @@
 """A whole run in this process: what it leaves behind, how it ends, and how it goes on."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import ensemble_pipe
 from ensemble_pipe.display import Silent
 from ensemble_pipe.ensemble.combiners import mean_probability
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingError
-from ensemble_pipe.pipeline import RunResult, resume, run
+from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths, read_json, write_json
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.training.events import Checkpoint, Event
@@ -303,3 +304,36 @@ def test_a_regression_predicts_in_the_targets_own_units(pipeline: Path, boston: 
     rows = np.array([[0.1] * len(model.schema.feature_names)])
     assert model.uncertainty(rows)["std"].shape == (1,)
     assert json.loads(json.dumps(result.metrics)) == result.metrics
+
+
+def test_a_run_without_mlflow_has_nothing_to_sync(finished: RunResult) -> None:
+    with pytest.raises(RunDirectoryError, match=r"tracking\.mlflow is false"):
+        sync(finished.run_dir, timeout_s=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.json", "{}", "lacks environment"),
+        ("manifest.json", "[]", "is no JSON object"),
+        ("learners/0000/step-00000001.json", '{"x": 1}', "lacks learner"),
+    ],
+)
+def test_a_damaged_run_directory_is_named(
+    finished: RunResult, tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    copied = Path(shutil.copytree(finished.run_dir, tmp_path / "copied"))
+    (copied / name).write_text(text)
+    with pytest.raises(CorruptFileError, match=rf"{Path(name).name}: {message}"):
+        resume(copied, inline=True)
+
+
+def test_a_resume_removes_what_a_kill_left_half_written(
+    finished: RunResult, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(finished.run_dir, tmp_path / "copied"))
+    for name in ("step-00000001.safetensors", ".step-00000002.safetensors.ab12.tmp"):
+        (copied / "learners" / "0001" / name).write_bytes(b"half")
+    resume(copied, inline=True)
+    left = sorted(path.suffix for path in (copied / "learners" / "0001").iterdir())
+    assert left == [".json", ".safetensors"]

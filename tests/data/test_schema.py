@@ -59,6 +59,21 @@ def test_a_constant_feature_becomes_zero() -> None:
     assert np.array_equal(encoded[TRAIN, 2], np.zeros(len(TRAIN)))
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e9, 1 / 3])
+def test_a_constant_is_known_as_one_though_its_mean_is_rounded(value: float) -> None:
+    raw = Raw("rows.csv", np.full((101, 1), value), np.arange(101) % 2, ("x",))
+    schema = Schema.fit(raw, "classification", np.arange(101))
+    assert schema.deviations == (1.0,)
+
+
+def test_a_target_too_large_for_float32_is_named() -> None:
+    inputs = np.arange(4.0)[:, None]
+    schema = Schema.fit(Raw("rows.csv", inputs, np.arange(4.0), ("x",)), "regression", np.arange(4))
+    large = Raw("new.csv", inputs, np.array([0.0, 1e300, 2.0, 3.0]), ("x",))
+    with pytest.raises(DataError, match=r"new\.csv: row 2: the target 1e\+300 is too large"):
+        schema.encode_targets(large)
+
+
 def test_standardised_features_are_not_scaled_again() -> None:
     scale, shift = fit(table()).input_scale()
     assert np.array_equal(scale, np.ones(3))

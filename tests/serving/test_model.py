@@ -59,6 +59,8 @@ def trained(
         else:
             write_rows(folder / "rows.csv")
         pipeline.write_text(PIPELINES[request.param])
+        # What a person may have lying beside the data, named like a library.
+        (folder / "pandas.py").write_text("open('executed', 'w').close()\n")
         result = run(pipeline, inline=True)
     return result, folder, "rows.npy" if request.param == "images" else "rows.csv"
 
@@ -93,6 +95,15 @@ def test_run_directory_mlflow_uri_and_pyfunc_agree_bit_for_bit(
     in_parts = [served.predict(rows[i : i + 97]) for i in range(0, len(rows), 97)]
     together = pd.concat(in_parts, ignore_index=True)
     pd.testing.assert_frame_equal(together, from_run, check_exact=True)
+
+
+def test_python_files_beside_the_data_are_not_executed(
+    trained: tuple[RunResult, Path, str],
+) -> None:
+    result, folder, _ = trained
+    assert result.model_uri is not None
+    assert (folder / "pandas.py").is_file()
+    assert not (folder / "executed").exists()
 
 
 def test_predictions_keep_the_inputs_order(trained: tuple[RunResult, Path, str]) -> None:

@@ -17,6 +17,7 @@ from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.shipping import Shipper
+from ensemble_pipe.tracking.store import sweep_orphans
 from ensemble_pipe.training.events import Checkpoint, Event
 
 PIPELINE = """
@@ -206,6 +207,16 @@ def test_a_killed_driver_is_swept_up_by_the_next_start(client: MlflowClient, fol
     settings: dict[str, Any] = {"training.epochs": 1, "tracking.register_as": None}
     run(folder / "tracked.yaml", output=folder / "runs", inline=True, **settings)
     assert statuses(client, parent_of(client, run_dir)) == ["KILLED"] * 4
+
+
+def test_a_sweep_gives_a_run_the_end_that_its_journal_says(
+    client: MlflowClient, finished: RunResult, folder: Path
+) -> None:
+    parent, children = tree(client, str(finished.mlflow_run_id))
+    for run_ in (parent, *children):  # as if shipping had been cut off
+        client.update_run(run_.info.run_id, status="RUNNING")
+    sweep_orphans(client, parent.info.experiment_id, folder / "another")
+    assert statuses(client, parent.info.run_id) == ["FINISHED"] * 4
 
 
 def test_a_killed_driver_is_told_of_by_sync(client: MlflowClient, folder: Path) -> None:
