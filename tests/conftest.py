@@ -11,7 +11,9 @@ from ensemble_pipe import stages
 from ensemble_pipe.config import Pipeline, learner_plans
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.display import Silent
 from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.plan import LearnerPlan
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -30,6 +32,18 @@ class Prepared:
     @property
     def data(self) -> TrainingData:
         return TrainingData(self.recipe, self.schema)
+
+
+class StopAt(Silent):
+    """Stops a run, as Ctrl-C would, at its n-th checkpoint."""
+
+    def __init__(self, checkpoints: int) -> None:
+        self.left = checkpoints
+
+    def event(self, event: Event) -> None:
+        self.left -= isinstance(event, Checkpoint)
+        if self.left == 0:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture

@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import SHARED_DATA
+from conftest import SHARED_DATA, StopAt
 
 import ensemble_pipe
-from ensemble_pipe.display import Silent
 from ensemble_pipe.ensemble.combiners import mean_probability
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingError
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths, read_json, write_json
 from ensemble_pipe.tracking.journal import read_entries
-from ensemble_pipe.training.events import Checkpoint, Event
 
 PIPELINE = """
 name: small
@@ -118,18 +116,6 @@ def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
     again = resume(finished.run_dir, inline=True)
     assert again.metrics == finished.metrics
     assert before.read_bytes() == bits
-
-
-class StopAt(Silent):
-    """Stops a run, as Ctrl-C would, at its n-th checkpoint."""
-
-    def __init__(self, checkpoints: int) -> None:
-        self.left = checkpoints
-
-    def event(self, event: Event) -> None:
-        self.left -= isinstance(event, Checkpoint)
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("checkpoints", [1, 5, 11])

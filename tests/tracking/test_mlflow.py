@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import StopAt
 from mlflow import MlflowClient
 
-from ensemble_pipe.display import Silent
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.store import sweep_orphans
-from ensemble_pipe.training.events import Checkpoint, Event
 
 PIPELINE = """
 name: tracked
@@ -139,16 +138,6 @@ def test_sending_everything_twice_changes_nothing(
     shipper.ship_again()
     shipper.ship([entry for entry, _ in entries], entries[-1][1])
     assert everything() == before
-
-
-class StopAt(Silent):
-    def __init__(self, checkpoints: int) -> None:
-        self.left = checkpoints
-
-    def event(self, event: Event) -> None:
-        self.left -= isinstance(event, Checkpoint)
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 def newest(folder: Path) -> Path:
