@@ -76,6 +76,7 @@ class StackTraining:
         names = plans[0].rule.slots
         slots = {name: np.stack([state.slots[name] for state in states]) for name in names}
         self.rule = Stacked([plan.rule for plan in plans], slots)
+        self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
         batch_rows = self.steps.batch_rows
         self.bound = self.network.bind(self.rows, batch_rows, self.gradients)
         self.batches = Batches(
@@ -146,7 +147,7 @@ class StackTraining:
         return self.steps.epochs_done(self.step) > self.steps.epochs_done(self.step - 1)
 
     def _member(self, plan: LearnerPlan) -> int | None:
-        steps = plan.member_steps(self.data.rows)
+        steps = self.member_steps[plan.learner]
         return steps.index(self.step) if self.step in steps else None
 
     def _epoch_metrics(self) -> list[dict[str, float]]:
@@ -157,12 +158,12 @@ class StackTraining:
         stop = self.data.stop
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = outputs_of(self.network, self.rows, stop.read, stop.rows)
-        rates = self.rates(self.step - 1)
+        rates, targets = self.rates(self.step - 1), stop.targets
         return [
             {
                 "train/loss": float(losses[m]),
                 "learning_rate": float(rates[m]),
-                **stop_metrics(outputs[m], stop.targets, self.schema),
+                **stop_metrics(outputs[m], targets, self.schema),
             }
             for m in range(len(self.plans))
         ]
