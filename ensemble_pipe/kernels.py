@@ -1,6 +1,6 @@
 """How kernels are compiled and cached: the one place for numba's settings.
 
-Only files named `kernels.py` import this module, and nothing imports those before it computes or
+Only modules of kernels import this one, and nothing imports those before it computes or
 checks a pipeline, since numba takes most of a second to load.
 """
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.nn import kernels
+from ensemble_pipe.nn.kernels import activations as kernels
 from ensemble_pipe.nn.layout import Parameter
 
 # forward(outputs, bias) and backward(gradient, outputs, bias_gradient), fused with the bias.

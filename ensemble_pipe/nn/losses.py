@@ -12,7 +12,7 @@ Every loss has the form loss(outputs, targets, gradient, losses): it writes the 
 from collections.abc import Callable
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.nn import kernels
+from ensemble_pipe.nn.kernels import losses as kernels
 
 Loss = Callable[[Floats, Array, Floats, Floats], None]
 

@@ -1,12 +1,8 @@
-"""Compiled passes over activations and losses.
-
-Each kernel goes over learners, then rows, then columns, and sums in that order, so that a learner's
-bits depend on its own numbers alone. All run on float32 and float64 alike.
-"""
+"""Compiled activations, fused with the bias of the layer before them."""
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.arrays import Floats
 from ensemble_pipe.kernels import kernel
 
 
@@ -79,45 +75,3 @@ def tanh_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> N
                 value = gradient[m, n, o] * (one - outputs[m, n, o] * outputs[m, n, o])
                 gradient[m, n, o] = value
                 bias_gradient[m, o] += value
-
-
-@kernel
-def softmax_cross_entropy(
-    logits: Floats, labels: Integers, gradient: Floats, losses: Floats
-) -> None:
-    """Loss and gradient of softmax cross-entropy; see `nn.losses.cross_entropy`."""
-    learners, rows, classes = logits.shape
-    scale = logits.dtype.type(1) / logits.dtype.type(rows)
-    for m in range(learners):
-        total = 0.0
-        for n in range(rows):
-            label = labels[m, n]
-            highest = logits[m, n, 0]
-            for o in range(1, classes):
-                highest = max(highest, logits[m, n, o])
-            normaliser = logits.dtype.type(0)
-            for o in range(classes):
-                value = np.exp(logits[m, n, o] - highest)
-                gradient[m, n, o] = value
-                normaliser += value
-            # Differences first: they are exact where large logits are not.
-            total += np.log(normaliser) + (highest - logits[m, n, label])
-            for o in range(classes):
-                gradient[m, n, o] *= scale / normaliser
-            gradient[m, n, label] -= scale
-        losses[m] = total / rows
-
-
-@kernel
-def squared_error(outputs: Floats, targets: Floats, gradient: Floats, losses: Floats) -> None:
-    """Loss and gradient of half the squared error; see `nn.losses.squared_error`."""
-    learners, rows, columns = outputs.shape
-    scale = outputs.dtype.type(1) / outputs.dtype.type(rows)
-    for m in range(learners):
-        total = 0.0
-        for n in range(rows):
-            for o in range(columns):
-                error = outputs[m, n, o] - targets[m, n]
-                gradient[m, n, o] = scale * error
-                total += 0.5 * error * error
-        losses[m] = total / rows
