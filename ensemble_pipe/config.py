@@ -13,7 +13,7 @@ from ensemble_pipe.data.batches import Order
 from ensemble_pipe.data.sources import Digits, Source
 from ensemble_pipe.ensemble.strategies import Strategy, varied_values
 from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import RULES, SCHEDULES, Adam, Constant, Rule, Schedule
 from ensemble_pipe.seeds import MAX_SEED
 from ensemble_pipe.training.plan import LearnerPlan

@@ -21,7 +21,7 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources import Raw
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.serving.artifact import write_artifact
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"

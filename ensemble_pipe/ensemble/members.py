@@ -9,7 +9,7 @@ import numpy as np
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.inference import Read, outputs_of
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 
 
 @dataclass(frozen=True)

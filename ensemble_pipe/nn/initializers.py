@@ -2,56 +2,98 @@
 
 With n_in and n_out the fans of a tensor:
 
-- He et al. 2015, "Delving deep into rectifiers", eq. 10: variance 2 / n_in, for ReLU.
-- Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
+- he: He et al. 2015, "Delving deep into rectifiers", eq. 10: variance 2 / n_in, for ReLU.
+- glorot: Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural
   networks", eq. 16: variance 2 / (n_in + n_out), for tanh.
+- lecun: LeCun et al. 1998, "Efficient BackProp", eq. 16: variance 1 / n_in.
+- orthogonal: Saxe, McClelland & Ganguli 2014, "Exact solutions to the nonlinear dynamics of
+  learning in deep linear neural networks": orthonormal columns (or rows, where they are fewer).
 
 A uniform form has the same variance as its normal one: the limit is sqrt(3 variance).
 """
 
 from collections.abc import Callable
-from math import sqrt
+from math import prod, sqrt
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
+from annotated_types import Gt
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.nn.layout import Parameter
+from ensemble_pipe.settings import settings
 
-Initializer = Callable[[np.random.Generator, Parameter], Floats]
-
-
-def _he_variance(parameter: Parameter) -> float:
-    return 2.0 / parameter.fan_in
-
-
-def _glorot_variance(parameter: Parameter) -> float:
-    return 2.0 / (parameter.fan_in + parameter.fan_out)
-
-
-def _normal(variance: Callable[[Parameter], float]) -> Initializer:
-    def draw(generator: np.random.Generator, parameter: Parameter) -> Floats:
-        return generator.normal(0.0, sqrt(variance(parameter)), parameter.shape)
-
-    return draw
+Named = Literal[
+    "he_normal",
+    "he_uniform",
+    "glorot_normal",
+    "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "zeros",
+    "ones",
+]
 
 
-def _uniform(variance: Callable[[Parameter], float]) -> Initializer:
-    def draw(generator: np.random.Generator, parameter: Parameter) -> Floats:
-        limit = sqrt(3.0 * variance(parameter))
-        return generator.uniform(-limit, limit, parameter.shape)
+@settings
+class Normal:
+    """Every value from a normal distribution of mean zero and the given deviation."""
 
-    return draw
-
-
-def _zeros(generator: np.random.Generator, parameter: Parameter) -> Floats:
-    return np.zeros(parameter.shape)
+    name: Literal["normal"] = "normal"
+    deviation: Annotated[float, Gt(0)] = 0.01
 
 
-# Each draws a float64 array of the parameter's shape.
-INITIALIZERS: dict[str, Initializer] = {
-    "he_normal": _normal(_he_variance),
-    "he_uniform": _uniform(_he_variance),
-    "glorot_normal": _normal(_glorot_variance),
-    "glorot_uniform": _uniform(_glorot_variance),
-    "zeros": _zeros,
+@settings
+class Constant:
+    """The same value everywhere."""
+
+    name: Literal["constant"] = "constant"
+    value: float = 0.0
+
+
+Initializer = Named | Normal | Constant
+
+
+class Tensor(Protocol):
+    """What an initializer needs to know of a tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def fan_in(self) -> int: ...
+    @property
+    def fan_out(self) -> int: ...
+
+
+def draw(initializer: Initializer, random: np.random.Generator, tensor: Tensor) -> Floats:
+    """Return the first values of a tensor, float64 of its shape."""
+    if isinstance(initializer, Normal):
+        return random.normal(0.0, initializer.deviation, tensor.shape)
+    if isinstance(initializer, Constant):
+        return np.full(tensor.shape, initializer.value)
+    if initializer in ("zeros", "ones"):
+        return np.full(tensor.shape, 1.0 if initializer == "ones" else 0.0)
+    if initializer == "orthogonal":
+        return _orthogonal(random, tensor.shape)
+    scheme, form = initializer.split("_")
+    variance = _VARIANCES[scheme](tensor)
+    if form == "normal":
+        return random.normal(0.0, sqrt(variance), tensor.shape)
+    limit = sqrt(3.0 * variance)
+    return random.uniform(-limit, limit, tensor.shape)
+
+
+_VARIANCES: dict[str, Callable[[Tensor], float]] = {
+    "he": lambda tensor: 2.0 / tensor.fan_in,
+    "glorot": lambda tensor: 2.0 / (tensor.fan_in + tensor.fan_out),
+    "lecun": lambda tensor: 1.0 / tensor.fan_in,
 }
+
+
+def _orthogonal(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    rows, columns = prod(shape[:-1]), shape[-1]
+    tall = random.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diagonal(r))  # makes the distribution uniform, and the factor unique
+    values: Floats = (q if rows >= columns else q.T).reshape(shape)
+    return values

@@ -1,17 +1,15 @@
-"""A network: layers in order over one row of parameters."""
+"""A network: layers in order over one row of numbers."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Collection, Sequence
 
 import numpy as np
-from annotated_types import Gt, Le
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.nn.initializers import INITIALIZERS
-from ensemble_pipe.nn.layers import Binding, Dense, Flatten, Layer
+from ensemble_pipe.nn.initializers import draw
+from ensemble_pipe.nn.layers.base import Binding, Layer
+from ensemble_pipe.nn.layers.chain import Chain
 from ensemble_pipe.nn.layout import Layout
-from ensemble_pipe.settings import settings
 
 
 class Network:
@@ -20,98 +18,93 @@ class Network:
     Attributes:
         input_shape: of one row: (D,) or (H, W, C).
         outputs: O.
-        layout: of a row of parameters.
+        layout: of a row of parameters and statistics.
+        values: numbers that may differ between the learners of a stack, by "layer/field".
+        test_draws: the number of passes whose mean outputs make a prediction.
     """
 
     def __init__(self, input_shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
+        self.chain = Chain(input_shape, layers)
         self.input_shape = input_shape
-        self.layers = tuple(layers)
-        self.outputs = self.layers[-1].output_shape[0]
-        self.layout = Layout(tuple(p for layer in self.layers for p in layer.parameters))
+        self.outputs = self.chain.output_shape[0]
+        self.layout = Layout(self.chain.parameters)
+        self.values = self.chain.values
+        self.test_draws = self.chain.test_draws
 
     def initialize(self, seed: int, learner: int, dtype: type[np.floating] = np.float32) -> Floats:
         """Return a fresh row (P,) for one learner, each tensor drawn at its own address."""
-        pieces = [
-            INITIALIZERS[parameter.initializer](
-                seeds.generator(seed, seeds.Purpose.INITIALIZE, learner=learner, shard=index),
-                parameter,
-            ).ravel()
-            for index, parameter in enumerate(self.layout.parameters)
-        ]
+        names = [parameter.name for parameter in self.layout.parameters]
+        pieces = [self.draw(name, seed, learner).ravel() for name in names]
         return np.concatenate(pieces).astype(dtype)
 
+    def draw(self, name: str, seed: int, learner: int) -> Floats:
+        """Return the first values of one tensor, float64."""
+        index = [parameter.name for parameter in self.layout.parameters].index(name)
+        address = seeds.generator(seed, seeds.Purpose.INITIALIZE, learner=learner, shard=index)
+        parameter = self.layout.parameters[index]
+        return draw(parameter.initializer, address, parameter)
+
     def bind(
-        self, rows: Floats, batch_rows: int, gradients: Floats | None = None
+        self,
+        rows: Floats,
+        batch_rows: int,
+        gradients: Floats | None = None,
+        *,
+        draws: seeds.Draws | None = None,
+        values: dict[str, Floats] | None = None,
+        frozen: Collection[str] = (),
     ) -> "BoundNetwork":
-        """Bind to rows (M, P) and batches of N rows; without `gradients` for inference only."""
-        return BoundNetwork(self, rows, batch_rows, gradients)
+        """Bind to the rows of a stack and batches of N rows.
+
+        Args:
+            rows: (M, P).
+            batch_rows: N.
+            gradients: (M, T), for training; without them for inference only.
+            draws: the randomness of training.
+            values: (M,) each, by the names of `self.values`; None for the network's own.
+            frozen: names of parameters that do not move.
+        """
+        if values is None:
+            values = {name: np.full(len(rows), value) for name, value in self.values.items()}
+        binding = Binding(
+            name="",
+            input_shape=self.input_shape,
+            learners=len(rows),
+            batch_rows=batch_rows,
+            dtype=rows.dtype,
+            tensors=self.layout.views(rows),
+            gradients=None if gradients is None else self.layout.gradient_views(gradients),
+            values={name: numbers.astype(rows.dtype) for name, numbers in values.items()},
+            draws=draws,
+            input_gradient=False,
+        )
+        return BoundNetwork(self, binding, frozen)
 
 
 class BoundNetwork:
     """A network with its views and all work buffers; a step allocates none that grow with N."""
 
-    def __init__(
-        self, network: Network, rows: Floats, batch_rows: int, gradients: Floats | None
-    ) -> None:
-        parameters = network.layout.views(rows)
-        gradient_views = None if gradients is None else network.layout.views(gradients)
-        self.layers = []
-        below_is_trainable = False
-        for layer in network.layers:
-            binding = Binding(
-                learners=rows.shape[0],
-                batch_rows=batch_rows,
-                dtype=rows.dtype,
-                parameters=parameters,
-                gradients=gradient_views,
-                input_gradient=below_is_trainable,
-            )
-            self.layers.append(layer.bind(binding))
-            below_is_trainable = below_is_trainable or bool(layer.parameters)
+    def __init__(self, network: Network, binding: Binding, frozen: Collection[str]) -> None:
+        self.lead = (binding.learners, binding.batch_rows)
+        self.shares_inputs = network.chain.layers[0].shares_inputs
+        self.row_axes = len(network.input_shape)
+        self.chain = network.chain.bind(binding, frozen)
 
-    def forward(self, inputs: Floats) -> Floats:
+    def forward(self, inputs: Floats, step: int = 0) -> Floats:
         """Return outputs (M, N, O) for inputs (M, N, ...) or shared (N, ...); valid until the next.
 
         Classifiers return logits.
+
+        Args:
+            inputs: a batch.
+            step: of training, for layers that draw; in inference, the number of the pass.
         """
-        values = inputs
-        for layer in self.layers:
-            values = layer.forward(values)
-        return values
+        if inputs.ndim == self.row_axes + 1:
+            inputs = inputs[None]
+            if not self.shares_inputs:
+                inputs = np.broadcast_to(inputs, (self.lead[0], *inputs.shape[1:])).copy()
+        return self.chain.forward(inputs, step)
 
     def backward(self, gradient: Floats) -> None:
-        """Write the gradient rows, from the gradient (M, N, O) with respect to the outputs."""
-        below: Floats | None = gradient
-        for layer in reversed(self.layers):
-            if below is None:
-                break
-            below = layer.backward(below)
-
-
-@settings
-class Mlp:
-    """A multi-layer perceptron: dense layers of the given widths, then a linear output.
-
-    Attributes:
-        hidden: units of each hidden layer; an empty list makes a linear model.
-        activation: after each hidden layer.
-        initializer: of every kernel.
-    """
-
-    name: Literal["mlp"] = "mlp"
-    hidden: tuple[Annotated[int, Gt(0), Le(65536)], ...] = (128,)
-    activation: Literal["relu", "tanh"] = "relu"
-    initializer: Literal["he_normal", "he_uniform", "glorot_normal", "glorot_uniform"] = "he_normal"
-
-    def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
-        """Return the network for rows of `input_shape` and `outputs` outputs."""
-        flatten = Flatten(input_shape)
-        widths = (*flatten.output_shape, *self.hidden, outputs)
-        activations = (*(self.activation for _ in self.hidden), "linear")
-        dense = [
-            Dense(
-                f"dense{index + 1}", widths[index], widths[index + 1], activation, self.initializer
-            )
-            for index, activation in enumerate(activations)
-        ]
-        return Network(input_shape, [flatten, *dense])
+        """Write the gradients (M, T), from the gradient (M, N, O) with respect to the outputs."""
+        self.chain.backward(gradient)

@@ -17,7 +17,7 @@ from ensemble_pipe import __version__
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.storage import atomic_write, check_sums, read_json, sums_of, write_json
 from ensemble_pipe.training.checkpoints import read_tensors
 

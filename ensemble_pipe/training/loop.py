@@ -12,6 +12,7 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.optim.rules import Stacked
+from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack, initial_state
 
@@ -72,13 +73,14 @@ class StackTraining:
         if not plans:
             return
         self.rows = np.stack([state.row for state in states])
-        self.gradients = np.zeros_like(self.rows)
+        self.gradients = np.zeros((len(plans), self.network.layout.trainable), self.rows.dtype)
         names = plans[0].rule.slots
         slots = {name: np.stack([state.slots[name] for state in states]) for name in names}
         self.rule = Stacked([plan.rule for plan in plans], slots)
         self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
         batch_rows = self.steps.batch_rows
-        self.bound = self.network.bind(self.rows, batch_rows, self.gradients)
+        draws = Draws(plans[0].seed, Purpose.LAYER, [plan.learner for plan in plans])
+        self.bound = self.network.bind(self.rows, batch_rows, self.gradients, draws=draws)
         self.batches = Batches(
             self.data, [plan.learner for plan in plans], batch_rows, plans[0].order
         )
@@ -94,7 +96,7 @@ class StackTraining:
         self.batches.read(self.step)
         # A learner that diverges is told of as such, not by warnings.
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs = self.bound.forward(self.batches.inputs)
+            outputs = self.bound.forward(self.batches.inputs, self.step)
             self.loss(outputs, self.batches.targets, self.output_gradient, self.losses)
             self.bound.backward(self.output_gradient)
         self.rule.step(self.rows, self.gradients, self.rates(self.step), self.step)

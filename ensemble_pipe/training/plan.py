@@ -9,7 +9,7 @@ import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.batches import Order, Steps
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Rule, Schedule, Snapshot
 
 # A learner's rows and slots should stay in the L2 cache for a stack to gain from its width.
@@ -83,8 +83,10 @@ class Stack:
 
 def initial_state(plan: LearnerPlan, input_shape: tuple[int, ...], outputs: int) -> LearnerState:
     """Return the state of a learner before its first step."""
-    row = plan.network.build(input_shape, outputs).initialize(plan.seed, plan.learner)
-    return LearnerState(0, row, {name: np.zeros_like(row) for name in plan.rule.slots})
+    network = plan.network.build(input_shape, outputs)
+    row = network.initialize(plan.seed, plan.learner)
+    empty = np.zeros(network.layout.trainable, row.dtype)
+    return LearnerState(0, row, {name: empty for name in plan.rule.slots})
 
 
 def make_stacks(

@@ -7,7 +7,7 @@ import pytest
 
 from ensemble_pipe.cluster.failure import decide
 from ensemble_pipe.cluster.ray import after, regrouped
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.events import Checkpoint, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack

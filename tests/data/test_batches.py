@@ -15,7 +15,7 @@ from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.batches import Batches, Order, Steps
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.plan import LearnerPlan
 

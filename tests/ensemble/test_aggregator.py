@@ -21,7 +21,7 @@ from ensemble_pipe.ensemble.aggregator import (
 from ensemble_pipe.ensemble.combiners import mean_probability
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.metrics import classification_metrics, regression_metrics
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 
 ROWS = 60
 NETWORK = Mlp(hidden=(5,))

@@ -5,7 +5,7 @@ import numpy as np
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member, member_outputs
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 
 ROWS = 40
 NARROW, WIDE = Mlp(hidden=(5,)), Mlp(hidden=(9, 3), activation="tanh")

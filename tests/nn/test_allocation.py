@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ensemble_pipe.nn.losses import LOSSES
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import SGD, Adam, Rule
 from ensemble_pipe.optim.rules import Stacked
 

@@ -12,23 +12,37 @@ import numpy as np
 import pytest
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.nn import layers, losses
-from ensemble_pipe.nn.layers import ACTIVATIONS, Binding, Dense, Flatten, Layer
+from ensemble_pipe.nn import losses
+from ensemble_pipe.nn.layers import (
+    ACTIVATIONS,
+    Chain,
+    Dense,
+    Flatten,
+    Layer,
+    ReLU,
+    Tanh,
+)
+from ensemble_pipe.nn.layers.base import Binding
 from ensemble_pipe.nn.layout import Layout
 from ensemble_pipe.nn.losses import LOSSES
-from ensemble_pipe.nn.network import Mlp, Network
+from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.seeds import Draws, Purpose
 
 STEP = 1e-6
 DIRECTIONS = 3
 
-LAYERS: dict[str, tuple[Layer, tuple[int, ...]]] = {
-    "flatten": (Flatten((4, 3, 2)), (4, 3, 2)),
-    "flatten-flat": (Flatten((5,)), (5,)),
-    "dense-linear": (Dense("d", 5, 3, "linear", "he_normal"), (5,)),
-    "dense-relu": (Dense("d", 5, 7, "relu", "he_normal"), (5,)),
-    "dense-tanh": (Dense("d", 5, 4, "tanh", "glorot_normal"), (5,)),
-    "dense-one-input": (Dense("d", 1, 6, "tanh", "he_normal"), (1,)),
-    "dense-one-unit": (Dense("d", 6, 1, "linear", "he_normal"), (6,)),
+# Each case is a layer with those that it may absorb, and the shape of one row.
+LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
+    "flatten": ([Flatten()], (4, 3, 2)),
+    "flatten-flat": ([Flatten()], (5,)),
+    "dense": ([Dense(units=3)], (5,)),
+    "dense-relu": ([Dense(units=7), ReLU()], (5,)),
+    "dense-tanh": ([Dense(units=4), Tanh()], (5,)),
+    "dense-one-input": ([Dense(units=6), Tanh()], (1,)),
+    "dense-one-unit": ([Dense(units=1)], (6,)),
+    **{f"{name}-flat": ([kind()], (5,)) for name, kind in ACTIVATIONS.items()},
+    **{f"{name}-image": ([kind()], (4, 3, 2)) for name, kind in ACTIVATIONS.items()},
 }
 
 NETWORKS: dict[str, tuple[Mlp, tuple[int, ...]]] = {
@@ -65,30 +79,34 @@ def draw(*shape: int) -> Floats:
 
 
 class LayerCase:
-    """A layer bound to M rows, and the loss sum(weights * outputs) of each learner."""
+    """Layers bound to M rows, and the loss sum(weights * outputs) of each learner."""
 
-    def __init__(self, layer: Layer, inputs: Floats, learners: int) -> None:
-        self.layer = layer
-        self.layout = Layout(layer.parameters)
+    def __init__(self, layers: list[Layer], inputs: Floats, learners: int) -> None:
+        self.chain = Chain(inputs.shape[2:], layers)
+        self.layout = Layout(self.chain.parameters)
         self.inputs = inputs
         self.rows = draw(learners, self.layout.size)
         self.learners = learners
-        self.batch_rows = inputs.shape[-1 - len(getattr(layer, "input_shape", (0,)))]
 
     def run(self, rows: Floats, inputs: Floats) -> tuple[Floats, Floats, Floats | None]:
-        """Return losses (M,), parameter gradients (M, P) and the input's gradient."""
-        gradients = np.full_like(rows, np.nan)
+        """Return losses (M,), parameter gradients (M, T) and the input's gradient."""
+        gradients = np.full((self.learners, self.layout.trainable), np.nan)
+        rows = rows.copy()  # statistics move
         binding = Binding(
-            self.learners,
-            self.batch_rows,
-            rows.dtype,
-            self.layout.views(rows),
-            self.layout.views(gradients),
-            input_gradient=True,
+            name="",
+            input_shape=self.chain.shapes[0],
+            learners=self.learners,
+            batch_rows=inputs.shape[1],
+            dtype=rows.dtype,
+            tensors=self.layout.views(rows),
+            gradients=self.layout.gradient_views(gradients),
+            values={k: np.full(self.learners, v) for k, v in self.chain.values.items()},
+            draws=Draws(1, Purpose.LAYER, range(self.learners)),
         )
-        bound = self.layer.bind(binding)
+        bound = self.chain.bind(binding)
         outputs = np.broadcast_to(
-            bound.forward(inputs), (self.learners, self.batch_rows, *self.layer.output_shape)
+            bound.forward(inputs.copy(), 0),
+            (self.learners, inputs.shape[1], *self.chain.output_shape),
         )
         weights = np.cos(np.arange(outputs.size, dtype=np.float64)).reshape(outputs.shape)
         values = (weights * outputs).reshape(self.learners, -1).sum(axis=1)
@@ -98,7 +116,13 @@ class LayerCase:
     def check(self) -> None:
         _, gradients, below = self.run(self.rows, self.inputs)
         assert below is not None
-        check_gradient(lambda rows: self.run(rows, self.inputs)[0], self.rows, gradients)
+
+        def loss_of(trainable: Floats) -> Floats:
+            rows = self.rows.copy()
+            rows[:, : self.layout.trainable] = trainable
+            return self.run(rows, self.inputs)[0]
+
+        check_gradient(loss_of, self.rows[:, : self.layout.trainable], gradients)
         check_gradient(lambda inputs: self.run(self.rows, inputs)[0], self.inputs, below)
 
 
@@ -118,8 +142,10 @@ class NetworkCase:
 
     def run(self, rows: Floats) -> tuple[Floats, Floats]:
         """Return losses (M,) and gradients (M, P)."""
-        gradients = np.full_like(rows, np.nan)
-        bound = self.network.bind(rows, 8, gradients)
+        rows = rows.copy()  # statistics move
+        gradients = np.full((len(rows), self.network.layout.trainable), np.nan)
+        draws = Draws(1, Purpose.LAYER, range(len(rows)))
+        bound = self.network.bind(rows, 8, gradients, draws=draws)
         outputs = bound.forward(self.inputs)
         output_gradient = np.full_like(outputs, np.nan)
         values = np.empty(len(rows))
@@ -129,7 +155,14 @@ class NetworkCase:
 
     def check(self, spoil: Callable[[Floats], Floats] = lambda gradients: gradients) -> None:
         _, gradients = self.run(self.rows)
-        check_gradient(lambda rows: self.run(rows)[0], self.rows, spoil(gradients))
+        trainable = self.network.layout.trainable
+
+        def loss_of(moving: Floats) -> Floats:
+            rows = self.rows.copy()
+            rows[:, :trainable] = moving
+            return self.run(rows)[0]
+
+        check_gradient(loss_of, self.rows[:, :trainable], spoil(gradients))
 
 
 def targets_of(loss: str, learners: int, rows: int, outputs: int) -> Array:
@@ -143,33 +176,14 @@ def outputs_for(loss: str) -> int:
 
 
 @stacks
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_gradient_of_activation(name: str, learners: int) -> None:
-    forward, backward = ACTIVATIONS[name]
-    sums, bias = draw(learners, 6, 5), draw(learners, 5)
-    weights = draw(learners, 6, 5)
-
-    def loss(sums: Floats, bias: Floats) -> Floats:
-        outputs = sums.copy()
-        forward(outputs, bias)
-        values: Floats = (weights * outputs).sum(axis=(1, 2))
-        return values
-
-    outputs = sums.copy()
-    forward(outputs, bias)
-    gradient, bias_gradient = weights.copy(), np.full_like(bias, np.nan)
-    backward(gradient, outputs, bias_gradient)
-    check_gradient(lambda point: loss(point, bias), sums, gradient)
-    check_gradient(lambda point: loss(sums, point), bias, bias_gradient)
-
-
-@stacks
 @inputs_of_learners
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradient_of_layer(name: str, learners: int, shared: bool) -> None:
-    layer, shape = LAYERS[name]
-    lead = (6,) if shared else (learners, 6)
-    LayerCase(layer, draw(*lead, *shape), learners).check()
+    layers, shape = LAYERS[name]
+    if shared and not layers[0].shares_inputs:
+        pytest.skip("takes each learner's own input only")
+    lead = (1, 6) if shared else (learners, 6)
+    LayerCase(layers, draw(*lead, *shape), learners).check()
 
 
 @stacks
@@ -257,11 +271,10 @@ def averaged_bias(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> N
 def test_checker_refuses_a_wrong_backward_kernel(
     monkeypatch: pytest.MonkeyPatch, activation: Any, wrong: Callable[..., None]
 ) -> None:
-    forward, _ = ACTIVATIONS[activation]
-    monkeypatch.setitem(layers.ACTIVATIONS, activation, (forward, wrong))
-    layer = Dense("d", 5, 7, activation, "he_normal")
+    kind = ACTIVATIONS[activation]
+    monkeypatch.setattr(kind, "backward_kernel", staticmethod(wrong))
     with pytest.raises(AssertionError):
-        LayerCase(layer, draw(3, 6, 5), 3).check()
+        LayerCase([Dense(units=7), kind()], draw(3, 6, 5), 3).check()
     network = Mlp(hidden=(7,), activation=activation).build((5,), 4)
     with pytest.raises(AssertionError):
         NetworkCase(network, "cross_entropy").check()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.inference import CHUNK_ROWS, Read, outputs_of
-from ensemble_pipe.nn.network import Mlp, Network
+from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.networks import Mlp
 
 ROWS = 2 * CHUNK_ROWS + 89
 NETWORKS = {

@@ -9,7 +9,7 @@ from scipy import stats
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.initializers import INITIALIZERS
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 
 FAN_IN, FAN_OUT = 200, 50
 KERNEL = Parameter("d/kernel", (FAN_IN, FAN_OUT), "he_normal", FAN_IN, FAN_OUT)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.nn.network import Mlp, Network
+from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.networks import Mlp
 
 MLPS = {
     "linear": (Mlp(hidden=()), (5,)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ensemble_pipe.nn.network import Mlp
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import SGD, Adam, Constant, Snapshot
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, make_stacks
 

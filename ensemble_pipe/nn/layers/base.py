@@ -1,0 +1,147 @@
+"""What every layer is: settings without state, and the same bound to rows and work buffers.
+
+A layer knows how it changes shapes and which tensors it has. Binding it to M rows of parameters
+and N rows of input makes the views and every buffer that a step needs, once.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.nn.layout import Parameter
+from ensemble_pipe.seeds import Draws
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a layer is bound to.
+
+    Attributes:
+        name: of the layer, unique in its network; the address of its draws.
+        input_shape: of one row, without M and N.
+        learners, batch_rows: M and N.
+        dtype: of parameters, inputs and outputs.
+        tensors: views (M, *shape) of parameters and statistics, by name.
+        gradients: views (M, *shape) of the parameters' gradients; None for inference.
+        values: the layer's own numbers, (M,) each of `dtype`, by name.
+        draws: the randomness of training; None for inference.
+        input_gradient: whether the gradient with respect to the input is wanted.
+        frozen: whether the parameters do not move; statistics then stay fixed too.
+        may_overwrite_inputs: whether `backward` may write into the array that `forward` was given.
+        absorbed: the layers after this one that it computes as well; see `Layer.absorbs`.
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    learners: int
+    batch_rows: int
+    dtype: np.dtype[np.floating]
+    tensors: dict[str, Floats] = field(default_factory=dict)
+    gradients: dict[str, Floats] | None = None
+    values: dict[str, Floats] = field(default_factory=dict)
+    draws: Draws | None = None
+    input_gradient: bool = True
+    frozen: bool = False
+    may_overwrite_inputs: bool = False
+    absorbed: "tuple[tuple[Layer, dict[str, Floats]], ...]" = ()
+
+    @property
+    def training(self) -> bool:
+        return self.gradients is not None
+
+    def buffer(self, *shape: int) -> Floats:
+        """Return a zeroed work buffer (M, N, *shape)."""
+        return np.zeros((self.learners, self.batch_rows, *shape), self.dtype)
+
+    def generators(self, step: int) -> list[np.random.Generator]:
+        """Return each learner's generator for this layer at a step of training."""
+        if self.draws is None:
+            raise ValueError(f"{self.name}: bound without draws")
+        return self.draws.at(step, self.name)
+
+
+class BoundLayer(Protocol):
+    def forward(self, inputs: Floats, step: int) -> Floats:
+        """Return outputs (M, N, ...).
+
+        Args:
+            inputs: (M, N, ...), or (1, N, ...) shared by all learners where the layer
+                `shares_inputs`.
+            step: of the training, for layers that draw; in inference, the number of the pass.
+        """
+        ...
+
+    def backward(self, gradient: Floats) -> Floats | None:
+        """Write parameter gradients; return the input's gradient, or None where it is not wanted.
+
+        Args:
+            gradient: (M, N, ...) with respect to the outputs; may be overwritten.
+        """
+        ...
+
+    @property
+    def outputs_may_change(self) -> bool:
+        """Whether `backward` still works after the outputs of `forward` were overwritten."""
+        ...
+
+
+class Layer(ABC):
+    """A layer's settings.
+
+    Attributes:
+        name: of its kind, as pipelines write it.
+        numbers: fields that may differ between the learners of a stack; they reach the bound
+            layer as (M,) vectors.
+        shares_inputs: whether it takes inputs (1, N, ...) that all learners share.
+        test_draws: the number of passes whose mean outputs make a prediction.
+    """
+
+    name: str
+    numbers: ClassVar[tuple[str, ...]] = ()
+    shares_inputs: ClassVar[bool] = False
+
+    @abstractmethod
+    def bind(self, binding: Binding) -> BoundLayer: ...
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one row of outputs.
+
+        Raises:
+            ValueError: rows of `input_shape` do not fit; the message says what would.
+        """
+        return input_shape
+
+    def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
+        """Return its tensors, statistics included, named without the layer's own name."""
+        return ()
+
+    def values(self, input_shape: tuple[int, ...]) -> dict[str, float]:
+        """Return the numbers of `numbers`, by name; containers add those of their layers."""
+        return {name: getattr(self, name) for name in self.numbers}
+
+    def absorbs(self, following: "Sequence[Layer]", input_shape: tuple[int, ...]) -> int:
+        """Return how many of the layers after it this one computes together with its own work."""
+        return 0
+
+    @property
+    def test_draws(self) -> int:
+        return 1
+
+
+def require_image(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Return (H, W, C), or raise ValueError for rows that are no images."""
+    if len(input_shape) != 3:
+        raise ValueError(f"needs images (height, width, channels), got rows of {input_shape}")
+    height, width, channels = input_shape
+    return height, width, channels
+
+
+def require_flat(input_shape: tuple[int, ...]) -> int:
+    """Return D, or raise ValueError for rows that are not flat."""
+    if len(input_shape) != 1:
+        raise ValueError(f"needs flat rows (features,), got {input_shape}; put a flatten before it")
+    return input_shape[0]

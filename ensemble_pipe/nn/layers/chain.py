@@ -1,0 +1,159 @@
+"""Layers in order over one set of tensors: a whole network, or a branch inside one."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.nn.layers.base import Binding, BoundLayer, Layer
+from ensemble_pipe.nn.layout import Parameter
+
+T = TypeVar("T")
+
+
+class Chain:
+    """Named layers with the shapes between them.
+
+    A layer is named by its kind and its place among those of its kind: dense1, dense2, ...
+
+    Attributes:
+        names, layers: of each layer, in order.
+        shapes: of one row before each layer, and after the last.
+    """
+
+    def __init__(
+        self, input_shape: tuple[int, ...], layers: Sequence[Layer], place: str = ""
+    ) -> None:
+        """Work out every shape.
+
+        Args:
+            input_shape: of one row.
+            layers: in order.
+            place: prefix of layer names in messages, such as "residual1/".
+
+        Raises:
+            ConfigError: a layer cannot take what the one before it gives.
+        """
+        self.layers = tuple(layers)
+        self.names: list[str] = []
+        self.shapes = [input_shape]
+        counts: dict[str, int] = {}
+        for layer in self.layers:
+            counts[layer.name] = counts.get(layer.name, 0) + 1
+            self.names.append(f"{layer.name}{counts[layer.name]}")
+            self.shapes.append(_shape_after(layer, place + self.names[-1], self.shapes[-1]))
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        return self.shapes[-1]
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return tuple(
+            replace(parameter, name=f"{name}/{parameter.name}")
+            for name, layer, shape in self._placed()
+            for parameter in layer.parameters(shape)
+        )
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The numbers that may differ between learners of a stack, as "layer/field"."""
+        return {
+            f"{name}/{field}": value
+            for name, layer, shape in self._placed()
+            for field, value in layer.values(shape).items()
+        }
+
+    @property
+    def test_draws(self) -> int:
+        return max((layer.test_draws for layer in self.layers), default=1)
+
+    def bind(self, binding: Binding, frozen: Collection[str] = ()) -> "BoundChain":
+        """Bind every layer; those that others absorb are bound with them.
+
+        Args:
+            binding: of the whole, with tensors, gradients and values by "layer/name".
+            frozen: names of parameters, as "layer/name", that do not move.
+        """
+        bound: list[BoundLayer] = []
+        input_gradient = binding.input_gradient
+        index = 0
+        while index < len(self.layers):
+            layer, shape = self.layers[index], self.shapes[index]
+            count = layer.absorbs(self.layers[index + 1 :], shape)
+            own = self._binding(index, binding)
+            absorbed = range(index + 1, index + 1 + count)
+            moving = [p.name for p in layer.parameters(shape) if p.trainable]
+            still = [name for name in moving if f"{self.names[index]}/{name}" in frozen]
+            bound.append(
+                layer.bind(
+                    replace(
+                        own,
+                        input_gradient=input_gradient,
+                        frozen=bool(moving) and len(still) == len(moving),
+                        may_overwrite_inputs=bool(bound) and bound[-1].outputs_may_change,
+                        absorbed=tuple(
+                            (self.layers[i], self._binding(i, binding).values) for i in absorbed
+                        ),
+                    )
+                )
+            )
+            input_gradient = input_gradient or len(still) < len(moving)
+            index += 1 + count
+        return BoundChain(bound)
+
+    def _placed(self) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
+        return zip(self.names, self.layers, self.shapes[:-1], strict=True)
+
+    def _binding(self, index: int, whole: Binding) -> Binding:
+        name = self.names[index]
+        gradients = None if whole.gradients is None else _below(name, whole.gradients)
+        return replace(
+            whole,
+            name=f"{whole.name}/{name}" if whole.name else name,
+            input_shape=self.shapes[index],
+            tensors=_below(name, whole.tensors),
+            gradients=gradients,
+            values=_below(name, whole.values),
+        )
+
+
+class BoundChain:
+    """The bound layers of a chain, run one after another."""
+
+    def __init__(self, layers: Sequence[BoundLayer]) -> None:
+        self.layers = tuple(layers)
+
+    def forward(self, inputs: Floats, step: int) -> Floats:
+        values = inputs
+        for layer in self.layers:
+            values = layer.forward(values, step)
+        return values
+
+    def backward(self, gradient: Floats) -> Floats | None:
+        below: Floats | None = gradient
+        for layer in reversed(self.layers):
+            if below is None:
+                return None
+            below = layer.backward(below)
+        return below
+
+    @property
+    def outputs_may_change(self) -> bool:
+        return bool(self.layers) and self.layers[-1].outputs_may_change
+
+
+def _shape_after(layer: Layer, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return layer.output_shape(shape)
+    except ValueError as error:
+        raise ConfigError(
+            f"network: layer {name} cannot take rows of shape {shape}: {error}"
+        ) from None
+
+
+def _below(name: str, values: Mapping[str, T]) -> dict[str, T]:
+    """Return what stands below "name/", without that prefix."""
+    prefix = f"{name}/"
+    return {key.removeprefix(prefix): v for key, v in values.items() if key.startswith(prefix)}
