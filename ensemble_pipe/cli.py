@@ -72,6 +72,38 @@ def run(
         _show(result, as_json)
 
 
+@app.command(epilog="Example: ensemble-pipe rates pipelines/digits.yaml --output rates.png")
+def rates(
+    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="What to try.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one key.")
+    ] = None,
+    low: Annotated[float, typer.Option(help="The lowest rate tried.")] = 1e-6,
+    high: Annotated[float, typer.Option(help="The highest rate tried.")] = 10.0,
+    output: Annotated[Path | None, typer.Option(help="PNG file for the curve.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find useful learning rates: train briefly while the rate rises."""
+    with _errors():
+        from ensemble_pipe.config import load_pipeline
+        from ensemble_pipe.range_test import rate_curve
+        from ensemble_pipe.tables import rate_table
+        from ensemble_pipe.tracking.pictures import draw_rates
+
+        if not 0 < low < high:
+            raise ConfigError(f"--low {low} --high {high}: must be above 0 and ascending")
+        config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
+        curve = rate_curve(config, low, high)
+        _say(rate_table(curve.rates, curve.losses))
+        _say(f"\nlowest loss at {curve.lowest:.2g}; a tenth of that is a common choice:")
+        _say(f"  --set training.optimizer.learning_rate={curve.suggestion:g}")
+        if output is not None:
+            draw_rates(curve.rates, curve.losses, curve.suggestion, output)
+            _say(f"the curve is in {output}")
+        if as_json:
+            print(json.dumps({"lowest": curve.lowest, "suggestion": curve.suggestion}))
+
+
 @app.command(epilog="Example: ensemble-pipe resume runs/digits-20260101-120000-abcd")
 def resume(
     run_dir: RunDir,

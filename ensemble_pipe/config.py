@@ -1,10 +1,11 @@
 """The schema of a pipeline file, and how one is read: YAML, overrides, all errors at once."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ensemble_pipe import yaml_errors
@@ -13,10 +14,24 @@ from ensemble_pipe.data.batches import Order
 from ensemble_pipe.data.sources import Digits, Source
 from ensemble_pipe.ensemble.strategies import Strategy, varied_values
 from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import RULES, SCHEDULES, Adam, Constant, Rule, Schedule
+from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
+from ensemble_pipe.nn.networks import NETWORKS, Architecture, Mlp
+from ensemble_pipe.optim import (
+    AVERAGES,
+    RULES,
+    SCHEDULES,
+    SWA,
+    Adam,
+    Averaging,
+    Constant,
+    Rule,
+    Schedule,
+    cycle_ends,
+)
 from ensemble_pipe.seeds import MAX_SEED
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stopping import EarlyStopping
+from ensemble_pipe.training.tensors import RateFactors
 from ensemble_pipe.yaml_errors import Document
 
 # A part of the data: a share below 1, or a number of rows.
@@ -31,11 +46,27 @@ class _Section(BaseModel):
 
 
 class Splits(_Section):
-    """Parts of the data beside `train`; `test` counts only where the source has no test part."""
+    """Parts of the data; `test` counts only where the source has no test part.
 
+    `train` null takes all rows that the others leave.
+    """
+
+    train: Size | None = None
     test: Size = 0.2
     validation: Size = 0.15
     stop: Size = 0.1
+
+
+def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
+    """Return a section's values with the default name in those parts that have none."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        key: {"name": defaults[key], **value}
+        if key in defaults and isinstance(value, dict)
+        else value
+        for key, value in values.items()
+    }
 
 
 def _any_branch(schema: dict[str, Any]) -> None:
@@ -49,28 +80,45 @@ _Kind = Field(discriminator="name", json_schema_extra=_any_branch)
 class Training(_Section):
     """How each learner is trained.
 
-    `order` says whether each learner goes through the rows in an order of its own.
+    `batch_size: all` makes every step one of gradient descent on all rows. `order` says whether
+    each learner goes through the rows in an order of its own. `loss` null means cross_entropy for
+    classes and squared_error for numbers.
     """
 
     epochs: Annotated[int, Ge(1)] = 20
-    batch_size: Annotated[int, Ge(1)] = 64
+    batch_size: Annotated[int, Ge(1)] | Literal["all"] = 64
     order: Order = "own"
     optimizer: Annotated[Rule, _Kind] = Adam()
     schedule: Annotated[Schedule, _Kind] = Constant()
+    loss: Annotated[Loss, _Kind] | None = None
+    averaging: Annotated[Averaging, _Kind] | None = None
+    early_stopping: EarlyStopping | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
         """Let `optimizer: {learning_rate: 0.01}` mean the default rule with another rate."""
-        if not isinstance(values, dict):
-            return values
-        defaults = {"optimizer": Adam().name, "schedule": Constant().name}
-        return {
-            key: {"name": defaults[key], **value}
-            if key in defaults and isinstance(value, dict)
-            else value
-            for key, value in values.items()
-        }
+        return _with_kinds(values, {"optimizer": Adam().name, "schedule": Constant().name})
+
+
+class Transfer(_Section):
+    """Where the weights come from that training begins with.
+
+    `weights` is a run directory, a model directory or a safetensors file with tensors by name.
+    Patterns such as "conv2d*" or "dense1/kernel" choose tensors: those of `fresh` are drawn anew
+    (null: the last layer's), those of `freeze` do not move, and the rate of others is multiplied
+    by the last of `rate_factors` that fits.
+    """
+
+    weights: str
+    fresh: tuple[str, ...] | None = None
+    freeze: tuple[str, ...] = ()
+    rate_factors: dict[str, Annotated[float, Ge(0), Field(allow_inf_nan=False)]] = {}
+
+    @property
+    def factors(self) -> RateFactors:
+        """All learning-rate factors; 0 freezes."""
+        return (*self.rate_factors.items(), *((pattern, 0.0) for pattern in self.freeze))
 
 
 class Cluster(_Section):
@@ -100,20 +148,31 @@ class Tracking(_Section):
 
 
 class Pipeline(_Section):
-    """One pipeline file."""
+    """One pipeline file.
+
+    `classes` keeps only the rows of those classes; null keeps all.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
     seed: Annotated[int, Ge(0), Field(le=MAX_SEED)] = 1
     task: Literal["classification", "regression"] = "classification"
     data: Annotated[Source, Field(discriminator="source")] = Digits()
+    classes: Annotated[tuple[int | str, ...], MinLen(2)] | None = None
     splits: Splits = Splits()
     shard_rows: Annotated[int, Ge(1)] = 4096
     augment: tuple[Annotated[Augmentation, Field(discriminator="name")], ...] = ()
-    network: Mlp = Mlp()
+    network: Annotated[Architecture, _Kind] = Mlp()
+    transfer: Transfer | None = None
     training: Training = Training()
     ensemble: Strategy = Strategy()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, values: Any) -> Any:
+        """Let `network: {hidden: [50]}` mean an MLP."""
+        return _with_kinds(values, {"network": Mlp().name})
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeline:
@@ -157,21 +216,36 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
         values = varied_values(vary, learner, pipeline.seed)
         own = _validate(_varied(document, values)) if vary else pipeline
         plans.append(_plan(own, learner))
-    _check_snapshots(plans, pipeline, document)
+    for plan in plans:
+        _check_plan(plan, pipeline, document)
     return plans
+
+
+_KINDS: dict[str, Mapping[str, type[Any]]] = {
+    "network": NETWORKS,
+    "training.optimizer": RULES,
+    "training.schedule": SCHEDULES,
+    "training.loss": LOSSES,
+    "training.averaging": AVERAGES,
+}
+_DEFAULT_LOSS: dict[str, Loss] = {"classification": CrossEntropy(), "regression": SquaredError()}
 
 
 def _varied(document: Document, values: dict[str, Any]) -> Document:
     """Return the document of one learner; where `vary` changes a kind, the old one's keys go."""
     own = document.varied(values)
-    for section, kinds in (("optimizer", RULES), ("schedule", SCHEDULES)):
-        path = f"training.{section}"
+    for path, kinds in _KINDS.items():
         kind = kinds.get(values.get(f"{path}.name", ""))
         if kind is not None:
             known = {field.name for field in fields(kind)}
-            kept = own.data["training"][section].items()
-            own.data["training"][section] = {
-                key: value for key, value in kept if key in known or f"{path}.{key}" in values
+            *above, last = path.split(".")
+            section = own.data
+            for step in above:
+                section = section[step]
+            section[last] = {
+                key: value
+                for key, value in section[last].items()
+                if key in known or f"{path}.{key}" in values
             }
     return own
 
@@ -182,12 +256,16 @@ def _plan(pipeline: Pipeline, learner: int) -> LearnerPlan:
         learner=learner,
         seed=pipeline.seed,
         network=pipeline.network,
+        loss=training.loss or _DEFAULT_LOSS[pipeline.task],
         rule=training.optimizer,
         schedule=training.schedule,
         epochs=training.epochs,
-        batch_rows=training.batch_size,
+        batch_rows=None if training.batch_size == "all" else training.batch_size,
         order=training.order,
         snapshots=pipeline.ensemble.strategy == "snapshot",
+        averaging=training.averaging,
+        early_stopping=training.early_stopping,
+        rate_factors=pipeline.transfer.factors if pipeline.transfer else (),
     )
 
 
@@ -212,12 +290,31 @@ def _check_vary_paths(vary: dict[str, Any], document: Document) -> None:
         )
 
 
-def _check_snapshots(plans: list[LearnerPlan], pipeline: Pipeline, document: Document) -> None:
-    if pipeline.ensemble.strategy != "snapshot":
-        return
-    for plan in plans:
-        if plan.schedule.name != "snapshot":
-            raise ConfigError(
-                "ensemble.strategy: snapshot needs training.schedule.name: snapshot, not "
-                f"{plan.schedule.name!r}{document.at(('ensemble', 'strategy'))}"
-            )
+def _check_plan(plan: LearnerPlan, pipeline: Pipeline, document: Document) -> None:
+    """Refuse choices that do not go together."""
+    cyclic = bool(cycle_ends(plan.schedule, total=10**6))
+    problems = {
+        ("training", "loss"): f"{plan.loss.name} is for {plan.loss.task}, but task is "
+        f"{pipeline.task}"
+        if plan.loss.task != pipeline.task
+        else "",
+        ("ensemble", "strategy"): _snapshot_problem(plan, cyclic) if plan.snapshots else "",
+        ("training", "averaging"): "at: cycle needs a schedule with cycles, such as snapshot, "
+        f"not {plan.schedule.name!r}"
+        if isinstance(plan.averaging, SWA) and plan.averaging.at == "cycle" and not cyclic
+        else "",
+    }
+    found = [f"{'.'.join(k)}: {text}{document.at(k)}" for k, text in problems.items() if text]
+    if found:
+        raise ConfigError("\n".join(found))
+
+
+def _snapshot_problem(plan: LearnerPlan, cyclic: bool) -> str:
+    if not cyclic:
+        return (
+            "snapshot needs a training.schedule with cycles (snapshot, sgdr, triangular or "
+            f"fast_geometric), not {plan.schedule.name!r}"
+        )
+    if plan.averaging is not None or plan.early_stopping is not None:
+        return "snapshot takes members at the ends of cycles; remove averaging and early_stopping"
+    return ""

@@ -1,19 +1,20 @@
 """What a run does: prepare its files, train its learners, combine and measure its members."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import yaml
+from safetensors.numpy import save
 
 from ensemble_pipe import provenance
-from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config import Pipeline, learner_plans, resolved
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
-from ensemble_pipe.data.sources.raw import Raw, check_rows
+from ensemble_pipe.data.sources.raw import Raw, check_rows, of_classes
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
@@ -25,11 +26,18 @@ from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.pictures import draw_pictures
-from ensemble_pipe.training.checkpoints import list_checkpoints, load_state, save_checkpoint
+from ensemble_pipe.training.checkpoints import (
+    list_checkpoints,
+    load_state,
+    read_tensors,
+    save_checkpoint,
+)
 from ensemble_pipe.training.events import Checkpoint, Failed
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, make_stacks
+from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state, make_stacks
+from ensemble_pipe.transfer import first_rows
 
 EXAMPLE_ROWS = 3
+FIRST_ROWS = "first_rows.safetensors"
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,13 @@ class Prepared:
         schema: fitted to the training part.
         parts: by name, (encoded inputs, encoded targets, row numbers in the source).
         example: a few raw input rows, for the model's documentation in MLflow.
+        first_rows: (P,) for each learner where weights are transferred; else empty.
     """
 
     schema: Schema
     parts: dict[str, tuple[Array, Array, Integers]]
     example: Array
+    first_rows: list[Floats]
 
 
 @dataclass(frozen=True)
@@ -65,18 +75,20 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     """
     raw, test = config.data.read()
     check_rows(raw)
+    raw, kept = of_classes(raw, config.classes)
     parts = _split(config, raw, test)
     schema = Schema.fit(raw, config.task, parts["train"])
     if config.augment and not schema.is_image:
         raise ConfigError("augment: these augmentations are for images, but the data is a table")
     _check_cycles(plans, len(parts["train"]))
     inputs, targets = schema.encode_inputs(raw), schema.encode_targets(raw)
-    encoded = {name: (inputs[rows], targets[rows], rows) for name, rows in parts.items()}
+    encoded = {name: (inputs[rows], targets[rows], kept[rows]) for name, rows in parts.items()}
     if test is not None:
         check_rows(test)
-        rows = np.arange(test.rows)
+        test, rows = of_classes(test, config.classes)
         encoded["test"] = (schema.encode_inputs(test), schema.encode_targets(test), rows)
-    return Prepared(schema, encoded, raw.inputs[parts["validation"][:EXAMPLE_ROWS]])
+    first = _first_rows(config, plans, schema)
+    return Prepared(schema, encoded, raw.inputs[parts["validation"][:EXAMPLE_ROWS]], first)
 
 
 def write_run(
@@ -87,6 +99,9 @@ def write_run(
         write_base(paths.base / f"{name}.arrow", inputs, targets, rows, config.shard_rows)
     write_json(paths.base / "schema.json", prepared.schema.to_json())
     atomic_write(paths.base / "example.npy", lambda path: _save_array(path, prepared.example))
+    if prepared.first_rows:
+        named = zip((str(plan.learner) for plan in plans), prepared.first_rows, strict=True)
+        atomic_write(paths.base / FIRST_ROWS, save(dict(named)))
     atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
     names = ["pipeline.yaml", *(f"base/{path.name}" for path in paths.base.iterdir())]
     sums = sums_of(paths.root, names)
@@ -134,8 +149,17 @@ def train_and_measure(
     return Outcome(metrics, len(aggregator.members), failed)
 
 
+def _first_rows(config: Pipeline, plans: list[LearnerPlan], schema: Schema) -> list[Floats]:
+    """Return the rows that learners begin with; without a transfer, check that networks fit."""
+    if config.transfer is not None:
+        return first_rows(config.transfer, plans, schema)
+    for plan in {(repr(plan.network), plan.loss.name): plan for plan in plans}.values():
+        plan.build(schema)
+    return []
+
+
 def _split(config: Pipeline, raw: Raw, test: Raw | None) -> dict[str, Integers]:
-    sizes = config.splits.model_dump()
+    sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
     if test is not None:
         del sizes["test"]
     strata = None
@@ -162,9 +186,10 @@ def _save_array(path: Path, array: Array) -> None:
 
 def _plan_facts(plan: LearnerPlan) -> dict[str, object]:
     return {
-        "network": vars(plan.network),
-        "optimizer": vars(plan.rule),
-        "schedule": vars(plan.schedule),
+        "network": asdict(plan.network),
+        "optimizer": asdict(plan.rule),
+        "schedule": asdict(plan.schedule),
+        "loss": asdict(plan.loss),
         "epochs": plan.epochs,
         "batch_size": plan.batch_rows,
         "order": plan.order,
@@ -184,7 +209,7 @@ def _train(
     """Train every learner that is not finished; return the reasons of those that failed."""
     schema = aggregator.schema
     waiting, states = _where_learners_stand(paths, plans, aggregator, journal)
-    size = max(plan.network.build(schema.input_shape, schema.outputs).layout.size for plan in plans)
+    size = max(plan.build(schema).layout.size for plan in plans)
     stacks = make_stacks(
         waiting, states, size=size, trainers=executor.trainers, width=config.cluster.stack
     )
@@ -213,6 +238,8 @@ def _where_learners_stand(
     paths: RunPaths, plans: list[LearnerPlan], aggregator: Aggregator, journal: Journal
 ) -> tuple[list[LearnerPlan], dict[int, LearnerState]]:
     """Return the plans still to be trained and where they go on; known members are taken in."""
+    path = paths.base / FIRST_ROWS
+    first_rows = read_tensors(path.read_bytes(), str(path)) if path.is_file() else {}
     waiting: list[LearnerPlan] = []
     states: dict[int, LearnerState] = {}
     for plan in plans:
@@ -227,13 +254,16 @@ def _where_learners_stand(
         waiting.append(plan)
         if saved:
             states[plan.learner] = load_state(paths, plan.learner, saved[-1].step)
+        elif first_rows:
+            row = first_rows[str(plan.learner)]
+            states[plan.learner] = initial_state(plan, aggregator.schema, row)
     return waiting, states
 
 
 def _take_member(
     aggregator: Aggregator, journal: Journal, plan: LearnerPlan, number: int, state: LearnerState
 ) -> None:
-    member = Member(plan.learner, number, state.step, plan.network, state.row)
+    member = Member(plan.learner, number, state.step, plan.network, plan.loss, state.member_row)
     metrics = aggregator.add(member)
     facts = {"learner": plan.learner, "number": number, "step": state.step}
     journal.append("member", **facts, metrics=metrics)

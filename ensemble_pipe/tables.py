@@ -1,5 +1,8 @@
 """Tables for a person to read."""
 
+import numpy as np
+
+from ensemble_pipe.arrays import Floats
 from ensemble_pipe.ensemble.aggregator import Metrics
 
 _ROWS = {"mean member": "member_mean/", "best member": "member_best/", "ensemble": ""}
@@ -14,3 +17,21 @@ def result_table(metrics: Metrics, members: int) -> str:
         lines.append(f"{title:12}{values}")
     lines.append(f"({members} members; best member by validation NLL)")
     return "\n".join(lines)
+
+
+def rate_table(rates: Floats, losses: Floats, lines: int = 16) -> str:
+    """Return a learning-rate range test as text, at equal ratios of the rate, with bars.
+
+    Args:
+        rates, losses: (S,) each.
+        lines: how many of the steps to show.
+    """
+    chosen = np.unique(np.linspace(0, len(rates) - 1, lines).astype(int))
+    highest = losses[chosen].max()
+    return "\n".join(
+        [f"{'rate':>10}{'loss':>10}"]
+        + [
+            f"{rates[i]:10.2g}{losses[i]:10.4f}  {'#' * max(1, round(40 * losses[i] / highest))}"
+            for i in chosen
+        ]
+    )

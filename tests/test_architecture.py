@@ -19,8 +19,9 @@ LEVELS = [
     {"ensemble", "display"},
     {"cluster", "tracking", "serving"},
     {"config", "yaml_errors", "provenance"},
+    {"transfer"},
     {"stages"},
-    {"pipeline"},
+    {"pipeline", "range_test"},
     {"tables"},
     {"cli"},
 ]

@@ -79,15 +79,6 @@ class Schema:
     def is_image(self) -> bool:
         return len(self.input_shape) == 3
 
-    @property
-    def outputs(self) -> int:
-        """O, the number of network outputs."""
-        return len(self.classes) if self.task == "classification" else 1
-
-    @property
-    def loss(self) -> str:
-        return "cross_entropy" if self.task == "classification" else "squared_error"
-
     def encode_inputs(self, raw: Raw) -> Array:
         """Return what base files hold: images as they are, features standardised as float32.
 

@@ -21,12 +21,13 @@ def split_rows(
     Args:
         strata: (R,) class of each row; None to draw from all rows alike.
         rows: R.
-        sizes: of each part but train: a share below 1, or a number of rows.
+        sizes: of each part: a share below 1, or a number of rows; without `train`, it gets the
+            rest.
         seed: of the run.
         where: the source, for messages.
 
     Returns:
-        Ascending row numbers of each part, `train` holding the rest; together every row once.
+        Ascending row numbers of each part, no row in two.
 
     Raises:
         DataError: the parts need more rows than there are, or one would be empty.
@@ -38,7 +39,7 @@ def split_rows(
             raise DataError(
                 f"{where}: splits.{name} is {sizes[name]} of {rows} rows, which is none"
             )
-    if needed >= rows:
+    if needed + ("train" not in counts) > rows:
         wanted = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise DataError(
             f"{where}: the splits need {needed} rows ({wanted}) and training at least one, "
@@ -53,8 +54,7 @@ def split_rows(
         positions = ((np.arange(count) + random.random()) * (len(left) / count)).astype(np.int64)
         parts[name] = np.sort(left[positions])
         left = np.delete(left, positions)
-    parts["train"] = np.sort(left)
-    return parts
+    return parts if "train" in parts else {**parts, "train": np.sort(left)}
 
 
 def _count(size: float | int, rows: int) -> int:

@@ -115,8 +115,15 @@ def measure(outputs: Floats, targets: Array, schema: Schema, noise: float) -> Me
 
 
 def predicted_numbers(outputs: Floats, schema: Schema, noise: float) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation (R,) of a regression, in the target's own units."""
-    mean, deviation = gaussian_mixture(outputs[:, :, 0], noise)
+    """Return mean and standard deviation (R,) of a regression, in the target's own units.
+
+    Args:
+        outputs: (K, R, 1) means, or (K, R, 2) means and variances, in standardised units.
+        schema: of the data.
+        noise: the variance of members that give none.
+    """
+    own = outputs[:, :, 1].astype(np.float64) if outputs.shape[2] == 2 else noise
+    mean, deviation = gaussian_mixture(outputs[:, :, 0], own)
     return (
         mean * schema.target_deviation + schema.target_mean,
         deviation * schema.target_deviation,

@@ -29,15 +29,16 @@ def mean_probability(logits: Floats) -> Floats:
     return total
 
 
-def gaussian_mixture(means: Floats, variance: float) -> tuple[Floats, Floats]:
+def gaussian_mixture(means: Floats, variance: Floats | float) -> tuple[Floats, Floats]:
     """Return mean and standard deviation (R,) of an equal mixture of Gaussians.
 
-    The law of total variance: the members' common noise variance, plus the variance of their means
+    The law of total variance: the mean of the members' variances, plus the variance of their means
     (Lakshminarayanan et al. 2017, section 2.4).
 
     Args:
         means: (K, R), of the members.
-        variance: of the noise, the same for all members and rows.
+        variance: (K, R), of the members; or one number for all members and rows.
     """
     exact = means.astype(np.float64)
-    return exact.mean(axis=0), np.sqrt(variance + exact.var(axis=0))
+    noise = np.broadcast_to(variance, exact.shape).mean(axis=0)
+    return exact.mean(axis=0), np.sqrt(noise + exact.var(axis=0))

@@ -9,7 +9,9 @@ import numpy as np
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.inference import Read, outputs_of
-from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.nn.losses import Loss
+from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.training.plan import build
 
 
 @dataclass(frozen=True)
@@ -21,18 +23,23 @@ class Member:
         number: within its learner, counted from 0.
         step: of the learner's training at which it was taken.
         network: its architecture.
-        row: (P,) parameters.
+        loss: that it was trained with, which says what its outputs mean.
+        row: (P,) parameters and statistics.
     """
 
     learner: int
     number: int
     step: int
-    network: Mlp
+    network: Architecture
+    loss: Loss
     row: Floats
 
 
 def member_outputs(members: Sequence[Member], schema: Schema, read: Read, rows: int) -> Floats:
     """Return outputs (K, R, O) float32; members of one architecture are computed together.
+
+    They are logits of every class, or for a regression the mean and, where the loss gives one, the
+    variance.
 
     Args:
         members: in the order wanted.
@@ -41,8 +48,8 @@ def member_outputs(members: Sequence[Member], schema: Schema, read: Read, rows: 
         rows: R.
     """
     parts = []
-    for network, group in groupby(members, lambda member: member.network):
+    for (network, loss), group in groupby(members, lambda member: (member.network, member.loss)):
         stacked = np.stack([member.row for member in group])
-        built = network.build(schema.input_shape, schema.outputs)
-        parts.append(outputs_of(built, stacked, read, rows))
+        outputs = outputs_of(build(network, loss, schema), stacked, read, rows)
+        parts.append(loss.predictions(outputs))
     return np.concatenate(parts)

@@ -17,7 +17,13 @@ CHUNK_ROWS = 256
 Read = Callable[[int, int, Floats], None]
 
 
-def outputs_of(network: Network, rows: Floats, read: Read, count: int) -> Floats:
+def outputs_of(
+    network: Network,
+    rows: Floats,
+    read: Read,
+    count: int,
+    values: dict[str, Floats] | None = None,
+) -> Floats:
     """Return the outputs of every learner for every row.
 
     Args:
@@ -26,11 +32,12 @@ def outputs_of(network: Network, rows: Floats, read: Read, count: int) -> Floats
         read: read(start, stop, out) writes the network's inputs of rows start to stop into
             `out`, float32 (stop - start, *input_shape).
         count: number of rows to read.
+        values: each learner's own numbers, as `Network.bind` takes them.
 
     Returns:
         (M, count, O) float32; logits for a classifier.
     """
-    bound = network.bind(np.ascontiguousarray(rows), CHUNK_ROWS)
+    bound = network.bind(np.ascontiguousarray(rows), CHUNK_ROWS, values=values)
     inputs = np.zeros((CHUNK_ROWS, *network.input_shape), np.float32)
     result = np.empty((rows.shape[0], count, network.outputs), np.float32)
     for start in range(0, count, CHUNK_ROWS):

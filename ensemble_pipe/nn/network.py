@@ -61,7 +61,8 @@ class Network:
             batch_rows: N.
             gradients: (M, T), for training; without them for inference only.
             draws: the randomness of training.
-            values: (M,) each, by the names of `self.values`; None for the network's own.
+            values: (M,) each, by the names of `self.values`; None for the network's own. Those of
+                the rows' type are read anew at every step.
             frozen: names of parameters that do not move.
         """
         if values is None:
@@ -74,7 +75,7 @@ class Network:
             dtype=rows.dtype,
             tensors=self.layout.views(rows),
             gradients=None if gradients is None else self.layout.gradient_views(gradients),
-            values={name: numbers.astype(rows.dtype) for name, numbers in values.items()},
+            values={name: numbers.astype(rows.dtype, copy=False) for name, numbers in values.items()},
             draws=draws,
             input_gradient=False,
         )

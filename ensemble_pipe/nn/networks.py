@@ -1,6 +1,6 @@
 """Networks by name: settings that become layers, once the shapes of the data are known."""
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
 
@@ -10,18 +10,6 @@ from ensemble_pipe.nn.network import Network
 from ensemble_pipe.settings import settings
 
 Width = Annotated[int, Gt(0), Le(65536)]
-
-
-class Architecture(Protocol):
-    """Settings of a network."""
-
-    def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
-        """Return the network for rows of `input_shape` and `outputs` outputs.
-
-        Raises:
-            ConfigError: rows of this shape do not fit a layer; names the layer and the shape.
-        """
-        ...
 
 
 @settings
@@ -48,3 +36,7 @@ class Mlp:
                 ACTIVATIONS[self.activation](),
             ]
         return Network(input_shape, [*layers, Dense(units=outputs, initializer=self.initializer)])
+
+
+Architecture = Mlp
+NETWORKS: dict[str, type[Architecture]] = {"mlp": Mlp}

@@ -1,26 +1,70 @@
-"""Update rules and schedules."""
+"""Update rules, schedules and weight averaging."""
 
-from ensemble_pipe.optim.rules import SGD, Adam
-from ensemble_pipe.optim.schedules import Constant, Cosine, Snapshot
+from ensemble_pipe.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
+from ensemble_pipe.optim.averaging import (
+    AVERAGES,
+    EMA,
+    SWA,
+    Averaging,
+    Calendar,
+    Last,
+    Polyak,
+    StackedAverage,
+)
+from ensemble_pipe.optim.cycles import SGDR, FastGeometric, Snapshot, Triangular
+from ensemble_pipe.optim.descent import SGD, Nesterov
+from ensemble_pipe.optim.plateau import Plateau, PlateauState
+from ensemble_pipe.optim.rules import RULES, Rule, Stacked
+from ensemble_pipe.optim.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    MultiStep,
+    OneCycle,
+    Polynomial,
+    RangeTest,
+    StepDecay,
+)
+from ensemble_pipe.optim.segments import Segment
+from ensemble_pipe.optim.warm_up import SCHEDULES, Schedule, WarmUp, cycle_ends, plateau_of
 
 __all__ = [
+    "AVERAGES",
+    "EMA",
     "RULES",
     "SCHEDULES",
     "SGD",
+    "SGDR",
+    "SWA",
+    "Adadelta",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "Averaging",
+    "Calendar",
     "Constant",
     "Cosine",
+    "Exponential",
+    "FastGeometric",
+    "Last",
+    "MultiStep",
+    "Nesterov",
+    "OneCycle",
+    "Plateau",
+    "PlateauState",
+    "Polyak",
+    "Polynomial",
+    "RMSprop",
+    "RangeTest",
     "Rule",
     "Schedule",
+    "Segment",
     "Snapshot",
+    "Stacked",
+    "StackedAverage",
+    "StepDecay",
+    "Triangular",
+    "WarmUp",
+    "cycle_ends",
+    "plateau_of",
 ]
-
-Rule = SGD | Adam
-Schedule = Constant | Cosine | Snapshot
-
-RULES: dict[str, type[Rule]] = {"sgd": SGD, "adam": Adam}
-SCHEDULES: dict[str, type[Schedule]] = {
-    "constant": Constant,
-    "cosine": Cosine,
-    "snapshot": Snapshot,
-}

@@ -1,127 +1,136 @@
-"""Update rules: each learner's numbers, and one function that moves a whole stack.
+"""The update rules by name, and the one object that moves a whole stack.
 
 A rule is frozen settings of one learner. `Stacked` lays the settings of M learners side by side
-and steps their rows (M, P) at once; what a rule remembers lies in slots, each an array (M, P).
+and steps their rows (M, P) at once; what a rule remembers lies in slots, each an array (M, T) over
+the trainable numbers, with which a row begins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Annotated, ClassVar, Literal
+from math import inf
+from typing import Any
 
 import numpy as np
-from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.optim import kernels
-from ensemble_pipe.settings import settings
+from ensemble_pipe.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
+from ensemble_pipe.optim.descent import SGD, Nesterov
+from ensemble_pipe.optim.kernels import norms, updates
+from ensemble_pipe.optim.segments import Segment, check_segments, merged
+from ensemble_pipe.optim.update import Update
 
+Rule = SGD | Nesterov | Adagrad | Adadelta | RMSprop | Adam | AdamW
 
-@settings
-class SGD:
-    """Stochastic gradient descent with momentum.
+RULES: dict[str, type[Rule]] = {
+    "sgd": SGD,
+    "nesterov": Nesterov,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+}
 
-    v <- momentum v + g;  w <- w - rate v.
+_KERNELS: dict[str, Callable[..., None]] = {
+    "sgd": updates.sgd,
+    "nesterov": updates.nesterov,
+    "adagrad": updates.adagrad,
+    "adadelta": updates.adadelta,
+    "rmsprop": updates.rmsprop,
+    "adam": updates.adam,
+    "adamw": updates.adam,
+}
 
-    The form of Sutskever et al. 2013, "On the importance of initialization and momentum in deep
-    learning", eq. 1-2, with the rate outside of the velocity, as PyTorch defines it.
+# The order of the columns that `kernels.updates` names.
+_COMMON = ("l1", "l2", "weight_decay", "clip_norm", "max_norm")
 
-    Attributes:
-        learning_rate: the rate at schedule factor 1.
-        momentum: share of the velocity that is kept; 0 for plain descent.
-    """
-
-    slots: ClassVar[tuple[str, ...]] = ("velocity",)
-
-    name: Literal["sgd"] = "sgd"
-    learning_rate: Annotated[float, Gt(0)] = 0.1
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
-
-    @staticmethod
-    def step(stack: "Stacked", rows: Floats, gradients: Floats, rate: Floats, step: int) -> None:
-        kernels.sgd(rows, gradients, stack.slots["velocity"], rate, stack.numbers["momentum"])
-
-
-@settings
-class Adam:
-    """Adam, bias-corrected (Kingma & Ba 2015, "A method for stochastic optimization", alg. 1).
-
-    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g**2;
-    w <- w - rate m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + epsilon).
-
-    Attributes:
-        learning_rate: the rate at schedule factor 1.
-        beta1, beta2: decay of the first and second moment.
-        epsilon: floor of the denominator.
-    """
-
-    slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
-
-    name: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Gt(0)] = 0.001
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    epsilon: Annotated[float, Gt(0)] = 1e-8
-
-    @staticmethod
-    def step(stack: "Stacked", rows: Floats, gradients: Floats, rate: Floats, step: int) -> None:
-        numbers = stack.numbers
-        # In float64: float32 loses the digits of 1 - beta.
-        beta1, beta2 = stack.exact["beta1"], stack.exact["beta2"]
-        derived = (
-            1.0 - beta1,
-            1.0 - beta2,
-            1.0 / (1.0 - beta1 ** (step + 1)),
-            1.0 / np.sqrt(1.0 - beta2 ** (step + 1)),
-        )
-        add1, add2, correction1, correction2 = (values.astype(rows.dtype) for values in derived)
-        kernels.adam(
-            rows,
-            gradients,
-            stack.slots["first_moment"],
-            stack.slots["second_moment"],
-            rate,
-            numbers["beta1"],
-            numbers["beta2"],
-            add1,
-            add2,
-            numbers["epsilon"],
-            correction1,
-            correction2,
-        )
+# Rare enough to cost nothing, often enough that few numbers are denormal in between.
+FLUSH_EVERY = 64
 
 
 class Stacked:
     """The same rule for M learners, each with its own numbers.
 
     Attributes:
-        exact: each number of the rule as (M,) float64, by name.
-        numbers: the same in the rows' type.
-        slots: what the rule remembers, (M, P) each, by name.
+        slots: what the rule remembers, (M, T) each, by name.
+        segments: the parts of the trainable numbers.
+        numbers: (M, C) float64, settings of each learner; None is infinity.
     """
 
-    def __init__(self, rules: Sequence[SGD | Adam], slots: dict[str, Floats]) -> None:
+    def __init__(
+        self, rules: Sequence[Rule], slots: dict[str, Floats], segments: Sequence[Segment]
+    ) -> None:
+        """Lay M learners side by side.
+
+        Args:
+            rules: of each learner, all of one kind.
+            slots: an array (M, T) for each of the kind's `slots`.
+            segments: of the trainable numbers 0 to T.
+
+        Raises:
+            ValueError: rules differ in kind, or segments do not cover the trainable numbers.
+        """
         kinds = {type(rule) for rule in rules}
         if len(kinds) != 1:
             raise ValueError("learners of one stack must share their update rule")
-        self.kind = kinds.pop()
+        (kind,) = kinds
         self.slots = slots
-        self.dtype = next(iter(slots.values())).dtype
-        names = [field.name for field in fields(self.kind) if field.name != "name"]
-        self.exact = {
-            name: np.array([getattr(rule, name) for rule in rules], np.float64) for name in names
-        }
-        self.numbers = {name: values.astype(self.dtype) for name, values in self.exact.items()}
+        self.segments = tuple(segments)
+        self._slots = [slots[name] for name in kind.slots]
+        check_segments(segments, self._slots[0].shape[1])
+        own = [f.name for f in fields(kind) if f.name not in _SHARED]
+        self.numbers = np.stack([_column(rules, name) for name in (*_COMMON, *own)], axis=1)
+        self._learning_rates = _column(rules, "learning_rate")
+        self._kernel = _KERNELS[rules[0].name]
+        self._prepare(merged(segments))
+
+    def _prepare(self, moving: list[Segment]) -> None:
+        """Work out all that no step changes."""
+        self._spans = _spans(moving)
+        self._effects = np.array([(s.rate_factor, s.decays) for s in moving], np.float64)
+        self._effects = self._effects.reshape(-1, 2)
+        self._scales = np.ones(len(self.numbers))
+        self._clips = bool(np.isfinite(self.numbers[:, updates.CLIP_NORM]).any())
+        limited = [s for s in self.segments if s.columns and s.decays and s.rate_factor]
+        self._limited = _spans(limited)
+        self._columns = np.array([s.columns for s in limited], np.int64)
+        finite = np.isfinite(self.numbers[:, updates.MAX_NORM])
+        self._limits = bool(limited) and bool(finite.any())
 
     def rate(self, factors: Floats) -> Floats:
         """Return the learning rates (M,) at schedule factors (M,), in float64."""
-        return self.exact["learning_rate"] * factors
+        return self._learning_rates * factors
 
     def step(self, rows: Floats, gradients: Floats, rate: Floats, step: int) -> None:
-        """Move rows (M, P) in place.
+        """Move rows in place, as `Update` says.
 
         Args:
-            rows, gradients: (M, P).
+            rows: (M, P), of which the first T numbers are trainable; the others stay.
+            gradients: (M, T) of the losses; left as they are.
             rate: (M,) float64, from `rate`.
             step: how many steps were taken before this one.
         """
-        self.kind.step(self, rows, gradients, rate.astype(self.dtype), step)
+        if self._clips:
+            norms.clip(gradients, self._spans, self.numbers, self._scales)
+        self._kernel(
+            rows, gradients, *self._slots,
+            self._spans, self._effects, self.numbers, rate, self._scales, step,
+        )  # fmt: skip
+        if self._limits:
+            norms.limit(rows, self._limited, self._columns, self.numbers)
+        if step % FLUSH_EVERY == 0:
+            for slot in self._slots:
+                updates.flush(slot)
+
+
+_SHARED = {"name", *(field.name for field in fields(Update))}
+
+
+def _column(rules: Sequence[Rule], name: str) -> Floats:
+    values: list[Any] = [getattr(rule, name) for rule in rules]
+    return np.array([inf if value is None else value for value in values], np.float64)
+
+
+def _spans(segments: Sequence[Segment]) -> Any:
+    spans = [(segment.start, segment.stop) for segment in segments]
+    return np.array(spans, np.int64).reshape(-1, 2)

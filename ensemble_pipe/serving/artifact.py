@@ -8,6 +8,7 @@ manifest.json         sha256 sums of the two
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
@@ -17,11 +18,13 @@ from ensemble_pipe import __version__
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.nn.losses import Loss
+from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.storage import atomic_write, check_sums, read_json, sums_of, write_json
 from ensemble_pipe.training.checkpoints import read_tensors
+from ensemble_pipe.training.plan import build
 
-FORMAT = 1
+FORMAT = 2
 _FILES = ("model.json", "members.safetensors")
 
 
@@ -48,6 +51,7 @@ def write_artifact(folder: Path, schema: Schema, members: Sequence[Member], nois
                 "number": member.number,
                 "step": member.step,
                 "network": asdict(member.network),
+                "loss": asdict(member.loss),
             }
             for member in members
         ],
@@ -60,7 +64,8 @@ class _MemberFacts(BaseModel):
     learner: int
     number: int
     step: int
-    network: Mlp
+    network: Annotated[Architecture, Field(discriminator="name")]
+    loss: Annotated[Loss, Field(discriminator="name")]
 
 
 class _ModelFacts(BaseModel):
@@ -88,13 +93,13 @@ def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
     for index, fact in enumerate(facts.members):
         row = rows.get(f"{index:04d}", np.zeros(0, np.float32))
         schema = facts.data_schema
-        expected = fact.network.build(schema.input_shape, schema.outputs).layout.size
+        expected = build(fact.network, fact.loss, schema).layout.size
         if row.shape != (expected,) or row.dtype != np.float32:
             raise CorruptFileError(
                 f"{path}: member {index} is {row.dtype} of shape {row.shape}; "
                 f"its network needs float32 ({expected},)"
             )
-        members.append(Member(fact.learner, fact.number, fact.step, fact.network, row))
+        members.append(Member(fact.learner, fact.number, fact.step, fact.network, fact.loss, row))
     if not members:
         raise CorruptFileError(f"{folder}: the model has no members")
     return facts.data_schema, members, facts.noise_variance

@@ -82,10 +82,10 @@ class Ensemble:
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
     def outputs(self, inputs: Inputs) -> Floats:
-        """Return members' outputs (K, R, O) float32: logits, or standardised numbers."""
+        """Return what `ensemble.members.member_outputs` does, (K, R, O) float32."""
         raw = self._raw(inputs)
         if raw.rows == 0:
-            return np.zeros((len(self.members), 0, self.schema.outputs), np.float32)
+            return member_outputs(self.members, self.schema, lambda *_: None, 0)
         check_rows(raw)
         encoded = self.schema.encode_inputs(raw)
         none = np.zeros(raw.rows, np.int32)

@@ -145,3 +145,14 @@ def predicted_against_true(test: Measured, schema: Schema, noise: float) -> "Fig
     title = f"test, RMSE {test.ensemble['rmse']:.3g}"
     axis.set(xlabel=f"true {schema.target_name}", ylabel="predicted", title=title)
     return figure
+
+
+def draw_rates(rates: Floats, losses: Floats, suggestion: float, path: Path) -> None:
+    """Draw a learning-rate range test: the smoothed loss over the rate, (S,) each."""
+    figure, (axis,) = _figure()
+    axis.semilogx(rates, losses, color=_ENSEMBLE)
+    axis.axvline(suggestion, color=_IDEAL, linestyle="--", label=f"suggestion {suggestion:g}")
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("loss, smoothed")
+    axis.legend()
+    atomic_write(path, lambda beside: figure.savefig(beside, format="png", dpi=120))

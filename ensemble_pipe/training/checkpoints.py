@@ -41,8 +41,7 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint) -> None:
             "step": checkpoint.step,
             "member": checkpoint.member,
             "finished": checkpoint.finished,
-            "loss_sum": checkpoint.state.loss_sum,
-            "steps_summed": checkpoint.state.steps_summed,
+            "counters": checkpoint.state.counters,
             "sums": sums_of(weights.parent, [weights.name]),
         },
     )
@@ -71,11 +70,11 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
         CorruptFileError: its file does not match its sum, or is no safetensors file.
     """
     weights = paths.checkpoint(learner, step)
-    facts = read_json(weights.with_suffix(".json"), "sums", "loss_sum", "steps_summed")
+    facts = read_json(weights.with_suffix(".json"), "sums", "counters")
     check_sums(weights.parent, facts["sums"])
     tensors = read_tensors(weights.read_bytes(), str(weights))
     row = tensors.pop("row")
-    return LearnerState(step, row, tensors, facts["loss_sum"], facts["steps_summed"])
+    return LearnerState(step, row, tensors, facts["counters"])
 
 
 def remove_leftovers(paths: RunPaths) -> None:

@@ -29,7 +29,8 @@ class Checkpoint:
         step, total: steps taken, and of the whole training.
         state: to go on from.
         metrics: of the epoch that ends here, such as "train/loss"; empty within an epoch.
-        member: number of the member that `state.row` is, within the learner; None for no member.
+        member: number of the member that `state.member_row` is, within the learner; None for none.
+        finished: whether this is the learner's last step, be it early.
     """
 
     learner: int
@@ -39,11 +40,7 @@ class Checkpoint:
     state: LearnerState
     metrics: dict[str, float] = field(default_factory=dict)
     member: int | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether this is the learner's last step."""
-        return self.step == self.total
+    finished: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.batches import Batches
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.inference import outputs_of
-from ensemble_pipe.nn.losses import LOSSES
-from ensemble_pipe.optim.rules import Stacked
+from ensemble_pipe.nn.losses import numbers_of
+from ensemble_pipe.optim import PlateauState, Stacked, StackedAverage, plateau_of
 from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
+from ensemble_pipe.training.measures import stop_metrics
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack, initial_state
+from ensemble_pipe.training.statistics import recomputed
+from ensemble_pipe.training.tensors import frozen_names, segments_of
 
 PROGRESS_EVERY_S = 0.5
 
@@ -50,18 +53,21 @@ class StackTraining:
     Attributes:
         plans: of the M learners still in it.
         step: number of steps taken.
-        rows, gradients: (M, P).
+        rows: (M, P).
+        gradients: (M, T).
+        slots: what is remembered of each learner beside its row, (M, ...) each.
+        counters: what is counted of each learner.
     """
 
     def __init__(self, stack: Stack, data: TrainingData, schema: Schema) -> None:
         self.data = data
         self.schema = schema
         plan = stack.plans[0]
-        self.network = plan.network.build(schema.input_shape, schema.outputs)
+        self.network = plan.build(schema)
         self.steps = plan.steps(data.rows)
-        self.loss = LOSSES[schema.loss]
+        self.loss = plan.loss
         states = [
-            state or initial_state(plan, schema.input_shape, schema.outputs)
+            state or initial_state(plan, schema)
             for plan, state in zip(stack.plans, stack.states, strict=True)
         ]
         self.step = states[0].step
@@ -72,24 +78,38 @@ class StackTraining:
         self.plans = plans
         if not plans:
             return
+        first, learners = plans[0], [plan.learner for plan in plans]
+        batch_rows = self.steps.batch_rows
         self.rows = np.stack([state.row for state in states])
         self.gradients = np.zeros((len(plans), self.network.layout.trainable), self.rows.dtype)
-        names = plans[0].rule.slots
-        slots = {name: np.stack([state.slots[name] for state in states]) for name in names}
-        self.rule = Stacked([plan.rule for plan in plans], slots)
+        self.slots = {name: np.stack([s.slots[name] for s in states]) for name in states[0].slots}
+        self.counters = [dict(state.counters) for state in states]
+        self.rule = Stacked(
+            [plan.rule for plan in plans],
+            {name: self.slots[name] for name in first.rule.slots},
+            segments_of(self.network.layout, first.rate_factors),
+        )
+        self.average = self._stacked_average()
+        self.plateaus = [
+            PlateauState(**counters.get("plateau", {})) for counters in self.counters
+        ]
         self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
-        batch_rows = self.steps.batch_rows
-        draws = Draws(plans[0].seed, Purpose.LAYER, [plan.learner for plan in plans])
-        self.bound = self.network.bind(self.rows, batch_rows, self.gradients, draws=draws)
-        self.batches = Batches(
-            self.data, [plan.learner for plan in plans], batch_rows, plans[0].order
+        self.bound = self.network.bind(
+            self.rows,
+            batch_rows,
+            self.gradients,
+            draws=Draws(first.seed, Purpose.LAYER, learners),
+            values=_values(plans, self.schema),
+            frozen=frozen_names(self.network.layout, first.rate_factors),
         )
-        self.output_gradient = np.zeros(
-            (len(plans), batch_rows, self.schema.outputs), self.rows.dtype
-        )
+        self.batches = Batches(self.data, learners, batch_rows, first.order)
+        shape = (len(plans), batch_rows, self.network.outputs)
+        self.output_gradient = np.zeros(shape, self.rows.dtype)
+        self.weights = np.ones(shape[:2], self.rows.dtype)
+        self.loss_numbers = numbers_of([plan.loss for plan in plans])
         self.losses = np.zeros(len(plans))
-        self.loss_sums = np.array([state.loss_sum for state in states])
-        self.steps_summed = states[0].steps_summed
+        self.loss_sums = np.array([counters.get("loss_sum", 0.0) for counters in self.counters])
+        self.steps_summed = self.counters[0].get("steps_summed", 0.0)
 
     def take_step(self) -> Floats:
         """Move every learner by one step; return the losses (M,) of its batch."""
@@ -97,10 +117,19 @@ class StackTraining:
         # A learner that diverges is told of as such, not by warnings.
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = self.bound.forward(self.batches.inputs, self.step)
-            self.loss(outputs, self.batches.targets, self.output_gradient, self.losses)
+            self.loss.evaluate(
+                outputs,
+                self.batches.targets,
+                self.weights,
+                self.loss_numbers,
+                self.output_gradient,
+                self.losses,
+            )
             self.bound.backward(self.output_gradient)
-        self.rule.step(self.rows, self.gradients, self.rates(self.step), self.step)
+            self.rule.step(self.rows, self.gradients, self.rates(self.step), self.step)
         self.step += 1
+        if self.average is not None:
+            self.average.update(self.rows, self.step)
         self.loss_sums += self.losses
         self.steps_summed += 1
         return self.losses
@@ -108,42 +137,90 @@ class StackTraining:
     def rates(self, step: int) -> Floats:
         """Return the learning rates (M,) of step number `step`."""
         total = self.steps.total
-        return self.rule.rate(np.array([p.schedule.factor(step, total) for p in self.plans]))
+        factors = [
+            plan.schedule.factor(step, total) * plateau.factor
+            for plan, plateau in zip(self.plans, self.plateaus, strict=True)
+        ]
+        return self.rule.rate(np.array(factors))
 
     def is_checkpoint(self) -> bool:
         """Whether an epoch or a cycle of any learner ends at this step."""
         return self._ends_epoch() or any(self._member(plan) is not None for plan in self.plans)
 
     def checkpoints(self) -> Iterator[Event]:
-        """Yield a checkpoint of every learner, or its failure, and drop those that failed."""
-        epoch = self.steps.epochs_done(self.step)
-        metrics = self._epoch_metrics() if self._ends_epoch() else [{} for _ in self.plans]
-        sound = [bool(np.isfinite(row).all()) for row in self.rows]
-        if self._ends_epoch():
-            sound = [
-                ok and all(np.isfinite(list(values.values())))
-                for ok, values in zip(sound, metrics, strict=True)
-            ]
-        states = [self.state(m) for m in range(len(self.plans))]
-        for plan, state, values, ok in zip(self.plans, states, metrics, sound, strict=True):
-            if not ok:
+        """Yield a checkpoint of every learner, or its failure, and drop those that are done."""
+        epoch, ends_epoch = self.steps.epochs_done(self.step), self._ends_epoch()
+        metrics = self._epoch_metrics() if ends_epoch else [{} for _ in self.plans]
+        going = []
+        for m, (plan, values) in enumerate(zip(self.plans, metrics, strict=True)):
+            if not np.isfinite([*values.values()]).all() or not np.isfinite(self.rows[m]).all():
                 reason = "its loss is not finite; a lower learning rate would help"
                 yield Failed(plan.learner, epoch, self.step, reason)
                 continue
-            total, member = self.steps.total, self._member(plan)
-            yield Checkpoint(plan.learner, epoch, self.step, total, state, values, member)
-        if not all(sound):
-            self._keep(sound, states)
+            stopped = ends_epoch and self._observe(m, values)
+            finished = stopped or self.step == self.steps.total
+            member = 0 if stopped else self._member(plan)
+            state = self.state(m)
+            if member is not None:
+                state.slots.update(self._member_row(m))
+            if not finished:
+                going.append(m)
+            total = self.steps.total
+            yield Checkpoint(
+                plan.learner, epoch, self.step, total, state, values, member, finished
+            )
+        if len(going) < len(self.plans) and self.step < self.steps.total:
+            states = [self.state(m) for m in going]
+            self._place(tuple(self.plans[m] for m in going), states)
 
     def state(self, m: int) -> LearnerState:
         """Return a copy of the state of the learner in place m."""
-        slots = {name: values[m].copy() for name, values in self.rule.slots.items()}
-        row, loss_sum = self.rows[m].copy(), float(self.loss_sums[m])
-        return LearnerState(self.step, row, slots, loss_sum, self.steps_summed)
+        slots = {name: values[m].copy() for name, values in self.slots.items()}
+        counters = {
+            **self.counters[m],
+            "loss_sum": float(self.loss_sums[m]),
+            "steps_summed": self.steps_summed,
+            "plateau": self.plateaus[m]._asdict(),
+        }
+        return LearnerState(self.step, self.rows[m].copy(), slots, counters)
 
-    def _keep(self, sound: list[bool], states: list[LearnerState]) -> None:
-        kept = [m for m, ok in enumerate(sound) if ok]
-        self._place(tuple(self.plans[m] for m in kept), [states[m] for m in kept])
+    def _stacked_average(self) -> StackedAverage | None:
+        averagings = [plan.averaging for plan in self.plans if plan.averaging is not None]
+        if not averagings:
+            return None
+        slots = {name: self.slots[name] for name in averagings[0].slots}
+        calendars = [plan.calendar(self.data.rows) for plan in self.plans]
+        return StackedAverage(averagings, slots, calendars)
+
+    def _observe(self, m: int, metrics: dict[str, float]) -> bool:
+        """Take in a learner's epoch; return whether it ends here."""
+        plan, counters = self.plans[m], self.counters[m]
+        plateau = plateau_of(plan.schedule)
+        if plateau is not None:
+            self.plateaus[m] = plateau.observe(self.plateaus[m], metrics["stop/loss"])
+        stopping = plan.early_stopping
+        if stopping is None:
+            return False
+        if stopping.observe(counters, metrics[stopping.metric]):
+            self.slots["best"][m] = self._candidates()[m]
+        return stopping.ends(counters)
+
+    def _candidates(self) -> Floats:
+        """Return the rows (M, P) that would be members now: averages where there are some."""
+        return self.rows if self.average is None else self.average.average(self.rows, self.step)
+
+    def _member_row(self, m: int) -> dict[str, Floats]:
+        """Return the row of a learner's member as a slot, where it is not the learner's own."""
+        plan = self.plans[m]
+        if plan.early_stopping is not None and plan.early_stopping.restore_best:
+            row = self.slots["best"][m]
+        elif plan.averaging is not None:
+            row = self._candidates()[m]
+        else:
+            return {}
+        if plan.averaging is not None:
+            row = recomputed(plan.build(self.schema), plan, row, self.data, self.step)
+        return {"member": row.copy()}
 
     def _ends_epoch(self) -> bool:
         return self.steps.epochs_done(self.step) > self.steps.epochs_done(self.step - 1)
@@ -159,34 +236,20 @@ class StackTraining:
         self.steps_summed = 0
         stop = self.data.stop
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs = outputs_of(self.network, self.rows, stop.read, stop.rows)
+            values = _values(self.plans, self.schema)
+            outputs = outputs_of(self.network, self._candidates(), stop.read, stop.rows, values)
         rates, targets = self.rates(self.step - 1), stop.targets
         return [
             {
                 "train/loss": float(losses[m]),
                 "learning_rate": float(rates[m]),
-                **stop_metrics(outputs[m], targets, self.schema),
+                **stop_metrics(outputs[m], targets, plan.loss),
             }
-            for m in range(len(self.plans))
+            for m, plan in enumerate(self.plans)
         ]
 
 
-def stop_metrics(outputs: Floats, targets: Array, schema: Schema) -> dict[str, float]:
-    """Return a learner's loss on the stop part, and its accuracy where it classifies.
-
-    Args:
-        outputs: (R, O) float32.
-        targets: (R,) as base files hold them.
-    """
-    values = outputs.astype(np.float64)
-    if schema.task == "regression":
-        error = values[:, 0] - targets
-        return {"stop/loss": float(0.5 * np.mean(error * error))}
-    with np.errstate(invalid="ignore", over="ignore"):
-        shifted = values - values.max(axis=1, keepdims=True)
-        log_normaliser = np.log(np.exp(shifted).sum(axis=1))
-    chosen = shifted[np.arange(len(targets)), targets]
-    return {
-        "stop/loss": float(np.mean(log_normaliser - chosen)),
-        "stop/accuracy": float(np.mean(values.argmax(axis=1) == targets)),
-    }
+def _values(plans: tuple[LearnerPlan, ...], schema: Schema) -> dict[str, Floats]:
+    """Return the numbers of each learner's layers, (M,) each."""
+    values = [plan.build(schema).values for plan in plans]
+    return {name: np.array([own[name] for own in values]) for name in values[0]}

@@ -9,8 +9,15 @@ import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.batches import Order, Steps
-from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import Rule, Schedule, Snapshot
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.nn.losses import Loss
+from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.optim import Averaging, Calendar, Rule, Schedule, cycle_ends
+from ensemble_pipe.settings import structure
+from ensemble_pipe.training.stopping import EarlyStopping
+from ensemble_pipe.training.tensors import RateFactors
 
 # A learner's rows and slots should stay in the L2 cache for a stack to gain from its width.
 L2_BYTES = 1 << 20
@@ -24,31 +31,50 @@ class LearnerPlan:
     Attributes:
         learner: its id, counted from 0.
         seed: of the run.
-        network, rule, schedule: its components.
-        epochs, batch_rows, order: its way through the data.
+        network, loss, rule, schedule: its components.
+        epochs, batch_rows, order: its way through the data; `batch_rows` None takes all rows.
         snapshots: whether each cycle of the schedule ends with a member.
+        averaging: of its weights; the member is then the average.
+        early_stopping: when it ends before its last epoch.
+        rate_factors: of the learning rate, by pattern of tensor names; 0 freezes.
     """
 
     learner: int
     seed: int
-    network: Mlp
+    network: Architecture
+    loss: Loss
     rule: Rule
     schedule: Schedule
     epochs: int
-    batch_rows: int
+    batch_rows: int | None
     order: Order = "own"
     snapshots: bool = False
+    averaging: Averaging | None = None
+    early_stopping: EarlyStopping | None = None
+    rate_factors: RateFactors = ()
+
+    def build(self, schema: Schema) -> Network:
+        """Return its network for the data.
+
+        Raises:
+            ConfigError: network or loss do not fit the data.
+        """
+        return build(self.network, self.loss, schema)
 
     def steps(self, rows: int) -> Steps:
         """Return the arithmetic of its steps over R training rows."""
-        return Steps(rows, min(self.batch_rows, rows), self.epochs)
+        return Steps(rows, min(self.batch_rows or rows, rows), self.epochs)
 
     def member_steps(self, rows: int) -> list[int]:
         """Return the numbers of steps after which the learner yields a member, ascending."""
         total = self.steps(rows).total
-        if self.snapshots and isinstance(self.schedule, Snapshot):
-            return self.schedule.ends(total)
-        return [total]
+        return cycle_ends(self.schedule, total) if self.snapshots else [total]
+
+    def calendar(self, rows: int) -> Calendar:
+        """Return when its epochs and cycles end, for averages of weights."""
+        steps = self.steps(rows)
+        ends = tuple(steps.end_of(epoch) for epoch in range(self.epochs))
+        return Calendar(steps.total, ends, tuple(cycle_ends(self.schedule, steps.total)))
 
 
 @dataclass(frozen=True)
@@ -57,16 +83,22 @@ class LearnerState:
 
     Attributes:
         step: number of steps taken.
-        row: (P,) parameters.
-        slots: (P,) each, what its update rule remembers, by name.
-        loss_sum, steps_summed: of the losses in the epoch that is under way.
+        row: (P,) parameters and statistics.
+        slots: what is remembered beside the row: by its update rule (T,), by averages and early
+            stopping (P,), and the "member" row (P,) where the learner yields another than its own.
+        counters: what is counted, as plain numbers: the losses of the epoch under way, epochs
+            without gain, the state of a plateau schedule.
     """
 
     step: int
     row: Floats
     slots: dict[str, Floats]
-    loss_sum: float = 0.0
-    steps_summed: int = 0
+    counters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def member_row(self) -> Floats:
+        """The row (P,) of the member that the learner yields here."""
+        return self.slots.get("member", self.row)
 
 
 @dataclass(frozen=True)
@@ -81,12 +113,29 @@ class Stack:
             object.__setattr__(self, "states", tuple(None for _ in self.plans))
 
 
-def initial_state(plan: LearnerPlan, input_shape: tuple[int, ...], outputs: int) -> LearnerState:
-    """Return the state of a learner before its first step."""
-    network = plan.network.build(input_shape, outputs)
-    row = network.initialize(plan.seed, plan.learner)
-    empty = np.zeros(network.layout.trainable, row.dtype)
-    return LearnerState(0, row, {name: empty for name in plan.rule.slots})
+def build(network: Architecture, loss: Loss, schema: Schema) -> Network:
+    """Return a network with the outputs that its loss wants.
+
+    Raises:
+        ConfigError: network or loss do not fit the data.
+    """
+    try:
+        outputs = loss.outputs(len(schema.classes))
+    except ValueError as error:
+        raise ConfigError(f"training.loss: {error}") from None
+    return network.build(schema.input_shape, outputs)
+
+
+def initial_state(plan: LearnerPlan, schema: Schema, row: Floats | None = None) -> LearnerState:
+    """Return the state of a learner before its first step, from a row (P,) or a fresh one."""
+    network = plan.build(schema)
+    row = network.initialize(plan.seed, plan.learner) if row is None else row
+    slots = {name: np.zeros(network.layout.trainable, row.dtype) for name in plan.rule.slots}
+    kept = plan.averaging.slots if plan.averaging is not None else ()
+    slots |= {name: np.zeros_like(row) for name in kept}
+    if plan.early_stopping is not None:
+        slots["best"] = row
+    return LearnerState(0, row, slots)
 
 
 def make_stacks(
@@ -116,8 +165,9 @@ def make_stacks(
 
     def key(plan: LearnerPlan) -> tuple[Any, ...]:
         return (
-            repr(plan.network), plan.rule.name, plan.schedule.name, plan.epochs,
-            plan.batch_rows, plan.order, step_of(plan),
+            repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
+            repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
+            plan.epochs, plan.batch_rows or 0, plan.order, step_of(plan),
         )  # fmt: skip
 
     stacks = []

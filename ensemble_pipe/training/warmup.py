@@ -27,7 +27,10 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         plans: of the learners that will be trained; one of each kind is tried.
         recipe: of the training data; its augmentations are tried too.
     """
-    kinds = {(repr(plan.network), plan.rule.name, plan.order): plan for plan in plans}
+    kinds = {
+        (repr(plan.network), plan.loss.name, plan.rule.name, plan.order, plan.averaging): plan
+        for plan in plans
+    }
     stored = np.uint8 if schema.is_image else np.float32
     inputs = np.zeros((_ROWS, *schema.input_shape), stored)
     targets = np.zeros(_ROWS, np.int32 if schema.task == "classification" else np.float32)
@@ -37,6 +40,6 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
             write_base(base / f"{part}.arrow", inputs, targets, np.arange(_ROWS), _ROWS)
         data = TrainingData(replace(recipe, base=base, sums={}), schema)
         for plan in kinds.values():
-            tiny = replace(plan, epochs=1, batch_rows=_ROWS, snapshots=False)
+            tiny = replace(plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None)
             for _ in train(Stack((tiny,)), data, schema):
                 pass

@@ -1,180 +1,383 @@
-"""Losses: by hand, against scipy and scikit-learn, at extreme logits, each learner on its own."""
+"""Losses: by hand, against PyTorch, SciPy and scikit-learn, at limits, alone and in a stack."""
 
+import json
+from dataclasses import replace
 from math import log
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from scipy.special import log_softmax
-from scipy.special import softmax as scipy_softmax
-from sklearn.metrics import log_loss, mean_squared_error
+from loss_cases import CASES, LEARNERS, ROWS, evaluate
+from scipy import special, stats
+from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.nn.losses import LOSSES
+from ensemble_pipe.nn.losses import (
+    LOSSES,
+    AbsoluteError,
+    BetaNLL,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    GaussianNLL,
+    Hinge,
+    Huber,
+    Loss,
+    SquaredError,
+    numbers_of,
+)
+
+GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("loss_golden.json").read_text())
+GOLDEN_CASES: list[dict[str, Any]] = GOLDEN["cases"]
+GOLDEN_NAMES = [f"{case['loss']}-{number}" for number, case in enumerate(GOLDEN_CASES)]
+
+every_case = pytest.mark.parametrize("name", CASES)
+both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+
+HALF_LOG_TWO_PI = 0.5 * log(2 * np.pi)
 
 
-def evaluate(name: str, outputs: Floats, targets: Array) -> tuple[Floats, Floats]:
-    """Return losses (M,) and the gradient (M, N, O)."""
-    gradient = np.full_like(outputs, np.nan)
-    losses = np.full(len(outputs), np.nan)
-    LOSSES[name](outputs, targets, gradient, losses)
-    return losses, gradient
+def one(
+    loss: Loss, outputs: Any, targets: Any, weights: Any = None, dtype: Any = np.float64
+) -> tuple[float, Floats]:
+    """Return loss and gradient (N, O) of one learner from outputs (N, O)."""
+    targets = np.array(targets)
+    targets = targets.astype(np.int32 if targets.dtype.kind == "i" else dtype)
+    weights = np.ones(len(targets)) if weights is None else weights
+    values, gradient = evaluate(
+        [loss], np.array([outputs], dtype), targets[None], np.array([weights], dtype)
+    )
+    return float(values[0]), gradient[0]
 
 
-def classes(*values: list[int]) -> Array:
-    return np.array(values, np.int32)
-
-
-def draw_logits(learners: int, rows: int, outputs: int) -> tuple[Floats, Array]:
-    random = np.random.default_rng(4)
-    logits = 3.0 * random.standard_normal((learners, rows, outputs))
-    return logits, random.integers(0, outputs, (learners, rows)).astype(np.int32)
-
-
-def test_cross_entropy_by_hand() -> None:
+BY_HAND: dict[str, tuple[Loss, Any, Any, float, Any]] = {
     # softmax of (0, log 3) is (1/4, 3/4)
-    logits = np.array([[[0.0, log(3.0)], [0.0, log(3.0)]]])
-    losses, gradient = evaluate("cross_entropy", logits, classes([1, 0]))
-    np.testing.assert_allclose(losses, [(log(4.0 / 3.0) + log(4.0)) / 2.0], rtol=1e-14)
-    np.testing.assert_allclose(gradient, [[[0.125, -0.125], [-0.375, 0.375]]], rtol=1e-14)
+    "cross_entropy": (
+        CrossEntropy(),
+        [[0.0, log(3.0)], [0.0, log(3.0)]],
+        [1, 0],
+        (log(4 / 3) + log(4)) / 2,
+        [[0.125, -0.125], [-0.375, 0.375]],
+    ),
+    # smoothed by a half the target (0, 1) is (1/4, 3/4): the gradient vanishes
+    "cross_entropy smoothed": (
+        CrossEntropy(smoothing=0.5),
+        [[0.0, log(3.0)]],
+        [1],
+        log(4) / 4 + 3 * log(4 / 3) / 4,
+        [[0.0, 0.0]],
+    ),
+    "cross_entropy of equal logits": (
+        CrossEntropy(),
+        [[7.0] * 4],
+        [2],
+        log(4),
+        [[0.25, 0.25, -0.75, 0.25]],
+    ),
+    # the logistic function of log 3 is 3/4
+    "binary_cross_entropy": (
+        BinaryCrossEntropy(),
+        [[log(3.0)], [log(3.0)], [-log(3.0)]],
+        [1, 0, 1],
+        (log(4 / 3) + 2 * log(4)) / 3,
+        [[-0.25 / 3], [0.25], [-0.25]],
+    ),
+    # the example of CS231n: costs 2.9, 0 and 12.9
+    "hinge": (
+        Hinge(),
+        [[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]],
+        [0, 1, 2],
+        15.8 / 3,
+        [[-1 / 3, 1 / 3, 0], [0, 0, 0], [1 / 3, 1 / 3, -2 / 3]],
+    ),
+    "squared_error": (SquaredError(), [[3.0], [0.0]], [1.0, -1.0], 1.25, [[1.0], [0.5]]),
+    "squared_error of two": (
+        SquaredError(),
+        [[3.0, 1.0]],
+        [[1.0, 4.0]],
+        (4 + 9) / 2,
+        [[2.0, -3.0]],
+    ),
+    "absolute_error": (
+        AbsoluteError(),
+        [[3.0], [-2.0], [5.0], [5.0]],
+        [1.0, -1.0, 5.0, 9.0],
+        7 / 4,
+        [[0.25], [-0.25], [0.0], [-0.25]],
+    ),
+    # 2 is beyond delta, 1 is not
+    "huber": (
+        Huber(delta=1.5),
+        [[3.0], [-2.0]],
+        [1.0, -1.0],
+        (1.5 * 1.25 + 0.5) / 2,
+        [[0.75], [-0.5]],
+    ),
+    # softplus(log(e - 1)) is 1; the raw gradient is (1 - e**2 / v) / 2v s(raw), s = (e - 1) / e
+    "gaussian_nll": (
+        GaussianNLL(variance_floor=1.0),
+        [[5.0, log(np.e - 1)]],
+        [2.0],
+        (log(2) + 9 / 2) / 2 + HALF_LOG_TWO_PI,
+        [[1.5, (1 - 9 / 2) / 4 * (1 - 1 / np.e)]],
+    ),
+    "beta_nll": (
+        BetaNLL(variance_floor=1.0, beta=1.0),
+        [[5.0, log(np.e - 1)]],
+        [2.0],
+        2 * ((log(2) + 9 / 2) / 2 + HALF_LOG_TWO_PI),
+        [[3.0, (1 - 9 / 2) / 2 * (1 - 1 / np.e)]],
+    ),
+}
 
 
-def test_cross_entropy_of_uniform_logits_is_the_log_of_the_number_of_classes() -> None:
-    losses, _ = evaluate("cross_entropy", np.zeros((1, 3, 10)), classes([0, 4, 9]))
-    np.testing.assert_allclose(losses, [log(10.0)], rtol=1e-14)
+@pytest.mark.parametrize("name", BY_HAND)
+def test_by_hand(name: str) -> None:
+    loss, outputs, targets, value, expected = BY_HAND[name]
+    found, gradient = one(loss, outputs, targets)
+    assert found == pytest.approx(value, rel=1e-14)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-13, atol=1e-16)
 
 
-def test_cross_entropy_is_that_of_scipy() -> None:
-    logits, labels = draw_logits(3, 20, 6)
-    losses, gradient = evaluate("cross_entropy", logits, labels)
-    chosen = np.take_along_axis(log_softmax(logits, axis=-1), labels[..., None], axis=-1)
-    np.testing.assert_allclose(losses, -chosen.mean(axis=(1, 2)), rtol=1e-12)
-    expected = (scipy_softmax(logits, axis=-1) - np.eye(6)[labels]) / 20
-    np.testing.assert_allclose(gradient, expected, atol=1e-15)
+@pytest.mark.parametrize("case", GOLDEN_CASES, ids=GOLDEN_NAMES)
+def test_loss_and_gradient_are_those_of_pytorch(case: dict[str, Any]) -> None:
+    loss = LOSSES[case["loss"]](**case["numbers"])
+    value, gradient = one(loss, case["outputs"], case["targets"], case["weights"])
+    assert value == pytest.approx(case["value"], rel=1e-12)
+    np.testing.assert_allclose(gradient, case["gradient"], rtol=1e-11, atol=1e-15)
 
 
-def test_cross_entropy_is_the_log_loss_of_scikit_learn() -> None:
-    logits, labels = draw_logits(2, 30, 5)
-    losses, _ = evaluate("cross_entropy", logits, labels)
-    for m in range(2):
-        probabilities = scipy_softmax(logits[m], axis=-1)
-        assert losses[m] == pytest.approx(log_loss(labels[m], probabilities, labels=range(5)))
+def reference(name: str, outputs: Floats, targets: Array, weights: Floats) -> float:
+    """Return one learner's loss by SciPy or scikit-learn, which divide by the sum of weights."""
+    centre, share = outputs[:, 0], weights.mean()
+    if name == "cross_entropy":
+        probabilities = special.softmax(outputs, axis=-1)
+        found = log_loss(
+            targets, probabilities, sample_weight=weights, labels=range(outputs.shape[-1])
+        )
+        return float(share * found)
+    if name == "cross_entropy-soft":
+        rows = special.rel_entr(targets, special.softmax(outputs, axis=-1)).sum(axis=-1)
+        rows += special.entr(targets).sum(axis=-1)
+        return float(np.mean(weights * rows))
+    if name == "squared_error":
+        return float(share * mean_squared_error(targets, centre, sample_weight=weights) / 2)
+    if name == "absolute_error":
+        return float(share * mean_absolute_error(targets, centre, sample_weight=weights))
+    deviation = np.sqrt(1e-6 + np.logaddexp(0.0, outputs[:, 1]))
+    return float(np.mean(-weights * stats.norm.logpdf(targets, centre, deviation)))
 
 
-def test_squared_error_by_hand() -> None:
-    outputs = np.array([[[3.0], [0.0]]])
-    losses, gradient = evaluate("squared_error", outputs, np.array([[1.0, -1.0]]))
-    np.testing.assert_array_equal(losses, [(2.0 + 0.5) / 2.0])
-    np.testing.assert_array_equal(gradient, [[[1.0], [0.5]]])
+@pytest.mark.parametrize(
+    "name",
+    ["cross_entropy", "cross_entropy-soft", "squared_error", "absolute_error", "gaussian_nll"],
+)
+def test_loss_is_that_of_scipy_and_scikit_learn(name: str) -> None:
+    case = CASES[name].alone(0)
+    values, _ = case.evaluate()
+    expected = reference(name, case.outputs[0], case.targets[0], case.weights[0])
+    assert values[0] == pytest.approx(expected, rel=1e-12)
 
 
-def test_squared_error_is_half_that_of_scikit_learn() -> None:
-    random = np.random.default_rng(6)
-    outputs, targets = random.standard_normal((2, 30, 1)), random.standard_normal((2, 30))
-    losses, _ = evaluate("squared_error", outputs, targets)
-    for m in range(2):
-        expected = 0.5 * mean_squared_error(targets[m], outputs[m, :, 0])
-        assert losses[m] == pytest.approx(expected, rel=1e-12)
+def test_huber_is_that_of_scipy() -> None:
+    case = CASES["huber"]
+    error = case.outputs[..., 0] - case.targets
+    deltas = numbers_of(case.losses)["delta"][:, None]
+    expected = (case.weights * special.huber(deltas, error)).mean(axis=1)
+    np.testing.assert_allclose(case.evaluate()[0], expected, rtol=1e-12)
 
 
-def test_losses_of_perfect_outputs_are_zero() -> None:
-    targets = np.array([[1.5, -2.0]], np.float32)
-    losses, gradient = evaluate("squared_error", targets[..., None].copy(), targets)
-    assert losses[0] == 0.0
-    assert not gradient.any()
-    certain = np.array([[[1e4, 0.0], [0.0, 1e4]]], np.float32)
-    losses, gradient = evaluate("cross_entropy", certain, classes([0, 1]))
-    assert losses[0] == 0.0
-    assert not gradient.any()
+def test_smoothing_is_a_mixture_with_even_targets() -> None:
+    smooth = CASES["cross_entropy-smoothed"]
+    shares = np.eye(5)[smooth.targets]
+    s = numbers_of(smooth.losses)["smoothing"][:, None, None]
+    mixed = replace(CASES["cross_entropy"], targets=(1 - s) * shares + s / 5)
+    for found, expected in zip(smooth.evaluate(), mixed.evaluate(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-16)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("size", [1e4, -1e4])
-def test_extreme_logits_give_finite_losses_and_gradients(
-    dtype: type[np.floating], size: float
+@both_types
+@pytest.mark.parametrize("name", ["cross_entropy", "cross_entropy-smoothed"])
+def test_one_hot_shares_are_class_numbers(name: str, dtype: type[np.floating]) -> None:
+    case = CASES[name].in_type(dtype)
+    soft = replace(case, targets=np.eye(5, dtype=dtype)[case.targets])
+    (values, gradient), (soft_values, soft_gradient) = case.evaluate(), soft.evaluate()
+    tolerance = float(4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(soft_values, values, rtol=tolerance)
+    np.testing.assert_allclose(soft_gradient, gradient, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy-soft"])
+def test_binary_is_cross_entropy_of_zero_and_the_logit(name: str, smoothing: float) -> None:
+    case = CASES[name]
+    values, gradient = replace(
+        case, losses=(BinaryCrossEntropy(smoothing=smoothing),) * LEARNERS
+    ).evaluate()
+    shares = np.stack([1.0 - case.targets, case.targets], axis=-1)
+    two = replace(
+        case,
+        losses=(CrossEntropy(smoothing=smoothing),) * LEARNERS,
+        outputs=np.concatenate([np.zeros_like(case.outputs), case.outputs], axis=-1),
+        targets=shares,
+    )
+    expected, both = two.evaluate()
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    np.testing.assert_allclose(gradient[..., 0], both[..., 1], rtol=1e-11, atol=1e-16)
+
+
+def test_huber_with_a_large_delta_is_the_squared_error() -> None:
+    case = CASES["squared_error-two"]
+    huber = replace(case, losses=(Huber(delta=1e6),) * LEARNERS)
+    for found, expected in zip(huber.evaluate(), case.evaluate(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_huber_with_a_small_delta_is_delta_times_the_absolute_error() -> None:
+    case, delta = CASES["absolute_error-two"], 1e-9
+    huber = replace(case, losses=(Huber(delta=delta),) * LEARNERS)
+    for found, expected in zip(huber.evaluate(), case.evaluate(), strict=True):
+        np.testing.assert_allclose(found / delta, expected, rtol=1e-8)
+
+
+@both_types
+@pytest.mark.parametrize("name", ["gaussian_nll", "gaussian_nll-two"])
+def test_beta_nll_of_beta_zero_is_gaussian_nll(name: str, dtype: type[np.floating]) -> None:
+    case = CASES[name].in_type(dtype)
+    floors = numbers_of(case.losses)["variance_floor"]
+    losses = tuple(BetaNLL(beta=0.0, variance_floor=float(floor)) for floor in floors)
+    for found, expected in zip(
+        replace(case, losses=losses).evaluate(), case.evaluate(), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_beta_nll_of_beta_one_moves_means_as_the_squared_error() -> None:
+    case = CASES["beta_nll"]
+    _, gradient = replace(case, losses=(BetaNLL(beta=1.0),) * LEARNERS).evaluate()
+    squared = replace(
+        case, losses=(SquaredError(),) * LEARNERS, outputs=case.outputs[..., :1].copy()
+    )
+    np.testing.assert_allclose(gradient[..., :1], squared.evaluate()[1], rtol=1e-13)
+
+
+@every_case
+def test_a_row_of_weight_zero_is_as_if_it_were_not_there(name: str) -> None:
+    case = CASES[name]
+    kept = np.flatnonzero(case.weights[0])
+    assert len(kept) == ROWS - 1
+    (values, gradient), (fewer_values, fewer) = case.evaluate(), case.rows(kept).evaluate()
+    np.testing.assert_allclose(values * ROWS, fewer_values * len(kept), rtol=1e-12)
+    np.testing.assert_allclose(gradient[:, kept] * ROWS, fewer * len(kept), rtol=1e-12)
+    assert not np.delete(gradient, kept, axis=1).any()
+
+
+@every_case
+def test_a_row_of_weight_two_is_as_if_it_were_there_twice(name: str) -> None:
+    case = CASES[name]
+    twice = case.rows(np.append(np.arange(ROWS), 6))
+    unweighted = evaluate(twice.losses, twice.outputs, twice.targets)
+    weights = np.ones((LEARNERS, ROWS))
+    weights[:, 6] = 2.0
+    values, gradient = evaluate(case.losses, case.outputs, case.targets, weights)
+    np.testing.assert_allclose(values * ROWS, unweighted[0] * (ROWS + 1), rtol=1e-12)
+    doubled = unweighted[1][:, :ROWS] * weights[..., None]
+    np.testing.assert_allclose(gradient * ROWS, doubled * (ROWS + 1), rtol=1e-12)
+
+
+@every_case
+@both_types
+def test_a_learner_of_three_has_bitwise_the_loss_of_one_alone(
+    name: str, dtype: type[np.floating]
 ) -> None:
-    logits = np.array([[[size, 0.0, -size], [0.0, size, size], [size, size, size]]], dtype)
-    losses, gradient = evaluate("cross_entropy", logits, classes([2, 0, 1]))
-    assert np.isfinite(losses).all()
+    case = CASES[name].in_type(dtype)
+    values, gradient = case.evaluate()
+    for m in range(LEARNERS):
+        own_values, own_gradient = case.alone(m).evaluate()
+        assert values[m] == own_values[0]
+        assert gradient[m].tobytes() == own_gradient[0].tobytes()
+
+
+@every_case
+@both_types
+def test_a_nan_is_its_learners_alone(name: str, dtype: type[np.floating]) -> None:
+    case = CASES[name].in_type(dtype)
+    values, gradient = case.evaluate()
+    for place in range(case.outputs.shape[-1]):
+        outputs = case.outputs.copy()
+        outputs[1, 3, place] = np.nan
+        other_values, other_gradient = replace(case, outputs=outputs).evaluate()
+        assert np.isnan(other_values[1])
+        for m in (0, 2):
+            assert values[m] == other_values[m]
+            assert gradient[m].tobytes() == other_gradient[m].tobytes()
+
+
+@every_case
+def test_a_batch_is_read_and_never_written(name: str) -> None:
+    case = CASES[name]
+    arrays = case.outputs, case.targets, case.weights
+    before = [array.tobytes() for array in arrays]
+    case.evaluate()
+    assert [array.tobytes() for array in arrays] == before
+
+
+@every_case
+@both_types
+@pytest.mark.parametrize("size", [1e4, -1e4])
+def test_extreme_outputs_give_finite_losses_and_gradients(
+    name: str, dtype: type[np.floating], size: float
+) -> None:
+    case = CASES[name].in_type(dtype)
+    values, gradient = replace(case, outputs=size * case.outputs).evaluate()
+    assert np.isfinite(values).all()
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_wrong_label_costs_its_distance_to_the_highest_logit(dtype: type[np.floating]) -> None:
-    logits = np.array([[[1e4, 0.0, -1e4]]], dtype)
-    losses, gradient = evaluate("cross_entropy", logits, classes([2]))
-    np.testing.assert_array_equal(losses, [2e4])
-    np.testing.assert_array_equal(gradient, [[[1.0, 0.0, -1.0]]])
+@both_types
+def test_a_certain_answer_costs_nothing_if_right_and_its_distance_if_wrong(
+    dtype: type[np.floating],
+) -> None:
+    certain = [[1e4, 0.0, -1e4]]
+    answers: list[tuple[Loss, Any, int, float, list[int]]] = [
+        (CrossEntropy(), certain, 0, 0.0, [0, 0, 0]),
+        (CrossEntropy(), certain, 2, 2e4, [1, 0, -1]),
+        (BinaryCrossEntropy(), [[1e4]], 1, 0.0, [0]),
+        (BinaryCrossEntropy(), [[1e4]], 0, 1e4, [1]),
+        (BinaryCrossEntropy(), [[-1e4]], 1, 1e4, [-1]),
+        (Hinge(), certain, 0, 0.0, [0, 0, 0]),
+        (Hinge(), certain, 2, 3e4 + 2, [1, 1, -2]),
+    ]
+    for loss, outputs, label, value, expected in answers:
+        found, gradient = one(loss, outputs, [label], dtype=dtype)
+        assert found == value
+        np.testing.assert_array_equal(gradient, [expected])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@both_types
 @pytest.mark.parametrize("shift", [0.0, 100.0, 1e4, -1e4])
 def test_cross_entropy_does_not_depend_on_a_common_shift(
     dtype: type[np.floating], shift: float
 ) -> None:
-    logits = np.full((1, 1, 2), shift, dtype)
-    losses, gradient = evaluate("cross_entropy", logits, classes([0]))
-    np.testing.assert_allclose(losses, [log(2.0)], rtol=1e-6)
-    np.testing.assert_allclose(gradient, [[[-0.5, 0.5]]], rtol=1e-6)
+    value, gradient = one(CrossEntropy(), [[shift, shift]], [0], dtype=dtype)
+    assert value == pytest.approx(log(2.0), rel=1e-6)
+    np.testing.assert_allclose(gradient, [[-0.5, 0.5]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("margin", [1.0, 5.0, 9.0, 12.0])
+@pytest.mark.parametrize("margin", [1.0, 5.0, 9.0, 12.0, 40.0, 80.0])
 def test_small_losses_keep_their_digits_in_float32(margin: float) -> None:
-    logits = np.array([[[10.0, 10.0 - margin]]], np.float32)
-    losses, _ = evaluate("cross_entropy", logits, classes([0]))
+    exact = np.log1p(np.exp(-margin))
+    value, _ = one(CrossEntropy(), [[10.0, 10.0 - margin]], [0], dtype=np.float32)
     # log(1 + x) in float32 has an absolute error of the size of its rounding.
-    np.testing.assert_allclose(losses, [np.log1p(np.exp(-margin))], rtol=1e-6, atol=1.2e-7)
+    assert value == pytest.approx(exact, rel=1e-6, abs=1.2e-7)
+    value, gradient = one(BinaryCrossEntropy(), [[margin]], [1], dtype=np.float32)
+    assert value == pytest.approx(exact, rel=1e-6)
+    assert gradient[0, 0] == pytest.approx(-special.expit(-margin), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_each_learners_loss_depends_on_its_own_numbers_alone(
-    name: str, dtype: type[np.floating]
-) -> None:
-    outputs, targets = draw_case(name, dtype)
-    losses, gradient = evaluate(name, outputs, targets)
-    outputs[1], targets[1] = np.nan, 0
-    other_losses, other_gradient = evaluate(name, outputs, targets)
-    assert np.isnan(other_losses[1])
-    for m in (0, 2):
-        assert losses[m] == other_losses[m]
-        assert gradient[m].tobytes() == other_gradient[m].tobytes()
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_learner_of_three_has_bitwise_the_loss_of_one_alone(name: str) -> None:
-    outputs, targets = draw_case(name, np.float32)
-    losses, gradient = evaluate(name, outputs, targets)
-    for m in range(3):
-        one = slice(m, m + 1)
-        own_losses, own_gradient = evaluate(name, outputs[one].copy(), targets[one].copy())
-        assert losses[m] == own_losses[0]
-        assert gradient[m].tobytes() == own_gradient[0].tobytes()
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_leaves_outputs_and_targets_as_they_are(name: str) -> None:
-    outputs, targets = draw_case(name, np.float32)
-    before = outputs.tobytes(), targets.tobytes()
-    evaluate(name, outputs, targets)
-    assert (outputs.tobytes(), targets.tobytes()) == before
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_repeating_the_batch_changes_no_loss(name: str) -> None:
-    outputs, targets = draw_case(name, np.float64)
-    losses, gradient = evaluate(name, outputs, targets)
-    twice, halved = evaluate(name, np.tile(outputs, (1, 2, 1)), np.tile(targets, (1, 2)))
-    np.testing.assert_allclose(twice, losses, rtol=1e-12)
-    np.testing.assert_allclose(halved[:, :13], 0.5 * gradient, rtol=1e-12)
-
-
-def draw_case(name: str, dtype: type[np.floating]) -> tuple[Floats, Array]:
-    """Return outputs (3, 13, O) and targets (3, 13)."""
-    if name == "cross_entropy":
-        logits, labels = draw_logits(3, 13, 5)
-        return logits.astype(dtype), labels
-    random = np.random.default_rng(8)
-    return (
-        random.standard_normal((3, 13, 1)).astype(dtype),
-        random.standard_normal((3, 13)).astype(dtype),
-    )
+def test_float32_stays_close_to_float64() -> None:
+    for name, case in CASES.items():
+        pairs = zip(case.in_type(np.float32).evaluate(), case.evaluate(), strict=True)
+        for found, exact in pairs:
+            scale = np.abs(exact).max()
+            np.testing.assert_allclose(found / scale, exact / scale, atol=2e-6, err_msg=name)

@@ -1,11 +1,11 @@
 """What a source read, before anything is fitted to it, and the checks that every source shares."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.arrays import Array, Integers
 from ensemble_pipe.errors import DataError
 
 _LARGEST = np.finfo(np.float32).max
@@ -53,6 +53,24 @@ def require_file(path: Path) -> None:
         raise DataError(f"{path}: is a folder; name a file")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty")
+
+
+def of_classes(raw: Raw, classes: tuple[int | str, ...] | None) -> tuple[Raw, Integers]:
+    """Return the rows of some classes (None: all), and their numbers.
+
+    Raises:
+        DataError: there are no labels, or a class has no rows.
+    """
+    if classes is None:
+        return raw, np.arange(raw.rows)
+    if raw.targets is None:
+        raise DataError(f"{raw.where}: has no labels, so `classes` cannot choose among them")
+    labels = raw.targets.astype(str)
+    for name in classes:
+        if not (labels == str(name)).any():
+            raise DataError(f"{raw.where}: no row is of class {name!r}, which `classes` names")
+    kept = np.flatnonzero(np.isin(labels, [str(name) for name in classes]))
+    return replace(raw, inputs=raw.inputs[kept], targets=raw.targets[kept]), kept
 
 
 def check_rows(raw: Raw) -> None:

@@ -1,14 +1,26 @@
-"""Compiled activations, fused with the bias of the layer before them."""
+"""Compiled activations, fused with the bias of the layer before them.
 
-import numpy as np
+Sums and outputs are (M, R, C), R rows of C channels; biases (M, C); numbers of a learner (M,).
+Where the derivative follows from the output, outputs overwrite sums; `gelu` and `silu` keep the
+biased sums and write outputs beside them.
+"""
+
+import math
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.kernels import kernel
+from ensemble_pipe.nn.kernels.elementary import (
+    exponential,
+    exponential_minus_one,
+    normal_distribution,
+)
+
+_BELL_SCALE = 1 / math.sqrt(2 * math.pi)
 
 
 @kernel
 def linear_forward(outputs: Floats, bias: Floats) -> None:
-    """outputs (M, N, O) += bias (M, O), in place."""
+    """outputs += bias, in place."""
     learners, rows, columns = outputs.shape
     for m in range(learners):
         for n in range(rows):
@@ -18,7 +30,7 @@ def linear_forward(outputs: Floats, bias: Floats) -> None:
 
 @kernel
 def linear_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
-    """bias_gradient (M, O) = sum of gradient (M, N, O) over rows."""
+    """bias_gradient (M, C) = sum of gradient (M, R, C) over rows."""
     learners, rows, columns = gradient.shape
     for m in range(learners):
         bias_gradient[m, :] = 0
@@ -29,7 +41,7 @@ def linear_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) ->
 
 @kernel
 def relu_forward(outputs: Floats, bias: Floats) -> None:
-    """outputs (M, N, O) = max(outputs + bias, 0), in place; a NaN stays one."""
+    """outputs = max(outputs + bias, 0), in place; a NaN stays one."""
     learners, rows, columns = outputs.shape
     zero = outputs.dtype.type(0)
     for m in range(learners):
@@ -41,7 +53,7 @@ def relu_forward(outputs: Floats, bias: Floats) -> None:
 
 @kernel
 def relu_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
-    """gradient (M, N, O) *= (outputs > 0), in place; bias_gradient as in `linear_backward`."""
+    """gradient *= (outputs > 0), in place; bias_gradient as in `linear_backward`."""
     learners, rows, columns = gradient.shape
     zero = gradient.dtype.type(0)
     for m in range(learners):
@@ -54,18 +66,83 @@ def relu_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> N
 
 
 @kernel
-def tanh_forward(outputs: Floats, bias: Floats) -> None:
-    """outputs (M, N, O) = tanh(outputs + bias), in place."""
+def leaky_relu_forward(outputs: Floats, bias: Floats, slope: Floats) -> None:
+    """outputs = x if x > 0 else slope x, with x = outputs + bias, in place."""
     learners, rows, columns = outputs.shape
+    zero = outputs.dtype.type(0)
+    for m in range(learners):
+        own_slope = slope[m]
+        for n in range(rows):
+            for o in range(columns):
+                value = outputs[m, n, o] + bias[m, o]
+                outputs[m, n, o] = value if value > zero else own_slope * value
+
+
+@kernel
+def leaky_relu_backward(
+    gradient: Floats, outputs: Floats, bias_gradient: Floats, slope: Floats
+) -> None:
+    """gradient *= 1 if outputs > 0 else slope, in place; bias_gradient as above."""
+    learners, rows, columns = gradient.shape
+    zero = gradient.dtype.type(0)
+    for m in range(learners):
+        own_slope = slope[m]
+        bias_gradient[m, :] = 0
+        for n in range(rows):
+            for o in range(columns):
+                value = gradient[m, n, o]
+                value = value if outputs[m, n, o] > zero else own_slope * value
+                gradient[m, n, o] = value
+                bias_gradient[m, o] += value
+
+
+@kernel
+def elu_forward(outputs: Floats, bias: Floats, alpha: Floats) -> None:
+    """outputs = x if x > 0 else alpha (exp(x) - 1), with x = outputs + bias, in place."""
+    learners, rows, columns = outputs.shape
+    zero = outputs.dtype.type(0)
+    for m in range(learners):
+        own_alpha = alpha[m]
+        for n in range(rows):
+            for o in range(columns):
+                value = outputs[m, n, o] + bias[m, o]
+                curve = own_alpha * exponential_minus_one(value)
+                outputs[m, n, o] = value if value > zero else curve
+
+
+@kernel
+def elu_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats, alpha: Floats) -> None:
+    """gradient *= 1 if outputs > 0 else outputs + alpha, in place; bias_gradient as above."""
+    learners, rows, columns = gradient.shape
+    zero, one = gradient.dtype.type(0), gradient.dtype.type(1)
+    for m in range(learners):
+        own_alpha = alpha[m]
+        bias_gradient[m, :] = 0
+        for n in range(rows):
+            for o in range(columns):
+                output = outputs[m, n, o]
+                value = gradient[m, n, o] * (one if output > zero else output + own_alpha)
+                gradient[m, n, o] = value
+                bias_gradient[m, o] += value
+
+
+@kernel
+def tanh_forward(outputs: Floats, bias: Floats) -> None:
+    """outputs = tanh(outputs + bias) = e / (e + 2) with e = exp(2 x) - 1, in place."""
+    learners, rows, columns = outputs.shape
+    two, limit = outputs.dtype.type(2), outputs.dtype.type(20)
     for m in range(learners):
         for n in range(rows):
             for o in range(columns):
-                outputs[m, n, o] = np.tanh(outputs[m, n, o] + bias[m, o])
+                value = outputs[m, n, o] + bias[m, o]
+                value = limit if value > limit else value  # beyond it tanh is 1, and e may overflow
+                power = exponential_minus_one(value + value)
+                outputs[m, n, o] = power / (power + two)
 
 
 @kernel
 def tanh_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
-    """gradient (M, N, O) *= 1 - outputs**2, in place; bias_gradient as in `linear_backward`."""
+    """gradient *= 1 - outputs**2, in place; bias_gradient as above."""
     learners, rows, columns = gradient.shape
     one = gradient.dtype.type(1)
     for m in range(learners):
@@ -73,5 +150,90 @@ def tanh_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> N
         for n in range(rows):
             for o in range(columns):
                 value = gradient[m, n, o] * (one - outputs[m, n, o] * outputs[m, n, o])
+                gradient[m, n, o] = value
+                bias_gradient[m, o] += value
+
+
+@kernel
+def sigmoid_forward(outputs: Floats, bias: Floats) -> None:
+    """outputs = 1 / (1 + exp(-(outputs + bias))), in place."""
+    learners, rows, columns = outputs.shape
+    one = outputs.dtype.type(1)
+    for m in range(learners):
+        for n in range(rows):
+            for o in range(columns):
+                value = outputs[m, n, o] + bias[m, o]
+                outputs[m, n, o] = one / (one + exponential(-value))
+
+
+@kernel
+def sigmoid_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
+    """gradient *= outputs (1 - outputs), in place; bias_gradient as above."""
+    learners, rows, columns = gradient.shape
+    one = gradient.dtype.type(1)
+    for m in range(learners):
+        bias_gradient[m, :] = 0
+        for n in range(rows):
+            for o in range(columns):
+                value = gradient[m, n, o] * outputs[m, n, o] * (one - outputs[m, n, o])
+                gradient[m, n, o] = value
+                bias_gradient[m, o] += value
+
+
+@kernel
+def silu_forward(sums: Floats, bias: Floats, outputs: Floats) -> None:
+    """sums += bias; outputs = sums / (1 + exp(-sums))."""
+    learners, rows, columns = sums.shape
+    one = sums.dtype.type(1)
+    for m in range(learners):
+        for n in range(rows):
+            for o in range(columns):
+                value = sums[m, n, o] + bias[m, o]
+                sums[m, n, o] = value
+                outputs[m, n, o] = value / (one + exponential(-value))
+
+
+@kernel
+def silu_backward(gradient: Floats, sums: Floats, bias_gradient: Floats) -> None:
+    """gradient *= s (1 + x (1 - s)) with s = 1 / (1 + exp(-x)) of the sums x, in place."""
+    learners, rows, columns = gradient.shape
+    one = gradient.dtype.type(1)
+    for m in range(learners):
+        bias_gradient[m, :] = 0
+        for n in range(rows):
+            for o in range(columns):
+                x = sums[m, n, o]
+                share = one / (one + exponential(-x))
+                value = gradient[m, n, o] * share * (one + x * (one - share))
+                gradient[m, n, o] = value
+                bias_gradient[m, o] += value
+
+
+@kernel
+def gelu_forward(sums: Floats, bias: Floats, outputs: Floats) -> None:
+    """sums += bias; outputs = sums P(X <= sums) for a standard normal X."""
+    learners, rows, columns = sums.shape
+    half = sums.dtype.type(0.5)
+    for m in range(learners):
+        for n in range(rows):
+            for o in range(columns):
+                value = sums[m, n, o] + bias[m, o]
+                sums[m, n, o] = value
+                bell = exponential(-half * value * value)
+                outputs[m, n, o] = value * normal_distribution(value, bell)
+
+
+@kernel
+def gelu_backward(gradient: Floats, sums: Floats, bias_gradient: Floats) -> None:
+    """gradient *= P(X <= x) + x p(x) of the sums x, in place; bias_gradient as above."""
+    learners, rows, columns = gradient.shape
+    half, scale = gradient.dtype.type(0.5), gradient.dtype.type(_BELL_SCALE)
+    for m in range(learners):
+        bias_gradient[m, :] = 0
+        for n in range(rows):
+            for o in range(columns):
+                x = sums[m, n, o]
+                bell = exponential(-half * x * x)
+                value = gradient[m, n, o] * (normal_distribution(x, bell) + x * (bell * scale))
                 gradient[m, n, o] = value
                 bias_gradient[m, o] += value

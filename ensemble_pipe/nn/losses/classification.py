@@ -1,0 +1,152 @@
+"""Losses of classifiers: their targets are class numbers, or shares of the classes."""
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.nn.kernels import classification_losses as kernels
+from ensemble_pipe.settings import settings
+
+_FOR_NUMBERS = "to predict numbers, take a regression loss, such as squared_error"
+
+
+@settings
+class CrossEntropy:
+    """Cross-entropy of the softmax (Goodfellow, Bengio & Courville 2016, 6.2.2.3), in nats.
+
+    loss = -sum_o q_o log softmax(z)_o;  gradient = softmax(z) - q,
+
+    where q = (1 - smoothing) t + smoothing / C (Szegedy et al. 2016, "Rethinking the Inception
+    architecture for computer vision", section 7). Targets t are class numbers (M, N), or a share
+    of each class (M, N, C), as mixed rows have; the shares of a row sum to 1.
+
+    Attributes:
+        smoothing: share of each target that is spread evenly over all classes.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ("smoothing",)
+    task: ClassVar[Literal["classification"]] = "classification"
+
+    name: Literal["cross_entropy"] = "cross_entropy"
+    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+
+    def outputs(self, classes: int) -> int:
+        """Return O, one logit per class; ValueError where there are fewer than two classes."""
+        return _one_per_class(self.name, classes)
+
+    @staticmethod
+    def evaluate(
+        outputs: Floats,
+        targets: Array,
+        weights: Floats,
+        numbers: dict[str, Floats],
+        gradient: Floats,
+        losses: Floats,
+    ) -> None:
+        """See `nn.losses`."""
+        soft = targets.ndim == 3
+        kernel = kernels.soft_cross_entropy if soft else kernels.softmax_cross_entropy
+        kernel(outputs, targets, weights, numbers["smoothing"], gradient, losses)
+
+    def predictions(self, outputs: Floats) -> Floats:
+        """Return the logits (..., C) that outputs (..., C) are."""
+        return np.asarray(outputs, np.float32)
+
+
+@settings
+class BinaryCrossEntropy:
+    """Cross-entropy of two classes from one logit z (Bishop 2006, eq. 4.90), in nats.
+
+    loss = -q log s(z) - (1 - q) log s(-z);  gradient = s(z) - q;  s(z) = 1 / (1 + exp(-z)),
+
+    where q = (1 - smoothing) t + smoothing / 2. The same as `CrossEntropy` of the logits (0, z).
+    Targets t are class numbers (M, N), or shares of class 1 as floats (M, N) or (M, N, 1).
+
+    Attributes:
+        smoothing: share of each target that is spread evenly over both classes.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ("smoothing",)
+    task: ClassVar[Literal["classification"]] = "classification"
+
+    name: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+    smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+
+    def outputs(self, classes: int) -> int:
+        """Return O = 1; ValueError where there are not exactly two classes."""
+        if classes == 2:
+            return 1
+        instead = "take cross_entropy or hinge" if classes > 2 else _FOR_NUMBERS
+        raise ValueError(f"{self.name} is for exactly two classes, not {classes}: {instead}")
+
+    @staticmethod
+    def evaluate(
+        outputs: Floats,
+        targets: Array,
+        weights: Floats,
+        numbers: dict[str, Floats],
+        gradient: Floats,
+        losses: Floats,
+    ) -> None:
+        """See `nn.losses`."""
+        if targets.ndim == 3:
+            targets = targets[..., 0]
+        kernels.binary_cross_entropy(
+            outputs, targets, weights, numbers["smoothing"], gradient, losses
+        )
+
+    def predictions(self, outputs: Floats) -> Floats:
+        """Return logits (..., 2), which are (0, z), from outputs z (..., 1)."""
+        logits = np.zeros((*outputs.shape[:-1], 2), np.float32)
+        logits[..., 1] = outputs[..., 0]
+        return logits
+
+
+@settings
+class Hinge:
+    """Hinge loss of several classes (Weston & Watkins 1999, "Support vector machines for
+    multi-class pattern recognition"), in the form of the course CS231n.
+
+    loss = sum_{o != y} max(0, s_o - s_y + margin);  targets y are class numbers (M, N).
+
+    Its gradient is 1 for each class that violates the margin and minus their number for the right
+    one; 0 at the bend. Scores are not log-probabilities: calibrate their softmax before it is read
+    as one.
+
+    Attributes:
+        margin: by which the right class must win.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ("margin",)
+    task: ClassVar[Literal["classification"]] = "classification"
+
+    name: Literal["hinge"] = "hinge"
+    margin: Annotated[float, Gt(0)] = 1.0
+
+    def outputs(self, classes: int) -> int:
+        """Return O, one score per class; ValueError where there are fewer than two classes."""
+        return _one_per_class(self.name, classes)
+
+    @staticmethod
+    def evaluate(
+        outputs: Floats,
+        targets: Array,
+        weights: Floats,
+        numbers: dict[str, Floats],
+        gradient: Floats,
+        losses: Floats,
+    ) -> None:
+        """See `nn.losses`."""
+        kernels.hinge(outputs, targets, weights, numbers["margin"], gradient, losses)
+
+    def predictions(self, outputs: Floats) -> Floats:
+        """Return the scores (..., C) as logits; their softmax is not calibrated."""
+        return np.asarray(outputs, np.float32)
+
+
+def _one_per_class(name: str, classes: int) -> int:
+    if classes < 2:
+        raise ValueError(f"{name} needs at least two classes, not {classes}: {_FOR_NUMBERS}")
+    return classes

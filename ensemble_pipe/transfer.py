@@ -1,0 +1,101 @@
+"""Transfer learning: the rows that learners begin with, from weights that were trained before.
+
+Yosinski et al. 2014, "How transferable are features in deep neural networks?".
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.config import Transfer
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.nn.network import Network
+from ensemble_pipe.serving.artifact import read_artifact
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.training.checkpoints import read_tensors
+from ensemble_pipe.training.plan import LearnerPlan, build
+from ensemble_pipe.training.tensors import require_matches
+
+Tensors = dict[str, Floats]
+
+
+def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema) -> list[Floats]:
+    """Return the row (P,) that each learner begins with; learner i takes member i modulo K.
+
+    Raises:
+        ConfigError: there are no weights there, a tensor is missing or has another shape, or a
+            pattern fits no tensor.
+    """
+    sources = source_tensors(Path(transfer.weights))
+    rows = []
+    for plan in plans:
+        network = plan.build(schema)
+        fresh = transfer.fresh
+        if fresh is None:
+            fresh = (f"{network.chain.names[-1]}/*",)
+        for key, patterns in (
+            ("fresh", fresh),
+            ("freeze", transfer.freeze),
+            ("rate_factors", tuple(transfer.rate_factors)),
+        ):
+            require_matches(patterns, network.layout, f"transfer.{key}")
+        source = sources[plan.learner % len(sources)]
+        rows.append(_first_row(network, source, fresh, plan, transfer.weights))
+    return rows
+
+
+def source_tensors(path: Path) -> list[Tensors]:
+    """Return the named tensors of each network that is kept at `path`.
+
+    Args:
+        path: a run directory, a model directory, or a safetensors file with tensors by name.
+
+    Raises:
+        ConfigError: there is no such thing.
+        CorruptFileError: it does not hold what it should.
+    """
+    if path.is_file():
+        return [read_tensors(path.read_bytes(), str(path))]
+    for folder in (path, RunPaths(path).model):
+        if (folder / "model.json").is_file():
+            schema, members, _ = read_artifact(folder)
+            return [
+                {
+                    name: tensor[0]
+                    for name, tensor in build(member.network, member.loss, schema)
+                    .layout.views(member.row[None])
+                    .items()
+                }
+                for member in members
+            ]
+    raise ConfigError(
+        f"transfer.weights: {path} is no run directory with a model, no model directory and no "
+        "safetensors file"
+    )
+
+
+def _first_row(
+    network: Network, source: Tensors, fresh: Sequence[str], plan: LearnerPlan, where: str
+) -> Floats:
+    pieces = []
+    for parameter in network.layout.parameters:
+        if any(fnmatchcase(parameter.name, pattern) for pattern in fresh):
+            values = network.draw(parameter.name, plan.seed, plan.learner)
+        elif parameter.name not in source:
+            raise ConfigError(
+                f"transfer.weights: {where} has no tensor {parameter.name}; it has "
+                f"{', '.join(source)}; name it in transfer.fresh to draw it anew"
+            )
+        else:
+            values = source[parameter.name]
+        if tuple(values.shape) != parameter.shape:
+            raise ConfigError(
+                f"transfer.weights: {parameter.name} has shape {tuple(values.shape)} in {where}, "
+                f"but {parameter.shape} here; name it in transfer.fresh to draw it anew"
+            )
+        pieces.append(values.ravel())
+    return np.concatenate(pieces).astype(np.float32)
