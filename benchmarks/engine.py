@@ -75,7 +75,9 @@ CASES = {
         Mlp(hidden=(512, 256)), (784,), 10, 1, 128, (784 * 512 + 512 * 256 + 2560, 784 * 512)
     ),
     "cnn": Case(Cnn(), IMAGE, 10, 1, 128, (_CONV1 + _CONV2 + _DENSE, _CONV1)),
-    "separable_cnn": Case(SeparableCnn(), IMAGE, 10, 1, 128, (_CONV1 + _POINTWISE + _DENSE, _CONV1)),
+    "separable_cnn": Case(
+        SeparableCnn(), IMAGE, 10, 1, 128, (_CONV1 + _POINTWISE + _DENSE, _CONV1)
+    ),
     "small_32": Case(Mlp(hidden=(50,)), (13,), 2, 10, 32, (13 * 50 + 50 * 2, 13 * 50)),
     "small_100": Case(Mlp(hidden=(50,)), (13,), 2, 10, 100, (13 * 50 + 50 * 2, 13 * 50)),
 }
@@ -202,7 +204,8 @@ def start_seconds() -> dict[str, float]:
             )
             for _ in range(2)
         ]
-    return {"first_step_compiling_s": round(seconds[0], 1), "first_step_cached_s": round(seconds[1], 2)}
+    names = ("first_step_compiling_s", "first_step_cached_s")
+    return {name: round(value, 2) for name, value in zip(names, seconds, strict=True)}
 
 
 def table(results: dict[str, Any]) -> str:

@@ -11,8 +11,10 @@ from ensemble_pipe.arrays import Array, Floats
 
 torch.set_num_threads(1)
 
+Step = Callable[[], object]
 
-def peers(name: str, inputs: Floats, labels: Array, outputs: int) -> dict[str, Callable[[], object]]:
+
+def peers(name: str, inputs: Floats, labels: Array, outputs: int) -> dict[str, Step]:
     """Return the steps to compare with, by name.
 
     Args:
@@ -54,7 +56,7 @@ def _model(name: str, shape: tuple[int, ...], outputs: int, learners: int) -> An
     return model.to(memory_format=torch.channels_last)
 
 
-def _one_after_another(models: list[Any], x: Any, y: Any) -> Callable[[], object]:
+def _one_after_another(models: list[Any], x: Any, y: Any) -> Step:
     rules = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
     if x.ndim == 6:
         x = x.flatten(0, 2).contiguous(memory_format=torch.channels_last).view(x.shape)
@@ -72,7 +74,7 @@ def _one_after_another(models: list[Any], x: Any, y: Any) -> Callable[[], object
     return step
 
 
-def _stacked(features: int, outputs: int, x: Any, y: Any) -> Callable[[], object]:
+def _stacked(features: int, outputs: int, x: Any, y: Any) -> Step:
     """The same stack of two-layer nets as batched products over all learners."""
     learners = x.shape[1]
     shapes = [(learners, features, 50), (learners, 1, 50), (learners, 50, outputs)]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ensemble_pipe import yaml_errors
 from ensemble_pipe.data.augment import Augmentation
 from ensemble_pipe.data.batches import Order
+from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.sources import Digits, Source
 from ensemble_pipe.ensemble.strategies import Strategy, varied_values
 from ensemble_pipe.errors import ConfigError
@@ -20,15 +21,14 @@ from ensemble_pipe.optim import (
     AVERAGES,
     RULES,
     SCHEDULES,
-    SWA,
     Adam,
     Averaging,
     Constant,
     Rule,
     Schedule,
-    cycle_ends,
 )
 from ensemble_pipe.seeds import MAX_SEED
+from ensemble_pipe.training.conflicts import conflicts, conflicts_between
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
@@ -104,7 +104,8 @@ class Training(_Section):
 class Transfer(_Section):
     """Where the weights come from that training begins with.
 
-    `weights` is a run directory, a model directory or a safetensors file with tensors by name.
+    `weights` is a run directory, a model directory or a safetensors file with tensors by name; of
+    several that a pattern such as "runs/digits-*" fits, the newest run.
     Patterns such as "conv2d*" or "dense1/kernel" choose tensors: those of `fresh` are drawn anew
     (null: the last layer's), those of `freeze` do not move, and the rate of others is multiplied
     by the last of `rate_factors` that fits.
@@ -155,7 +156,7 @@ class Pipeline(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
     seed: Annotated[int, Ge(0), Field(le=MAX_SEED)] = 1
-    task: Literal["classification", "regression"] = "classification"
+    task: Task = "classification"
     data: Annotated[Source, Field(discriminator="source")] = Digits()
     classes: Annotated[tuple[int | str, ...], MinLen(2)] | None = None
     splits: Splits = Splits()
@@ -216,8 +217,7 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
         values = varied_values(vary, learner, pipeline.seed)
         own = _validate(_varied(document, values)) if vary else pipeline
         plans.append(_plan(own, learner))
-    for plan in plans:
-        _check_plan(plan, pipeline, document)
+    _check_plans(plans, pipeline.task, document)
     return plans
 
 
@@ -290,31 +290,11 @@ def _check_vary_paths(vary: dict[str, Any], document: Document) -> None:
         )
 
 
-def _check_plan(plan: LearnerPlan, pipeline: Pipeline, document: Document) -> None:
+def _check_plans(plans: list[LearnerPlan], task: Task, document: Document) -> None:
     """Refuse choices that do not go together."""
-    cyclic = bool(cycle_ends(plan.schedule, total=10**6))
-    problems = {
-        ("training", "loss"): f"{plan.loss.name} is for {plan.loss.task}, but task is "
-        f"{pipeline.task}"
-        if plan.loss.task != pipeline.task
-        else "",
-        ("ensemble", "strategy"): _snapshot_problem(plan, cyclic) if plan.snapshots else "",
-        ("training", "averaging"): "at: cycle needs a schedule with cycles, such as snapshot, "
-        f"not {plan.schedule.name!r}"
-        if isinstance(plan.averaging, SWA) and plan.averaging.at == "cycle" and not cyclic
-        else "",
-    }
-    found = [f"{'.'.join(k)}: {text}{document.at(k)}" for k, text in problems.items() if text]
-    if found:
-        raise ConfigError("\n".join(found))
-
-
-def _snapshot_problem(plan: LearnerPlan, cyclic: bool) -> str:
-    if not cyclic:
-        return (
-            "snapshot needs a training.schedule with cycles (snapshot, sgdr, triangular or "
-            f"fast_geometric), not {plan.schedule.name!r}"
-        )
-    if plan.averaging is not None or plan.early_stopping is not None:
-        return "snapshot takes members at the ends of cycles; remove averaging and early_stopping"
-    return ""
+    found = [conflict for plan in plans for conflict in conflicts(plan, task)]
+    found += conflicts_between(plans)
+    # Learners mostly share their mistakes.
+    lines = dict.fromkeys(f"{'.'.join(path)}: {text}{document.at(path)}" for path, text in found)
+    if lines:
+        raise ConfigError("\n".join(lines))

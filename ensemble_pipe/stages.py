@@ -20,7 +20,6 @@ from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.errors import ConfigError, TrainingError
-from ensemble_pipe.optim import Snapshot
 from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
@@ -32,6 +31,7 @@ from ensemble_pipe.training.checkpoints import (
     read_tensors,
     save_checkpoint,
 )
+from ensemble_pipe.training.conflicts import cycle_count
 from ensemble_pipe.training.events import Checkpoint, Failed
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state, make_stacks
 from ensemble_pipe.transfer import first_rows
@@ -170,12 +170,11 @@ def _split(config: Pipeline, raw: Raw, test: Raw | None) -> dict[str, Integers]:
 
 def _check_cycles(plans: list[LearnerPlan], rows: int) -> None:
     for plan in plans:
-        members = len(plan.member_steps(rows))
-        cycles = plan.schedule.cycles if isinstance(plan.schedule, Snapshot) else 0
-        if plan.snapshots and members != cycles:
+        cycles = cycle_count(plan.schedule)
+        if plan.snapshots and len(plan.member_steps(rows)) != cycles:
             raise ConfigError(
-                f"training.schedule.cycles: {cycles} cycles do not fit into the "
-                f"{plan.steps(rows).total} steps of the training; lower it or raise epochs"
+                f"training.schedule: {cycles} cycles do not fit into the "
+                f"{plan.steps(rows).total} steps of the training; take fewer or raise epochs"
             )
 
 

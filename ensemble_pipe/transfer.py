@@ -5,6 +5,7 @@ Yosinski et al. 2014, "How transferable are features in deep neural networks?".
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
         ConfigError: there are no weights there, a tensor is missing or has another shape, or a
             pattern fits no tensor.
     """
-    sources = source_tensors(Path(transfer.weights))
+    sources = source_tensors(newest(transfer.weights))
     rows = []
     for plan in plans:
         network = plan.build(schema)
@@ -46,6 +47,14 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
         source = sources[plan.learner % len(sources)]
         rows.append(_first_row(network, source, fresh, plan, transfer.weights))
     return rows
+
+
+def newest(pattern: str) -> Path:
+    """Return the path that a pattern such as "runs/digits-*" fits; of several the last by name.
+
+    The names of run directories end with when they began.
+    """
+    return Path(max(glob(pattern), default=pattern))
 
 
 def source_tensors(path: Path) -> list[Tensors]:

@@ -64,7 +64,9 @@ class Document:
         place: Any = self.data
         try:
             for step in parents:
-                place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
+                if isinstance(place, dict) and place.get(step) is None:
+                    place[step] = {}
+                place = place[step]
             place[last] = value
         except (TypeError, IndexError, AttributeError):
             raise ConfigError(f"{key}: there is no such key ({source})") from None

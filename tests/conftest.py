@@ -1,6 +1,6 @@
 """Shared pieces: real data, a small prepared data set, and one Ray cluster for the session."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 
 from ensemble_pipe import stages
+from ensemble_pipe.arrays import Floats
 from ensemble_pipe.config import Pipeline, learner_plans
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.display import Silent
+from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.events import Checkpoint, Event
-from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.loop import train
+from ensemble_pipe.training.measures import stop_metrics
+from ensemble_pipe.training.plan import LearnerPlan, Stack, initial_state
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -32,6 +36,31 @@ class Prepared:
     @property
     def data(self) -> TrainingData:
         return TrainingData(self.recipe, self.schema)
+
+    def train(
+        self, *learners: int, rows: Sequence[Floats] = ()
+    ) -> dict[int, list[Checkpoint]]:
+        """Train learners in one stack; return the checkpoints of each.
+
+        Args:
+            learners: all where none is named.
+            rows: (P,) that each learner begins with; fresh ones where there are none.
+        """
+        chosen = learners or range(len(self.plans))
+        plans = tuple(self.plans[learner] for learner in chosen)
+        pairs = zip(plans, rows, strict=False)
+        stack = Stack(plans, tuple(initial_state(plan, self.schema, row) for plan, row in pairs))
+        found: dict[int, list[Checkpoint]] = {learner: [] for learner in chosen}
+        for event in train(stack, self.data, self.schema):
+            if isinstance(event, Checkpoint):
+                found[event.learner].append(event)
+        return found
+
+    def stop_metrics(self, learner: int, row: Floats) -> dict[str, float]:
+        """Return the metrics of a row (P,) on the stop part."""
+        plan, stop = self.plans[learner], self.data.stop
+        outputs = outputs_of(plan.build(self.schema), row[None], stop.read, stop.rows)
+        return stop_metrics(outputs[0], stop.targets, plan.loss)
 
 
 class StopAt(Silent):

@@ -21,8 +21,10 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources import Raw
 from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.serving.artifact import write_artifact
+from ensemble_pipe.training.plan import build
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -134,9 +136,9 @@ def write_training_idx(side: int = 8, rows: int = 60) -> None:
 def write_model(raw: Raw) -> str:
     """Write an untrained model of the rows of `raw` to the folder `model`."""
     schema = Schema.fit(raw, "classification", np.arange(raw.rows))
-    network = Mlp(hidden=(3,))
-    row = network.build(schema.input_shape, schema.outputs).initialize(seed=1, learner=0)
-    write_artifact(Path("model"), schema, [Member(0, 0, 1, network, row)], noise=0.0)
+    network, loss = Mlp(hidden=(3,)), CrossEntropy()
+    row = build(network, loss, schema).initialize(seed=1, learner=0)
+    write_artifact(Path("model"), schema, [Member(0, 0, 1, network, loss, row)], noise=0.0)
     return "model"
 
 
@@ -160,7 +162,8 @@ def predict(model: str, path: str, output: str = "out.csv") -> str:
 def test_an_unknown_key_names_the_nearest_valid_one() -> None:
     assert run("seed: 1\ntraining:\n  epoch: 3\n") == (
         "training.epoch: unknown key 'epoch'; did you mean 'epochs'? "
-        "valid: batch_size, epochs, optimizer, order, schedule (p.yaml:3)"
+        "valid: averaging, batch_size, early_stopping, epochs, loss, optimizer, order, schedule "
+        "(p.yaml:3)"
     )
 
 
@@ -227,8 +230,8 @@ def test_a_vary_of_a_key_that_does_not_exist() -> None:
 
 def test_the_snapshot_strategy_without_its_schedule() -> None:
     assert run("ensemble:\n  strategy: snapshot\n") == (
-        "ensemble.strategy: snapshot needs training.schedule.name: snapshot, not 'constant' "
-        "(p.yaml:2)"
+        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
+        "triangular or fast_geometric), not 'constant' (p.yaml:2)"
     )
 
 

@@ -254,8 +254,9 @@ def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
         ),
         (
             "{training.epoch: [1, 2]}",
-            "training.epoch: unknown key 'epoch'; did you mean 'epochs'? valid: batch_size, "
-            "epochs, optimizer, order, schedule (ensemble.vary, p.yaml:3)",
+            "training.epoch: unknown key 'epoch'; did you mean 'epochs'? valid: averaging, "
+            "batch_size, early_stopping, epochs, loss, optimizer, order, schedule "
+            "(ensemble.vary, p.yaml:3)",
         ),
         (
             "{training.epochs: [1, many]}",
@@ -281,8 +282,8 @@ def test_a_wrong_vary_is_refused_at_its_line(vary: str, message: str, load: Load
 def test_snapshots_need_a_snapshot_schedule(load: Load) -> None:
     message = refusal(load, "ensemble:\n  strategy: snapshot\n")
     assert message == (
-        "ensemble.strategy: snapshot needs training.schedule.name: snapshot, not 'constant' "
-        "(p.yaml:2)"
+        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
+        "triangular or fast_geometric), not 'constant' (p.yaml:2)"
     )
 
 
@@ -327,7 +328,7 @@ data.source: unknown 'tabel'; did you mean 'table'? valid: {sources} (p.yaml:4)
 splits.test: input should be less than 1, got 1.5 (p.yaml:6)
 splits.stop: input should be greater than 0, got -1 (p.yaml:8)
 splits.valdation: unknown key 'valdation'; did you mean 'validation'? \
-valid: stop, test, validation (p.yaml:7)
+valid: stop, test, train, validation (p.yaml:7)
 augment.0.name: unknown 'horizontal_flop'; did you mean 'horizontal_flip'? \
 valid: {augmentations} (p.yaml:10)
 augment.1.pixels: input should be greater than or equal to 0, got -1 (p.yaml:11)

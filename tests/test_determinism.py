@@ -1,7 +1,7 @@
 """The determinism contract: the ways of training that must not change a single bit."""
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import chain, cycle
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from conftest import Prepared
 
 from ensemble_pipe.cluster.inline import InlineExecutor
+from ensemble_pipe.optim import RULES
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state, save_checkpoint
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.plan import LearnerState, Stack, make_stacks
@@ -16,24 +17,76 @@ from ensemble_pipe.training.plan import LearnerState, Stack, make_stacks
 LEARNER = 3
 LEARNERS = 8
 
+
+def training(**settings: Any) -> dict[str, Any]:
+    return {"training": settings}
+
+
+# Each row changes how a learner is trained: settings of the pipeline.
+RULES_ROWS = {name: training(optimizer={"name": name}) for name in RULES}
+AVERAGING_ROWS = {
+    "ema": training(averaging={"name": "ema", "decay": 0.9}),
+    "polyak": training(averaging={"name": "polyak", "start": 0.4}),
+    "swa": training(averaging={"name": "swa", "start": 0.2}),
+    "swa at cycles": training(
+        averaging={"name": "swa", "start": 0.2, "at": "cycle"},
+        schedule={"name": "triangular", "cycles": 4},
+    ),
+    "last": training(averaging={"name": "last", "epochs": 2}),
+}
+STOPPING = {"patience": 1, "min_change": 0.1}
+NETWORK_ROWS = {
+    "odd sizes": {"network": {"hidden": [13, 7], "activation": "tanh"}},
+    "dropout": {"network": {"name": "mlp", "hidden": [16], "dropout": 0.3}},
+}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "adam": {},
-    "sgd, cosine": {
-        "training": {"optimizer": {"name": "sgd"}, "schedule": {"name": "cosine"}},
-    },
+    **RULES_ROWS,
+    **AVERAGING_ROWS,
+    **NETWORK_ROWS,
+    "clipped, with penalties and a limit": training(
+        optimizer={"name": "sgd", "clip_norm": 0.5, "l1": 1e-4, "l2": 1e-3, "max_norm": 2.0}
+    ),
+    "cosine": training(schedule={"name": "cosine"}),
+    "warm-up": training(schedule={"name": "warm_up", "share": 0.4}),
+    "plateau": training(schedule={"name": "plateau", "patience": 0, "min_change": 0.5}),
+    "warm-up, then plateau": training(
+        schedule={"name": "warm_up", "then": {"name": "plateau", "patience": 0, "min_change": 0.5}}
+    ),
+    "early stopping": training(epochs=12, early_stopping=STOPPING),
+    "early stopping of averages": training(
+        epochs=12, early_stopping=STOPPING, averaging={"name": "ema", "decay": 0.9}
+    ),
+    "all rows in a batch": training(batch_size="all"),
+    "smoothed labels": training(loss={"name": "cross_entropy", "smoothing": 0.1}),
     "augmented": {"augment": [{"name": "shift_crop"}, {"name": "horizontal_flip"}]},
-    "shared order": {"training": {"order": "shared"}},
+    "shared order": training(order="shared"),
     "snapshots": {
-        "training": {"schedule": {"name": "snapshot", "cycles": 2}},
+        **training(schedule={"name": "snapshot", "cycles": 2}),
         "ensemble": {"strategy": "snapshot", "learners": LEARNERS},
     },
-    "own rates": {
+    "snapshots, each learner its own": {
+        **training(schedule={"name": "snapshot"}),
+        "ensemble": {
+            "strategy": "snapshot",
+            "learners": LEARNERS,
+            "vary": {"training.schedule.cycles": [2, 5, 3]},
+        },
+    },
+    "numbers of their own": {
+        **training(loss={"name": "cross_entropy"}, averaging={"name": "ema"}),
+        "network": {"hidden": [16], "dropout": 0.1},
         "ensemble": {
             "learners": LEARNERS,
-            "vary": {"training.optimizer.learning_rate": {"low": 1e-4, "high": 1e-2}},
-        }
+            "vary": {
+                "network.dropout": [0.5, 0.1, 0.3],
+                "training.averaging.decay": [0.9, 0.5],
+                "training.loss.smoothing": {"low": 0.0, "high": 0.5},
+                "training.optimizer.clip_norm": [None, 0.5, 0.1],
+                "training.optimizer.l2": [0.0, 0.0, 0.0, 0.1],
+                "training.optimizer.learning_rate": {"low": 1e-4, "high": 1e-2},
+            },
+        },
     },
-    "odd sizes": {"network": {"hidden": [13, 7], "activation": "tanh"}},
 }
 
 
@@ -50,6 +103,7 @@ def assert_same_bits(one: LearnerState, other: LearnerState) -> None:
     assert {n: s.tobytes() for n, s in one.slots.items()} == {
         n: s.tobytes() for n, s in other.slots.items()
     }
+    assert one.counters == other.counters
 
 
 def inline(prepared: Prepared, stacks: list[Stack]) -> LearnerState:
@@ -66,10 +120,8 @@ def on_ray(prepared: Prepared, stacks: list[Stack], trainers: int) -> LearnerSta
         executor.close()
 
 
-def stacks_of(
-    prepared: Prepared, width: int, states: dict[int, LearnerState] | None = None
-) -> list[Stack]:
-    return make_stacks(prepared.plans, states or {}, size=1, trainers=1, width=width)
+def stacks_of(prepared: Prepared, width: int) -> list[Stack]:
+    return make_stacks(prepared.plans, {}, size=1, trainers=1, width=width)
 
 
 def alone(prepared: Prepared) -> LearnerState:
@@ -93,27 +145,36 @@ def on_two_trainers(prepared: Prepared) -> LearnerState:
     return on_ray(prepared, stacks_of(prepared, 3), trainers=2)
 
 
-def stopped_and_resumed_in_another_width(prepared: Prepared) -> LearnerState:
-    executor = InlineExecutor()
-    for event in executor.run(stacks_of(prepared, 8), prepared.recipe, prepared.schema):
+def stopped_and_resumed_at_every_checkpoint(prepared: Prepared) -> LearnerState:
+    """Go on from files at each end of an epoch, in stacks of another width each time."""
+    states: dict[int, LearnerState] = {}
+    waiting, widths = set(range(LEARNERS)), cycle([8, 3, 5])
+    while waiting:
+        plans = [plan for plan in prepared.plans if plan.learner in waiting]
+        for stack in make_stacks(plans, states, size=1, trainers=1, width=next(widths)):
+            for checkpoint in next_checkpoints(prepared, stack):
+                save_checkpoint(prepared.paths, checkpoint)
+                if checkpoint.finished:
+                    waiting.discard(checkpoint.learner)
+        for plan in plans:
+            last = list_checkpoints(prepared.paths, plan.learner)[-1]
+            states[plan.learner] = load_state(prepared.paths, plan.learner, last.step)
+    return states[LEARNER]
+
+
+def next_checkpoints(prepared: Prepared, stack: Stack) -> Iterator[Checkpoint]:
+    due = {plan.learner for plan in stack.plans}
+    for event in InlineExecutor().run([stack], prepared.recipe, prepared.schema):
         if isinstance(event, Checkpoint):
-            save_checkpoint(prepared.paths, event)
-            if event.learner == LEARNERS - 1:
-                break
-    saved = {
-        plan.learner: list_checkpoints(prepared.paths, plan.learner) for plan in prepared.plans
-    }
-    states = {
-        learner: load_state(prepared.paths, learner, found[-1].step)
-        for learner, found in saved.items()
-    }
-    assert 0 < states[LEARNER].step < prepared.plans[LEARNER].steps(prepared.data.rows).total
-    return inline(prepared, stacks_of(prepared, 3, states))
+            yield event
+            due.discard(event.learner)
+            if not due:
+                return
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
 @pytest.mark.parametrize(
-    "way", [in_a_stack_of_eight, last_in_a_stack, stopped_and_resumed_in_another_width]
+    "way", [in_a_stack_of_eight, last_in_a_stack, stopped_and_resumed_at_every_checkpoint]
 )
 def test_learner_3_is_bitwise_the_same_in_this_process(
     prepare: Callable[..., Prepared],

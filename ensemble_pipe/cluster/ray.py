@@ -164,7 +164,7 @@ class RayExecutor:
     def _after_death(self, stack: Stack, deaths: Counter[int], error: Exception) -> None:
         """Count the death of a stack's trainer against each of its learners, or give up."""
         deaths.update(plan.learner for plan in stack.plans)
-        worst = max(deaths[plan.learner] for plan in stack.plans)
+        worst = max((deaths[plan.learner] for plan in stack.plans), default=0)
         decision = decide(worst, self._retries, str(error).splitlines()[0])
         if decision.action == "give_up":
             raise ClusterError(decision.reason)
@@ -180,7 +180,8 @@ class RayExecutor:
 def after(stack: Stack, event: Event) -> Stack:
     """Return what is left of a stack behind an event: a retry would begin there."""
     pairs = list(zip(stack.plans, stack.states, strict=True))
-    if isinstance(event, Failed):
+    ended = isinstance(event, Checkpoint) and event.finished
+    if ended or isinstance(event, Failed):
         pairs = [(plan, state) for plan, state in pairs if plan.learner != event.learner]
     elif isinstance(event, Checkpoint):
         pairs = [

@@ -32,7 +32,7 @@ def split_rows(
     Raises:
         DataError: the parts need more rows than there are, or one would be empty.
     """
-    counts = {name: _count(size, rows) for name, size in sizes.items()}
+    counts = _counts(sizes, rows)
     needed = sum(counts.values())
     for name, count in counts.items():
         if count < 1:
@@ -41,8 +41,9 @@ def split_rows(
             )
     if needed + ("train" not in counts) > rows:
         wanted = ", ".join(f"{name} {count}" for name, count in counts.items())
+        rest = "" if "train" in counts else " and training at least one"
         raise DataError(
-            f"{where}: the splits need {needed} rows ({wanted}) and training at least one, "
+            f"{where}: the splits need {needed} rows ({wanted}){rest}, "
             f"but there are {rows}; make splits smaller"
         )
     random = seeds.generator(seed, seeds.Purpose.SPLIT)
@@ -57,5 +58,12 @@ def split_rows(
     return parts if "train" in parts else {**parts, "train": np.sort(left)}
 
 
-def _count(size: float | int, rows: int) -> int:
-    return round(size * rows) if isinstance(size, float) and size < 1 else int(size)
+def _counts(sizes: Mapping[str, float | int], rows: int) -> dict[str, int]:
+    """Return the number of rows of each part."""
+    shares = {name for name, size in sizes.items() if isinstance(size, float) and size < 1}
+    counts = {name: round(n * rows) if name in shares else int(n) for name, n in sizes.items()}
+    if shares == {"train", *sizes} and sum(sizes.values()) <= 1 + 1e-9:
+        # Shares of a whole may be rounded to more rows than there are.
+        others = sum(counts.values()) - counts["train"]
+        counts["train"] = min(counts["train"], rows - others)
+    return counts

@@ -1,7 +1,8 @@
 """The one way from rows of parameters to outputs, for validation, prediction and serving.
 
 Another number of rows in a product changes its last bits; the position within a fixed number does
-not. So inference always runs on chunks of exactly `CHUNK_ROWS` rows, the last one padded.
+not. So inference always runs on chunks of exactly `CHUNK_ROWS` rows, the last one padded. Where a
+layer draws in predictions as well, the outputs are the mean over `Network.test_draws` passes.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.network import BoundNetwork, Network
 
 CHUNK_ROWS = 256
 
@@ -37,13 +38,32 @@ def outputs_of(
     Returns:
         (M, count, O) float32; logits for a classifier.
     """
-    bound = network.bind(np.ascontiguousarray(rows), CHUNK_ROWS, values=values)
+    # One learner at a time: memory for one, whatever their number; the bits are the same.
+    row = np.empty((1, rows.shape[1]), rows.dtype)
+    own = {name: np.empty(1, rows.dtype) for name in values or {}} or None
+    bound = network.bind(row, CHUNK_ROWS, values=own)
     inputs = np.zeros((CHUNK_ROWS, *network.input_shape), np.float32)
     result = np.empty((rows.shape[0], count, network.outputs), np.float32)
-    for start in range(0, count, CHUNK_ROWS):
-        stop = min(start + CHUNK_ROWS, count)
-        read(start, stop, inputs[: stop - start])
-        inputs[stop - start :] = 0
-        with one_thread():
-            result[:, start:stop] = bound.forward(inputs)[:, : stop - start]
+    with one_thread():
+        for start in range(0, count, CHUNK_ROWS):
+            stop = min(start + CHUNK_ROWS, count)
+            read(start, stop, inputs[: stop - start])
+            inputs[stop - start :] = 0
+            for m in range(len(rows)):
+                row[0] = rows[m]
+                for name, number in (own or {}).items():
+                    number[0] = (values or {})[name][m]
+                outputs = _mean_outputs(bound, inputs, network.test_draws)
+                result[m, start:stop] = outputs[0, : stop - start]
     return result
+
+
+def _mean_outputs(bound: BoundNetwork, inputs: Floats, passes: int) -> Floats:
+    """Return the mean outputs of numbered passes, added in order."""
+    outputs = bound.forward(inputs)
+    if passes > 1:
+        outputs = outputs.copy()
+        for number in range(1, passes):
+            outputs += bound.forward(inputs, number)
+        outputs /= passes
+    return outputs

@@ -7,12 +7,13 @@ import pytest
 
 from ensemble_pipe.cluster.failure import decide
 from ensemble_pipe.cluster.ray import after, regrouped
+from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.events import Checkpoint, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
 
-PLAN = LearnerPlan(0, 1, Mlp(), Adam(), Constant(), 2, 32)
+PLAN = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), Constant(), 2, 32)
 STACK = Stack(tuple(replace(PLAN, learner=learner) for learner in range(3)))
 STATE = LearnerState(7, np.zeros(3, np.float32), {})
 

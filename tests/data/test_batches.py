@@ -15,6 +15,7 @@ from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.batches import Batches, Order, Steps
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.plan import LearnerPlan
@@ -216,7 +217,7 @@ def test_steps_by_hand(batch_rows: int, total: int) -> None:
     assert Steps(rows=20, batch_rows=batch_rows, epochs=3).total == total
 
 
-@pytest.mark.parametrize("batch_size", [20, 21, 1000])
-def test_a_batch_size_beyond_the_rows_means_all_rows(batch_size: int) -> None:
-    plan = LearnerPlan(0, 1, Mlp(), Adam(), Constant(), epochs=3, batch_rows=batch_size)
+@pytest.mark.parametrize("batch_size", [20, 21, 1000, None])
+def test_a_batch_size_beyond_the_rows_means_all_rows(batch_size: int | None) -> None:
+    plan = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), Constant(), 3, batch_size)
     assert plan.steps(20) == Steps(rows=20, batch_rows=20, epochs=3)

@@ -21,12 +21,15 @@ from ensemble_pipe.ensemble.aggregator import (
 from ensemble_pipe.ensemble.combiners import mean_probability
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.metrics import classification_metrics, regression_metrics
+from ensemble_pipe.nn.losses import CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.training.plan import build
 
 ROWS = 60
 NETWORK = Mlp(hidden=(5,))
 TARGET_MEAN, TARGET_DEVIATION = 20.0, 4.0
 TASKS: list[Task] = ["classification", "regression"]
+LOSS: dict[Task, Loss] = {"classification": CrossEntropy(), "regression": SquaredError()}
 every_task = pytest.mark.parametrize("task", TASKS)
 
 
@@ -58,9 +61,9 @@ def view_of(task: Task, seed: int = 0) -> ShardView:
 
 
 def member(task: Task, learner: int, number: int = 0) -> Member:
-    network = NETWORK.build((4,), schema_of(task).outputs)
-    row = network.initialize(1, 10 * learner + number)
-    return Member(learner, number, 50, NETWORK, row)
+    loss = LOSS[task]
+    row = build(NETWORK, loss, schema_of(task)).initialize(1, 10 * learner + number)
+    return Member(learner, number, 50, NETWORK, loss, row)
 
 
 def filled(task: Task, members: list[Member]) -> Aggregator:

@@ -5,6 +5,7 @@ import numpy as np
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member, member_outputs
+from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 
 ROWS = 40
@@ -27,7 +28,7 @@ def read(start: int, stop: int, out: Floats) -> None:
 
 def member(learner: int, network: Mlp = NARROW, number: int = 0) -> Member:
     row = network.build((4,), 3).initialize(1, 10 * learner + number)
-    return Member(learner, number, 100, network, row)
+    return Member(learner, number, 100, network, CrossEntropy(), row)
 
 
 def test_outputs_of_members_of_one_architecture_are_those_of_each_alone() -> None:

@@ -1,8 +1,7 @@
-"""Every gradient against finite differences, in float64, by random projection.
+"""Every layer's and network's gradient against finite differences, in float64.
 
-Two evaluations of a loss along a random direction give the slope that gradient . direction must
-equal, for all parameters at once; each learner's loss is compared on its own. A checker that
-passes everything proves nothing, so gradients that are wrong on purpose must be refused.
+The losses' own gradients are in test_loss_gradients.py. A checker that passes everything proves
+nothing, so gradients that are wrong on purpose must be refused.
 """
 
 from collections.abc import Callable
@@ -10,146 +9,82 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gradient_checks import check_gradient
+from layer_cases import CASES, LayerCase, bind, draw, train
+from loss_cases import evaluate
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.nn import losses
+from ensemble_pipe.nn.kernels import embedding, pooling
+from ensemble_pipe.nn.kernels.embedding import add_up
+from ensemble_pipe.nn.kernels.pooling import average_pool_backward, max_pool_backward
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
-    Chain,
+    GELU,
     Dense,
-    Flatten,
-    Layer,
-    ReLU,
-    Tanh,
+    Dropout,
+    LayerNorm,
+    MaxPool,
+    Residual,
+    dropout,
+    layer_norm,
+    residual,
 )
-from ensemble_pipe.nn.layers.base import Binding
-from ensemble_pipe.nn.layout import Layout
-from ensemble_pipe.nn.losses import LOSSES
+from ensemble_pipe.nn.losses import CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.seeds import Draws, Purpose
 
-STEP = 1e-6
-DIRECTIONS = 3
-
-# Each case is a layer with those that it may absorb, and the shape of one row.
-LAYERS: dict[str, tuple[list[Layer], tuple[int, ...]]] = {
-    "flatten": ([Flatten()], (4, 3, 2)),
-    "flatten-flat": ([Flatten()], (5,)),
-    "dense": ([Dense(units=3)], (5,)),
-    "dense-relu": ([Dense(units=7), ReLU()], (5,)),
-    "dense-tanh": ([Dense(units=4), Tanh()], (5,)),
-    "dense-one-input": ([Dense(units=6), Tanh()], (1,)),
-    "dense-one-unit": ([Dense(units=1)], (6,)),
-    **{f"{name}-flat": ([kind()], (5,)) for name, kind in ACTIVATIONS.items()},
-    **{f"{name}-image": ([kind()], (4, 3, 2)) for name, kind in ACTIVATIONS.items()},
-}
-
-NETWORKS: dict[str, tuple[Mlp, tuple[int, ...]]] = {
-    "linear-model": (Mlp(hidden=()), (5,)),
-    "relu-flat": (Mlp(hidden=(7,), activation="relu"), (5,)),
-    "tanh-flat": (Mlp(hidden=(7,), activation="tanh"), (5,)),
-    "relu-deep": (Mlp(hidden=(9, 5, 3), activation="relu"), (5,)),
-    "relu-image": (Mlp(hidden=(7,), activation="relu"), (4, 3, 2)),
-    "tanh-image-deep": (Mlp(hidden=(5, 3), activation="tanh"), (4, 3, 2)),
-}
+ROWS = 6
 
 stacks = pytest.mark.parametrize("learners", [1, 3])
 inputs_of_learners = pytest.mark.parametrize("shared", [False, True], ids=["own", "shared"])
 
 
-def check_gradient(loss: Callable[[Floats], Floats], point: Floats, gradient: Floats) -> None:
-    """Refuse a gradient that is not the slope of the loss along random directions.
+def check_layer(case: LayerCase, learners: int, *, shared: bool = False) -> None:
+    """Check all gradients of sum(weights * outputs); layers that draw do so for one fixed step."""
+    rows = case.rows(learners, np.float64)
+    inputs = case.inputs(1 if shared else learners, ROWS, kind=np.float64)
+    size = learners * ROWS * int(np.prod(case.output_shape))
+    weights = np.cos(np.arange(size)).reshape(learners, ROWS, *case.output_shape)
+    trainable = case.layout.trainable
 
-    Args:
-        loss: each learner's loss (M,) at a point.
-        point: (M, ...), or (...) shared by all learners.
-        gradient: (M, ...).
-    """
-    random = np.random.default_rng(99)
-    for _ in range(DIRECTIONS):
-        direction = random.standard_normal(point.shape)
-        ahead, behind = loss(point + STEP * direction), loss(point - STEP * direction)
-        along = (gradient * direction).reshape(len(gradient), -1).sum(axis=1)
-        np.testing.assert_allclose((ahead - behind) / (2 * STEP), along, rtol=1e-6, atol=1e-8)
+    def losses(rows: Floats, inputs: Floats) -> Floats:
+        gradients = np.zeros((learners, trainable))
+        outputs = bind(case, rows.copy(), ROWS, gradients).forward(inputs.copy(), 0)
+        sums: Floats = (weights * outputs).reshape(learners, -1).sum(axis=1)
+        return sums
 
+    def losses_of(moving: Floats) -> Floats:
+        return losses(np.concatenate([moving, rows[:, trainable:]], axis=1), inputs)
 
-def draw(*shape: int) -> Floats:
-    return np.random.default_rng(sum(shape)).standard_normal(shape)
-
-
-class LayerCase:
-    """Layers bound to M rows, and the loss sum(weights * outputs) of each learner."""
-
-    def __init__(self, layers: list[Layer], inputs: Floats, learners: int) -> None:
-        self.chain = Chain(inputs.shape[2:], layers)
-        self.layout = Layout(self.chain.parameters)
-        self.inputs = inputs
-        self.rows = draw(learners, self.layout.size)
-        self.learners = learners
-
-    def run(self, rows: Floats, inputs: Floats) -> tuple[Floats, Floats, Floats | None]:
-        """Return losses (M,), parameter gradients (M, T) and the input's gradient."""
-        gradients = np.full((self.learners, self.layout.trainable), np.nan)
-        rows = rows.copy()  # statistics move
-        binding = Binding(
-            name="",
-            input_shape=self.chain.shapes[0],
-            learners=self.learners,
-            batch_rows=inputs.shape[1],
-            dtype=rows.dtype,
-            tensors=self.layout.views(rows),
-            gradients=self.layout.gradient_views(gradients),
-            values={k: np.full(self.learners, v) for k, v in self.chain.values.items()},
-            draws=Draws(1, Purpose.LAYER, range(self.learners)),
-        )
-        bound = self.chain.bind(binding)
-        outputs = np.broadcast_to(
-            bound.forward(inputs.copy(), 0),
-            (self.learners, inputs.shape[1], *self.chain.output_shape),
-        )
-        weights = np.cos(np.arange(outputs.size, dtype=np.float64)).reshape(outputs.shape)
-        values = (weights * outputs).reshape(self.learners, -1).sum(axis=1)
-        below = bound.backward(weights)
-        return values, gradients, below
-
-    def check(self) -> None:
-        _, gradients, below = self.run(self.rows, self.inputs)
-        assert below is not None
-
-        def loss_of(trainable: Floats) -> Floats:
-            rows = self.rows.copy()
-            rows[:, : self.layout.trainable] = trainable
-            return self.run(rows, self.inputs)[0]
-
-        check_gradient(loss_of, self.rows[:, : self.layout.trainable], gradients)
-        check_gradient(lambda inputs: self.run(self.rows, inputs)[0], self.inputs, below)
+    _, gradients, below = train(case, rows.copy(), inputs.copy(), weights)
+    check_gradient(losses_of, rows[:, :trainable], gradients)
+    check_gradient(lambda inputs: losses(rows, inputs), inputs, below)
 
 
 class NetworkCase:
     """A network with a loss on a batch."""
 
     def __init__(
-        self, network: Network, loss: str, learners: int = 3, *, shared: bool = False
+        self, network: Network, loss: Loss, learners: int = 3, *, shared: bool = False
     ) -> None:
         self.network = network
-        self.loss = LOSSES[loss]
-        lead = (8,) if shared else (learners, 8)
-        self.inputs = draw(*lead, *network.input_shape)
-        self.targets = targets_of(loss, learners, 8, network.outputs)
+        self.loss = loss
+        self.inputs = draw(*(() if shared else (learners,)), 8, *network.input_shape)
+        self.targets: Array = draw(learners, 8)
+        if loss.task == "classification":
+            self.targets = self.targets.argsort(axis=1).astype(np.int32) % network.outputs
         self.rows = np.stack([network.initialize(3, m, np.float64) for m in range(learners)])
         self.rows += 0.1 * draw(*self.rows.shape)  # biases start at zero
 
     def run(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Return losses (M,) and gradients (M, P)."""
+        """Return losses (M,) and gradients (M, T)."""
         rows = rows.copy()  # statistics move
         gradients = np.full((len(rows), self.network.layout.trainable), np.nan)
         draws = Draws(1, Purpose.LAYER, range(len(rows)))
         bound = self.network.bind(rows, 8, gradients, draws=draws)
-        outputs = bound.forward(self.inputs)
-        output_gradient = np.full_like(outputs, np.nan)
-        values = np.empty(len(rows))
-        self.loss(outputs, self.targets, output_gradient, values)
+        losses = [self.loss] * len(rows)
+        values, output_gradient = evaluate(losses, bound.forward(self.inputs), self.targets)
         bound.backward(output_gradient)
         return values, gradients
 
@@ -158,57 +93,45 @@ class NetworkCase:
         trainable = self.network.layout.trainable
 
         def loss_of(moving: Floats) -> Floats:
-            rows = self.rows.copy()
-            rows[:, :trainable] = moving
-            return self.run(rows)[0]
+            return self.run(np.concatenate([moving, self.rows[:, trainable:]], axis=1))[0]
 
         check_gradient(loss_of, self.rows[:, :trainable], spoil(gradients))
 
 
-def targets_of(loss: str, learners: int, rows: int, outputs: int) -> Array:
-    if loss == "squared_error":
-        return draw(learners, rows)
-    return np.random.default_rng(1).integers(0, outputs, (learners, rows)).astype(np.int32)
-
-
-def outputs_for(loss: str) -> int:
-    return 1 if loss == "squared_error" else 4
-
-
 @stacks
 @inputs_of_learners
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", CASES)
 def test_gradient_of_layer(name: str, learners: int, shared: bool) -> None:
-    layers, shape = LAYERS[name]
-    if shared and not layers[0].shares_inputs:
-        pytest.skip("takes each learner's own input only")
-    lead = (1, 6) if shared else (learners, 6)
-    LayerCase(layers, draw(*lead, *shape), learners).check()
+    check_layer(CASES[name], learners, shared=shared)
 
 
-@stacks
-@pytest.mark.parametrize("name", LOSSES)
-def test_gradient_of_loss(name: str, learners: int) -> None:
-    outputs = 2.0 * draw(learners, 7, outputs_for(name))
-    targets = targets_of(name, learners, 7, outputs_for(name))
-
-    def loss(point: Floats) -> Floats:
-        values = np.empty(learners)
-        LOSSES[name](point, targets, np.empty_like(point), values)
-        return values
-
-    gradient = np.full_like(outputs, np.nan)
-    LOSSES[name](outputs, targets, gradient, np.empty(learners))
-    check_gradient(loss, outputs, gradient)
+NETWORKS: dict[str, Callable[[int], Network]] = {
+    "linear-model": lambda outputs: Mlp(hidden=()).build((5,), outputs),
+    "relu-deep": lambda outputs: Mlp(hidden=(9, 5, 3)).build((5,), outputs),
+    "tanh-image": lambda outputs: Mlp(hidden=(5,), activation="tanh").build((4, 3, 2), outputs),
+    "many-layers": lambda outputs: Network(
+        (6, 6, 2),
+        [
+            MaxPool(),
+            *Mlp(hidden=(7,), activation="tanh").build((3, 3, 2), outputs).chain.layers[:-1],
+            Dropout(rate=0.2),
+            Residual(layers=(LayerNorm(), Dense(units=7), GELU()), survival=0.6),
+            Dense(units=outputs),
+        ],
+    ),
+}
 
 
 @stacks
 @inputs_of_learners
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("loss", "outputs"), [(CrossEntropy(), 4), (SquaredError(), 1)], ids=["classes", "numbers"]
+)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradient_of_network(name: str, loss: str, learners: int, shared: bool) -> None:
-    mlp, input_shape = NETWORKS[name]
-    NetworkCase(mlp.build(input_shape, outputs_for(loss)), loss, learners, shared=shared).check()
+def test_gradient_of_network(
+    name: str, loss: Loss, outputs: int, learners: int, shared: bool
+) -> None:
+    NetworkCase(NETWORKS[name](outputs), loss, learners, shared=shared).check()
 
 
 def nudge_one_entry(gradients: Floats) -> Floats:
@@ -239,63 +162,113 @@ SPOILED: dict[str, Callable[[Floats], Floats]] = {
 
 @pytest.mark.parametrize("name", SPOILED)
 def test_checker_refuses_a_spoiled_gradient(name: str) -> None:
-    case = NetworkCase(Mlp(hidden=(7,)).build((5,), 4), "cross_entropy")
+    case = NetworkCase(Mlp(hidden=(7,)).build((5,), 4), CrossEntropy())
     case.check()
     with pytest.raises(AssertionError):
         case.check(SPOILED[name])
 
 
-def unmasked(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
-    bias_gradient[:] = gradient.sum(axis=1)
-
-
-def unsquared(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
-    gradient *= 1.0 - outputs
-    bias_gradient[:] = gradient.sum(axis=1)
-
-
-def biasless(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
-    gradient *= outputs > 0
-    bias_gradient[:] = 0.0
-
-
-def averaged_bias(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
-    gradient *= outputs > 0
-    bias_gradient[:] = gradient.mean(axis=1)
-
-
-@pytest.mark.parametrize(
-    ("activation", "wrong"),
-    [("relu", unmasked), ("tanh", unsquared), ("relu", biasless), ("relu", averaged_bias)],
-)
-def test_checker_refuses_a_wrong_backward_kernel(
-    monkeypatch: pytest.MonkeyPatch, activation: Any, wrong: Callable[..., None]
-) -> None:
-    kind = ACTIVATIONS[activation]
-    monkeypatch.setattr(kind, "backward_kernel", staticmethod(wrong))
-    with pytest.raises(AssertionError):
-        LayerCase([Dense(units=7), kind()], draw(3, 6, 5), 3).check()
-    network = Mlp(hidden=(7,), activation=activation).build((5,), 4)
-    with pytest.raises(AssertionError):
-        NetworkCase(network, "cross_entropy").check()
-
-
-def test_checker_refuses_a_loss_gradient_without_its_labels(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    right = LOSSES["cross_entropy"]
-
-    def wrong(outputs: Floats, targets: Array, gradient: Floats, values: Floats) -> None:
-        right(outputs, targets, gradient, values)
-        np.put_along_axis(gradient, targets[..., None], 0.0, axis=-1)
-
-    monkeypatch.setitem(losses.LOSSES, "cross_entropy", wrong)
-    with pytest.raises(AssertionError):
-        NetworkCase(Mlp(hidden=(7,)).build((5,), 4), "cross_entropy").check()
-
-
 def test_checker_refuses_a_gradient_of_another_point() -> None:
-    case = NetworkCase(Mlp(hidden=(7,)).build((5,), 4), "cross_entropy")
+    case = NetworkCase(Mlp(hidden=(7,)).build((5,), 4), CrossEntropy())
     _, stale = case.run(case.rows + 1e-3)
     with pytest.raises(AssertionError):
         case.check(lambda gradients: stale)
+
+
+# Derivatives, from the outputs or the sums that are kept, with a plausible mistake in each.
+WRONG_DERIVATIVES: dict[str, tuple[str, Callable[..., Floats]]] = {
+    "relu without its mask": ("relu", np.ones_like),
+    "leaky_relu as relu": ("leaky_relu", lambda y, slope: (y > 0) * 1.0),
+    "elu without its alpha": ("elu", lambda y, alpha: np.where(y > 0, 1.0, y)),
+    "tanh unsquared": ("tanh", lambda y: 1 - y),
+    "sigmoid as tanh": ("sigmoid", lambda y: 1 - y * y),
+    "silu without its second term": ("silu", lambda x: 1 / (1 + np.exp(-x))),
+    "gelu as silu": ("gelu", lambda x: (lambda s: s * (1 + x * (1 - s)))(1 / (1 + np.exp(-x)))),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_DERIVATIVES)
+def test_checker_refuses_a_wrong_derivative(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    activation, derivative = WRONG_DERIVATIVES[name]
+
+    def backward(gradient: Floats, kept: Floats, bias_gradient: Floats, *numbers: Any) -> None:
+        gradient *= derivative(kept, *(number[:, None, None] for number in numbers))
+        bias_gradient[:] = gradient.sum(axis=1)
+
+    kind = ACTIVATIONS[activation]
+    monkeypatch.setattr(kind, "backward_kernel", staticmethod(backward))
+    with pytest.raises(AssertionError):
+        check_layer(LayerCase((Dense(units=7), kind()), (5,), (7,)), 3)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0], ids=["forgotten", "averaged"])
+def test_checker_refuses_a_wrong_bias_gradient(
+    monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    def backward(gradient: Floats, kept: Floats, bias_gradient: Floats) -> None:
+        bias_gradient[:] = factor * gradient.mean(axis=1)
+
+    monkeypatch.setattr(ACTIVATIONS["linear"], "backward_kernel", staticmethod(backward))
+    with pytest.raises(AssertionError):
+        check_layer(CASES["dense"], 3)
+
+
+def to_the_first_cell(gradient: Floats, rows: Any, columns: Any, winners: Any, below: Any) -> None:
+    max_pool_backward(gradient, rows, columns, 0 * winners, below)
+
+
+def as_a_sum(gradient: Floats, rows: Any, columns: Any, below: Floats) -> None:
+    counts = np.diff(rows)[:, None, :, None] * np.diff(columns)[:, None, None]
+    average_pool_backward(gradient * counts, rows, columns, below)
+
+
+def of_fixed_statistics(
+    gradient: Floats, inputs: Floats, gamma: Floats, means: Floats, scales: Floats, *sums: Floats
+) -> None:
+    z = (inputs - means[..., None]) * scales[..., None]
+    sums[0][:], sums[1][:] = (gradient * z).sum(axis=1), gradient.sum(axis=1)
+    gradient *= gamma[:, None] * scales[..., None]
+
+
+def of_the_last_row_only(gradient: Any, inputs: Any, column: int, first: int, table: Any) -> None:
+    add_up(gradient[:, -1:], inputs[:, -1:], column, first, table)
+
+
+# The case that must fail, what is replaced, and by which plausible mistake.
+MISTAKES: dict[str, tuple[str, object, str, Callable[..., Any]]] = {
+    "dropout without its mask": (
+        "dropout", dropout.BoundDropout, "backward", lambda self, gradient: gradient,
+    ),
+    "drop_connect without its mask": (
+        "drop_connect", dropout.BoundDropConnect, "backward",
+        lambda self, gradient: self.dense.backward(gradient),
+    ),
+    "residual without its shortcut": (
+        "residual", residual.BoundResidual, "backward",
+        lambda self, gradient: self.branch.backward(gradient),
+    ),
+    "residual without its gate": (
+        "residual-stochastic", residual, "scale",
+        lambda gradient, gates, out: np.copyto(out, gradient),
+    ),
+    "max_pool to the first cell": (
+        "max_pool", pooling, "max_pool_backward", to_the_first_cell,
+    ),
+    "average_pool as a sum": (
+        "average_pool-same", pooling, "average_pool_backward", as_a_sum,
+    ),
+    "layer_norm of fixed statistics": (
+        "layer_norm", layer_norm, "layer_norm_backward", of_fixed_statistics,
+    ),
+    "embedding of the last row only": (
+        "embedding", embedding, "add_up", of_the_last_row_only,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_checker_refuses_a_plausible_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    case, place, attribute, mistake = MISTAKES[name]
+    monkeypatch.setattr(place, attribute, mistake)
+    with pytest.raises(AssertionError):
+        check_layer(CASES[case], 3)

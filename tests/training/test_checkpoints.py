@@ -16,7 +16,7 @@ def checkpoint(step: int, member: int | None = None) -> Checkpoint:
     random = np.random.default_rng(step)
     slots = {"velocity": random.random(5, np.float32)}
     state = LearnerState(step, random.random(5, np.float32), slots)
-    return Checkpoint(2, step // 10, step, 40, state, {}, member)
+    return Checkpoint(2, step // 10, step, 40, state, {}, member, finished=step == 40)
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import Prepared
 
-from ensemble_pipe.optim import SGD
+from ensemble_pipe.ensemble.combiners import softmax
+from ensemble_pipe.optim import SGD, PlateauState, plateau_of
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.loop import StackTraining, train
 from ensemble_pipe.training.plan import Stack
@@ -53,6 +54,54 @@ def test_the_reported_rate_follows_the_schedule(prepare: Callable[..., Prepared]
     ]
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 1e-5
+
+
+def test_a_plateau_schedule_follows_each_learners_own_loss(
+    prepare: Callable[..., Prepared],
+) -> None:
+    schedule = {"name": "plateau", "decay": 0.5, "patience": 1, "min_change": 0.2}
+    training = {"epochs": 12, "schedule": schedule, "optimizer": {"learning_rate": 0.01}}
+    prepared = prepare(ensemble={"learners": 3}, training=training)
+    plateau = plateau_of(prepared.plans[0].schedule)
+    assert plateau is not None
+    found = prepared.train()
+    for checkpoints in found.values():
+        state = PlateauState()
+        for checkpoint in checkpoints:
+            assert checkpoint.metrics["learning_rate"] == pytest.approx(0.01 * state.factor)
+            state = plateau.observe(state, checkpoint.metrics["stop/loss"])
+        assert state.factor < 0.5
+    falls = {tuple(c.metrics["learning_rate"] for c in found[learner]) for learner in found}
+    assert len(falls) > 1
+
+
+def test_all_rows_in_a_batch_is_gradient_descent_on_their_mean(
+    prepare: Callable[..., Prepared],
+) -> None:
+    rate, epochs = 0.1, 5
+    training = {
+        "batch_size": "all",
+        "epochs": epochs,
+        "optimizer": {"name": "sgd", "momentum": 0.0, "learning_rate": rate},
+    }
+    prepared = prepare(network={"name": "mlp", "hidden": []}, training=training)
+    checkpoints = prepared.train(0)[0]
+    assert [(c.epoch, c.step) for c in checkpoints] == [(e, e) for e in range(1, epochs + 1)]
+
+    data = prepared.data
+    images, targets = np.empty((data.rows, 8, 8, 1), np.float32), np.empty(data.rows, np.int32)
+    data.epoch(0).gather(np.arange(data.rows, dtype=np.int32), images, targets)
+    inputs, wanted = images.reshape(data.rows, -1).astype(np.float64), np.eye(10)[targets]
+    row = prepared.plans[0].build(prepared.schema).initialize(prepared.config.seed, 0)
+    kernel, bias = row[:640].reshape(64, 10).astype(np.float64), np.zeros(10)
+    for checkpoint in checkpoints:
+        probabilities = softmax(inputs @ kernel + bias)
+        loss = -np.mean(np.log(probabilities[np.arange(data.rows), targets]))
+        assert checkpoint.metrics["train/loss"] == pytest.approx(loss, rel=1e-5)
+        error = (probabilities - wanted) / data.rows
+        kernel, bias = kernel - rate * inputs.T @ error, bias - rate * error.sum(axis=0)
+        expected = np.concatenate([kernel.ravel(), bias])
+        np.testing.assert_allclose(checkpoint.state.row, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_diverging_learner_leaves_the_others_untouched(

@@ -1,17 +1,32 @@
 """How learners are divided into stacks."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ensemble_pipe.nn.losses import CrossEntropy, Hinge
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import SGD, Adam, Constant, Snapshot
+from ensemble_pipe.optim import (
+    EMA,
+    SGD,
+    SWA,
+    Adam,
+    Constant,
+    Last,
+    Plateau,
+    Polyak,
+    Snapshot,
+    WarmUp,
+)
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, make_stacks
+from ensemble_pipe.training.stopping import EarlyStopping
 
 
 def plans_of(count: int) -> list[LearnerPlan]:
-    return [LearnerPlan(i, 1, Mlp(), Adam(), Constant(), 2, 32) for i in range(count)]
+    loss, rule, schedule = CrossEntropy(), Adam(), Constant()
+    return [LearnerPlan(i, 1, Mlp(), loss, rule, schedule, 2, 32) for i in range(count)]
 
 
 def widths(plans: list[LearnerPlan], size: int, trainers: int) -> list[int]:
@@ -35,26 +50,55 @@ def test_every_learner_is_in_one_stack() -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("one", "other"),
     [
-        {"network": Mlp(hidden=(8,))},
-        {"rule": SGD()},
-        {"schedule": Snapshot(cycles=2)},
-        {"epochs": 3},
-        {"batch_rows": 16},
-        {"order": "shared"},
+        ({}, {"network": Mlp(hidden=(8,))}),
+        ({}, {"network": Mlp(dropout=0.5)}),
+        ({}, {"rule": SGD()}),
+        ({}, {"schedule": Snapshot(cycles=2)}),
+        ({}, {"loss": Hinge()}),
+        ({}, {"averaging": EMA()}),
+        ({"averaging": EMA()}, {"averaging": Polyak()}),
+        ({"averaging": SWA()}, {"averaging": SWA(at="cycle")}),
+        ({"averaging": Last(epochs=2)}, {"averaging": Last(epochs=3)}),
+        ({}, {"early_stopping": EarlyStopping()}),
+        ({}, {"rate_factors": (("dense1/*", 0.1),)}),
+        ({}, {"epochs": 3}),
+        ({}, {"batch_rows": 16}),
+        ({}, {"batch_rows": None}),
+        ({}, {"order": "shared"}),
     ],
 )
-def test_learners_that_differ_in_kind_do_not_share_a_stack(change: dict[str, object]) -> None:
-    plans = plans_of(2)
-    plans[1] = replace(plans[1], **change)  # type: ignore[arg-type]
-    assert len(make_stacks(plans, {}, size=10, trainers=1, width=8)) == 2
+def test_learners_that_differ_in_kind_do_not_share_a_stack(one: Any, other: Any) -> None:
+    assert stack_count(one, other) == 2
 
 
-def test_learners_that_differ_in_numbers_share_a_stack() -> None:
-    plans = plans_of(2)
-    plans[1] = replace(plans[1], rule=Adam(learning_rate=0.1, beta1=0.5))
-    assert len(make_stacks(plans, {}, size=10, trainers=1, width=8)) == 1
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {"rule": Adam(learning_rate=0.1, beta1=0.5)}),
+        ({}, {"rule": Adam(clip_norm=1.0, max_norm=2.0, l1=0.1, l2=0.1, weight_decay=0.1)}),
+        ({}, {"loss": CrossEntropy(smoothing=0.1)}),
+        ({"schedule": Snapshot(cycles=2)}, {"schedule": Snapshot(cycles=3)}),
+        ({"schedule": WarmUp()}, {"schedule": WarmUp(share=0.2, then=Plateau())}),
+        ({"network": Mlp(dropout=0.1)}, {"network": Mlp(dropout=0.5)}),
+        ({"averaging": EMA()}, {"averaging": EMA(decay=0.5)}),
+        ({"averaging": Polyak()}, {"averaging": Polyak(start=0.1)}),
+        ({"averaging": SWA()}, {"averaging": SWA(start=0.1, every=2)}),
+        (
+            {"early_stopping": EarlyStopping()},
+            {"early_stopping": EarlyStopping(metric="stop/accuracy", restore_best=False)},
+        ),
+    ],
+)
+def test_learners_that_differ_in_numbers_share_a_stack(one: Any, other: Any) -> None:
+    assert stack_count(one, other) == 1
+
+
+def stack_count(one: Any, other: Any) -> int:
+    first, second = plans_of(2)
+    plans = [replace(first, **one), replace(second, **other)]
+    return len(make_stacks(plans, {}, size=10, trainers=1, width=8))
 
 
 def test_learners_at_different_steps_do_not_share_a_stack() -> None:

@@ -65,7 +65,8 @@ def of_classes(raw: Raw, classes: tuple[int | str, ...] | None) -> tuple[Raw, In
         return raw, np.arange(raw.rows)
     if raw.targets is None:
         raise DataError(f"{raw.where}: has no labels, so `classes` cannot choose among them")
-    labels = raw.targets.astype(str)
+    whole = raw.targets.dtype.kind == "f" and bool((raw.targets % 1 == 0).all())
+    labels = (raw.targets.astype(np.int64) if whole else raw.targets).astype(str)
     for name in classes:
         if not (labels == str(name)).any():
             raise DataError(f"{raw.where}: no row is of class {name!r}, which `classes` names")

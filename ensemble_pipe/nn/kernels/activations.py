@@ -59,10 +59,11 @@ def relu_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> N
     for m in range(learners):
         bias_gradient[m, :] = 0
         for n in range(rows):
+            # In one loop the choice would become a branch, four times as slow.
             for o in range(columns):
-                value = gradient[m, n, o] if outputs[m, n, o] > zero else zero
-                gradient[m, n, o] = value
-                bias_gradient[m, o] += value
+                gradient[m, n, o] = gradient[m, n, o] if outputs[m, n, o] > zero else zero
+            for o in range(columns):
+                bias_gradient[m, o] += gradient[m, n, o]
 
 
 @kernel
@@ -91,9 +92,9 @@ def leaky_relu_backward(
         for n in range(rows):
             for o in range(columns):
                 value = gradient[m, n, o]
-                value = value if outputs[m, n, o] > zero else own_slope * value
-                gradient[m, n, o] = value
-                bias_gradient[m, o] += value
+                gradient[m, n, o] = value if outputs[m, n, o] > zero else own_slope * value
+            for o in range(columns):
+                bias_gradient[m, o] += gradient[m, n, o]
 
 
 @kernel

@@ -3,30 +3,72 @@
 A pipeline's own list of layers holds `AnyLayer`; those inside of a residual block are `PlainLayer`.
 """
 
-from ensemble_pipe.nn.layers.activation import Activation, Linear, ReLU, Tanh
+from typing import get_args
+
+from ensemble_pipe.nn.layers.activation import (
+    ELU,
+    GELU,
+    Activation,
+    LeakyReLU,
+    Linear,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
 from ensemble_pipe.nn.layers.base import Binding, BoundLayer, Layer
 from ensemble_pipe.nn.layers.chain import Chain
+from ensemble_pipe.nn.layers.convolution import Conv2d, DepthwiseConv2d
 from ensemble_pipe.nn.layers.dense import Dense, Flatten
+from ensemble_pipe.nn.layers.dropout import DropConnect, Dropout
+from ensemble_pipe.nn.layers.embedding import CategoricalColumn, Embedding
+from ensemble_pipe.nn.layers.fractional_pooling import FractionalMaxPool
+from ensemble_pipe.nn.layers.layer_norm import LayerNorm
+from ensemble_pipe.nn.layers.normalization import BatchNorm
+from ensemble_pipe.nn.layers.plain import AnyActivation, ByName, PlainLayer
+from ensemble_pipe.nn.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
+from ensemble_pipe.nn.layers.residual import Residual
+from ensemble_pipe.nn.layers.separable import SeparableConv2d
 
 __all__ = [
     "ACTIVATIONS",
+    "ELU",
+    "GELU",
     "LAYERS",
     "Activation",
+    "AnyActivation",
     "AnyLayer",
+    "AveragePool",
+    "BatchNorm",
     "Binding",
     "BoundLayer",
+    "ByName",
+    "CategoricalColumn",
     "Chain",
+    "Conv2d",
     "Dense",
+    "DepthwiseConv2d",
+    "DropConnect",
+    "Dropout",
+    "Embedding",
     "Flatten",
+    "FractionalMaxPool",
+    "GlobalAveragePool",
     "Layer",
+    "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "MaxPool",
     "PlainLayer",
     "ReLU",
+    "Residual",
+    "SeparableConv2d",
+    "SiLU",
+    "Sigmoid",
     "Tanh",
 ]
 
-PlainLayer = Flatten | Dense | Linear | ReLU | Tanh
-AnyLayer = PlainLayer
+AnyLayer = PlainLayer | Residual
 
-ACTIVATIONS: dict[str, type[Activation]] = {"linear": Linear, "relu": ReLU, "tanh": Tanh}
-LAYERS: dict[str, type[Layer]] = {"flatten": Flatten, "dense": Dense, **ACTIVATIONS}
+ACTIVATIONS: dict[str, type[Activation]] = {kind.name: kind for kind in get_args(AnyActivation)}
+LAYERS: dict[str, type[Layer]] = {kind.name: kind for kind in get_args(AnyLayer)}

@@ -5,9 +5,10 @@ same pass that adds the bias. On its own it is the same with a bias of zero.
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.kernels import activations as kernels
@@ -25,13 +26,15 @@ class Fused:
     def __init__(self, activation: "Activation", sums: Floats, values: dict[str, Floats]) -> None:
         self.kernels = activation.forward_kernel, activation.backward_kernel
         self.sums = sums
+        self.outputs = np.zeros_like(sums) if activation.keeps_sums else sums
+        self.written = [self.outputs] if activation.keeps_sums else []
         self.numbers = [values[name] for name in activation.numbers]
-        self.outputs_may_change = isinstance(activation, Linear)
+        self.outputs_may_change = activation.keeps_sums or isinstance(activation, Linear)
 
     def forward(self, bias: Floats) -> Floats:
-        """Return f(sums + bias) for a bias (M, C), in place."""
-        self.kernels[0](self.sums, bias, *self.numbers)
-        return self.sums
+        """Return f(sums + bias) for a bias (M, C); overwrites the sums."""
+        self.kernels[0](self.sums, bias, *self.written, *self.numbers)
+        return self.outputs
 
     def backward(self, gradient: Floats, bias_gradient: Floats) -> None:
         """Turn the gradient of the outputs into that of the sums, in place, and sum it by row."""
@@ -39,18 +42,35 @@ class Fused:
 
 
 class Activation(Layer):
-    """An elementwise function, and its derivative from its output.
+    """An elementwise function, and its derivative.
 
     Attributes:
-        forward_kernel: (sums, bias, *numbers), in place.
-        backward_kernel: (gradient, outputs, bias_gradient, *numbers), in place.
-        slope: of a function that is linear on both sides of zero, that below it; None for others.
+        forward_kernel: (sums, bias, *numbers), in place; or (sums, bias, outputs, *numbers).
+        backward_kernel: (gradient, kept, bias_gradient, *numbers), in place.
+        keeps_sums: whether the derivative is computed from the biased sums, which are then kept
+            beside the outputs, or from the outputs, which take the sums' place.
     """
 
     forward_kernel: ClassVar[Callable[..., None]]
     backward_kernel: ClassVar[Callable[..., None]]
+    keeps_sums: ClassVar[bool] = False
+
+    shares_inputs = True
+
+    def slopes(
+        self, values: dict[str, Floats], learners: int, dtype: np.dtype[np.floating]
+    ) -> Floats | None:
+        """Return the slopes (M,) below zero of a function that is x above; None for others.
+
+        Args:
+            values: its numbers, (M,) each, by name.
+            learners: M.
+            dtype: of the slopes.
+        """
+        return None
 
     def fuse(self, sums: Floats, values: dict[str, Floats]) -> Fused:
+        """Bind to sums (M, R, C) and the numbers (M,) of this activation, by name."""
         return Fused(self, sums, values)
 
     def bind(self, binding: Binding) -> "BoundActivation":
@@ -62,16 +82,16 @@ class BoundActivation:
 
     def __init__(self, activation: Activation, binding: Binding) -> None:
         channels = binding.input_shape[-1]
-        self.outputs = binding.buffer(*binding.input_shape)
-        self.flat = self.outputs.reshape(binding.learners, -1, channels)
+        self.sums = binding.buffer(*binding.input_shape)
+        self.flat = self.sums.reshape(binding.learners, -1, channels)
         self.activation = activation.fuse(self.flat, binding.values)
         self.no_bias = np.zeros((binding.learners, channels), binding.dtype)
         self.unused = np.zeros_like(self.no_bias)
         self.outputs_may_change = self.activation.outputs_may_change
 
     def forward(self, inputs: Floats, step: int) -> Floats:
-        self.outputs[...] = inputs
-        return self.activation.forward(self.no_bias).reshape(self.outputs.shape)
+        self.sums[...] = inputs
+        return self.activation.forward(self.no_bias).reshape(self.sums.shape)
 
     def backward(self, gradient: Floats) -> Floats:
         self.activation.backward(gradient.reshape(self.flat.shape), self.unused)
@@ -87,6 +107,11 @@ class Linear(Activation):
     forward_kernel = staticmethod(kernels.linear_forward)
     backward_kernel = staticmethod(kernels.linear_backward)
 
+    def slopes(
+        self, values: dict[str, Floats], learners: int, dtype: np.dtype[np.floating]
+    ) -> Floats:
+        return np.ones(learners, dtype)
+
 
 @settings
 class ReLU(Activation):
@@ -97,6 +122,62 @@ class ReLU(Activation):
     forward_kernel = staticmethod(kernels.relu_forward)
     backward_kernel = staticmethod(kernels.relu_backward)
 
+    def slopes(
+        self, values: dict[str, Floats], learners: int, dtype: np.dtype[np.floating]
+    ) -> Floats:
+        return np.zeros(learners, dtype)
+
+
+@settings
+class LeakyReLU(Activation):
+    """f(x) = x where x > 0, else slope x (Maas, Hannun & Ng 2013)."""
+
+    name: Literal["leaky_relu"] = "leaky_relu"
+    slope: Annotated[float, Ge(0), Lt(1)] = 0.01
+
+    numbers = ("slope",)
+    forward_kernel = staticmethod(kernels.leaky_relu_forward)
+    backward_kernel = staticmethod(kernels.leaky_relu_backward)
+
+    def slopes(
+        self, values: dict[str, Floats], learners: int, dtype: np.dtype[np.floating]
+    ) -> Floats:
+        return values["slope"].astype(dtype, copy=False)
+
+
+@settings
+class ELU(Activation):
+    """f(x) = x where x > 0, else alpha (exp(x) - 1) (Clevert, Unterthiner & Hochreiter 2016)."""
+
+    name: Literal["elu"] = "elu"
+    alpha: Annotated[float, Gt(0)] = 1.0
+
+    numbers = ("alpha",)
+    forward_kernel = staticmethod(kernels.elu_forward)
+    backward_kernel = staticmethod(kernels.elu_backward)
+
+
+@settings
+class GELU(Activation):
+    """f(x) = x P(X <= x) for a standard normal X, by erf (Hendrycks & Gimpel 2016)."""
+
+    name: Literal["gelu"] = "gelu"
+
+    keeps_sums = True
+    forward_kernel = staticmethod(kernels.gelu_forward)
+    backward_kernel = staticmethod(kernels.gelu_backward)
+
+
+@settings
+class SiLU(Activation):
+    """f(x) = x / (1 + exp(-x)) (Elfwing, Uchibe & Doya 2018)."""
+
+    name: Literal["silu"] = "silu"
+
+    keeps_sums = True
+    forward_kernel = staticmethod(kernels.silu_forward)
+    backward_kernel = staticmethod(kernels.silu_backward)
+
 
 @settings
 class Tanh(Activation):
@@ -106,3 +187,13 @@ class Tanh(Activation):
 
     forward_kernel = staticmethod(kernels.tanh_forward)
     backward_kernel = staticmethod(kernels.tanh_backward)
+
+
+@settings
+class Sigmoid(Activation):
+    """f(x) = 1 / (1 + exp(-x))."""
+
+    name: Literal["sigmoid"] = "sigmoid"
+
+    forward_kernel = staticmethod(kernels.sigmoid_forward)
+    backward_kernel = staticmethod(kernels.sigmoid_backward)

@@ -145,3 +145,8 @@ def require_flat(input_shape: tuple[int, ...]) -> int:
     if len(input_shape) != 1:
         raise ValueError(f"needs flat rows (features,), got {input_shape}; put a flatten before it")
     return input_shape[0]
+
+
+def flat(values: Floats) -> Floats:
+    """Return a view (M, R) of an array (M, ...)."""
+    return values.reshape(len(values), -1)

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import numpy as np
+
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.layers.base import Binding, BoundLayer, Layer
@@ -22,15 +24,12 @@ class Chain:
         shapes: of one row before each layer, and after the last.
     """
 
-    def __init__(
-        self, input_shape: tuple[int, ...], layers: Sequence[Layer], place: str = ""
-    ) -> None:
+    def __init__(self, input_shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
         """Work out every shape.
 
         Args:
             input_shape: of one row.
             layers: in order.
-            place: prefix of layer names in messages, such as "residual1/".
 
         Raises:
             ConfigError: a layer cannot take what the one before it gives.
@@ -42,7 +41,7 @@ class Chain:
         for layer in self.layers:
             counts[layer.name] = counts.get(layer.name, 0) + 1
             self.names.append(f"{layer.name}{counts[layer.name]}")
-            self.shapes.append(_shape_after(layer, place + self.names[-1], self.shapes[-1]))
+            self.shapes.append(_shape_after(layer, self.names[-1], self.shapes[-1]))
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -77,6 +76,7 @@ class Chain:
             frozen: names of parameters, as "layer/name", that do not move.
         """
         bound: list[BoundLayer] = []
+        shares: list[bool] = []
         input_gradient = binding.input_gradient
         index = 0
         while index < len(self.layers):
@@ -99,37 +99,54 @@ class Chain:
                     )
                 )
             )
+            shares.append(layer.shares_inputs)
             input_gradient = input_gradient or len(still) < len(moving)
             index += 1 + count
-        return BoundChain(bound)
+        return BoundChain(bound, shares, binding.learners)
 
     def _placed(self) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
         return zip(self.names, self.layers, self.shapes[:-1], strict=True)
 
     def _binding(self, index: int, whole: Binding) -> Binding:
         name = self.names[index]
-        gradients = None if whole.gradients is None else _below(name, whole.gradients)
+        gradients = None if whole.gradients is None else within(name, whole.gradients)
         return replace(
             whole,
             name=f"{whole.name}/{name}" if whole.name else name,
             input_shape=self.shapes[index],
-            tensors=_below(name, whole.tensors),
+            tensors=within(name, whole.tensors),
             gradients=gradients,
-            values=_below(name, whole.values),
+            values=within(name, whole.values),
         )
 
 
 class BoundChain:
-    """The bound layers of a chain, run one after another."""
+    """The bound layers of a chain, run one after another.
 
-    def __init__(self, layers: Sequence[BoundLayer]) -> None:
+    Inputs (1, N, ...) that all learners share stay so up to the first layer that computes, or needs
+    one copy for each learner.
+    """
+
+    def __init__(self, layers: Sequence[BoundLayer], shares: Sequence[bool], learners: int) -> None:
+        """Args: the layers, whether each takes shared inputs, and M."""
         self.layers = tuple(layers)
+        self.shares = tuple(shares)
+        self.learners = learners
+        self.copies: Floats | None = None
 
     def forward(self, inputs: Floats, step: int) -> Floats:
         values = inputs
-        for layer in self.layers:
+        for layer, shares in zip(self.layers, self.shares, strict=True):
+            if len(values) < self.learners and not shares:
+                values = self._copied(values)
             values = layer.forward(values, step)
         return values
+
+    def _copied(self, shared: Floats) -> Floats:
+        if self.copies is None:
+            self.copies = np.zeros((self.learners, *shared.shape[1:]), shared.dtype)
+        self.copies[...] = shared
+        return self.copies
 
     def backward(self, gradient: Floats) -> Floats | None:
         below: Floats | None = gradient
@@ -147,13 +164,12 @@ class BoundChain:
 def _shape_after(layer: Layer, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     try:
         return layer.output_shape(shape)
-    except ValueError as error:
-        raise ConfigError(
-            f"network: layer {name} cannot take rows of shape {shape}: {error}"
-        ) from None
+    except (ValueError, ConfigError) as error:  # a residual's own chain has raised the latter
+        reason = str(error).removeprefix("network: ")
+    raise ConfigError(f"network: layer {name} cannot take rows of shape {shape}: {reason}")
 
 
-def _below(name: str, values: Mapping[str, T]) -> dict[str, T]:
+def within(name: str, values: Mapping[str, T]) -> dict[str, T]:
     """Return what stands below "name/", without that prefix."""
     prefix = f"{name}/"
     return {key.removeprefix(prefix): v for key, v in values.items() if key.startswith(prefix)}

@@ -1,0 +1,47 @@
+"""Compiled gates: numbers, weights and branches that are let through, scaled or shut out.
+
+Arrays are (M, R), a learner's numbers in a row; inputs may be (1, R) where all learners share them.
+"""
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.kernels import kernel
+
+
+@kernel
+def drop(values: Floats, draws: Floats, rate: Floats, factor: Floats, out: Floats) -> None:
+    """out = factor (M,) * values where draws >= rate (M,), else 0; out may be values.
+
+    draws are uniform in [0, 1).
+    """
+    learners, size = out.shape
+    zero = out.dtype.type(0)
+    for m in range(learners):
+        own = values[min(m, len(values) - 1)]
+        own_rate, own_factor = rate[m], factor[m]
+        for r in range(size):
+            value = own_factor * own[r]
+            out[m, r] = value if draws[m, r] >= own_rate else zero
+
+
+@kernel
+def scale(values: Floats, factor: Floats, out: Floats) -> None:
+    """out = factor (M,) * values."""
+    learners, size = out.shape
+    for m in range(learners):
+        own, own_factor = values[min(m, len(values) - 1)], factor[m]
+        for r in range(size):
+            out[m, r] = own_factor * own[r]
+
+
+@kernel
+def add_gated(branch: Floats, shortcut: Floats, gates: Floats, out: Floats) -> None:
+    """out = gates (M,) * branch + shortcut; a gate of 0 shuts out NaN as well; out may be branch."""
+    learners, size = out.shape
+    for m in range(learners):
+        own_branch = branch[min(m, len(branch) - 1)]
+        own_shortcut, gate = shortcut[min(m, len(shortcut) - 1)], gates[m]
+        if gate == 0:
+            out[m] = own_shortcut
+        else:
+            for r in range(size):
+                out[m, r] = gate * own_branch[r] + own_shortcut[r]

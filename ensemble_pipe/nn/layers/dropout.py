@@ -1,0 +1,150 @@
+"""Dropout of activations, and of the weights of a dense layer."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.nn.initializers import Initializer
+from ensemble_pipe.nn.kernels.gates import drop, scale
+from ensemble_pipe.nn.layers.base import Binding, Layer, flat
+from ensemble_pipe.nn.layers.dense import Dense
+from ensemble_pipe.nn.layout import Parameter
+from ensemble_pipe.settings import settings
+
+Rate = Annotated[float, Ge(0), Lt(1)]
+
+
+@settings
+class Dropout(Layer):
+    """Dropout (Srivastava et al. 2014): each number is zero with probability `rate` in training.
+
+    Every learner, step, row and number has a draw of its own. With r the mask of those kept:
+
+    - inverted: y = r x / (1 - rate) in training, y = x in a prediction;
+    - classic (the paper's): y = r x in training, y = (1 - rate) x in a prediction.
+
+    Attributes:
+        rate: the share that is dropped; 0 makes it the identity.
+        form: which of the two.
+    """
+
+    name: Literal["dropout"] = "dropout"
+    rate: Rate = 0.5
+    form: Literal["inverted", "classic"] = "inverted"
+
+    numbers = ("rate",)
+    shares_inputs = True
+
+    def bind(self, binding: Binding) -> "BoundDropout":
+        return BoundDropout(self, binding)
+
+
+class BoundDropout:
+    """Dropout; in a prediction the identity, or the share that training kept of each number."""
+
+    def __init__(self, layer: Dropout, binding: Binding) -> None:
+        self.binding = binding
+        self.inverted = layer.form == "inverted"
+        self.identity = self.inverted and not binding.training
+        self.outputs_may_change = binding.may_overwrite_inputs if self.identity else True
+        self.rate = binding.values["rate"]
+        if not self.identity:
+            self.outputs = binding.buffer(*binding.input_shape)
+        if binding.training:
+            self.draws = np.zeros((binding.learners, self.outputs[0].size), np.float32)
+
+    def forward(self, inputs: Floats, step: int) -> Floats:
+        if self.identity:
+            return inputs
+        kept = 1 - self.rate
+        if not self.binding.training:
+            scale(flat(inputs), kept, flat(self.outputs))
+            return self.outputs
+        self.factor = 1 / kept if self.inverted else np.ones_like(kept)
+        draw_uniform(self.draws, self.binding, step)
+        drop(flat(inputs), self.draws, self.rate, self.factor, flat(self.outputs))
+        return self.outputs
+
+    def backward(self, gradient: Floats) -> Floats:
+        drop(flat(gradient), self.draws, self.rate, self.factor, flat(gradient))
+        return gradient
+
+
+@settings
+class DropConnect(Layer):
+    """A dense layer whose weights are dropped (Wan et al. 2013): y = x (R * W) + b in training.
+
+    R has a draw for each weight, learner and step, which all rows of a batch share (the paper draws
+    anew for each row). The bias is never dropped. A prediction has (1 - rate) W for R * W: the mean
+    network.
+
+    Attributes:
+        units: O.
+        rate: the share of weights that is dropped; 0 makes it a dense layer.
+        initializer: of the kernel; the bias starts at zero.
+    """
+
+    name: Literal["drop_connect"] = "drop_connect"
+    units: Annotated[int, Gt(0), Le(65536)] = 128
+    rate: Rate = 0.5
+    initializer: Initializer = "he_normal"
+
+    numbers = ("rate",)
+    shares_inputs = True
+
+    @property
+    def dense(self) -> Dense:
+        """The layer that it is without dropping."""
+        return Dense(units=self.units, initializer=self.initializer)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.dense.output_shape(input_shape)
+
+    def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
+        return self.dense.parameters(input_shape)
+
+    def absorbs(self, following: Sequence[Layer], input_shape: tuple[int, ...]) -> int:
+        return self.dense.absorbs(following, input_shape)
+
+    def bind(self, binding: Binding) -> "BoundDropConnect":
+        return BoundDropConnect(self, binding)
+
+
+class BoundDropConnect:
+    """A dense layer with a kernel of its own, made from the learner's at every pass."""
+
+    def __init__(self, layer: DropConnect, binding: Binding) -> None:
+        self.binding = binding
+        self.rate = binding.values["rate"]
+        self.ones = np.ones_like(self.rate)
+        self.kernel = binding.tensors["kernel"]
+        self.kept = np.zeros_like(self.kernel)
+        if binding.training:
+            self.draws = np.zeros((binding.learners, self.kept[0].size), np.float32)
+        tensors = {**binding.tensors, "kernel": self.kept}
+        self.dense = layer.dense.bind(replace(binding, tensors=tensors))
+        self.outputs_may_change = self.dense.outputs_may_change
+
+    def forward(self, inputs: Floats, step: int) -> Floats:
+        if self.binding.training:
+            draw_uniform(self.draws, self.binding, step)
+            drop(flat(self.kernel), self.draws, self.rate, self.ones, flat(self.kept))
+        else:
+            scale(flat(self.kernel), 1 - self.rate, flat(self.kept))
+        return self.dense.forward(inputs, step)
+
+    def backward(self, gradient: Floats) -> Floats | None:
+        below = self.dense.backward(gradient)
+        dropped = flat(self.dense.kernel_gradient)
+        drop(dropped, self.draws, self.rate, self.ones, dropped)
+        return below
+
+
+def draw_uniform(draws: Floats, binding: Binding, step: int) -> None:
+    """Fill draws (M, R) with each learner's own numbers in [0, 1) for a step."""
+    for own, random in zip(draws, binding.generators(step), strict=True):
+        random.random(out=own, dtype=np.float32)

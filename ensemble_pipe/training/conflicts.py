@@ -1,0 +1,56 @@
+"""Choices in a plan that do not go together."""
+
+from collections.abc import Iterator, Sequence
+
+from ensemble_pipe.data.schema import Task
+from ensemble_pipe.optim import SWA, Schedule, cycle_ends
+from ensemble_pipe.training.plan import LearnerPlan
+
+# The path of a key in a pipeline, and what is wrong with its value.
+Conflict = tuple[tuple[str, ...], str]
+
+
+def conflicts(plan: LearnerPlan, task: Task) -> Iterator[Conflict]:
+    """Yield what does not go together in the plan of one learner."""
+    if plan.loss.task != task:
+        yield ("training", "loss"), f"{plan.loss.name} is for {plan.loss.task}, but task is {task}"
+    stopping = plan.early_stopping
+    if stopping is not None and stopping.metric == "stop/accuracy" and task == "regression":
+        yield (
+            ("training", "early_stopping", "metric"),
+            "stop/accuracy is for classification, but task is regression; take stop/loss",
+        )
+    cyclic = cycle_count(plan.schedule) > 0
+    if plan.snapshots and not cyclic:
+        yield (
+            ("ensemble", "strategy"),
+            "snapshot needs a training.schedule with cycles (snapshot, sgdr, triangular or "
+            f"fast_geometric), not {plan.schedule.name!r}",
+        )
+    if plan.snapshots and (plan.averaging is not None or stopping is not None):
+        yield (
+            ("ensemble", "strategy"),
+            "snapshot takes members at the ends of cycles; remove averaging and early_stopping",
+        )
+    if isinstance(plan.averaging, SWA) and plan.averaging.at == "cycle" and not cyclic:
+        yield (
+            ("training", "averaging"),
+            "at: cycle needs a schedule with cycles, such as snapshot, "
+            f"not {plan.schedule.name!r}",
+        )
+
+
+def conflicts_between(plans: Sequence[LearnerPlan]) -> Iterator[Conflict]:
+    """Yield what does not go together between learners of one task."""
+    losses = {plan.loss.name: plan.loss for plan in plans if plan.loss.task == "regression"}
+    if len({loss.outputs(0) for loss in losses.values()}) > 1:
+        yield (
+            ("ensemble", "vary"),
+            "either all losses predict a variance or none does, so these cannot be one ensemble: "
+            + ", ".join(sorted(losses)),
+        )
+
+
+def cycle_count(schedule: Schedule) -> int:
+    """Return how many cycles a schedule has in a training that is long enough for all."""
+    return len(cycle_ends(schedule, total=10**9))
