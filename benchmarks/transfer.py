@@ -3,8 +3,8 @@
     python benchmarks/transfer.py --folder /path/to/fashion-mnist --other /path/to/notmnist
 
 trains networks on five classes of Fashion-MNIST (pipelines/transfer_source.yaml), then teaches them
-a new task three ways: from scratch, by a new last layer alone (all else frozen), and by moving
-everything with a lower rate below the new layer. The similar task is the other five classes of
+a new task four ways: from scratch, by a new last layer alone (all else frozen), by new dense layers
+on the frozen convolutions, and by moving everything, the convolutions at a lower rate. The similar task is the other five classes of
 Fashion-MNIST, the different one the letters of notMNIST. Prints a Markdown table of the ensemble's
 test accuracy and NLL, mean over seeds, and one JSON line; `--write` keeps the JSON.
 """
@@ -25,10 +25,18 @@ PIPELINES = ROOT / "pipelines"
 WAYS: dict[str, dict[str, Any]] = {
     "from scratch": {"transfer": None},
     "new last layer": {
+        "transfer.fresh": None,
         "transfer.freeze": ["conv2d*", "batch_norm*", "dense1/*"],
+        "transfer.rate_factors": {},
+        "training.optimizer.learning_rate": 0.1,  # a linear layer alone stands more
+    },
+    "new dense layers": {
+        "transfer.fresh": ["dense*"],
+        "transfer.freeze": ["conv2d*", "batch_norm*"],
         "transfer.rate_factors": {},
     },
     "fine-tuned": {
+        "transfer.fresh": None,
         "transfer.freeze": [],
         "transfer.rate_factors": {"conv2d*": 0.3, "batch_norm*": 0.3},
     },

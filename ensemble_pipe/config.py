@@ -28,7 +28,7 @@ from ensemble_pipe.optim import (
     Schedule,
 )
 from ensemble_pipe.seeds import MAX_SEED
-from ensemble_pipe.training.conflicts import conflicts, conflicts_between
+from ensemble_pipe.training.conflicts import Conflict, conflicts, conflicts_between
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
@@ -75,6 +75,7 @@ def _any_branch(schema: dict[str, Any]) -> None:
 
 
 _Kind = Field(discriminator="name", json_schema_extra=_any_branch)
+_NamedKind = Field(discriminator="name", json_schema_extra={"required": ["name"]})
 
 
 class Training(_Section):
@@ -90,8 +91,8 @@ class Training(_Section):
     order: Order = "own"
     optimizer: Annotated[Rule, _Kind] = Adam()
     schedule: Annotated[Schedule, _Kind] = Constant()
-    loss: Annotated[Loss, _Kind] | None = None
-    averaging: Annotated[Averaging, _Kind] | None = None
+    loss: Annotated[Loss, _NamedKind] | None = None
+    averaging: Annotated[Averaging, _NamedKind] | None = None
     early_stopping: EarlyStopping | None = None
 
     @model_validator(mode="before")
@@ -161,7 +162,7 @@ class Pipeline(_Section):
     classes: Annotated[tuple[int | str, ...], MinLen(2)] | None = None
     splits: Splits = Splits()
     shard_rows: Annotated[int, Ge(1)] = 4096
-    augment: tuple[Annotated[Augmentation, Field(discriminator="name")], ...] = ()
+    augment: tuple[Annotated[Augmentation, _NamedKind], ...] = ()
     network: Annotated[Architecture, _Kind] = Mlp()
     transfer: Transfer | None = None
     training: Training = Training()
@@ -207,17 +208,24 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
         document: what it was read from, for the lines in messages.
 
     Raises:
-        ConfigError: `vary` names no hyperparameter, or a value does not fit it.
+        ConfigError: `vary` names no hyperparameter, a value does not fit it, or choices do not go
+            together.
     """
     vary = pipeline.ensemble.vary or {}
     document = document or Document("pipeline", resolved(pipeline))
     _check_vary_paths(vary, document)
-    plans = []
+    plans, problems = [], []
     for learner in range(pipeline.ensemble.learners):
-        values = varied_values(vary, learner, pipeline.seed)
-        own = _validate(_varied(document, values)) if vary else pipeline
-        plans.append(_plan(own, learner))
-    _check_plans(plans, pipeline.task, document)
+        own, config = document, pipeline
+        if vary:
+            own = _varied(document, varied_values(vary, learner, pipeline.seed))
+            config = _validate(own)
+        plan = _plan(config, learner)
+        problems += [_problem(conflict, own) for conflict in conflicts(plan, pipeline.task)]
+        plans.append(plan)
+    problems += [_problem(conflict, document) for conflict in conflicts_between(plans)]
+    if problems:
+        raise ConfigError("\n".join(dict.fromkeys(problems)))  # learners may share theirs
     return plans
 
 
@@ -290,11 +298,6 @@ def _check_vary_paths(vary: dict[str, Any], document: Document) -> None:
         )
 
 
-def _check_plans(plans: list[LearnerPlan], task: Task, document: Document) -> None:
-    """Refuse choices that do not go together."""
-    found = [conflict for plan in plans for conflict in conflicts(plan, task)]
-    found += conflicts_between(plans)
-    # Learners mostly share their mistakes.
-    lines = dict.fromkeys(f"{'.'.join(path)}: {text}{document.at(path)}" for path, text in found)
-    if lines:
-        raise ConfigError("\n".join(lines))
+def _problem(conflict: Conflict, document: Document) -> str:
+    path, text = conflict
+    return f"{'.'.join(path)}: {text}{document.at(path)}"

@@ -6,21 +6,31 @@ checks a pipeline, since numba takes most of a second to load.
 
 import os
 from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba.core import config as numba_config
 
-from ensemble_pipe import __version__
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@cache
 def cache_folder() -> Path:
-    """Return where compiled kernels are kept: a folder of the user and of both versions."""
+    """Return where compiled kernels are kept: a folder of the user, numba's version and the source.
+
+    numba notices a change of a kernel's own file, but not of the files whose functions it inlines:
+    so all sources of kernels stand in the name, as a sum.
+    """
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(home) / "ensemble_pipe" / f"kernels-{__version__}-numba-{numba.__version__}"
+    package = Path(__file__).parent
+    total = sha256()
+    for path in sorted({*package.rglob("kernels.py"), *package.rglob("kernels/*.py")}):
+        total.update(path.read_bytes())
+    name = f"kernels-{total.hexdigest()[:16]}-numba-{numba.__version__}"
+    return Path(home) / "ensemble_pipe" / name
 
 
 def kernel(function: F) -> F:

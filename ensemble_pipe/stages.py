@@ -1,5 +1,6 @@
 """What a run does: prepare its files, train its learners, combine and measure its members."""
 
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from ensemble_pipe.training.checkpoints import (
 from ensemble_pipe.training.conflicts import cycle_count
 from ensemble_pipe.training.events import Checkpoint, Failed
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state, make_stacks
+from ensemble_pipe.training.warmup import warm_up
 from ensemble_pipe.transfer import first_rows
 
 EXAMPLE_ROWS = 3
@@ -214,6 +216,11 @@ def _train(
     )
     by_id = {plan.learner: plan for plan in plans}
     failed: dict[int, str] = {}
+    if stacks:
+        began = time.monotonic()
+        warm_up(schema, [plan for stack in stacks for plan in stack.plans], recipe)
+        seconds = time.monotonic() - began
+        display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
     display.begin(plans)
     for event in executor.run(stacks, recipe, schema):
         display.event(event)

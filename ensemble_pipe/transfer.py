@@ -5,7 +5,6 @@ Yosinski et al. 2014, "How transferable are features in deep neural networks?".
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +34,7 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
     rows = []
     for plan in plans:
         network = plan.build(schema)
-        fresh = transfer.fresh
-        if fresh is None:
-            fresh = (f"{network.chain.names[-1]}/*",)
+        fresh = _last_layer(network) if transfer.fresh is None else transfer.fresh
         for key, patterns in (
             ("fresh", fresh),
             ("freeze", transfer.freeze),
@@ -54,7 +51,8 @@ def newest(pattern: str) -> Path:
 
     The names of run directories end with when they began.
     """
-    return Path(max(glob(pattern), default=pattern))
+    path = Path(pattern)
+    return path if path.exists() else max(path.parent.glob(path.name), default=path)
 
 
 def source_tensors(path: Path) -> list[Tensors]:
@@ -85,6 +83,17 @@ def source_tensors(path: Path) -> list[Tensors]:
         f"transfer.weights: {path} is no run directory with a model, no model directory and no "
         "safetensors file"
     )
+
+
+def _last_layer(network: Network) -> tuple[str, ...]:
+    last = f"{network.chain.names[-1]}/"
+    names = [parameter.name for parameter in network.layout.parameters]
+    if all(name.startswith(last) for name in names):
+        raise ConfigError(
+            "transfer.fresh: the last layer of this network holds all of its tensors; name those "
+            f"that are to be drawn anew, of {', '.join(names)}"
+        )
+    return (f"{last}*",)
 
 
 def _first_row(

@@ -239,8 +239,8 @@ def test_more_snapshots_than_steps() -> None:
     pipeline = "{ensemble: {strategy: snapshot}, training: {schedule: {name: snapshot}}}"
     message = run(pipeline, "training.epochs=1", "training.schedule.cycles=1000")
     assert re.fullmatch(
-        r"training\.schedule\.cycles: 1000 cycles do not fit into the \d+ steps of the training; "
-        "lower it or raise epochs",
+        r"training\.schedule: 1000 cycles do not fit into the \d+ steps of the training; "
+        "take fewer or raise epochs",
         message,
     )
 

@@ -15,7 +15,24 @@ from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline, resolve
 from ensemble_pipe.data.augment import AUGMENTATIONS, HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.sources import SOURCES, Digits, Idx, Table
 from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.optim import RULES, SCHEDULES, SGD, Adam, Cosine
+from ensemble_pipe.nn.layers import ACTIVATIONS
+from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Hinge, SquaredError
+from ensemble_pipe.nn.networks import LinearModel, Mlp
+from ensemble_pipe.optim import (
+    AVERAGES,
+    EMA,
+    RULES,
+    SCHEDULES,
+    SGD,
+    SWA,
+    Adam,
+    Constant,
+    Cosine,
+    Plateau,
+    Polyak,
+    StepDecay,
+)
+from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.yaml_errors import read_document
 
 SHIPPED = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
@@ -95,7 +112,12 @@ def test_the_json_schema_is_valid() -> None:
         {},
         {"training": {"optimizer": {"learning_rate": 0.01}, "schedule": {}}},
         {"data": {"source": "table", "path": "x.csv", "label": "y", "ignore": ["id"]}},
-        {"splits": {"test": 100, "stop": 0.5}},
+        {"splits": {"test": 100, "stop": 0.5, "train": 50}},
+        {"network": {"hidden": [50], "dropout": 0.2}, "classes": [0, "1"]},
+        {"training": {"batch_size": "all", "loss": {"name": "hinge", "margin": 2}}},
+        {"training": {"averaging": {"name": "last"}, "early_stopping": {"patience": 3}}},
+        {"training": {"schedule": {"name": "warm_up", "then": {"name": "plateau"}}}},
+        {"transfer": {"weights": "runs/a", "freeze": ["dense1/*"], "rate_factors": {"*": 0.1}}},
         {"ensemble": {"vary": {"training.epochs": [1, 2], "network.hidden": [[8], [16]]}}},
         {"ensemble": {"vary": {"training.optimizer.learning_rate": {"low": 0.1, "high": 1}}}},
     ],
@@ -114,7 +136,15 @@ def test_the_json_schema_accepts_what_the_loader_accepts(values: Any, load: Load
         {"training": {"epochs": 0}},
         {"data": {"source": "table", "path": "x.csv"}},
         {"augment": [{"name": "shift_crop", "pixel": 1}]},
+        {"augment": [{"pixels": 1}]},
         {"splits": {"test": 0}},
+        {"classes": [1]},
+        {"training": {"batch_size": "most"}},
+        {"training": {"loss": {"smoothing": 0.1}}},
+        {"training": {"averaging": {"name": "ema", "decay": 1}}},
+        {"training": {"early_stopping": {"patience": 0}}},
+        {"transfer": {"freeze": ["dense1/*"]}},
+        {"transfer": {"weights": "runs/a", "rate_factors": {"*": -1}}},
     ],
 )
 def test_the_json_schema_refuses_what_the_loader_refuses(values: Any, load: Load) -> None:
@@ -134,6 +164,12 @@ def test_every_registered_component_can_be_named(load: Load) -> None:
         assert load("seed: 1", {"training.optimizer.name": name}).training.optimizer == rule()
     for name, schedule in SCHEDULES.items():
         assert load("seed: 1", {"training.schedule.name": name}).training.schedule == schedule()
+    for name, averaging in AVERAGES.items():
+        cyclic = "training: {schedule: {name: snapshot}}"
+        assert load(cyclic, {"training.averaging.name": name}).training.averaging == averaging()
+    for name, loss in LOSSES.items():
+        settings = {"training.loss.name": name, "task": loss.task}
+        assert load("seed: 1", settings).training.loss == loss()
     pipeline = load("seed: 1", {"augment": [{"name": name} for name in AUGMENTATIONS]})
     assert pipeline.augment == tuple(kind() for kind in AUGMENTATIONS.values())
 
@@ -152,8 +188,67 @@ def test_every_source_can_be_named(text: str, source: Any, load: Load) -> None:
 
 
 def test_settings_without_a_kind_belong_to_the_default_kind(load: Load) -> None:
-    training = load("training: {optimizer: {learning_rate: 0.5}}").training
-    assert training.optimizer == Adam(learning_rate=0.5)
+    text = "{network: {hidden: [50]}, training: {optimizer: {learning_rate: 0.5}, schedule: {}}}"
+    pipeline = load(text)
+    assert pipeline.network == Mlp(hidden=(50,))
+    assert pipeline.training.optimizer == Adam(learning_rate=0.5)
+    assert pipeline.training.schedule == Constant()
+
+
+@pytest.mark.parametrize(
+    ("task", "loss"), [("classification", CrossEntropy()), ("regression", SquaredError())]
+)
+def test_the_default_loss_is_that_of_the_task(task: str, loss: Any, load: Load) -> None:
+    pipeline = load(f"task: {task}")
+    assert pipeline.training.loss is None
+    assert {plan.loss for plan in learner_plans(pipeline)} == {loss}
+
+
+def test_all_rows_in_a_batch_is_no_number(load: Load) -> None:
+    plans = learner_plans(load("training: {batch_size: all}"))
+    assert {plan.batch_rows for plan in plans} == {None}
+    message = refusal(load, "training: {batch_size: most}")
+    assert "training.batch_size: " in message
+    assert "'most'" in message
+
+
+def test_what_is_frozen_has_the_last_word_on_rates(load: Load) -> None:
+    text = "transfer: {weights: w, rate_factors: {'*': 0.1, dense2/*: 0.5}, freeze: [dense1/*]}"
+    factors = (("*", 0.1), ("dense2/*", 0.5), ("dense1/*", 0.0))
+    assert {plan.rate_factors for plan in learner_plans(load(text))} == {factors}
+
+
+EVERYTHING_NEW = """
+classes: [0, one]
+splits: {train: 0.5}
+network: {hidden: [8], dropout: 0.1}
+transfer: {weights: w, fresh: [], freeze: [dense1/*], rate_factors: {dense2/*: 0.5, "*": 0.1}}
+training:
+  batch_size: all
+  loss: {name: cross_entropy, smoothing: 0.1}
+  averaging: {name: swa, at: cycle}
+  early_stopping: {metric: stop/accuracy}
+  schedule: {name: warm_up, then: {name: sgdr}}
+ensemble: {learners: 4, vary: {training.loss.smoothing: [0.1, 0.2], network.dropout: [0.1, 0.5]}}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EVERYTHING_NEW,
+        "ensemble: {vary: {training.loss.name: [hinge, cross_entropy]}}",
+        "ensemble: {vary: {training.early_stopping.patience: [1, 2]}}",
+        "ensemble: {vary: {training.averaging: [null, {name: ema}]}}",
+    ],
+)
+def test_a_resolved_pipeline_comes_to_the_same_as_its_text(text: str, load: Load) -> None:
+    pipeline = load(text)
+    again = load(yaml.safe_dump(resolved(pipeline), sort_keys=False))
+    assert again == pipeline
+    plans = learner_plans(pipeline)
+    assert learner_plans(again) == plans
+    assert len(set(map(str, plans))) == len(plans)
 
 
 def test_augmentations_keep_their_order(load: Load) -> None:
@@ -181,7 +276,7 @@ def test_an_override_replaces_a_value(load: Load) -> None:
 def test_an_override_adds_a_section(load: Load) -> None:
     pipeline = load("seed: 1", {"training.optimizer.name": "sgd", "network.hidden": [4, 5]})
     assert pipeline.training.optimizer == SGD()
-    assert pipeline.network.hidden == (4, 5)
+    assert pipeline.network == Mlp(hidden=(4, 5))
 
 
 def test_an_override_reaches_into_a_list(load: Load) -> None:
@@ -211,8 +306,8 @@ def test_without_vary_all_learners_share_everything_but_their_id(load: Load) -> 
 
 def test_a_list_goes_round(load: Load) -> None:
     text = "ensemble: {learners: 5, vary: {network.hidden: [[8], [16, 8]]}}"
-    hidden = [plan.network.hidden for plan in learner_plans(load(text))]
-    assert hidden == [(8,), (16, 8), (8,), (16, 8), (8,)]
+    networks = [plan.network for plan in learner_plans(load(text))]
+    assert networks == [Mlp(hidden=hidden) for hidden in [(8,), (16, 8), (8,), (16, 8), (8,)]]
 
 
 def test_a_range_is_drawn_for_each_learner_whoever_else_trains(load: Load) -> None:
@@ -233,6 +328,54 @@ ensemble: {learners: 2, vary: {training.optimizer.name: [adam, sgd]}}
 """
     rules = [plan.rule for plan in learner_plans(load(text))]
     assert rules == [Adam(learning_rate=0.5, beta1=0.8), SGD(learning_rate=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "kinds", "field", "expected"),
+    [
+        (
+            "network: {hidden: [8], dropout: 0.2, initializer: glorot_uniform}",
+            "network.name", ["mlp", "linear"], "network",
+            [
+                Mlp(hidden=(8,), dropout=0.2, initializer="glorot_uniform"),
+                LinearModel(initializer="glorot_uniform"),
+            ],
+        ),
+        (
+            "training: {loss: {name: cross_entropy, smoothing: 0.2}}",
+            "training.loss.name", ["cross_entropy", "hinge"], "loss",
+            [CrossEntropy(smoothing=0.2), Hinge()],
+        ),
+        (
+            "training: {averaging: {name: polyak, start: 0.3}}",
+            "training.averaging.name", ["polyak", "ema", "swa"], "averaging",
+            [Polyak(start=0.3), EMA(), SWA(start=0.3)],
+        ),
+        (
+            "training: {schedule: {name: plateau, decay: 0.3}}",
+            "training.schedule.name", ["plateau", "step", "cosine"], "schedule",
+            [Plateau(decay=0.3), StepDecay(decay=0.3), Cosine()],
+        ),
+    ],
+)  # fmt: skip
+def test_each_kind_keeps_only_the_keys_that_it_knows(
+    text: str, path: str, kinds: list[str], field: str, expected: list[Any], load: Load
+) -> None:
+    ensemble = {"ensemble.learners": len(kinds), "ensemble.vary": {path: kinds}}
+    pipeline = load(text, ensemble)
+    assert [getattr(plan, field) for plan in learner_plans(pipeline)] == expected
+    # The same where all defaults are filled in, as in a run directory.
+    again = learner_plans(load(yaml.safe_dump(resolved(pipeline))))
+    assert [getattr(plan, field) for plan in again] == expected
+
+
+def test_a_kind_that_was_left_out_may_be_varied(load: Load) -> None:
+    vary = {"training.averaging.name": ["ema", "swa"], "training.early_stopping.patience": [2, 3]}
+    plans = learner_plans(load("training: {averaging: null}", {"ensemble.vary": vary}))[:2]
+    assert [plan.averaging for plan in plans] == [EMA(), SWA()]
+    assert [plan.early_stopping for plan in plans] == [
+        EarlyStopping(patience=2), EarlyStopping(patience=3)
+    ]  # fmt: skip
 
 
 def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
@@ -292,6 +435,71 @@ def test_snapshots_with_their_schedule_load(load: Load) -> None:
     assert all(plan.snapshots for plan in learner_plans(load(text)))
 
 
+# Choices that do not go together
+
+CONFLICTS: dict[str, tuple[str, str]] = {
+    "a loss of the other task": (
+        "task: regression\ntraining:\n  loss: {name: hinge}",
+        "training.loss.name: hinge is for classification, but task is regression (p.yaml:3)",
+    ),
+    "the other way round": (
+        "training:\n  loss: {name: beta_nll}",
+        "training.loss.name: beta_nll is for regression, but task is classification (p.yaml:2)",
+    ),
+    "snapshots that are averaged": (
+        "training: {schedule: {name: sgdr}, averaging: {name: ema}}\n"
+        "ensemble: {strategy: snapshot}",
+        "ensemble.strategy: snapshot takes members at the ends of cycles; remove averaging and "
+        "early_stopping (p.yaml:2)",
+    ),
+    "snapshots that may end early": (
+        "training: {schedule: {name: triangular}, early_stopping: {}}\n"
+        "ensemble: {strategy: snapshot}",
+        "ensemble.strategy: snapshot takes members at the ends of cycles; remove averaging and "
+        "early_stopping (p.yaml:2)",
+    ),
+    "averages at cycles without cycles": (
+        "training:\n  averaging: {name: swa, at: cycle}\n  schedule: {name: cosine}",
+        "training.averaging.at: cycle needs a schedule with cycles, such as snapshot, not "
+        "'cosine' (p.yaml:2)",
+    ),
+    "the accuracy of numbers": (
+        "task: regression\ntraining:\n  early_stopping:\n    metric: stop/accuracy",
+        "training.early_stopping.metric: stop/accuracy is for classification, but task is "
+        "regression; take stop/loss (p.yaml:4)",
+    ),
+    "variances of some": (
+        "task: regression\nensemble:\n  vary: {training.loss.name: [huber, beta_nll]}",
+        "ensemble.vary: either all losses predict a variance or none does, so these cannot be one "
+        "ensemble: beta_nll, huber (p.yaml:3)",
+    ),
+    "several at once": (
+        "task: regression\ntraining:\n  loss: {name: hinge}\n  averaging: {name: swa, at: cycle}",
+        "training.loss.name: hinge is for classification, but task is regression (p.yaml:3)\n"
+        "training.averaging.at: cycle needs a schedule with cycles, such as snapshot, not "
+        "'constant' (p.yaml:4)",
+    ),
+    "one learner's own": (
+        "ensemble:\n  vary: {training.loss.name: [cross_entropy, huber]}",
+        "training.loss.name: huber is for regression, but task is classification "
+        "(ensemble.vary, p.yaml:2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), CONFLICTS.values(), ids=CONFLICTS.keys())
+def test_choices_that_do_not_go_together_are_refused(text: str, message: str, load: Load) -> None:
+    assert refusal(load, text) == message
+
+
+@pytest.mark.parametrize("name", ["snapshot", "sgdr", "triangular", "fast_geometric"])
+def test_snapshots_go_with_every_schedule_of_cycles(name: str, load: Load) -> None:
+    strategy = {"ensemble.strategy": "snapshot"}
+    for schedule in ({"name": name}, {"name": "warm_up", "then": {"name": name}}):
+        plans = learner_plans(load("seed: 1", {**strategy, "training.schedule": schedule}))
+        assert all(len(plan.member_steps(rows=1000)) > 1 for plan in plans)
+
+
 # Mistakes
 
 MANY_MISTAKES = """\
@@ -334,7 +542,8 @@ valid: {augmentations} (p.yaml:10)
 augment.1.pixels: input should be greater than or equal to 0, got -1 (p.yaml:11)
 augment.2: 'name' is missing; it says which kind this is (p.yaml:12)
 network.hidden.0: input should be greater than 0, got 0 (p.yaml:13)
-network.activation: unknown 'rely'; did you mean 'relu'? valid: relu, tanh (p.yaml:13)
+network.activation: unknown 'rely'; did you mean 'relu'? valid: {activations} \
+(p.yaml:13)
 training.epochs: input should be a valid integer, unable to parse string as an integer, \
 got 'many' (p.yaml:15)
 training.optimizer.name: unknown 'adm'; did you mean 'adam'? valid: {rules} (p.yaml:17)
@@ -351,6 +560,7 @@ sed: unknown key 'sed'; did you mean 'seed'? valid: {sections} (p.yaml:1)"""
 def test_every_mistake_is_reported_at_once_with_its_line(load: Load) -> None:
     expected = THEIR_MESSAGES.format(
         sources=", ".join(sorted(SOURCES)),
+        activations=", ".join(sorted(ACTIVATIONS)),
         augmentations=", ".join(sorted(AUGMENTATIONS)),
         rules=", ".join(sorted(RULES)),
         sections=", ".join(sorted(Pipeline.model_fields)),

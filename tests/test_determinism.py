@@ -35,9 +35,15 @@ AVERAGING_ROWS = {
     "last": training(averaging={"name": "last", "epochs": 2}),
 }
 STOPPING = {"patience": 1, "min_change": 0.1}
-NETWORK_ROWS = {
+CNN = {"name": "cnn", "filters": [4], "hidden": [8]}
+NETWORK_ROWS: dict[str, dict[str, Any]] = {
     "odd sizes": {"network": {"hidden": [13, 7], "activation": "tanh"}},
     "dropout": {"network": {"name": "mlp", "hidden": [16], "dropout": 0.3}},
+    "cnn": {"network": CNN},
+    "averages of batch norms": {"network": CNN, **training(averaging={"name": "swa", "start": 0})},
+    "wide and deep": {"network": {"name": "wide_and_deep", "hidden": [8]}},
+    "separable cnn": {"network": {"name": "separable_cnn", "filters": [4, 6], "hidden": []}},
+    "resnet": {"network": {"name": "resnet", "filters": [4, 6], "blocks": 1, "survival": 0.5}},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     **RULES_ROWS,
@@ -70,6 +76,26 @@ SETTINGS: dict[str, dict[str, Any]] = {
             "strategy": "snapshot",
             "learners": LEARNERS,
             "vary": {"training.schedule.cycles": [2, 5, 3]},
+        },
+    },
+    "numbers of layers": {
+        "network": {
+            "name": "sequential",
+            "layers": [
+                {"name": "flatten"},
+                {"name": "dense", "units": 12},
+                {"name": "batch_norm"},
+                {"name": "leaky_relu"},
+                {"name": "dropout"},
+            ],
+        },
+        "ensemble": {
+            "learners": LEARNERS,
+            "vary": {
+                "network.layers.2.momentum": {"low": 0.01, "high": 0.5},
+                "network.layers.3.slope": {"low": 0.01, "high": 0.5},
+                "network.layers.4.rate": [0.5, 0.1, 0.3],
+            },
         },
     },
     "numbers of their own": {

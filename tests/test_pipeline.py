@@ -20,6 +20,7 @@ from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingEr
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths, read_json, write_json
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
 PIPELINE = """
 name: small
@@ -128,8 +129,13 @@ def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
             "training.schedule": {"name": "snapshot", "cycles": 3},
             "ensemble.strategy": "snapshot",
         },
+        {
+            "training.epochs": 8,
+            "training.early_stopping": {"patience": 1, "min_change": 0.15},
+            "training.averaging": {"name": "ema", "decay": 0.9},
+        },
     ],
-    ids=["independent", "augmented", "snapshot"],
+    ids=["independent", "augmented", "snapshot", "averages that stop early"],
 )
 def test_interrupted_equals_uninterrupted(
     pipeline: Path, finished: RunResult, checkpoints: int, settings: dict[str, Any]
@@ -148,8 +154,27 @@ def test_interrupted_equals_uninterrupted(
     entries = (e for e, _ in read_entries(Path(whole.run_dir) / "journal.jsonl"))
     uninterrupted = (e for e in entries if e["kind"] == "epoch")
     assert curves == {(e["learner"], e["epoch"]): e["metrics"] for e in uninterrupted}
-    keys = [(e["learner"], e["epoch"]) for e in epochs]
-    assert sorted(keys) == [(learner, epoch) for learner in range(3) for epoch in range(1, 5)]
+    assert len(epochs) == len(curves)
+
+
+def test_the_model_holds_the_averages_of_learners_that_stopped_early(pipeline: Path) -> None:
+    settings = {
+        "training.epochs": 12,
+        "training.early_stopping": {"patience": 1, "min_change": 0.15},
+        "training.averaging": {"name": "ema", "decay": 0.9},
+    }
+    result = run_here(pipeline, **settings)
+    paths = RunPaths(Path(result.run_dir))
+    for member in ensemble_pipe.load(result.run_dir).members:
+        (saved,) = list_checkpoints(paths, member.learner)
+        state = load_state(paths, member.learner, saved.step)
+        assert (saved.finished, saved.step) == (True, member.step)
+        assert saved.epoch < 12
+        assert member.row.tobytes() == state.slots["member"].tobytes()
+        assert member.row.tobytes() == state.slots["best"].tobytes()
+        assert member.row.tobytes() != state.row.tobytes()
+    finished = [e for e, _ in read_entries(paths.journal) if e["kind"] == "finished"]
+    assert sorted(entry["learner"] for entry in finished) == [0, 1, 2]
 
 
 def command(*arguments: object) -> list[str]:

@@ -59,12 +59,12 @@ def transferring(
     source: RunResult,
     *,
     learners: int = 1,
-    hidden: tuple[int, ...] = (16, 8),
+    network: dict[str, Any] = NETWORK,
     training: dict[str, Any] | None = None,
     **transfer: Any,
 ) -> Prepared:
     return prepare(
-        network={"hidden": hidden},
+        network=network,
         transfer={"weights": source.run_dir, **transfer},
         ensemble={"learners": learners},
         training=training or {},
@@ -131,11 +131,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"name it in transfer\.fresh to draw it anew",
     ),
     "another width": (
-        {"hidden": [16, 9]},
+        {"network": {"hidden": [16, 9]}},
         r"transfer\.weights: dense2/kernel has shape \(16, 8\) in .*, but \(16, 9\) here; .*",
     ),
     "another depth": (
-        {"hidden": [16, 8, 5, 5]},
+        {"network": {"hidden": [16, 8, 5, 5]}},
         r"transfer\.weights: .* has no tensor dense4/kernel; it has dense1/kernel, .*dense3/bias; "
         r"name it in transfer\.fresh to draw it anew",
     ),
@@ -150,6 +150,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown pattern of rate_factors": (
         {"rate_factors": {"dense1": 0.1}},
         r"transfer\.rate_factors: 'dense1' fits no tensor of the network; .*",
+    ),
+    "nothing but a last layer": (
+        {"network": {"name": "wide_and_deep", "hidden": [16, 8]}},
+        r"transfer\.fresh: the last layer of this network holds all of its tensors; name those "
+        r"that are to be drawn anew, of residual1/dense1/kernel, .*",
     ),
     "no weights": (
         {"weights": "absent"},
@@ -220,6 +225,25 @@ def train_from(prepared: Prepared, rows: list[Floats]) -> list[Floats]:
     """Train every learner from a row of its own; return the rows they end with."""
     found = prepared.train(rows=rows)
     return [checkpoints[-1].state.row for checkpoints in found.values()]
+
+
+def test_a_frozen_batch_norm_keeps_its_statistics_in_an_average_too(
+    prepare: Callable[..., Prepared], tmp_path: Path
+) -> None:
+    network = {"name": "cnn", "filters": [4], "hidden": [8]}
+    training = {"averaging": {"name": "ema", "decay": 0.9}}
+    first = prepare(network=network, ensemble={"learners": 1})
+    trained = tensors_of(first, first.train()[0][-1].state.row)
+    save_file(dict(trained), tmp_path / "cnn.safetensors")
+    transfer = {"weights": str(tmp_path / "cnn.safetensors"), "freeze": ["*1/*"], "fresh": []}
+    prepared = prepare(
+        network=network, ensemble={"learners": 1}, training=training, transfer=transfer
+    )
+    last = prepared.train(rows=rows_of(prepared))[0][-1].state
+    for row in (last.row, last.member_row):
+        for name, tensor in tensors_of(prepared, row).items():
+            frozen = name.split("/")[0].endswith("1")
+            assert (tensor.tobytes() == trained[name].tobytes()) == frozen
 
 
 # Whole runs

@@ -75,7 +75,7 @@ class Network:
             dtype=rows.dtype,
             tensors=self.layout.views(rows),
             gradients=None if gradients is None else self.layout.gradient_views(gradients),
-            values={name: numbers.astype(rows.dtype, copy=False) for name, numbers in values.items()},
+            values={name: own.astype(rows.dtype, copy=False) for name, own in values.items()},
             draws=draws,
             input_gradient=False,
         )

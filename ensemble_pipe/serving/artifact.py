@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from ensemble_pipe import __version__
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.errors import ConfigError, CorruptFileError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.storage import atomic_write, check_sums, read_json, sums_of, write_json
@@ -92,8 +92,10 @@ def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
     members = []
     for index, fact in enumerate(facts.members):
         row = rows.get(f"{index:04d}", np.zeros(0, np.float32))
-        schema = facts.data_schema
-        expected = build(fact.network, fact.loss, schema).layout.size
+        try:
+            expected = build(fact.network, fact.loss, facts.data_schema).layout.size
+        except ConfigError as error:
+            raise CorruptFileError(f"{folder / 'model.json'}: member {index}: {error}") from None
         if row.shape != (expected,) or row.dtype != np.float32:
             raise CorruptFileError(
                 f"{path}: member {index} is {row.dtype} of shape {row.shape}; "

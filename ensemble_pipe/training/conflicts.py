@@ -13,7 +13,10 @@ Conflict = tuple[tuple[str, ...], str]
 def conflicts(plan: LearnerPlan, task: Task) -> Iterator[Conflict]:
     """Yield what does not go together in the plan of one learner."""
     if plan.loss.task != task:
-        yield ("training", "loss"), f"{plan.loss.name} is for {plan.loss.task}, but task is {task}"
+        yield (
+            ("training", "loss", "name"),
+            f"{plan.loss.name} is for {plan.loss.task}, but task is {task}",
+        )
     stopping = plan.early_stopping
     if stopping is not None and stopping.metric == "stop/accuracy" and task == "regression":
         yield (
@@ -34,9 +37,8 @@ def conflicts(plan: LearnerPlan, task: Task) -> Iterator[Conflict]:
         )
     if isinstance(plan.averaging, SWA) and plan.averaging.at == "cycle" and not cyclic:
         yield (
-            ("training", "averaging"),
-            "at: cycle needs a schedule with cycles, such as snapshot, "
-            f"not {plan.schedule.name!r}",
+            ("training", "averaging", "at"),
+            f"cycle needs a schedule with cycles, such as snapshot, not {plan.schedule.name!r}",
         )
 
 

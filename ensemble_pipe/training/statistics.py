@@ -13,12 +13,13 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.tensors import frozen_names
 
 
 def recomputed(
     network: Network, plan: LearnerPlan, row: Floats, data: TrainingData, last_step: int
 ) -> Floats:
-    """Return a row whose statistics are those of its own parameters.
+    """Return a row whose statistics are those of its own parameters; frozen layers keep theirs.
 
     Args:
         network: the architecture.
@@ -30,7 +31,7 @@ def recomputed(
     if network.layout.size == network.layout.trainable:
         return row
     steps = plan.steps(data.rows)
-    rows = row[None].copy()
+    rows: Floats = row[None].copy()
     values = {name: np.full(1, value, rows.dtype) for name, value in network.values.items()}
     momenta = [values[name] for name in values if name.endswith("/momentum")]
     bound = network.bind(
@@ -39,6 +40,7 @@ def recomputed(
         np.zeros((1, network.layout.trainable), rows.dtype),
         draws=Draws(plan.seed, Purpose.LAYER, [plan.learner]),
         values=values,
+        frozen=frozen_names(network.layout, plan.rate_factors),
     )
     batches = Batches(data, [plan.learner], steps.batch_rows, plan.order)
     first_step = max(0, last_step - steps.end_of(0))
@@ -47,5 +49,5 @@ def recomputed(
             momentum[:] = 1.0 / (count + 1)
         batches.read(step)
         bound.forward(batches.inputs, step)
-    row = rows[0]
-    return row
+    found: Floats = rows[0]
+    return found

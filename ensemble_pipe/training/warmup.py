@@ -10,6 +10,7 @@ import numpy as np
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.settings import structure
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.plan import LearnerPlan, Stack
 
@@ -28,9 +29,12 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         recipe: of the training data; its augmentations are tried too.
     """
     kinds = {
-        (repr(plan.network), plan.loss.name, plan.rule.name, plan.order, plan.averaging): plan
+        (
+            repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.order,
+            repr(structure(plan.averaging)),
+        ): plan
         for plan in plans
-    }
+    }  # fmt: skip
     stored = np.uint8 if schema.is_image else np.float32
     inputs = np.zeros((_ROWS, *schema.input_shape), stored)
     targets = np.zeros(_ROWS, np.int32 if schema.task == "classification" else np.float32)

@@ -42,5 +42,17 @@ def test_a_learner_that_failed_is_not_tried_again() -> None:
     assert [plan.learner for plan in stack.plans] == [0, 2]
 
 
+def test_a_learner_that_ended_early_is_not_tried_again() -> None:
+    stack = after(STACK, Checkpoint(1, 1, 7, 20, STATE, member=0, finished=True))
+    assert [plan.learner for plan in stack.plans] == [0, 2]
+
+
+def test_a_trainer_may_die_after_its_last_word() -> None:
+    stack = STACK
+    for learner in range(3):
+        stack = after(stack, Checkpoint(learner, 2, 20, 20, STATE, member=0, finished=True))
+    assert regrouped(stack) == []
+
+
 def test_progress_changes_nothing() -> None:
     assert after(STACK, Progress(1, 3, 20, 0.5)) == STACK

@@ -87,12 +87,54 @@ def test_the_seed_decides() -> None:
             r"^f\.csv: the splits need 100 rows \(test 60, stop 40\) and training at least one, "
             "but there are 100; make splits smaller$",
         ),
+        (
+            {"train": 90, "test": 20},
+            r"^f\.csv: the splits need 110 rows \(train 90, test 20\), but there are 100; make "
+            "splits smaller$",
+        ),
+        (
+            {"train": 0.9, "test": 0.2},
+            r"^f\.csv: the splits need 110 rows \(train 90, test 20\), but there are 100; ",
+        ),
+        ({"train": 0.004, "test": 1}, r"^f\.csv: splits\.train is 0\.004 of 100 rows, which is no"),
         ({"test": 0.001}, r"^f\.csv: splits\.test is 0\.001 of 100 rows, which is none$"),
     ],
 )
 def test_parts_that_cannot_be_filled_are_refused(sizes: Sizes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         split_rows(None, 100, sizes, 1, "f.csv")
+
+
+@settings(deadline=None)
+@given(stratified(), seeds, st.data())
+def test_a_named_number_of_training_rows_leaves_the_rest_out(
+    drawn: tuple[Integers, Sizes], seed: int, data: Any
+) -> None:
+    strata, others = drawn
+    left = len(strata) - sum(others.values())
+    sizes: Sizes = {"train": data.draw(st.integers(1, int(left))), **others}
+    parts = split_rows(strata, len(strata), sizes, seed, "here")
+    assert {name: len(part) for name, part in parts.items()} == sizes
+    together = np.concatenate([*parts.values()])
+    assert len(np.unique(together)) == len(together)
+    taken = np.bincount(strata[parts["train"]], minlength=strata.max() + 1)
+    fair = np.bincount(strata) * len(parts["train"]) / len(strata)
+    assert (np.abs(taken - fair) < 1 + 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("shares", "counts"),
+    [
+        ((0.6, 0.2, 0.1, 0.1), [752, 251, 126, 126]),  # 753 + 251 + 126 + 126 is one too many
+        ((0.5, 0.2, 0.1, 0.1), [628, 251, 126, 126]),
+    ],
+)
+def test_shares_of_a_whole_are_never_more_than_there_is(
+    shares: tuple[float, ...], counts: list[int]
+) -> None:
+    names = ("train", "test", "validation", "stop")
+    parts = split_rows(None, 1255, dict(zip(names, shares, strict=True)), 1, "here")
+    assert [len(parts[name]) for name in names] == counts
 
 
 def test_one_row_may_be_left_for_training() -> None:

@@ -159,6 +159,13 @@ def test_predicted_numbers_by_hand() -> None:
     np.testing.assert_array_equal(deviation, [2.0 * TARGET_DEVIATION])
 
 
+def test_predicted_variances_count_where_members_give_some() -> None:
+    outputs = np.array([[[-1.0, 2.0]], [[1.0, 4.0]]], np.float32)
+    mean, deviation = predicted_numbers(outputs, schema_of("regression"), noise=100.0)
+    np.testing.assert_array_equal(mean, [TARGET_MEAN])
+    np.testing.assert_array_equal(deviation, [2.0 * TARGET_DEVIATION])  # sqrt(3 + 1)
+
+
 def test_noise_is_the_mean_squared_residual_of_all_members() -> None:
     outputs = np.array([[[1.0], [2.0]], [[0.0], [4.0]]], np.float32)
     targets = np.array([0.0, 2.0], np.float32)

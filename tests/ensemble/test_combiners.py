@@ -75,12 +75,29 @@ def test_mixture_by_hand() -> None:
     np.testing.assert_array_equal(deviation, [2.0])  # sqrt(3 + 1)
 
 
-def test_mixture_has_the_variance_of_draws_from_it() -> None:
-    means, variance = 2.0 * draw(5, 3), 0.49
+def test_mixture_of_members_with_variances_of_their_own_by_hand() -> None:
+    means = np.array([[1.0, 0.0], [3.0, 0.0]], np.float32)
+    mean, deviation = gaussian_mixture(means, np.array([[2.0, 4.0], [4.0, 14.0]]))
+    np.testing.assert_array_equal(mean, [2.0, 0.0])
+    np.testing.assert_array_equal(deviation, [2.0, 3.0])  # sqrt(3 + 1), sqrt(9 + 0)
+
+
+def test_one_variance_for_all_is_that_of_each() -> None:
+    means = draw(3, 4)
+    for one, other in zip(
+        gaussian_mixture(means, 0.5), gaussian_mixture(means, np.full((3, 4), 0.5)), strict=True
+    ):
+        assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("variance", [0.49, np.linspace(0.1, 2.0, 15).reshape(5, 3)])
+def test_mixture_has_the_variance_of_draws_from_it(variance: Floats | float) -> None:
+    means = 2.0 * draw(5, 3)
     mean, deviation = gaussian_mixture(means, variance)
     random = np.random.default_rng(1)
-    chosen = means[random.integers(0, 5, 200_000)]
-    drawn = random.normal(chosen, np.sqrt(variance))
+    members = random.integers(0, 5, 200_000)
+    deviations = np.sqrt(np.broadcast_to(variance, means.shape))
+    drawn = random.normal(means[members], deviations[members])
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.03)
     np.testing.assert_allclose(drawn.std(axis=0), deviation, rtol=0.02)
 

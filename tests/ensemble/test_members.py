@@ -1,14 +1,19 @@
 """Members: their outputs together and alone."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member, member_outputs
-from ensemble_pipe.nn.losses import CrossEntropy
+from ensemble_pipe.nn.inference import outputs_of
+from ensemble_pipe.nn.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Loss
 from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.training.plan import build
 
 ROWS = 40
+CROSS_ENTROPY = CrossEntropy()
 NARROW, WIDE = Mlp(hidden=(5,)), Mlp(hidden=(9, 3), activation="tanh")
 SCHEMA = Schema(
     task="classification",
@@ -26,9 +31,9 @@ def read(start: int, stop: int, out: Floats) -> None:
     out[:] = INPUTS[start:stop]
 
 
-def member(learner: int, network: Mlp = NARROW, number: int = 0) -> Member:
-    row = network.build((4,), 3).initialize(1, 10 * learner + number)
-    return Member(learner, number, 100, network, CrossEntropy(), row)
+def member(learner: int, network: Mlp = NARROW, loss: Loss = CROSS_ENTROPY) -> Member:
+    row = build(network, loss, SCHEMA).initialize(1, learner)
+    return Member(learner, 0, 100, network, loss, row)
 
 
 def test_outputs_of_members_of_one_architecture_are_those_of_each_alone() -> None:
@@ -44,6 +49,25 @@ def test_architectures_may_be_mixed_in_any_order() -> None:
     together = member_outputs(members, SCHEMA, read, ROWS)
     for one, outputs in zip(members, together, strict=True):
         assert member_outputs([one], SCHEMA, read, ROWS)[0].tobytes() == outputs.tobytes()
+
+
+def test_outputs_are_what_each_members_loss_makes_of_them() -> None:
+    losses: list[Loss] = [CROSS_ENTROPY, Hinge(), CrossEntropy(smoothing=0.5)]
+    members = [member(learner, loss=loss) for learner, loss in enumerate(losses)]
+    together = member_outputs(members, SCHEMA, read, ROWS)
+    for one, outputs in zip(members, together, strict=True):
+        network = build(one.network, one.loss, SCHEMA)
+        own = outputs_of(network, one.row[None], read, ROWS)
+        assert outputs.tobytes() == one.loss.predictions(own[0]).tobytes()
+
+
+def test_a_member_with_one_output_gives_logits_of_both_classes() -> None:
+    schema = replace(SCHEMA, classes=("no", "yes"))
+    loss = BinaryCrossEntropy()
+    row = build(NARROW, loss, schema).initialize(1, 0)
+    (outputs,) = member_outputs([Member(0, 0, 1, NARROW, loss, row)], schema, read, ROWS)
+    assert outputs.shape == (ROWS, 2)
+    assert (outputs[:, 0] == 0).all()
 
 
 def test_outputs_stand_in_the_order_of_the_members() -> None:

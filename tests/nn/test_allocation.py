@@ -126,4 +126,4 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(
 
 def test_the_measurement_sees_one_array_of_a_batch() -> None:
     with pytest.raises(AssertionError):
-        check(lambda batch_rows: lambda: np.zeros((batch_rows, 1), np.float32).sum())
+        check(lambda batch_rows: lambda: np.zeros((3, batch_rows, 1), np.float32).sum())

@@ -14,6 +14,7 @@ from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.nn.layers import (
     LAYERS,
     AveragePool,
+    BatchNorm,
     CategoricalColumn,
     Chain,
     Conv2d,
@@ -31,6 +32,7 @@ from ensemble_pipe.nn.layers import (
     Residual,
     SeparableConv2d,
 )
+from ensemble_pipe.nn.network import Network
 
 every_layer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 every_stack = pytest.mark.parametrize("learners", [1, 3])
@@ -380,3 +382,16 @@ def test_layers_in_a_chain_do_what_they_do_one_by_one() -> None:
         expected = predict(alone, np.ascontiguousarray(rows[:, first:end]), expected)
         first = end
     np.testing.assert_allclose(predict(chain, rows, values), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_frozen_residual_keeps_the_statistics_inside() -> None:
+    block = Residual(layers=(Dense(units=5), BatchNorm()))
+    network = Network((5,), [block, Dense(units=2)])
+    rows = np.stack([network.initialize(1, m) for m in range(2)])
+    before, inputs = rows.copy(), draw(2, 6, 5).astype(np.float32)
+    names = {parameter.name for parameter in network.layout.parameters}
+    frozen = {name for name in names if name.startswith("residual1/")}
+    for some, moves in ((frozen, False), (frozen - {"residual1/dense1/kernel"}, True)):
+        gradients = np.zeros((2, network.layout.trainable), np.float32)
+        network.bind(rows, 6, gradients, frozen=some).forward(inputs)
+        assert (rows.tobytes() != before.tobytes()) == moves

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from ensemble_pipe.nn.layout import Layout, Parameter
 
 
-def parameter(name: str, *shape: int) -> Parameter:
-    return Parameter(name, shape, "zeros", 1, 1)
+def parameter(name: str, *shape: int, trainable: bool = True) -> Parameter:
+    return Parameter(name, shape, "zeros", trainable=trainable)
 
 
 LAYOUT = Layout((parameter("a/kernel", 3, 5), parameter("a/bias", 5), parameter("b/kernel", 1, 7)))
@@ -64,6 +64,30 @@ def test_elements_lie_in_row_major_order() -> None:
     rows = np.arange(54.0).reshape(2, 27)
     kernel = LAYOUT.views(rows)["a/kernel"]
     np.testing.assert_array_equal(kernel[1], 27.0 + np.arange(15.0).reshape(3, 5))
+
+
+def test_statistics_come_after_all_that_is_trainable() -> None:
+    layout = Layout(
+        (
+            parameter("a/gamma", 2),
+            parameter("a/mean", 2, trainable=False),
+            parameter("b/kernel", 3),
+            parameter("b/mean", 1, trainable=False),
+        )
+    )
+    assert layout.offsets == {"a/gamma": 0, "b/kernel": 2, "a/mean": 5, "b/mean": 7}
+    assert (layout.trainable, layout.size) == (5, 8)
+
+
+def test_gradient_views_are_those_of_the_trainable_prefix() -> None:
+    layout = Layout((parameter("a/mean", 2, trainable=False), parameter("b/kernel", 3, 2)))
+    rows, gradients = np.arange(16.0).reshape(2, 8), np.zeros((2, 6))
+    views = layout.gradient_views(gradients)
+    assert list(views) == ["b/kernel"]
+    views["b/kernel"][...] = layout.views(rows)["b/kernel"]
+    np.testing.assert_array_equal(gradients, rows[:, :6])
+    with pytest.raises(ValueError, match=r"contiguous \(M, 6\), got \(2, 8\)"):
+        layout.gradient_views(rows)
 
 
 def test_refuses_two_parameters_of_one_name() -> None:

@@ -8,6 +8,7 @@ from layer_cases import CASES, LEARNERS, LayerCase, bind, draw, predict, train
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.layers import (
+    BatchNorm,
     Chain,
     Dense,
     DropConnect,
@@ -267,6 +268,17 @@ def test_a_dropped_branch_that_overflows_does_no_harm() -> None:
     bench = Bench(layers, (5,), rows, learners=[0])
     finite = [bool(np.isfinite(bench(inputs, step)).all()) for step in range(50)]
     assert set(finite) == {False, True}
+
+
+def test_the_statistics_of_a_dropped_branch_move_on() -> None:
+    case = LayerCase((Residual(layers=(BatchNorm(),), survival=0.5),), (5,))
+    for step in range(8):
+        rows = case.rows(1)
+        before = rows.copy()
+        bound = bind(case, rows, 4, np.zeros((1, case.layout.trainable), np.float32))
+        bound.forward(case.inputs(1, 4), step)
+        statistics = slice(case.layout.trainable, None)
+        assert (rows[:, statistics] != before[:, statistics]).all()
 
 
 def test_a_residual_predicts_by_as_many_passes_as_its_layers_ask_for() -> None:

@@ -169,6 +169,15 @@ def change(folder: Path, **facts: object) -> None:
     (folder / "manifest.json").write_text(json.dumps({"sums": sums}))
 
 
+MEMBER = {
+    "learner": 0,
+    "number": 0,
+    "step": 1,
+    "network": {"name": "mlp", "hidden": [3]},
+    "loss": {"name": "cross_entropy"},
+}
+
+
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
@@ -177,6 +186,12 @@ def change(folder: Path, **facts: object) -> None:
         ({"members": [{"network": {"name": "os.system"}}]}, r"members\.0\.learner"),
         ({"members": "none"}, "not a model"),
         ({"members": []}, "no members"),
+        ({"members": [{**MEMBER, "loss": {"name": "hinge", "margin": 0}}]}, r"hinge\.margin"),
+        (
+            {"members": [{**MEMBER, "loss": {"name": "squared_error"}}]},
+            r"model\.json: member 0: training\.loss: squared_error is for targets that are numbers",
+        ),
+        ({"members": [MEMBER]}, r"member 0 is float32 .*; its network needs float32 \(\d+,\)"),
     ],
 )
 def test_a_forged_model_is_refused_and_never_executed(

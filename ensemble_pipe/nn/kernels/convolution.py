@@ -122,7 +122,8 @@ def input_gradient(
                 for r in range(rows):
                     n, row = divmod(begin + r, height)
                     if row == 0:
-                        x_gradient[m, n] = 0
+                        image = x_gradient[m, n].size
+                        clear(x_gradient, (m * x_gradient.shape[1] + n) * image, image)
                     here = columns[r * width : (r + 1) * width]
                     _scatter(here, weights.shape, window, row, x_gradient[m, n])
 

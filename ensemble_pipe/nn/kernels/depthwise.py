@@ -9,9 +9,19 @@ Shapes: x (A, N, H, W, C) with A = M, or 1 where all learners share the input; w
 (M, kh, kw, C); y (M, N, OH, OW, C). Arrays are contiguous.
 """
 
+import numpy as np
+
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.kernels import kernel
-from ensemble_pipe.nn.kernels.lanes import lane_count, load, load_rest, store_rest, zero_lanes
+from ensemble_pipe.nn.kernels.lanes import (
+    clear,
+    copy,
+    lane_count,
+    load,
+    load_rest,
+    store_rest,
+    zero_lanes,
+)
 from ensemble_pipe.nn.kernels.patches import patch_offsets, read_patch, read_spread_patch
 from ensemble_pipe.nn.kernels.window import Window
 
@@ -26,7 +36,7 @@ def convolve(x: Floats, weights: Floats, window: Window, y: Floats, patch: Float
     learners, images, height = y.shape[:3]
     kernel_height, kernel_width = weights.shape[1:3]
     offsets = patch_offsets(kernel_height * kernel_width, kernel_width, weights.shape[3], patch)
-    patch[:] = 0
+    clear(patch, 0, patch.size)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
         for n in range(images):
@@ -80,15 +90,15 @@ def kernel_gradient(
     shape = weights_gradient.shape
     positions = shape[1] * shape[2]
     offsets = patch_offsets(positions, shape[2], shape[3], patch)
-    patch[:] = 0
+    clear(patch, 0, patch.size)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
-        sums[:] = 0
+        clear(sums, 0, sums.size)
         for n in range(images):
             for row in range(height):
                 read_patch(x[own, n], row * window.stride - window.top, window.left, patch)
                 _add_row(patch, window.stride, offsets, gradient[m, n, row], sums)
-        weights_gradient[m] = sums[:positions].reshape(shape[1:])
+        copy(weights_gradient, m * positions * shape[3], sums, 0, positions * shape[3])
 
 
 @kernel
@@ -139,9 +149,13 @@ def input_gradient(
     kernel_height, kernel_width = weights.shape[1:3]
     top, left = kernel_height - 1 - window.top, kernel_width - 1 - window.left
     offsets = patch_offsets(kernel_height * kernel_width, kernel_width, weights.shape[3], patch)
-    patch[:] = 0
+    clear(patch, 0, patch.size)
+    turned = np.empty(weights.shape[1:], weights.dtype)
     for m in range(learners):
-        turned = weights[m, ::-1, ::-1].copy()
+        for ky in range(kernel_height):
+            for kx in range(kernel_width):
+                for c in range(weights.shape[3]):
+                    turned[ky, kx, c] = weights[m, -1 - ky, -1 - kx, c]
         for n in range(images):
             for row in range(height):
                 read_spread_patch(gradient[m, n], row - top, left, window.stride, patch)

@@ -12,6 +12,8 @@ Shapes: x (A, N, H, W, C) with A = M, or 1 where all learners share the input; w
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.kernels import kernel
 from ensemble_pipe.nn.kernels.lanes import (
+    clear,
+    copy,
     lane_count,
     load_one,
     load_rest,
@@ -33,7 +35,7 @@ def convolve(x: Floats, weights: Floats, window: Window, y: Floats, patch: Float
     kernel_height, kernel_width, channels = weights.shape[1:4]
     run = kernel_width * channels
     offsets = patch_offsets(kernel_height * run, run, 1, patch)
-    patch[:] = 0
+    clear(patch, 0, patch.size)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
         for n in range(images):
@@ -91,15 +93,16 @@ def kernel_gradient(
     kernel_height, kernel_width, channels = weights_gradient.shape[1:4]
     run = kernel_width * channels
     offsets = patch_offsets(kernel_height * run, run, 1, patch)
-    patch[:] = 0
+    clear(patch, 0, patch.size)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
-        sums[:] = 0
+        clear(sums, 0, sums.size)
         for n in range(images):
             for row in range(height):
                 read_patch(x[own, n], row * window.stride - window.top, window.left, patch)
                 _add_row(patch, window.stride, offsets, gradient[m, n, row], sums)
-        weights_gradient[m] = sums[: kernel_height * run].reshape(weights_gradient.shape[1:])
+        size = weights_gradient[m].size
+        copy(weights_gradient, m * size, sums, 0, size)
 
 
 @kernel

@@ -3,24 +3,28 @@
 Arrays are (M, R), a learner's numbers in a row; inputs may be (1, R) where all learners share them.
 """
 
-from ensemble_pipe.arrays import Floats
+import numpy as np
+
+from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.kernels import kernel
+
+_WORDS = 2.0**32
 
 
 @kernel
-def drop(values: Floats, draws: Floats, rate: Floats, factor: Floats, out: Floats) -> None:
-    """out = factor (M,) * values where draws >= rate (M,), else 0; out may be values.
+def drop(values: Floats, words: Integers, rate: Floats, factor: Floats, out: Floats) -> None:
+    """out = factor (M,) * values, or 0 with the probability rate (M,); out may be values.
 
-    draws are uniform in [0, 1).
+    words (M, R or more) are random in [0, 2^32), so each rate is met to 2^-32.
     """
     learners, size = out.shape
     zero = out.dtype.type(0)
     for m in range(learners):
         own = values[min(m, len(values) - 1)]
-        own_rate, own_factor = rate[m], factor[m]
+        threshold, own_factor = np.uint32(rate[m] * _WORDS), factor[m]
         for r in range(size):
             value = own_factor * own[r]
-            out[m, r] = value if draws[m, r] >= own_rate else zero
+            out[m, r] = value if words[m, r] >= threshold else zero
 
 
 @kernel
@@ -35,7 +39,7 @@ def scale(values: Floats, factor: Floats, out: Floats) -> None:
 
 @kernel
 def add_gated(branch: Floats, shortcut: Floats, gates: Floats, out: Floats) -> None:
-    """out = gates (M,) * branch + shortcut; a gate of 0 shuts out NaN as well; out may be branch."""
+    """out = gates (M,) * branch + shortcut; a gate of 0 shuts out NaN too. out may be branch."""
     learners, size = out.shape
     for m in range(learners):
         own_branch = branch[min(m, len(branch) - 1)]

@@ -1,8 +1,8 @@
 """Mean and variance of a batch, and their running averages.
 
 Sums of squares are taken around the mean of some rows that are hot in the cache, and merged in
-float64 (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 2.1), so
-that a large mean costs no digits.
+float64 (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.7 and
+2.1), so that a large mean costs no digits.
 """
 
 import numpy as np
@@ -41,18 +41,21 @@ def measure(
     rows = x[0].size // channels
     flat = x.reshape(learners, rows, channels)
     chunk = max(CHUNK_SIZE // channels, 1)
-    sums = np.empty((2, channels), x.dtype)
+    sums = np.empty((3, channels), x.dtype)
     for m in range(learners):
-        mean[m] = 0
-        variance[m] = 0
+        for c in range(channels):
+            mean[m, c] = variance[m, c] = 0.0
         for begin in range(0, rows, chunk):
             count = min(chunk, rows - begin)
-            _moments(flat[m, begin : begin + count], sums[0], sums[1])
+            _sums(flat[m, begin : begin + count], sums)
             weight = count / (begin + count)
             for c in range(channels):
-                difference = np.float64(sums[0, c]) - mean[m, c]
+                # The mean of some rows is rounded; what they deviate from it in sum corrects that.
+                error = np.float64(sums[1, c]) / count
+                difference = sums[0, c] + error - mean[m, c]
+                squares = sums[2, c] - error * error * count
                 mean[m, c] += difference * weight
-                variance[m, c] += sums[1, c] + difference * difference * weight * begin
+                variance[m, c] += squares + difference * difference * weight * begin
         unbiased = 1.0 / max(rows - 1, 1)
         for c in range(channels):
             running_mean[m, c] += momentum[m] * (mean[m, c] - running_mean[m, c])
@@ -63,8 +66,8 @@ def measure(
 
 
 @kernel
-def _moments(rows: Floats, means: Floats, squares: Floats) -> None:
-    """Mean of rows (R, C), and the sum of squares around it, for each channel."""
+def _sums(rows: Floats, sums: Floats) -> None:
+    """sums (3, C): the mean of rows (R, C), and the deviations from it and their squares."""
     count, channels = rows.shape
     share = np.full(1, 1.0 / count, rows.dtype)
     for c in range(0, channels, lane_count(rows)):
@@ -79,16 +82,15 @@ def _moments(rows: Floats, means: Floats, squares: Floats) -> None:
         for r in range(count // 4 * 4, count):
             a0 = a0 + load_rest(rows, r * channels + c, left)
         mean = ((a0 + a1) + (a2 + a3)) * load_one(share, 0)
-        store_rest(means, c, mean, left)
-        a0 = a1 = a2 = a3 = zero_lanes(rows)
-        for r in range(0, count - 3, 4):
+        a0 = a1 = s0 = s1 = zero_lanes(rows)
+        for r in range(0, count - 1, 2):
             at = r * channels + c
             d0 = load_rest(rows, at, left) - mean
             d1 = load_rest(rows, at + channels, left) - mean
-            d2 = load_rest(rows, at + 2 * channels, left) - mean
-            d3 = load_rest(rows, at + 3 * channels, left) - mean
-            a0, a1, a2, a3 = a0 + d0 * d0, a1 + d1 * d1, a2 + d2 * d2, a3 + d3 * d3
-        for r in range(count // 4 * 4, count):
-            d0 = load_rest(rows, r * channels + c, left) - mean
-            a0 = a0 + d0 * d0
-        store_rest(squares, c, (a0 + a1) + (a2 + a3), left)
+            a0, a1, s0, s1 = a0 + d0, a1 + d1, s0 + d0 * d0, s1 + d1 * d1
+        if count % 2 == 1:
+            d0 = load_rest(rows, (count - 1) * channels + c, left) - mean
+            a0, s0 = a0 + d0, s0 + d0 * d0
+        store_rest(sums, c, mean, left)
+        store_rest(sums, channels + c, a0 + a1, left)
+        store_rest(sums, 2 * channels + c, s0 + s1, left)

@@ -140,7 +140,8 @@ def parameter_gradients(
     sums = np.empty((2, channels), gradient.dtype)
     totals = np.empty((2, channels))
     for m in range(learners):
-        totals[:] = 0
+        for c in range(channels):
+            totals[0, c] = totals[1, c] = 0.0
         for begin in range(0, rows, chunk):
             end = min(begin + chunk, rows)
             _gradient_sums(gradients[m, begin:end], values[m, begin:end], m, affine, sums)

@@ -29,7 +29,7 @@ from ensemble_pipe.arrays import Floats
 from ensemble_pipe.kernels import kernel
 from ensemble_pipe.nn.kernels import winograd_transforms as transforms
 from ensemble_pipe.nn.kernels.gemm import SMALL_PRODUCT, gemm
-from ensemble_pipe.nn.kernels.lanes import aligned_zeros
+from ensemble_pipe.nn.kernels.lanes import aligned_zeros, clear
 from ensemble_pipe.nn.kernels.window import Window
 
 # The channels of inputs and outputs must be multiples of this, and their product no larger.
@@ -85,7 +85,7 @@ def convolve(x: Floats, weights: Floats, window: Window, y: Floats, work: Winogr
     learners, images, height, width = y.shape[:4]
     tile_rows, tiles = (height + 1) // 2, (width + 1) // 2
     group = work.inputs.shape[1] // tiles
-    work.patch[:] = 0
+    clear(work.patch, 0, work.patch.size)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
         transforms.kernel(weights[m], work.kernel)
@@ -118,7 +118,7 @@ def gradients(
     learners, images, height, width = gradient.shape[:4]
     tile_rows, tiles = (height + 1) // 2, (width + 1) // 2
     group = work.inputs.shape[1] // tiles
-    work.patch[:] = 0
+    clear(work.patch, 0, work.patch.size)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
         transforms.kernel(weights[m], work.kernel)

@@ -70,5 +70,5 @@ __all__ = [
 
 AnyLayer = PlainLayer | Residual
 
-ACTIVATIONS: dict[str, type[Activation]] = {kind.name: kind for kind in get_args(AnyActivation)}
+ACTIVATIONS: dict[str, type[AnyActivation]] = {kind.name: kind for kind in get_args(AnyActivation)}
 LAYERS: dict[str, type[Layer]] = {kind.name: kind for kind in get_args(AnyLayer)}

@@ -29,16 +29,20 @@ class Fused:
         self.outputs = np.zeros_like(sums) if activation.keeps_sums else sums
         self.written = [self.outputs] if activation.keeps_sums else []
         self.numbers = [values[name] for name in activation.numbers]
+        self.bias = np.zeros((len(sums), sums.shape[-1]), sums.dtype)
+        self.bias_gradient = np.zeros_like(self.bias)
         self.outputs_may_change = activation.keeps_sums or isinstance(activation, Linear)
 
     def forward(self, bias: Floats) -> Floats:
         """Return f(sums + bias) for a bias (M, C); overwrites the sums."""
-        self.kernels[0](self.sums, bias, *self.written, *self.numbers)
+        self.bias[...] = bias  # rows of views lie apart, which would keep kernels from vectorising
+        self.kernels[0](self.sums, self.bias, *self.written, *self.numbers)
         return self.outputs
 
     def backward(self, gradient: Floats, bias_gradient: Floats) -> None:
         """Turn the gradient of the outputs into that of the sums, in place, and sum it by row."""
-        self.kernels[1](gradient, self.sums, bias_gradient, *self.numbers)
+        self.kernels[1](gradient, self.sums, self.bias_gradient, *self.numbers)
+        bias_gradient[...] = self.bias_gradient
 
 
 class Activation(Layer):

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels.gates import drop, scale
+from ensemble_pipe.nn.kernels.philox import fill_words
 from ensemble_pipe.nn.layers.base import Binding, Layer, flat
 from ensemble_pipe.nn.layers.dense import Dense
 from ensemble_pipe.nn.layout import Parameter
@@ -55,7 +56,7 @@ class BoundDropout:
         if not self.identity:
             self.outputs = binding.buffer(*binding.input_shape)
         if binding.training:
-            self.draws = np.zeros((binding.learners, self.outputs[0].size), np.float32)
+            self.words = Words(binding, self.outputs[0].size)
 
     def forward(self, inputs: Floats, step: int) -> Floats:
         if self.identity:
@@ -65,12 +66,12 @@ class BoundDropout:
             scale(flat(inputs), kept, flat(self.outputs))
             return self.outputs
         self.factor = 1 / kept if self.inverted else np.ones_like(kept)
-        draw_uniform(self.draws, self.binding, step)
-        drop(flat(inputs), self.draws, self.rate, self.factor, flat(self.outputs))
+        self.words.draw(step)
+        drop(flat(inputs), self.words.array, self.rate, self.factor, flat(self.outputs))
         return self.outputs
 
     def backward(self, gradient: Floats) -> Floats:
-        drop(flat(gradient), self.draws, self.rate, self.factor, flat(gradient))
+        drop(flat(gradient), self.words.array, self.rate, self.factor, flat(gradient))
         return gradient
 
 
@@ -124,15 +125,15 @@ class BoundDropConnect:
         self.kernel = binding.tensors["kernel"]
         self.kept = np.zeros_like(self.kernel)
         if binding.training:
-            self.draws = np.zeros((binding.learners, self.kept[0].size), np.float32)
+            self.words = Words(binding, self.kept[0].size)
         tensors = {**binding.tensors, "kernel": self.kept}
         self.dense = layer.dense.bind(replace(binding, tensors=tensors))
         self.outputs_may_change = self.dense.outputs_may_change
 
     def forward(self, inputs: Floats, step: int) -> Floats:
         if self.binding.training:
-            draw_uniform(self.draws, self.binding, step)
-            drop(flat(self.kernel), self.draws, self.rate, self.ones, flat(self.kept))
+            self.words.draw(step)
+            drop(flat(self.kernel), self.words.array, self.rate, self.ones, flat(self.kept))
         else:
             scale(flat(self.kernel), 1 - self.rate, flat(self.kept))
         return self.dense.forward(inputs, step)
@@ -140,11 +141,23 @@ class BoundDropConnect:
     def backward(self, gradient: Floats) -> Floats | None:
         below = self.dense.backward(gradient)
         dropped = flat(self.dense.kernel_gradient)
-        drop(dropped, self.draws, self.rate, self.ones, dropped)
+        drop(dropped, self.words.array, self.rate, self.ones, dropped)
         return below
 
 
-def draw_uniform(draws: Floats, binding: Binding, step: int) -> None:
-    """Fill draws (M, R) with each learner's own numbers in [0, 1) for a step."""
-    for own, random in zip(draws, binding.generators(step), strict=True):
-        random.random(out=own, dtype=np.float32)
+class Words:
+    """Random words of each learner for one step after another.
+
+    Attributes:
+        array: (M, R or a little more) uint32.
+    """
+
+    def __init__(self, binding: Binding, size: int) -> None:
+        self.binding = binding
+        self.array = np.zeros((binding.learners, -(-size // 4) * 4), np.uint32)
+        self.keys = np.zeros(binding.learners, np.uint64)
+
+    def draw(self, step: int) -> None:
+        for m, random in enumerate(self.binding.generators(step)):
+            self.keys[m] = random.bit_generator.random_raw()
+        fill_words(self.keys, self.array)

@@ -8,6 +8,7 @@ from annotated_types import Gt
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.kernels.layer_norm import layer_norm_backward, layer_norm_forward
 from ensemble_pipe.nn.layers.base import Binding, Layer
+from ensemble_pipe.nn.layers.contiguous import Contiguous
 from ensemble_pipe.nn.layout import Parameter
 from ensemble_pipe.settings import settings
 
@@ -43,25 +44,35 @@ class BoundLayerNorm:
 
     def __init__(self, layer: LayerNorm, binding: Binding) -> None:
         self.epsilon = layer.epsilon
-        self.gamma, self.beta = binding.tensors["gamma"], binding.tensors["beta"]
+        self.gamma = Contiguous(binding.tensors["gamma"])
+        self.beta = Contiguous(binding.tensors["beta"])
         self.outputs = binding.buffer(*binding.input_shape)
         self.flat = self.outputs.reshape(binding.learners, -1, binding.input_shape[-1])
         self.means = np.zeros(self.flat.shape[:2], binding.dtype)
         self.scales = np.zeros_like(self.means)
         self.input_gradient = binding.input_gradient
         if binding.gradients is not None:
-            self.gradients = binding.gradients["gamma"], binding.gradients["beta"]
+            self.gamma_gradient = Contiguous(binding.gradients["gamma"])
+            self.beta_gradient = Contiguous(binding.gradients["beta"])
 
     def forward(self, inputs: Floats, step: int) -> Floats:
         self.inputs = inputs.reshape(len(inputs), *self.flat.shape[1:])
+        gamma, beta = self.gamma.read(), self.beta.read()
         layer_norm_forward(
-            self.inputs, self.gamma, self.beta, self.epsilon, self.flat, self.means, self.scales
+            self.inputs, gamma, beta, self.epsilon, self.flat, self.means, self.scales
         )
         return self.outputs
 
     def backward(self, gradient: Floats) -> Floats | None:
-        flat = gradient.reshape(self.flat.shape)
         layer_norm_backward(
-            flat, self.inputs, self.gamma, self.means, self.scales, *self.gradients
+            gradient.reshape(self.flat.shape),
+            self.inputs,
+            self.gamma.array,
+            self.means,
+            self.scales,
+            self.gamma_gradient.array,
+            self.beta_gradient.array,
         )
+        self.gamma_gradient.write()
+        self.beta_gradient.write()
         return gradient if self.input_gradient else None
