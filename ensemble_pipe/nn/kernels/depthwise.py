@@ -102,9 +102,7 @@ def kernel_gradient(
 
 
 @kernel
-def _add_row(
-    patch: Floats, stride: int, offsets: Integers, gradient: Floats, sums: Floats
-) -> None:
+def _add_row(patch: Floats, stride: int, offsets: Integers, gradient: Floats, sums: Floats) -> None:
     """Add to sums (K, C) what one row (OW, C) of the gradient contributes."""
     width, channels = gradient.shape
     lanes = lane_count(sums)

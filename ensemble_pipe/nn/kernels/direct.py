@@ -106,9 +106,7 @@ def kernel_gradient(
 
 
 @kernel
-def _add_row(
-    patch: Floats, stride: int, offsets: Integers, gradient: Floats, sums: Floats
-) -> None:
+def _add_row(patch: Floats, stride: int, offsets: Integers, gradient: Floats, sums: Floats) -> None:
     """Add to sums (K, O) what one row (OW, O) of the gradient contributes."""
     width, filters = gradient.shape
     step = stride * patch.shape[2]

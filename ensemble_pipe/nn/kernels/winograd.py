@@ -30,6 +30,7 @@ from ensemble_pipe.kernels import kernel
 from ensemble_pipe.nn.kernels import winograd_transforms as transforms
 from ensemble_pipe.nn.kernels.gemm import SMALL_PRODUCT, gemm
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros, clear
+from ensemble_pipe.nn.kernels.patches import read_patch
 from ensemble_pipe.nn.kernels.window import Window
 
 # The channels of inputs and outputs must be multiples of this, and their product no larger.
@@ -144,7 +145,7 @@ def _transform_inputs(
     tiles = (work.patch.shape[1] - 2) // 2
     for r in range(rows):
         n, row = divmod(begin + r, tile_rows)
-        transforms.read_patch(x[n], 2 * row - window.top, window.left, work.patch)
+        read_patch(x[n], 2 * row - window.top, window.left, work.patch)
         transforms.inputs(work.patch, work.inputs, r * tiles)
 
 

@@ -9,19 +9,6 @@ from typing import Any
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.kernels import kernel as compiled
 from ensemble_pipe.nn.kernels.lanes import clear, copy, lane_count, load, store, zero_lanes
-from ensemble_pipe.nn.kernels.patches import read_patch
-
-__all__ = [
-    "add_input_gradients",
-    "carry",
-    "gradients",
-    "inputs",
-    "kernel",
-    "kernel_gradient",
-    "outputs",
-    "read_patch",
-    "write_rows",
-]
 
 
 @compiled
