@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
+from ensemble_pipe.nn.kernels.lanes import aligned_zeros
 from ensemble_pipe.nn.layout import Parameter
 from ensemble_pipe.seeds import Draws
 
@@ -55,7 +56,7 @@ class Binding:
 
     def buffer(self, *shape: int) -> Floats:
         """Return a zeroed work buffer (M, N, *shape)."""
-        return np.zeros((self.learners, self.batch_rows, *shape), self.dtype)
+        return aligned_zeros((self.learners, self.batch_rows, *shape), self.dtype)
 
     def generators(self, step: int) -> list[np.random.Generator]:
         """Return each learner's generator for this layer at a step of training."""

@@ -9,6 +9,7 @@ from annotated_types import Gt, Le
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.nn.initializers import Initializer
+from ensemble_pipe.nn.kernels import dense as products
 from ensemble_pipe.nn.layers.activation import Activation, Linear
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
 from ensemble_pipe.nn.layout import Parameter
@@ -104,7 +105,7 @@ class BoundDense:
 
     def backward(self, gradient: Floats) -> Floats | None:
         self.activation.backward(gradient, self.bias_gradient)
-        np.matmul(self.inputs.swapaxes(-1, -2), gradient, out=self.kernel_gradient)
+        products.kernel_gradient(self.inputs, gradient, self.kernel_gradient)
         if self.input_gradient is not None:
-            np.matmul(gradient, self.kernel.swapaxes(-1, -2), out=self.input_gradient)
+            products.input_gradient(gradient, self.kernel, self.input_gradient)
         return self.input_gradient

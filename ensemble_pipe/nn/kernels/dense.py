@@ -1,0 +1,26 @@
+"""Gradients of dense layers, a product for each learner.
+
+Through scipy's BLAS, from inside of a kernel: with 784 and 512 columns it took a tenth less time
+than np.matmul with numpy's own copy, which in turn is ahead in the forward product.
+
+Shapes: x (A, N, D) with A = M, or 1 where all learners share the input; w (M, D, O); y (M, N, O).
+Rows of each matrix are contiguous.
+"""
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.kernels import kernel
+from ensemble_pipe.nn.kernels.gemm import gemm
+
+
+@kernel
+def kernel_gradient(x: Floats, gradient: Floats, w_gradient: Floats) -> None:
+    """w_gradient = x' gradient, for the gradient with respect to y."""
+    for m in range(len(gradient)):
+        gemm(True, False, x[m if len(x) > 1 else 0], gradient[m], 0.0, w_gradient[m])
+
+
+@kernel
+def input_gradient(gradient: Floats, w: Floats, x_gradient: Floats) -> None:
+    """x_gradient = gradient w'."""
+    for m in range(len(gradient)):
+        gemm(False, True, gradient[m], w[m], 0.0, x_gradient[m])
