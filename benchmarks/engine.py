@@ -6,7 +6,7 @@
 measures in one process with one thread: the contestants take turns for a moment each, round after
 round, so that a machine whose speed drifts treats them alike. A ratio is the median over rounds of
 that round's two rates; the sgemm peak is measured in every round too. Prints a table and one JSON
-line; `--write` keeps the JSON under benchmarks/results and the table in docs/engine.md.
+line, which `--write` keeps under benchmarks/results; docs/engine.md explains the figures.
 """
 
 import argparse
@@ -227,7 +227,7 @@ def table(results: dict[str, Any]) -> str:
 
 def _peers(case: Case, inputs: Floats, labels: Array) -> dict[str, Step]:
     try:
-        import torch  # noqa: F401
+        import torch  # type: ignore[import-not-found]  # noqa: F401
     except ImportError:
         return {}
     from torch_peers import peers

@@ -29,6 +29,8 @@ from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.plan import make_stacks
 
+HIDDEN = [512, 256]
+
 
 def peak_gflops(sizes: tuple[int, ...] = (256, 512, 1024), repeats: int = 10) -> float:
     """Return the highest rate of float32 products found, in GFLOP/s on one core."""
@@ -46,9 +48,8 @@ def peak_gflops(sizes: tuple[int, ...] = (256, 512, 1024), repeats: int = 10) ->
     return max(rates)
 
 
-def flop_per_sample(pipeline: Pipeline, inputs: int, outputs: int) -> int:
+def flop_per_sample(widths: list[int]) -> int:
     """Return the floating-point operations of the products of one sample's training step."""
-    widths = [inputs, *pipeline.network.hidden, outputs]
     kernels = [a * b for a, b in itertools.pairwise(widths)]
     # Forward and kernel gradients everywhere, input gradients everywhere but at the bottom.
     return 2 * (2 * sum(kernels) + sum(kernels[1:]))
@@ -72,7 +73,7 @@ def samples_per_second(
             else:
                 counted += event.step - steps.get(event.learner, 0)
             steps[event.learner] = event.step
-    return counted * plans[0].batch_rows / (last - first)
+    return counted * (plans[0].batch_rows or 0) / (last - first)
 
 
 def main() -> None:
@@ -87,7 +88,7 @@ def main() -> None:
         source = {"source": "idx", "folder": arguments.folder}
     settings = {
         "data": source,
-        "network": {"hidden": [512, 256]},
+        "network": {"hidden": HIDDEN},
         "training": {"epochs": arguments.epochs, "batch_size": 128},
         "ensemble": {"learners": cores},
     }
@@ -100,9 +101,10 @@ def main() -> None:
         inline = samples_per_second(InlineExecutor(), prepared, paths, pipeline)
         on_ray, trainers = _on_ray(prepared, paths, pipeline)
     schema = prepared.schema
-    flop = flop_per_sample(pipeline, int(np.prod(schema.input_shape)), schema.outputs)
+    widths = [int(np.prod(schema.input_shape)), *HIDDEN, len(schema.classes)]
+    flop = flop_per_sample(widths)
     result = {
-        "network": [int(np.prod(schema.input_shape)), *pipeline.network.hidden, schema.outputs],
+        "network": widths,
         "inline_samples_per_second": round(inline),
         "ray_samples_per_second": round(on_ray),
         "ray_trainers": trainers,

@@ -4,9 +4,10 @@
 
 trains networks on five classes of Fashion-MNIST (pipelines/transfer_source.yaml), then teaches them
 a new task four ways: from scratch, by a new last layer alone (all else frozen), by new dense layers
-on the frozen convolutions, and by moving everything, the convolutions at a lower rate. The similar task is the other five classes of
-Fashion-MNIST, the different one the letters of notMNIST. Prints a Markdown table of the ensemble's
-test accuracy and NLL, mean over seeds, and one JSON line; `--write` keeps the JSON.
+on the frozen convolutions, and by moving everything, the convolutions at a lower rate. The similar
+task is the other five classes of Fashion-MNIST, the different one the letters of notMNIST. Prints a
+Markdown table of the ensemble's test accuracy and NLL, mean over seeds, and one JSON line, which
+`--write` keeps.
 """
 
 import argparse

@@ -7,9 +7,9 @@ from typing import Any
 from ensemble_pipe import __version__
 from ensemble_pipe.nn.blas import core_type
 
-_LIBRARIES = ("numpy", "numba", "llvmlite", "pyarrow", "ray", "mlflow", "safetensors")
+_LIBRARIES = ("numpy", "scipy", "numba", "llvmlite", "pyarrow", "ray", "mlflow", "safetensors")
 # Those that decide the bits of a training; the others are recorded for a person.
-_DECISIVE = ("ensemble_pipe", "numpy", "numba", "llvmlite", "blas_core", "cpu")
+_DECISIVE = ("ensemble_pipe", "numpy", "scipy", "numba", "llvmlite", "blas_core", "cpu")
 
 
 def environment() -> dict[str, Any]:

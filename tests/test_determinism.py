@@ -16,6 +16,7 @@ from ensemble_pipe.training.plan import LearnerState, Stack, make_stacks
 
 LEARNER = 3
 LEARNERS = 8
+SMALL: dict[str, Any] = {"ensemble": {"learners": LEARNERS}, "splits": {"train": 330}}
 
 
 def training(**settings: Any) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def test_learner_3_is_bitwise_the_same_in_this_process(
     settings: dict[str, Any],
     way: Callable[[Prepared], LearnerState],
 ) -> None:
-    prepared = prepare(**{"ensemble": {"learners": LEARNERS}, **settings})
+    prepared = prepare(**{**SMALL, **settings})
     assert_same_bits(way(prepared), alone(prepared))
 
 
@@ -217,7 +218,7 @@ def test_learner_3_is_bitwise_the_same_in_this_process(
 def test_learner_3_is_bitwise_the_same_on_ray(
     prepare: Callable[..., Prepared], settings: str, way: Callable[[Prepared], LearnerState]
 ) -> None:
-    prepared = prepare(**{"ensemble": {"learners": LEARNERS}, **SETTINGS[settings]})
+    prepared = prepare(**{**SMALL, **SETTINGS[settings]})
     assert_same_bits(way(prepared), alone(prepared))
 
 

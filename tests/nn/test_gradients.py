@@ -20,18 +20,31 @@ from ensemble_pipe.nn.kernels.pooling import average_pool_backward, max_pool_bac
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
     GELU,
+    Conv2d,
     Dense,
     Dropout,
+    Flatten,
     LayerNorm,
     MaxPool,
     Residual,
+    Tanh,
     dropout,
     layer_norm,
     residual,
 )
 from ensemble_pipe.nn.losses import CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.nn.networks import NETWORKS as NAMES
+from ensemble_pipe.nn.networks import (
+    Architecture,
+    Cnn,
+    LinearModel,
+    Mlp,
+    ResNet,
+    SeparableCnn,
+    Sequential,
+    WideAndDeep,
+)
 from ensemble_pipe.seeds import Draws, Purpose
 
 ROWS = 6
@@ -105,10 +118,27 @@ def test_gradient_of_layer(name: str, learners: int, shared: bool) -> None:
     check_layer(CASES[name], learners, shared=shared)
 
 
+# Networks by name, small: every name has a case.
+NAMED: dict[str, Architecture] = {
+    "linear": LinearModel(),
+    "mlp": Mlp(hidden=(7,), activation="silu", dropout=0.3),
+    "wide_and_deep": WideAndDeep(hidden=(7, 5), activation="tanh", dropout=0.2),
+    "cnn": Cnn(filters=(3, 4), hidden=(5,)),
+    "separable_cnn": SeparableCnn(filters=(3, 4), hidden=(5,), dropout=None),
+    "resnet": ResNet(filters=(3, 4), blocks=1, survival=0.5),
+    "sequential": Sequential(layers=(Conv2d(filters=3), Tanh(), Flatten(), Dense(units=4), GELU())),
+}
+
+
+def build(kind: Architecture) -> Callable[[int], Network]:
+    return lambda outputs: kind.build((6, 5, 2), outputs)
+
+
 NETWORKS: dict[str, Callable[[int], Network]] = {
     "linear-model": lambda outputs: Mlp(hidden=()).build((5,), outputs),
     "relu-deep": lambda outputs: Mlp(hidden=(9, 5, 3)).build((5,), outputs),
     "tanh-image": lambda outputs: Mlp(hidden=(5,), activation="tanh").build((4, 3, 2), outputs),
+    **{name: build(kind) for name, kind in NAMED.items()},
     "many-layers": lambda outputs: Network(
         (6, 6, 2),
         [
@@ -272,3 +302,7 @@ def test_checker_refuses_a_plausible_mistake(monkeypatch: pytest.MonkeyPatch, na
     monkeypatch.setattr(place, attribute, mistake)
     with pytest.raises(AssertionError):
         check_layer(CASES[case], 3)
+
+
+def test_every_network_by_name_is_checked() -> None:
+    assert set(NAMED) == set(NAMES)
