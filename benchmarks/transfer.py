@@ -94,9 +94,7 @@ def compare(
     rows = []
     for (task, size, way), values in found.items():
         accuracy, nll = np.mean(values, axis=0)
-        rows.append(
-            {"task": task, "labels": size, "way": way, "accuracy": accuracy, "nll": nll}
-        )
+        rows.append({"task": task, "labels": size, "way": way, "accuracy": accuracy, "nll": nll})
     return rows
 
 

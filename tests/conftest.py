@@ -37,9 +37,7 @@ class Prepared:
     def data(self) -> TrainingData:
         return TrainingData(self.recipe, self.schema)
 
-    def train(
-        self, *learners: int, rows: Sequence[Floats] = ()
-    ) -> dict[int, list[Checkpoint]]:
+    def train(self, *learners: int, rows: Sequence[Floats] = ()) -> dict[int, list[Checkpoint]]:
         """Train learners in one stack; return the checkpoints of each.
 
         Args:

@@ -25,9 +25,7 @@ from ensemble_pipe.nn.layers.separable import SeparableConv2d
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.settings import settings
 
-ActivationName = Literal[
-    "linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"
-]
+ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Width = Annotated[int, Gt(0), Le(65536)]
 Kernel = Annotated[int, Gt(0), Le(31)]
 Rate = Annotated[float, Ge(0), Lt(1)]

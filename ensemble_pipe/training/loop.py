@@ -90,9 +90,7 @@ class StackTraining:
             segments_of(self.network.layout, first.rate_factors),
         )
         self.average = self._stacked_average()
-        self.plateaus = [
-            PlateauState(**counters.get("plateau", {})) for counters in self.counters
-        ]
+        self.plateaus = [PlateauState(**counters.get("plateau", {})) for counters in self.counters]
         self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
         self.bound = self.network.bind(
             self.rows,
@@ -166,9 +164,7 @@ class StackTraining:
             if not finished:
                 going.append(m)
             total = self.steps.total
-            yield Checkpoint(
-                plan.learner, epoch, self.step, total, state, values, member, finished
-            )
+            yield Checkpoint(plan.learner, epoch, self.step, total, state, values, member, finished)
         if len(going) < len(self.plans) and self.step < self.steps.total:
             states = [self.state(m) for m in going]
             self._place(tuple(self.plans[m] for m in going), states)

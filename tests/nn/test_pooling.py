@@ -176,9 +176,7 @@ def test_pseudorandom_steps_are_spread_evenly() -> None:
 
 
 def test_a_prediction_is_the_mean_of_its_passes() -> None:
-    network = Network(
-        (9, 9, 1), [fractional(ratio=1.5, test_draws=5), Flatten(), Dense(units=3)]
-    )
+    network = Network((9, 9, 1), [fractional(ratio=1.5, test_draws=5), Flatten(), Dense(units=3)])
     assert network.test_draws == 5
     rows = np.stack([network.initialize(1, m) for m in range(2)])
     table = draw(10, 9, 9, 1).astype(np.float32)

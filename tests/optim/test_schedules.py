@@ -156,7 +156,5 @@ def test_a_loss_that_is_no_number_is_a_bad_one() -> None:
         (Constant(), None),
     ],
 )
-def test_the_part_that_follows_the_loss_is_found(
-    schedule: Schedule, found: Plateau | None
-) -> None:
+def test_the_part_that_follows_the_loss_is_found(schedule: Schedule, found: Plateau | None) -> None:
     assert plateau_of(schedule) == found

@@ -62,9 +62,7 @@ def settings_of(loss: str, path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def trained(
-    table: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], RunResult]:
+def trained(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunResult]:
     """Return a function that runs a loss once."""
     results: dict[str, RunResult] = {}
 

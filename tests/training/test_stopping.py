@@ -29,9 +29,7 @@ CASES: dict[str, tuple[dict[str, Any], list[float], int, int | None]] = {
 
 
 @pytest.mark.parametrize(("settings", "values", "best", "end"), CASES.values(), ids=CASES.keys())
-def test_by_hand(
-    settings: dict[str, Any], values: list[float], best: int, end: int | None
-) -> None:
+def test_by_hand(settings: dict[str, Any], values: list[float], best: int, end: int | None) -> None:
     stopping, counters = EarlyStopping(**settings), dict[str, Any]()
     improved, ended = [], []
     for epoch, value in enumerate(values, start=1):
