@@ -90,8 +90,8 @@ def rates(
         from ensemble_pipe.tables import rate_table
         from ensemble_pipe.tracking.pictures import draw_rates
 
-        if not 0 < low < high:
-            raise ConfigError(f"--low {low} --high {high}: must be above 0 and ascending")
+        if not 0 < low < high < float("inf"):
+            raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
         config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
         curve = rate_curve(config, low, high)
         _say(rate_table(curve.rates, curve.losses))

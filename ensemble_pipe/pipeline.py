@@ -24,6 +24,7 @@ from ensemble_pipe.storage import RunPaths, check_sums, read_json
 from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
+from ensemble_pipe.transfer import settled
 
 # How long a run that has ended waits for MLflow; the rest can be sent later.
 SHIPPING_TIMEOUT_S = 120.0
@@ -83,6 +84,7 @@ def run(
         config = pipeline
     else:
         config = load_pipeline(Path(pipeline), overrides)
+    config = settled(config)
     plans = learner_plans(config)
     prepared = stages.prepare(config, plans)
     paths = _new_run(Path(output), config)

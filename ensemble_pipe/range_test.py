@@ -13,15 +13,17 @@ from ensemble_pipe import stages
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.config import Pipeline, learner_plans
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import RangeTest
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.loop import StackTraining
-from ensemble_pipe.training.plan import Stack
+from ensemble_pipe.training.plan import Stack, initial_state
 
 STEPS = 200
 SMOOTHING = 0.95
-DIVERGED = 4.0  # times the lowest smoothed loss
+DIVERGED = 3.0  # times the way down, or the first loss, above the lowest
+FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def rate_curve(config: Pipeline, low: float, high: float, steps: int = STEPS) ->
 
     Raises:
         DataError: the data cannot be trained on.
-        ConfigError: the network does not fit the data.
+        ConfigError: the network does not fit the data, or the loss diverged at once.
     """
     plans = learner_plans(config)
     prepared = stages.prepare(config, plans)
@@ -69,8 +71,13 @@ def rate_curve(config: Pipeline, low: float, high: float, steps: int = STEPS) ->
         stages.write_run(paths, config, plans, prepared)
         recipe = Recipe(paths.base, {}, config.augment, config.seed)
         data = TrainingData(recipe, prepared.schema)
-        training = StackTraining(Stack((plan,)), data, prepared.schema)
-        return _rise(training)
+        row = prepared.first_rows[0] if prepared.first_rows else None
+        state = initial_state(plan, prepared.schema, row)
+        training = StackTraining(Stack((plan,), (state,)), data, prepared.schema)
+        curve = _rise(training)
+    if len(curve.rates) < FEWEST:
+        raise ConfigError(f"the loss diverged after {len(curve.rates)} steps; choose a lower --low")
+    return curve
 
 
 def _rise(training: StackTraining) -> RateCurve:
@@ -84,7 +91,8 @@ def _rise(training: StackTraining) -> RateCurve:
         mean = SMOOTHING * mean + (1.0 - SMOOTHING) * loss
         smoothed.append(mean / (1.0 - SMOOTHING ** (step + 1)))  # without the weight of the start
         lowest = min(lowest, smoothed[-1])
-        if not smoothed[-1] <= DIVERGED * lowest:
+        bound = lowest + DIVERGED * max(abs(smoothed[0]), smoothed[0] - lowest)
+        if not smoothed[-1] <= bound:
             break
     usable = np.isfinite(smoothed)
     return RateCurve(np.array(rates)[usable], np.array(smoothed)[usable])

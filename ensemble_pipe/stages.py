@@ -21,6 +21,7 @@ from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.errors import ConfigError, TrainingError
+from ensemble_pipe.nn.networks import code_columns
 from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
@@ -79,7 +80,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     check_rows(raw)
     raw, kept = of_classes(raw, config.classes)
     parts = _split(config, raw, test)
-    schema = Schema.fit(raw, config.task, parts["train"])
+    schema = Schema.fit(raw, config.task, parts["train"], _code_columns(raw, plans))
     if config.augment and not schema.is_image:
         raise ConfigError("augment: these augmentations are for images, but the data is a table")
     _check_cycles(plans, len(parts["train"]))
@@ -149,6 +150,23 @@ def train_and_measure(
     metrics = summary(measured)
     _report(paths, aggregator, measured, metrics, journal)
     return Outcome(metrics, len(aggregator.members), failed)
+
+
+def _code_columns(raw: Raw, plans: list[LearnerPlan]) -> frozenset[int]:
+    """Return the columns of category codes, which embeddings need as they are.
+
+    Raises:
+        ConfigError: an embedding is to read images, or a column that the table does not have.
+    """
+    columns = frozenset(column for plan in plans for column in code_columns(plan.network))
+    if columns and raw.is_image:
+        raise ConfigError("network: an embedding reads columns of a table, but the data is images")
+    if columns and max(columns) >= raw.inputs.shape[1]:
+        raise ConfigError(
+            f"network: the embedding reads column {max(columns)}, counted from 0, but the table "
+            f"has {raw.inputs.shape[1]}: {', '.join(raw.feature_names)}"
+        )
+    return columns
 
 
 def _first_rows(config: Pipeline, plans: list[LearnerPlan], schema: Schema) -> list[Floats]:

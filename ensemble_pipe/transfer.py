@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.config import Transfer
+from ensemble_pipe.config import Pipeline, Transfer
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.network import Network
@@ -18,7 +18,7 @@ from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.checkpoints import read_tensors
 from ensemble_pipe.training.plan import LearnerPlan, build
-from ensemble_pipe.training.tensors import require_matches
+from ensemble_pipe.training.tensors import frozen_names, require_matches
 
 Tensors = dict[str, Floats]
 
@@ -27,10 +27,11 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
     """Return the row (P,) that each learner begins with; learner i takes member i modulo K.
 
     Raises:
-        ConfigError: there are no weights there, a tensor is missing or has another shape, or a
-            pattern fits no tensor.
+        ConfigError: there are no weights there, a tensor is missing, has another shape or is not
+            finite, a pattern fits no tensor, or what is drawn anew, or all, is frozen.
     """
-    sources = source_tensors(newest(transfer.weights))
+    path = newest(transfer.weights)
+    sources = source_tensors(path)
     rows = []
     for plan in plans:
         network = plan.build(schema)
@@ -41,9 +42,19 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
             ("rate_factors", tuple(transfer.rate_factors)),
         ):
             require_matches(patterns, network.layout, f"transfer.{key}")
+        _require_movement(network, fresh, plan)
         source = sources[plan.learner % len(sources)]
-        rows.append(_first_row(network, source, fresh, plan, transfer.weights))
+        rows.append(_first_row(network, source, fresh, plan, str(path)))
     return rows
+
+
+def settled(config: Pipeline) -> Pipeline:
+    """Return a pipeline that names the weights themselves, not a pattern that others may fit."""
+    if config.transfer is None:
+        return config
+    path = str(newest(config.transfer.weights))
+    transfer = config.transfer.model_copy(update={"weights": path})
+    return config.model_copy(update={"transfer": transfer})
 
 
 def newest(pattern: str) -> Path:
@@ -96,6 +107,19 @@ def _last_layer(network: Network) -> tuple[str, ...]:
     return (f"{last}*",)
 
 
+def _require_movement(network: Network, fresh: Sequence[str], plan: LearnerPlan) -> None:
+    frozen = frozen_names(network.layout, plan.rate_factors)
+    trainable = [p.name for p in network.layout.parameters if p.trainable]
+    if len(frozen) == len(trainable):
+        raise ConfigError("transfer.freeze: every tensor is frozen, so nothing would be trained")
+    for name in sorted(frozen):
+        if any(fnmatchcase(name, pattern) for pattern in fresh):
+            raise ConfigError(
+                f"transfer.freeze: {name} is drawn anew, so it must be trained; take it out of "
+                "transfer.freeze or transfer.fresh"
+            )
+
+
 def _first_row(
     network: Network, source: Tensors, fresh: Sequence[str], plan: LearnerPlan, where: str
 ) -> Floats:
@@ -114,6 +138,10 @@ def _first_row(
             raise ConfigError(
                 f"transfer.weights: {parameter.name} has shape {tuple(values.shape)} in {where}, "
                 f"but {parameter.shape} here; name it in transfer.fresh to draw it anew"
+            )
+        if not np.isfinite(values).all():
+            raise ConfigError(
+                f"transfer.weights: {parameter.name} in {where} holds numbers that are not finite"
             )
         pieces.append(values.ravel())
     return np.concatenate(pieces).astype(np.float32)

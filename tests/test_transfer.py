@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from conftest import Prepared, StopAt
 from safetensors.numpy import save_file
 
@@ -288,3 +289,49 @@ def test_a_resume_needs_the_source_no_more(
         assert (stopped / name).read_bytes() == (Path(whole.run_dir) / name).read_bytes()
     kept = read_tensors((stopped / "base" / "first_rows.safetensors").read_bytes(), "kept")
     assert sorted(kept) == ["0", "1"]
+
+
+# What is recorded, and what cannot be meant
+
+
+def test_the_run_records_the_weights_that_a_pattern_stood_for(
+    source: RunResult, tmp_path: Path
+) -> None:
+    pattern = f"{Path(source.run_dir).parent}/source-*"
+    settings = {**SOURCE, "name": "target", "transfer": {"weights": pattern}}
+    result = run(Pipeline.model_validate(settings), output=tmp_path, inline=True)
+    kept = yaml.safe_load(RunPaths(Path(result.run_dir)).pipeline.read_text())
+    assert kept["transfer"]["weights"] == str(source.run_dir)
+
+
+@pytest.mark.parametrize(
+    ("transfer", "message"),
+    [
+        ({"fresh": [], "freeze": ["*"]}, "every tensor is frozen, so nothing would be trained"),
+        ({"freeze": ["dense3/bias"]}, r"dense3/bias is drawn anew, so it must be trained"),
+    ],
+)
+def test_freezing_what_must_move_is_refused(
+    prepare: Callable[..., Prepared], source: RunResult, transfer: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        transferring(prepare, source, **transfer)
+
+
+def test_weights_that_are_not_finite_are_named(
+    prepare: Callable[..., Prepared], source: RunResult, tmp_path: Path
+) -> None:
+    tensors = source_tensors(Path(source.run_dir))[0]
+    tensors["dense1/bias"] = np.full_like(tensors["dense1/bias"], np.nan)
+    path = tmp_path / "nan.safetensors"
+    save_file(tensors, path)
+    with pytest.raises(ConfigError, match=r"dense1/bias in .* holds numbers that are not finite"):
+        prepare(network=NETWORK, transfer={"weights": str(path)}, ensemble={"learners": 1})
+
+
+def test_a_type_that_numpy_does_not_have_is_named(tmp_path: Path) -> None:
+    header = b'{"dense1/bias":{"dtype":"BF16","shape":[1],"data_offsets":[0,2]}}'
+    path = tmp_path / "half.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"\x00\x00")
+    with pytest.raises(CorruptFileError, match="type 'BF16', which cannot be read; save them as"):
+        source_tensors(path)

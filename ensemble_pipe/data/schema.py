@@ -1,5 +1,6 @@
 """What a model knows about its data: columns, scaling, class names. Fitted on the training part."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -41,8 +42,12 @@ class Schema:
     target_deviation: float = 1.0
 
     @classmethod
-    def fit(cls, raw: Raw, task: Task, train_rows: Integers) -> "Schema":
+    def fit(
+        cls, raw: Raw, task: Task, train_rows: Integers, codes: Collection[int] = ()
+    ) -> "Schema":
         """Fit to the rows `train_rows` of `raw`; the set of classes is that of all rows.
+
+        The columns `codes` of a table hold category codes and are not standardised.
 
         Raises:
             DataError: the targets do not fit the task, or a class has no training rows.
@@ -52,6 +57,9 @@ class Schema:
         deviations = inputs.std(axis=axes, dtype=np.float64)
         # The deviation of a constant is not exactly zero where its mean is rounded.
         constant = deviations <= CONSTANT_SHARE * np.abs(inputs).max(axis=axes)
+        means = inputs.mean(axis=axes, dtype=np.float64)
+        for column in codes:
+            means[column], deviations[column] = 0.0, 1.0
         targets = _targets(raw)
         classes = _classes(raw, targets) if task == "classification" else ()
         mean, deviation = 0.0, 1.0
@@ -66,7 +74,7 @@ class Schema:
             feature_names=raw.feature_names,
             target_name=raw.target_name,
             classes=classes,
-            means=tuple(float(x) for x in inputs.mean(axis=axes, dtype=np.float64)),
+            means=tuple(float(x) for x in means),
             deviations=tuple(float(x) for x in np.where(constant, 1.0, deviations)),
             target_mean=mean,
             target_deviation=deviation,

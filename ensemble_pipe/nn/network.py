@@ -78,18 +78,19 @@ class Network:
             values={name: own.astype(rows.dtype, copy=False) for name, own in values.items()},
             draws=draws,
             input_gradient=False,
+            still=frozenset(frozen),
         )
-        return BoundNetwork(self, binding, frozen)
+        return BoundNetwork(self, binding)
 
 
 class BoundNetwork:
     """A network with its views and all work buffers; a step allocates none that grow with N."""
 
-    def __init__(self, network: Network, binding: Binding, frozen: Collection[str]) -> None:
+    def __init__(self, network: Network, binding: Binding) -> None:
         self.lead = (binding.learners, binding.batch_rows)
         self.shares_inputs = network.chain.layers[0].shares_inputs
         self.row_axes = len(network.input_shape)
-        self.chain = network.chain.bind(binding, frozen)
+        self.chain = network.chain.bind(binding)
 
     def forward(self, inputs: Floats, step: int = 0) -> Floats:
         """Return outputs (M, N, O) for inputs (M, N, ...) or shared (N, ...); valid until the next.

@@ -11,6 +11,7 @@ from ensemble_pipe.nn.layers import (
     ByName,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     GlobalAveragePool,
     Layer,
@@ -28,6 +29,7 @@ from ensemble_pipe.settings import settings
 ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Width = Annotated[int, Gt(0), Le(65536)]
 Kernel = Annotated[int, Gt(0), Le(31)]
+PoolSize = Annotated[int, Gt(0), Le(16)]
 Rate = Annotated[float, Ge(0), Lt(1)]
 
 
@@ -124,7 +126,7 @@ class Cnn:
     name: Literal["cnn"] = "cnn"
     filters: Annotated[tuple[Width, ...], MinLen(1)] = (32, 64)
     kernel_size: Kernel = 3
-    pool: Kernel = 2
+    pool: PoolSize = 2
     hidden: tuple[Width, ...] = (128,)
     dropout: Rate | None = 0.25
 
@@ -157,7 +159,7 @@ class SeparableCnn:
     name: Literal["separable_cnn"] = "separable_cnn"
     filters: Annotated[tuple[Width, ...], MinLen(1)] = (32, 64)
     kernel_size: Kernel = 3
-    pool: Kernel = 2
+    pool: PoolSize = 2
     hidden: tuple[Width, ...] = (128,)
     dropout: Rate | None = 0.25
 
@@ -245,6 +247,15 @@ NETWORKS: dict[str, type[Architecture]] = {
     "resnet": ResNet,
     "sequential": Sequential,
 }
+
+
+def code_columns(network: Architecture) -> frozenset[int]:
+    """Return the columns of the data that the first layer of a network embeds."""
+    layers = network.layers if isinstance(network, Sequential) else ()
+    first = next((layer for layer in layers if not isinstance(layer, Flatten)), None)
+    if not isinstance(first, Embedding):
+        return frozenset()
+    return frozenset(embedded.column for embedded in first.columns)
 
 
 def hidden_layer(

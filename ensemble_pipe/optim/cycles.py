@@ -30,7 +30,7 @@ class Snapshot:
     """
 
     name: Literal["snapshot"] = "snapshot"
-    cycles: Annotated[int, Ge(1)] = 5
+    cycles: Annotated[int, Ge(1), Le(10_000)] = 5
 
     def factor(self, step: int, total: int) -> float:
         length = self.cycle_steps(total)
@@ -98,7 +98,7 @@ class Triangular:
     """
 
     name: Literal["triangular"] = "triangular"
-    cycles: Annotated[int, Ge(1)] = 4
+    cycles: Annotated[int, Ge(1), Le(10_000)] = 4
     low: Annotated[float, Ge(0), Lt(1)] = 0.25
 
     def factor(self, step: int, total: int) -> float:

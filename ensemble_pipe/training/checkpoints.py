@@ -93,6 +93,10 @@ def read_tensors(content: bytes, where: str) -> dict[str, Floats]:
     """
     try:
         tensors: dict[str, Floats] = load(content)
+    except KeyError as error:  # a type that NumPy does not have, such as bfloat16
+        raise CorruptFileError(
+            f"{where}: holds tensors of type {error}, which cannot be read; save them as float32"
+        ) from None
     except SafetensorError as error:
         raise CorruptFileError(f"{where}: not a safetensors file ({error})") from None
     return tensors

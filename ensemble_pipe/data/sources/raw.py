@@ -63,6 +63,8 @@ def of_classes(raw: Raw, classes: tuple[int | str, ...] | None) -> tuple[Raw, In
     """
     if classes is None:
         return raw, np.arange(raw.rows)
+    if len(set(map(str, classes))) < len(classes):
+        raise DataError(f"classes: {', '.join(map(str, classes))} names a class twice")
     if raw.targets is None:
         raise DataError(f"{raw.where}: has no labels, so `classes` cannot choose among them")
     whole = raw.targets.dtype.kind == "f" and bool((raw.targets % 1 == 0).all())

@@ -31,7 +31,8 @@ class Binding:
         values: the layer's own numbers, (M,) each of `dtype`, by name.
         draws: the randomness of training; None for inference.
         input_gradient: whether the gradient with respect to the input is wanted.
-        frozen: whether the parameters do not move; statistics then stay fixed too.
+        still: names of the parameters that do not move.
+        frozen: whether none of them moves; statistics then stay fixed too.
         may_overwrite_inputs: whether `backward` may write into the array that `forward` was given.
         absorbed: the layers after this one that it computes as well; see `Layer.absorbs`.
     """
@@ -46,6 +47,7 @@ class Binding:
     values: dict[str, Floats] = field(default_factory=dict)
     draws: Draws | None = None
     input_gradient: bool = True
+    still: frozenset[str] = frozenset()
     frozen: bool = False
     may_overwrite_inputs: bool = False
     absorbed: "tuple[tuple[Layer, dict[str, Floats]], ...]" = ()

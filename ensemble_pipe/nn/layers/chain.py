@@ -1,6 +1,6 @@
 """Layers in order over one set of tensors: a whole network, or a branch inside one."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -68,12 +68,11 @@ class Chain:
     def test_draws(self) -> int:
         return max((layer.test_draws for layer in self.layers), default=1)
 
-    def bind(self, binding: Binding, frozen: Collection[str] = ()) -> "BoundChain":
+    def bind(self, binding: Binding) -> "BoundChain":
         """Bind every layer; those that others absorb are bound with them.
 
         Args:
-            binding: of the whole, with tensors, gradients and values by "layer/name".
-            frozen: names of parameters, as "layer/name", that do not move.
+            binding: of the whole, with all names as "layer/name".
         """
         bound: list[BoundLayer] = []
         shares: list[bool] = []
@@ -85,12 +84,13 @@ class Chain:
             own = self._binding(index, binding)
             absorbed = range(index + 1, index + 1 + count)
             moving = [p.name for p in layer.parameters(shape) if p.trainable]
-            still = [name for name in moving if f"{self.names[index]}/{name}" in frozen]
+            still = frozenset(n for n in moving if f"{self.names[index]}/{n}" in binding.still)
             bound.append(
                 layer.bind(
                     replace(
                         own,
                         input_gradient=input_gradient,
+                        still=still,
                         frozen=bool(moving) and len(still) == len(moving),
                         may_overwrite_inputs=bool(bound) and bound[-1].outputs_may_change,
                         absorbed=tuple(

@@ -96,8 +96,7 @@ class BoundResidual:
         self.binding = binding
         self.survival = binding.values["survival"]
         self.gates = np.ones_like(self.survival)
-        frozen = binding.tensors if binding.frozen else ()
-        self.branch = branch.bind(replace(binding, absorbed=()), frozen)
+        self.branch = branch.bind(replace(binding, absorbed=()))
         self.shortcut = _bind_shortcut(shortcut, binding)
         self.outputs: Floats | None = None
         if not self.branch.outputs_may_change:
@@ -136,9 +135,10 @@ def _bind_shortcut(shortcut: Chain, binding: Binding) -> BoundChain:
         name=f"{binding.name}/{SHORTCUT}",
         tensors=within(SHORTCUT, binding.tensors),
         gradients=None if gradients is None else within(SHORTCUT, gradients),
+        still=frozenset(within(SHORTCUT, dict.fromkeys(binding.still))),
         absorbed=(),
     )
-    return shortcut.bind(own, own.tensors if binding.frozen else ())
+    return shortcut.bind(own)
 
 
 def _projection(before: tuple[int, ...], after: tuple[int, ...]) -> Layer:

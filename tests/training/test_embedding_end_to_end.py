@@ -1,0 +1,62 @@
+"""Embeddings from a pipeline: codes reach the network as they stand in the table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ensemble_pipe.config import Pipeline
+from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.pipeline import run
+
+CATEGORIES = 12
+
+
+def pipeline(path: Path, column: int = 1) -> Pipeline:
+    embedded = {"column": column, "categories": CATEGORIES, "dimension": 4}
+    settings: dict[str, Any] = {
+        "data": {"source": "table", "path": str(path), "label": "label"},
+        "network": {
+            "name": "sequential",
+            "layers": [
+                {"name": "embedding", "columns": [embedded]},
+                {"name": "dense", "units": 16},
+                {"name": "relu"},
+            ],
+        },
+        "training": {"epochs": 30, "optimizer": {"learning_rate": 0.01}},
+        "ensemble": {"learners": 2},
+        "tracking": {"mlflow": False},
+    }
+    return Pipeline.model_validate(settings)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A label that only the code decides, and in no order of codes."""
+    random = np.random.default_rng(0)
+    codes = random.integers(0, CATEGORIES, 800)
+    labels = np.array([0, 1, 1, 0, 1, 0, 0, 1, 0, 1, 1, 0])[codes]
+    rows = np.column_stack([random.normal(size=800), codes, labels])
+    path = tmp_path / "codes.csv"
+    np.savetxt(path, rows, delimiter=",", header="number,code,label", comments="", fmt="%.6g")
+    return path
+
+
+def test_a_label_that_the_code_decides_is_learned(table: Path, tmp_path: Path) -> None:
+    result = run(pipeline(table), output=tmp_path, inline=True)
+    assert result.metrics["test/accuracy"] > 0.99
+
+
+def test_a_column_that_the_table_does_not_have_is_named(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"reads column 7, .* but the table has 2: number, code"):
+        run(pipeline(table, column=7), output=tmp_path, inline=True)
+
+
+def test_images_have_no_columns(tmp_path: Path) -> None:
+    config = pipeline(tmp_path).model_dump(mode="json")
+    config["data"] = {"source": "digits"}
+    config["network"]["layers"].insert(0, {"name": "flatten"})
+    with pytest.raises(ConfigError, match="reads columns of a table, but the data is images"):
+        run(Pipeline.model_validate(config), output=tmp_path, inline=True)
