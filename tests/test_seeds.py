@@ -1,6 +1,7 @@
 """Seeds: every address has its own stream, and always the same one."""
 
 from itertools import product
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Integers
-from ensemble_pipe.seeds import MAX_SEED, Purpose, generator
+from ensemble_pipe.seeds import MAX_SEED, Draws, Purpose, generator
 
 WORDS = st.integers(0, 2**32 - 1)
 ADDRESSES = st.tuples(
@@ -40,7 +41,23 @@ def test_the_numbers_of_purposes_are_frozen() -> None:
         "SPLIT": 3,
         "AUGMENT": 4,
         "VARY": 5,
+        "LAYER": 6,
     }
+
+
+def test_draws_of_several_learners_are_those_of_their_own_addresses() -> None:
+    learners = [3, 0, 7]
+    draws = Draws(11, Purpose.LAYER, learners)
+    for step, name in (
+        (0, "dropout1"),
+        (5, "dropout1"),
+        (5, "residual1/dropout1"),
+        (0, "dropout1"),
+    ):
+        for learner, random in zip(learners, draws.at(step, name), strict=True):
+            place = crc32(name.encode())
+            own = generator(11, Purpose.LAYER, learner=learner, step=step, shard=place)
+            np.testing.assert_array_equal(random.random(5), own.random(5))
 
 
 @settings(max_examples=30, deadline=None)
