@@ -1,7 +1,7 @@
 """What a run does: prepare its files, train its learners, combine and measure its members."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +117,7 @@ def write_run(
         data_sums={name: total for name, total in sums.items() if name.endswith(".arrow")},
     )
     for plan in plans:
-        journal.append("learner", learner=plan.learner, plan=_plan_facts(plan))
+        journal.append("learner", learner=plan.learner, plan=plan.facts())
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)
@@ -201,18 +201,6 @@ def _check_cycles(plans: list[LearnerPlan], rows: int) -> None:
 def _save_array(path: Path, array: Array) -> None:
     with open(path, "wb") as stream:
         np.save(stream, array, allow_pickle=False)
-
-
-def _plan_facts(plan: LearnerPlan) -> dict[str, object]:
-    return {
-        "network": asdict(plan.network),
-        "optimizer": asdict(plan.rule),
-        "schedule": asdict(plan.schedule),
-        "loss": asdict(plan.loss),
-        "epochs": plan.epochs,
-        "batch_size": plan.batch_rows,
-        "order": plan.order,
-    }
 
 
 def _train(

@@ -1,7 +1,7 @@
 """What is to be trained: the plan of a learner, and stacks of learners that train side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -60,6 +60,21 @@ class LearnerPlan:
             ConfigError: network or loss do not fit the data.
         """
         return build(self.network, self.loss, schema)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the journal and MLflow tell of the plan, as plain values."""
+        return {
+            "network": asdict(self.network),
+            "optimizer": asdict(self.rule),
+            "schedule": asdict(self.schedule),
+            "loss": asdict(self.loss),
+            "epochs": self.epochs,
+            "batch_size": self.batch_rows or "all",
+            "order": self.order,
+            "averaging": asdict(self.averaging) if self.averaging else None,
+            "early_stopping": asdict(self.early_stopping) if self.early_stopping else None,
+            "rate_factors": dict(self.rate_factors),
+        }
 
     def steps(self, rows: int) -> Steps:
         """Return the arithmetic of its steps over R training rows."""
