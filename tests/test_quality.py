@@ -38,6 +38,7 @@ def run_pipeline(name: str, output: Path, **settings: Any) -> RunResult:
     return run(PIPELINES / name, output=output, inline=True, **settings)
 
 
+@pytest.mark.slow
 def test_the_digits_over_five_seeds(tmp_path: Path) -> None:
     runs = [run_pipeline("digits.yaml", tmp_path, seed=seed) for seed in SEEDS]
     metrics = [result.metrics for result in runs]

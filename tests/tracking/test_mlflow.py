@@ -216,6 +216,7 @@ def test_a_killed_driver_is_told_of_by_sync(client: MlflowClient, folder: Path) 
     assert statuses(client, parent_of(client, run_dir)) == ["KILLED"] * 4
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_loses_nothing(folder: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
