@@ -9,7 +9,7 @@ import pytest
 from conftest import Prepared
 
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.optim import RULES
+from ensemble_pipe.optim import RULES, SCHEDULES
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state, save_checkpoint
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.plan import LearnerState, Stack, make_stacks
@@ -38,6 +38,17 @@ AVERAGING_ROWS = {
 STOPPING = {"patience": 1, "min_change": 0.1}
 CNN = {"name": "cnn", "filters": [4], "hidden": [8]}
 NETWORK_ROWS: dict[str, dict[str, Any]] = {
+    "fractional pooling, DropConnect": {
+        "network": {
+            "name": "sequential",
+            "layers": [
+                {"name": "fractional_max_pool", "ratio": 1.5},
+                {"name": "flatten"},
+                {"name": "drop_connect", "units": 16},
+                {"name": "relu"},
+            ],
+        }
+    },
     "odd sizes": {"network": {"hidden": [13, 7], "activation": "tanh"}},
     "dropout": {"network": {"name": "mlp", "hidden": [16], "dropout": 0.3}},
     "cnn": {"network": CNN},
@@ -46,14 +57,16 @@ NETWORK_ROWS: dict[str, dict[str, Any]] = {
     "separable cnn": {"network": {"name": "separable_cnn", "filters": [4, 6], "hidden": []}},
     "resnet": {"network": {"name": "resnet", "filters": [4, 6], "blocks": 1, "survival": 0.5}},
 }
+SCHEDULE_ROWS = {f"schedule {name}": training(schedule={"name": name}) for name in SCHEDULES}
+
 SETTINGS: dict[str, dict[str, Any]] = {
     **RULES_ROWS,
+    **SCHEDULE_ROWS,
     **AVERAGING_ROWS,
     **NETWORK_ROWS,
     "clipped, with penalties and a limit": training(
         optimizer={"name": "sgd", "clip_norm": 0.5, "l1": 1e-4, "l2": 1e-3, "max_norm": 2.0}
     ),
-    "cosine": training(schedule={"name": "cosine"}),
     "warm-up": training(schedule={"name": "warm_up", "share": 0.4}),
     "plateau": training(schedule={"name": "plateau", "patience": 0, "min_change": 0.5}),
     "warm-up, then plateau": training(
