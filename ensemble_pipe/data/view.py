@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data import kernels
+from ensemble_pipe.data.kernels import gather as kernels
 
 
 class ShardView:

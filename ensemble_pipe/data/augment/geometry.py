@@ -1,17 +1,16 @@
-"""Augmentations of images: pure functions of (images, generator).
+"""Augmentations that move pixels.
 
 Each takes uint8 images (R, H, W, C) and returns new ones of the same shape and type. At strength
 zero each is the identity.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data import kernels
+from ensemble_pipe.data.kernels import geometry as kernels
 from ensemble_pipe.settings import settings
 
 
@@ -49,18 +48,3 @@ class ShiftCrop:
         out = np.empty_like(images)
         kernels.shift(images, moves[0], moves[1], out)
         return out
-
-
-Augmentation = HorizontalFlip | ShiftCrop
-
-AUGMENTATIONS: dict[str, type[Augmentation]] = {
-    "horizontal_flip": HorizontalFlip,
-    "shift_crop": ShiftCrop,
-}
-
-
-def augment(images: Array, policy: Sequence[Augmentation], random: np.random.Generator) -> Array:
-    """Apply a policy, one augmentation after another, to images (R, H, W, C)."""
-    for augmentation in policy:
-        images = augmentation.apply(images, random)
-    return images

@@ -1,0 +1,1 @@
+"""Compiled passes over rows: gathering batches, and augmenting."""
