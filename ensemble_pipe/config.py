@@ -9,10 +9,13 @@ from annotated_types import Ge, Gt, MinLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ensemble_pipe import yaml_errors
-from ensemble_pipe.data.augment import Augmentation
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.batches import Order
+from ensemble_pipe.data.scaling import SCALES, Scale, Standardize
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.data.sources import Digits, Source
+from ensemble_pipe.data.shards import WINDOW_ROWS
+from ensemble_pipe.data.sources import Bundled, Source
+from ensemble_pipe.data.views import View
 from ensemble_pipe.ensemble.strategies import Strategy, varied_values
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
@@ -152,17 +155,22 @@ class Tracking(_Section):
 class Pipeline(_Section):
     """One pipeline file.
 
-    `classes` keeps only the rows of those classes; null keeps all.
+    `classes` keeps only the rows of those classes; null keeps all. The training part is cut into
+    shards of `shard_rows` rows, and shuffled in windows of `window_rows`. `augment` may be a list,
+    which is then its policy.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
     seed: Annotated[int, Ge(0), Field(le=MAX_SEED)] = 1
     task: Task = "classification"
-    data: Annotated[Source, Field(discriminator="source")] = Digits()
+    data: Annotated[Source, Field(discriminator="source")] = Bundled()
     classes: Annotated[tuple[int | str, ...], MinLen(2)] | None = None
     splits: Splits = Splits()
     shard_rows: Annotated[int, Ge(1)] = 4096
-    augment: tuple[Annotated[Augmentation, _NamedKind], ...] = ()
+    window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
+    scale: Annotated[Scale, _Kind] = Standardize()
+    augment: Augment = Augment()
+    view: View = View()
     network: Annotated[Architecture, _Kind] = Mlp()
     transfer: Transfer | None = None
     training: Training = Training()
@@ -173,8 +181,11 @@ class Pipeline(_Section):
     @model_validator(mode="before")
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
-        """Let `network: {hidden: [50]}` mean an MLP."""
-        return _with_kinds(values, {"network": Mlp().name})
+        """Let `network: {hidden: [50]}` mean an MLP, and a list under `augment` its policy."""
+        values = _with_kinds(values, {"network": Mlp().name, "scale": Standardize().name})
+        if isinstance(values, dict) and isinstance(values.get("augment"), list):
+            values = {**values, "augment": {"policy": values["augment"]}}
+        return values
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeline:
@@ -221,7 +232,8 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
             own = _varied(document, varied_values(vary, learner, pipeline.seed))
             config = _validate(own)
         plan = _plan(config, learner)
-        problems += [_problem(conflict, own) for conflict in conflicts(plan, pipeline.task)]
+        found = conflicts(plan, pipeline.task, pipeline.augment)
+        problems += [_problem(conflict, own) for conflict in found]
         plans.append(plan)
     problems += [_problem(conflict, document) for conflict in conflicts_between(plans)]
     if problems:
@@ -231,6 +243,7 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
 
 _KINDS: dict[str, Mapping[str, type[Any]]] = {
     "network": NETWORKS,
+    "scale": SCALES,
     "training.optimizer": RULES,
     "training.schedule": SCHEDULES,
     "training.loss": LOSSES,
@@ -274,6 +287,7 @@ def _plan(pipeline: Pipeline, learner: int) -> LearnerPlan:
         averaging=training.averaging,
         early_stopping=training.early_stopping,
         rate_factors=pipeline.transfer.factors if pipeline.transfer else (),
+        view=pipeline.view,
     )
 
 

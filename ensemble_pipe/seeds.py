@@ -23,6 +23,11 @@ class Purpose(IntEnum):
     AUGMENT = 4
     VARY = 5
     LAYER = 6
+    VIEW = 7
+    FOLD = 8
+    FEATURES = 9
+    MIX = 10
+    TEST_TIME = 11
 
 
 MAX_SEED = 2**63 - 1

@@ -1,30 +1,23 @@
-"""What a run does: prepare its files, train its learners, combine and measure its members."""
+"""What a run does: train its learners, combine and measure its members."""
 
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import yaml
-from safetensors.numpy import save
-
-from ensemble_pipe import provenance
-from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.cluster.executor import Executor
-from ensemble_pipe.config import Pipeline, learner_plans, resolved
-from ensemble_pipe.data.base import write_base
+from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
-from ensemble_pipe.data.sources.raw import Raw, check_rows, of_classes
-from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.views import feature_mask
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.errors import ConfigError, TrainingError
-from ensemble_pipe.nn.networks import code_columns
-from ensemble_pipe.serving.artifact import write_artifact
+from ensemble_pipe.errors import TrainingError
+from ensemble_pipe.preparation import FIRST_ROWS, recipe_of
+from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
-from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
+from ensemble_pipe.storage import SPLITS, RunPaths, read_json
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.pictures import draw_pictures
 from ensemble_pipe.training.checkpoints import (
@@ -33,31 +26,9 @@ from ensemble_pipe.training.checkpoints import (
     read_tensors,
     save_checkpoint,
 )
-from ensemble_pipe.training.conflicts import cycle_count
 from ensemble_pipe.training.events import Checkpoint, Failed
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state, make_stacks
 from ensemble_pipe.training.warmup import warm_up
-from ensemble_pipe.transfer import first_rows
-
-EXAMPLE_ROWS = 3
-FIRST_ROWS = "first_rows.safetensors"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Data that has been read and checked.
-
-    Attributes:
-        schema: fitted to the training part.
-        parts: by name, (encoded inputs, encoded targets, row numbers in the source).
-        example: a few raw input rows, for the model's documentation in MLflow.
-        first_rows: (P,) for each learner where weights are transferred; else empty.
-    """
-
-    schema: Schema
-    parts: dict[str, tuple[Array, Array, Integers]]
-    example: Array
-    first_rows: list[Floats]
 
 
 @dataclass(frozen=True)
@@ -67,60 +38,6 @@ class Outcome:
     metrics: Metrics
     members: int
     failed: dict[int, str] = field(default_factory=dict)
-
-
-def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
-    """Read the data, check it, fit its schema, and divide it.
-
-    Raises:
-        DataError: a file or a value is wrong, or the parts are too small.
-        ConfigError: plans or augmentations do not fit the data.
-    """
-    raw, test = config.data.read()
-    check_rows(raw)
-    raw, kept = of_classes(raw, config.classes)
-    parts = _split(config, raw, test)
-    schema = Schema.fit(raw, config.task, parts["train"], _code_columns(raw, plans))
-    if config.augment and not schema.is_image:
-        raise ConfigError("augment: these augmentations are for images, but the data is a table")
-    _check_cycles(plans, len(parts["train"]))
-    inputs, targets = schema.encode_inputs(raw), schema.encode_targets(raw)
-    encoded = {name: (inputs[rows], targets[rows], kept[rows]) for name, rows in parts.items()}
-    if test is not None:
-        check_rows(test)
-        test, rows = of_classes(test, config.classes)
-        encoded["test"] = (schema.encode_inputs(test), schema.encode_targets(test), rows)
-    first = _first_rows(config, plans, schema)
-    return Prepared(schema, encoded, raw.inputs[parts["validation"][:EXAMPLE_ROWS]], first)
-
-
-def write_run(
-    paths: RunPaths, config: Pipeline, plans: list[LearnerPlan], prepared: Prepared
-) -> None:
-    """Write what a run begins with; the manifest comes last and makes it a run directory."""
-    for name, (inputs, targets, rows) in prepared.parts.items():
-        write_base(paths.base / f"{name}.arrow", inputs, targets, rows, config.shard_rows)
-    write_json(paths.base / "schema.json", prepared.schema.to_json())
-    atomic_write(paths.base / "example.npy", lambda path: _save_array(path, prepared.example))
-    if prepared.first_rows:
-        named = zip((str(plan.learner) for plan in plans), prepared.first_rows, strict=True)
-        atomic_write(paths.base / FIRST_ROWS, save(dict(named)))
-    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
-    names = ["pipeline.yaml", *(f"base/{path.name}" for path in paths.base.iterdir())]
-    sums = sums_of(paths.root, names)
-    journal = Journal(paths.journal)
-    journal.append(
-        "started",
-        run_id=paths.root.name,
-        pipeline=resolved(config),
-        rows={name: len(part[2]) for name, part in prepared.parts.items()},
-        data_sums={name: total for name, total in sums.items() if name.endswith(".arrow")},
-    )
-    for plan in plans:
-        journal.append("learner", learner=plan.learner, plan=plan.facts())
-    journal.close()
-    manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
-    write_json(paths.manifest, manifest)
 
 
 def train_and_measure(
@@ -133,11 +50,10 @@ def train_and_measure(
         ClusterError: the executor lost a stack too often.
     """
     schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
-    sums = read_json(paths.manifest, "sums")["sums"]
-    base_sums = {Path(n).name: total for n, total in sums.items() if n.endswith(".arrow")}
-    recipe = Recipe(paths.base, base_sums, config.augment, config.seed)
+    recipe = recipe_of(paths, config, schema)
     data = TrainingData(recipe, schema)
-    aggregator = Aggregator(schema, data.part("validation"))
+    draws = PredictionDraws(config.augment, config.seed)
+    aggregator = Aggregator(schema, data.part("validation"), draws)
     plans = learner_plans(config)
     failed = _train(paths, config, plans, executor, recipe, aggregator, journal, display)
     if not aggregator.members:
@@ -150,57 +66,6 @@ def train_and_measure(
     metrics = summary(measured)
     _report(paths, aggregator, measured, metrics, journal)
     return Outcome(metrics, len(aggregator.members), failed)
-
-
-def _code_columns(raw: Raw, plans: list[LearnerPlan]) -> frozenset[int]:
-    """Return the columns of category codes, which embeddings need as they are.
-
-    Raises:
-        ConfigError: an embedding is to read images, or a column that the table does not have.
-    """
-    columns = frozenset(column for plan in plans for column in code_columns(plan.network))
-    if columns and raw.is_image:
-        raise ConfigError("network: an embedding reads columns of a table, but the data is images")
-    if columns and max(columns) >= raw.inputs.shape[1]:
-        raise ConfigError(
-            f"network: the embedding reads column {max(columns)}, counted from 0, but the table "
-            f"has {raw.inputs.shape[1]}: {', '.join(raw.feature_names)}"
-        )
-    return columns
-
-
-def _first_rows(config: Pipeline, plans: list[LearnerPlan], schema: Schema) -> list[Floats]:
-    """Return the rows that learners begin with; without a transfer, check that networks fit."""
-    if config.transfer is not None:
-        return first_rows(config.transfer, plans, schema)
-    for plan in {(repr(plan.network), plan.loss.name): plan for plan in plans}.values():
-        plan.build(schema)
-    return []
-
-
-def _split(config: Pipeline, raw: Raw, test: Raw | None) -> dict[str, Integers]:
-    sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
-    if test is not None:
-        del sizes["test"]
-    strata = None
-    if config.task == "classification" and raw.targets is not None:
-        strata = np.unique(raw.targets, return_inverse=True)[1]
-    return split_rows(strata, raw.rows, sizes, config.seed, raw.where)
-
-
-def _check_cycles(plans: list[LearnerPlan], rows: int) -> None:
-    for plan in plans:
-        cycles = cycle_count(plan.schedule)
-        if plan.snapshots and len(plan.member_steps(rows)) != cycles:
-            raise ConfigError(
-                f"training.schedule: {cycles} cycles do not fit into the "
-                f"{plan.steps(rows).total} steps of the training; take fewer or raise epochs"
-            )
-
-
-def _save_array(path: Path, array: Array) -> None:
-    with open(path, "wb") as stream:
-        np.save(stream, array, allow_pickle=False)
 
 
 def _train(
@@ -275,7 +140,10 @@ def _where_learners_stand(
 def _take_member(
     aggregator: Aggregator, journal: Journal, plan: LearnerPlan, number: int, state: LearnerState
 ) -> None:
-    member = Member(plan.learner, number, state.step, plan.network, plan.loss, state.member_row)
+    mask = feature_mask(plan.view, plan.seed, plan.learner, aggregator.schema.spans)
+    member = Member(
+        plan.learner, number, state.step, plan.network, plan.loss, state.member_row, mask
+    )
     metrics = aggregator.add(member)
     facts = {"learner": plan.learner, "number": number, "step": state.step}
     journal.append("member", **facts, metrics=metrics)
@@ -301,7 +169,7 @@ def _report(
         facts = {"learner": member.learner, "number": member.number}
         journal.append("member_test", **facts, metrics=own)
     journal.append("result", metrics=metrics, members=len(aggregator.members))
-    write_artifact(paths.model, schema, aggregator.members, noise)
+    write_artifact(paths.model, Model(schema, aggregator.members, noise, aggregator.draws))
     pictures = draw_pictures(paths, schema, aggregator.curve(), measured["test"], noise)
     journal.append("pictures", names=[path.name for path in pictures])
     journal.append("model", sums=read_json(paths.model / "manifest.json")["sums"])

@@ -8,7 +8,8 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,21 @@ class RunPaths:
         return paths
 
 
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; when the block ends without an error it becomes `path`, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield beside
+        with open(beside, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
 def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
 
@@ -96,19 +112,11 @@ def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) ->
         path: where to; its folder is made.
         content: bytes, text, or a function that writes to the path it is given.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
+    with atomic_file(path) as beside:
         if callable(content):
             content(beside)
         else:
             beside.write_bytes(content.encode() if isinstance(content, str) else content)
-        with open(beside, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

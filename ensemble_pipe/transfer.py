@@ -80,15 +80,15 @@ def source_tensors(path: Path) -> list[Tensors]:
         return [read_tensors(path.read_bytes(), str(path))]
     for folder in (path, RunPaths(path).model):
         if (folder / "model.json").is_file():
-            schema, members, _ = read_artifact(folder)
+            model = read_artifact(folder)
             return [
                 {
                     name: tensor[0]
-                    for name, tensor in build(member.network, member.loss, schema)
+                    for name, tensor in build(member.network, member.loss, model.schema)
                     .layout.views(member.row[None])
                     .items()
                 }
-                for member in members
+                for member in model.members
             ]
     raise ConfigError(
         f"transfer.weights: {path} is no run directory with a model, no model directory and no "

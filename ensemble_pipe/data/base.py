@@ -1,44 +1,218 @@
 """Base files: each part of the data as uncompressed Arrow IPC, read by memory map.
 
 Columns: `input`, a FixedShapeTensor of uint8 (H, W, C) or float32 (D,); `target`, int32 class or
-float32 number; `row`, int64 number of the row in its source. One record batch is one shard.
+float32 number; `row`, int64 number of the row in its source; where the data has them `weight`,
+float32 with a mean of 1, and `group`, int64. One record batch is one shard.
+
+Beside `train.arrow` lies `train.json`: where in the file each shard's columns lie, with a CRC-32 of
+each, and one of all bytes between them. A shard is checked when it is first read, so that damage is
+never silent, and a file larger than memory is not read twice for it.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
+import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Integers
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import atomic_write
+from ensemble_pipe.storage import atomic_file, read_json, write_json
+
+# Where a column of a shard lies in its file, in bytes, and the CRC-32 of what lies there.
+Place = tuple[int, int, int]
 
 
-def shard_table(inputs: Array, targets: Array, rows: Integers) -> pa.Table:
-    """Return one shard: inputs (R, *shape), targets (R,) and source row numbers (R,)."""
+def shard_table(inputs: Array, targets: Array, rows: Integers, **others: Array) -> pa.Table:
+    """Return one shard: inputs (R, *shape), targets (R,), source row numbers (R,), others (R,)."""
     tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(inputs)
-    return pa.table({"input": tensor, "target": pa.array(targets), "row": pa.array(rows)})
+    plain = {name: pa.array(values) for name, values in others.items()}
+    return pa.table({"input": tensor, "target": pa.array(targets), "row": pa.array(rows), **plain})
 
 
-def write_base(path: Path, inputs: Array, targets: Array, rows: Integers, shard_rows: int) -> None:
-    """Write one part of the data as a base file with `shard_rows` rows to a record batch."""
-
-    def write(beside: Path) -> None:
-        schema = shard_table(inputs[:1], targets[:1], rows[:1]).schema
-        with pa.OSFile(str(beside), "wb") as stream, pa.ipc.new_file(stream, schema) as writer:
-            for start in range(0, len(rows), shard_rows):
-                part = slice(start, start + shard_rows)
-                writer.write_table(shard_table(inputs[part], targets[part], rows[part]))
-
-    atomic_write(path, write)
+def sums_path(path: Path) -> Path:
+    """Return where the sums of a base file lie."""
+    return path.with_suffix(".json")
 
 
-def open_base(path: Path) -> pa.Table:
-    """Open a base file by memory map, one chunk a shard; nothing is read until it is used.
+class BaseWriter:
+    """Writes one part of the data, block by block, into shards of equal length."""
+
+    def __init__(self, path: Path, shard_rows: int) -> None:
+        self._path = path
+        self._shard_rows = shard_rows
+        self._held: list[Mapping[str, Array]] = []
+        self._held_rows = 0
+        self._stream: pa.ipc.RecordBatchFileWriter | None = None
+        self._sums: dict[str, list[int]] = {}
+
+    def append(self, columns: Mapping[str, Array]) -> None:
+        """Take in rows: arrays by column, all of one length, which are not written to later."""
+        self._held.append(columns)
+        self._held_rows += len(columns["row"])
+        if self._held_rows >= self._shard_rows:
+            joined = self._joined()
+            whole = self._held_rows - self._held_rows % self._shard_rows
+            for start in range(0, whole, self._shard_rows):
+                self._write(_sliced(joined, start, start + self._shard_rows))
+            self._held = [_sliced(joined, whole, self._held_rows)]
+            self._held_rows -= whole
+
+    def finish(self) -> dict[str, list[int]]:
+        """Write what is left; return the CRC-32 of each shard, by column."""
+        if self._held_rows or self._stream is None:
+            self._write(self._joined())
+        if self._stream is not None:
+            self._stream.close()
+        return self._sums
+
+    def _joined(self) -> dict[str, Array]:
+        return {name: np.concatenate([part[name] for part in self._held]) for name in self._held[0]}
+
+    def _write(self, columns: Mapping[str, Array]) -> None:
+        inputs, targets, rows, *_ = columns.values()
+        others = {name: columns[name] for name in columns if name in ("weight", "group")}
+        table = shard_table(inputs, targets, rows, **others)
+        if self._stream is None:
+            self._stream = pa.ipc.new_file(str(self._path), table.schema)
+        self._stream.write_table(table)
+        for name, values in columns.items():
+            self._sums.setdefault(name, []).append(crc32(np.ascontiguousarray(values).data))
+
+
+@contextmanager
+def base_writer(path: Path, shard_rows: int) -> Iterator[BaseWriter]:
+    """Write a base file and its sums; neither appears if the block is left by an error.
+
+    The rows are appended as {"input": ..., "target": ..., "row": ..., "weight" or "group": ...}.
+    """
+    with atomic_file(path) as beside:
+        writer = BaseWriter(beside, shard_rows)
+        yield writer
+        sums = writer.finish()
+        buffer = pa.memory_map(str(beside)).read_buffer()
+        places = _places(buffer, pa.ipc.open_file(buffer).read_all(), sums)
+        frame = _frame_sum(buffer, places)
+    write_json(sums_path(path), {"bytes": buffer.size, "frame": frame, "columns": places})
+
+
+def write_base(
+    path: Path,
+    inputs: Array,
+    targets: Array,
+    rows: Integers,
+    shard_rows: int,
+    **others: Array,
+) -> None:
+    """Write one part of the data that lies in memory; see `base_writer`."""
+    with base_writer(path, shard_rows) as writer:
+        writer.append({"input": inputs, "target": targets, "row": rows, **others})
+
+
+@dataclass(frozen=True)
+class Base:
+    """An open base file.
+
+    Attributes:
+        path: of the file.
+        table: its columns, one chunk a shard.
+        buffer: the mapped bytes of the file.
+        places: of each column's shards.
+    """
+
+    path: Path
+    table: pa.Table
+    buffer: pa.Buffer
+    places: Mapping[str, list[Place]]
+
+    @property
+    def shards(self) -> int:
+        return len(self.places["row"])
+
+    def verify(self, shard: int) -> None:
+        """Check one shard against its sums.
+
+        Raises:
+            CorruptFileError: names the column and its rows.
+        """
+        for name, places in self.places.items():
+            start, length, expected = places[shard]
+            if crc32(memoryview(self.buffer)[start : start + length]) != expected:
+                chunks = self.table.column("row").chunks
+                first = sum(len(chunk) for chunk in chunks[:shard]) + 1
+                raise CorruptFileError(
+                    f"{self.path}: column {name!r} of rows {first} to "
+                    f"{first + len(chunks[shard]) - 1} does not match its recorded sum; the file "
+                    "was changed or damaged after it was written, so begin a new run"
+                )
+
+
+def open_base(path: Path) -> Base:
+    """Open a base file by memory map; of its rows nothing is read until it is used.
 
     Raises:
-        CorruptFileError: it is missing, or no Arrow file.
+        CorruptFileError: it or its sums are missing or damaged.
     """
+    facts = read_json(sums_path(path), "bytes", "frame", "columns")
+    places = {name: [tuple(place) for place in p] for name, p in facts["columns"].items()}
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        buffer = pa.memory_map(str(path)).read_buffer()
     except (pa.ArrowException, OSError) as error:
         raise CorruptFileError(f"{path}: cannot be opened as a base file ({error})") from None
+    # Before Arrow follows any offset in it.
+    if buffer.size != facts["bytes"] or _frame_sum(buffer, places) != facts["frame"]:
+        raise CorruptFileError(
+            f"{path}: does not match the sums in {sums_path(path).name} beside it; the file was "
+            "changed or damaged after it was written, so begin a new run"
+        )
+    return Base(path, pa.ipc.open_file(buffer).read_all(), buffer, places)
+
+
+def verify_all(path: Path) -> None:
+    """Check a whole base file.
+
+    Raises:
+        CorruptFileError: any bit of it differs from what was written.
+    """
+    base = open_base(path)
+    for shard in range(base.shards):
+        base.verify(shard)
+
+
+def _sliced(columns: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
+    return {name: values[start:stop] for name, values in columns.items()}
+
+
+def _places(
+    buffer: pa.Buffer, table: pa.Table, sums: Mapping[str, list[int]]
+) -> dict[str, list[Place]]:
+    """Return where each column's shards lie in the file."""
+    places: dict[str, list[Place]] = {}
+    for name in table.column_names:
+        arrays = [_values(chunk) for chunk in table.column(name).chunks]
+        places[name] = [
+            (array.ctypes.data - buffer.address, array.nbytes, total)
+            for array, total in zip(arrays, sums[name], strict=True)
+        ]
+    return places
+
+
+def _values(chunk: pa.Array) -> Array:
+    if isinstance(chunk.type, pa.FixedShapeTensorType):
+        return np.asarray(chunk.to_numpy_ndarray())
+    return np.asarray(chunk.to_numpy())
+
+
+def _frame_sum(buffer: pa.Buffer, places: Mapping[str, list[Place]]) -> int:
+    """Return the CRC-32 of all bytes that lie in no column: schema, offsets, padding, footer."""
+    content = memoryview(buffer)
+    total, end = 0, 0
+    for start, length, _ in sorted(place for column in places.values() for place in column):
+        total = crc32(content[end:start], total)
+        end = start + length
+    return crc32(content[end:], total)
+
+

@@ -1,8 +1,8 @@
-"""Batches: which rows each learner sees at each step, and the buffers they are copied into.
+"""Batches: the rows that each learner sees at each step, copied into buffers.
 
-A learner's stream of rows runs on across epochs, so that every batch has exactly N rows: position
-p of the stream is place p mod R of the order of epoch p // R. The order of an epoch is a
-permutation drawn at (learner, epoch), so any step can be read without the ones before it.
+A learner's stream of rows (see `data.order`) runs on across epochs, so that every batch has exactly
+N rows: batch b holds places b N to (b + 1) N - 1 of the stream. Any batch can be read without those
+before it, so an iterator is restored by reading from its step on.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,12 @@ from typing import Literal
 import numpy as np
 
 from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.augment.mixing import mix
+from ensemble_pipe.data.order import RowStream, Window
+from ensemble_pipe.data.shards import TrainingData, Wanted
+from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.views import View
 
 Order = Literal["own", "shared"]
 
@@ -50,11 +54,19 @@ class Batches:
 
     Attributes:
         inputs: the current batch, (M, N, *shape) float32; (N, *shape) where the order is shared.
-        targets: (M, N).
+        targets: (M, N); (M, N, T) float32 where rows are mixed.
+        weights: (M, N) float32, with a mean of 1 over the data.
     """
 
     def __init__(
-        self, data: TrainingData, learners: Sequence[int], batch_rows: int, order: Order
+        self,
+        data: TrainingData,
+        learners: Sequence[int],
+        batch_rows: int,
+        order: Order,
+        *,
+        view: View = View(),  # noqa: B008 (frozen)
+        outputs: int = 1,
     ) -> None:
         """Prepare buffers.
 
@@ -63,42 +75,84 @@ class Batches:
             learners: ids of the M learners.
             batch_rows: N.
             order: "own" gives each learner an order of its own; "shared" one to all.
+            view: which rows and columns each learner sees; the whole of them for a shared order.
+            outputs: T, of the targets of mixed rows: the number of classes, or 1 for one share or
+                one number.
         """
         self._data = data
-        self._keys = list(learners) if order == "own" else [0]
+        keys = list(learners) if order == "own" else [0]
         self._batch_rows = batch_rows
-        self._orders: dict[int, Integers] = {}
+        self._epoch_rows = view.rows(data.rows)
+        self._streams = [data.stream(key, view) for key in keys]
+        self._keys = keys
+        self._views: dict[Wanted, ShardView] = {}
         shape = data.scale.shape
-        self._buffer = np.empty((len(self._keys), batch_rows, *shape), np.float32)
+        self._buffer = np.empty((len(keys), batch_rows, *shape), np.float32)
         self.inputs: Floats = self._buffer if order == "own" else self._buffer[0]
-        self.targets: Array = np.empty((len(learners), batch_rows), data.target_dtype)
+        self._targets: Array = np.empty((len(learners), batch_rows), data.target_dtype)
+        self.weights: Floats = np.ones((len(learners), batch_rows), np.float32)
+        self._masks = [data.mask(key, view) for key in keys]
+        self._mixings = data.recipe.augment.mixings
+        self.targets = self._targets
+        if self._mixings:
+            self.targets = np.empty((len(learners), batch_rows, outputs), np.float32)
+            self._draws = seeds.Draws(data.recipe.seed, seeds.Purpose.MIX, keys)
+            self._scratch = np.empty_like(self._buffer[0])
 
     def read(self, step: int) -> None:
         """Fill the buffers with the batches of step number `step`."""
-        first = step * self._batch_rows
-        filled = 0
-        while filled < self._batch_rows:
-            epoch, place = divmod(first + filled, self._data.rows)
-            count = min(self._batch_rows - filled, self._data.rows - place)
-            self._fill(epoch, place, slice(filled, filled + count))
-            filled += count
-
-    def _fill(self, epoch: int, place: int, part: slice) -> None:
-        view = self._data.epoch(epoch)
-        ids = self._order(epoch)[:, place : place + part.stop - part.start]
+        used: dict[Wanted, ShardView] = {}
         for m in range(len(self._keys)):
-            view.gather(ids[m], self._buffer[m, part], self.targets[m, part])
+            self._fill(m, step * self._batch_rows, used)
+        self._views = used
+        for inputs, mask in zip(self._buffer, self._masks, strict=True):
+            if mask is not None:
+                inputs *= mask
+        if self._mixings:
+            self._mix(step)
         if len(self._keys) < len(self.targets):
-            self.targets[1:, part] = self.targets[0, part]
+            self.targets[1:] = self.targets[0]
+            self.weights[1:] = self.weights[0]
 
-    def _order(self, epoch: int) -> Integers:
-        if epoch not in self._orders:
-            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
-            self._orders[epoch] = np.stack([self._permutation(key, epoch) for key in self._keys])
-        return self._orders[epoch]
+    def _fill(self, m: int, place: int, used: dict[Wanted, ShardView]) -> None:
+        """Fill the batch of the learner in place m from a place of its stream on."""
+        stream, filled = self._streams[m], 0
+        while filled < self._batch_rows:
+            window = stream.window(place)
+            epoch = place // self._epoch_rows
+            end = min(window.stop, (epoch + 1) * self._epoch_rows)
+            part = slice(filled, min(self._batch_rows, filled + end - place))
+            count = part.stop - part.start
+            view = self._view(m, epoch, window, end, used)
+            ids = stream.ids(window)[place - window.start : place - window.start + count]
+            view.gather(ids, self._buffer[m, part], self._targets[m, part], self.weights[m, part])
+            place, filled = place + count, part.stop
 
-    def _permutation(self, learner: int, epoch: int) -> Integers:
-        random = seeds.generator(
-            self._data.recipe.seed, seeds.Purpose.ORDER, learner=learner, epoch=epoch
-        )
-        return random.permutation(self._data.rows).astype(np.int32)
+    def _view(
+        self, m: int, epoch: int, window: Window, end: int, used: dict[Wanted, ShardView]
+    ) -> ShardView:
+        """Return the shards of a window as they stand in an epoch; those of `end` come next."""
+        wanted = self._data.wanted(self._keys[m], epoch, window.shards)
+        if wanted not in used:
+            view = self._views.get(wanted)
+            if view is None:
+                next_epoch = end // self._epoch_rows
+                next_shards = self._streams[m].window(end).shards
+                coming = self._data.wanted(self._keys[m], next_epoch, next_shards)
+                view = self._data.view(wanted, coming)
+            used[wanted] = view
+        return used[wanted]
+
+    def _mix(self, step: int) -> None:
+        """Turn targets into shares, and mix rows of each batch with one another."""
+        width = self.targets.shape[2]
+        for m in range(len(self._keys)):
+            if width == 1:
+                self.targets[m, :, 0] = self._targets[m]
+            else:
+                self.targets[m] = 0.0
+                np.put_along_axis(self.targets[m], self._targets[m][:, None].astype(np.intp), 1, 1)
+        for mixing in self._mixings:
+            for m, random in enumerate(self._draws.at(step, mixing.name)):
+                batch = self._buffer[m], self.targets[m], self.weights[m]
+                mix(mixing, *batch, random, self._scratch)

@@ -11,11 +11,13 @@ import ray
 from filelock import FileLock
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ensemble_pipe.data.base import verify_all
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import atomic_write, check_sums, sha256_of
+from ensemble_pipe.storage import atomic_file, check_sums
 
 FETCH_TIMEOUT_S = 600
+PIECE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,11 @@ class BaseSource:
 
 
 @ray.remote(num_cpus=0, max_retries=3)
-def read_file(path: str) -> bytes:
-    """Return a file's bytes; run on the node that holds it."""
-    return Path(path).read_bytes()
+def read_piece(path: str, start: int) -> bytes:
+    """Return the next bytes of a file, none at its end; run on the node that holds it."""
+    with open(path, "rb") as stream:
+        stream.seek(start)
+        return stream.read(PIECE_BYTES)
 
 
 def local_base(source: BaseSource, recipe: Recipe) -> Recipe:
@@ -40,31 +44,56 @@ def local_base(source: BaseSource, recipe: Recipe) -> Recipe:
     Raises:
         CorruptFileError: a copy does not match its sum.
     """
-    if all(_is_here(recipe.base / name) for name in recipe.sums):
+    names = [file for name in recipe.sums for file in (name, base_name(name))]
+    if all((recipe.base / name).is_file() for name in names):
         return recipe
     key = hashlib.sha256(repr(sorted(recipe.sums.items())).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"ensemble_pipe-{os.getuid()}" / key
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        for name, expected in recipe.sums.items():
-            path = folder / name
-            if not path.is_file() or sha256_of(path) != expected:
-                _fetch(source, recipe.base / name, path)
-    check_sums(folder, recipe.sums)
+        if not _is_whole(folder, recipe):
+            for name in names:
+                _fetch(source, recipe.base / name, folder / name)
+            _check(folder, recipe)
     return replace(recipe, base=folder)
 
 
-def _is_here(path: Path) -> bool:
-    return path.is_file()
+def _is_whole(folder: Path, recipe: Recipe) -> bool:
+    """Whether an earlier copy can be used."""
+    try:
+        _check(folder, recipe)
+    except CorruptFileError:
+        return False
+    return True
+
+
+def _check(folder: Path, recipe: Recipe) -> None:
+    check_sums(folder, recipe.sums)
+    for name in recipe.sums:
+        verify_all(folder / base_name(name))
+
+
+def base_name(sums_name: str) -> str:
+    """Return the name of the base file that a file of sums belongs to."""
+    return str(Path(sums_name).with_suffix(".arrow"))
 
 
 def _fetch(source: BaseSource, origin: Path, path: Path) -> None:
     there: Any = NodeAffinitySchedulingStrategy(source.node_id, soft=False)
-    reference = read_file.options(scheduling_strategy=there).remote(str(origin))
+    with atomic_file(path) as beside, open(beside, "wb") as stream:
+        while True:
+            piece = _piece(there, origin, stream.tell())
+            if not piece:
+                break
+            stream.write(piece)
+
+
+def _piece(there: Any, origin: Path, start: int) -> bytes:
+    reference = read_piece.options(scheduling_strategy=there).remote(str(origin), start)
     try:
-        content = ray.get(reference, timeout=FETCH_TIMEOUT_S)
+        content: bytes = ray.get(reference, timeout=FETCH_TIMEOUT_S)
     except ray.exceptions.RayError as error:
         raise CorruptFileError(
             f"{origin}: cannot be copied from the driver's node ({error})"
         ) from None
-    atomic_write(path, content)
+    return content

@@ -5,11 +5,11 @@ from typing import Any
 import ray
 
 from ensemble_pipe.data.base import open_base
+from ensemble_pipe.data.kept import Kept
 from ensemble_pipe.data.local_base import BaseSource, local_base
-from ensemble_pipe.data.shards import Recipe, make_shard
+from ensemble_pipe.data.shards import Recipe, Wanted, make_shard
 
-# Epochs whose shards are kept: trainers are rarely further apart; older ones are made again.
-EPOCHS_KEPT = 4
+Key = tuple[int, int, int]  # stream, version and index of a shard
 
 
 # It asks for no CPU: trainers may hold them all, and wait for its shards. It is an actor, since Ray
@@ -20,50 +20,59 @@ class ShardMaker:
 
     def __init__(self, source: BaseSource, recipe: Recipe) -> None:
         self._recipe = local_base(source, recipe)
-        self._table = open_base(self._recipe.base / "train.arrow")
+        self._base = open_base(self._recipe.base / "train.arrow")
 
-    def make(self, epoch: int, indices: list[int]) -> Any:
-        """Return shards of an epoch, an object each."""
-        shards = [make_shard(self._table, self._recipe, epoch, index) for index in indices]
+    def make(self, keys: list[Key]) -> Any:
+        """Return shards, an object each."""
+        shards = [make_shard(self._base, self._recipe, *key) for key in keys]
         return shards[0] if len(shards) == 1 else tuple(shards)
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class ShardService:
-    """Hands out references to the shards of an epoch; each epoch is made once, and one ahead.
+    """Hands out references to augmented shards; each is made once, and those wanted next ahead.
 
-    It holds nothing but references: where it dies it is started anew, and shards are made again.
+    It keeps references to as many shards as `augment.memory_mb` allows, and forgets those used
+    longest ago: the store then drops them once no trainer reads them, and they are made again if
+    they are wanted again. It holds nothing but references: where it dies it is started anew.
     """
 
-    def __init__(self, source: BaseSource, recipe: Recipe, makers: int, epochs: int) -> None:
+    def __init__(self, source: BaseSource, recipe: Recipe, makers: int) -> None:
         self._makers = [_maker_class().remote(source, recipe) for _ in range(makers)]
-        self._epochs = epochs
-        path = local_base(source, recipe).base / "train.arrow"
-        self._count: int = open_base(path).column("input").num_chunks
-        self._made: dict[int, list[Any]] = {}
+        base = open_base(local_base(source, recipe).base / "train.arrow")
+        self._count = base.shards
+        self._shard_bytes = base.table.nbytes // self._count + 1
+        self._kept: Kept[Key, Any] = Kept(recipe.augment.memory_bytes)
 
-    def shards(self, epoch: int) -> list[Any]:
-        """Return references to the shards of an epoch, in order."""
-        references = self._epoch(epoch)
-        if epoch + 1 < self._epochs:
-            self._epoch(epoch + 1)
+    def shards(self, wanted: Wanted, coming: Wanted | None) -> list[Any]:
+        """Return references to shards, in order; those that come next are begun."""
+        references = self._references(wanted)
+        if coming is not None:
+            self._references(coming)
         return references
 
-    def _epoch(self, epoch: int) -> list[Any]:
-        if epoch not in self._made:
-            self._made[epoch] = self._make(epoch)
-        self._made[epoch] = self._made.pop(epoch)  # now the one used last
-        while len(self._made) > EPOCHS_KEPT:
-            del self._made[next(iter(self._made))]
-        return self._made[epoch]
+    def kept_bytes(self) -> int:
+        """Return the bytes of the shards that are kept."""
+        return self._kept.nbytes
 
-    def _make(self, epoch: int) -> list[Any]:
-        references: list[Any] = []
-        each = -(-self._count // len(self._makers))
-        for maker, start in zip(self._makers, range(0, self._count, each), strict=False):
-            indices = list(range(start, min(start + each, self._count)))
-            made = maker.make.options(num_returns=len(indices)).remote(epoch, indices)
-            references += made if isinstance(made, list) else [made]
+    def _references(self, wanted: Wanted) -> list[Any]:
+        indices = range(self._count) if wanted.shards is None else wanted.shards
+        keys = [(wanted.stream, wanted.version, index) for index in indices]
+        found = {key: self._kept.get(key) for key in keys}
+        missing = [key for key, reference in found.items() if reference is None]
+        found.update(self._make(missing))
+        for key in keys:
+            self._kept.put(key, found[key], self._shard_bytes)
+        return [found[key] for key in keys]
+
+    def _make(self, keys: list[Key]) -> dict[Key, Any]:
+        """Have shards made, an equal part of them by each maker."""
+        references: dict[Key, Any] = {}
+        each = max(1, -(-len(keys) // len(self._makers)))
+        for maker, start in zip(self._makers, range(0, len(keys), each), strict=False):
+            part = keys[start : start + each]
+            made = maker.make.options(num_returns=len(part)).remote(part)
+            references.update(zip(part, made if isinstance(made, list) else [made], strict=True))
         return references
 
 

@@ -1,17 +1,27 @@
 """Augmented shards: pure functions of (base data, policy, seed, epoch, shard index)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe import seeds
-from ensemble_pipe.data.augment import Augmentation, augment
-from ensemble_pipe.data.base import open_base, shard_table
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.augment.policy import Augment, augment
+from ensemble_pipe.data.base import Base, open_base, shard_table
+from ensemble_pipe.data.kept import Kept
+from ensemble_pipe.data.order import RowStream
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.spans import Span
+from ensemble_pipe.data.view import Grid, ShardView
+from ensemble_pipe.data.views import View, feature_mask, row_counts
+
+WINDOW_ROWS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -19,46 +29,72 @@ class Recipe:
     """What training data is made from; small, and enough to make any of it again.
 
     Attributes:
-        base: folder with train.arrow, stop.arrow, ...
-        sums: sha256 sums of the base files, by name.
-        policy: augmentations of the training part; empty for none.
+        base: folder with train.arrow, stop.arrow, ... and their sums.
+        sums: sha256 sums of the files of sums, by name.
         seed: of the run.
+        augment: what is done to the rows of the training part.
+        spans: of the features of a table.
+        window_rows: how many rows are shuffled among themselves.
     """
 
     base: Path
     sums: dict[str, str]
-    policy: tuple[Augmentation, ...]
     seed: int
+    augment: Augment = field(default_factory=Augment)
+    spans: tuple[Span, ...] = ()
+    window_rows: int = WINDOW_ROWS
 
 
-# Returns the augmented shards of an epoch.
-MakeShards = Callable[[int], list[pa.Table]]
+class Wanted(NamedTuple):
+    """Some shards as they stand in an epoch.
+
+    Attributes:
+        stream: learner whose draws augment them, plus one; 0 for draws that all learners share.
+        version: of the draws: the epoch, or that modulo the size of the pool.
+        shards: their indices; None for all.
+    """
+
+    stream: int
+    version: int
+    shards: tuple[int, ...] | None
 
 
-def make_shard(table: pa.Table, recipe: Recipe, epoch: int, index: int) -> pa.Table:
-    """Return one augmented shard of an epoch.
+# Returns the augmented shards that are wanted, each a table, and is told which come next.
+MakeShards = Callable[[Wanted, Wanted], Sequence[pa.Table]]
+
+
+def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int) -> pa.Table:
+    """Return one augmented shard.
 
     Args:
-        table: the training part, from `open_base`.
-        recipe: policy and seed.
-        epoch: counted from 0.
-        index: of the shard, which is that of the table's chunk.
+        base: the training part.
+        recipe: policy, seed and spans.
+        stream, version: as in `Wanted`.
+        index: of the shard.
+
+    Raises:
+        CorruptFileError: the shard does not match its sum.
     """
-    images = table.column("input").chunk(index).to_numpy_ndarray()
-    random = seeds.generator(recipe.seed, seeds.Purpose.AUGMENT, epoch=epoch, shard=index)
-    return shard_table(
-        augment(images, recipe.policy, random),
-        table.column("target").chunk(index).to_numpy(),
-        table.column("row").chunk(index).to_numpy(),
+    base.verify(index)
+    columns = {name: base.table.column(name).chunk(index) for name in base.table.column_names}
+    random = seeds.generator(
+        recipe.seed, seeds.Purpose.AUGMENT, learner=stream, epoch=version, shard=index
     )
+    inputs = augment(
+        columns.pop("input").to_numpy_ndarray(), recipe.augment.shard_policy, random, recipe.spans
+    )
+    plain = {name: column.to_numpy() for name, column in columns.items()}
+    return shard_table(inputs, plain.pop("target"), plain.pop("row"), **plain)
 
 
 class TrainingData:
     """The parts that a trainer reads: training shards of any epoch, and the stop part.
 
     Attributes:
-        rows: of the training part.
+        recipe: what the data is made from.
+        grid: of the training part's shards.
         target_dtype: of the stored targets.
+        waited_s: seconds that were spent on waiting for augmented shards.
     """
 
     def __init__(self, recipe: Recipe, schema: Schema, shards: MakeShards | None = None) -> None:
@@ -67,26 +103,51 @@ class TrainingData:
         Args:
             recipe: what the data is made from.
             schema: how stored rows become inputs.
-            shards: where the augmented shards of an epoch come from; made here where None.
+            shards: where augmented shards come from; made here where None.
         """
         self.recipe = recipe
         self.scale, self.shift = schema.input_scale()
         self._train = open_base(recipe.base / "train.arrow")
-        self._static = self._view([self._train])
+        self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
-        self._epochs: dict[int, ShardView] = {}
-        self.rows = self._static.rows
-        self.target_dtype = self._static.targets[:1].dtype
+        self._kept: Kept[tuple[int, int, int], pa.Table] = Kept(recipe.augment.memory_bytes)
+        self.grid = self._static.grid
+        self.target_dtype = self._train.table.schema.field("target").type.to_pandas_dtype()
+        self.waited_s = 0.0
 
-    def epoch(self, epoch: int) -> ShardView:
-        """Return the training rows as they stand in `epoch`."""
-        if not self.recipe.policy:
+    @property
+    def rows(self) -> int:
+        """R, of the training part."""
+        return self.grid.rows
+
+    def stream(self, learner: int, view: View) -> RowStream:
+        """Return the order in which a learner sees the rows of its view."""
+        counts = None
+        if not view.is_whole:
+            rows, strata, groups = self._columns
+            counts = row_counts(view, self.recipe.seed, learner, rows, strata, groups)
+        return RowStream(self.recipe.seed, learner, self.grid, self.recipe.window_rows, counts)
+
+    def mask(self, learner: int, view: View) -> Floats | None:
+        """Return what a learner's inputs are multiplied by, where it does not see all columns."""
+        return feature_mask(view, self.recipe.seed, learner, self.recipe.spans)
+
+    def wanted(self, learner: int, epoch: int, shards: tuple[int, ...] | None) -> Wanted:
+        """Return what a learner wants of some shards in an epoch."""
+        augmentation = self.recipe.augment
+        if not augmentation.shard_policy:
+            return Wanted(0, 0, None)
+        stream = learner + 1 if augmentation.share == "per_learner" else 0
+        return Wanted(stream, augmentation.version(epoch), shards)
+
+    def view(self, wanted: Wanted, coming: Wanted) -> ShardView:
+        """Return the shards that are wanted; `coming` will be wanted next."""
+        if not self.recipe.augment.shard_policy:
             return self._static
-        if epoch not in self._epochs:
-            # A batch may straddle two epochs, so the one before is kept.
-            self._epochs = {e: view for e, view in self._epochs.items() if e == epoch - 1}
-            self._epochs[epoch] = self._view(self._shards(epoch))
-        return self._epochs[epoch]
+        began = time.monotonic()
+        tables = self._shards(wanted, coming)
+        self.waited_s += time.monotonic() - began
+        return ShardView(tables, self.scale, self.shift, grid=self.grid, shards=wanted.shards)
 
     @cached_property
     def stop(self) -> ShardView:
@@ -94,11 +155,39 @@ class TrainingData:
 
     def part(self, name: str) -> ShardView:
         """Return one of the parts, without augmentation."""
-        return self._view([open_base(self.recipe.base / f"{name}.arrow")])
+        return self._whole(open_base(self.recipe.base / f"{name}.arrow"))
 
-    def _make_shards(self, epoch: int) -> list[pa.Table]:
-        count = self._train.column("input").num_chunks
-        return [make_shard(self._train, self.recipe, epoch, index) for index in range(count)]
+    def make_shards(self, wanted: Wanted) -> list[pa.Table]:
+        """Make the shards that are wanted, in this process."""
+        indices = range(self.grid.shards) if wanted.shards is None else wanted.shards
+        return [
+            make_shard(self._train, self.recipe, wanted.stream, wanted.version, index)
+            for index in indices
+        ]
 
-    def _view(self, tables: list[pa.Table]) -> ShardView:
-        return ShardView(tables, self.scale, self.shift)
+    def _make_shards(self, wanted: Wanted, coming: Wanted) -> list[pa.Table]:
+        """Make shards, or take those of the pool that were made before."""
+        if self.recipe.augment.pool is None:
+            return self.make_shards(wanted)
+        indices = range(self.grid.shards) if wanted.shards is None else wanted.shards
+        return [self._pooled(wanted, index) for index in indices]
+
+    def _pooled(self, wanted: Wanted, index: int) -> pa.Table:
+        key = (wanted.stream, wanted.version, index)
+        table = self._kept.get(key)
+        if table is None:
+            table = make_shard(self._train, self.recipe, *key)
+            self._kept.put(key, table, table.nbytes)
+        return table
+
+    @cached_property
+    def _columns(self) -> tuple[Integers, Array, Array | None]:
+        """Return row numbers, classes (or 0) and groups (R,) of the training part."""
+        table = self._train.table
+        rows = table.column("row").to_numpy()
+        classes = table.column("target").to_numpy() if self.target_dtype == np.int32 else None
+        groups = table.column("group").to_numpy() if "group" in table.column_names else None
+        return rows, np.zeros(len(rows), np.int32) if classes is None else classes, groups
+
+    def _whole(self, base: Base) -> ShardView:
+        return ShardView([base.table], self.scale, self.shift, verify=base.verify)

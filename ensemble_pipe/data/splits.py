@@ -8,15 +8,28 @@ from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Integers
 from ensemble_pipe.errors import DataError
 
+Sizes = Mapping[str, float | int]
+Parts = dict[str, Integers]
+
 
 def split_rows(
-    strata: Array | None, rows: int, sizes: Mapping[str, float | int], seed: int, where: str
-) -> dict[str, Integers]:
+    strata: Array | None,
+    rows: int,
+    sizes: Sizes,
+    seed: int,
+    where: str,
+    *,
+    groups: Array | None = None,
+    times: Array | None = None,
+) -> Parts:
     """Divide rows 0 to R - 1 into parts.
 
     With strata, each part holds every class in its proportion of what the parts before it left, to
     within one row: rows are put in order of class, at random within a class, and a part takes rows
     at equal distances (systematic sampling; Cochran 1977, "Sampling techniques", chapter 8).
+    With groups, whole groups are given out, in random order from the largest on, each to the part
+    that lacks most; strata then do not count. With times, the latest rows are the test part, those
+    before them validation, then stop, and the earliest are trained on.
 
     Args:
         strata: (R,) class of each row; None to draw from all rows alike.
@@ -25,6 +38,8 @@ def split_rows(
             rest.
         seed: of the run.
         where: the source, for messages.
+        groups: (R,) group of each row, no two parts of which share one.
+        times: (R,) when each row was.
 
     Returns:
         Ascending row numbers of each part, no row in two.
@@ -33,6 +48,24 @@ def split_rows(
         DataError: the parts need more rows than there are, or one would be empty.
     """
     counts = _counts(sizes, rows)
+    _require_rows(counts, sizes, rows, where)
+    if groups is not None:
+        return _by_group(groups, counts, seed, where)
+    if times is not None:
+        return _by_time(times, counts)
+    random = seeds.generator(seed, seeds.Purpose.SPLIT)
+    left = random.permutation(rows)
+    if strata is not None:
+        left = left[np.argsort(strata[left], kind="stable")]
+    parts: Parts = {}
+    for name, count in counts.items():
+        positions = ((np.arange(count) + random.random()) * (len(left) / count)).astype(np.int64)
+        parts[name] = np.sort(left[positions])
+        left = np.delete(left, positions)
+    return parts if "train" in parts else {**parts, "train": np.sort(left)}
+
+
+def _require_rows(counts: Mapping[str, int], sizes: Sizes, rows: int, where: str) -> None:
     needed = sum(counts.values())
     for name, count in counts.items():
         if count < 1:
@@ -46,16 +79,44 @@ def split_rows(
             f"{where}: the splits need {needed} rows ({wanted}){rest}, "
             f"but there are {rows}; make splits smaller"
         )
-    random = seeds.generator(seed, seeds.Purpose.SPLIT)
-    left = random.permutation(rows)
-    if strata is not None:
-        left = left[np.argsort(strata[left], kind="stable")]
-    parts: dict[str, Integers] = {}
-    for name, count in counts.items():
-        positions = ((np.arange(count) + random.random()) * (len(left) / count)).astype(np.int64)
-        parts[name] = np.sort(left[positions])
-        left = np.delete(left, positions)
-    return parts if "train" in parts else {**parts, "train": np.sort(left)}
+
+
+def _by_group(groups: Array, counts: Mapping[str, int], seed: int, where: str) -> Parts:
+    codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    lacking = dict(counts)
+    lacking.setdefault("train", len(groups) - sum(counts.values()))
+    order = seeds.generator(seed, seeds.Purpose.SPLIT).permutation(len(sizes))
+    order = order[np.argsort(-sizes[order], kind="stable")]
+    names = list(lacking)
+    part_of = np.full(len(sizes), -1)
+    for group in order:
+        name = max(names, key=lambda name: lacking[name])
+        if lacking[name] > 0:
+            part_of[group] = names.index(name)
+            lacking[name] -= sizes[group]
+    parts = {
+        name: np.flatnonzero(part_of[codes] == index).astype(np.int64)
+        for index, name in enumerate(names)
+    }
+    empty = [name for name, rows in parts.items() if not len(rows)]
+    if empty:
+        raise DataError(
+            f"{where}: {len(sizes)} groups are too few, or too unequal: none is left for the "
+            f"{empty[0]} part; make it larger, or leave the group column out"
+        )
+    return parts
+
+
+def _by_time(times: Array, counts: Mapping[str, int]) -> Parts:
+    order = np.argsort(times, kind="stable")
+    parts: Parts = {}
+    end = len(order)
+    for name in ("test", "validation", "stop", "train"):
+        if name in counts or name == "train":
+            start = end - counts.get(name, end)
+            parts[name] = np.sort(order[start:end])
+            end = start
+    return parts
 
 
 def _counts(sizes: Mapping[str, float | int], rows: int) -> dict[str, int]:

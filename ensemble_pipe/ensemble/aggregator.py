@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.view import ShardView
 from ensemble_pipe.ensemble.combiners import gaussian_mixture, mean_probability
@@ -41,16 +42,17 @@ class Aggregator:
         members: in order of learner and number, whatever the order they came in.
     """
 
-    def __init__(self, schema: Schema, validation: ShardView) -> None:
+    def __init__(self, schema: Schema, validation: ShardView, draws: PredictionDraws) -> None:
         self.schema = schema
         self.validation = validation
+        self.draws = draws
         self._targets = validation.targets
         self._outputs: dict[tuple[int, int], Floats] = {}
         self.members: list[Member] = []
 
     def add(self, member: Member) -> Metrics:
         """Take in a member; return its own metrics on the validation part."""
-        outputs = member_outputs([member], self.schema, self.validation.read, self.validation.rows)
+        outputs = self._outputs([member], self.validation)
         self._outputs[member.learner, member.number] = outputs[0]
         self.members = sorted([*self.members, member], key=lambda m: (m.learner, m.number))
         noise = noise_variance(outputs, self._targets, self.schema)
@@ -77,7 +79,7 @@ class Aggregator:
 
     def measured(self, view: ShardView) -> Measured:
         """Return all members' outputs on a part of the data, and every metric."""
-        outputs = member_outputs(self.members, self.schema, view.read, view.rows)
+        outputs = self._outputs(self.members, view)
         targets, noise = view.targets, self.noise
         return Measured(
             outputs,
@@ -85,6 +87,10 @@ class Aggregator:
             measure(outputs, targets, self.schema, noise),
             [measure(one[None], targets, self.schema, noise) for one in outputs],
         )
+
+    def _outputs(self, members: Sequence[Member], view: ShardView) -> Floats:
+        reads = self.draws.reads(view, self.schema.spans)
+        return member_outputs(members, self.schema, reads, view.rows)
 
     def _stacked(self, members: Sequence[Member]) -> Floats:
         return np.stack([self._outputs[m.learner, m.number] for m in members])

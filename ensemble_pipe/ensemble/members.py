@@ -1,6 +1,6 @@
 """Members: one predictor each, and the outputs of many at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.nn.inference import Read, outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
@@ -25,6 +26,7 @@ class Member:
         network: its architecture.
         loss: that it was trained with, which says what its outputs mean.
         row: (P,) parameters and statistics.
+        mask: what its inputs are multiplied by, (D,); None where it sees all features.
     """
 
     learner: int
@@ -33,23 +35,56 @@ class Member:
     network: Architecture
     loss: Loss
     row: Floats
+    mask: Floats | None = None
 
 
-def member_outputs(members: Sequence[Member], schema: Schema, read: Read, rows: int) -> Floats:
+def member_outputs(
+    members: Sequence[Member], schema: Schema, reads: Iterable[Read], rows: int
+) -> Floats:
     """Return outputs (K, R, O) float32; members of one architecture are computed together.
 
     They are logits of every class, or for a regression the mean and, where the loss gives one, the
-    variance.
+    variance. Where rows are read in several versions, the outputs are those of the mean prediction
+    over them: of probabilities, or of a mixture of normal distributions.
 
     Args:
         members: in the order wanted.
         schema: of the data.
-        read: of the inputs, as `nn.inference.outputs_of` takes it.
+        reads: of the inputs, in each of their versions, as `nn.inference.outputs_of` takes them.
         rows: R.
     """
+    versions = (_outputs(members, schema, read, rows) for read in reads)
+    first = next(versions)
+    total, count = None, 1
+    for count, outputs in enumerate(versions, start=2):
+        total = _moments(first, schema) if total is None else total
+        total += _moments(outputs, schema)
+    return first if total is None else _from_moments(total / count, schema)
+
+
+def _moments(outputs: Floats, schema: Schema) -> Floats:
+    """Return what may be averaged, in float64: probabilities, or mean and second moment."""
+    exact = outputs.astype(np.float64)
+    if schema.task == "classification":
+        return softmax(exact)
+    if exact.shape[2] == 2:
+        exact[:, :, 1] += exact[:, :, 0] ** 2
+    return exact
+
+
+def _from_moments(moments: Floats, schema: Schema) -> Floats:
+    if schema.task == "classification":
+        return np.log(np.maximum(moments, np.finfo(np.float32).tiny)).astype(np.float32)
+    if moments.shape[2] == 2:
+        moments[:, :, 1] -= moments[:, :, 0] ** 2
+    return moments.astype(np.float32)
+
+
+def _outputs(members: Sequence[Member], schema: Schema, read: Read, rows: int) -> Floats:
     parts = []
     for (network, loss), group in groupby(members, lambda member: (member.network, member.loss)):
-        stacked = np.stack([member.row for member in group])
-        outputs = outputs_of(build(network, loss, schema), stacked, read, rows)
+        alike = list(group)
+        stacked, masks = np.stack([m.row for m in alike]), [m.mask for m in alike]
+        outputs = outputs_of(build(network, loss, schema), stacked, read, rows, masks=masks)
         parts.append(loss.predictions(outputs))
     return np.concatenate(parts)

@@ -5,7 +5,7 @@ not. So inference always runs on chunks of exactly `CHUNK_ROWS` rows, the last o
 layer draws in predictions as well, the outputs are the mean over `Network.test_draws` passes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ def outputs_of(
     read: Read,
     count: int,
     values: dict[str, Floats] | None = None,
+    masks: Sequence[Floats | None] = (),
 ) -> Floats:
     """Return the outputs of every learner for every row.
 
@@ -34,6 +35,7 @@ def outputs_of(
             `out`, float32 (stop - start, *input_shape).
         count: number of rows to read.
         values: each learner's own numbers, as `Network.bind` takes them.
+        masks: what each learner's inputs are multiplied by, float32 of `input_shape`; None for 1.
 
     Returns:
         (M, count, O) float32; logits for a classifier.
@@ -53,7 +55,9 @@ def outputs_of(
                 row[0] = rows[m]
                 for name, number in (own or {}).items():
                     number[0] = (values or {})[name][m]
-                outputs = _mean_outputs(bound, inputs, network.test_draws)
+                mask = masks[m] if masks else None
+                seen = inputs if mask is None else inputs * mask
+                outputs = _mean_outputs(bound, seen, network.test_draws)
                 result[m, start:stop] = outputs[0, : stop - start]
     return result
 

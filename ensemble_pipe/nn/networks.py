@@ -249,13 +249,17 @@ NETWORKS: dict[str, type[Architecture]] = {
 }
 
 
-def code_columns(network: Architecture) -> frozenset[int]:
-    """Return the columns of the data that the first layer of a network embeds."""
+def embedded_columns(network: Architecture) -> dict[int, int]:
+    """Return the features of the data that the first layer of a network embeds.
+
+    Returns:
+        the number of categories, with the unknown one, by the feature's place in a row.
+    """
     layers = network.layers if isinstance(network, Sequential) else ()
     first = next((layer for layer in layers if not isinstance(layer, Flatten)), None)
     if not isinstance(first, Embedding):
-        return frozenset()
-    return frozenset(embedded.column for embedded in first.columns)
+        return {}
+    return {embedded.column: embedded.categories for embedded in first.columns}
 
 
 def hidden_layer(

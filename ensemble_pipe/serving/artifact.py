@@ -1,12 +1,12 @@
 """The model artifact: a folder that holds an ensemble and nothing that is executed.
 
-model.json            schema, members and their networks, noise variance, versions
+model.json            schema, members and their networks, noise variance, draws, versions
 members.safetensors   one tensor (P,) for each member
 manifest.json         sha256 sums of the two
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,9 @@ from pydantic import BaseModel, Field, ValidationError
 from safetensors.numpy import save
 
 from ensemble_pipe import __version__
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.data.augment.policy import Augment
+from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.errors import ConfigError, CorruptFileError
@@ -24,26 +27,44 @@ from ensemble_pipe.storage import atomic_write, check_sums, read_json, sums_of, 
 from ensemble_pipe.training.checkpoints import read_tensors
 from ensemble_pipe.training.plan import build
 
-FORMAT = 2
+FORMAT = 3
 _FILES = ("model.json", "members.safetensors")
 
 
-def write_artifact(folder: Path, schema: Schema, members: Sequence[Member], noise: float) -> None:
+@dataclass(frozen=True)
+class Model:
+    """Everything that predicts.
+
+    Attributes:
+        schema: of the data.
+        members: in order.
+        noise: noise variance of a regression, in standardised units.
+        draws: how rows are augmented when they are predicted.
+    """
+
+    schema: Schema
+    members: Sequence[Member]
+    noise: float
+    draws: PredictionDraws
+
+
+def write_artifact(folder: Path, model: Model) -> None:
     """Write an ensemble; the manifest comes last and makes it whole.
 
     Args:
         folder: where to; made if need be.
-        schema: of the data.
-        members: in order.
-        noise: noise variance of a regression, in standardised units.
+        model: what to write.
     """
-    rows = {f"{index:04d}": member.row for index, member in enumerate(members)}
+    schema = model.schema
+    rows = {f"{index:04d}": member.row for index, member in enumerate(model.members)}
     atomic_write(folder / "members.safetensors", save(rows))
     facts = {
         "format": FORMAT,
         "ensemble_pipe": __version__,
         "combiner": "mean_probability" if schema.task == "classification" else "gaussian_mixture",
-        "noise_variance": noise,
+        "noise_variance": model.noise,
+        "augment": asdict(model.draws.augment),
+        "seed": model.draws.seed,
         "schema": schema.to_json(),
         "members": [
             {
@@ -52,8 +73,9 @@ def write_artifact(folder: Path, schema: Schema, members: Sequence[Member], nois
                 "step": member.step,
                 "network": asdict(member.network),
                 "loss": asdict(member.loss),
+                "features": None if member.mask is None else np.flatnonzero(member.mask).tolist(),
             }
-            for member in members
+            for member in model.members
         ],
     }
     write_json(folder / "model.json", facts)
@@ -66,6 +88,17 @@ class _MemberFacts(BaseModel):
     step: int
     network: Annotated[Architecture, Field(discriminator="name")]
     loss: Annotated[Loss, Field(discriminator="name")]
+    features: list[int] | None
+
+    def mask(self, features: int) -> Floats | None:
+        """Return 1 for the features that the member sees, of so many; None for all."""
+        if self.features is None:
+            return None
+        if not all(0 <= place < features for place in self.features):
+            raise ValueError(f"its features must lie in 0 to {features - 1}")
+        mask = np.zeros(features, np.float32)
+        mask[self.features] = 1.0
+        return mask
 
 
 class _ModelFacts(BaseModel):
@@ -74,9 +107,11 @@ class _ModelFacts(BaseModel):
     noise_variance: float
     data_schema: Schema = Field(alias="schema")
     members: list[_MemberFacts]
+    augment: Augment
+    seed: int
 
 
-def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
+def read_artifact(folder: Path) -> Model:
     """Read what `write_artifact` wrote, checked against its sums.
 
     Raises:
@@ -94,17 +129,21 @@ def read_artifact(folder: Path) -> tuple[Schema, list[Member], float]:
         row = rows.get(f"{index:04d}", np.zeros(0, np.float32))
         try:
             expected = build(fact.network, fact.loss, facts.data_schema).layout.size
-        except ConfigError as error:
+            mask = fact.mask(facts.data_schema.input_shape[-1])
+        except (ConfigError, ValueError) as error:
             raise CorruptFileError(f"{folder / 'model.json'}: member {index}: {error}") from None
         if row.shape != (expected,) or row.dtype != np.float32:
             raise CorruptFileError(
                 f"{path}: member {index} is {row.dtype} of shape {row.shape}; "
                 f"its network needs float32 ({expected},)"
             )
-        members.append(Member(fact.learner, fact.number, fact.step, fact.network, fact.loss, row))
+        members.append(
+            Member(fact.learner, fact.number, fact.step, fact.network, fact.loss, row, mask)
+        )
     if not members:
         raise CorruptFileError(f"{folder}: the model has no members")
-    return facts.data_schema, members, facts.noise_variance
+    draws = PredictionDraws(facts.augment, facts.seed)
+    return Model(facts.data_schema, members, facts.noise_variance, draws)
 
 
 def _read_facts(path: Path) -> _ModelFacts:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.schema import Task
+from ensemble_pipe.data.views import View
+from ensemble_pipe.nn.losses import Hinge
 from ensemble_pipe.optim import SWA, Schedule, cycle_ends
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -10,7 +13,7 @@ from ensemble_pipe.training.plan import LearnerPlan
 Conflict = tuple[tuple[str, ...], str]
 
 
-def conflicts(plan: LearnerPlan, task: Task) -> Iterator[Conflict]:
+def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Conflict]:
     """Yield what does not go together in the plan of one learner."""
     if plan.loss.task != task:
         yield (
@@ -40,6 +43,24 @@ def conflicts(plan: LearnerPlan, task: Task) -> Iterator[Conflict]:
             ("training", "averaging", "at"),
             f"cycle needs a schedule with cycles, such as snapshot, not {plan.schedule.name!r}",
         )
+    yield from _data_conflicts(plan, task, augment)
+
+
+def _data_conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Conflict]:
+    if plan.order == "shared" and plan.view != View():
+        yield ("view",), "learners see rows of their own, so training.order must be own"
+    if plan.order == "shared" and augment.shard_policy and augment.share == "per_learner":
+        yield ("augment", "share"), "per_learner needs training.order: own"
+    if plan.view.balance_classes and task == "regression":
+        yield ("view", "balance_classes"), "numbers have no classes; set task: classification"
+    if augment.mixings and isinstance(plan.loss, Hinge):
+        names = " and ".join(step.name for step in augment.mixings)
+        yield (
+            ("training", "loss", "name"),
+            f"{names} gives rows a share of two classes, which hinge cannot; take cross_entropy",
+        )
+    if augment.test_draws and not augment.shard_policy:
+        yield ("augment", "test_draws"), "needs augmentations of single rows in augment.policy"
 
 
 def conflicts_between(plans: Sequence[LearnerPlan]) -> Iterator[Conflict]:

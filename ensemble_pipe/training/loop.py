@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.data.batches import Batches
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.inference import outputs_of
@@ -15,7 +14,13 @@ from ensemble_pipe.optim import PlateauState, Stacked, StackedAverage, plateau_o
 from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.measures import stop_metrics
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack, initial_state
+from ensemble_pipe.training.plan import (
+    LearnerPlan,
+    LearnerState,
+    Stack,
+    batches_of,
+    initial_state,
+)
 from ensemble_pipe.training.statistics import recomputed
 from ensemble_pipe.training.tensors import frozen_names, segments_of
 
@@ -100,10 +105,9 @@ class StackTraining:
             values=_values(plans, self.schema),
             frozen=frozen_names(self.network.layout, first.rate_factors),
         )
-        self.batches = Batches(self.data, learners, batch_rows, first.order)
+        self.batches = batches_of(plans, self.data, self.network.outputs)
         shape = (len(plans), batch_rows, self.network.outputs)
         self.output_gradient = np.zeros(shape, self.rows.dtype)
-        self.weights = np.ones(shape[:2], self.rows.dtype)
         self.loss_numbers = numbers_of([plan.loss for plan in plans])
         self.losses = np.zeros(len(plans))
         self.loss_sums = np.array([counters.get("loss_sum", 0.0) for counters in self.counters])
@@ -118,7 +122,7 @@ class StackTraining:
             self.loss.evaluate(
                 outputs,
                 self.batches.targets,
-                self.weights,
+                self.batches.weights,
                 self.loss_numbers,
                 self.output_gradient,
                 self.losses,
@@ -233,13 +237,16 @@ class StackTraining:
         stop = self.data.stop
         with np.errstate(over="ignore", invalid="ignore"):
             values = _values(self.plans, self.schema)
-            outputs = outputs_of(self.network, self._candidates(), stop.read, stop.rows, values)
-        rates, targets = self.rates(self.step - 1), stop.targets
+            masks = [self.data.mask(plan.learner, plan.view) for plan in self.plans]
+            outputs = outputs_of(
+                self.network, self._candidates(), stop.read, stop.rows, values, masks
+            )
+        rates, targets, weights = self.rates(self.step - 1), stop.targets, stop.weights
         return [
             {
                 "train/loss": float(losses[m]),
                 "learning_rate": float(rates[m]),
-                **stop_metrics(outputs[m], targets, plan.loss),
+                **stop_metrics(outputs[m], targets, plan.loss, weights),
             }
             for m, plan in enumerate(self.plans)
         ]

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.data.batches import Order, Steps
+from ensemble_pipe.data.batches import Batches, Order, Steps
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.data.views import View
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network
@@ -37,6 +39,7 @@ class LearnerPlan:
         averaging: of its weights; the member is then the average.
         early_stopping: when it ends before its last epoch.
         rate_factors: of the learning rate, by pattern of tensor names; 0 freezes.
+        view: which rows and columns it sees.
     """
 
     learner: int
@@ -52,6 +55,7 @@ class LearnerPlan:
     averaging: Averaging | None = None
     early_stopping: EarlyStopping | None = None
     rate_factors: RateFactors = ()
+    view: View = View()
 
     def build(self, schema: Schema) -> Network:
         """Return its network for the data.
@@ -74,11 +78,13 @@ class LearnerPlan:
             "averaging": asdict(self.averaging) if self.averaging else None,
             "early_stopping": asdict(self.early_stopping) if self.early_stopping else None,
             "rate_factors": dict(self.rate_factors),
+            "view": asdict(self.view),
         }
 
     def steps(self, rows: int) -> Steps:
         """Return the arithmetic of its steps over R training rows."""
-        return Steps(rows, min(self.batch_rows or rows, rows), self.epochs)
+        seen = self.view.rows(rows)
+        return Steps(seen, min(self.batch_rows or seen, seen), self.epochs)
 
     def member_steps(self, rows: int) -> list[int]:
         """Return the numbers of steps after which the learner yields a member, ascending."""
@@ -126,6 +132,19 @@ class Stack:
     def __post_init__(self) -> None:
         if not self.states:
             object.__setattr__(self, "states", tuple(None for _ in self.plans))
+
+
+def batches_of(plans: Sequence[LearnerPlan], data: TrainingData, outputs: int) -> Batches:
+    """Return the batches of a stack whose networks have so many outputs."""
+    first = plans[0]
+    return Batches(
+        data,
+        [plan.learner for plan in plans],
+        first.steps(data.rows).batch_rows,
+        first.order,
+        view=first.view,
+        outputs=outputs if first.loss.task == "classification" else 1,
+    )
 
 
 def build(network: Architecture, loss: Loss, schema: Schema) -> Network:

@@ -8,11 +8,10 @@ sets them, as the plain mean over batches.
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.data.batches import Batches
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.seeds import Draws, Purpose
-from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.plan import LearnerPlan, batches_of
 from ensemble_pipe.training.tensors import frozen_names
 
 
@@ -42,7 +41,7 @@ def recomputed(
         values=values,
         frozen=frozen_names(network.layout, plan.rate_factors),
     )
-    batches = Batches(data, [plan.learner], steps.batch_rows, plan.order)
+    batches = batches_of([plan], data, network.outputs)
     first_step = max(0, last_step - steps.end_of(0))
     for count, step in enumerate(range(first_step, last_step)):
         for momentum in momenta:

@@ -24,6 +24,7 @@ def _pointer(typing_context: Any, address: Any, like: Any) -> Any:
 def gather(
     input_addresses: Integers,
     target_addresses: Integers,
+    weight_addresses: Integers,
     shard_rows: int,
     input_like: Array,
     target_like: Array,
@@ -32,6 +33,7 @@ def gather(
     shift: Floats,
     inputs: Floats,
     targets: Array,
+    weights: Floats,
 ) -> None:
     """Copy rows out of shards: inputs = stored * scale + shift.
 
@@ -39,13 +41,15 @@ def gather(
     kernel takes their addresses; `data.view.ShardView` keeps the owners alive and checks `ids`.
 
     Args:
-        input_addresses, target_addresses: (S,) uint64, of the first row of each shard.
+        input_addresses, target_addresses, weight_addresses: (S,) uint64, of the first row of each
+            shard; (0,) where rows have no weights, which are then left as they are.
         shard_rows: rows in every shard but the last.
         input_like, target_like: any array of the stored item types.
         ids: (N,) rows to copy.
         scale, shift: (D,).
         inputs: (N, D), written.
         targets: (N,), written.
+        weights: (N,) float32, written.
     """
     width = scale.shape[0]
     for n in range(ids.shape[0]):
@@ -56,3 +60,6 @@ def gather(
             inputs[n, d] = stored[start + d] * scale[d] + shift[d]
         stored_targets = carray(_pointer(target_addresses[shard], target_like), (shard_rows,))
         targets[n] = stored_targets[row]
+        if weight_addresses.shape[0] > 0:
+            stored_weights = carray(_pointer(weight_addresses[shard], weights), (shard_rows,))
+            weights[n] = stored_weights[row]

@@ -1,0 +1,100 @@
+"""The augmentations of a pipeline: what is done, for whom, and how much of it is kept."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge
+from pydantic import Field
+
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation
+from ensemble_pipe.data.augment.mixing import MIXINGS, Mixing
+from ensemble_pipe.data.augment.signals import SIGNAL_AUGMENTATIONS, SignalAugmentation
+from ensemble_pipe.data.augment.tables import TABLE_AUGMENTATIONS, TableAugmentation
+from ensemble_pipe.data.spans import Span
+from ensemble_pipe.settings import settings
+
+ShardStep = Augmentation | TableAugmentation | SignalAugmentation
+Step = ShardStep | Mixing
+
+_TABLE = tuple(TABLE_AUGMENTATIONS.values())
+_MIXING = tuple(MIXINGS.values())
+_Named = Field(discriminator="name", json_schema_extra={"required": ["name"]})
+
+STEPS: dict[str, type[Step]] = {
+    **AUGMENTATIONS, **TABLE_AUGMENTATIONS, **SIGNAL_AUGMENTATIONS, **MIXINGS,
+}  # fmt: skip
+
+
+@settings
+class Augment:
+    """What is done to the rows that are trained on.
+
+    Attributes:
+        policy: augmentations, one after another; those that mix the rows of a batch come last.
+        share: "all" lets learners that train at the same time share one augmentation of each
+            shard; "per_learner" gives each learner draws of its own, and costs one for each.
+        pool: number of augmented versions of the data, which epochs go through in turn; null makes
+            a new one for every epoch.
+        memory_mb: how many megabytes (1e6 bytes) of augmented shards are kept; others are made
+            again where they are wanted again.
+        test_draws: how many augmented versions of a row its prediction is the mean of; 0 predicts
+            from the row as it is.
+    """
+
+    policy: tuple[Annotated[Step, _Named], ...] = ()
+    share: Literal["all", "per_learner"] = "all"
+    pool: Annotated[int, Ge(1)] | None = None
+    memory_mb: Annotated[int, Ge(1)] = 1000
+    test_draws: Annotated[int, Ge(0)] = 0
+
+    @property
+    def shard_policy(self) -> tuple[ShardStep, ...]:
+        """The augmentations of single rows, which shards are made with."""
+        return tuple(step for step in self.policy if not isinstance(step, _MIXING))
+
+    @property
+    def mixings(self) -> tuple[Mixing, ...]:
+        """The augmentations of whole batches."""
+        return tuple(step for step in self.policy if isinstance(step, _MIXING))
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.memory_mb * 1_000_000
+
+    def version(self, epoch: int) -> int:
+        """Return which version of the data an epoch sees."""
+        return epoch if self.pool is None else epoch % self.pool
+
+    def misfits(self, *, images: bool) -> list[Step]:
+        """Return what cannot be done to this kind of rows."""
+        return [step for step in self.policy if not _fits(step, images)]
+
+
+def augment(
+    rows: Array,
+    policy: Sequence[ShardStep],
+    random: np.random.Generator,
+    spans: tuple[Span, ...] = (),
+) -> Array:
+    """Apply a policy, one augmentation after another.
+
+    Args:
+        rows: images (R, H, W, C) uint8, or encoded rows (R, D) float32.
+        policy: what to do.
+        random: at the address of these rows.
+        spans: of the features of a table.
+    """
+    for step in policy:
+        if isinstance(step, _TABLE):
+            rows = step.apply(rows, random, spans)
+        else:
+            rows = step.apply(rows, random)
+    return rows
+
+
+def _fits(step: Step, images: bool) -> bool:
+    if isinstance(step, _MIXING):
+        return images or not step.images_only
+    return images == isinstance(step, tuple(AUGMENTATIONS.values()))

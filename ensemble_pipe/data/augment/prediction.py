@@ -1,0 +1,61 @@
+"""Augmentation at prediction: several augmented versions of the same rows, to be averaged over.
+
+Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep convolutional neural
+networks", section 4.1.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensemble_pipe import seeds
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.augment.policy import Augment, augment
+from ensemble_pipe.data.spans import Span
+from ensemble_pipe.data.view import Read, ShardView
+
+# The draws of a row depend on its place among so many, so that the number of rows does not matter.
+GROUP_ROWS = 256
+
+
+@dataclass(frozen=True)
+class PredictionDraws:
+    """How rows are augmented when they are predicted.
+
+    Attributes:
+        augment: the policy, and the number of draws.
+        seed: of the run that trained the model.
+    """
+
+    augment: Augment
+    seed: int
+
+    def reads(self, view: ShardView, spans: tuple[Span, ...], first: int = 0) -> Iterator[Read]:
+        """Yield a way to read rows for each draw; for no draws that of the rows as they are.
+
+        Args:
+            view: of the rows.
+            spans: of the features of a table.
+            first: number of the view's first row in the whole input, a multiple of 256.
+        """
+        if not self.augment.test_draws:
+            yield view.read
+        for draw in range(self.augment.test_draws):
+            yield self._read(view, spans, draw, first)
+
+    def _read(self, view: ShardView, spans: tuple[Span, ...], draw: int, first: int) -> Read:
+        def read(start: int, stop: int, inputs: Floats) -> None:
+            stored = view.stored(start, stop)
+            rows = np.zeros((GROUP_ROWS, *stored.shape[1:]), stored.dtype)
+            for group in range(start - start % GROUP_ROWS, stop, GROUP_ROWS):
+                low, high = max(start, group), min(stop, group + GROUP_ROWS)
+                rows[low - group : high - group] = stored[low - start : high - start]
+                drawn = self._augmented(rows, spans, draw, first + group)
+                inputs[low - start : high - start] = view.scaled(drawn[low - group : high - group])
+
+        return read
+
+    def _augmented(self, rows: Array, spans: tuple[Span, ...], draw: int, first: int) -> Array:
+        random = seeds.generator(self.seed, seeds.Purpose.TEST_TIME, epoch=draw, shard=first)
+        return augment(rows, self.augment.shard_policy, random, spans)

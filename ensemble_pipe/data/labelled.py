@@ -1,0 +1,123 @@
+"""Rows of a source with what stands beside their features: targets, weights, groups, times."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.columns import Roles
+from ensemble_pipe.data.schema import Task
+from ensemble_pipe.data.side_columns import read_groups, read_targets, read_times, read_weights
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.errors import DataError
+
+# Row numbers are 32-bit where millions of them are shuffled.
+MOST_ROWS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows that can be learned from.
+
+    Attributes:
+        rows: their features.
+        numbers: (R,) of the rows in their source.
+        targets: (R,) class names or numbers.
+        weights: (R,) in the loss; None where all are alike.
+        groups, group_names: (R,) number of each row's group, and the groups' names; None for none.
+        times: (R,) when each row was; None where no column says.
+    """
+
+    rows: Rows
+    numbers: Integers
+    targets: Array
+    weights: Floats | None = None
+    groups: Integers | None = None
+    group_names: tuple[str, ...] | None = None
+    times: Array | None = None
+
+    @property
+    def count(self) -> int:
+        return self.rows.count
+
+    @property
+    def strata(self) -> Integers:
+        """The number (R,) of each row's class."""
+        codes: Integers = np.unique(self.targets, return_inverse=True)[1]
+        return codes
+
+
+def labelled(
+    rows: Rows, roles: Roles, task: Task, classes: tuple[int | str, ...] | None
+) -> Labelled:
+    """Read what stands beside the features of all rows, or of those of some classes.
+
+    Raises:
+        DataError: there are no rows or too many, or a value is missing or cannot be used.
+    """
+    if rows.count == 0:
+        raise DataError(f"{rows.where}: has no rows")
+    if rows.count > MOST_ROWS:
+        raise DataError(f"{rows.where}: has {rows.count} rows; at most {MOST_ROWS} can be used")
+    groups, names = (None, None) if roles.group is None else read_groups(rows, roles.group)
+    data = Labelled(
+        rows,
+        np.arange(rows.count),
+        read_targets(rows, roles),
+        None if roles.weight is None else read_weights(rows, roles.weight),
+        groups,
+        names,
+        None if roles.time is None else read_times(rows, roles.time),
+    )
+    return data if classes is None else _chosen(data, _of_classes(data, classes))
+
+
+def shares_group(first: Labelled, second: Labelled) -> str | None:
+    """Return a group that both have rows of; None where there is none."""
+    common = set(first.group_names or ()) & set(second.group_names or ())
+    return min(common, default=None)
+
+
+def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
+    """Return the places of the rows of some classes."""
+    if len(set(map(str, classes))) < len(classes):
+        raise DataError(f"classes: {', '.join(map(str, classes))} names a class twice")
+    targets = data.targets
+    whole = targets.dtype.kind == "f" and bool((targets % 1 == 0).all())
+    labels = (targets.astype(np.int64) if whole else targets).astype(str)
+    for name in classes:
+        if not (labels == str(name)).any():
+            raise DataError(
+                f"{data.rows.where}: no row is of class {name!r}, which `classes` names"
+            )
+    return np.flatnonzero(np.isin(labels, [str(name) for name in classes]))
+
+
+def _chosen(data: Labelled, kept: Integers) -> Labelled:
+    """Return some of the rows, by ascending places."""
+    rows = replace(
+        data.rows,
+        count=len(kept),
+        read=lambda names: _read_chosen(data.rows, names, kept),
+        place=lambda row: data.rows.place(int(kept[row])),
+    )
+    return replace(
+        data,
+        rows=rows,
+        numbers=data.numbers[kept],
+        targets=data.targets[kept],
+        weights=None if data.weights is None else data.weights[kept],
+        groups=None if data.groups is None else data.groups[kept],
+        times=None if data.times is None else data.times[kept],
+    )
+
+
+def _read_chosen(rows: Rows, names: Sequence[str], kept: Integers) -> Iterator[pa.RecordBatch]:
+    first = 0
+    for batch in rows.read(names):
+        start, stop = np.searchsorted(kept, [first, first + batch.num_rows])
+        if stop > start:
+            yield batch.take(pa.array(kept[start:stop] - first))
+        first += batch.num_rows

@@ -1,0 +1,150 @@
+"""The view that a learner has of the data: which rows it sees how often, and which columns.
+
+All learners read the same shards. What is a learner's own is computed from (seed, learner, number of
+the row in its source), so that no learner has a copy, and a row's fate depends on no other row's.
+"""
+
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from ensemble_pipe import seeds
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.spans import Span
+from ensemble_pipe.settings import settings
+
+# Beyond the mean by so many, a Poisson count has no chance left in 53 bits.
+_POISSON_TAIL = 12
+
+
+@settings
+class View:
+    """What a learner sees of the training part.
+
+    Attributes:
+        bootstrap: each row is seen as often as a Poisson draw of mean 1 says, which is the
+            bootstrap of many rows without their order (Oza & Russell 2001, "Online bagging and
+            boosting").
+        folds: learner i leaves out fold i modulo `folds`; a fold holds every class (or no class,
+            for numbers) in its proportion, and no group stands in two folds.
+        balance_classes: rows of rare classes are seen more often, so that all classes are seen
+            alike (with `bootstrap`: balanced bagging; Chen, Liaw & Breiman 2004).
+        features: share of the table's columns that each learner sees (Ho 1998, "The random
+            subspace method"); the others are zero to it.
+    """
+
+    bootstrap: bool = False
+    folds: Annotated[int, Ge(2)] | None = None
+    balance_classes: bool = False
+    features: Annotated[float, Gt(0), Le(1)] = 1.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row is seen once."""
+        return not (self.bootstrap or self.folds or self.balance_classes)
+
+    def rows(self, rows: int) -> int:
+        """Return how many rows an epoch counts, of R.
+
+        Learners that draw their rows see about as many; an epoch has one length for all of them,
+        so that they take the same number of steps and can be trained side by side.
+        """
+        return rows if self.folds is None else rows - -(-rows // self.folds)
+
+
+def row_counts(
+    view: View, seed: int, learner: int, rows: Integers, strata: Array, groups: Array | None
+) -> Integers | None:
+    """Return how often a pass of a learner holds each row; None where each stands there once.
+
+    Args:
+        view: of the learner.
+        seed: of the run.
+        learner: its id.
+        rows: (R,) numbers of the rows in their source.
+        strata: (R,) classes; all 0 for numbers.
+        groups: (R,) groups, where rows have them.
+
+    Returns:
+        (R,) int32, not all 0.
+    """
+    if view.is_whole:
+        return None
+    kept = np.ones(len(rows), bool)
+    if view.folds is not None:
+        kept = folds_of(view.folds, seed, rows, strata, groups) != learner % view.folds
+    mean = np.ones(len(rows))
+    if view.balance_classes:
+        present = np.bincount(strata[kept])
+        wanted = kept.sum() / np.count_nonzero(present)
+        mean = (wanted / np.maximum(present, 1))[strata]
+    if not (view.bootstrap or view.balance_classes):
+        return kept.astype(np.int32)
+    uniform = _uniform(seed, seeds.Purpose.VIEW, learner, rows)
+    counts = _poisson(mean, uniform) if view.bootstrap else _rounded(mean, uniform)
+    counts = np.where(kept, counts, 0).astype(np.int32)
+    return counts if counts.any() else kept.astype(np.int32)
+
+
+def folds_of(
+    folds: int, seed: int, rows: Integers, strata: Array, groups: Array | None = None
+) -> Integers:
+    """Return the fold (R,) of each row, 0 to folds - 1; the same for every learner.
+
+    Rows are put in order of class, at random within a class, and dealt out in turn. With groups
+    whole groups are dealt out, in an order of their own, each to the fold with the fewest rows.
+    """
+    if groups is not None:
+        return _group_folds(folds, seed, groups)
+    uniform = _uniform(seed, seeds.Purpose.FOLD, 0, rows)
+    fold = np.empty(len(rows), np.int64)
+    fold[np.lexsort((uniform, strata))] = np.arange(len(rows)) % folds
+    return fold
+
+
+def feature_mask(view: View, seed: int, learner: int, spans: tuple[Span, ...]) -> Floats | None:
+    """Return 1 for the features (D,) that a learner sees and 0 for the others; None for all."""
+    if view.features == 1.0:
+        return None
+    random = seeds.generator(seed, seeds.Purpose.FEATURES, learner=learner)
+    kept = random.permutation(len(spans))[: max(1, round(view.features * len(spans)))]
+    mask = np.zeros(spans[-1].stop, np.float32)
+    for index in kept:
+        mask[spans[index].start : spans[index].stop] = 1.0
+    return mask
+
+
+def _uniform(seed: int, purpose: seeds.Purpose, learner: int, rows: Integers) -> Floats:
+    """Return a number (R,) in [0, 1) for each row, which depends on the row's number alone."""
+    draws = seeds.generator(seed, purpose, learner=learner).random(int(rows.max()) + 1)
+    return draws[rows]
+
+
+def _rounded(mean: Floats, uniform: Floats) -> Integers:
+    """Return whole numbers beside `mean` whose expectation it is."""
+    below = np.floor(mean)
+    return (below + (uniform < mean - below)).astype(np.int64)
+
+
+def _poisson(mean: Floats, uniform: Floats) -> Integers:
+    """Return Poisson counts by inversion of their distribution, one for each mean."""
+    counts = np.zeros(len(mean), np.int64)
+    for value in np.unique(mean):
+        here = mean == value
+        largest = int(value + _POISSON_TAIL * np.sqrt(value) + _POISSON_TAIL)
+        steps = np.concatenate([[0.0], np.log(np.arange(1, largest + 1))]).cumsum()
+        log_shares = np.arange(largest + 1) * np.log(value) - value - steps
+        counts[here] = np.searchsorted(np.exp(log_shares).cumsum(), uniform[here], side="right")
+    return counts
+
+
+def _group_folds(folds: int, seed: int, groups: Array) -> Integers:
+    codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    order = seeds.generator(seed, seeds.Purpose.FOLD).permutation(len(sizes))
+    held = np.zeros(folds, np.int64)
+    fold = np.empty(len(sizes), np.int64)
+    for group in order:
+        fold[group] = int(held.argmin())
+        held[fold[group]] += sizes[group]
+    return fold[codes]

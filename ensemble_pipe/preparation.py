@@ -1,0 +1,244 @@
+"""What a run begins with: its data read, divided, fitted and written as base files."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from safetensors.numpy import save
+
+from ensemble_pipe import provenance
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.config import Pipeline, resolved
+from ensemble_pipe.data.base import BaseWriter, base_writer
+from ensemble_pipe.data.labelled import Labelled, labelled, shares_group
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.errors import ConfigError, DataError
+from ensemble_pipe.nn.networks import embedded_columns
+from ensemble_pipe.serving.predictions import save_arrow
+from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
+from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.training.conflicts import cycle_count
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.transfer import first_rows
+
+EXAMPLE_ROWS = 3
+FIRST_ROWS = "first_rows.safetensors"
+EXAMPLE = "example.arrow"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that has been looked through, and how it is to be written.
+
+    Attributes:
+        schema: fitted to the training part.
+        data: the rows that are divided.
+        parts: by name, ascending places in `data`.
+        official_test: the rows of an official test part; None where the test part is in `parts`.
+        first_rows: (P,) for each learner where weights are transferred; else empty.
+    """
+
+    schema: Schema
+    data: Labelled
+    parts: dict[str, Integers]
+    official_test: Labelled | None
+    first_rows: list[Floats]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each part."""
+        counts = {name: len(places) for name, places in self.parts.items()}
+        return counts if self.official_test is None else {**counts, "test": self.official_test.count}
+
+
+def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
+    """Look through the data, divide it, and fit its schema; nothing is written.
+
+    Raises:
+        DataError: a file or a value is wrong, or the parts are too small.
+        ConfigError: plans or augmentations do not fit the data.
+    """
+    source, test = config.data.open()
+    roles = config.data.roles(source)
+    data = labelled(source, roles, config.task, config.classes)
+    official = None if test is None else labelled(test, roles, config.task, config.classes)
+    parts = _split(config, data, has_test=official is not None)
+    if official is not None and (shared := shares_group(data, official)) is not None:
+        raise DataError(
+            f"{official.rows.where}: group {shared!r} stands in the training data too; leave the "
+            "group column out, or name no test_path"
+        )
+    train = np.zeros(data.count, bool)
+    train[parts["train"]] = True
+    schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
+    schema = replace(schema, missing_values=getattr(config.data, "missing_values", ()))
+    _require_fit(config, plans, schema, len(parts["train"]))
+    rows = first_rows(config.transfer, plans, schema) if config.transfer else []
+    return Prepared(schema, data, parts, official, rows)
+
+
+def write_run(
+    paths: RunPaths, config: Pipeline, plans: list[LearnerPlan], prepared: Prepared
+) -> None:
+    """Write what a run begins with; the manifest comes last and makes it a run directory.
+
+    Raises:
+        DataError: a value cannot be used.
+    """
+    schema = prepared.schema
+    _write_parts(paths.base, prepared, config.shard_rows)
+    write_json(paths.base / "schema.json", schema.to_json())
+    example = _example(prepared)
+    atomic_write(paths.base / EXAMPLE, lambda path: save_arrow(example, path))
+    if prepared.first_rows:
+        named = zip((str(plan.learner) for plan in plans), prepared.first_rows, strict=True)
+        atomic_write(paths.base / FIRST_ROWS, save(dict(named)))
+    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    # The sums of a base file stand for it: they are checked shard by shard when it is read.
+    files = {path.name for path in paths.base.iterdir()} - {f"{part}.arrow" for part in SPLITS}
+    sums = sums_of(paths.root, ["pipeline.yaml", *(f"base/{name}" for name in files)])
+    journal = Journal(paths.journal)
+    journal.append(
+        "started",
+        run_id=paths.root.name,
+        pipeline=resolved(config),
+        rows=prepared.rows,
+        data_sums={name: sums[f"base/{name}.json"] for name in SPLITS},
+    )
+    for plan in plans:
+        journal.append("learner", learner=plan.learner, plan=plan.facts())
+    journal.close()
+    manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
+    write_json(paths.manifest, manifest)
+
+
+def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
+    """Return the recipe of a run's training data."""
+    sums = read_json(paths.manifest, "sums")["sums"]
+    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in SPLITS}
+    return Recipe(
+        paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows
+    )
+
+
+def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Integers]:
+    sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
+    if has_test:
+        del sizes["test"]
+    strata = data.strata if config.task == "classification" else None
+    return split_rows(
+        strata, data.count, sizes, config.seed, data.rows.where,
+        groups=data.groups, times=data.times,
+    )  # fmt: skip
+
+
+def _require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows: int) -> None:
+    """Raise ConfigError where plans or augmentations do not fit the data."""
+    wrong = config.augment.misfits(images=schema.is_image)
+    if wrong:
+        here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
+        raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
+    if schema.is_image and config.view.features < 1:
+        raise ConfigError("view.features: chooses among the columns of a table, but here are images")
+    window_bytes = min(rows, config.window_rows) * schema.row_bytes
+    if config.augment.shard_policy and window_bytes > config.augment.memory_bytes:
+        fitting = config.augment.memory_bytes // schema.row_bytes
+        raise ConfigError(
+            f"augment.memory_mb: {config.augment.memory_mb} MB hold {fitting} augmented rows, but "
+            f"windows of {min(rows, config.window_rows)} rows are shuffled; raise it, or set "
+            f"window_rows to {fitting} or less"
+        )
+    for plan in plans:
+        _require_codes(plan, schema)
+        cycles = cycle_count(plan.schedule)
+        if plan.snapshots and len(plan.member_steps(rows)) != cycles:
+            raise ConfigError(
+                f"training.schedule: {cycles} cycles do not fit into the "
+                f"{plan.steps(rows).total} steps of the training; take fewer or raise epochs"
+            )
+    for plan in {(repr(plan.network), plan.loss.name): plan for plan in plans}.values():
+        plan.build(schema)
+
+
+def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
+    """Raise ConfigError where an embedding reads what are no codes, or too many."""
+    embedded = embedded_columns(plan.network)
+    if embedded and schema.is_image:
+        raise ConfigError("network: an embedding reads columns of a table, but the data is images")
+    names, codes = schema.encoded_names, schema.code_counts
+    for place, categories in embedded.items():
+        if place not in codes:
+            listed = ", ".join(f"{index} {names[index]}" for index in sorted(codes)) or "none"
+            named = repr(names[place]) if place < len(names) else "none of the data's"
+            raise ConfigError(
+                f"network: the embedding reads feature {place}, counted from 0, which is {named}; "
+                "it needs a column of codes (columns: {NAME: {kind: category, encode: code}}); "
+                f"such features are: {listed}"
+            )
+        if codes[place] > categories:
+            raise ConfigError(
+                f"network: the embedding of {names[place]!r} has {categories} categories, but "
+                f"{codes[place]} are needed: those of the training part, and one for the unknown"
+            )
+
+
+def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
+    data = prepared.data
+    part_of = np.full(data.count, -1, np.int8)
+    for index, places in enumerate(prepared.parts.values()):
+        part_of[places] = index
+    mean = 1.0
+    if data.weights is not None:
+        mean = float(data.weights[prepared.parts["train"]].mean())
+        if mean == 0:
+            raise DataError(f"{data.rows.where}: every row of the training part has weight 0")
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(base_writer(folder / f"{name}.arrow", shard_rows))
+            for name in prepared.parts
+        ]
+        _write(data, prepared.schema, part_of, writers, mean)
+    if prepared.official_test is not None:
+        test = prepared.official_test
+        with base_writer(folder / "test.arrow", shard_rows) as writer:
+            _write(test, prepared.schema, np.zeros(test.count, np.int8), [writer], mean)
+
+
+def _write(
+    data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
+) -> None:
+    """Encode all rows, block by block, and give each to the writer of its part."""
+    targets = schema.encode_targets(data.targets, data.rows.place)
+    columns: dict[str, Array] = {"target": targets, "row": data.numbers}
+    if data.weights is not None:
+        columns["weight"] = (data.weights / mean_weight).astype(np.float32)
+    if data.groups is not None:
+        columns["group"] = data.groups
+    for first, block in data.rows.blocks(schema.source_columns):
+        inputs = schema.encode_inputs(block, lambda row, first=first: data.rows.place(first + row))  # type: ignore[misc]
+        here = slice(first, first + block.num_rows)
+        for index, writer in enumerate(writers):
+            chosen = np.flatnonzero(part_of[here] == index)
+            if len(chosen):
+                own = {name: values[here][chosen] for name, values in columns.items()}
+                writer.append({"input": inputs[chosen], **own})
+
+
+def _example(prepared: Prepared) -> pa.Table:
+    """Return a few raw rows of the validation part, for the model's documentation in MLflow."""
+    wanted = prepared.parts["validation"][:EXAMPLE_ROWS]
+    rows: Rows = prepared.data.rows
+    found = []
+    for first, block in rows.blocks(prepared.schema.source_columns):
+        own = wanted[(wanted >= first) & (wanted < first + block.num_rows)] - first
+        if len(own):
+            found.append(pa.Table.from_batches([block]).take(pa.array(own)))
+        if first + block.num_rows > wanted[-1]:
+            break
+    return pa.concat_tables(found)
