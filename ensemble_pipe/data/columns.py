@@ -1,5 +1,7 @@
 """What a pipeline says of the columns of its data: what each is for, and how it is read."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -14,11 +16,11 @@ Fill = Literal["error", "mean", "median"] | float
 
 @settings
 class NumberRule:
-    """A column of numbers.
+    """A column of numbers; true is 1 and false 0.
 
     Attributes:
-        missing: what stands for a missing value: the mean or median of the training part, or a
-            number; "error" refuses it.
+        missing: what stands for a missing value (null, or NaN): the mean or median of the training
+            part, or a number; "error" refuses it.
         indicator: whether a further feature says where values were missing (1) and where not (0).
     """
 
@@ -29,10 +31,13 @@ class NumberRule:
 
 @settings
 class DateRule:
-    """A column of dates or times, read as seconds since 1970.
+    """A column of dates or times, read as seconds since 1970 and then a number like others.
+
+    Text in it is ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00+01:00. A time without a zone
+    is taken as UTC.
 
     Attributes:
-        missing, indicator: as for numbers.
+        missing, indicator: as for numbers; the number is in seconds since 1970.
     """
 
     kind: Literal["date"] = "date"
@@ -44,9 +49,13 @@ class DateRule:
 class CategoryRule:
     """A column of category names.
 
+    Text that reads as a number is that number, so that 3, "3" and 3.0 are one category, and true
+    and false are one in any case. Empty text is a missing value.
+
     Attributes:
-        missing: "category" makes the missing value a category of its own; "most_frequent" takes
-            the most frequent one of the training part; "error" refuses it.
+        missing: "category" makes the missing value a category of its own, which is unseen where
+            the training part has no missing value; "most_frequent" takes the most frequent
+            category of the training part; "error" refuses it.
         unseen: what a category that the training part does not have becomes: "ignore" none of them
             (all zeros, or code 0); "error" refuses it.
         encode: "one_hot" gives a feature of 0 or 1 for each category; "code" one feature with the
@@ -57,6 +66,19 @@ class CategoryRule:
     missing: Literal["error", "category", "most_frequent"] = "error"
     unseen: Literal["ignore", "error"] = "ignore"
     encode: Literal["one_hot", "code"] = "one_hot"
+
+
+def rule_line(name: str, rule: str) -> str:
+    """Return the line of YAML that gives a column a rule, to paste into a pipeline.
+
+    >>> rule_line("age", "missing: mean")
+    'columns: {age: {missing: mean}}'
+    """
+    plain = re.fullmatch(r"[A-Za-z_][\w.-]*", name) and name.lower() not in _YAML_WORDS
+    return f"columns: {{{name if plain else json.dumps(name)}: {{{rule}}}}}"
+
+
+_YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 
 
 def _kind(value: object) -> str:

@@ -1,18 +1,27 @@
 """What a model knows about its data: columns, scaling, class names. Fitted on the training part."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
-from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.sources.raw import Raw
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data import encoding
+from ensemble_pipe.data.cells import Place
+from ensemble_pipe.data.columns import Roles
+from ensemble_pipe.data.features import Column, Layout, NumberColumn, layout
+from ensemble_pipe.data.fitting import Train, fit_images, fit_table, images_of
+from ensemble_pipe.data.moments import CONSTANT_SHARE
+from ensemble_pipe.data.scaling import Scale, Scaling
+from ensemble_pipe.data.side_columns import read_targets
+from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.data.spans import Span
 from ensemble_pipe.errors import CorruptFileError, DataError
-
-# A column whose deviation is a smaller share of its largest value has one value only.
-CONSTANT_SHARE = 1e-12
 
 Task = Literal["classification", "regression"]
 
@@ -23,129 +32,159 @@ class Schema:
 
     Attributes:
         task: classification or regression.
-        input_shape: of one row, (H, W, C) or (D,).
-        feature_names: of a table, in order; empty for images.
-        target_name: column of the target; empty where the source has none.
+        input_shape: of one encoded row, (H, W, C) or (D,).
+        columns: of a table, the feature columns in order, fitted; empty for images.
+        scaling: of the numbers of a table, or of the channels of images.
+        target_name: column of the target.
         classes: class names in the order of the network's outputs; empty for regression.
-        means, deviations: of each feature, or of each image channel, on the training part.
         target_mean, target_deviation: of a regression target; 0 and 1 for classes.
     """
 
     task: Task
     input_shape: tuple[int, ...]
-    feature_names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    scaling: Scaling
     target_name: str
     classes: tuple[int | str, ...]
-    means: tuple[float, ...]
-    deviations: tuple[float, ...]
     target_mean: float = 0.0
     target_deviation: float = 1.0
 
     @classmethod
-    def fit(
-        cls, raw: Raw, task: Task, train_rows: Integers, codes: Collection[int] = ()
-    ) -> "Schema":
-        """Fit to the rows `train_rows` of `raw`; the set of classes is that of all rows.
+    def fit(cls, rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale) -> "Schema":
+        """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
-        The columns `codes` of a table hold category codes and are not standardised.
+        Sums are made in float64, block by block in the order of the rows, so that they have the
+        same bits however the files are divided.
 
         Raises:
-            DataError: the targets do not fit the task, or a class has no training rows.
+            DataError: the columns or values do not fit the roles and rules, the targets do not fit
+                the task, or a class has no training rows.
+            ConfigError: the scale does not fit the columns.
         """
-        inputs = raw.inputs[train_rows]
-        axes = (0, 1, 2) if raw.is_image else (0,)
-        deviations = inputs.std(axis=axes, dtype=np.float64)
-        # The deviation of a constant is not exactly zero where its mean is rounded.
-        constant = deviations <= CONSTANT_SHARE * np.abs(inputs).max(axis=axes)
-        means = inputs.mean(axis=axes, dtype=np.float64)
-        for column in codes:
-            means[column], deviations[column] = 0.0, 1.0
-        targets = _targets(raw)
-        classes = _classes(raw, targets) if task == "classification" else ()
-        mean, deviation = 0.0, 1.0
+        _require_rows(rows, roles, train)
+        targets = read_targets(rows, roles)
+        columns: tuple[Column, ...] = ()
+        if rows.is_image:
+            shape, scaling = fit_images(rows, train, scale)
+        else:
+            columns, scaling = fit_table(rows, roles, train, scale)
+            shape = (len(layout(columns, scaling).names),)
+        mean, deviation = (0.0, 1.0)
         if task == "regression":
-            numbers = _numbers(raw, targets)[train_rows]
-            mean, deviation = float(numbers.mean()), float(numbers.std())
-            if deviation <= CONSTANT_SHARE * np.abs(numbers).max():
-                raise DataError(f"{raw.where}: every training row has the same target, {mean}")
+            mean, deviation = _moments(rows, _numbers(targets, rows.place), train)
         schema = cls(
             task=task,
-            input_shape=tuple(raw.inputs.shape[1:]),
-            feature_names=raw.feature_names,
-            target_name=raw.target_name,
-            classes=classes,
-            means=tuple(float(x) for x in means),
-            deviations=tuple(float(x) for x in np.where(constant, 1.0, deviations)),
+            input_shape=shape,
+            columns=columns,
+            scaling=scaling,
+            target_name=roles.label or "",
+            classes=_classes(rows, targets) if task == "classification" else (),
             target_mean=mean,
             target_deviation=deviation,
         )
         if task == "classification":
-            _require_every_class(schema, raw, train_rows)
+            _require_every_class(schema, rows, targets, train)
         return schema
 
     @property
     def is_image(self) -> bool:
         return len(self.input_shape) == 3
 
-    def encode_inputs(self, raw: Raw) -> Array:
-        """Return what base files hold: images as they are, features standardised as float32.
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the source columns that are learned from; empty for images."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def encoded_names(self) -> tuple[str, ...]:
+        """Names of the D features of an encoded row; empty for images."""
+        return self._layout.names
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The features of an encoded row by the column they came from; empty for images."""
+        return self._layout.spans
+
+    @cached_property
+    def _layout(self) -> Layout:
+        if self.is_image:
+            return Layout((), (), np.zeros(0, np.int64), {})
+        return layout(self.columns, self.scaling)
+
+    def require_columns(self, names: Sequence[str], where: str) -> None:
+        """Check that every column that the model needs is among `names`, once.
 
         Raises:
-            DataError: shape or columns differ from those of the training data.
+            DataError: names the column, and what is needed.
         """
-        if tuple(raw.inputs.shape[1:]) != self.input_shape:
-            kind = "images" if self.is_image else "rows"
+        encoding.require_columns(names, self.feature_names or (IMAGE,), where)
+
+    def encode_inputs(self, block: pa.RecordBatch, place: Place) -> Array:
+        """Return what base files hold of a block of n rows.
+
+        Images are (n, H, W, C) uint8, not copied and not scaled: `input_scale` is for them. Rows of
+        a table are (n, D) float32, scaled. The columns may stand in any order; further ones are
+        ignored.
+
+        Args:
+            place: names row i of the block, for messages.
+
+        Raises:
+            DataError: a column is missing, or the type or a value of one is not as the rules want.
+        """
+        if not self.is_image:
+            return encoding.encode(block, self.columns, self.scaling, self._layout, place)
+        self.require_columns(block.schema.names, place(0))
+        kind = block.schema.field(IMAGE).type
+        if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
+            raise DataError(f"{place(0)}: images of {kind}; uint8 is needed")
+        if tuple(kind.shape) != self.input_shape:
             raise DataError(
-                f"{raw.where}: {kind} of shape {tuple(raw.inputs.shape[1:])}, "
+                f"{place(0)}: images of shape {tuple(kind.shape)}, "
                 f"but the training data has {self.input_shape}"
             )
-        if self.is_image:
-            if raw.inputs.dtype != np.uint8:
-                raise DataError(f"{raw.where}: images of {raw.inputs.dtype}; uint8 is needed")
-            return np.ascontiguousarray(raw.inputs)
-        scaled = (raw.inputs - np.array(self.means)) / np.array(self.deviations)
-        return np.ascontiguousarray(scaled, np.float32)
+        return np.ascontiguousarray(images_of(block, place))
 
     def input_scale(self) -> tuple[Floats, Floats]:
         """Return (scale, shift), float32 of `input_shape`: inputs = encoded * scale + shift."""
         if not self.is_image:
             return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
-        scale = 1.0 / np.array(self.deviations)
-        shift = -np.array(self.means) * scale
+        scale = 1.0 / np.array(self.scaling.units)
+        shift = -np.array(self.scaling.centers) * scale
         shape = self.input_shape
         return (
             np.broadcast_to(scale, shape).astype(np.float32),
             np.broadcast_to(shift, shape).astype(np.float32),
         )
 
-    def encode_targets(self, raw: Raw) -> Array:
-        """Return (R,) class numbers int32, or standardised targets float32.
+    def encode_targets(self, values: Array, place: Place) -> Array:
+        """Return (n,) class numbers int32, or standardised targets float32.
+
+        Args:
+            values: (n,), as `read_targets` returns them.
+            place: names row i of them, for messages.
 
         Raises:
             DataError: a label is no class of the training data, or no number.
         """
-        targets = _targets(raw)
         if self.task == "regression":
-            numbers = _numbers(raw, targets)
+            numbers = _numbers(values, place)
             with np.errstate(over="ignore"):
                 scaled = ((numbers - self.target_mean) / self.target_deviation).astype(np.float32)
             if not np.isfinite(scaled).all():
-                row = int(np.argmax(~np.isfinite(scaled)))
-                raise DataError(
-                    f"{raw.at(row)}: the target {numbers[row]} is too large for float32"
-                )
+                row = int(np.argmin(np.isfinite(scaled)))
+                raise DataError(f"{place(row)}: the target {numbers[row]} is too large for float32")
             return scaled
-        codes = {name: code for code, name in enumerate(self.classes)}
-        values = [codes.get(label, -1) for label in targets.tolist()]
-        encoded = np.array(values, np.int32)
-        if (encoded < 0).any():
-            row = int(np.argmax(encoded < 0))
-            names = ", ".join(str(name) for name in self.classes[:12])
+        names = pa.array([str(name) for name in self.classes])
+        found = pc.index_in(_texts(values), value_set=names)
+        if found.null_count:
+            row = int(found.is_null().to_numpy(zero_copy_only=False).argmax())
+            shown = ", ".join(str(name) for name in self.classes[:12])
             raise DataError(
-                f"{raw.at(row)}: label {targets.tolist()[row]!r} is no class of the training data; "
-                f"its classes are: {names}"
+                f"{place(row)}: label {values[row].item()!r} is no class of the training data; "
+                f"its classes are: {shown}"
             )
-        return encoded
+        return np.asarray(found.to_numpy(), np.int32)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -155,65 +194,103 @@ class Schema:
         """Read what `to_json` wrote.
 
         Raises:
-            CorruptFileError: a field is missing or of another type.
+            CorruptFileError: a field is missing or of another type, or the fields do not agree.
         """
         try:
-            return TypeAdapter(cls).validate_python(value)
+            schema = TypeAdapter(cls).validate_python(value)
         except ValidationError as error:
             first = error.errors()[0]
             raise CorruptFileError(
                 f"{where}: not a schema of this version ({first['loc']}: {first['msg']})"
             ) from None
+        if not _agrees(schema):
+            raise CorruptFileError(f"{where}: its shape, columns and scaling do not agree")
+        return schema
 
 
-def _targets(raw: Raw) -> Array:
-    if raw.targets is None:
-        raise DataError(f"{raw.where}: has no labels")
-    return raw.targets
+def _agrees(schema: Schema) -> bool:
+    scaling = schema.scaling
+    numbers = sum(isinstance(column, NumberColumn) for column in schema.columns)
+    sources = schema.input_shape[2] if schema.is_image else numbers
+    encoded = len(scaling.means)
+    if len(scaling.centers) != sources or len(scaling.units) != sources:
+        return False
+    if len(scaling.deviations) != encoded or (not scaling.mixes and encoded != sources):
+        return False
+    if scaling.mixes and [len(row) for row in scaling.matrix] != [encoded] * sources:
+        return False
+    return schema.is_image or schema.input_shape == (len(schema.encoded_names),)
 
 
-def _classes(raw: Raw, targets: Array) -> tuple[int | str, ...]:
+def _require_rows(rows: Rows, roles: Roles, train: Train) -> None:
+    if rows.count == 0:
+        raise DataError(f"{rows.where}: has no rows")
+    if not train.any():
+        raise DataError(f"{rows.where}: the training part has no rows")
+    if not roles.features:
+        raise DataError(f"{rows.where}: has no feature columns")
+    encoding.require_columns(rows.schema.names, roles.features, rows.where)
+
+
+def _texts(values: Array) -> pa.Array:
+    """Return labels as text, whole numbers without a point."""
+    if values.dtype.kind == "f" and (np.isfinite(values) & (values == np.round(values))).all():
+        values = values.astype(np.int64)
+    array = pa.array(values)
+    return array.cast(pa.string())
+
+
+def _classes(rows: Rows, targets: Array) -> tuple[int | str, ...]:
     if targets.dtype.kind == "f":
         whole = np.isfinite(targets) & (targets == np.round(targets))
         if not whole.all():
             row = int(np.argmin(whole))
             raise DataError(
-                f"{raw.at(row)}: label {targets[row]} is not a class; "
+                f"{rows.place(row)}: label {targets[row]} is not a class; "
                 "for a numeric target set `task: regression`"
             )
         targets = targets.astype(np.int64)
-    classes: list[int | str] = sorted(set(targets.tolist()))
+    classes: list[int | str] = sorted(pc.unique(pa.array(targets)).to_pylist())
     if len(classes) < 2:
         raise DataError(
-            f"{raw.where}: all {raw.rows} rows have the one class {classes[0]!r}; "
+            f"{rows.where}: all {rows.count} rows have the one class {classes[0]!r}; "
             "a classifier needs at least two"
         )
-    if len(classes) > raw.rows // 2:
+    if len(classes) > rows.count // 2:
         raise DataError(
-            f"{raw.where}: {len(classes)} classes for {raw.rows} rows; "
+            f"{rows.where}: {len(classes)} classes for {rows.count} rows; "
             "for a numeric target set `task: regression`"
         )
     return tuple(classes)
 
 
-def _numbers(raw: Raw, targets: Array) -> Floats:
+def _numbers(targets: Array, place: Place) -> Floats:
     if targets.dtype.kind not in "iuf":
         raise DataError(
-            f"{raw.at(0)}: target {targets.tolist()[0]!r} is not a number; "
+            f"{place(0)}: target {targets[0].item()!r} is not a number; "
             "for classes set `task: classification`"
         )
     numbers = targets.astype(np.float64)
     if not np.isfinite(numbers).all():
-        row = int(np.argmax(~np.isfinite(numbers)))
-        raise DataError(f"{raw.at(row)}: the target is {numbers[row]}; remove such rows")
+        row = int(np.argmin(np.isfinite(numbers)))
+        raise DataError(f"{place(row)}: the target is {numbers[row]}; remove such rows")
     return numbers
 
 
-def _require_every_class(schema: Schema, raw: Raw, train_rows: Integers) -> None:
-    counts = np.bincount(schema.encode_targets(raw)[train_rows], minlength=len(schema.classes))
+def _moments(rows: Rows, numbers: Floats, train: Train) -> tuple[float, float]:
+    kept = numbers[train]
+    mean, deviation = float(kept.mean()), float(kept.std())
+    if deviation <= CONSTANT_SHARE * np.abs(kept).max():
+        raise DataError(f"{rows.where}: every training row has the same target, {mean}")
+    return mean, deviation
+
+
+def _require_every_class(schema: Schema, rows: Rows, targets: Array, train: Train) -> None:
+    encoded = schema.encode_targets(targets[train], rows.place)
+    counts = np.bincount(encoded, minlength=len(schema.classes))
     if (counts == 0).any():
         name = schema.classes[int(np.argmin(counts))]
         raise DataError(
-            f"{raw.where}: class {name!r} has no row in the training part; "
+            f"{rows.where}: class {name!r} has no row in the training part; "
             "make the other splits smaller, or remove or merge the class"
         )

@@ -1,0 +1,233 @@
+"""The values of Arrow columns: as numbers, as seconds since 1970, and as names of categories."""
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.columns import rule_line
+from ensemble_pipe.errors import DataError
+
+# Names row i of a block, as a person would look it up.
+Place = Callable[[int], str]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+_ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
+# Whole numbers up to here are exact as float64.
+_EXACT = 2**53
+
+
+def numbers(column: pa.Array, name: str, place: Place) -> Floats:
+    """Return a column of numbers as (n,) of any float or integer type, NaN where it is missing.
+
+    Raises:
+        DataError: the column holds text, dates, or what else is no number.
+    """
+    column = plain(column)
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        column = column.cast(pa.uint8())
+    elif is_text(kind):
+        _refuse_text(column, name, place)
+        return np.full(len(column), np.nan)
+    elif is_time(kind):
+        _refuse_time(column, name, place)
+        return np.full(len(column), np.nan)
+    elif pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    elif pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    elif not is_number(kind):
+        raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; numbers are needed")
+    if column.null_count:
+        column = column.cast(pa.float64(), safe=False)
+    values: Floats = column.to_numpy(zero_copy_only=False)
+    return values
+
+
+def seconds(column: pa.Array, name: str, place: Place) -> Floats:
+    """Return a column of dates or times as (n,) float64 seconds since 1970, NaN where missing.
+
+    Raises:
+        DataError: the column holds numbers, or text that is no date.
+    """
+    column = plain(column)
+    if is_number(column.type):
+        values = numbers(column, name, place).astype(np.float64)
+        if np.isnan(values).all():
+            return values
+        row = int(np.argmin(np.isnan(values)))
+        raise DataError(
+            f"{place(row)}, column {name!r}: {column[row].as_py()} is a number, not a date; dates "
+            f"are such as 2026-02-28, so write `{rule_line(name, 'kind: number')}` or convert it"
+        )
+    instants, per_second = ticks(column, name, place)
+    missing = instants.is_null().to_numpy(zero_copy_only=False)
+    counts = pc.fill_null(instants, 0).to_numpy()
+    # Apart, so that a time has the same bits in whatever unit it is counted.
+    found = counts // per_second + (counts % per_second) / per_second
+    return np.where(missing, np.nan, found)
+
+
+def ticks(column: pa.Array, name: str, place: Place) -> tuple[pa.Array, int]:
+    """Return a column of dates or times as int64 since 1970, and how many of them are a second.
+
+    Raises:
+        DataError: the column holds something else, or text that is no date.
+    """
+    column = plain(column)
+    if pa.types.is_null(column.type):
+        return column.cast(pa.int64()), 1
+    if is_text(column.type):
+        column = _parsed(column, name, place)
+    elif pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s"))
+    if not pa.types.is_timestamp(column.type):
+        raise DataError(
+            f"{place(0)}, column {name!r}: is of type {column.type}; dates or times are needed"
+        )
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    return column.cast(pa.int64()), per_second
+
+
+def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str | None]]:
+    """Return a column of categories as (n,) codes, and the name of each code; None is missing.
+
+    Several codes may have one name.
+
+    Raises:
+        DataError: the values of the column are no names.
+    """
+    column = plain(column)
+    kind = column.type
+    if not (is_text(kind) or is_number(kind) or is_time(kind) or _is_simple(kind)):
+        raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; text is needed")
+    encoded = column.dictionary_encode()
+    values = encoded.dictionary
+    if pa.types.is_floating(kind):
+        found = [_name_of_float(value) for value in values.to_numpy(zero_copy_only=False)]
+    else:
+        found = [canonical(value) for value in values.to_pylist()]
+    codes = pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)
+    return codes, [*found, None]
+
+
+def canonical(value: Any) -> str | None:
+    """Return the name of a category: the same however a file stores it; None where missing.
+
+    >>> [canonical(value) for value in (3, "3", 3.0, "03", True, "TRUE", "Private", "")]
+    ['3', '3', '3', '3', 'true', 'true', 'Private', None]
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return _name_of_float(np.float64(value))
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    if not _NUMBER.fullmatch(text):
+        return text or None
+    # The length is bounded, since reading a whole number takes the square of its digits.
+    if text.lstrip("+-").isdecimal() and len(text) < 40:
+        return str(int(text))
+    number = np.float64(text)
+    return _name_of_float(number) if np.isfinite(number) else text
+
+
+def _name_of_float(value: np.floating[Any]) -> str | None:
+    if np.isnan(value):
+        return None
+    return str(int(value)) if abs(value) < _EXACT and value == int(value) else str(value)
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """Return a column without dictionary or extension type, and text of one type."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
+
+
+def is_time(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
+
+
+def _is_simple(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
+
+
+def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
+    """Read ISO 8601 text, to the microsecond; empty text is missing."""
+    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
+    zoned = pc.match_substring_regex(text, _ZONE)
+    none = pa.scalar(None, text.type)
+    try:
+        far = pc.if_else(zoned, text, none).cast(pa.timestamp("us", "UTC"))
+        near = pc.if_else(zoned, none, text).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        row = next(row for row, value in enumerate(text) if not _is_date(value))
+        raise DataError(
+            f"{place(row)}, column {name!r}: {column[row].as_py()!r} is not a date; dates are ISO "
+            "8601, such as 2026-02-28 or 2026-02-28T12:30:00"
+        ) from None
+    return pc.coalesce(far.cast(pa.timestamp("us")), near)
+
+
+def _is_date(value: pa.Scalar) -> bool:
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            value.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        return True
+    return False
+
+
+def _refuse_text(column: pa.Array, name: str, place: Place) -> None:
+    texts = [(row, text) for row, text in enumerate(column.to_pylist()) if text]
+    if not texts:
+        return
+    row, text = next((pair for pair in texts if not _NUMBER.fullmatch(pair[1])), texts[0])
+    kind = "date" if _DATE.fullmatch(text) else "category"
+    problem = "is text, not a number" if _NUMBER.fullmatch(text) else "is not a number"
+    _refuse(row, f"{text!r} {problem}", kind, name, place)
+
+
+def _refuse_time(column: pa.Array, name: str, place: Place) -> None:
+    if column.null_count < len(column):
+        row = int(column.is_null().to_numpy(zero_copy_only=False).argmin())
+        _refuse(row, f"{column[row].as_py()} is a date, not a number", "date", name, place)
+
+
+def _refuse(row: int, problem: str, kind: str, name: str, place: Place) -> NoReturn:
+    raise DataError(
+        f"{place(row)}, column {name!r}: {problem}; declare it by "
+        f"`{rule_line(name, f'kind: {kind}')}`, or name it in `ignore`"
+    )
+
+
+def first_true(mask: Array) -> int:
+    """Return the number of the first true of (n,) booleans."""
+    return int(np.argmax(mask))

@@ -1,0 +1,185 @@
+"""Encodes blocks of a table: its columns are read by their fitted rules and become features."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data import cells
+from ensemble_pipe.data.cells import Place
+from ensemble_pipe.data.columns import rule_line
+from ensemble_pipe.data.features import CategoryColumn, Column, Layout, NumberColumn
+from ensemble_pipe.data.scaling import Scaling
+from ensemble_pipe.errors import DataError
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def require_columns(names: Sequence[str], needed: Sequence[str], where: str) -> None:
+    """Check that each needed column stands once among those there are.
+
+    Raises:
+        DataError: names the first column that does not, and what is needed.
+    """
+    counts = dict.fromkeys(names, 0)
+    for name in names:
+        counts[name] += 1
+    for name in needed:
+        if counts.get(name, 0) == 0:
+            raise DataError(
+                f"{where}: has no column {name!r}; needed are: {_listed(needed)}; "
+                f"its columns are: {_listed(list(counts))}"
+            )
+        if counts[name] > 1:
+            raise DataError(f"{where}: column {name!r} stands there more than once")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f", ... ({len(names)})" if len(names) > 12 else "")
+
+
+def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place) -> Floats:
+    """Return the numbers of a block as (C, n) float64; NaN is a missing value that may be there.
+
+    Raises:
+        DataError: a value is missing without a rule for it, infinite, or no number.
+    """
+    rows = block.num_rows
+    # Rows of a length that is no power of two, or the columns would share the cache's lines.
+    matrix = np.empty((len(columns), rows + 24))[:, :rows]
+    for out, column in zip(matrix, columns, strict=True):
+        read = cells.numbers if column.kind == "number" else cells.seconds
+        out[:] = read(block.column(column.name), column.name, place)
+    with np.errstate(invalid="ignore"):
+        low, high = matrix.min(axis=1, initial=0.0), matrix.max(axis=1, initial=0.0)
+    usable = (low >= -_LARGEST) & (high <= _LARGEST)  # neither NaN nor infinity is
+    for index in np.flatnonzero(~usable):
+        _check(matrix[index], columns[index], place)
+    return matrix
+
+
+def _check(values: Floats, column: NumberColumn, place: Place) -> None:
+    missing = np.isnan(values)
+    bad = ~(missing | (np.abs(values) <= _LARGEST))
+    if column.fill is None:
+        bad |= missing
+    if not bad.any():
+        return
+    row = int(bad.argmax())
+    if missing[row]:
+        kind = "kind: date, " if column.kind == "date" else ""
+        raise _missing(place(row), column.name, f"{kind}missing: mean")
+    value = "infinity" if np.isinf(values[row]) else f"{values[row]:g}, too large for float32"
+    raise DataError(
+        f"{place(row)}, column {column.name!r}: {value}; every feature must be a finite number, so "
+        "remove or mend such rows"
+    )
+
+
+def read_categories(block: pa.RecordBatch, column: CategoryColumn, place: Place) -> Integers:
+    """Return (n,) numbers of the categories of a block, from 0 on; -1 is an unseen one.
+
+    Raises:
+        DataError: a value is missing, or unseen, without a rule for it.
+    """
+    codes, names = cells.names(block.column(column.name), column.name, place)
+    known = column.numbers
+    found: Integers = np.array([known.get(name, -1) for name in names])[codes]
+    require_categories(codes, names, column, place)
+    if column.unseen == "error" and (found < 0).any():
+        row = int((found < 0).argmax())
+        name = names[codes[row]]
+        shown = _listed([known or "missing" for known in column.categories])
+        raise DataError(
+            f"{place(row)}, column {column.name!r}: "
+            f"{'a missing value' if name is None else repr(name)} is no category of the training "
+            f"part, which has: {shown}; "
+            f"`{rule_line(column.name, 'kind: category, unseen: ignore')}` takes it as none of them"
+        )
+    return found
+
+
+def require_categories(
+    codes: Integers, names: Sequence[str | None], column: CategoryColumn, place: Place
+) -> None:
+    """Check that no value is missing where there is no rule for it.
+
+    Raises:
+        DataError: names the first such row.
+    """
+    missing = np.array([name is None for name in names])[codes]
+    if column.fill is None and missing.any():
+        raise _missing(
+            place(int(missing.argmax())), column.name, "kind: category, missing: category"
+        )
+
+
+def _missing(where: str, name: str, rule: str) -> DataError:
+    return DataError(
+        f"{where}, column {name!r}: a missing value or NaN; say what stands for it, such as "
+        f"`{rule_line(name, rule)}`, or remove such rows"
+    )
+
+
+def encode(
+    block: pa.RecordBatch, columns: Sequence[Column], scaling: Scaling, plan: Layout, place: Place
+) -> Array:
+    """Return the features (n, D) float32 of the rows of a block.
+
+    Raises:
+        DataError: a column or a value is not as the rules want it.
+    """
+    where = place(0) if block.num_rows else "the data"
+    require_columns(block.schema.names, [column.name for column in columns], where)
+    numbers = [column for column in columns if isinstance(column, NumberColumn)]
+    matrix = read_numbers(block, numbers, place)
+    missing = fill_missing(matrix, numbers)
+    out = np.zeros((block.num_rows, len(plan.names)), np.float32)
+    for name, mask in missing.items():
+        out[:, plan.starts[name]] = mask
+    for column in columns:
+        if isinstance(column, CategoryColumn):
+            _put_categories(
+                out, plan.starts[column.name], column, read_categories(block, column, place)
+            )
+    _put_numbers(out, scaling.apply(matrix), plan, place)
+    return out
+
+
+def fill_missing(matrix: Floats, columns: Sequence[NumberColumn]) -> dict[str, Array]:
+    """Fill the missing values of (C, n); return where they were, by column with an indicator."""
+    found = {}
+    for values, column in zip(matrix, columns, strict=True):
+        if column.fill is not None:
+            missing = np.isnan(values)
+            values[missing] = column.fill
+            if column.indicator:
+                found[column.name] = missing
+    return found
+
+
+def _put_categories(out: Array, start: int, column: CategoryColumn, found: Integers) -> None:
+    if column.encode == "code":
+        out[:, start] = found + 1
+    else:
+        rows = np.flatnonzero(found >= 0)
+        out[rows, start + found[rows]] = 1.0
+
+
+def _put_numbers(out: Array, scaled: Floats, plan: Layout, place: Place) -> None:
+    """Write scaled numbers (K, n) to their places in `out` (n, D)."""
+    places = plan.numbers
+    if len(places) == 0:
+        return
+    run = int(places[-1] - places[0]) == len(places) - 1
+    target = slice(int(places[0]), int(places[-1]) + 1) if run else places
+    try:
+        with np.errstate(over="raise"):
+            out[:, target] = scaled.T
+    except FloatingPointError:
+        row, index = np.argwhere(~(np.abs(scaled.T) <= _LARGEST))[0].tolist()
+        raise DataError(
+            f"{place(row)}: {plan.names[places[index]]!r} is {scaled[index, row]:g} once scaled, "
+            "too large for float32; it lies too far from the training part"
+        ) from None

@@ -1,0 +1,116 @@
+"""Fitted columns of a table, and where their features stand in an encoded row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from ensemble_pipe.arrays import Integers
+from ensemble_pipe.data.scaling import Scaling
+from ensemble_pipe.data.spans import Span
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A column of numbers, or of dates as seconds since 1970.
+
+    Attributes:
+        fill: what stands for a missing value; None where there must be none.
+        indicator: whether a feature says where values were missing.
+    """
+
+    name: str
+    kind: Literal["number", "date"]
+    fill: float | None
+    indicator: bool
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A column of categories.
+
+    Attributes:
+        categories: of the training part, in the order of their features or codes; "" is the
+            missing value.
+        fill: the category that stands for a missing value; None where there must be none.
+        unseen, encode: as in the column's rule.
+    """
+
+    name: str
+    kind: Literal["category"]
+    categories: tuple[str, ...]
+    fill: str | None
+    unseen: Literal["ignore", "error"]
+    encode: Literal["one_hot", "code"]
+
+    @cached_property
+    def numbers(self) -> dict[str | None, int]:
+        """The number of each category, from 0 on."""
+        found: dict[str | None, int] = {name: n for n, name in enumerate(self.categories)}
+        return found if self.fill is None else {**found, None: found.get(self.fill, -1)}
+
+
+Column = NumberColumn | CategoryColumn
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the features of an encoded row stand.
+
+    Attributes:
+        names: of the D features.
+        spans: of the source columns; with mixed numbers, of each of these, then of the rest.
+        numbers: places of the K encoded numbers.
+        starts: by column, the place of its missing-indicator, or of its first category.
+    """
+
+    names: tuple[str, ...]
+    spans: tuple[Span, ...]
+    numbers: Integers
+    starts: dict[str, int]
+
+
+def layout(columns: Sequence[Column], scaling: Scaling) -> Layout:
+    """Lay out the features: by columns in their order; but numbers that are mixed come first."""
+    names, spans, starts = list[str](), list[Span](), dict[str, int]()
+    numbers = list[int]()
+    moments = list(zip(scaling.means, scaling.deviations, strict=True))
+    if scaling.mixes:
+        own = [column.name for column in columns if column.kind != "category"]
+        mixed = [f"component {n + 1}" for n in range(len(moments))]
+        names += mixed if scaling.name == "pca" else own
+        numbers += range(len(moments))
+        spans += [Span(n, n + 1, "number", *pair) for n, pair in enumerate(moments)]
+    for column in columns:
+        start, kind = len(names), _span_kind(column)
+        pair = (0.0, 1.0)
+        if isinstance(column, CategoryColumn):
+            starts[column.name] = start
+            names += _category_features(column)
+        else:
+            if scaling.mixes:
+                kind = "one_hot"
+            else:
+                pair = moments[len(numbers)]
+                numbers.append(start)
+                names.append(column.name)
+            if column.indicator:
+                starts[column.name] = len(names)
+                names.append(f"{column.name} missing")
+        if len(names) > start:
+            spans.append(Span(start, len(names), kind, *pair))
+    return Layout(tuple(names), tuple(spans), np.array(numbers, np.int64), starts)
+
+
+def _span_kind(column: Column) -> Literal["number", "one_hot", "code"]:
+    return column.encode if isinstance(column, CategoryColumn) else "number"
+
+
+def _category_features(column: CategoryColumn) -> list[str]:
+    if column.encode == "code":
+        return [column.name]
+    return [
+        f"{column.name}={name}" if name else f"{column.name} missing" for name in column.categories
+    ]

@@ -1,0 +1,212 @@
+"""Fits the columns of a table, or the channels of images, to the training rows, block by block."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.data import cells
+from ensemble_pipe.data.cells import Place
+from ensemble_pipe.data.columns import CategoryRule, DateRule, NumberRule, Roles
+from ensemble_pipe.data.encoding import fill_missing, read_numbers, require_categories
+from ensemble_pipe.data.features import CategoryColumn, Column, NumberColumn
+from ensemble_pipe.data.moments import Moments
+from ensemble_pipe.data.scaling import Pca, Scale, Scaling, Zca, fit_columns, fit_pixels, whiten
+from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.errors import ConfigError, DataError
+
+MOST_CATEGORIES = 10_000
+_PIXELS = 1 << 20  # summed up at a time
+
+Train = npt.NDArray[np.bool_]
+
+
+def fit_table(
+    rows: Rows, roles: Roles, train: Train, scale: Scale
+) -> tuple[tuple[Column, ...], Scaling]:
+    """Fit the feature columns and the scaling of their numbers to the rows where `train` is true.
+
+    One pass over the features; a second one for PCA and ZCA.
+
+    Raises:
+        DataError: a value does not fit its column's rule, in any row that is read.
+        ConfigError: the scale does not fit the columns.
+    """
+    columns = [_unfitted(name, roles.rule(name)) for name in roles.features]
+    numbers = [column for column in columns if isinstance(column, NumberColumn)]
+    if isinstance(scale, Pca | Zca) and not numbers:
+        raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
+    sums = _Sums(columns, roles)
+    for block, kept, place in _blocks(rows, roles.features, train):
+        sums.add(block, kept, place)
+    fitted = tuple(sums.fitted(column, rows.where) for column in columns)
+    scaling = fit_columns(scale, sums.filled([c for c in fitted if isinstance(c, NumberColumn)]))
+    if isinstance(scale, Pca | Zca):
+        scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train))
+    return fitted, scaling
+
+
+def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...], Scaling]:
+    """Return the shape (H, W, C) of the images, and the scaling of their channels.
+
+    Raises:
+        ConfigError: the scale is not for images.
+        DataError: the pixels are not uint8.
+    """
+    if isinstance(scale, Pca | Zca):
+        raise ConfigError(f"scale: {scale.name} is for tables; images take standardize or range")
+    kind = rows.schema.field(IMAGE).type
+    if kind.value_type != pa.uint8() or len(kind.shape) != 3:
+        raise DataError(
+            f"{rows.where}: images of {kind.value_type} and shape {tuple(kind.shape)}; uint8 "
+            "(height, width, channels) is needed"
+        )
+    shape = tuple(int(length) for length in kind.shape)
+    sums, squares = np.zeros(shape[2], np.int64), np.zeros(shape[2], np.int64)
+    for block, kept, place in _blocks(rows, (IMAGE,), train):
+        pixels = images_of(block, place)[kept].reshape(-1, shape[2])
+        for start in range(0, len(pixels), _PIXELS):
+            part = pixels[start : start + _PIXELS]
+            for channel in range(shape[2]):
+                counts = np.bincount(part[:, channel], minlength=256)
+                sums[channel] += counts @ np.arange(256)
+                squares[channel] += counts @ np.arange(256) ** 2
+    count = int(train.sum()) * shape[0] * shape[1]
+    return shape, fit_pixels(scale, sums, squares, count)
+
+
+def images_of(block: pa.RecordBatch, place: Place) -> npt.NDArray[np.uint8]:
+    """Return the images (n, H, W, C) of a block, without a copy.
+
+    Raises:
+        DataError: an image is missing.
+    """
+    column = block.column(IMAGE)
+    if column.null_count:
+        row = int(column.is_null().to_numpy(zero_copy_only=False).argmax())
+        raise DataError(f"{place(row)}: the image is missing; remove such rows")
+    images: npt.NDArray[np.uint8] = column.to_numpy_ndarray()
+    return images
+
+
+def _blocks(
+    rows: Rows, names: Sequence[str], train: Train
+) -> Iterator[tuple[pa.RecordBatch, Train, Place]]:
+    """Yield (block, which of its rows are training rows, the place of its rows)."""
+    for first, block in rows.blocks(names):
+        kept = train[first : first + block.num_rows]
+        yield block, kept, lambda row, first=first: rows.place(first + row)
+
+
+def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
+    """Return a column that reads values by its rule, with nothing fitted to them yet."""
+    if isinstance(rule, CategoryRule):
+        fill = None if rule.missing == "error" else ""
+        return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
+    return NumberColumn(
+        name, rule.kind, None if rule.missing == "error" else np.nan, rule.indicator
+    )
+
+
+class _Sums:
+    """What one pass over the training rows sums up."""
+
+    def __init__(self, columns: Sequence[Column], roles: Roles) -> None:
+        self.rules = {column.name: roles.rule(column.name) for column in columns}
+        self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
+        self.moments = Moments.empty(len(self.numbers))
+        self.rows = 0
+        self.values: dict[str, list[Floats]] = {
+            column.name: []
+            for column in self.numbers
+            if self.rules[column.name].missing == "median"
+        }
+        self.counts = {
+            c.name: (c, Counter[str]()) for c in columns if isinstance(c, CategoryColumn)
+        }
+
+    def add(self, block: pa.RecordBatch, kept: Train, place: Place) -> None:
+        matrix = read_numbers(block, self.numbers, place)[:, kept]
+        self.rows += int(kept.sum())
+        self.moments.add(matrix)
+        for values, column in zip(matrix, self.numbers, strict=True):
+            if column.name in self.values:
+                self.values[column.name].append(values[~np.isnan(values)])
+        for column, counts in self.counts.values():
+            _count(block, column, counts, kept, place)
+
+    def fitted(self, column: Column, where: str) -> Column:
+        if isinstance(column, CategoryColumn):
+            return _fitted_categories(column, self.counts[column.name][1], self.rules[column.name])
+        if column.fill is None:
+            return column
+        index, rule = self.numbers.index(column), self.rules[column.name]
+        if not isinstance(rule.missing, str):
+            return replace(column, fill=float(rule.missing))
+        if self.moments.counts[index] == 0:
+            raise DataError(
+                f"{where}, column {column.name!r}: has no value in the training part, so it has no "
+                f"{rule.missing}; name it in `ignore`, or give `missing` a number"
+            )
+        if rule.missing == "median":
+            return replace(column, fill=float(np.median(np.concatenate(self.values[column.name]))))
+        return replace(column, fill=float(self.moments.means[index]))
+
+    def filled(self, columns: Sequence[NumberColumn]) -> Moments:
+        """Return the moments of the columns with the missing values filled."""
+        fills = np.array([column.fill or 0.0 for column in columns])
+        self.moments.fill(fills, self.rows - self.moments.counts)
+        return self.moments
+
+
+def _count(
+    block: pa.RecordBatch, column: CategoryColumn, counts: Counter[str], kept: Train, place: Place
+) -> None:
+    codes, names = cells.names(block.column(column.name), column.name, place)
+    require_categories(codes, names, column, place)
+    found = np.bincount(codes[kept], minlength=len(names)).tolist()
+    for name, count in zip(names, found, strict=True):
+        if count:
+            counts[name or ""] += count
+    if len(counts) > MOST_CATEGORIES:
+        raise DataError(
+            f"{place(0)}: column {column.name!r} has more than {MOST_CATEGORIES} categories; "
+            "name it in `ignore`, or merge some of them"
+        )
+
+
+def _fitted_categories(
+    column: CategoryColumn, counts: Counter[str], rule: NumberRule | DateRule | CategoryRule
+) -> CategoryColumn:
+    missing = counts.pop("", 0)
+    names = _sorted(list(counts))
+    if rule.missing == "category":
+        return replace(column, categories=(*names, *([""] if missing else [])), fill="")
+    if rule.missing == "error" or not names:
+        return replace(column, categories=tuple(names))
+    # The first of equally frequent ones.
+    return replace(column, categories=tuple(names), fill=max(names, key=counts.__getitem__))
+
+
+def _sorted(names: list[str]) -> list[str]:
+    try:
+        return sorted(names, key=lambda name: (float(name), name))
+    except ValueError:
+        return sorted(names)
+
+
+def _correlation(rows: Rows, columns: Sequence[Column], scaling: Scaling, train: Train) -> Floats:
+    """Return the correlation matrix (C, C) of the standardised numbers of the training rows."""
+    numbers = [column for column in columns if isinstance(column, NumberColumn)]
+    standardized = replace(scaling, name="standardize")
+    products = np.zeros((len(numbers), len(numbers)))
+    for block, kept, place in _blocks(rows, [column.name for column in columns], train):
+        matrix = read_numbers(block, numbers, place)
+        fill_missing(matrix, numbers)
+        matrix = np.ascontiguousarray(standardized.apply(matrix)[:, kept])
+        products += np.dot(matrix, matrix.T)
+    return products / int(train.sum())

@@ -1,0 +1,41 @@
+"""Rows of in-memory tables, so that a test needs no file."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.sources.rows import IMAGE, Rows
+
+
+def rows_of(table: pa.Table, batch: int = 1000, where: str = "t.csv") -> Rows:
+    """Return the rows of a table, which `read` gives in batches of at most `batch` rows."""
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from table.select(list(names)).to_batches(max_chunksize=batch)
+
+    return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: row {row + 1}")
+
+
+def table_of(**columns: Any) -> pa.Table:
+    """Return a table of columns, each an Arrow array or what pa.array takes."""
+    return pa.table({name: _array(values) for name, values in columns.items()})
+
+
+def image_table(images: Array, **columns: Any) -> pa.Table:
+    """Return a table of images (R, H, W, C) in the column "image", and further columns."""
+    column = pa.FixedShapeTensorArray.from_numpy_ndarray(images)
+    others = {name: _array(values) for name, values in columns.items()}
+    return pa.table({IMAGE: column, **others})
+
+
+def batch_of(table: pa.Table) -> pa.RecordBatch:
+    """Return a whole table as one batch."""
+    return pa.RecordBatch.from_arrays(
+        [column.combine_chunks() for column in table.columns], schema=table.schema
+    )
+
+
+def _array(values: Any) -> Any:
+    return values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
