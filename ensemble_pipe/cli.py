@@ -31,7 +31,11 @@ Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="A run directory, model directory or MLflow URI.")
 ]
 Input = Annotated[
-    Path, typer.Argument(metavar="INPUT", help="Parquet, Arrow, CSV, NPY, NPZ or IDX.")
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="Parquet, Arrow, CSV, NPY, NPZ, IDX or images: a file, folder, pattern or URI.",
+    ),
 ]
 Address = Annotated[
     str, typer.Option(help="local starts a Ray, auto finds one, or HOST:PORT of a cluster.")
@@ -142,13 +146,12 @@ def predict(
     """Predict every row of a file, in its order, with uncertainties."""
     with _errors():
         from ensemble_pipe.serving import files
+        from ensemble_pipe.serving.inputs import open_input
         from ensemble_pipe.serving.model import load
 
         files.require_output(output)
         ensemble = load(model)
-        rows = files.predict_file(
-            ensemble, files.read_input(input_, ensemble.schema, labelled=False), output
-        )
+        rows = files.predict_file(ensemble, open_input(input_, ensemble.schema), output)
         _say(f"{rows} predictions of {len(ensemble.members)} members in {output}")
         if as_json:
             print(json.dumps({"rows": rows, "output": str(output)}))
@@ -159,15 +162,16 @@ def evaluate(model: Model, input_: Input, as_json: AsJson = False) -> None:
     """Measure a model on labelled data."""
     with _errors():
         from ensemble_pipe.serving import files
+        from ensemble_pipe.serving.inputs import open_input
         from ensemble_pipe.serving.model import load
 
         ensemble = load(model)
-        raw = files.read_input(input_, ensemble.schema, labelled=True)
-        metrics = files.evaluate(ensemble, raw)
+        rows = open_input(input_, ensemble.schema)
+        metrics = files.evaluate(ensemble, rows)
         for name, value in metrics.items():
             _say(f"{name:10} {value:.5f}")
         if as_json:
-            print(json.dumps({"rows": raw.rows, "metrics": metrics}))
+            print(json.dumps({"rows": rows.count, "metrics": metrics}))
 
 
 @app.command(epilog="Example: ensemble-pipe sync runs/digits-20260101-120000-abcd")

@@ -1,6 +1,7 @@
 """The stages of a run, in order, and what happens around them: locks, endings, resumption."""
 
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from ensemble_pipe.display import Display, Silent
 from ensemble_pipe.ensemble.aggregator import Metrics
 from ensemble_pipe.errors import InputError, RunDirectoryError
 from ensemble_pipe.serving.mlflow_logging import log_model
+from ensemble_pipe.preparation import prepare, write_run
 from ensemble_pipe.stages import Outcome
 from ensemble_pipe.storage import RunPaths, check_sums, read_json
 from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
@@ -86,10 +88,11 @@ def run(
         config = load_pipeline(Path(pipeline), overrides)
     config = settled(config)
     plans = learner_plans(config)
-    prepared = stages.prepare(config, plans)
+    prepared = prepare(config, plans)
     paths = _new_run(Path(output), config)
     with _driving(paths):
-        stages.write_run(paths, config, plans, prepared)
+        with _nothing_left(paths):
+            write_run(paths, config, plans, prepared)
         return _drive(paths, config, address, inline, display or Silent(), started)
 
 
@@ -262,6 +265,16 @@ def _new_run(output: Path, config: Pipeline) -> RunPaths:
     except OSError as error:
         raise RunDirectoryError(f"{root}: cannot be made ({error.strerror})") from None
     return RunPaths(root)
+
+
+@contextmanager
+def _nothing_left(paths: RunPaths) -> Iterator[None]:
+    """Remove a run directory that could not be made whole."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(paths.root)
+        raise
 
 
 @contextmanager

@@ -57,20 +57,19 @@ def rate_curve(config: Pipeline, low: float, high: float, steps: int = STEPS) ->
         ConfigError: the network does not fit the data, or the loss diverged at once.
     """
     plans = learner_plans(config)
-    prepared = stages.prepare(config, plans)
+    prepared = prepare(config, plans)
     rule = replace(plans[0].rule, learning_rate=1.0)
     plan = replace(
         plans[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
         averaging=None, early_stopping=None,
     )  # fmt: skip
-    rows = len(prepared.parts["train"][2])
+    rows = prepared.rows["train"]
     epochs = -(-steps * min(plan.batch_rows or rows, rows) // rows)
     plan = replace(plan, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder, one_thread():
         paths = RunPaths(Path(folder))
-        stages.write_run(paths, config, plans, prepared)
-        recipe = Recipe(paths.base, {}, config.augment, config.seed)
-        data = TrainingData(recipe, prepared.schema)
+        write_run(paths, config, plans, prepared)
+        data = TrainingData(recipe_of(paths, config, prepared.schema), prepared.schema)
         row = prepared.first_rows[0] if prepared.first_rows else None
         state = initial_state(plan, prepared.schema, row)
         training = StackTraining(Stack((plan,), (state,)), data, prepared.schema)

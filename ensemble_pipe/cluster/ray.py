@@ -14,7 +14,7 @@ from ensemble_pipe.cluster.failure import decide
 from ensemble_pipe.data.local_base import BaseSource, local_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_service import ShardService
-from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted
 from ensemble_pipe.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
@@ -34,14 +34,20 @@ class Trainer:
     """Trains stacks, one after another, and streams their events."""
 
     def __init__(self, source: BaseSource, recipe: Recipe, schema: Schema, service: Any) -> None:
-        def shards(epoch: int) -> list[Any]:
-            references = ray.get(service.shards.remote(epoch), timeout=SHARDS_TIMEOUT_S)
-            tables: list[Any] = ray.get(references, timeout=SHARDS_TIMEOUT_S)
+        def shards(wanted: Wanted, coming: Wanted) -> list[Any]:
+            try:
+                references = ray.get(
+                    service.shards.remote(wanted, coming), timeout=SHARDS_TIMEOUT_S
+                )
+                tables: list[Any] = ray.get(references, timeout=SHARDS_TIMEOUT_S)
+            except ray.exceptions.RayError:
+                # Whoever made or held them is gone; the recipe is all that is needed.
+                return self._data.make_shards(wanted)
             return tables
 
         self._schema = schema
         recipe = local_base(source, recipe)
-        self._data = TrainingData(recipe, schema, shards if recipe.policy else None)
+        self._data = TrainingData(recipe, schema, None if service is None else shards)
 
     def train(self, stack: Stack) -> Iterator[Event]:
         with one_thread():
@@ -121,9 +127,8 @@ class RayExecutor:
         plans = [plan for stack in stacks for plan in stack.plans]
         warm_up_nodes(schema, plans, recipe)
         service = None
-        if recipe.policy:
-            epochs = max(plan.epochs for plan in plans)
-            service = _actor_class(ShardService).remote(source, recipe, self.trainers, epochs)
+        if recipe.augment.shard_policy:
+            service = _actor_class(ShardService).remote(source, recipe, self.trainers)
             self._actors.append(service)
 
         def new_trainer() -> Any:

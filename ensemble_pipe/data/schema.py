@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -14,11 +15,10 @@ from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data import encoding
 from ensemble_pipe.data.cells import Place
 from ensemble_pipe.data.columns import Roles
-from ensemble_pipe.data.features import Column, Layout, NumberColumn, layout
+from ensemble_pipe.data.features import CategoryColumn, Column, Layout, NumberColumn, layout
 from ensemble_pipe.data.fitting import Train, fit_images, fit_table, images_of
 from ensemble_pipe.data.moments import CONSTANT_SHARE
 from ensemble_pipe.data.scaling import Scale, Scaling
-from ensemble_pipe.data.side_columns import read_targets
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.spans import Span
 from ensemble_pipe.errors import CorruptFileError, DataError
@@ -38,6 +38,7 @@ class Schema:
         target_name: column of the target.
         classes: class names in the order of the network's outputs; empty for regression.
         target_mean, target_deviation: of a regression target; 0 and 1 for classes.
+        missing_values: texts of a CSV file that stand for a missing value.
     """
 
     task: Task
@@ -48,10 +49,15 @@ class Schema:
     classes: tuple[int | str, ...]
     target_mean: float = 0.0
     target_deviation: float = 1.0
+    missing_values: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale) -> "Schema":
+    def fit(
+        cls, rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale, targets: Array
+    ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
+
+        The targets (R,) are those of `read_targets`.
 
         Sums are made in float64, block by block in the order of the rows, so that they have the
         same bits however the files are divided.
@@ -62,7 +68,6 @@ class Schema:
             ConfigError: the scale does not fit the columns.
         """
         _require_rows(rows, roles, train)
-        targets = read_targets(rows, roles)
         columns: tuple[Column, ...] = ()
         if rows.is_image:
             shape, scaling = fit_images(rows, train, scale)
@@ -96,6 +101,25 @@ class Schema:
         return tuple(column.name for column in self.columns)
 
     @property
+    def source_columns(self) -> tuple[str, ...]:
+        """Names of the columns that a block must have to be encoded."""
+        return (IMAGE,) if self.is_image else self.feature_names
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of an encoded row."""
+        return prod(self.input_shape) * (1 if self.is_image else 4)
+
+    @property
+    def code_counts(self) -> dict[int, int]:
+        """How many codes each feature of codes may have, by its place, with 0 for the unknown."""
+        return {
+            self._layout.starts[column.name]: len(column.categories) + 1
+            for column in self.columns
+            if isinstance(column, CategoryColumn) and column.encode == "code"
+        }
+
+    @property
     def encoded_names(self) -> tuple[str, ...]:
         """Names of the D features of an encoded row; empty for images."""
         return self._layout.names
@@ -117,7 +141,7 @@ class Schema:
         Raises:
             DataError: names the column, and what is needed.
         """
-        encoding.require_columns(names, self.feature_names or (IMAGE,), where)
+        encoding.require_columns(names, self.source_columns, where)
 
     def encode_inputs(self, block: pa.RecordBatch, place: Place) -> Array:
         """Return what base files hold of a block of n rows.

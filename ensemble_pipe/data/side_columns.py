@@ -61,8 +61,8 @@ def read_weights(rows: Rows, name: str) -> Floats:
     return values
 
 
-def read_groups(rows: Rows, name: str) -> Integers:
-    """Return the number of the group of each row (R,) int64, in order of their first rows.
+def read_groups(rows: Rows, name: str) -> tuple[Integers, tuple[str, ...]]:
+    """Return the number of the group of each row (R,) int64, and the names of the groups.
 
     Raises:
         DataError: a group is missing, or its values cannot be compared.
@@ -74,8 +74,11 @@ def read_groups(rows: Rows, name: str) -> Integers:
         raise DataError(
             f"{rows.where}: group {name!r} is of type {column.type}; text or numbers are needed"
         ) from None
-    codes = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-    return np.concatenate(codes, dtype=np.int64) if codes else np.zeros(0, np.int64)
+    encoded = encoded.unify_dictionaries().combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    names = tuple(str(name) for name in encoded.dictionary.to_pylist())
+    return encoded.indices.to_numpy().astype(np.int64), names
 
 
 def read_times(rows: Rows, name: str) -> Array:

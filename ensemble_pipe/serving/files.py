@@ -1,57 +1,34 @@
-"""Prediction from a file to a file, and metrics on labelled files."""
+"""Prediction from a file to a file, and metrics on labelled files: block by block."""
 
-import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.sources.idx import labels_beside, read_images, read_labels
-from ensemble_pipe.data.sources.raw import Raw, check_rows, require_file
-from ensemble_pipe.data.sources.table import read_table
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.data.columns import Roles
+from ensemble_pipe.data.side_columns import read_targets
+from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.aggregator import Metrics, measure
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.serving.predictions import save_arrow
-from ensemble_pipe.storage import atomic_write
+from ensemble_pipe.storage import atomic_file
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 
 
-def read_input(path: Path, schema: Schema, labelled: bool) -> Raw:
-    """Read rows for a model: Parquet, Arrow, CSV, NPY, NPZ or IDX.
-
-    Args:
-        path: the file.
-        schema: of the model; says which columns are needed, others are left out.
-        labelled: whether the target is needed too.
-
-    Raises:
-        DataError: the file does not hold what the model needs.
-    """
-    require_file(path)
-    if re.search(r"-idx\d-ubyte(\.gz)?$|\.idx$", path.name):
-        raw = _read_idx(path, labelled)
-    elif path.suffix == ".npy":
-        raw = _read_npy(path, schema, labelled)
-    else:
-        label = schema.target_name if labelled else None
-        raw = read_table(path, label, features=schema.feature_names or None)
-    if raw.is_image != schema.is_image:
-        kinds = {True: "images", False: "features"}
-        raise DataError(
-            f"{path}: holds {kinds[raw.is_image]}, but the model needs {kinds[schema.is_image]}"
-        )
-    check_rows(raw)
-    return raw
-
-
-def predict_file(model: Ensemble, raw: Raw, output: Path) -> int:
-    """Write the predictions for `raw` to Parquet, Arrow or CSV; return the number of rows."""
-    table = model.table(raw)
-    atomic_write(output, lambda beside: _write_table(table, beside, output.suffix))
-    return int(table.num_rows)
+def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
+    """Write the predictions for rows to Parquet, Arrow or CSV; return their number."""
+    with atomic_file(output) as beside:
+        blocks = _outputs(model, rows)
+        first = model.as_table(next(blocks))
+        with _writer(beside, output.suffix, first.schema) as write:
+            write(first)
+            for outputs in blocks:
+                write(model.as_table(outputs))
+    return rows.count
 
 
 def require_output(path: Path) -> None:
@@ -68,48 +45,44 @@ def require_output(path: Path) -> None:
         raise DataError(f"{path}: its folder cannot be made ({error.strerror})") from None
 
 
-def evaluate(model: Ensemble, raw: Raw) -> Metrics:
-    """Return the metrics of an ensemble on labelled rows."""
-    targets = model.schema.encode_targets(raw)
-    return measure(model.outputs(raw), targets, model.schema, model.noise)
+def evaluate(model: Ensemble, rows: Rows) -> Metrics:
+    """Return the metrics of an ensemble on labelled rows.
 
-
-def _read_idx(path: Path, labelled: bool) -> Raw:
-    images = read_images(path)
-    if not labelled:
-        return Raw(str(path), images, None)
-    labels = labels_beside(path)
-    if labels is None:
+    Raises:
+        DataError: the rows have no labels, or one that the model does not know.
+    """
+    names = model.schema.source_columns
+    label = model.schema.target_name
+    if label not in rows.schema.names:
+        shown = ", ".join(rows.schema.names[:12])
         raise DataError(
-            f"{path}: no label file beside it; its name would be that of the images with "
-            "labels-idx1 for images-idx3"
+            f"{rows.where}: has no column {label!r}, which holds the labels; it has: {shown}"
         )
-    return Raw(str(path), images, read_labels(labels, len(images)))
+    targets = read_targets(rows, Roles(names, label))
+    encoded = model.schema.encode_targets(targets, rows.place)
+    outputs = np.concatenate(list(_outputs(model, rows)), axis=1)
+    return measure(outputs, encoded, model.schema, model.noise)
 
 
-def _read_npy(path: Path, schema: Schema, labelled: bool) -> Raw:
-    if labelled:
-        raise DataError(f"{path}: an NPY file has no labels; put both into an NPZ file")
-    try:
-        with open(path, "rb") as stream:
-            array = np.lib.format.read_array(stream, allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from None
-    if array.ndim in (3, 4):
-        return Raw(str(path), array[..., None] if array.ndim == 3 else array, None)
-    if array.ndim != 2 or array.dtype.kind not in "biuf":
-        raise DataError(f"{path}: {array.dtype} of shape {array.shape}; (R, D) numbers are needed")
-    return Raw(str(path), array.astype(np.float64), None, schema.feature_names)
+def _outputs(model: Ensemble, rows: Rows) -> Iterator[Floats]:
+    """Yield the members' outputs (K, n, O), block by block."""
+    for first, block in rows.blocks(model.schema.source_columns):
+        yield model.block_outputs(block, lambda row, first=first: rows.place(first + row), first)  # type: ignore[misc]
 
 
-def _write_table(table: pa.Table, path: Path, ending: str) -> None:
+@contextmanager
+def _writer(path: Path, ending: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Give a function that appends tables to a file of the format that its ending says."""
     if ending == ".parquet":
         from pyarrow import parquet
 
-        parquet.write_table(table, path, write_page_checksum=True)
+        with parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
+            yield writer.write_table
     elif ending == ".csv":
         from pyarrow import csv
 
-        csv.write_csv(table, path)
+        with csv.CSVWriter(path, schema) as writer:
+            yield writer.write_table
     else:
-        save_arrow(table, path)
+        with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, schema) as writer:
+            yield writer.write_table

@@ -10,8 +10,9 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import pyarrow as pa
 
 from ensemble_pipe.errors import EnsemblePipeError
 from ensemble_pipe.storage import RunPaths, read_json
@@ -69,11 +70,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         print(json.dumps({"model_uri": known}))
         return
     ensemble = load(paths.model)
-    example = np.load(paths.base / "example.npy", allow_pickle=False)
-    if not ensemble.schema.is_image:
-        import pandas as pd
-
-        example = pd.DataFrame(example, columns=list(ensemble.schema.feature_names))
+    example = _example(paths, ensemble.schema.is_image)
     signature = infer_signature(example, ensemble.table(example).to_pandas())
     if not ensemble.schema.is_image:
         # Any kind of number will do; MLflow would refuse whole numbers for a column of doubles.
@@ -96,6 +93,13 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         number = str(logged.registered_model_version)
         mlflow.MlflowClient().set_registered_model_alias(register_as, "champion", number)
     print(json.dumps({"model_uri": logged.model_uri}))
+
+
+def _example(paths: RunPaths, is_image: bool) -> Any:
+    """Return a few raw rows, as MLflow's users have them: images (n, H, W, C), or a data frame."""
+    with pa.memory_map(str(paths.base / "example.arrow")) as stream:
+        table = pa.ipc.open_file(stream).read_all().combine_chunks()
+    return table.column("image").chunk(0).to_numpy_ndarray() if is_image else table.to_pandas()
 
 
 def _logged_before(run_id: str, sums: str) -> str | None:

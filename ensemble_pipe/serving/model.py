@@ -1,31 +1,30 @@
 """A trained ensemble in memory, and how one is loaded."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.base import shard_table
-from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.sources.raw import Raw, check_rows
+from ensemble_pipe.data.cells import Place
 from ensemble_pipe.data.view import ShardView
 from ensemble_pipe.ensemble.aggregator import predicted_numbers
 from ensemble_pipe.ensemble.combiners import mean_probability, softmax
-from ensemble_pipe.ensemble.members import Member, member_outputs
+from ensemble_pipe.ensemble.members import member_outputs
 from ensemble_pipe.ensemble.uncertainty import uncertainty
-from ensemble_pipe.errors import DataError, InputError
-from ensemble_pipe.serving.artifact import read_artifact
+from ensemble_pipe.errors import InputError
+from ensemble_pipe.serving.artifact import Model, read_artifact
+from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
 from ensemble_pipe.storage import RunPaths
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Rows as a person has them: features (R, D), images (R, H, W[, C]) uint8, a data frame or `Raw`.
-Inputs = Union[Array, "pd.DataFrame", Raw]
+# Rows as a person has them: features (R, D), images (R, H, W[, C]) uint8, a data frame, or Arrow.
+Inputs = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
 
 _MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
@@ -39,10 +38,11 @@ class Ensemble:
         noise: noise variance of a regression, in standardised units.
     """
 
-    def __init__(self, schema: Schema, members: Sequence[Member], noise: float) -> None:
-        self.schema = schema
-        self.members = tuple(members)
-        self.noise = noise
+    def __init__(self, model: Model) -> None:
+        self.schema = model.schema
+        self.members = tuple(model.members)
+        self.noise = model.noise
+        self._draws = model.draws
 
     def predict(self, inputs: Inputs) -> Array:
         """Return (R,) class names, or the mean of a regression in the target's units."""
@@ -78,46 +78,40 @@ class Ensemble:
 
         The columns are those of `serving.predictions.prediction_columns`.
         """
-        columns = prediction_columns(self.outputs(inputs), self.schema, self.noise)
+        return self.as_table(self.outputs(inputs))
+
+    def as_table(self, outputs: Floats) -> pa.Table:
+        """Return what the members' outputs (K, R, O) mean, a row for each of R."""
+        columns = prediction_columns(outputs, self.schema, self.noise)
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
     def outputs(self, inputs: Inputs) -> Floats:
-        """Return what `ensemble.members.member_outputs` does, (K, R, O) float32."""
-        raw = self._raw(inputs)
-        if raw.rows == 0:
-            return member_outputs(self.members, self.schema, lambda *_: None, 0)
-        check_rows(raw)
-        encoded = self.schema.encode_inputs(raw)
-        none = np.zeros(raw.rows, np.int32)
-        view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
-        return member_outputs(self.members, self.schema, view.read, raw.rows)
+        """Return what `ensemble.members.member_outputs` does, (K, R, O) float32.
 
-    def _raw(self, inputs: Inputs) -> Raw:
-        if isinstance(inputs, Raw):
-            return inputs
-        names = self.schema.feature_names
-        if hasattr(inputs, "columns"):
-            missing = [name for name in names if name not in inputs.columns]
-            if missing:
-                raise DataError(f"the data frame has no column {missing[0]!r}")
-            inputs = _numbers_of(inputs, names)
-        array = np.asarray(inputs)
-        if self.schema.is_image:
-            images = array[..., None] if array.ndim == 3 else array
-            return Raw("the array", images, None)
-        return Raw("the array", array.astype(np.float64), None, names)
+        Raises:
+            DataError: a column is missing, or a value is not as the model needs it.
+        """
+        return self.block_outputs(batch_of(inputs, self.schema), lambda row: f"row {row + 1}")
+
+    def block_outputs(self, block: pa.RecordBatch, place: Place, first: int = 0) -> Floats:
+        """Return the outputs for a part of an input.
+
+        Args:
+            block: with the columns that the model needs.
+            place: names row i of the block, for messages.
+            first: number of its first row in the whole input, a multiple of 256.
+        """
+        if block.num_rows == 0:
+            return member_outputs(self.members, self.schema, [lambda *_: None], 0)
+        encoded = self.schema.encode_inputs(block, place)
+        none = np.zeros(len(encoded), np.int32)
+        view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
+        reads = self._draws.reads(view, self.schema.spans, first)
+        return member_outputs(self.members, self.schema, reads, len(encoded))
 
     def _require(self, task: str, what: str) -> None:
         if self.schema.task != task:
             raise InputError(f"{what} needs a {task} model; this one is for {self.schema.task}")
-
-
-def _numbers_of(frame: Any, names: tuple[str, ...]) -> Array:
-    try:
-        numbers: Array = frame[list(names)].to_numpy(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"the data frame has values that are no numbers ({error})") from None
-    return numbers
 
 
 def load(model: str | Path) -> Ensemble:
@@ -136,7 +130,7 @@ def load(model: str | Path) -> Ensemble:
     root = Path(model)
     for folder in (root, RunPaths(root).model, root / "artifacts" / "model"):
         if (folder / "model.json").is_file() and (folder / "manifest.json").is_file():
-            return Ensemble(*read_artifact(folder))
+            return Ensemble(read_artifact(folder))
     if RunPaths(root).manifest.is_file():
         raise InputError(
             f"{root}: this run has no model yet; finish it with `ensemble-pipe resume {root}`"
