@@ -2,21 +2,20 @@
 
 import re
 from collections.abc import Callable
-from datetime import date
 from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.data.columns import rule_line
 from ensemble_pipe.errors import DataError
 
 # Names row i of a block, as a person would look it up.
 Place = Callable[[int], str]
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 # Whole numbers up to here are exact as float64.
@@ -30,25 +29,26 @@ def numbers(column: pa.Array, name: str, place: Place) -> Floats:
         DataError: the column holds text, dates, or what else is no number.
     """
     column = plain(column)
-    kind = column.type
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.uint8())
-    elif is_text(kind):
-        _refuse_text(column, name, place)
-        return np.full(len(column), np.nan)
-    elif is_time(kind):
-        _refuse_time(column, name, place)
-        return np.full(len(column), np.nan)
-    elif pa.types.is_null(kind):
-        return np.full(len(column), np.nan)
-    elif pa.types.is_decimal(kind):
-        column = column.cast(pa.float64())
-    elif not is_number(kind):
-        raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; numbers are needed")
-    if column.null_count:
+    if not is_number(column.type):
+        column = _no_number(column, name, place)
+    if column.null_count or pa.types.is_decimal(column.type):
         column = column.cast(pa.float64(), safe=False)
     values: Floats = column.to_numpy(zero_copy_only=False)
     return values
+
+
+def _no_number(column: pa.Array, name: str, place: Place) -> pa.Array:
+    """Return a column of another type as numbers, if it holds true and false, or nothing."""
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return column.cast(pa.uint8())
+    if is_text(kind):
+        _refuse_text(column, name, place)
+    elif is_time(kind):
+        _refuse_time(column, name, place)
+    elif not pa.types.is_null(kind):
+        raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; numbers are needed")
+    return pa.nulls(len(column), pa.float64())
 
 
 def seconds(column: pa.Array, name: str, place: Place) -> Floats:
@@ -87,7 +87,7 @@ def ticks(column: pa.Array, name: str, place: Place) -> tuple[pa.Array, int]:
     if is_text(column.type):
         column = _parsed(column, name, place)
     elif pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("s"))
+        column = column.cast(pa.timestamp("ms"))
     if not pa.types.is_timestamp(column.type):
         raise DataError(
             f"{place(0)}, column {name!r}: is of type {column.type}; dates or times are needed"
@@ -108,12 +108,15 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
     kind = column.type
     if not (is_text(kind) or is_number(kind) or is_time(kind) or _is_simple(kind)):
         raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; text is needed")
+    if is_time(kind):
+        column = column.cast(pa.string())
+    elif pa.types.is_float16(kind):
+        column = column.cast(pa.float32())
     encoded = column.dictionary_encode()
-    values = encoded.dictionary
     if pa.types.is_floating(kind):
-        found = [_name_of_float(value) for value in values.to_numpy(zero_copy_only=False)]
+        found = [_name_of_float(x) for x in encoded.dictionary.to_numpy(zero_copy_only=False)]
     else:
-        found = [canonical(value) for value in values.to_pylist()]
+        found = [canonical(value) for value in encoded.dictionary.to_pylist()]
     codes = pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)
     return codes, [*found, None]
 
@@ -132,7 +135,7 @@ def canonical(value: Any) -> str | None:
         return str(value)
     if isinstance(value, float):
         return _name_of_float(np.float64(value))
-    text = value.isoformat() if isinstance(value, date) else str(value)
+    text = str(value)
     if text.lower() in ("true", "false"):
         return text.lower()
     if not _NUMBER.fullmatch(text):
@@ -142,6 +145,13 @@ def canonical(value: Any) -> str | None:
         return str(int(text))
     number = np.float64(text)
     return _name_of_float(number) if np.isfinite(number) else text
+
+
+def in_order(found: list[str]) -> list[str]:
+    """Return names of categories sorted: by their numbers, if all are numbers."""
+    if all(_NUMBER.fullmatch(name) for name in found):
+        return sorted(found, key=lambda name: (float(name), name))
+    return sorted(found)
 
 
 def _name_of_float(value: np.floating[Any]) -> str | None:
@@ -226,8 +236,3 @@ def _refuse(row: int, problem: str, kind: str, name: str, place: Place) -> NoRet
         f"{place(row)}, column {name!r}: {problem}; declare it by "
         f"`{rule_line(name, f'kind: {kind}')}`, or name it in `ignore`"
     )
-
-
-def first_true(mask: Array) -> int:
-    """Return the number of the first true of (n,) booleans."""
-    return int(np.argmax(mask))

@@ -130,7 +130,7 @@ class _Sums:
         }
 
     def add(self, block: pa.RecordBatch, kept: Train, place: Place) -> None:
-        matrix = read_numbers(block, self.numbers, place)[:, kept]
+        matrix = _of_rows(read_numbers(block, self.numbers, place), kept)
         self.rows += int(kept.sum())
         self.moments.add(matrix)
         for values, column in zip(matrix, self.numbers, strict=True):
@@ -140,18 +140,20 @@ class _Sums:
             _count(block, column, counts, kept, place)
 
     def fitted(self, column: Column, where: str) -> Column:
+        rule = self.rules[column.name]
         if isinstance(column, CategoryColumn):
-            return _fitted_categories(column, self.counts[column.name][1], self.rules[column.name])
+            counts = self.counts[column.name][1]
+            if not any(counts) and rule.missing != "category":
+                raise _empty(where, column.name, "name it in `ignore`")
+            return _fitted_categories(column, counts, rule.missing)
         if column.fill is None:
             return column
-        index, rule = self.numbers.index(column), self.rules[column.name]
         if not isinstance(rule.missing, str):
             return replace(column, fill=float(rule.missing))
+        index = self.numbers.index(column)
         if self.moments.counts[index] == 0:
-            raise DataError(
-                f"{where}, column {column.name!r}: has no value in the training part, so it has no "
-                f"{rule.missing}; name it in `ignore`, or give `missing` a number"
-            )
+            advice = "name it in `ignore`, or give `missing` a number"
+            raise _empty(where, column.name, advice)
         if rule.missing == "median":
             return replace(column, fill=float(np.median(np.concatenate(self.values[column.name]))))
         return replace(column, fill=float(self.moments.means[index]))
@@ -161,6 +163,15 @@ class _Sums:
         fills = np.array([column.fill or 0.0 for column in columns])
         self.moments.fill(fills, self.rows - self.moments.counts)
         return self.moments
+
+
+def _empty(where: str, name: str, advice: str) -> DataError:
+    return DataError(f"{where}, column {name!r}: has no value in the training part; {advice}")
+
+
+def _of_rows(matrix: Floats, kept: Train) -> Floats:
+    """Return the kept rows of (C, n)."""
+    return matrix if kept.all() else np.take(matrix, np.flatnonzero(kept), axis=1)
 
 
 def _count(
@@ -179,24 +190,13 @@ def _count(
         )
 
 
-def _fitted_categories(
-    column: CategoryColumn, counts: Counter[str], rule: NumberRule | DateRule | CategoryRule
-) -> CategoryColumn:
-    missing = counts.pop("", 0)
-    names = _sorted(list(counts))
-    if rule.missing == "category":
-        return replace(column, categories=(*names, *([""] if missing else [])), fill="")
-    if rule.missing == "error" or not names:
-        return replace(column, categories=tuple(names))
-    # The first of equally frequent ones.
-    return replace(column, categories=tuple(names), fill=max(names, key=counts.__getitem__))
-
-
-def _sorted(names: list[str]) -> list[str]:
-    try:
-        return sorted(names, key=lambda name: (float(name), name))
-    except ValueError:
-        return sorted(names)
+def _fitted_categories(column: CategoryColumn, counts: Counter[str], missing: object) -> Column:
+    names = cells.in_order([name for name in counts if name])
+    if missing == "most_frequent":
+        # The first of equally frequent ones.
+        fill = max(names, key=counts.__getitem__)
+        return replace(column, categories=tuple(names), fill=fill)
+    return replace(column, categories=(*names, *([""] if counts[""] else [])))
 
 
 def _correlation(rows: Rows, columns: Sequence[Column], scaling: Scaling, train: Train) -> Floats:
@@ -207,6 +207,6 @@ def _correlation(rows: Rows, columns: Sequence[Column], scaling: Scaling, train:
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         matrix = read_numbers(block, numbers, place)
         fill_missing(matrix, numbers)
-        matrix = np.ascontiguousarray(standardized.apply(matrix)[:, kept])
+        matrix = _of_rows(standardized.apply(matrix), kept)
         products += np.dot(matrix, matrix.T)
     return products / int(train.sum())

@@ -38,13 +38,16 @@ class Moments:
     def add(self, block: Floats) -> None:
         """Add rows (C, n) float64; NaN is a missing value."""
         missing = np.isnan(block)
+        some = bool(missing.any())
+        present = np.where(missing, 0.0, block) if some else block
         counts = block.shape[1] - missing.sum(axis=1)
-        sums = np.where(missing, 0.0, block).sum(axis=1)
-        means = sums / np.maximum(counts, 1)
-        apart = np.where(missing, 0.0, block - means[:, None])
-        squares = (apart * apart).sum(axis=1)
-        low = np.where(missing, np.inf, block).min(axis=1, initial=np.inf)
-        high = np.where(missing, -np.inf, block).max(axis=1, initial=-np.inf)
+        means = present.sum(axis=1) / np.maximum(counts, 1)
+        apart = present - means[:, None]
+        if some:
+            apart[missing] = 0.0
+        squares = np.multiply(apart, apart, out=apart).sum(axis=1)
+        low = np.fmin.reduce(block, axis=1, initial=np.inf)
+        high = np.fmax.reduce(block, axis=1, initial=-np.inf)
         self._merge(counts, means, squares, low, high)
 
     def fill(self, values: Floats, counts: Integers) -> None:

@@ -17,10 +17,10 @@ from ensemble_pipe.data.cells import Place
 from ensemble_pipe.data.columns import Roles
 from ensemble_pipe.data.features import CategoryColumn, Column, Layout, NumberColumn, layout
 from ensemble_pipe.data.fitting import Train, fit_images, fit_table, images_of
-from ensemble_pipe.data.moments import CONSTANT_SHARE
 from ensemble_pipe.data.scaling import Scale, Scaling
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.spans import Span
+from ensemble_pipe.data.targets import classes_of, moments_of, numbers_of, texts_of
 from ensemble_pipe.errors import CorruptFileError, DataError
 
 Task = Literal["classification", "regression"]
@@ -76,14 +76,14 @@ class Schema:
             shape = (len(layout(columns, scaling).names),)
         mean, deviation = (0.0, 1.0)
         if task == "regression":
-            mean, deviation = _moments(rows, _numbers(targets, rows.place), train)
+            mean, deviation = moments_of(rows, targets, train)
         schema = cls(
             task=task,
             input_shape=shape,
             columns=columns,
             scaling=scaling,
             target_name=roles.label or "",
-            classes=_classes(rows, targets) if task == "classification" else (),
+            classes=classes_of(rows, targets) if task == "classification" else (),
             target_mean=mean,
             target_deviation=deviation,
         )
@@ -158,7 +158,7 @@ class Schema:
         """
         if not self.is_image:
             return encoding.encode(block, self.columns, self.scaling, self._layout, place)
-        self.require_columns(block.schema.names, place(0))
+        self.require_columns(block.schema.names, place(0) if block.num_rows else "the data")
         kind = block.schema.field(IMAGE).type
         if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
             raise DataError(f"{place(0)}: images of {kind}; uint8 is needed")
@@ -192,7 +192,7 @@ class Schema:
             DataError: a label is no class of the training data, or no number.
         """
         if self.task == "regression":
-            numbers = _numbers(values, place)
+            numbers = numbers_of(values, place)
             with np.errstate(over="ignore"):
                 scaled = ((numbers - self.target_mean) / self.target_deviation).astype(np.float32)
             if not np.isfinite(scaled).all():
@@ -200,7 +200,7 @@ class Schema:
                 raise DataError(f"{place(row)}: the target {numbers[row]} is too large for float32")
             return scaled
         names = pa.array([str(name) for name in self.classes])
-        found = pc.index_in(_texts(values), value_set=names)
+        found = pc.index_in(texts_of(values), value_set=names)
         if found.null_count:
             row = int(found.is_null().to_numpy(zero_copy_only=False).argmax())
             shown = ", ".join(str(name) for name in self.classes[:12])
@@ -239,6 +239,9 @@ def _agrees(schema: Schema) -> bool:
     encoded = len(scaling.means)
     if len(scaling.centers) != sources or len(scaling.units) != sources:
         return False
+    exact = np.array([*scaling.centers, *scaling.units, *scaling.means, *scaling.deviations])
+    if not np.isfinite(exact).all() or min(scaling.units, default=1.0) <= 0:
+        return False
     if len(scaling.deviations) != encoded or (not scaling.mixes and encoded != sources):
         return False
     if scaling.mixes and [len(row) for row in scaling.matrix] != [encoded] * sources:
@@ -254,59 +257,6 @@ def _require_rows(rows: Rows, roles: Roles, train: Train) -> None:
     if not roles.features:
         raise DataError(f"{rows.where}: has no feature columns")
     encoding.require_columns(rows.schema.names, roles.features, rows.where)
-
-
-def _texts(values: Array) -> pa.Array:
-    """Return labels as text, whole numbers without a point."""
-    if values.dtype.kind == "f" and (np.isfinite(values) & (values == np.round(values))).all():
-        values = values.astype(np.int64)
-    array = pa.array(values)
-    return array.cast(pa.string())
-
-
-def _classes(rows: Rows, targets: Array) -> tuple[int | str, ...]:
-    if targets.dtype.kind == "f":
-        whole = np.isfinite(targets) & (targets == np.round(targets))
-        if not whole.all():
-            row = int(np.argmin(whole))
-            raise DataError(
-                f"{rows.place(row)}: label {targets[row]} is not a class; "
-                "for a numeric target set `task: regression`"
-            )
-        targets = targets.astype(np.int64)
-    classes: list[int | str] = sorted(pc.unique(pa.array(targets)).to_pylist())
-    if len(classes) < 2:
-        raise DataError(
-            f"{rows.where}: all {rows.count} rows have the one class {classes[0]!r}; "
-            "a classifier needs at least two"
-        )
-    if len(classes) > rows.count // 2:
-        raise DataError(
-            f"{rows.where}: {len(classes)} classes for {rows.count} rows; "
-            "for a numeric target set `task: regression`"
-        )
-    return tuple(classes)
-
-
-def _numbers(targets: Array, place: Place) -> Floats:
-    if targets.dtype.kind not in "iuf":
-        raise DataError(
-            f"{place(0)}: target {targets[0].item()!r} is not a number; "
-            "for classes set `task: classification`"
-        )
-    numbers = targets.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        row = int(np.argmin(np.isfinite(numbers)))
-        raise DataError(f"{place(row)}: the target is {numbers[row]}; remove such rows")
-    return numbers
-
-
-def _moments(rows: Rows, numbers: Floats, train: Train) -> tuple[float, float]:
-    kept = numbers[train]
-    mean, deviation = float(kept.mean()), float(kept.std())
-    if deviation <= CONSTANT_SHARE * np.abs(kept).max():
-        raise DataError(f"{rows.where}: every training row has the same target, {mean}")
-    return mean, deviation
 
 
 def _require_every_class(schema: Schema, rows: Rows, targets: Array, train: Train) -> None:

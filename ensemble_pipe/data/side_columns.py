@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data import cells
@@ -24,11 +25,8 @@ def read_targets(rows: Rows, roles: Roles) -> Array:
     column = _read(rows, roles.label, "label")
     kind = column.type
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        try:
-            values: Array = column.cast(pa.int64()).to_numpy()
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{rows.where}: label {roles.label!r}: {error}") from None
-        return values
+        _require_int64(rows, roles.label, column)
+        return np.asarray(column.cast(pa.int64()).to_numpy())
     if cells.is_number(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy())
     if cells.is_text(kind) or rows.count == 0:
@@ -106,7 +104,7 @@ def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
         column = cells.plain(block.column(name))
         missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
         if cells.is_text(column.type):
-            missing = missing | np.asarray(pa.compute.equal(column, "").fill_null(True))
+            missing = missing | pc.equal(column, "").fill_null(True).to_numpy(False)
         if missing.any():
             raise DataError(
                 f"{rows.place(first + int(missing.argmax()))}, column {name!r}: the {role} is "
@@ -115,6 +113,17 @@ def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
         chunks.append(column)
     kind = rows.schema.field(name).type
     return pa.chunked_array(chunks) if chunks else pa.chunked_array([], kind)
+
+
+def _require_int64(rows: Rows, name: str, column: pa.ChunkedArray) -> None:
+    if pa.types.is_uint64(column.type):
+        large = pc.greater(column, np.iinfo(np.int64).max).to_numpy()
+        if large.any():
+            row = int(large.argmax())
+            raise DataError(
+                f"{rows.place(row)}, column {name!r}: {column[row]} is too large for a "
+                "64-bit integer"
+            )
 
 
 def _texts(column: pa.ChunkedArray) -> Array:

@@ -1,0 +1,80 @@
+"""Labels as class names, or as numbers."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.cells import Place
+from ensemble_pipe.data.fitting import Train
+from ensemble_pipe.data.moments import CONSTANT_SHARE
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.errors import DataError
+
+
+def texts_of(values: Array) -> pa.Array:
+    """Return labels as text, whole numbers without a point."""
+    if values.dtype.kind == "f" and (np.isfinite(values) & (values == np.round(values))).all():
+        values = values.astype(np.int64)
+    array = pa.array(values)
+    return array.cast(pa.string())
+
+
+def classes_of(rows: Rows, targets: Array) -> tuple[int | str, ...]:
+    """Return the names of the classes, sorted.
+
+    Raises:
+        DataError: there are fewer than two, about as many as rows, or a label is a fraction.
+    """
+    if targets.dtype.kind == "f":
+        whole = np.isfinite(targets) & (targets == np.round(targets))
+        if not whole.all():
+            row = int(np.argmin(whole))
+            raise DataError(
+                f"{rows.place(row)}: label {targets[row]} is not a class; "
+                "for a numeric target set `task: regression`"
+            )
+        targets = targets.astype(np.int64)
+    classes: list[int | str] = sorted(pc.unique(pa.array(targets)).to_pylist())
+    if len(classes) < 2:
+        raise DataError(
+            f"{rows.where}: all {rows.count} rows have the one class {classes[0]!r}; "
+            "a classifier needs at least two"
+        )
+    if len(classes) > rows.count // 2:
+        raise DataError(
+            f"{rows.where}: {len(classes)} classes for {rows.count} rows; "
+            "for a numeric target set `task: regression`"
+        )
+    return tuple(classes)
+
+
+def numbers_of(targets: Array, place: Place) -> Floats:
+    """Return targets as (n,) float64.
+
+    Raises:
+        DataError: they are no numbers, or not finite.
+    """
+    if targets.dtype.kind not in "iuf":
+        raise DataError(
+            f"{place(0)}: target {targets[0].item()!r} is not a number; "
+            "for classes set `task: classification`"
+        )
+    numbers = targets.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        row = int(np.argmin(np.isfinite(numbers)))
+        raise DataError(f"{place(row)}: the target is {numbers[row]}; remove such rows")
+    return numbers
+
+
+def moments_of(rows: Rows, targets: Array, train: Train) -> tuple[float, float]:
+    """Return mean and deviation of the targets of the rows where `train` is true.
+
+    Raises:
+        DataError: as `numbers_of`, or all are the same.
+    """
+    kept = numbers_of(targets, rows.place)[train]
+    mean, deviation = float(kept.mean()), float(kept.std())
+    if deviation <= CONSTANT_SHARE * np.abs(kept).max():
+        raise DataError(f"{rows.where}: every training row has the same target, {mean}")
+    return mean, deviation
