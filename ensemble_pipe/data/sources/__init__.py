@@ -1,12 +1,13 @@
 """Where data comes from."""
 
-from ensemble_pipe.data.sources.digits import Digits
-from ensemble_pipe.data.sources.idx import Idx
-from ensemble_pipe.data.sources.raw import Raw
-from ensemble_pipe.data.sources.table import Table
+from ensemble_pipe.data.sources.files import open_rows
+from ensemble_pipe.data.sources.kinds import Bundled, Idx, ImageFolder, Table
+from ensemble_pipe.data.sources.rows import Rows
 
-__all__ = ["SOURCES", "Digits", "Idx", "Raw", "Source", "Table"]
+__all__ = ["SOURCES", "Bundled", "Idx", "ImageFolder", "Rows", "Source", "Table", "open_rows"]
 
-Source = Digits | Idx | Table
+Source = Bundled | Idx | ImageFolder | Table
 
-SOURCES: dict[str, type[Source]] = {"digits": Digits, "idx": Idx, "table": Table}
+SOURCES: dict[str, type[Source]] = {
+    "bundled": Bundled, "idx": Idx, "image_folder": ImageFolder, "table": Table,
+}  # fmt: skip

@@ -5,45 +5,68 @@ a 32-bit integer) followed by the values (LeCun, Cortes & Burges, "The MNIST dat
 """
 
 import gzip
-import zlib
+import re
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, cast
 
 import numpy as np
+import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.raw import Raw, require_file
+from ensemble_pipe.data.sources.paths import reading, require_file
+from ensemble_pipe.data.sources.rows import (
+    IMAGE,
+    LABEL,
+    Rows,
+    block_rows,
+    image_array,
+    image_type,
+    numbered,
+)  # fmt: skip
 from ensemble_pipe.errors import DataError
-from ensemble_pipe.settings import settings
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")
-_PARTS = {"train": "train", "test": "t10k"}
+_NAME = re.compile(r"-idx\d-ubyte(\.gz)?$|\.idx(\.gz)?$")
 
 
-@settings
-class Idx:
-    """A folder with train-images-idx3-ubyte and its siblings, with .gz or without.
+def is_idx(path: Path) -> bool:
+    """Return whether a file's name is that of an IDX file."""
+    return _NAME.search(path.name) is not None
 
-    Attributes:
-        folder: where the files lie. The t10k files, where present, are the official test part.
+
+def open_idx(path: Path, labels: Path | None = None) -> Rows:
+    """Open an IDX file of images, with their labels, where there are any, as the column "label".
+
+    Args:
+        path: the images.
+        labels: the file of labels; by default the one beside it by MNIST's naming, if there.
+
+    Raises:
+        DataError: it does not hold images, or there is another number of labels.
     """
+    values = read_idx(path)
+    if values.ndim not in (3, 4):
+        raise DataError(f"{path}: holds an array of shape {values.shape}, not images (R, H, W)")
+    labels = labels or labels_beside(path)
+    numbers = None if labels is None else read_labels(labels, len(values))
+    fields = [pa.field(IMAGE, image_type(values.shape[1:]))]
+    schema = pa.schema(fields if numbers is None else [*fields, pa.field(LABEL, pa.int64())])
 
-    source: Literal["idx"] = "idx"
-    folder: str
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        chosen = pa.schema([schema.field(name) for name in names])
+        length = block_rows(schema, names)
+        for first in range(0, len(values), length):
+            part = slice(first, first + length)
+            arrays = [
+                image_array(values[part]) if name == IMAGE else pa.array(numbers[part])
+                for name in names
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
-    def read(self) -> tuple[Raw, Raw | None]:
-        """Return the training part and, where the folder has one, the test part."""
-        folder = Path(self.folder)
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: no such folder; set data.folder to where the IDX files lie, "
-                "for example --set data.folder=/data/fashion-mnist"
-            )
-        train = _read_part(folder, "train")
-        has_test = _find(folder, "test", "images") is not None
-        return train, _read_part(folder, "test") if has_test else None
+    return Rows(str(path), len(values), schema, read, numbered(str(path)))
 
 
 def read_idx(path: Path) -> Array:
@@ -56,36 +79,21 @@ def read_idx(path: Path) -> Array:
         DataError: it is no IDX file of bytes, or is shorter or longer than its header says.
     """
     require_file(path)
-    try:
-        with _open(path) as stream:
-            shape = _read_header(stream, path)
-            expected = prod(shape)
-            if expected > _GZIP_RATIO * path.stat().st_size:
-                raise DataError(
-                    f"{path}: its header announces {expected} bytes for shape {shape}, "
-                    f"which a file of {path.stat().st_size} bytes cannot hold"
-                )
-            content = stream.read(expected + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be decompressed ({error})") from None
+    with reading(path), _open(path) as stream:
+        shape = _read_header(stream, path)
+        expected = prod(shape)
+        if expected > _GZIP_RATIO * path.stat().st_size:
+            raise DataError(
+                f"{path}: its header announces {expected} bytes for shape {shape}, "
+                f"which a file of {path.stat().st_size} bytes cannot hold"
+            )
+        content = stream.read(expected + 1)
     if len(content) != expected:
         found = f"only {len(content)}" if len(content) < expected else "more"
         raise DataError(
             f"{path}: its header announces {expected} bytes for shape {shape}, but it holds {found}"
         )
     return np.frombuffer(content, np.uint8).reshape(shape)
-
-
-def read_images(path: Path) -> Array:
-    """Read an IDX file of images as (R, H, W, C) uint8.
-
-    Raises:
-        DataError: it does not hold images.
-    """
-    values = read_idx(path)
-    if values.ndim not in (3, 4):
-        raise DataError(f"{path}: holds an array of shape {values.shape}, not images (R, H, W)")
-    return values[..., None] if values.ndim == 3 else values
 
 
 def labels_beside(images: Path) -> Path | None:
@@ -105,30 +113,6 @@ def read_labels(path: Path, rows: int) -> Array:
     if values.ndim != 1 or len(values) != rows:
         raise DataError(f"{path}: holds shape {values.shape}, but there are {rows} images")
     return values.astype(np.int64)
-
-
-def _read_part(folder: Path, part: str) -> Raw:
-    images_path = _require(folder, part, "images")
-    images = read_images(images_path)
-    labels = read_labels(_require(folder, part, "labels"), len(images))
-    return Raw(str(images_path), images, labels, target_name="label")
-
-
-def _find(folder: Path, part: str, what: str) -> Path | None:
-    rank = {"images": "idx3", "labels": "idx1"}[what]
-    plain = folder / f"{_PARTS[part]}-{what}-{rank}-ubyte"
-    for path in (plain, plain.with_name(plain.name + ".gz")):
-        if path.is_file():
-            return path
-    return None
-
-
-def _require(folder: Path, part: str, what: str) -> Path:
-    path = _find(folder, part, what)
-    if path is None:
-        rank = {"images": "idx3", "labels": "idx1"}[what]
-        raise DataError(f"{folder}: has no {_PARTS[part]}-{what}-{rank}-ubyte, with .gz or without")
-    return path
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
+import numpy as np
 import pyarrow as pa
 
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.errors import DataError
+
 IMAGE = "image"
+LABEL = "label"
 BLOCK_ROWS = 4096
 BLOCK_BYTES = 64 << 20
 
@@ -32,31 +38,36 @@ class Rows:
 
     @property
     def is_image(self) -> bool:
-        return IMAGE in self.schema.names and isinstance(
-            self.schema.field(IMAGE).type, pa.FixedShapeTensorType
-        )
+        return IMAGE in self.schema.names and is_images(self.schema.field(IMAGE).type)
 
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield (number of the first row, block), where every block but the last is as long.
 
         The length depends on the columns alone, not on how a file is divided, so that what is
         summed up block by block has the same bits whatever the file.
+
+        Raises:
+            DataError: the file is damaged, or has another number of rows than when it was opened.
         """
         length = block_rows(self.schema, names)
         first, held, parts = 0, 0, list[pa.RecordBatch]()
         for batch in self.read(names):
-            parts.append(batch)
-            held += batch.num_rows
-            if held >= length:
-                whole = pa.Table.from_batches(parts).combine_chunks()
-                start = 0
-                while held - start >= length:
-                    yield first, _batch(whole.slice(start, length))
-                    first, start = first + length, start + length
-                held -= start
-                parts = whole.slice(start).to_batches() if held else []
+            start = 0
+            while batch.num_rows - start >= length - held:
+                parts.append(batch.slice(start, length - held))
+                start += length - held
+                yield first, _joined(parts)
+                first, held, parts = first + length, 0, []
+            if start < batch.num_rows:
+                parts.append(batch.slice(start))
+                held += batch.num_rows - start
+        if first + held != self.count:
+            raise DataError(
+                f"{self.where}: {first + held} rows were read where {self.count} were announced; "
+                "the file is damaged, or was written to meanwhile"
+            )
         if held:
-            yield first, _batch(pa.Table.from_batches(parts).combine_chunks())
+            yield first, _joined(parts)
 
 
 def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
@@ -65,15 +76,48 @@ def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
     return max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(width, 1)))
 
 
+def rows_of(where: str, table: pa.Table) -> Rows:
+    """Return a table that is in memory as rows."""
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        yield from table.select(list(names)).to_batches()
+
+    return Rows(where, table.num_rows, table.schema, read, numbered(where))
+
+
+def numbered(where: str) -> Callable[[int], str]:
+    """Return a `place` that counts the rows of one file from 1."""
+    return lambda row: f"{where}: row {row + 1}"
+
+
+def is_images(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds images."""
+    return isinstance(kind, pa.FixedShapeTensorType) and bool(kind.value_type == pa.uint8())
+
+
+def image_type(shape: Sequence[int]) -> pa.DataType:
+    """Return the type of a column of images of one shape (H, W) or (H, W, C)."""
+    height, width, *channels = shape
+    return pa.fixed_shape_tensor(pa.uint8(), (height, width, *(channels or [1])))
+
+
+def image_array(values: Array) -> pa.ExtensionArray:
+    """Return images (R, H, W) or (R, H, W, C) uint8 as a column, without a copy where C-ordered."""
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    return as_images(flat, values.shape[1:])
+
+
+def as_images(flat: pa.Array, shape: Sequence[int]) -> pa.ExtensionArray:
+    """Return R * H * W * C bytes as a column of R images."""
+    storage = pa.FixedSizeListArray.from_arrays(flat, prod(shape))
+    return pa.ExtensionArray.from_storage(image_type(shape), storage)
+
+
 def _bytes(kind: pa.DataType) -> int:
     if isinstance(kind, pa.FixedShapeTensorType):
-        size = kind.value_type.bit_width // 8
-        for length in kind.shape:
-            size *= length
-        return int(size)
+        return int(kind.value_type.bit_width // 8 * prod(kind.shape))
     return 8
 
 
-def _batch(table: pa.Table) -> pa.RecordBatch:
-    (batch,) = table.combine_chunks().to_batches()
-    return batch
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)

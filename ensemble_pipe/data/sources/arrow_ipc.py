@@ -1,0 +1,60 @@
+"""Arrow IPC files and streams (Feather is such a file): memory-mapped, read batch by batch."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from ensemble_pipe.data.sources.paths import reading
+from ensemble_pipe.data.sources.plain import Plain
+from ensemble_pipe.data.sources.rows import Rows, numbered
+
+_MAGIC = b"ARROW1"
+
+
+def open_arrow(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
+    """Open an Arrow IPC file or stream.
+
+    Uncompressed batches stay in the page cache; of compressed ones, one at a time is in memory.
+
+    Raises:
+        DataError: it is neither, or is damaged.
+    """
+    where = str(path)
+    with reading(path, "; an Arrow IPC file or stream is needed"):
+        count = sum(batch.num_rows for batch in _batches(path, [0]))
+        schema = _schema(path)
+    plain = Plain.of(where, schema, missing_values)
+    place = numbered(where)
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        indices = [schema.get_field_index(plain.names[name]) for name in names]
+        first = 0
+        with reading(path):
+            for batch in _batches(path, sorted(indices)):
+                yield plain.batch(batch, names, lambda row: place(first + row))  # noqa: B023
+                first += batch.num_rows
+
+    return Rows(where, count, plain.schema, read, place)
+
+
+def _schema(path: Path) -> pa.Schema:
+    with pa.memory_map(str(path)) as stream:
+        return (pa.ipc.open_file if _is_file(path) else pa.ipc.open_stream)(stream).schema
+
+
+def _batches(path: Path, fields: list[int]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches with these columns alone: others are not even decompressed."""
+    options = pa.ipc.IpcReadOptions(included_fields=fields)
+    with pa.memory_map(str(path)) as stream:
+        if _is_file(path):
+            reader = pa.ipc.open_file(stream, options=options)
+            for index in range(reader.num_record_batches):
+                yield reader.get_batch(index)
+        else:
+            yield from pa.ipc.open_stream(stream, options=options)
+
+
+def _is_file(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(_MAGIC)) == _MAGIC

@@ -1,0 +1,72 @@
+"""Any file of rows, opened by its ending."""
+
+from pathlib import Path
+
+from ensemble_pipe.data.sources.arrow_ipc import open_arrow
+from ensemble_pipe.data.sources.csv import open_csv
+from ensemble_pipe.data.sources.idx import is_idx, open_idx
+from ensemble_pipe.data.sources.image_folder import open_image_folder
+from ensemble_pipe.data.sources.npy import open_npy
+from ensemble_pipe.data.sources.npz import open_npz
+from ensemble_pipe.data.sources.parquet import ENDING, is_glob, open_parquet
+from ensemble_pipe.data.sources.paths import require_file
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.errors import DataError
+
+READABLE = (
+    ".parquet, .arrow, .feather, .csv, .csv.gz, .npy, .npz, IDX files (-idx3-ubyte, .idx), "
+    "a folder or glob of Parquet files, a folder of images by class"
+)
+
+
+def open_rows(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
+    """Open a file, folder, glob or address of rows; nothing but its outline is read yet.
+
+    Args:
+        location: a path, or of Parquet also a glob or a URI of any pyarrow filesystem, such as
+            s3://bucket/folder.
+        missing_values: texts, beside the usual ones, that mean a missing value, such as "?".
+
+    Raises:
+        DataError: it is not there, cannot be read, or has no rows.
+    """
+    rows = _open(location, missing_values)
+    if rows.count == 0:
+        raise DataError(f"{location}: has no rows")
+    if (rows.is_image and 0 in rows.schema.field("image").type.shape) or not rows.schema.names:
+        raise DataError(f"{location}: its rows hold no values")
+    return rows
+
+
+def _open(location: str, missing_values: tuple[str, ...]) -> Rows:
+    path = Path(location)
+    if "://" in location or is_glob(location):
+        return open_parquet(location, missing_values)
+    if path.is_dir():
+        return _open_folder(path, missing_values)
+    require_file(path)
+    name = path.name.lower()
+    if is_idx(path):
+        return open_idx(path)
+    if name.endswith(ENDING):
+        return open_parquet(location, missing_values)
+    if name.endswith((".arrow", ".feather")):
+        return open_arrow(path, missing_values)
+    if name.endswith((".csv", ".csv.gz")):
+        return open_csv(path, missing_values)
+    if name.endswith(".npy"):
+        return open_npy(path)
+    if name.endswith(".npz"):
+        return open_npz(path, missing_values)
+    raise DataError(f"{path}: unknown format {path.suffix!r}; {READABLE} can be read")
+
+
+def _open_folder(path: Path, missing_values: tuple[str, ...]) -> Rows:
+    if any(path.glob(f"*{ENDING}")):
+        return open_parquet(str(path), missing_values)
+    if any(inside.is_dir() for inside in path.iterdir()):
+        return open_image_folder(path)
+    raise DataError(
+        f"{path}: is a folder with neither {ENDING} files nor a folder of images for each class; "
+        "name a file"
+    )

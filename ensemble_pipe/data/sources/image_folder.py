@@ -1,0 +1,151 @@
+"""Images in folders, one folder for each class: PNG and JPEG, decoded block by block."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.sources.paths import reading, require_folder
+from ensemble_pipe.data.sources.rows import (
+    BLOCK_BYTES,
+    IMAGE,
+    LABEL,
+    Rows,
+    block_rows,
+    image_array,
+    image_type,
+)  # fmt: skip
+from ensemble_pipe.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ENDINGS = (".png", ".jpg", ".jpeg")
+# What Pillow calls a way of storing colours -> what is read from it; transparency is left out.
+_MODES = {
+    "1": "L", "L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "P": "RGB", "PA": "RGB",
+    "CMYK": "RGB", "YCbCr": "RGB",
+}  # fmt: skip
+_CHANNELS = {"L": 1, "RGB": 3}
+
+
+@dataclass(frozen=True)
+class _Format:
+    """What all images of a folder share with its first one."""
+
+    path: Path
+    width: int
+    height: int
+    mode: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, _CHANNELS[self.mode]
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {'grey' if self.mode == 'L' else 'colour'}"
+
+
+def open_image_folder(folder: Path) -> Rows:
+    """Open the images under `folder`; the name of an image's folder is its label.
+
+    Classes and files come in the order of their names. All images have one size, and are grey
+    (one channel) or colour (three; palettes are looked up, transparency is left out). Hidden files
+    are passed over.
+
+    Raises:
+        DataError: a class has no images, a file is no PNG or JPEG, or a link leads elsewhere;
+            while reading, an image is damaged or unlike the first one.
+    """
+    require_folder(folder, "name a folder that has a folder of images for each class")
+    classes = [path for path in _inside(folder) if _require_class(path)]
+    if not classes:
+        raise DataError(f"{folder}: has no folders; each class needs a folder with its images")
+    paths = [path for name in classes for path in _images(name)]
+    first = _format(paths[0])
+    schema = pa.schema([(IMAGE, image_type(first.shape)), (LABEL, pa.string())])
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        chosen = pa.schema([schema.field(name) for name in names])
+        length = block_rows(schema, names)
+        for start in range(0, len(paths), length):
+            part = paths[start : start + length]
+            arrays = [
+                image_array(_decoded(part, first))
+                if name == IMAGE
+                else pa.array([path.parent.name for path in part])
+                for name in names
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
+
+    return Rows(str(folder), len(paths), schema, read, lambda row: str(paths[row]))
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return what a folder holds in order of names, hidden files left out, links refused."""
+    with reading(folder):
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    for path in paths:
+        if path.is_symlink():
+            raise DataError(
+                f"{path}: is a link, which may lead out of the data folder; copy the file"
+            )
+    return paths
+
+
+def _require_class(path: Path) -> bool:
+    if not path.is_dir():
+        raise DataError(f"{path}: is a file beside the folders of the classes; remove it")
+    return True
+
+
+def _images(folder: Path) -> list[Path]:
+    paths = _inside(folder)
+    for path in paths:
+        if path.suffix.lower() not in ENDINGS or not path.is_file():
+            raise DataError(f"{path}: is no image; {', '.join(ENDINGS)} can be read")
+    if not paths:
+        raise DataError(f"{folder}: the class has no images; add some or remove the folder")
+    return paths
+
+
+def _format(path: Path) -> _Format:
+    with reading(path), _open(path) as image:
+        found = _format_of(path, image)
+    if np.prod(found.shape) > BLOCK_BYTES:
+        raise DataError(
+            f"{path}: its header announces {found}; images of at most {BLOCK_BYTES >> 20} MB are "
+            "read, so scale them down"
+        )
+    return found
+
+
+def _format_of(path: Path, image: "Image") -> _Format:
+    if image.mode not in _MODES:
+        raise DataError(f"{path}: pixels of mode {image.mode}; 8 bits of grey or colour are needed")
+    return _Format(path, *image.size, _MODES[image.mode])
+
+
+def _decoded(paths: Sequence[Path], first: _Format) -> Array:
+    """Return images (R, H, W, C) uint8."""
+    values = np.empty((len(paths), *first.shape), np.uint8)
+    for index, path in enumerate(paths):
+        with reading(path), _open(path) as image:
+            found = _format_of(path, image)
+            if (found.width, found.height, found.mode) != (first.width, first.height, first.mode):
+                raise DataError(
+                    f"{path}: is {found}, but {first.path} is {first}; all images need one size "
+                    "and all grey or all colour"
+                )
+            values[index] = np.asarray(image.convert(first.mode)).reshape(first.shape)
+    return values
+
+
+def _open(path: Path) -> "Image":
+    from PIL import Image
+
+    return Image.open(path, formats=("PNG", "JPEG"))

@@ -1,0 +1,210 @@
+"""The kinds of source that a pipeline can name: what each opens, and what its columns are for."""
+
+from collections.abc import Sequence
+from dataclasses import field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from ensemble_pipe.data.columns import ColumnRule, Roles
+from ensemble_pipe.data.sources.bundled import Name, open_bundled
+from ensemble_pipe.data.sources.files import open_rows
+from ensemble_pipe.data.sources.idx import open_idx
+from ensemble_pipe.data.sources.image_folder import open_image_folder
+from ensemble_pipe.data.sources.paths import require_columns, require_folder
+from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.settings import settings
+
+
+@settings
+class Table:
+    """Rows with named columns, of which one is the label; all not named otherwise are features.
+
+    Attributes:
+        path: a file, folder or glob of rows, or a URI of Parquet: see open_rows.
+        label: the column to predict.
+        ignore: columns to leave out, such as an identifier.
+        test_path: the official test part, where there is one.
+        weight: the column with each row's weight in the loss.
+        group: the column whose equal values never stand on both sides of a split.
+        time: the column that the splits follow in order.
+        columns: how features are read, by name or by pattern such as "x*".
+        missing_values: texts that mean a missing value, such as "?", beside the usual ones.
+    """
+
+    source: Literal["table"] = "table"
+    path: str
+    label: str
+    ignore: tuple[str, ...] = ()
+    test_path: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+    columns: dict[str, ColumnRule] = field(default_factory=dict)
+    missing_values: tuple[str, ...] = ()
+
+    def open(self) -> tuple[Rows, Rows | None]:
+        """Return the rows, and those of `test_path`.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        rows = open_rows(self.path, self.missing_values)
+        if self.test_path is None:
+            return rows, None
+        return rows, open_rows(self.test_path, self.missing_values)
+
+    def roles(self, rows: Rows) -> Roles:
+        """Return what each column is for.
+
+        Raises:
+            DataError: a named column is not there or is named for two purposes, there are no
+                features, or a rule is of no feature.
+        """
+        named = [(self.label, "label")]
+        named += [(name, "ignore") for name in self.ignore]
+        others = (("weight", self.weight), ("group", self.group), ("time", self.time))
+        named += [(name, purpose) for purpose, name in others if name is not None]
+        names = rows.schema.names
+        require_columns(rows.where, [name for name, _ in named], names)
+        _require_one_purpose(named)
+        taken = {name for name, _ in named}
+        features = (IMAGE,) if rows.is_image else tuple(n for n in names if n not in taken)
+        if not features or taken & {IMAGE} & set(features):
+            raise DataError(f"{rows.where}: has no feature columns beside {', '.join(taken)}")
+        _require_rules_fit(rows.where, list(self.columns), features, dict(named))
+        return Roles(features, self.label, self.weight, self.group, self.time, self.columns)
+
+
+@settings
+class Idx:
+    """A folder with train-images-idx3-ubyte and its siblings, with .gz or without.
+
+    Attributes:
+        folder: where the files lie. The t10k files, where present, are the official test part.
+    """
+
+    source: Literal["idx"] = "idx"
+    folder: str
+
+    def open(self) -> tuple[Rows, Rows | None]:
+        """Return the training part and, where the folder has one, the test part.
+
+        Raises:
+            DataError: a file is missing or damaged.
+        """
+        folder = Path(self.folder)
+        require_folder(
+            folder,
+            "set data.folder to where the IDX files lie, for example "
+            "--set data.folder=/data/fashion-mnist",
+        )
+        train = _idx_part(folder, "train")
+        has_test = _idx_file(folder, "t10k-images-idx3-ubyte") is not None
+        return train, _idx_part(folder, "t10k") if has_test else None
+
+    def roles(self, rows: Rows) -> Roles:
+        """Return what each column is for."""
+        return image_roles(rows)
+
+
+@settings
+class ImageFolder:
+    """A folder that has a folder of PNG or JPEG images for each class.
+
+    Attributes:
+        folder: where the folders lie; where it has both train/ and test/, the folders of classes
+            are in these, and test/ is the official test part.
+    """
+
+    source: Literal["image_folder"] = "image_folder"
+    folder: str
+
+    def open(self) -> tuple[Rows, Rows | None]:
+        """Return the training part and, where the folder has one, the test part.
+
+        Raises:
+            DataError: a folder or file is not as it must be.
+        """
+        folder = Path(self.folder)
+        train, test = folder / "train", folder / "test"
+        if train.is_dir() and test.is_dir():
+            return open_image_folder(train), open_image_folder(test)
+        return open_image_folder(folder), None
+
+    def roles(self, rows: Rows) -> Roles:
+        """Return what each column is for."""
+        return image_roles(rows)
+
+
+@settings
+class Bundled:
+    """A small real data set that scikit-learn brings along.
+
+    Attributes:
+        set: which; digits are images, diabetes is a regression.
+    """
+
+    source: Literal["bundled"] = "bundled"
+    set: Name
+
+    def open(self) -> tuple[Rows, Rows | None]:
+        """Return all rows; these sets have no official test part."""
+        return open_bundled(self.set), None
+
+    def roles(self, rows: Rows) -> Roles:
+        """Return what each column is for."""
+        if rows.is_image:
+            return image_roles(rows)
+        return Roles(tuple(name for name in rows.schema.names if name != LABEL), LABEL)
+
+
+def image_roles(rows: Rows) -> Roles:
+    """Return the roles of labelled images.
+
+    Raises:
+        DataError: there are no labels.
+    """
+    require_columns(rows.where, (IMAGE, LABEL), rows.schema.names)
+    return Roles((IMAGE,), LABEL)
+
+
+def _idx_part(folder: Path, part: str) -> Rows:
+    images = _idx_file(folder, f"{part}-images-idx3-ubyte")
+    labels = _idx_file(folder, f"{part}-labels-idx1-ubyte")
+    for path, name in ((images, "images-idx3"), (labels, "labels-idx1")):
+        if path is None:
+            raise DataError(f"{folder}: has no {part}-{name}-ubyte, with .gz or without")
+    assert images is not None
+    return open_idx(images, labels)
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    paths = (folder / name, folder / f"{name}.gz")
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _require_one_purpose(named: Sequence[tuple[str, str]]) -> None:
+    purposes: dict[str, str] = {}
+    for name, purpose in named:
+        if name in purposes:
+            raise DataError(
+                f"data: column {name!r} is named as {purposes[name]} and as {purpose}; "
+                "a column has one purpose"
+            )
+        purposes[name] = purpose
+
+
+def _require_rules_fit(
+    where: str, rules: Sequence[str], features: Sequence[str], purposes: dict[str, str]
+) -> None:
+    for rule in rules:
+        if any(fnmatchcase(name, rule) for name in features):
+            continue
+        if rule in purposes:
+            raise DataError(
+                f"data.columns.{rule}: the column is named as {purposes[rule]}; "
+                "rules are for features"
+            )
+        require_columns(f"data.columns: {where}", [rule], features)

@@ -1,0 +1,161 @@
+"""NPZ files, zips of NPY arrays: each entry is streamed, and believed as far as it can be true."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.sources.npy import Block
+from ensemble_pipe.data.sources.paths import reading
+from ensemble_pipe.data.sources.plain import Plain
+from ensemble_pipe.data.sources.rows import Rows, block_rows, numbered
+from ensemble_pipe.errors import DataError
+
+_DEFLATE_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One array of the archive; `fortran` says that its columns, not its rows, lie in a row."""
+
+    file: str
+    block: Block
+    fortran: bool
+
+
+def open_npz(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
+    """Open an NPZ file: its 1-D arrays are columns, a 2-D array x the columns x0, x1, ...
+
+    One array may hold uint8 images (R, H, W[, C]).
+
+    Raises:
+        DataError: an entry is no such array, announces more than it can hold, or has a name that
+            leads outside; or the arrays differ in length.
+    """
+    where = str(path)
+    if not zipfile.is_zipfile(path):
+        raise DataError(f"{path}: no NPZ file, or not all of one; numpy.savez writes such files")
+    hint = "; plain arrays of numbers or text are needed"
+    with reading(path, hint):
+        with zipfile.ZipFile(path) as archive:
+            entries = [_entry(path, archive, info) for info in archive.infolist()]
+        fields = [(entry, field) for entry in entries for field in entry.block.fields()]
+        plain = Plain.of(where, pa.schema([field for _, field in fields]), missing_values)
+    lengths = {entry.block.name: entry.block.shape[0] for entry in entries}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise DataError(f"{path}: its arrays differ in length ({shown})")
+    count = next(iter(lengths.values()), 0)
+    place = numbered(where)
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        length = block_rows(plain.schema, names)
+        own = {plain.names[name] for name in names}
+        chosen = [entry for entry in entries if own & set(entry.block.names)]
+        labels = [name for entry in chosen for name in entry.block.names]
+        with reading(path, hint):
+            for parts in _slices(path, chosen, count, length):
+                columns = [
+                    column
+                    for entry, values in zip(chosen, parts, strict=True)
+                    for column in entry.block.columns(values)
+                ]
+                yield plain.batch(pa.RecordBatch.from_arrays(columns, labels), names, place)
+
+    return Rows(where, count, plain.schema, read, place)
+
+
+def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
+    name = info.filename
+    if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
+        raise DataError(
+            f"{path}: the name {name!r} in it leads outside; numpy.savez writes none such"
+        )
+    if not name.endswith(".npy"):
+        raise DataError(f"{path}: {name!r} in it is no array; numpy.savez writes such files")
+    _require_possible(path, info)
+    with archive.open(info) as stream:
+        shape, dtype, fortran, start = _read_header(stream)
+    block = Block(name.removesuffix(".npy"), shape, dtype)
+    if not block.fits or not shape:
+        raise DataError(
+            f"{path}: array {block.name!r} is {dtype} of shape {shape}; a column (R,), "
+            "a block of columns (R, D) or uint8 images (R, H, W[, C]) can be read"
+        )
+    announced = start + shape[0] * block.row_bytes
+    if announced != info.file_size:
+        raise DataError(
+            f"{path}: the header of {block.name!r} announces {announced} bytes for shape {shape}, "
+            f"but the archive {info.file_size}"
+        )
+    return _Entry(name, block, fortran and len(shape) > 1)
+
+
+def _require_possible(path: Path, info: zipfile.ZipInfo) -> None:
+    """Refuse an entry that announces more than its compressed bytes can become."""
+    ratios = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _DEFLATE_RATIO}
+    if info.compress_type not in ratios:
+        raise DataError(
+            f"{path}: {info.filename!r} is compressed by method {info.compress_type}; "
+            "numpy.savez and savez_compressed write what can be read"
+        )
+    packed = min(info.compress_size, path.stat().st_size)
+    if info.file_size > packed * ratios[info.compress_type]:
+        raise DataError(
+            f"{path}: {info.filename!r} announces {info.file_size} bytes, which "
+            f"{packed} compressed ones cannot hold"
+        )
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic], bool, int]:
+    """Return shape, dtype, whether Fortran-ordered, and where the values start."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"NPY version {version[0]}.{version[1]}")
+    shape, fortran, dtype = _HEADERS[version](stream)
+    return shape, dtype, fortran, stream.tell()
+
+
+def _slices(path: Path, entries: list[_Entry], count: int, length: int) -> Iterator[list[Array]]:
+    """Yield some rows of each array, from the first rows to the last."""
+    with ExitStack() as stack:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+        streams = [stack.enter_context(archive.open(entry.file)) for entry in entries]
+        for stream in streams:
+            _read_header(stream)
+        # Fortran's order has to be read as a whole before its first row is known.
+        whole = {
+            index: _take(streams[index], entry, count)
+            for index, entry in enumerate(entries)
+            if entry.fortran
+        }
+        for first in range(0, count, length):
+            rows = min(length, count - first)
+            yield [
+                whole[index][first : first + rows]
+                if entry.fortran
+                else _take(streams[index], entry, rows)
+                for index, entry in enumerate(entries)
+            ]
+        for stream in streams:
+            stream.read(1)  # at its end an entry's sum is checked
+
+
+def _take(stream: IO[bytes], entry: _Entry, rows: int) -> Array:
+    size = rows * entry.block.row_bytes
+    content = stream.read(size)
+    if len(content) != size:
+        raise EOFError(f"{entry.file!r} ends too early")
+    shape = (rows, *entry.block.shape[1:])
+    order = "F" if entry.fortran else "C"
+    return cast("Array", np.frombuffer(content, entry.block.dtype).reshape(shape, order=order))

@@ -1,0 +1,107 @@
+"""Columns of Arrow files made plain: checked, decoded, one kind of text, images by one name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensemble_pipe.data.sources.paths import reading, require_unique
+from ensemble_pipe.data.sources.rows import IMAGE, as_images, image_type, is_images
+from ensemble_pipe.errors import DataError
+
+
+@dataclass(frozen=True)
+class Plain:
+    """How the columns of a file become those of Rows.
+
+    Attributes:
+        where: the file, for messages.
+        schema: as Rows declares it: dictionaries decoded, text as `string`, images as "image".
+        names: the file's own name of each column.
+        missing_values: texts that become missing values.
+    """
+
+    where: str
+    schema: pa.Schema
+    names: dict[str, str]
+    missing_values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, where: str, schema: pa.Schema, missing_values: tuple[str, ...] = ()) -> "Plain":
+        """Derive it from a file's schema.
+
+        Raises:
+            DataError: two columns have one name, or there are several columns of images.
+        """
+        with reading(where):
+            own = list(schema.names)
+        images = [field.name for field in schema if is_images(field.type)]
+        if len(images) > 1:
+            raise DataError(
+                f"{where}: holds several columns of images ({', '.join(images)}); keep one"
+            )
+        declared = [IMAGE if name in images else name for name in own]
+        require_unique(where, declared)
+        kinds = [_plain_type(where, field) for field in schema]
+        fields = [pa.field(name, kind) for name, kind in zip(declared, kinds, strict=True)]
+        return cls(where, pa.schema(fields), dict(zip(declared, own, strict=True)), missing_values)
+
+    def batch(
+        self, batch: pa.RecordBatch, names: Sequence[str], place: Callable[[int], str]
+    ) -> pa.RecordBatch:
+        """Return columns of one batch as `schema` declares them; place(row) names its rows.
+
+        Raises:
+            DataError: the batch is damaged, or an image is missing.
+        """
+        with reading(self.where):
+            batch.validate(full=True)
+            columns = [self._column(batch.column(self.names[name]), name, place) for name in names]
+        fields = [self.schema.field(name) for name in names]
+        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+    def _column(self, column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Array:
+        kind = self.schema.field(name).type
+        if is_images(kind):
+            _require_all(column, name, place)
+            return as_images(column.storage.flatten(), kind.shape)
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        column = column.cast(kind)
+        if self.missing_values and pa.types.is_string(kind):
+            return without(column, self.missing_values)
+        return column
+
+
+def without(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Return texts with those that mean a missing value made null."""
+    found = pc.is_in(texts, value_set=pa.array(missing, pa.string()))
+    return pc.if_else(found, pa.scalar(None, pa.string()), texts)
+
+
+def _plain_type(where: str, field: pa.Field) -> pa.DataType:
+    kind = field.type
+    if is_images(kind):
+        if len(kind.shape) not in (2, 3) or kind.permutation not in (
+            None,
+            [*range(len(kind.shape))],
+        ):
+            raise DataError(
+                f"{where}: column {field.name!r} is {kind}; images are (H, W) or (H, W, C), "
+                "in this order"
+            )
+        return image_type(kind.shape)
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    return kind
+
+
+def _require_all(images: pa.ExtensionArray, name: str, place: Callable[[int], str]) -> None:
+    storage = images.storage
+    if storage.null_count or storage.flatten().null_count:
+        missing = storage.is_null().to_pylist()
+        row = missing.index(True) if True in missing else 0
+        raise DataError(f"{place(row)}, column {name!r}: the image is missing; remove such rows")

@@ -1,0 +1,120 @@
+"""Columns of a text file: what type all their values have, and the values as that type."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensemble_pipe.data.sources.plain import without
+from ensemble_pipe.errors import DataError
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A")
+"""Texts that mean a missing value in columns of numbers and of true and false."""
+
+_Kind = Literal["null", "bool", "int", "double", "text"]
+_TYPES = {
+    "null": pa.null(), "bool": pa.bool_(), "int": pa.int64(), "double": pa.float64(),
+    "text": pa.string(),
+}  # fmt: skip
+_INTEGER = r"^[+-]?[0-9]{19,}$"  # the shortest that may not fit into int64
+
+
+class TextColumn:
+    """What is known of one column after the blocks seen so far."""
+
+    def __init__(self, name: str, missing_values: tuple[str, ...]) -> None:
+        self.name = name
+        self.missing_values = missing_values
+        self.kind: _Kind = "null"
+        self.too_large: tuple[int, str] | None = None
+
+    @property
+    def type(self) -> pa.DataType:
+        return _TYPES[self.kind]
+
+    def take(self, texts: pa.Array, first: int) -> None:
+        """Widen the type so that it fits a block whose first row has the number `first`."""
+        if self.kind == "text":
+            return
+        values = without(pc.ascii_trim_whitespace(texts), (*MISSING, *self.missing_values))
+        if values.null_count < len(values):
+            self.kind = _wider(self.kind, values)
+        if self.kind == "double" and self.too_large is None:
+            self.too_large = _beyond_int64(values, first)
+
+    def check(self, place: Callable[[int], str]) -> None:
+        """Refuse an integer that int64 cannot hold, which would silently lose digits as a double.
+
+        Raises:
+            DataError: names its row and column.
+        """
+        if self.kind == "double" and self.too_large:
+            row, value = self.too_large
+            raise DataError(
+                f"{place(row)}, column {self.name!r}: {value} is too large for an integer of "
+                "64 bits; write it with a decimal point or exponent if it is a measured number, "
+                "or name the column in `ignore`"
+            )
+
+    def typed(self, texts: pa.Array) -> pa.Array:
+        """Return texts as values of this column's type."""
+        texts = pc.ascii_trim_whitespace(texts)
+        if self.kind == "text":
+            return without(texts, ("", *self.missing_values))
+        return without(texts, (*MISSING, *self.missing_values)).cast(self.type)
+
+
+def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Array:
+    """Return bytes as text.
+
+    Raises:
+        DataError: names the row that is not UTF-8.
+    """
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:
+        for row, value in enumerate(column.to_pylist()):
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                raise DataError(
+                    f"{place(row)}, column {name!r}: {value[:40]!r} is not UTF-8; "
+                    "save the file as UTF-8"
+                ) from None
+        raise
+
+
+def _wider(kind: _Kind, values: pa.Array) -> _Kind:
+    """Return the first type, not before `kind`, that holds all values too."""
+    if kind in ("null", "bool"):
+        truth = pa.array(["true", "false"])
+        if pc.all(pc.is_in(pc.ascii_lower(values.drop_null()), truth)).as_py():
+            return "bool"
+        if kind == "bool":
+            return "text"
+    if kind in ("null", "int") and _casts(values, pa.int64()) and not _has_hex(values):
+        return "int"
+    return "double" if _casts(values, pa.float64()) else "text"
+
+
+def _casts(values: pa.Array, kind: pa.DataType) -> bool:
+    try:
+        values.cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _has_hex(values: pa.Array) -> bool:
+    """Return whether there are integers such as 0x1F, which Arrow reads and we leave as text."""
+    return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
+
+
+def _beyond_int64(values: pa.Array, first: int) -> tuple[int, str] | None:
+    found = pc.match_substring_regex(values, _INTEGER)
+    for row in pc.indices_nonzero(pc.fill_null(found, False)).to_pylist():
+        value = values[row].as_py()
+        if not -(2**63) <= int(value) < 2**63:
+            return first + row, value
+    return None
