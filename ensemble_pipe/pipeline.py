@@ -19,8 +19,8 @@ from ensemble_pipe.config import Cluster, Pipeline, learner_plans, load_pipeline
 from ensemble_pipe.display import Display, Silent
 from ensemble_pipe.ensemble.aggregator import Metrics
 from ensemble_pipe.errors import InputError, RunDirectoryError
-from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.preparation import prepare, write_run
+from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.stages import Outcome
 from ensemble_pipe.storage import RunPaths, check_sums, read_json
 from ensemble_pipe.tracking.journal import Journal, read_entries, rewind

@@ -54,7 +54,9 @@ class Prepared:
     def rows(self) -> dict[str, int]:
         """The number of rows of each part."""
         counts = {name: len(places) for name, places in self.parts.items()}
-        return counts if self.official_test is None else {**counts, "test": self.official_test.count}
+        return (
+            counts if self.official_test is None else {**counts, "test": self.official_test.count}
+        )
 
 
 def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
@@ -145,7 +147,9 @@ def _require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, row
         here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
         raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
     if schema.is_image and config.view.features < 1:
-        raise ConfigError("view.features: chooses among the columns of a table, but here are images")
+        raise ConfigError(
+            "view.features: chooses among the columns of a table, but here are images"
+        )
     window_bytes = min(rows, config.window_rows) * schema.row_bytes
     if config.augment.shard_policy and window_bytes > config.augment.memory_bytes:
         fitting = config.augment.memory_bytes // schema.row_bytes

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble_pipe import stages
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.config import Pipeline, learner_plans
-from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import RangeTest

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config import Pipeline, learner_plans

@@ -43,7 +43,13 @@ MAY_IMPORT = {
     },
     "numba": NUMBA,
     "sklearn": {"data/sources/digits.py", "ensemble/metrics.py"},
-    "pydantic": {"config.py", "data/columns.py", "data/schema.py", "yaml_errors.py", "serving/artifact.py"},
+    "pydantic": {
+        "config.py",
+        "data/columns.py",
+        "data/schema.py",
+        "yaml_errors.py",
+        "serving/artifact.py",
+    },
 }
 # Those that take a second or more to load may stand at the top only of files that are themselves
 # imported late.

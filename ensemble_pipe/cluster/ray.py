@@ -34,7 +34,7 @@ class Trainer:
     """Trains stacks, one after another, and streams their events."""
 
     def __init__(self, source: BaseSource, recipe: Recipe, schema: Schema, service: Any) -> None:
-        def shards(wanted: Wanted, coming: Wanted) -> list[Any]:
+        def shards(wanted: Wanted, coming: Wanted | None) -> list[Any]:
             try:
                 references = ray.get(
                     service.shards.remote(wanted, coming), timeout=SHARDS_TIMEOUT_S

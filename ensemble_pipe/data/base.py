@@ -214,5 +214,3 @@ def _frame_sum(buffer: pa.Buffer, places: Mapping[str, list[Place]]) -> int:
         total = crc32(content[end:start], total)
         end = start + length
     return crc32(content[end:], total)
-
-

@@ -14,7 +14,7 @@ import numpy as np
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment.mixing import mix
-from ensemble_pipe.data.order import RowStream, Window
+from ensemble_pipe.data.order import Window
 from ensemble_pipe.data.shards import TrainingData, Wanted
 from ensemble_pipe.data.view import ShardView
 from ensemble_pipe.data.views import View
@@ -67,6 +67,7 @@ class Batches:
         *,
         view: View = View(),  # noqa: B008 (frozen)
         outputs: int = 1,
+        epochs: int | None = None,
     ) -> None:
         """Prepare buffers.
 
@@ -78,6 +79,7 @@ class Batches:
             view: which rows and columns each learner sees; the whole of them for a shared order.
             outputs: T, of the targets of mixed rows: the number of classes, or 1 for one share or
                 one number.
+            epochs: that will be read, so that no shards of a further one are asked for.
         """
         self._data = data
         keys = list(learners) if order == "own" else [0]
@@ -85,6 +87,7 @@ class Batches:
         self._epoch_rows = view.rows(data.rows)
         self._streams = [data.stream(key, view) for key in keys]
         self._keys = keys
+        self._epochs = epochs
         self._views: dict[Wanted, ShardView] = {}
         shape = data.scale.shape
         self._buffer = np.empty((len(keys), batch_rows, *shape), np.float32)
@@ -136,12 +139,16 @@ class Batches:
         if wanted not in used:
             view = self._views.get(wanted)
             if view is None:
-                next_epoch = end // self._epoch_rows
-                next_shards = self._streams[m].window(end).shards
-                coming = self._data.wanted(self._keys[m], next_epoch, next_shards)
-                view = self._data.view(wanted, coming)
+                view = self._data.view(wanted, self._coming(m, end))
             used[wanted] = view
         return used[wanted]
+
+    def _coming(self, m: int, place: int) -> Wanted | None:
+        """Return what is wanted from a place of the stream on; None behind the last epoch."""
+        epoch = place // self._epoch_rows
+        if epoch == self._epochs:
+            return None
+        return self._data.wanted(self._keys[m], epoch, self._streams[m].window(place).shards)
 
     def _mix(self, step: int) -> None:
         """Turn targets into shares, and mix rows of each batch with one another."""

@@ -1,11 +1,11 @@
 """The order in which a learner sees its rows.
 
-A learner's rows are those of its view, with repeats where they are drawn more than once. Its stream
-of rows runs through all of them in one pass, then in the next, and so on. A pass goes from window to
-window: a window is a few whole shards, chosen anew at random in every pass, and its rows are
-shuffled among themselves. Where one window holds all shards the shuffle is global.
+A learner's rows are those of its view, with repeats where they are drawn more than once. Its
+stream of rows runs through all of them in one pass, then in the next, and so on. A pass goes from
+window to window: a window is a few whole shards, chosen anew at random in every pass, and its rows
+are shuffled among themselves. Where one window holds all shards the shuffle is global.
 
-Every draw stands at an address, so that any place of the stream can be read without those before it.
+Every draw stands at an address, so that any place of the stream can be read without those before.
 """
 
 from dataclasses import dataclass

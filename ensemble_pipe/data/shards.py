@@ -18,7 +18,7 @@ from ensemble_pipe.data.kept import Kept
 from ensemble_pipe.data.order import RowStream
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.spans import Span
-from ensemble_pipe.data.view import Grid, ShardView
+from ensemble_pipe.data.view import ShardView
 from ensemble_pipe.data.views import View, feature_mask, row_counts
 
 WINDOW_ROWS = 1 << 20
@@ -60,7 +60,7 @@ class Wanted(NamedTuple):
 
 
 # Returns the augmented shards that are wanted, each a table, and is told which come next.
-MakeShards = Callable[[Wanted, Wanted], Sequence[pa.Table]]
+MakeShards = Callable[[Wanted, Wanted | None], Sequence[pa.Table]]
 
 
 def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int) -> pa.Table:
@@ -140,7 +140,7 @@ class TrainingData:
         stream = learner + 1 if augmentation.share == "per_learner" else 0
         return Wanted(stream, augmentation.version(epoch), shards)
 
-    def view(self, wanted: Wanted, coming: Wanted) -> ShardView:
+    def view(self, wanted: Wanted, coming: Wanted | None) -> ShardView:
         """Return the shards that are wanted; `coming` will be wanted next."""
         if not self.recipe.augment.shard_policy:
             return self._static
@@ -165,7 +165,7 @@ class TrainingData:
             for index in indices
         ]
 
-    def _make_shards(self, wanted: Wanted, coming: Wanted) -> list[pa.Table]:
+    def _make_shards(self, wanted: Wanted, coming: Wanted | None) -> list[pa.Table]:
         """Make shards, or take those of the pool that were made before."""
         if self.recipe.augment.pool is None:
             return self.make_shards(wanted)

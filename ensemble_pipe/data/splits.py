@@ -94,7 +94,7 @@ def _by_group(groups: Array, counts: Mapping[str, int], seed: int, where: str) -
         if lacking[name] > 0:
             part_of[group] = names.index(name)
             lacking[name] -= sizes[group]
-    parts = {
+    parts: Parts = {
         name: np.flatnonzero(part_of[codes] == index).astype(np.int64)
         for index, name in enumerate(names)
     }

@@ -151,9 +151,7 @@ class ShardView:
         length = self.grid.shard_rows
         shards = np.arange(start // length, -(-stop // length))
         self._require(shards)
-        pieces = [
-            self._inputs[s][max(start - s * length, 0) : stop - s * length] for s in shards
-        ]
+        pieces = [self._inputs[s][max(start - s * length, 0) : stop - s * length] for s in shards]
         return np.concatenate(pieces)
 
     def scaled(self, stored: Array) -> Floats:

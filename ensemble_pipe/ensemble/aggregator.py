@@ -52,7 +52,7 @@ class Aggregator:
 
     def add(self, member: Member) -> Metrics:
         """Take in a member; return its own metrics on the validation part."""
-        outputs = self._outputs([member], self.validation)
+        outputs = self._compute([member], self.validation)
         self._outputs[member.learner, member.number] = outputs[0]
         self.members = sorted([*self.members, member], key=lambda m: (m.learner, m.number))
         noise = noise_variance(outputs, self._targets, self.schema)
@@ -79,7 +79,7 @@ class Aggregator:
 
     def measured(self, view: ShardView) -> Measured:
         """Return all members' outputs on a part of the data, and every metric."""
-        outputs = self._outputs(self.members, view)
+        outputs = self._compute(self.members, view)
         targets, noise = view.targets, self.noise
         return Measured(
             outputs,
@@ -88,7 +88,7 @@ class Aggregator:
             [measure(one[None], targets, self.schema, noise) for one in outputs],
         )
 
-    def _outputs(self, members: Sequence[Member], view: ShardView) -> Floats:
+    def _compute(self, members: Sequence[Member], view: ShardView) -> Floats:
         reads = self.draws.reads(view, self.schema.spans)
         return member_outputs(members, self.schema, reads, view.rows)
 

@@ -67,7 +67,9 @@ def _named(rows: Rows, schema: Schema) -> Rows:
     old = dict(zip(wanted, own, strict=True))
     return replace(
         rows,
-        schema=pa.schema([field.with_name(n) for field, n in zip(rows.schema, wanted, strict=True)]),
+        schema=pa.schema(
+            [field.with_name(n) for field, n in zip(rows.schema, wanted, strict=True)]
+        ),
         read=lambda names: (
             batch.rename_columns(list(names)) for batch in rows.read([old[n] for n in names])
         ),

@@ -41,7 +41,7 @@ def write_predictions(
     Columns: `row` in the source, `target`, those of `prediction_columns`, and `outputs`, a tensor
     (K, O) of the members' own outputs, which other combiners can start from.
     """
-    part = open_base(base)
+    part = open_base(base).table
     targets = part.column("target").to_numpy()
     if schema.task == "classification":
         target: Array = np.array(schema.classes)[targets]

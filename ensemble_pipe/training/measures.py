@@ -6,9 +6,7 @@ from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.nn.losses import Loss, numbers_of
 
 
-def stop_metrics(
-    outputs: Floats, targets: Array, loss: Loss, weights: Floats
-) -> dict[str, float]:
+def stop_metrics(outputs: Floats, targets: Array, loss: Loss, weights: Floats) -> dict[str, float]:
     """Return a learner's loss on the stop part, and its accuracy where it classifies.
 
     Args:

@@ -144,6 +144,7 @@ def batches_of(plans: Sequence[LearnerPlan], data: TrainingData, outputs: int) -
         first.order,
         view=first.view,
         outputs=outputs if first.loss.task == "classification" else 1,
+        epochs=first.epochs,
     )
 
 

@@ -10,21 +10,36 @@ from pydantic import Field
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation
 from ensemble_pipe.data.augment.mixing import MIXINGS, Mixing
-from ensemble_pipe.data.augment.signals import SIGNAL_AUGMENTATIONS, SignalAugmentation
-from ensemble_pipe.data.augment.tables import TABLE_AUGMENTATIONS, TableAugmentation
+from ensemble_pipe.data.augment.signals import (
+    FrequencyMask,
+    SignalNoise,
+    SignalScale,
+    SignalShift,
+    TimeMask,
+)
+from ensemble_pipe.data.augment.tables import FeatureDropout, FeatureNoise, SwapNoise
 from ensemble_pipe.data.spans import Span
 from ensemble_pipe.settings import settings
 
-ShardStep = Augmentation | TableAugmentation | SignalAugmentation
+TableStep = FeatureNoise | FeatureDropout | SwapNoise
+SignalStep = SignalShift | SignalScale | TimeMask | FrequencyMask | SignalNoise
+ShardStep = Augmentation | TableStep | SignalStep
 Step = ShardStep | Mixing
 
-_TABLE = tuple(TABLE_AUGMENTATIONS.values())
-_MIXING = tuple(MIXINGS.values())
 _Named = Field(discriminator="name", json_schema_extra={"required": ["name"]})
 
 STEPS: dict[str, type[Step]] = {
-    **AUGMENTATIONS, **TABLE_AUGMENTATIONS, **SIGNAL_AUGMENTATIONS, **MIXINGS,
-}  # fmt: skip
+    **AUGMENTATIONS,
+    "feature_noise": FeatureNoise,
+    "feature_dropout": FeatureDropout,
+    "swap_noise": SwapNoise,
+    "signal_shift": SignalShift,
+    "signal_scale": SignalScale,
+    "time_mask": TimeMask,
+    "frequency_mask": FrequencyMask,
+    "signal_noise": SignalNoise,
+    **MIXINGS,
+}
 
 
 @settings
@@ -52,12 +67,12 @@ class Augment:
     @property
     def shard_policy(self) -> tuple[ShardStep, ...]:
         """The augmentations of single rows, which shards are made with."""
-        return tuple(step for step in self.policy if not isinstance(step, _MIXING))
+        return tuple(step for step in self.policy if not isinstance(step, Mixing))
 
     @property
     def mixings(self) -> tuple[Mixing, ...]:
         """The augmentations of whole batches."""
-        return tuple(step for step in self.policy if isinstance(step, _MIXING))
+        return tuple(step for step in self.policy if isinstance(step, Mixing))
 
     @property
     def memory_bytes(self) -> int:
@@ -87,7 +102,7 @@ def augment(
         spans: of the features of a table.
     """
     for step in policy:
-        if isinstance(step, _TABLE):
+        if isinstance(step, TableStep):
             rows = step.apply(rows, random, spans)
         else:
             rows = step.apply(rows, random)
@@ -95,6 +110,6 @@ def augment(
 
 
 def _fits(step: Step, images: bool) -> bool:
-    if isinstance(step, _MIXING):
+    if isinstance(step, Mixing):
         return images or not step.images_only
-    return images == isinstance(step, tuple(AUGMENTATIONS.values()))
+    return images == isinstance(step, Augmentation)
