@@ -15,6 +15,7 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import RangeTest
+from ensemble_pipe.preparation import prepare, recipe_of, write_run
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.loop import StackTraining
 from ensemble_pipe.training.plan import Stack, initial_state

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from ensemble_pipe import stages
+from ensemble_pipe import preparation
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.config import Pipeline, learner_plans
-from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.features import NumberColumn
+from ensemble_pipe.data.scaling import Scaling
+from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.display import Silent
 from ensemble_pipe.nn.inference import outputs_of
@@ -58,7 +60,7 @@ class Prepared:
         """Return the metrics of a row (P,) on the stop part."""
         plan, stop = self.plans[learner], self.data.stop
         outputs = outputs_of(plan.build(self.schema), row[None], stop.read, stop.rows)
-        return stop_metrics(outputs[0], stop.targets, plan.loss)
+        return stop_metrics(outputs[0], stop.targets, plan.loss, stop.weights)
 
 
 class StopAt(Silent):
@@ -89,11 +91,10 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
             }
         )
         plans = learner_plans(config)
-        prepared = stages.prepare(config, plans)
+        prepared = preparation.prepare(config, plans)
         paths = RunPaths(tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
-        stages.write_run(paths, config, plans, prepared)
-        sums = {f"{part}.arrow": "" for part in ("train", "stop")}
-        recipe = Recipe(paths.base, sums, config.augment, config.seed)
+        preparation.write_run(paths, config, plans, prepared)
+        recipe = preparation.recipe_of(paths, config, prepared.schema)
         return Prepared(paths, config, plans, prepared.schema, recipe)
 
     return make
@@ -115,3 +116,26 @@ def ray_cluster() -> Iterator[None]:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
+
+
+def plain_schema(
+    task: Task,
+    shape: tuple[int, ...],
+    classes: tuple[int | str, ...] = (),
+    *,
+    mean: float = 0.0,
+    deviation: float = 1.0,
+    **target: Any,
+) -> Schema:
+    """Return a schema of number columns x0, x1, ..., or of images, with one scale for all."""
+    width = shape[-1]
+    columns = (
+        ()
+        if len(shape) == 3
+        else tuple(
+            NumberColumn(f"x{index}", "number", None, indicator=False) for index in range(width)
+        )
+    )
+    moments = [(mean,) * width, (deviation,) * width, (0.0,) * width, (1.0,) * width]
+    scaling = Scaling("standardize", *moments)
+    return Schema(task, shape, columns, scaling, "y", classes, **target)

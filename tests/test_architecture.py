@@ -20,6 +20,7 @@ LEVELS = [
     {"cluster", "tracking", "serving"},
     {"config", "yaml_errors", "provenance"},
     {"transfer"},
+    {"preparation"},
     {"stages"},
     {"pipeline", "range_test"},
     {"tables"},

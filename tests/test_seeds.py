@@ -42,6 +42,11 @@ def test_the_numbers_of_purposes_are_frozen() -> None:
         "AUGMENT": 4,
         "VARY": 5,
         "LAYER": 6,
+        "VIEW": 7,
+        "FOLD": 8,
+        "FEATURES": 9,
+        "MIX": 10,
+        "TEST_TIME": 11,
     }
 
 

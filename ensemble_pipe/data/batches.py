@@ -65,7 +65,7 @@ class Batches:
         batch_rows: int,
         order: Order,
         *,
-        view: View = View(),  # noqa: B008 (frozen)
+        view: View | None = None,
         outputs: int = 1,
         epochs: int | None = None,
     ) -> None:
@@ -76,12 +76,13 @@ class Batches:
             learners: ids of the M learners.
             batch_rows: N.
             order: "own" gives each learner an order of its own; "shared" one to all.
-            view: which rows and columns each learner sees; the whole of them for a shared order.
+            view: which rows and columns each learner sees; None for all, as a shared order needs.
             outputs: T, of the targets of mixed rows: the number of classes, or 1 for one share or
                 one number.
             epochs: that will be read, so that no shards of a further one are asked for.
         """
         self._data = data
+        view = view or View()
         keys = list(learners) if order == "own" else [0]
         self._batch_rows = batch_rows
         self._epoch_rows = view.rows(data.rows)

@@ -1,7 +1,7 @@
 """The view that a learner has of the data: which rows it sees how often, and which columns.
 
-All learners read the same shards. What is a learner's own is computed from (seed, learner, number of
-the row in its source), so that no learner has a copy, and a row's fate depends on no other row's.
+All learners read the same shards. What is a learner's own is computed from (seed, learner, number
+of the row in its source), so that no learner has a copy.
 """
 
 from typing import Annotated

@@ -53,13 +53,14 @@ def member_outputs(
         reads: of the inputs, in each of their versions, as `nn.inference.outputs_of` takes them.
         rows: R.
     """
-    versions = (_outputs(members, schema, read, rows) for read in reads)
-    first = next(versions)
-    total, count = None, 1
-    for count, outputs in enumerate(versions, start=2):
-        total = _moments(first, schema) if total is None else total
-        total += _moments(outputs, schema)
-    return first if total is None else _from_moments(total / count, schema)
+    first, *others = reads
+    outputs = _outputs(members, schema, first, rows)
+    if not others:
+        return outputs
+    total = _moments(outputs, schema)
+    for read in others:  # one after another: memory for two
+        total += _moments(_outputs(members, schema, read, rows), schema)
+    return _from_moments(total / (1 + len(others)), schema)
 
 
 def _moments(outputs: Floats, schema: Schema) -> Floats:

@@ -55,7 +55,7 @@ class LearnerPlan:
     averaging: Averaging | None = None
     early_stopping: EarlyStopping | None = None
     rate_factors: RateFactors = ()
-    view: View = View()
+    view: View = field(default_factory=View)
 
     def build(self, schema: Schema) -> Network:
         """Return its network for the data.
