@@ -53,7 +53,8 @@ class RowStream:
             counts: (R,) how often a pass holds each row; None for once. Not all may be 0.
         """
         self._seed, self._learner, self._grid, self._counts = seed, learner, grid, counts
-        self._window_shards = max(1, window_rows // grid.shard_rows)
+        whole = window_rows >= grid.rows
+        self._window_shards = grid.shards if whole else max(1, window_rows // grid.shard_rows)
         starts = np.arange(grid.shards) * grid.shard_rows
         if counts is None:
             self._lengths = np.minimum(grid.shard_rows, grid.rows - starts).astype(np.int64)

@@ -1,20 +1,25 @@
 """Batches: a stream of rows that can be read from any step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from conftest import plain_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
+from ensemble_pipe.data.augment.mixing import CutMix, Mixup
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.batches import Batches, Order, Steps
-from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted
+from ensemble_pipe.data.spans import Span
+from ensemble_pipe.data.views import View
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
@@ -31,10 +36,11 @@ class Data:
     """Numbered rows: the one feature of a row is its number, its class is that modulo 3."""
 
     folder: Path
+    window_rows: int = ROWS
 
     def open(self, seed: int = 1) -> TrainingData:
-        schema = Schema("classification", (1,), ("n",), "y", (0, 1, 2), (0.0,), (1.0,))
-        return TrainingData(Recipe(self.folder, {}, (), seed), schema)
+        schema = plain_schema("classification", (1,), (0, 1, 2))
+        return TrainingData(Recipe(self.folder, {}, seed, window_rows=self.window_rows), schema)
 
     def batches(
         self, learners: list[int], batch_rows: int, order: Order = "own", seed: int = 1
@@ -98,9 +104,11 @@ def test_every_epoch_has_an_order_of_its_own(data: Data, order: Order) -> None:
 
 @each_order
 @each_size
+@pytest.mark.parametrize("window_rows", [7, 15, ROWS])
 def test_a_stream_restored_at_any_step_goes_on_the_same(
-    data: Data, batch_rows: int, order: Order
+    data: Data, window_rows: int, batch_rows: int, order: Order
 ) -> None:
+    data = replace(data, window_rows=window_rows)
     steps = 2 * ROWS // batch_rows + 2
     whole = stream(data.batches([0, 3], batch_rows, order), steps)
     for first in range(steps):
@@ -112,22 +120,137 @@ def test_a_stream_restored_at_any_step_goes_on_the_same(
             assert np.array_equal(restored.targets, np.broadcast_to(expected % 3, (2, batch_rows)))
 
 
-def test_augmented_batches_restored_at_any_step_go_on_the_same(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    images = random.integers(0, 256, (ROWS, 5, 5, 1)).astype(np.uint8)
-    write_base(tmp_path / "train.arrow", images, np.zeros(ROWS, np.int32), np.arange(ROWS), 7)
-    schema = Schema("classification", (5, 5, 1), (), "y", (0, 1), (100.0,), (50.0,))
-    recipe = Recipe(tmp_path, {}, (ShiftCrop(pixels=1), HorizontalFlip()), seed=1)
+@pytest.mark.parametrize("window_rows", [7, 15, ROWS], ids="window {}".format)
+@pytest.mark.parametrize(
+    "mixing", [(), (Mixup(alpha=1.0),), (CutMix(),)], ids=["", "mixup", "cutmix"]
+)
+@pytest.mark.parametrize("share", ["all", "per_learner"])
+@pytest.mark.parametrize(
+    "view", [View(), View(bootstrap=True), View(folds=3), View(balance_classes=True)], ids=str
+)
+def test_two_epochs_restored_at_any_step_go_on_the_same(
+    images: Path, view: View, share: Any, mixing: tuple[Any, ...], window_rows: int
+) -> None:
+    policy = (ShiftCrop(pixels=1), HorizontalFlip(), *mixing)
+    recipe = Recipe(images, {}, 1, Augment(policy=policy, share=share), (), window_rows)
+    schema = plain_schema("classification", (5, 5, 1), (0, 1, 2), mean=100.0, deviation=50.0)
 
     def batches() -> Batches:
-        return Batches(TrainingData(recipe, schema), [0, 1], 6, "own")
+        data = TrainingData(recipe, schema)
+        return Batches(data, [0, 1], 6, "own", view=view, outputs=3, epochs=2)
 
-    running, steps = batches(), 2 * ROWS // 6
-    for step in range(steps):
-        running.read(step)
-        fresh = batches()
-        fresh.read(step)
-        assert np.array_equal(fresh.inputs, running.inputs)
+    def read(reader: Batches, step: int) -> tuple[Array, Array, Array]:
+        reader.read(step)
+        return reader.inputs.copy(), reader.targets.copy(), reader.weights.copy()
+
+    steps = Steps(view.rows(ROWS), 6, epochs=2).total
+    running = batches()
+    whole = [read(running, step) for step in range(steps)]
+    assert whole[0][1].shape == ((2, 6, 3) if mixing else (2, 6))
+    for first in range(steps):
+        restored = batches()
+        for step in range(first, min(first + 3, steps)):
+            for found, expected in zip(read(restored, step), whole[step], strict=True):
+                assert np.array_equal(found, expected)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    inputs = random.integers(0, 256, (ROWS, 5, 5, 1)).astype(np.uint8)
+    weights = (np.arange(ROWS) / np.arange(ROWS).mean()).astype(np.float32)
+    targets = (np.arange(ROWS) % 3).astype(np.int32)
+    path = tmp_path / "train.arrow"
+    write_base(path, inputs, targets, np.arange(ROWS), 7, weight=weights)
+    return tmp_path
+
+
+# What stands beside the inputs
+
+
+def test_weights_stay_with_their_rows(images: Path) -> None:
+    schema = plain_schema("classification", (5, 5, 1), (0, 1, 2))
+    data = TrainingData(Recipe(images, {}, 1), schema)
+    stored = data.part("train")
+    batches = Batches(data, [0, 1], 6, "own")
+    everything = np.empty((ROWS, 5, 5, 1), np.float32)
+    stored.read(0, ROWS, everything)
+    for step in range(4):
+        batches.read(step)
+        for m in range(2):
+            for image, weight in zip(batches.inputs[m], batches.weights[m], strict=True):
+                row = int(np.flatnonzero((everything == image).all(axis=(1, 2, 3)))[0])
+                assert weight == stored.weights[row]
+
+
+def test_without_weights_every_row_weighs_one(data: Data) -> None:
+    batches = data.batches([0], 5)
+    batches.read(0)
+    assert (batches.weights == 1).all()
+
+
+def test_soft_targets_are_those_of_the_rows_where_nothing_is_mixed(images: Path) -> None:
+    schema = plain_schema("classification", (5, 5, 1), (0, 1, 2))
+    policy = Augment(policy=(Mixup(probability=0.0),))
+    plain = Batches(TrainingData(Recipe(images, {}, 1), schema), [3], 6, "own")
+    mixed = Batches(TrainingData(Recipe(images, {}, 1, policy), schema), [3], 6, "own", outputs=3)
+    share = Batches(TrainingData(Recipe(images, {}, 1, policy), schema), [3], 6, "own", outputs=1)
+    for step in range(5):
+        for batches in (plain, mixed, share):
+            batches.read(step)
+        assert np.array_equal(mixed.inputs, plain.inputs)
+        assert np.array_equal(mixed.targets[0], np.eye(3, dtype=np.float32)[plain.targets[0]])
+        assert np.array_equal(share.targets[0, :, 0], plain.targets[0])
+
+
+def test_a_feature_subspace_blinds_a_learner_to_the_other_columns(tmp_path: Path) -> None:
+    rows = np.arange(1, 4 * ROWS + 1, dtype=np.float32).reshape(ROWS, 4)
+    write_base(tmp_path / "train.arrow", rows, np.zeros(ROWS, np.float32), np.arange(ROWS), 7)
+    spans = tuple(Span(index, index + 1, "number") for index in range(4))
+    data = TrainingData(Recipe(tmp_path, {}, 1, spans=spans), plain_schema("regression", (4,)))
+    view = View(features=0.5)
+    batches = Batches(data, [0, 1, 2], 6, "own", view=view)
+    batches.read(0)
+    for m in range(3):
+        mask = data.mask(m, view)
+        assert np.array_equal((batches.inputs[m] != 0).all(axis=0), mask == 1)
+        assert np.array_equal((batches.inputs[m] == 0).all(axis=0), mask == 0)
+
+
+# What is asked of the shards
+
+
+def test_learners_share_one_augmentation_or_have_one_each(images: Path) -> None:
+    asked: list[tuple[Wanted, Wanted | None]] = []
+
+    def read_epochs(share: Any, pool: int | None = None) -> None:
+        asked.clear()
+        augment = Augment(policy=(HorizontalFlip(),), share=share, pool=pool)
+        recipe = Recipe(images, {}, 1, augment)
+        schema = plain_schema("classification", (5, 5, 1), (0, 1, 2))
+        maker = TrainingData(recipe, schema)
+
+        def shards(wanted: Wanted, coming: Wanted | None) -> list[Any]:
+            asked.append((wanted, coming))
+            return maker.make_shards(wanted)
+
+        data = TrainingData(recipe, schema, shards)
+        batches = Batches(data, [4, 7], ROWS, "own", epochs=3)
+        for step in range(3):
+            batches.read(step)
+
+    read_epochs("all")
+    assert asked == [
+        (Wanted(0, 0, None), Wanted(0, 1, None)),
+        (Wanted(0, 1, None), Wanted(0, 2, None)),
+        (Wanted(0, 2, None), None),
+    ]
+    read_epochs("per_learner")
+    assert [wanted for wanted, _ in asked] == [
+        Wanted(learner + 1, epoch, None) for epoch in range(3) for learner in (4, 7)
+    ]
+    read_epochs("all", pool=2)
+    assert [wanted.version for wanted, _ in asked] == [0, 1, 0]
 
 
 def test_steps_may_be_read_backwards(data: Data) -> None:
