@@ -12,7 +12,7 @@ from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data import cells
 from ensemble_pipe.data.cells import Place
 from ensemble_pipe.data.columns import CategoryRule, DateRule, NumberRule, Roles
-from ensemble_pipe.data.encoding import fill_missing, read_numbers, require_categories
+from ensemble_pipe.data.encoding import LARGEST, fill_missing, read_numbers, require_categories
 from ensemble_pipe.data.features import CategoryColumn, Column, NumberColumn
 from ensemble_pipe.data.moments import Moments
 from ensemble_pipe.data.scaling import Pca, Scale, Scaling, Zca, fit_columns, fit_pixels, whiten
@@ -107,6 +107,8 @@ def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
         return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
+    if not isinstance(rule.missing, str) and abs(rule.missing) > LARGEST:
+        raise ConfigError(f"columns.{name}.missing: {rule.missing:g} is too large for float32")
     return NumberColumn(
         name, rule.kind, None if rule.missing == "error" else np.nan, rule.indicator
     )

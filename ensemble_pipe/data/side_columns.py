@@ -114,7 +114,7 @@ def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
 
 def _require_int64(rows: Rows, name: str, column: pa.ChunkedArray) -> None:
     if pa.types.is_uint64(column.type):
-        large = pc.greater(column, np.iinfo(np.int64).max).to_numpy()
+        large = column.to_numpy() > np.iinfo(np.int64).max
         if large.any():
             row = int(large.argmax())
             raise DataError(
