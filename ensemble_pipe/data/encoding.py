@@ -54,7 +54,7 @@ def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: 
     with np.errstate(invalid="ignore"):
         low, high = matrix.min(axis=1, initial=0.0), matrix.max(axis=1, initial=0.0)
     usable = (low >= -LARGEST) & (high <= LARGEST)  # neither NaN nor infinity is
-    for index in np.flatnonzero(~usable):
+    for index in np.flatnonzero(~usable).tolist():
         _check(matrix[index], columns[index], place)
     return matrix
 

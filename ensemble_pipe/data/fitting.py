@@ -98,8 +98,11 @@ def _blocks(
 ) -> Iterator[tuple[pa.RecordBatch, Train, Place]]:
     """Yield (block, which of its rows are training rows, the place of its rows)."""
     for first, block in rows.blocks(names):
-        kept = train[first : first + block.num_rows]
-        yield block, kept, lambda row, first=first: rows.place(first + row)
+        yield block, train[first : first + block.num_rows], _from(rows, first)
+
+
+def _from(rows: Rows, first: int) -> Place:
+    return lambda row: rows.place(first + row)
 
 
 def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
@@ -135,9 +138,9 @@ class _Sums:
         matrix = _of_rows(read_numbers(block, self.numbers, place), kept)
         self.rows += int(kept.sum())
         self.moments.add(matrix)
-        for values, column in zip(matrix, self.numbers, strict=True):
-            if column.name in self.values:
-                self.values[column.name].append(values[~np.isnan(values)])
+        for values, number in zip(matrix, self.numbers, strict=True):
+            if number.name in self.values:
+                self.values[number.name].append(values[~np.isnan(values)])
         for column, counts in self.counts.values():
             _count(block, column, counts, kept, place)
 

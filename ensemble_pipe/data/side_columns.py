@@ -29,8 +29,10 @@ def read_targets(rows: Rows, roles: Roles) -> Array:
         return np.asarray(column.cast(pa.int64()).to_numpy())
     if cells.is_number(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy())
-    if cells.is_text(kind) or rows.count == 0:
+    if cells.is_text(kind):
         return _texts(column)
+    if rows.count == 0:
+        return np.zeros(0, np.int64)
     raise DataError(
         f"{rows.where}: label {roles.label!r} is of type {kind}; labels are numbers, text in "
         "UTF-8, or true and false"

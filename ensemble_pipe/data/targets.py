@@ -20,7 +20,7 @@ def texts_of(values: Array) -> pa.Array:
 
 
 def _whole(values: Array) -> Array:
-    return (np.abs(values) < 2**63) & (values == np.round(values))
+    return np.asarray((np.abs(values) < 2**63) & (values == np.round(values)))
 
 
 def classes_of(rows: Rows, targets: Array) -> tuple[int | str, ...]:

@@ -23,7 +23,9 @@ def numbers(rows: int = 5000) -> Floats:
     """Return correlated columns (R, 4) in very different units."""
     random = np.random.default_rng(5)
     mixing = np.array([[2, 1, 0, 0], [0, 1, 0.5, 0], [0, 0, 1, 3], [1, 0, 0, 1]])
-    return (random.normal(size=(rows, 4)) @ mixing) * [1.0, 1e6, 1e-3, 1.0] + [5, 1e9, 0, -3]
+    units, means = np.array([1.0, 1e6, 1e-3, 1.0]), np.array([5, 1e9, 0, -3])
+    values: Floats = (random.normal(size=(rows, 4)) @ mixing) * units + means
+    return values
 
 
 def fit(values: Floats, scale: Scale, train: Any = None) -> tuple[Schema, Floats]:

@@ -51,7 +51,7 @@ def mixed(rows: int, seed: int = 0) -> tuple[pa.Table, Roles]:
         grade=random.integers(0, 12, rows),
         y=random.normal(size=rows),
     )
-    rules = {
+    rules: dict[str, NumberRule | DateRule | CategoryRule] = {
         "mean": NumberRule(missing="mean"),
         "median": NumberRule(missing="median", indicator=True),
         "when": DateRule(missing=0.0, indicator=True),
@@ -256,7 +256,7 @@ def test_images_stay_bytes_and_are_scaled_per_channel_when_read(
     else:
         assert scaled[TRAIN].mean((0, 1, 2)) == pytest.approx(0, abs=1e-4)
         assert scaled[TRAIN].std((0, 1, 2)) == pytest.approx(1, abs=1e-4)
-    assert schema.spans == schema.encoded_names == schema.feature_names == ()
+    assert (schema.spans, schema.encoded_names, schema.feature_names) == ((), (), ())
 
 
 def test_images_are_not_copied() -> None:
@@ -376,7 +376,7 @@ def test_a_target_too_large_for_float32_is_named() -> None:
 # JSON
 
 
-FITTED = {
+FITTED: dict[str, Schema] = {
     "numbered classes": fit(table()),
     "named classes": fit(table(["x", "y"] * 30)),
     "images": fit_images(images(3), Standardize()),

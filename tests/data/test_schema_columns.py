@@ -1,5 +1,6 @@
 """The rules of columns: what is read as what, what is refused, and the line that mends it."""
 
+import contextlib
 import datetime
 import re
 from decimal import Decimal
@@ -49,7 +50,8 @@ def raw_numbers(values: Any, rule: Any) -> list[float]:
     """Return what a column is read as, before it is scaled."""
     schema = fit(values, rule, scale=Standardize())
     (center,), (unit,) = schema.scaling.centers, schema.scaling.units
-    return (encode(schema, values)[:, 0].astype(np.float64) * unit + center).tolist()
+    encoded = encode(schema, values)[:, 0].astype(np.float64)
+    return [float(value) * unit + center for value in encoded]
 
 
 # Numbers
@@ -113,11 +115,10 @@ def test_the_moments_are_those_of_the_filled_column() -> None:
 
 def test_only_training_values_are_taken_for_a_fill() -> None:
     train = [True, True, True, False, False]
-    for missing, fill in (("mean", 2.0), ("median", 2.0)):
-        schema = fit([1.0, 3.0, None, 100.0, 100.0], NumberRule(missing=missing), train)
-        (column,) = schema.columns
+    for rule in (NumberRule(missing="mean"), NumberRule(missing="median")):
+        (column,) = fit([1.0, 3.0, None, 100.0, 100.0], rule, train).columns
         assert isinstance(column, NumberColumn)
-        assert column.fill == fill
+        assert column.fill == 2.0
 
 
 def test_an_empty_column_of_another_file_is_missing_values() -> None:
@@ -197,7 +198,7 @@ def test_a_number_is_one_category_however_it_is_stored(values: Any) -> None:
         (["True", "FALSE", "maybe"], ("false", "maybe", "true")),
         (["10", "9", "x"], ("10", "9", "x")),
         ([1.5, -2.0, 1e300], ("-2", "1.5", "1e+300")),
-        (np.float32([0.1, 0.2]), ("0.1", "0.2")),
+        (np.array([0.1, 0.2], np.float32), ("0.1", "0.2")),
         (["nan", "inf", "1e999"], ("1e999", "inf", "nan")),
         (DAYS, ("1969-12-31", "1970-01-01", "1970-01-04")),
     ],
@@ -326,6 +327,42 @@ def test_the_line_to_paste_is_the_rule_that_mends_the_column(name: str) -> None:
     rules: Any = TypeAdapter(dict[str, ColumnRule]).validate_python(section)
     schema = Schema.fit(rows, Roles((name,), "y", rules=rules), "regression", every, Standardize())
     assert schema.encoded_names == (f"{name}=a", f"{name}=b")
+
+
+ODD = [
+    pa.array([1, 2, None], pa.time64("ns")),
+    pa.array([1, 2, None], pa.duration("s")),
+    pa.array([{"a": 1}, {"a": 2}, None]),
+    pa.array([b"a", b"b", None], pa.binary_view()),
+    pa.array(["a", "b", None], pa.string_view()),
+    pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1, 0, None], pa.int8())),
+    pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array(["a", None])),
+    pa.RunEndEncodedArray.from_arrays([1, 3], ["a", "b"]),
+    pa.array([Decimal(10) ** 60, Decimal(1), None], pa.decimal256(70, 2)),
+    pa.array([Decimal(1), Decimal(2), None], pa.decimal32(4, 1)),
+    pa.array([2**31 - 1, -(2**31), None], pa.int32()).view(pa.date32()),
+    pa.array([2**63 - 1, -(2**63), None], pa.int64()).view(pa.date64()),
+    pa.array([2**63 - 1, -(2**63), None], pa.int64()).view(pa.timestamp("s")),
+    pa.array([1, 2, None], pa.timestamp("ns", "Mars/Olympus")),
+    pa.array([2**64 - 1, 0, None], pa.uint64()),
+    pa.array(["9" * 5000, "1e400", "\u0663"]),
+    pa.array(["+", "a\0", "."]),
+    pa.array([1e308, -1e308, 5e-324]),
+    pa.nulls(3),
+]
+
+
+@pytest.mark.parametrize("values", ODD, ids=lambda values: str(values.type))
+@pytest.mark.parametrize(
+    "rule",
+    [NUMBER, NumberRule(missing="median"), DATE, DateRule(missing="mean"), CATEGORY,
+     CategoryRule(missing="category")],
+    ids=str,
+)  # fmt: skip
+def test_every_other_type_is_read_or_refused(values: pa.Array, rule: Any) -> None:
+    with contextlib.suppress(DataError):
+        schema = fit(values, rule)
+        assert np.isfinite(encode(schema, values)).all()
 
 
 # Real data
