@@ -109,7 +109,7 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
     if not (is_text(kind) or is_number(kind) or is_time(kind) or _is_simple(kind)):
         raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; text is needed")
     if is_time(kind):
-        column = column.cast(pa.string())
+        column = _time_texts(column)
     elif pa.types.is_float16(kind):
         column = column.cast(pa.float32())
     encoded = column.dictionary_encode()
@@ -161,12 +161,17 @@ def _name_of_float(value: np.floating[Any]) -> str | None:
 
 
 def plain(column: pa.Array) -> pa.Array:
-    """Return a column without dictionary or extension type, and text of one type."""
+    """Return a column as one of the types that all functions know: no dictionary or extension."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    return column.cast(pa.string()) if pa.types.is_string_view(column.type) else column
+    kind = column.type
+    if pa.types.is_string_view(kind):
+        return column.cast(pa.string())
+    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
+        return column.cast(pa.decimal128(kind.precision, kind.scale))
+    return column
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -228,7 +233,15 @@ def _refuse_text(column: pa.Array, name: str, place: Place) -> None:
 def _refuse_time(column: pa.Array, name: str, place: Place) -> None:
     if column.null_count < len(column):
         row = int(column.is_null().to_numpy(zero_copy_only=False).argmin())
-        _refuse(row, f"{column[row].as_py()} is a date, not a number", "date", name, place)
+        text = _time_texts(column)[row]
+        _refuse(row, f"{text} is a date, not a number", "date", name, place)
+
+
+def _time_texts(column: pa.Array) -> pa.Array:
+    """Return dates or times as text, those of a zone in UTC."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp(column.type.unit))
+    return column.cast(pa.string())
 
 
 def _refuse(row: int, problem: str, kind: str, name: str, place: Place) -> NoReturn:

@@ -13,7 +13,7 @@ from ensemble_pipe.data.features import CategoryColumn, Column, Layout, NumberCo
 from ensemble_pipe.data.scaling import Scaling
 from ensemble_pipe.errors import DataError
 
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def require_columns(names: Sequence[str], needed: Sequence[str], where: str) -> None:
@@ -53,15 +53,15 @@ def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: 
         out[:] = read(block.column(column.name), column.name, place)
     with np.errstate(invalid="ignore"):
         low, high = matrix.min(axis=1, initial=0.0), matrix.max(axis=1, initial=0.0)
-    usable = (low >= -_LARGEST) & (high <= _LARGEST)  # neither NaN nor infinity is
-    for index in np.flatnonzero(~usable):
+    usable = (low >= -LARGEST) & (high <= LARGEST)  # neither NaN nor infinity is
+    for index in np.flatnonzero(~usable).tolist():
         _check(matrix[index], columns[index], place)
     return matrix
 
 
 def _check(values: Floats, column: NumberColumn, place: Place) -> None:
     missing = np.isnan(values)
-    bad = ~(missing | (np.abs(values) <= _LARGEST))
+    bad = ~(missing | (np.abs(values) <= LARGEST))
     if column.fill is None:
         bad |= missing
     if not bad.any():
@@ -178,7 +178,7 @@ def _put_numbers(out: Array, scaled: Floats, plan: Layout, place: Place) -> None
         with np.errstate(over="raise"):
             out[:, target] = scaled.T
     except FloatingPointError:
-        row, index = np.argwhere(~(np.abs(scaled.T) <= _LARGEST))[0].tolist()
+        row, index = np.argwhere(~(np.abs(scaled.T) <= LARGEST))[0].tolist()
         raise DataError(
             f"{place(row)}: {plan.names[places[index]]!r} is {scaled[index, row]:g} once scaled, "
             "too large for float32; it lies too far from the training part"

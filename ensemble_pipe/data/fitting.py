@@ -12,7 +12,7 @@ from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data import cells
 from ensemble_pipe.data.cells import Place
 from ensemble_pipe.data.columns import CategoryRule, DateRule, NumberRule, Roles
-from ensemble_pipe.data.encoding import fill_missing, read_numbers, require_categories
+from ensemble_pipe.data.encoding import LARGEST, fill_missing, read_numbers, require_categories
 from ensemble_pipe.data.features import CategoryColumn, Column, NumberColumn
 from ensemble_pipe.data.moments import Moments
 from ensemble_pipe.data.scaling import Pca, Scale, Scaling, Zca, fit_columns, fit_pixels, whiten
@@ -98,8 +98,11 @@ def _blocks(
 ) -> Iterator[tuple[pa.RecordBatch, Train, Place]]:
     """Yield (block, which of its rows are training rows, the place of its rows)."""
     for first, block in rows.blocks(names):
-        kept = train[first : first + block.num_rows]
-        yield block, kept, lambda row, first=first: rows.place(first + row)
+        yield block, train[first : first + block.num_rows], _from(rows, first)
+
+
+def _from(rows: Rows, first: int) -> Place:
+    return lambda row: rows.place(first + row)
 
 
 def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
@@ -107,6 +110,8 @@ def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
         return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
+    if not isinstance(rule.missing, str) and abs(rule.missing) > LARGEST:
+        raise ConfigError(f"columns.{name}.missing: {rule.missing:g} is too large for float32")
     return NumberColumn(
         name, rule.kind, None if rule.missing == "error" else np.nan, rule.indicator
     )
@@ -133,9 +138,9 @@ class _Sums:
         matrix = _of_rows(read_numbers(block, self.numbers, place), kept)
         self.rows += int(kept.sum())
         self.moments.add(matrix)
-        for values, column in zip(matrix, self.numbers, strict=True):
-            if column.name in self.values:
-                self.values[column.name].append(values[~np.isnan(values)])
+        for values, number in zip(matrix, self.numbers, strict=True):
+            if number.name in self.values:
+                self.values[number.name].append(values[~np.isnan(values)])
         for column, counts in self.counts.values():
             _count(block, column, counts, kept, place)
 

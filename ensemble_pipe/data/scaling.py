@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.data.moments import Moments
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.settings import settings
@@ -126,7 +126,7 @@ def fit_columns(scale: Scale, moments: Moments) -> Scaling:
     """Fit to the training moments of C columns; `whiten` completes it for PCA and ZCA."""
     if isinstance(scale, RangeScale):
         spread = moments.high - moments.low
-        units = np.where(spread > 0, spread / (scale.high - scale.low), 1.0)
+        units: Floats = np.where(spread > 0, spread / (scale.high - scale.low), 1.0)
         centers = moments.low - scale.low * units
     else:
         units = np.where(moments.constant, 1.0, moments.deviations)
@@ -175,7 +175,7 @@ def whiten(scale: Pca | Zca, fitted: Scaling, correlation: Floats) -> Scaling:
     )
 
 
-def fit_pixels(scale: Scale, sums: Floats, squares: Floats, count: int) -> Scaling:
+def fit_pixels(scale: Scale, sums: Integers, squares: Integers, count: int) -> Scaling:
     """Fit to the channels of images.
 
     Args:

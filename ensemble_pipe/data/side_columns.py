@@ -29,8 +29,10 @@ def read_targets(rows: Rows, roles: Roles) -> Array:
         return np.asarray(column.cast(pa.int64()).to_numpy())
     if cells.is_number(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy())
-    if cells.is_text(kind) or rows.count == 0:
+    if cells.is_text(kind):
         return _texts(column)
+    if rows.count == 0:
+        return np.zeros(0, np.int64)
     raise DataError(
         f"{rows.where}: label {roles.label!r} is of type {kind}; labels are numbers, text in "
         "UTF-8, or true and false"
@@ -117,7 +119,7 @@ def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
 
 def _require_int64(rows: Rows, name: str, column: pa.ChunkedArray) -> None:
     if pa.types.is_uint64(column.type):
-        large = pc.greater(column, np.iinfo(np.int64).max).to_numpy()
+        large = column.to_numpy() > np.iinfo(np.int64).max
         if large.any():
             row = int(large.argmax())
             raise DataError(

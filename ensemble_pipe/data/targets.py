@@ -14,10 +14,13 @@ from ensemble_pipe.errors import DataError
 
 def texts_of(values: Array) -> pa.Array:
     """Return labels as text, whole numbers without a point."""
-    if values.dtype.kind == "f" and (np.isfinite(values) & (values == np.round(values))).all():
+    if values.dtype.kind == "f" and _whole(values).all():
         values = values.astype(np.int64)
-    array = pa.array(values)
-    return array.cast(pa.string())
+    return pa.array(values).cast(pa.string())
+
+
+def _whole(values: Array) -> Array:
+    return np.asarray((np.abs(values) < 2**63) & (values == np.round(values)))
 
 
 def classes_of(rows: Rows, targets: Array) -> tuple[int | str, ...]:
@@ -27,7 +30,7 @@ def classes_of(rows: Rows, targets: Array) -> tuple[int | str, ...]:
         DataError: there are fewer than two, about as many as rows, or a label is a fraction.
     """
     if targets.dtype.kind == "f":
-        whole = np.isfinite(targets) & (targets == np.round(targets))
+        whole = _whole(targets)
         if not whole.all():
             row = int(np.argmin(whole))
             raise DataError(
@@ -55,7 +58,7 @@ def numbers_of(targets: Array, place: Place) -> Floats:
     Raises:
         DataError: they are no numbers, or not finite.
     """
-    if targets.dtype.kind not in "iuf":
+    if targets.dtype.kind not in "iuf" and len(targets):
         raise DataError(
             f"{place(0)}: target {targets[0].item()!r} is not a number; "
             "for classes set `task: classification`"

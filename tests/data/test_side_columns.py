@@ -1,0 +1,150 @@
+"""Labels, weights, groups and times: read once, before the split, with errors that name the row."""
+
+import datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tables_as_rows import rows_of, table_of
+
+from ensemble_pipe.data.columns import Roles
+from ensemble_pipe.data.side_columns import read_groups, read_targets, read_times, read_weights
+from ensemble_pipe.errors import DataError
+
+DAY = datetime.date(2026, 2, 28)
+TIME = datetime.datetime(2026, 2, 28, 12)
+
+
+def labels(values: Any) -> Any:
+    return read_targets(rows_of(table_of(y=values), batch=2), Roles(("x",), "y"))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected", "kind"),
+    [
+        ([3, -1, 3], [3, -1, 3], "i"),
+        (pa.array([1, 2], pa.uint8()), [1, 2], "i"),
+        ([True, False, True], [1, 0, 1], "i"),
+        (["b", "a", "", "b"][:2] * 3, ["b", "a"] * 3, "U"),
+        (pa.array(["b", "a", "b"]).dictionary_encode(), ["b", "a", "b"], "U"),
+        (pa.array(["long name", "a"], pa.large_string()), ["long name", "a"], "U"),
+        ([1.5, 2.0, np.inf], [1.5, 2.0, np.inf], "f"),
+        (pa.array([1.5, 2.0], pa.float32()), [1.5, 2.0], "f"),
+        ([Decimal("1.50"), Decimal("2.25")], [1.5, 2.25], "f"),
+    ],
+    ids=str,
+)
+def test_labels_are_integers_text_or_numbers(values: Any, expected: Any, kind: str) -> None:
+    found = labels(values)
+    assert found.tolist() == expected
+    assert found.dtype.kind == kind
+    assert kind == "U" or found.dtype.itemsize == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1, 2, None], r"^t\.csv: row 3, column 'y': the label is missing; remove such rows$"),
+        ([1.0, 2.0, np.nan], "row 3, column 'y': the label is missing"),
+        (["a", "b", ""], "row 3, column 'y': the label is missing"),
+        ([DAY], r"^t\.csv: label 'y' is of type date32.*; labels are numbers, text in UTF-8"),
+        ([b"x"], "label 'y' is of type binary"),
+        (
+            pa.array([1, 2, 2**63], pa.uint64()),
+            r"^t\.csv: row 3, column 'y': 9223372036854775808 is too large for a 64-bit integer",
+        ),
+    ],
+    ids=str,
+)
+def test_labels_that_cannot_be_read_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        labels(values)
+
+
+def test_rows_without_labels_say_so() -> None:
+    rows = rows_of(table_of(x=[1]))
+    with pytest.raises(DataError, match=r"^t\.csv: has no labels$"):
+        read_targets(rows, Roles(("x",)))
+    with pytest.raises(DataError, match=r"^t\.csv: has no column 'y'; needed are: y"):
+        read_targets(rows, Roles(("x",), "y"))
+
+
+def test_weights_are_finite_and_not_negative() -> None:
+    rows = rows_of(table_of(w=pa.array([0, 2, 1], pa.int8())), batch=2)
+    assert read_weights(rows, "w").tolist() == [0.0, 2.0, 1.0]
+    assert read_weights(rows, "w").dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, -2.0], r"row 2, column 'w': the weight is -2; weights are finite numbers from 0 on"),
+        ([1.0, 0.0, np.inf], "row 3, column 'w': the weight is inf"),
+        ([1.0, None], "row 2, column 'w': the weight is missing"),
+        ([0, 0], "every weight in 'w' is 0"),
+        (["a"], "weight 'w' is of type string, not of numbers"),
+    ],
+    ids=str,
+)
+def test_weights_that_are_none_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_weights(rows_of(table_of(w=values), batch=2), "w")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["p", "q", "p", "r", "q"],
+        [7, 3, 7, -1, 3],
+        [0.5, 1.5, 0.5, 2.5, 1.5],
+        [DAY, None, DAY][:1] * 5,
+        pa.array(["p", "q", "p", "r", "q"]).dictionary_encode(),
+    ],
+    ids=str,
+)
+def test_groups_are_numbered_by_their_first_rows(values: Any) -> None:
+    found = read_groups(rows_of(table_of(g=values), batch=2), "g")
+    assert found.dtype == np.int64
+    assert found.tolist() in ([0, 1, 0, 2, 1], [0] * 5)
+
+
+def test_groups_that_are_missing_or_no_values_are_refused() -> None:
+    with pytest.raises(DataError, match="row 2, column 'g': the group is missing"):
+        read_groups(rows_of(table_of(g=["a", None])), "g")
+    with pytest.raises(DataError, match="group 'g' is of type list"):
+        read_groups(rows_of(table_of(g=[[1], [2]])), "g")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [3, 1, 2],
+        [3.5, -1.0, 0.0],
+        [DAY, DAY - datetime.timedelta(9), DAY - datetime.timedelta(1)],
+        [TIME, TIME - datetime.timedelta(9), TIME - datetime.timedelta(1)],
+        pa.array([30, 10, 11], pa.timestamp("ns", "UTC")),
+        ["2026-02-28", "1999-01-01T00:00:00", "2026-02-28T00:00+01:00"],
+    ],
+    ids=str,
+)
+def test_times_keep_their_order(values: Any) -> None:
+    found = read_times(rows_of(table_of(t=values), batch=2), "t")
+    assert found.dtype.kind in "if"
+    assert np.argsort(found).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, np.nan], "row 2, column 't': the time is missing"),
+        ([1.0, np.inf], "row 2, column 't': the time is inf"),
+        (["2026-02-28", "soon"], "row 2, column 't': 'soon' is not a date"),
+        ([True, False], "column 't': is of type bool; dates or times are needed"),
+    ],
+    ids=str,
+)
+def test_times_without_order_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_times(rows_of(table_of(t=values), batch=2), "t")
