@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -157,5 +157,5 @@ def _take(stream: IO[bytes], entry: _Entry, rows: int) -> Array:
     if len(content) != size:
         raise EOFError(f"{entry.file!r} ends too early")
     shape = (rows, *entry.block.shape[1:])
-    order = "F" if entry.fortran else "C"
-    return cast("Array", np.frombuffer(content, entry.block.dtype).reshape(shape, order=order))
+    values = np.frombuffer(content, entry.block.dtype)
+    return values.reshape(shape[::-1]).T if entry.fortran else values.reshape(shape)

@@ -106,7 +106,8 @@ def _found(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
         return _found_at(location)
     system = fs.LocalFileSystem(use_mmap=True)
     if is_glob(location):
-        paths = sorted(path for path in glob(location, recursive=True) if Path(path).is_file())
+        found = glob(location, recursive=True)  # noqa: PTH207 (Path's takes no absolute pattern)
+        paths = sorted(path for path in found if Path(path).is_file())
     elif Path(location).is_dir():
         paths = sorted(str(path) for path in Path(location).glob(f"*{ENDING}"))
     else:
