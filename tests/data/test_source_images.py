@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -195,14 +196,20 @@ def foreign(folder: Path) -> None:
     (folder / "b" / "000.png").write_bytes(b"GIF89a" + bytes(50))
 
 
-def announces_too_much(folder: Path) -> None:
-    path = folder / "b" / "000.png"
+def announce(path: Path, side: int) -> None:
+    """Make the header of a PNG announce another width and height."""
     content = bytearray(path.read_bytes())
-    content[16:24] = (10_000).to_bytes(4, "big") * 2
-    from zlib import crc32
-
+    content[16:24] = side.to_bytes(4, "big") * 2
     content[29:33] = crc32(bytes(content[12:29])).to_bytes(4, "big")
     path.write_bytes(bytes(content))
+
+
+def announces_too_much(folder: Path) -> None:
+    announce(folder / "b" / "000.png", 9_000)
+
+
+def announces_far_too_much(folder: Path) -> None:
+    announce(folder / "b" / "000.png", 60_000)
 
 
 def sixteen_bits(folder: Path) -> None:
@@ -240,7 +247,8 @@ def a_deeper_folder(folder: Path) -> None:
         (mixed_modes, r"b/001\.png: is 4x4 colour, but .*/a/000\.png is 4x4 grey"),
         (truncated, r"b/000\.png: cannot be read \("),
         (foreign, r"b/000\.png: cannot be read \(cannot identify image file"),
-        (announces_too_much, r"b/000\.png: is 10000x10000 grey, but .*/a/000\.png is 4x4 grey"),
+        (announces_too_much, r"b/000\.png: is 9000x9000 grey, but .*/a/000\.png is 4x4 grey"),
+        (announces_far_too_much, r"b/000\.png: cannot be read \(Image size \(3600000000 pixels"),
         (sixteen_bits, r"b/000\.png: pixels of mode I;16; 8 bits of grey or colour are needed"),
         (empty_class, r"/c: the class has no images; add some or remove the folder"),
         (a_link, r"b/passwd\.png: is a link, which may lead out of the data folder"),
@@ -262,13 +270,8 @@ def test_what_is_no_folder_of_alike_images_is_refused(
 
 def test_an_image_too_large_to_train_on_is_refused_undecoded(tmp_path: Path) -> None:
     save_images(tmp_path / "a", numbered_images((1, 4, 4)))
-    (tmp_path / "b").mkdir()
-    announces_too_much_in_the_first = tmp_path / "a"
-    announces_too_much_in_the_first.rename(tmp_path / "b" / "x")
-    (tmp_path / "b" / "x" / "000.png").rename(tmp_path / "b" / "000.png")
-    (tmp_path / "b" / "x").rmdir()
-    announces_too_much(tmp_path)
-    with pytest.raises(DataError, match="10000x10000 grey; images of at most 64 MB are read"):
+    announce(tmp_path / "a" / "000.png", 9_000)
+    with pytest.raises(DataError, match="9000x9000 grey; images of at most 64 MB are read"):
         open_rows(str(tmp_path))
 
 

@@ -74,7 +74,9 @@ def test_blocks_are_as_long_as_they_can_be_and_never_depend_on_batches() -> None
         blocks = list(rows.blocks(["a"]))
         assert [first for first, _ in blocks] == [0, 4096, 8192]
         assert [block.num_rows for _, block in blocks] == [4096, 4096, 1808]
-        assert np.array_equal(np.concatenate([block["a"].to_numpy() for _, block in blocks]), values)
+        assert np.array_equal(
+            np.concatenate([block["a"].to_numpy() for _, block in blocks]), values
+        )
 
 
 def test_the_length_of_blocks_follows_from_the_columns_alone() -> None:
@@ -189,7 +191,10 @@ def test_types_are_found_over_the_whole_file(tmp_path: Path, monkeypatch: Any) -
 
 def test_further_texts_may_mean_missing(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a, b\n1, x\n?, ?\n")
-    assert values_of(open_rows(str(tmp_path / "t.csv"), ("?",))) == {"a": [1, None], "b": ["x", None]}
+    assert values_of(open_rows(str(tmp_path / "t.csv"), ("?",))) == {
+        "a": [1, None],
+        "b": ["x", None],
+    }
     assert values_of(open_rows(str(tmp_path / "t.csv"))) == {"a": ["1", "?"], "b": ["x", "?"]}
 
 

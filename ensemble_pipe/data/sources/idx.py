@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.paths import reading, require_file
+from ensemble_pipe.data.sources.paths import reading, require_file, require_values
 from ensemble_pipe.data.sources.rows import (
     IMAGE,
     LABEL,
@@ -50,6 +50,7 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
     values = read_idx(path)
     if values.ndim not in (3, 4):
         raise DataError(f"{path}: holds an array of shape {values.shape}, not images (R, H, W)")
+    require_values(path, values.shape)
     labels = labels or labels_beside(path)
     columns = {IMAGE: values}
     if labels is not None:
