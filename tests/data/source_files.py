@@ -68,6 +68,12 @@ def idx_bytes(values: Array) -> bytes:
     return bytes([0, 0, 8, values.ndim]) + sizes + values.astype(np.uint8).tobytes()
 
 
+def save_arrow(table: pa.Table, path: Path) -> None:
+    """Write an Arrow IPC file in batches of three rows."""
+    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
+        writer.write_table(table, max_chunksize=3)
+
+
 def _write_csv(table: pa.Table, path: Path) -> None:
     text = io.BytesIO()
     csv.write_csv(table, text)
@@ -77,11 +83,6 @@ def _write_csv(table: pa.Table, path: Path) -> None:
 
 def _write_parquet(table: pa.Table, path: Path) -> None:
     parquet.write_table(table, path, write_page_checksum=True)
-
-
-def _write_file(table: pa.Table, path: Path) -> None:
-    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table, max_chunksize=3)
 
 
 def _write_stream(table: pa.Table, path: Path) -> None:
@@ -102,6 +103,6 @@ _WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
     ".csv": _write_csv,
     ".csv.gz": _write_csv,
     ".parquet": _write_parquet,
-    ".arrow": _write_file,
+    ".arrow": save_arrow,
     ".feather": _write_compressed,
 }

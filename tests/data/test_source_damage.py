@@ -10,18 +10,28 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from source_files import FORMATS, idx_bytes, small_columns, values_of, write
+from source_files import FORMATS, idx_bytes, save_arrow, small_columns, values_of, write
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources import open_rows
 from ensemble_pipe.data.sources.idx import read_idx
 from ensemble_pipe.errors import DataError
 
+WITHOUT_SUMS = (".parquet", ".feather", ".arrow")  # of their metadata, or of all
+
 
 def refusal(location: object, *names: str) -> str:
     with pytest.raises(DataError) as raised:
         values_of(open_rows(str(location)), *names)
     return str(raised.value)
+
+
+def outcome(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Return all values, or None and the message."""
+    try:
+        return values_of(open_rows(str(path))), ""
+    except DataError as error:
+        return None, str(error)
 
 
 # Places
@@ -32,8 +42,9 @@ def test_places_where_nothing_can_be_read_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
         assert refusal(tmp_path / name) == f"{tmp_path / name}: the file is empty"
     assert "no such file; paths are taken from the current directory" in refusal("nowhere.csv")
-    assert "no .parquet file is found there" in refusal(tmp_path / "*.parquet")
-    assert "name a file" in refusal(tmp_path)
+    assert "no .parquet file is found there" in refusal(tmp_path / "no*.parquet")
+    (tmp_path / "folder").mkdir()
+    assert "a folder with neither .parquet files nor a folder of" in refusal(tmp_path / "folder")
     (tmp_path / "t.xlsx").write_text("x")
     assert "unknown format '.xlsx'; .parquet, .arrow, .feather, .csv" in refusal(
         tmp_path / "t.xlsx"
@@ -48,16 +59,24 @@ def test_files_without_rows_are_refused(ending: str, tmp_path: Path) -> None:
     assert refusal(path) == f"{path}: has no rows"
 
 
+def test_an_npy_file_without_rows_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", np.zeros((0, 3)))
+    assert "has no rows" in refusal(tmp_path / "t.npy")
+
+
 @pytest.mark.parametrize("shape", [(3, 0), (3, 0, 4, 1), (3, 4, 0)])
 def test_rows_without_values_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", np.zeros(shape, np.uint8))
-    assert refusal(tmp_path / "t.npy") == f"{tmp_path}/t.npy: its rows hold no values"
+    problem = f"its rows hold no values (shape {shape})"
+    assert refusal(tmp_path / "t.npy") == f"{tmp_path}/t.npy: {problem}"
+    np.savez(tmp_path / "t.npz", x=np.zeros(shape, np.uint8))
+    assert problem in refusal(tmp_path / "t.npz")
 
 
 # Damage that any file may suffer
 
 
-@pytest.mark.parametrize("ending", [*FORMATS, ".npy", "-idx3-ubyte", "-idx3-ubyte.gz"])
+@pytest.mark.parametrize("ending", [*FORMATS[1:], ".npy", "-idx3-ubyte", "-idx3-ubyte.gz"])
 def test_a_truncated_file_is_refused_by_name(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"t{ending}"
     if ending == ".npy":
@@ -70,14 +89,7 @@ def test_a_truncated_file_is_refused_by_name(ending: str, tmp_path: Path) -> Non
     content = path.read_bytes()
     for kept in (len(content) - 1, len(content) * 2 // 3, 9):
         path.write_bytes(content[:kept])
-        if ending == ".csv" and kept != len(content) * 2 // 3:
-            continue  # a row that ends early but has all its fields cannot be told apart
-        try:
-            values_of(open_rows(str(path)))
-        except DataError as error:
-            assert str(error).startswith(f"{path}: "), error
-        else:
-            assert ending == ".csv"
+        assert refusal(path).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".feather", ".csv.gz", ".npz", ".arrow"])
@@ -92,13 +104,9 @@ def test_flipped_bits_never_crash_and_are_seen_where_the_format_has_sums(
         damaged = bytearray(content)
         damaged[draws.integers(len(content))] ^= 1 << int(draws.integers(8))
         path.write_bytes(bytes(damaged))
-        try:
-            found = values_of(open_rows(str(path)))
-        except DataError as error:
-            assert str(error).startswith(f"{path}: ")
-        else:
-            if ending == ".csv.gz":
-                assert found == expected
+        found, problem = outcome(path)
+        assert problem.startswith(f"{path}: " if found is None else "")
+        assert found in (None, expected) or ending in WITHOUT_SUMS
 
 
 def test_a_flipped_bit_in_a_page_of_parquet_is_seen(tmp_path: Path) -> None:
@@ -151,9 +159,7 @@ def test_images_of_a_table_are_one_column_and_all_there(tmp_path: Path) -> None:
     holes = pa.array([[1, 2], None, [3, 4]], pa.list_(pa.uint8(), 2))
     tensors = pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.uint8(), (1, 2)), holes)
     table = pa.table({"a": tensors})
-    with pa.OSFile(str(tmp_path / "t.arrow"), "wb") as stream:
-        with pa.ipc.new_file(stream, table.schema) as writer:
-            writer.write_table(table)
+    save_arrow(table, tmp_path / "t.arrow")
     message = refusal(tmp_path / "t.arrow")
     assert message.startswith(f"{tmp_path}/t.arrow: row 2, column 'image': the image is missing")
 
@@ -168,7 +174,7 @@ def test_images_of_a_table_are_one_column_and_all_there(tmp_path: Path) -> None:
         ('a,b\n"1\n",2\n1,2,3\n', "row 2 (line 4): has 3 fields where the header has 2"),
         ("a,b\n1,2\n1,99999999999999999999\n2,0.5\n",
          "row 2 (line 3), column 'b': 99999999999999999999 is too large for an integer of 64 bits"),
-        ("a,b\n1,-9223372036854775809\n", "row 1 (line 2), column 'b': -9223372036854775809 is too"),
+        ("a,b\n1,-9223372036854775809\n", "row 1 (line 2), column 'b': -9223372036854775809 is"),
         ("a,b\n1,x\n2,\xff\n", "row 2 (line 3), column 'b': b'\\xff' is not UTF-8"),
         ("a,gr\xf6\xdfe\n1,2\n", "its column names are not UTF-8; save it as UTF-8"),
         ('a,b\n1,2\n3,"4\n5,6\n', "row 2 (line 3): a quote that opens there is never closed"),

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_the_length_of_blocks_follows_from_the_columns_alone() -> None:
 def write_parts(folder: Path, table: pa.Table, cuts: Sequence[int], group: int) -> None:
     folder.mkdir()
     bounds = [0, *sorted(cuts), table.num_rows]
-    for index, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for index, (start, end) in enumerate(pairwise(bounds)):
         parquet.write_table(
             table.slice(start, end - start), folder / f"part-{index}.parquet", row_group_size=group
         )
