@@ -178,7 +178,7 @@ def test_images_of_a_table_are_one_column_and_all_there(tmp_path: Path) -> None:
         ("a,b\n1,x\n2,\xff\n", "row 2 (line 3), column 'b': b'\\xff' is not UTF-8"),
         ("a,gr\xf6\xdfe\n1,2\n", "its column names are not UTF-8; save it as UTF-8"),
         ('a,b\n1,2\n3,"4\n5,6\n', "row 2 (line 3): a quote that opens there is never closed"),
-        ("\n\n", "cannot be read"),
+        ("\n\n", "no line of column names"),
         ("a,b\n", "has no rows"),
     ],
 )  # fmt: skip

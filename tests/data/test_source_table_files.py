@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyarrow import parquet
+from pyarrow import fs, parquet
 from source_files import FORMATS, shared, small_columns, values_of, write
 
 from ensemble_pipe.data.sources import Table, open_rows
+from ensemble_pipe.data.sources import parquet as parquet_source
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS, Rows, block_rows
 
 # What every format has in common
@@ -123,6 +124,17 @@ def test_a_folder_a_glob_and_an_address_are_the_same_rows(tmp_path: Path) -> Non
         assert rows.place(1).endswith(f"{folder}/part-0.parquet: row 2")
         assert rows.place(2).endswith(f"{folder}/part-1.parquet: row 1")
         assert rows.place(8).endswith(f"{folder}/part-2.parquet: row 3")
+
+
+def test_a_remote_filesystem_is_read_as_a_local_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parts(tmp_path / "p", pa.table({"n": list(range(9))}), [2, 6], 2)
+    bucket = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    monkeypatch.setattr(parquet_source, "_system_of", lambda _: (bucket, "p"))
+    rows = open_rows("far://p")
+    assert values_of(rows)["n"] == list(range(9))
+    assert rows.place(2) == "far://p/part-1.parquet: row 1"
 
 
 # Parquet and Arrow

@@ -138,6 +138,10 @@ def _refusals(file: _File, broken: list[Any]) -> Iterator[None]:
             raise DataError(
                 f"{file.path}: a row is longer than {BLOCK >> 20} MB, or a quote is never closed"
             ) from None
+        if "cannot infer" in str(error):
+            raise DataError(
+                f"{file.path}: no line of column names in its first {BLOCK >> 20} MB"
+            ) from None
         raise
 
 

@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -17,6 +18,7 @@ from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, block_rows, numbered
 from ensemble_pipe.errors import DataError
 
+_PIECE = 1 << 20
 _DEFLATE_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")
 
 
@@ -140,10 +142,13 @@ def _slices(path: Path, entries: list[_Entry], count: int, length: int) -> Itera
 
 
 def _take(stream: IO[bytes], entry: _Entry, rows: int) -> Array:
-    size = rows * entry.block.row_bytes
-    content = stream.read(size)
-    if len(content) != size:
-        raise EOFError(f"{entry.file!r} ends too early")
     shape = (rows, *entry.block.shape[1:])
-    values = np.frombuffer(content, entry.block.dtype)
+    values = np.empty(prod(shape), entry.block.dtype)
+    content, filled = values.view(np.uint8), 0
+    while filled < len(content):  # in pieces, since a stream holds a piece twice
+        piece = stream.read(min(_PIECE, len(content) - filled))
+        if not piece:
+            raise EOFError(f"{entry.file!r} ends too early")
+        content[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
     return values.reshape(shape[::-1]).T if entry.fortran else values.reshape(shape)
