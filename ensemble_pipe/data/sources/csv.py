@@ -2,9 +2,10 @@
 
 import gzip
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -50,11 +51,14 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
     """
     file = _File(path, _header(path))
     columns = {name: TextColumn(name, missing_values) for name in file.names}
-    count = 0
+    count, last = 0, ""
     for batch in _texts(file, list(columns)):
         for name, column in columns.items():
             column.take(batch.column(name), count)
         count += batch.num_rows
+        last = batch.column(-1)[-1].as_py()
+    if _has_lines(last) and _is_open_at_end(path):
+        raise DataError(f"{file.place(count - 1)}: a quote that opens there is never closed")
     for column in columns.values():
         column.check(file.place)
     schema = pa.schema([pa.field(name, column.type) for name, column in columns.items()])
@@ -70,9 +74,10 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
 
 
 def _header(path: Path) -> dict[str, str]:
-    with _stream(path) as stream, _reading(_File(path), []):
+    broken: list[Any] = []
+    with _stream(path) as stream, _refusals(_File(path), broken):
         try:
-            own = _open(stream, [], []).schema.names
+            own = _open(stream, [], broken).schema.names
         except UnicodeDecodeError:
             raise DataError(f"{path}: its column names are not UTF-8; save it as UTF-8") from None
     names = [name.strip() for name in own]
@@ -85,7 +90,7 @@ def _texts(file: _File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     broken: list[Any] = []
     own = [file.names[name] for name in names]
     first = 0
-    with _stream(file.path) as stream, _reading(file, broken):
+    with _stream(file.path) as stream, _refusals(file, broken):
         for batch in _open(stream, own, broken):
             arrays = [
                 to_text(column, name, lambda row: file.place(first + row))  # noqa: B023
@@ -116,31 +121,28 @@ def _open(stream: pa.NativeFile, names: list[str], broken: list[Any]) -> Any:
     )
 
 
-class _reading:  # noqa: N801
-    """Turns what pyarrow raises into a DataError that names row and line of a broken row."""
-
-    def __init__(self, file: _File, broken: list[Any]) -> None:
-        self.file, self.broken = file, broken
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, (pa.ArrowException, OSError)):
-            return
-        if self.broken:
-            row = self.broken[0]
+@contextmanager
+def _refusals(file: _File, broken: list[Any]) -> Iterator[None]:
+    """Turn what pyarrow raises into a DataError that names row and line of a broken row."""
+    try:
+        with reading(file.path):
+            yield
+    except DataError as error:
+        if broken:
+            row = broken[0]  # its number counts the header, but no empty lines
             raise DataError(
-                f"{self.file.place(row.number - 2)}: has {row.actual_columns} fields where the "
-                f"header has {row.expected_columns}"
+                f"{file.place(row.number - 2)}: has {row.actual_columns} fields where the header "
+                f"has {row.expected_columns}"
             ) from None
         if "straddling" in str(error):
             raise DataError(
-                f"{self.file.path}: a row is longer than {BLOCK >> 20} MB, or a quote is never "
-                "closed"
+                f"{file.path}: a row is longer than {BLOCK >> 20} MB, or a quote is never closed"
             ) from None
-        with reading(self.file.path):
-            raise error
+        if "cannot infer" in str(error):
+            raise DataError(
+                f"{file.path}: no line of column names in its first {BLOCK >> 20} MB"
+            ) from None
+        raise
 
 
 def _stream(path: Path) -> pa.NativeFile:
@@ -148,11 +150,20 @@ def _stream(path: Path) -> pa.NativeFile:
     return pa.CompressedInputStream(plain, "gzip") if path.suffix == ".gz" else plain
 
 
+def _has_lines(value: str) -> bool:
+    return "\n" in value or "\r" in value
+
+
+def _is_open_at_end(path: Path) -> bool:
+    """Return whether the file ends within quotes, which pyarrow takes for the end of a row."""
+    with _lines(path) as lines:
+        return sum(line.count('"') for line in lines) % 2 == 1
+
+
 def _line_of(path: Path, row: int) -> int:
     """Return the line (from 1) on which a row (from 0) begins: empty lines and quotes count."""
     record, opened = -1, False
-    opened_as = gzip.open if path.suffix == ".gz" else open
-    with opened_as(path, "rt", encoding="latin-1", newline=None) as lines:
+    with _lines(path) as lines:
         for number, line in enumerate(lines, 1):
             if not opened and line != "\n":
                 record += 1  # the header is record 0
@@ -160,3 +171,8 @@ def _line_of(path: Path, row: int) -> int:
                     return number
             opened ^= line.count('"') % 2 == 1
     return row + 2
+
+
+def _lines(path: Path) -> IO[Any]:
+    opened = gzip.open if path.suffix == ".gz" else open
+    return opened(path, "rt", encoding="latin-1", newline=None)

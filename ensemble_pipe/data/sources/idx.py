@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.paths import reading, require_file
+from ensemble_pipe.data.sources.paths import reading, require_file, require_values
 from ensemble_pipe.data.sources.rows import (
     IMAGE,
     LABEL,
@@ -50,10 +50,13 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
     values = read_idx(path)
     if values.ndim not in (3, 4):
         raise DataError(f"{path}: holds an array of shape {values.shape}, not images (R, H, W)")
+    require_values(path, values.shape)
     labels = labels or labels_beside(path)
-    numbers = None if labels is None else read_labels(labels, len(values))
-    fields = [pa.field(IMAGE, image_type(values.shape[1:]))]
-    schema = pa.schema(fields if numbers is None else [*fields, pa.field(LABEL, pa.int64())])
+    columns = {IMAGE: values}
+    if labels is not None:
+        columns[LABEL] = read_labels(labels, len(values))
+    kinds = {IMAGE: image_type(values.shape[1:]), LABEL: pa.int64()}
+    schema = pa.schema([pa.field(name, kinds[name]) for name in columns])
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         chosen = pa.schema([schema.field(name) for name in names])
@@ -61,7 +64,7 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
         for first in range(0, len(values), length):
             part = slice(first, first + length)
             arrays = [
-                image_array(values[part]) if name == IMAGE else pa.array(numbers[part])
+                image_array(values[part]) if name == IMAGE else pa.array(columns[name][part])
                 for name in names
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=chosen)

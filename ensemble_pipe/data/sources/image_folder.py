@@ -148,4 +148,7 @@ def _decoded(paths: Sequence[Path], first: _Format) -> Array:
 def _open(path: Path) -> "Image":
     from PIL import Image
 
-    return Image.open(path, formats=("PNG", "JPEG"))
+    try:
+        return Image.open(path, formats=("PNG", "JPEG"))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from None

@@ -4,16 +4,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.paths import reading
+from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, block_rows, image_array, numbered
 from ensemble_pipe.errors import DataError
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 @dataclass(frozen=True)
@@ -70,17 +75,22 @@ def open_npy(path: Path) -> Rows:
         DataError: it is another array, or is shorter than its header says.
     """
     where = str(path)
-    with reading(path):
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(values, np.memmap):
-        raise DataError(f"{path}: is no NPY file; numpy.save writes such files")
-    block = Block("x", values.shape, values.dtype)
-    if values.ndim < 2 or not block.fits or (values.ndim == 2 and values.dtype.kind not in "biuf"):
+    with reading(path), path.open("rb") as stream:
+        shape, dtype, fortran, start = read_header(stream)
+    block = Block("x", shape, dtype)
+    if len(shape) < 2 or not block.fits or (len(shape) == 2 and dtype.kind not in "biuf"):
         raise DataError(
-            f"{path}: {values.dtype} of shape {values.shape}; (R, D) numbers or uint8 images "
+            f"{path}: {dtype} of shape {shape}; (R, D) numbers or uint8 images "
             "(R, H, W[, C]) are needed"
         )
+    require_values(where, shape)
+    announced, size = start + shape[0] * block.row_bytes, path.stat().st_size
+    if announced != size:
+        raise DataError(
+            f"{path}: its header announces {announced} bytes for shape {shape}, but it holds {size}"
+        )
     with reading(path):
+        values = np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
         plain = Plain.of(where, pa.schema(block.fields()))
     place = numbered(where)
 
@@ -92,3 +102,12 @@ def open_npy(path: Path) -> Rows:
             yield plain.batch(batch, names, place)
 
     return Rows(where, len(values), plain.schema, read, place)
+
+
+def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic], bool, int]:
+    """Return shape, dtype, whether Fortran-ordered, and where the values start."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"NPY version {version[0]}.{version[1]}")
+    shape, fortran, dtype = _HEADERS[version](stream)
+    return shape, dtype, fortran, stream.tell()

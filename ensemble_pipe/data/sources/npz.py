@@ -4,24 +4,22 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.npy import Block
-from ensemble_pipe.data.sources.paths import reading
+from ensemble_pipe.data.sources.npy import Block, read_header
+from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, block_rows, numbered
 from ensemble_pipe.errors import DataError
 
+_PIECE = 1 << 20
 _DEFLATE_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 @dataclass(frozen=True)
@@ -85,13 +83,14 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entr
         raise DataError(f"{path}: {name!r} in it is no array; numpy.savez writes such files")
     _require_possible(path, info)
     with archive.open(info) as stream:
-        shape, dtype, fortran, start = _read_header(stream)
+        shape, dtype, fortran, start = read_header(stream)
     block = Block(name.removesuffix(".npy"), shape, dtype)
     if not block.fits or not shape:
         raise DataError(
             f"{path}: array {block.name!r} is {dtype} of shape {shape}; a column (R,), "
             "a block of columns (R, D) or uint8 images (R, H, W[, C]) can be read"
         )
+    require_values(f"{path}: {name!r}", shape)
     announced = start + shape[0] * block.row_bytes
     if announced != info.file_size:
         raise DataError(
@@ -117,22 +116,13 @@ def _require_possible(path: Path, info: zipfile.ZipInfo) -> None:
         )
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic], bool, int]:
-    """Return shape, dtype, whether Fortran-ordered, and where the values start."""
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADERS:
-        raise ValueError(f"NPY version {version[0]}.{version[1]}")
-    shape, fortran, dtype = _HEADERS[version](stream)
-    return shape, dtype, fortran, stream.tell()
-
-
 def _slices(path: Path, entries: list[_Entry], count: int, length: int) -> Iterator[list[Array]]:
     """Yield some rows of each array, from the first rows to the last."""
     with ExitStack() as stack:
         archive = stack.enter_context(zipfile.ZipFile(path))
         streams = [stack.enter_context(archive.open(entry.file)) for entry in entries]
         for stream in streams:
-            _read_header(stream)
+            read_header(stream)
         # Fortran's order has to be read as a whole before its first row is known.
         whole = {
             index: _take(streams[index], entry, count)
@@ -152,10 +142,13 @@ def _slices(path: Path, entries: list[_Entry], count: int, length: int) -> Itera
 
 
 def _take(stream: IO[bytes], entry: _Entry, rows: int) -> Array:
-    size = rows * entry.block.row_bytes
-    content = stream.read(size)
-    if len(content) != size:
-        raise EOFError(f"{entry.file!r} ends too early")
     shape = (rows, *entry.block.shape[1:])
-    order = "F" if entry.fortran else "C"
-    return cast("Array", np.frombuffer(content, entry.block.dtype).reshape(shape, order=order))
+    values = np.empty(prod(shape), entry.block.dtype)
+    content, filled = values.view(np.uint8), 0
+    while filled < len(content):  # in pieces, since a stream holds a piece twice
+        piece = stream.read(min(_PIECE, len(content) - filled))
+        if not piece:
+            raise EOFError(f"{entry.file!r} ends too early")
+        content[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
+    return values.reshape(shape[::-1]).T if entry.fortran else values.reshape(shape)

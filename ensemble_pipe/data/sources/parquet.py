@@ -92,21 +92,24 @@ def _place(part: _Part, row: int) -> str:
 def _open(system: fs.FileSystem, path: str) -> Any:
     from pyarrow import parquet
 
-    local = isinstance(system, fs.LocalFileSystem)
     # A local file is read through the page cache; of a remote one a piece of each column is held.
+    held = 0 if isinstance(system, fs.LocalFileSystem) else _READ_AHEAD
     return parquet.ParquetFile(
-        path, filesystem=system, memory_map=local, buffer_size=0 if local else _READ_AHEAD,
-        pre_buffer=False, page_checksum_verification=True,
-    )  # fmt: skip
+        path,
+        filesystem=system,
+        buffer_size=held,
+        pre_buffer=False,
+        page_checksum_verification=True,
+    )
 
 
 def _found(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
     """Return the filesystem, and (name for messages, path) of each file in sorted order."""
     if "://" in location:
         return _found_at(location)
-    system = fs.LocalFileSystem(use_mmap=True)
     if is_glob(location):
-        paths = sorted(path for path in glob(location, recursive=True) if Path(path).is_file())
+        found = glob(location, recursive=True)  # noqa: PTH207 (Path's takes no absolute pattern)
+        paths = sorted(path for path in found if Path(path).is_file())
     elif Path(location).is_dir():
         paths = sorted(str(path) for path in Path(location).glob(f"*{ENDING}"))
     else:
@@ -115,12 +118,12 @@ def _found(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
         raise DataError(f"{location}: no {ENDING} file is found there")
     for path in paths:
         require_file(Path(path))
-    return system, [(path, path) for path in paths]
+    return _local(), [(path, path) for path in paths]
 
 
 def _found_at(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
     with reading(location):
-        system, path = fs.FileSystem.from_uri(location)
+        system, path = _system_of(location)
         if "*" in path:
             fixed = path[: path.index("*")].rpartition("/")[0]
             inside = system.get_file_info(fs.FileSelector(fixed, recursive=True))
@@ -140,6 +143,15 @@ def _found_at(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
         raise DataError(f"{location}: no {ENDING} file is found there")
     scheme = location.split("://")[0]
     return system, [(f"{scheme}://{path}", path) for path in sorted(paths)]
+
+
+def _system_of(location: str) -> tuple[fs.FileSystem, str]:
+    system, path = fs.FileSystem.from_uri(location)
+    return _local() if isinstance(system, fs.LocalFileSystem) else system, path
+
+
+def _local() -> fs.FileSystem:
+    return fs.LocalFileSystem(use_mmap=True)
 
 
 def _require_same(own: Plain, first: Plain) -> None:

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,6 +43,12 @@ def reading(where: object, hint: str = "") -> Iterator[None]:
     except _FOREIGN as error:
         problem = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise DataError(f"{where}: cannot be read ({problem.strip()}){hint}") from None
+
+
+def require_values(where: object, shape: Sequence[int]) -> None:
+    """Raise DataError where the rows of an array of this shape are empty."""
+    if 0 in shape[1:]:
+        raise DataError(f"{where}: its rows hold no values (shape {tuple(shape)})")
 
 
 def require_unique(where: object, names: Iterable[str]) -> None:

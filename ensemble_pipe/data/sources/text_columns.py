@@ -59,6 +59,8 @@ class TextColumn:
 
     def typed(self, texts: pa.Array) -> pa.Array:
         """Return texts as values of this column's type."""
+        if self.kind == "null":
+            return pa.nulls(len(texts))
         texts = pc.ascii_trim_whitespace(texts)
         if self.kind == "text":
             return without(texts, ("", *self.missing_values))

@@ -1,0 +1,193 @@
+"""Memory: what is read block by block takes no more than some blocks, however much a file says."""
+
+import gzip
+import io
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from source_files import idx_bytes
+
+from ensemble_pipe.data.sources import open_rows
+from ensemble_pipe.data.sources.idx import read_idx
+from ensemble_pipe.errors import DataError
+
+MB = 1 << 20
+
+
+class Peak:
+    """The most bytes that Arrow, and that Python and NumPy, held at once."""
+
+    arrow = 0
+    python = 0
+
+    @property
+    def total(self) -> int:
+        return self.arrow + self.python
+
+
+@contextmanager
+def peak_memory() -> Iterator[Peak]:
+    peak, before = Peak(), pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        yield peak
+    finally:
+        peak.python = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        pa.set_memory_pool(before)
+        peak.arrow = pool.max_memory()
+
+
+def read_through(path: Path) -> int:
+    rows = open_rows(str(path))
+    return sum(block.num_rows for _, block in rows.blocks(rows.schema.names))
+
+
+# Large files
+
+
+@pytest.mark.parametrize("row_group", [20_000, 150_000])
+def test_parquet_is_read_in_little_memory(row_group: int, tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    table = pa.table({f"x{column}": draws.normal(size=150_000) for column in range(25)})
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=row_group)
+    assert (tmp_path / "t.parquet").stat().st_size > 28 * MB
+    del table
+    with peak_memory() as peak:
+        assert read_through(tmp_path / "t.parquet") == 150_000
+    assert peak.total < 40 * MB
+
+
+def test_npy_npz_and_arrow_are_read_in_little_memory(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 9, size=(200_000, 10)).astype(np.float64)
+    np.save(tmp_path / "t.npy", values)
+    np.savez(tmp_path / "t.npz", x=values)
+    table = pa.table({f"x{column}": values[:, column] for column in range(10)})
+    for name, compression in (("t.arrow", None), ("z.arrow", "lz4")):
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with (
+            pa.OSFile(str(tmp_path / name), "wb") as stream,
+            pa.ipc.new_file(stream, table.schema, options=options) as writer,
+        ):
+            writer.write_table(table, max_chunksize=20_000)
+    for name in ("t.npy", "t.npz", "t.arrow", "z.arrow"):
+        with peak_memory() as peak:
+            assert read_through(tmp_path / name) == 200_000
+        assert peak.total < 5 * MB, name
+
+
+# Bombs
+
+
+def write_gzip(path: Path, piece: bytes, repeats: int, head: bytes = b"") -> None:
+    """Write one file of many members, so that only one has to be compressed."""
+    path.write_bytes(gzip.compress(head) + repeats * gzip.compress(piece))
+
+
+def test_one_endless_line_is_refused_after_two_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    write_gzip(path, b"x" * MB, 400, b"a,b\n1,")
+    with peak_memory() as peak, pytest.raises(DataError, match="a row is longer than 4 MB, or a q"):
+        open_rows(str(path))
+    assert peak.total < 16 * MB
+
+
+def test_an_endless_header_is_refused_after_two_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    write_gzip(path, b"x" * MB, 400)
+    with peak_memory() as peak, pytest.raises(DataError, match="no line of column names in its"):
+        open_rows(str(path))
+    assert peak.total < 16 * MB
+
+
+def test_many_lines_are_streamed(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    line = f"1,{'abc' * 60}\n".encode()
+    write_gzip(path, line * (MB // len(line)), 200, b"a,b\n")
+    assert path.stat().st_size < 2 * MB
+    with peak_memory() as peak:
+        assert open_rows(str(path)).count == 200 * (MB // len(line))
+    assert peak.total < 40 * MB
+
+
+def test_an_idx_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "x-idx3-ubyte.gz"
+    zeros = gzip.compress(bytes(4 << 20))
+    path.write_bytes(gzip.compress(idx_bytes(np.zeros((2, 3, 3)))) + 64 * zeros)
+    problem = r"announces 18 bytes .* but it holds more"
+    with peak_memory() as peak, pytest.raises(DataError, match=problem):
+        read_idx(path)
+    assert peak.total < 2 * MB
+
+
+def npy_bytes(shape: tuple[int, ...], values: bytes = b"") -> bytes:
+    header = io.BytesIO()
+    facts = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.getvalue() + values
+
+
+def state_size(path: Path, size: int) -> None:
+    """Change the size that a zip's directory and local header state for its only entry."""
+    content = bytearray(path.read_bytes())
+    local, central = content.index(b"PK\x03\x04"), content.index(b"PK\x01\x02")
+    content[local + 22 : local + 26] = struct.pack("<I", size)
+    content[central + 24 : central + 28] = struct.pack("<I", size)
+    path.write_bytes(bytes(content))
+
+
+def test_a_zip_entry_is_believed_as_far_as_it_can_be_true(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    start = len(npy_bytes((1000, 1)))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", npy_bytes((2_000_000_000, 1), bytes(1000)))
+    state_size(path, start + 2_000_000_000)
+    with (
+        peak_memory() as peak,
+        pytest.raises(DataError, match=r"announces 2000000128 bytes, which"),
+    ):
+        open_rows(str(path))
+    assert peak.total < MB
+
+
+def test_a_zip_bomb_gives_no_more_than_its_stated_size(tmp_path: Path) -> None:
+    """50 MB of zeros, of which the directory admits 100 kB."""
+    path = tmp_path / "t.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", npy_bytes((100_000, 1), bytes(50 * MB)))
+    state_size(path, len(npy_bytes((100_000, 1))) + 100_000)
+    with peak_memory() as peak, pytest.raises(DataError, match=r"t\.npz: cannot be read"):
+        read_through(path)
+    assert peak.total < 2 * MB
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_honest_zip_of_zeros_takes_blocks_or_its_stated_size(order: Any, tmp_path: Path) -> None:
+    values = np.zeros((200_000, 20), order=order)
+    np.savez_compressed(tmp_path / "t.npz", x=values)
+    with peak_memory() as peak:
+        assert read_through(tmp_path / "t.npz") == 200_000
+    assert peak.total < (8 * MB if order == "C" else 1.2 * values.nbytes)
+
+
+@pytest.mark.slow
+def test_300_mb_of_parquet_in_100_mb_of_memory(tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    table = pa.table({f"x{column}": draws.normal(size=1_300_000) for column in range(30)})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    del table
+    assert (tmp_path / "t.parquet").stat().st_size > 300 * MB
+    with peak_memory() as peak:
+        assert read_through(tmp_path / "t.parquet") == 1_300_000
+    assert peak.total < 100 * MB
