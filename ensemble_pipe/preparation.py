@@ -19,6 +19,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.errors import ConfigError, DataError
+from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.networks import embedded_columns
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
@@ -78,7 +79,8 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
         )
     train = np.zeros(data.count, bool)
     train[parts["train"]] = True
-    schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
+    with one_thread():  # more would change the last bits of whitened numbers
+        schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
     schema = replace(schema, missing_values=getattr(config.data, "missing_values", ()))
     _require_fit(config, plans, schema, len(parts["train"]))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
@@ -94,7 +96,8 @@ def write_run(
         DataError: a value cannot be used.
     """
     schema = prepared.schema
-    _write_parts(paths.base, prepared, config.shard_rows)
+    with one_thread():
+        _write_parts(paths.base, prepared, config.shard_rows)
     write_json(paths.base / "schema.json", schema.to_json())
     example = _example(prepared)
     atomic_write(paths.base / EXAMPLE, lambda path: save_arrow(example, path))
@@ -123,7 +126,7 @@ def write_run(
 def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     """Return the recipe of a run's training data."""
     sums = read_json(paths.manifest, "sums")["sums"]
-    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in SPLITS}
+    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in ("train", "stop")}
     return Recipe(
         paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows
     )

@@ -86,6 +86,7 @@ class RayExecutor:
 
     Attributes:
         trainers: size of the pool.
+        service: of augmented shards, while a run needs one.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class RayExecutor:
             ClusterError: there is no cluster at the address, or it is too small for one trainer.
         """
         self._actors: list[Any] = []
+        self.service: Any = None
         self._started = _connect(address)
         self._cpus = cpus_per_trainer
         self._retries = retries
@@ -126,14 +128,13 @@ class RayExecutor:
         source = BaseSource(ray.get_runtime_context().get_node_id())
         plans = [plan for stack in stacks for plan in stack.plans]
         warm_up_nodes(schema, plans, recipe)
-        service = None
         if recipe.augment.shard_policy:
-            service = _actor_class(ShardService).remote(source, recipe, self.trainers)
-            self._actors.append(service)
+            self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
+            self._actors.append(self.service)
 
         def new_trainer() -> Any:
             options = _actor_class(Trainer).options(num_cpus=self._cpus)
-            actor = options.remote(source, recipe, schema, service)
+            actor = options.remote(source, recipe, schema, self.service)
             self._actors.append(actor)
             return actor
 

@@ -45,7 +45,7 @@ def local_base(source: BaseSource, recipe: Recipe) -> Recipe:
         CorruptFileError: a copy does not match its sum.
     """
     names = [file for name in recipe.sums for file in (name, base_name(name))]
-    if all((recipe.base / name).is_file() for name in names):
+    if all(_is_here(recipe.base / name) for name in names):
         return recipe
     key = hashlib.sha256(repr(sorted(recipe.sums.items())).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"ensemble_pipe-{os.getuid()}" / key
@@ -71,6 +71,10 @@ def _check(folder: Path, recipe: Recipe) -> None:
     check_sums(folder, recipe.sums)
     for name in recipe.sums:
         verify_all(folder / base_name(name))
+
+
+def _is_here(path: Path) -> bool:
+    return path.is_file()
 
 
 def base_name(sums_name: str) -> str:

@@ -15,6 +15,7 @@ from ensemble_pipe.ensemble.combiners import mean_probability, softmax
 from ensemble_pipe.ensemble.members import member_outputs
 from ensemble_pipe.ensemble.uncertainty import uncertainty
 from ensemble_pipe.errors import InputError
+from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
@@ -103,7 +104,8 @@ class Ensemble:
         """
         if block.num_rows == 0:
             return member_outputs(self.members, self.schema, [lambda *_: None], 0)
-        encoded = self.schema.encode_inputs(block, place)
+        with one_thread():
+            encoded = self.schema.encode_inputs(block, place)
         none = np.zeros(len(encoded), np.int32)
         view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
         reads = self._draws.reads(view, self.schema.spans, first)
