@@ -1,0 +1,88 @@
+"""Tables for a person: the sets that can be fetched, and what a file holds."""
+
+from pathlib import Path
+
+from ensemble_pipe.data.inspect import MOST_DISTINCT, ColumnReport, Report
+from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
+from ensemble_pipe.data.public.fetch import is_there
+
+MOST_SHOWN_CLASSES = 20
+_VALUE_LENGTH = 24
+
+
+def sets_table(folder: Path) -> str:
+    """Return the public sets, with those that lie in `folder` marked, and the bundled ones."""
+    rows = [("name", "rows", "size", "there", "licence", "what")]
+    for entry in CATALOGUE.values():
+        count = " + ".join(f"{rows:,}" for rows in entry.rows)
+        there = "yes" if is_there(entry, folder) else ""
+        rows.append((entry.name, count, size_text(entry.size), there, entry.licence, entry.what))
+    for name, (what, count) in BUNDLED.items():
+        rows.append((name, f"{count:,}", "", "bundled", "with scikit-learn", what))
+    return _aligned(rows)
+
+
+def report_table(report: Report, size: int | None) -> str:
+    """Return what a file holds: its columns, and the classes of its label.
+
+    Args:
+        report: what was found.
+        size: of the file in bytes; None where it is not known.
+    """
+    of_size = "" if size is None else f", {size_text(size)}"
+    lines = [f"{report.where}: {report.rows:,} rows, {len(report.columns)} columns{of_size}"]
+    if report.image_shape is not None:
+        height, width, channels = report.image_shape
+        lines.append(f"images of {height}x{width} pixels, {channels} channels")
+    head = ("column", "type", "missing", "distinct", "min", "mean", "max", "most frequent")
+    lines += ["", _aligned([head, *(_column_row(c, report.rows) for c in report.columns)])]
+    if report.label is not None:
+        lines += ["", _label_text(report)]
+    return "\n".join(lines)
+
+
+def size_text(size: int) -> str:
+    """Return bytes as a person reads them, such as 170.1 MB."""
+    power = min(max(len(str(size)) - 1, 0) // 3, 3)
+    return f"{size} B" if power == 0 else f"{size / 1000**power:.1f} {'kMG'[power - 1]}B"
+
+
+def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
+    missing = f"{column.missing:,} ({column.missing / max(rows, 1):.1%})" if column.missing else ""
+    if column.infinite:
+        missing += f" {column.infinite:,} infinite"
+    distinct = "" if column.kind in ("image", "other") else f"more than {MOST_DISTINCT:,}"
+    if column.distinct is not None:
+        distinct = f"{column.distinct:,}"
+    numbers = (column.lowest, column.mean, column.highest)
+    shown = ("" if number is None else f"{number:.6g}" for number in numbers)
+    # Of a number only what repeats is worth a look.
+    repeats = bool(column.frequent) and column.frequent[0][1] > 1
+    values = ", ".join(f"{_short(value)} {count:,}" for value, count in column.frequent)
+    return (column.name, column.type, missing.strip(), distinct, *shown, values if repeats else "")
+
+
+def _label_text(report: Report) -> str:
+    title = f"label {report.label!r}"
+    classes = report.classes
+    if not classes:
+        return f"{title}: too many values to be classes"
+    shown = [f"  {_short(name)}  {count:,}" for name, count in classes[:MOST_SHOWN_CLASSES]]
+    if len(classes) > MOST_SHOWN_CLASSES:
+        shown.append(f"  ... and {len(classes) - MOST_SHOWN_CLASSES:,} more")
+    missing = report.column(str(report.label)).missing
+    if missing:
+        shown.append(f"  {missing:,} rows have none: remove them before training")
+    return "\n".join([f"{title}: {len(classes):,} values", *shown])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 3] + "..."
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
