@@ -12,14 +12,14 @@ _VALUE_LENGTH = 24
 
 def sets_table(folder: Path) -> str:
     """Return the public sets, with those that lie in `folder` marked, and the bundled ones."""
-    rows = [("name", "rows", "size", "there", "licence", "what")]
+    lines: list[tuple[str, ...]] = [("name", "rows", "size", "there", "licence", "what")]
     for entry in CATALOGUE.values():
         count = " + ".join(f"{rows:,}" for rows in entry.rows)
         there = "yes" if is_there(entry, folder) else ""
-        rows.append((entry.name, count, size_text(entry.size), there, entry.licence, entry.what))
-    for name, (what, count) in BUNDLED.items():
-        rows.append((name, f"{count:,}", "", "bundled", "with scikit-learn", what))
-    return _aligned(rows)
+        lines.append((entry.name, count, size_text(entry.size), there, entry.licence, entry.what))
+    for name, (what, number) in BUNDLED.items():
+        lines.append((name, f"{number:,}", "", "bundled", "with scikit-learn", what))
+    return _aligned(lines)
 
 
 def report_table(report: Report, size: int | None) -> str:

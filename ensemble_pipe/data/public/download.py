@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
@@ -81,7 +82,7 @@ def download(
             f"{file.url}: its sha256 sum should be {file.sha256}, but what was sent has {found}; "
             f"{part} was deleted, so another try begins anew"
         )
-    atomic_write(path, lambda beside: os.replace(part, beside))
+    atomic_write(path, partial(os.replace, part))
     return path
 
 

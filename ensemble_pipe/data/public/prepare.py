@@ -7,6 +7,7 @@ import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -171,7 +172,7 @@ def _cifar10_rows(path: Path, content: bytes) -> tuple[Array, Array]:
 
 def _idx(downloads: Mapping[str, Path], home: Path) -> list[str]:
     for name, path in downloads.items():
-        atomic_write(home / name, lambda beside, path=path: os.replace(path, beside))
+        atomic_write(home / name, partial(os.replace, path))
     return list(downloads)
 
 
