@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ensemble_pipe.data.advice import task_of
 from ensemble_pipe.data.inspect import MOST_DISTINCT, ColumnReport, Report
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
 from ensemble_pipe.data.public.fetch import is_there
@@ -32,12 +33,18 @@ def report_table(report: Report, size: int | None) -> str:
     of_size = "" if size is None else f", {size_text(size)}"
     lines = [f"{report.where}: {report.rows:,} rows, {len(report.columns)} columns{of_size}"]
     if report.image_shape is not None:
-        height, width, channels = report.image_shape
-        lines.append(f"images of {height}x{width} pixels, {channels} channels")
+        shape = "x".join(map(str, report.image_shape))
+        lines.append(f"images of {shape} (height, width, channels)")
     head = ("column", "type", "missing", "distinct", "min", "mean", "max", "most frequent")
     lines += ["", _aligned([head, *(_column_row(c, report.rows) for c in report.columns)])]
+    marked = [column.name for column in report.columns if _has_question_mark(column)]
+    if marked:
+        lines.append(
+            f"\n'?' stands in {', '.join(marked)}: where it means that a value is missing, write "
+            "missing_values: ['?'] below data, and missing: category into their rules"
+        )
     if report.label is not None:
-        lines += ["", _label_text(report)]
+        lines += ["", _label_text(report, report.column(report.label))]
     return "\n".join(lines)
 
 
@@ -62,18 +69,28 @@ def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
     return (column.name, column.type, missing.strip(), distinct, *shown, values if repeats else "")
 
 
-def _label_text(report: Report) -> str:
-    title = f"label {report.label!r}"
-    classes = report.classes
-    if not classes:
-        return f"{title}: too many values to be classes"
-    shown = [f"  {_short(name)}  {count:,}" for name, count in classes[:MOST_SHOWN_CLASSES]]
-    if len(classes) > MOST_SHOWN_CLASSES:
-        shown.append(f"  ... and {len(classes) - MOST_SHOWN_CLASSES:,} more")
-    missing = report.column(str(report.label)).missing
-    if missing:
-        shown.append(f"  {missing:,} rows have none: remove them before training")
-    return "\n".join([f"{title}: {len(classes):,} values", *shown])
+def _label_text(report: Report, label: ColumnReport) -> str:
+    lines = [f"label {label.name!r}: {_target_text(report, label)}"]
+    if task_of(report) == "classification":
+        shown = report.classes[:MOST_SHOWN_CLASSES]
+        lines += [f"  {_short(name)}  {count:,}" for name, count in shown]
+        if len(report.classes) > len(shown):
+            lines.append(f"  ... and {len(report.classes) - len(shown):,} more")
+    if label.missing:
+        lines.append(f"  {label.missing:,} rows have none: remove them before training")
+    return "\n".join(lines)
+
+
+def _target_text(report: Report, label: ColumnReport) -> str:
+    if task_of(report) == "regression":
+        return "a number to predict"
+    if label.distinct is None:
+        return "too many values to be classes"
+    return f"{label.distinct:,} classes"
+
+
+def _has_question_mark(column: ColumnReport) -> bool:
+    return any(value == "?" for value, _ in column.frequent)
 
 
 def _short(text: str) -> str:

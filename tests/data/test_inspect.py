@@ -94,6 +94,7 @@ def test_distinct_values_are_counted_exactly_up_to_a_limit(count: int, distinct:
     )
     assert [column.distinct for column in report.columns] == [distinct, distinct]
     assert (report.classes == ()) == (distinct is None)
+    assert "label 'y': a number to predict" in report_table(report, None)
     assert ("more than 10,000" in report_table(report, None)) == (distinct is None)
 
 
@@ -162,7 +163,7 @@ def test_images_are_described_by_their_size(location: str, data: dict[str, str])
     assert report.image_shape == (28, 20, 3)
     assert (report.column("image").lowest, report.column("image").highest) == (0, 255)
     assert report.classes == (("a", 4), ("b", 2))
-    assert "images of 28x20 pixels, 3 channels" in report_table(report, 10_000)
+    assert "images of 28x20x3 (height, width, channels)" in report_table(report, 10_000)
     assert pipeline_of(report, location)["data"] == data
 
 
@@ -180,6 +181,13 @@ def test_adult_is_seen_as_it_is() -> None:
     rules = valid_rules(pipeline_of(report, "adult.csv"))
     assert rules["workclass"] == {"kind": "category", "missing": "category"}
     assert len(rules) == 8
+
+
+def test_a_question_mark_is_pointed_out() -> None:
+    table = pa.table({"a": ["?", "x", "x"], "b": ["x", "x", "y"], "label": ["n", "n", None]})
+    text = report_table(inspect(rows_of(table)), None)
+    assert "'?' stands in a: where it means that a value is missing" in text
+    assert "label 'label': 1 classes\n  n  2\n  1 rows have none" in text
 
 
 # The commands
