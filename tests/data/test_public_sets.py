@@ -200,7 +200,7 @@ def cifar10_batch(rows: int) -> Array:
 
 def test_planes_become_channels(tmp_path: Path) -> None:
     train, (images, labels) = read_cifar10(archive(tmp_path / "c.tar.gz"), 3)
-    assert len(train) == 5
+    assert len(list(train)) == 5
     assert images.shape == (3, 32, 32, 3)
     assert images[0, 7, 4].tolist() == [7, 17, 27]
     assert labels.tolist() == [0, 1, 2]

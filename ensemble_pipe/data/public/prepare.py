@@ -6,8 +6,9 @@ Nothing that was downloaded is executed, and of an archive only the members know
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -104,7 +105,7 @@ def read_delimited(
 
 def read_cifar10(
     path: Path, batch_rows: int = CIFAR10_BATCH_ROWS
-) -> tuple[list[tuple[Array, Array]], tuple[Array, Array]]:
+) -> tuple[Iterator[tuple[Array, Array]], tuple[Array, Array]]:
     """Read CIFAR-10's binary archive (Krizhevsky 2009).
 
     Args:
@@ -122,8 +123,10 @@ def read_cifar10(
     names = [f"{_CIFAR10_FOLDER}/data_batch_{number}.bin" for number in range(1, 6)]
     names.append(f"{_CIFAR10_FOLDER}/test_batch.bin")
     contents = _read_members(path, dict.fromkeys(names, batch_rows * (1 + 3 * 32 * 32)))
-    *train, test = (_cifar10_rows(path, contents[name]) for name in names)
-    return train, test
+    *train, test = names
+    # Each batch is forgotten before the next is made into images.
+    batches = (_cifar10_rows(path, contents.pop(name)) for name in train)
+    return batches, _cifar10_rows(path, contents.pop(test))
 
 
 def _read_members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
@@ -215,10 +218,15 @@ def _image_table(images: Array, labels: Array) -> pa.Table:
 def _write(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables of one schema one after another, with a sum for each page."""
 
+    rest = iter(tables)
+    first = next(rest)
+
     def write(beside: Path) -> None:
-        first, *rest = tables
-        with parquet.ParquetWriter(beside, first.schema, write_page_checksum=True) as writer:
-            for table in (first, *rest):
+        # Pixels are small enough as they are: compressed they take twice the time.
+        with parquet.ParquetWriter(
+            beside, first.schema, compression="none", write_page_checksum=True
+        ) as writer:
+            for table in chain([first], rest):
                 writer.write_table(table)
 
     atomic_write(path, write)
