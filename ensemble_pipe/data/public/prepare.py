@@ -50,6 +50,7 @@ CIFAR10_BATCH_ROWS = 10_000
 _CIFAR10_FOLDER = "cifar-10-batches-bin"
 _CIFAR10_IMAGE = (3, 32, 32)
 _OTHER_MEMBER_BYTES = 1 << 20
+ROW_GROUP_ROWS = 1000
 
 
 def prepare(form: Form, downloads: Mapping[str, Path], home: Path) -> list[str]:
@@ -227,7 +228,7 @@ def _write(path: Path, tables: Iterable[pa.Table]) -> None:
             beside, first.schema, compression="none", write_page_checksum=True
         ) as writer:
             for table in chain([first], rest):
-                writer.write_table(table)
+                writer.write_table(table, ROW_GROUP_ROWS)
 
     atomic_write(path, write)
 
