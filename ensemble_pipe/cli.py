@@ -2,17 +2,16 @@
 
 import json
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ensemble_pipe import __version__
-from ensemble_pipe.errors import ConfigError, EnsemblePipeError, InputError
+from ensemble_pipe import __version__, cli_data
+from ensemble_pipe.cli_support import errors as _errors
+from ensemble_pipe.cli_support import say as _say
+from ensemble_pipe.errors import ConfigError, EnsemblePipeError
 
 if TYPE_CHECKING:
     from ensemble_pipe.pipeline import RunResult
@@ -25,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_data.app, name="data")
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
 Model = Annotated[
@@ -229,30 +229,6 @@ def main(
     """Train ensembles of NumPy networks on Ray, tracked in MLflow."""
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn errors into one message and the exit status that belongs to them."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    except InputError as error:
-        _say(f"error: {error}")
-        raise typer.Exit(2) from None
-    except EnsemblePipeError as error:
-        _say(f"error: {error}")
-        raise typer.Exit(1) from None
-    except OSError as error:  # a full disk, a folder that cannot be written to
-        _say(f"error: {error}")
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        _say("stopped")
-        raise typer.Exit(130) from None
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _override(text: str) -> tuple[str, Any]:
     import yaml
 
@@ -293,7 +269,3 @@ def _command() -> str:
     called = Path(sys.argv[0])
     on_path = shutil.which("ensemble-pipe") == str(called)
     return str(called) if called.name == "ensemble-pipe" and not on_path else "ensemble-pipe"
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -24,6 +24,8 @@ LEVELS = [
     {"stages"},
     {"pipeline", "range_test"},
     {"tables"},
+    {"cli_support"},
+    {"cli_data"},
     {"cli"},
 ]
 NUMBA = {

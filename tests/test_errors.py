@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import typer
 
-from ensemble_pipe import cli, errors
+from ensemble_pipe import cli_support, errors
 from ensemble_pipe.errors import EnsemblePipeError, InputError
 
 CLASSES = {
@@ -57,7 +57,7 @@ def test_the_exit_status_is_2_for_wrong_input_and_1_for_the_rest(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kind = CLASSES[name]
-    with pytest.raises(typer.Exit) as ending, cli._errors():
+    with pytest.raises(typer.Exit) as ending, cli_support.errors():
         raise kind("what was wrong")
     assert ending.value.exit_code == (2 if issubclass(kind, InputError) else 1)
     assert capsys.readouterr().err == "error: what was wrong\n"

@@ -1,0 +1,40 @@
+"""What all commands share: one message for an error, its exit status, and words for a person."""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from ensemble_pipe.errors import EnsemblePipeError, InputError
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn errors into one message and the exit status that belongs to them."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except InputError as error:
+        say(f"error: {error}")
+        raise typer.Exit(2) from None
+    except EnsemblePipeError as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from None
+    except OSError as error:  # a full disk, a folder that cannot be written to
+        say(f"error: {error}")
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        say("stopped")
+        raise typer.Exit(130) from None
+
+
+def say(text: str) -> None:
+    """Show a line to a person."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

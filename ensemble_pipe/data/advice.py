@@ -1,0 +1,80 @@
+"""The pipeline that a file asks for: its task, its label, and a rule for each column in need."""
+
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.data.inspect import ColumnReport, Report
+
+MOST_CLASSES = 100
+
+
+def pipeline_of(report: Report, location: str) -> dict[str, Any]:
+    """Return a pipeline that can be run: `task` and `data`.
+
+    Args:
+        report: what the file holds.
+        location: how it was named.
+    """
+    if report.image_shape is not None:
+        data = _image_data(report, location)
+    else:
+        data = _table_data(report, location)
+    return {"task": task_of(report), "data": data}
+
+
+def task_of(report: Report) -> str:
+    """Return "regression" where the label is a number with too many values to be a class."""
+    if report.label is None:
+        return "classification"
+    label = report.column(report.label)
+    if label.kind != "number" or label.distinct is None:
+        return "regression" if label.kind == "number" else "classification"
+    whole = not any(name in label.type for name in ("float", "double", "decimal"))
+    return "classification" if label.distinct <= (MOST_CLASSES if whole else 2) else "regression"
+
+
+def rule_of(column: ColumnReport) -> dict[str, Any] | None:
+    """Return the rule that a feature needs; None where it can be read without one."""
+    missing = {"missing": "category" if column.kind == "category" else "median"}
+    rule: dict[str, Any] = {} if column.kind == "number" else {"kind": column.kind}
+    if column.missing:
+        rule |= missing
+    return rule or None
+
+
+def is_no_feature(column: ColumnReport, rows: int) -> bool:
+    """Return whether a column is left out: of no use as a number, date or category.
+
+    Among them are texts that differ in more than half of the rows, such as names and keys, and
+    columns without any value.
+    """
+    if column.kind == "other" or column.missing == rows:
+        return True
+    return column.kind == "category" and (
+        column.distinct is None or column.distinct > max(50, rows // 2)
+    )
+
+
+def _table_data(report: Report, location: str) -> dict[str, Any]:
+    features = [column for column in report.columns if column.name != report.label]
+    ignored = [column.name for column in features if is_no_feature(column, report.rows)]
+    rules = {
+        column.name: rule
+        for column in features
+        if column.name not in ignored and (rule := rule_of(column)) is not None
+    }
+    data: dict[str, Any] = {"source": "table", "path": location, "label": report.label}
+    if ignored:
+        data["ignore"] = ignored
+    if rules:
+        data["columns"] = rules
+    return data
+
+
+def _image_data(report: Report, location: str) -> dict[str, Any]:
+    path = Path(location)
+    if path.is_dir():
+        return {"source": "image_folder", "folder": location}
+    if "ubyte" in path.name:
+        return {"source": "idx", "folder": str(path.parent)}
+    return {"source": "table", "path": location, "label": report.label}

@@ -1,0 +1,233 @@
+"""What a file holds: types, missing values, distinct values, ranges, classes, sizes of images."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.errors import DataError
+
+MOST_DISTINCT = 10_000
+MOST_FREQUENT = 5
+LABEL_NAMES = ("label", "target", "class", "y")
+_ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
+
+Kind = Literal["number", "category", "date", "image", "other"]
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """What one column holds.
+
+    Attributes:
+        name: of the column.
+        type: its Arrow type.
+        kind: how a pipeline can read it; "other" it cannot.
+        missing: rows without a value, NaN among them.
+        infinite: rows with an infinity.
+        distinct: how many values differ; None where more than `MOST_DISTINCT`.
+        frequent: the most frequent values and their counts; empty where `distinct` is None.
+        lowest, mean, highest: of the finite numbers; None of other columns.
+    """
+
+    name: str
+    type: str
+    kind: Kind
+    missing: int
+    infinite: int = 0
+    distinct: int | None = None
+    frequent: tuple[tuple[str, int], ...] = ()
+    lowest: float | None = None
+    mean: float | None = None
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a file holds.
+
+    Attributes:
+        where: the file.
+        rows: how many.
+        columns: of each what it holds.
+        label: the column that seems to be the one to predict; None where there is none.
+        classes: its values and their counts; empty where it has more than `MOST_DISTINCT`.
+        image_shape: (H, W, C); None where the rows are no images.
+    """
+
+    where: str
+    rows: int
+    columns: tuple[ColumnReport, ...]
+    label: str | None
+    classes: tuple[tuple[str, int], ...]
+    image_shape: tuple[int, ...] | None
+
+    def column(self, name: str) -> ColumnReport:
+        return next(column for column in self.columns if column.name == name)
+
+
+def inspect(rows: Rows, label: str | None = None) -> Report:
+    """Read all rows once, block by block, in memory that does not grow with their number.
+
+    Args:
+        rows: what to look at.
+        label: the column to predict; None takes one called label, target, class or y, or else the
+            last.
+
+    Raises:
+        DataError: there is no column `label`, or there are no columns.
+    """
+    names = list(rows.schema.names)
+    if not names:
+        raise DataError(f"{rows.where}: has no columns")
+    chosen = _label(rows, label)
+    tallies = [_Tally(column) for column in rows.schema]
+    for _, block in rows.blocks(names):
+        for tally, name in zip(tallies, names, strict=True):
+            tally.add(block.column(name))
+    counts = tallies[names.index(chosen)].counts if chosen else None
+    shape = tuple(rows.schema.field(IMAGE).type.shape) if rows.is_image else None
+    return Report(
+        where=rows.where,
+        rows=rows.count,
+        columns=tuple(tally.report() for tally in tallies),
+        label=chosen,
+        classes=tuple(_sorted(counts)) if counts else (),
+        image_shape=shape,
+    )
+
+
+def kind_of(kind: pa.DataType) -> Kind:
+    """Return how a pipeline can read a column of some Arrow type."""
+    if pa.types.is_dictionary(kind):
+        return kind_of(kind.value_type)
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return "image"
+    if any(is_a(kind) for is_a in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)):
+        return "number"
+    if pa.types.is_boolean(kind) or pa.types.is_null(kind):
+        return "number"
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return "date"
+    return "category" if _is_text(kind) else "other"
+
+
+@dataclass
+class _Tally:
+    """What is summed up of one column; counts of values are given up past `MOST_DISTINCT`."""
+
+    column: pa.Field
+    missing: int = 0
+    infinite: int = 0
+    counts: Counter[Any] | None = field(default_factory=Counter)
+    finite: int = 0
+    total: float = 0.0
+    lowest: float = np.inf
+    highest: float = -np.inf
+    dates: bool = True
+
+    def add(self, values: pa.Array) -> None:
+        values = _plain(values)
+        kind = kind_of(values.type)
+        self.missing += values.null_count
+        values = values.drop_null() if values.null_count else values
+        if kind == "image":
+            self._add_numbers(values.storage.flatten())
+        elif kind == "number":
+            self._add_numbers(values)
+        elif kind == "category" and self.dates:
+            self.dates = pc.all(pc.match_substring_regex(values, _ISO_DATE)).as_py() is not False
+        if kind in ("image", "other"):
+            self.counts = None
+        else:
+            self._count(values)
+
+    def _count(self, values: pa.Array) -> None:
+        if self.counts is not None:
+            found = values.value_counts()
+            pairs = zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)
+            for value, count in pairs:
+                self.counts[value] += count
+            if len(self.counts) > MOST_DISTINCT:
+                self.counts = None
+
+    def _add_numbers(self, values: pa.Array) -> None:
+        if pa.types.is_boolean(values.type):
+            values = values.cast(pa.uint8())
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        usable = numbers[np.isfinite(numbers)]
+        self.infinite += len(numbers) - len(usable)
+        if len(usable):
+            self.finite += len(usable)
+            self.total += float(usable.sum())
+            self.lowest = min(self.lowest, float(usable.min()))
+            self.highest = max(self.highest, float(usable.max()))
+
+    def report(self) -> ColumnReport:
+        kind = kind_of(self.column.type)
+        if kind == "category" and self.dates and self.counts != Counter():
+            kind = "date"
+        some = self.finite > 0
+        return ColumnReport(
+            name=self.column.name,
+            type=_type_name(self.column.type),
+            kind=kind,
+            missing=self.missing,
+            infinite=self.infinite,
+            distinct=None if self.counts is None else len(self.counts),
+            frequent=tuple(_sorted(self.counts or Counter(), by_count=True)[:MOST_FREQUENT]),
+            lowest=self.lowest if some else None,
+            mean=self.total / self.finite if some else None,
+            highest=self.highest if some else None,
+        )
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Return values in a type that can be counted; NaN is a missing value."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if _is_text(values.type):
+        return values.cast(pa.large_string())
+    if pa.types.is_float16(values.type):
+        values = values.cast(pa.float32())
+    if pa.types.is_floating(values.type):
+        return pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    return values
+
+
+def _label(rows: Rows, label: str | None) -> str | None:
+    names = list(rows.schema.names)
+    if label is not None:
+        if label not in names:
+            raise DataError(
+                f"{rows.where}: has no column {label!r}; its columns are: {', '.join(names)}"
+            )
+        return label
+    others = [name for name in names if kind_of(rows.schema.field(name).type) != "image"]
+    by_name = {name.lower(): name for name in reversed(others)}
+    usual = [by_name[name] for name in LABEL_NAMES if name in by_name]
+    return next(iter([*usual, *others[-1:]]), None)
+
+
+def _sorted(counts: Counter[Any], by_count: bool = False) -> list[tuple[str, int]]:
+    """Return values as text with their counts, by value, or the most frequent first."""
+    pairs = sorted(counts.items(), key=lambda pair: pair[0])
+    if by_count:
+        pairs.sort(key=lambda pair: -pair[1])
+    return [(str(value), count) for value, count in pairs]
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _type_name(kind: pa.DataType) -> str:
+    if isinstance(kind, pa.FixedShapeTensorType):
+        return f"{kind.value_type} {'x'.join(map(str, kind.shape))}"
+    return str(kind)

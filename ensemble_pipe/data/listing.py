@@ -1,0 +1,105 @@
+"""Tables for a person: the sets that can be fetched, and what a file holds."""
+
+from pathlib import Path
+
+from ensemble_pipe.data.advice import task_of
+from ensemble_pipe.data.inspect import MOST_DISTINCT, ColumnReport, Report
+from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
+from ensemble_pipe.data.public.fetch import is_there
+
+MOST_SHOWN_CLASSES = 20
+_VALUE_LENGTH = 24
+
+
+def sets_table(folder: Path) -> str:
+    """Return the public sets, with those that lie in `folder` marked, and the bundled ones."""
+    lines: list[tuple[str, ...]] = [("name", "rows", "size", "there", "licence", "what")]
+    for entry in CATALOGUE.values():
+        count = " + ".join(f"{rows:,}" for rows in entry.rows)
+        there = "yes" if is_there(entry, folder) else ""
+        lines.append((entry.name, count, size_text(entry.size), there, entry.licence, entry.what))
+    for name, (what, number) in BUNDLED.items():
+        lines.append((name, f"{number:,}", "", "bundled", "with scikit-learn", what))
+    return _aligned(lines)
+
+
+def report_table(report: Report, size: int | None) -> str:
+    """Return what a file holds: its columns, and the classes of its label.
+
+    Args:
+        report: what was found.
+        size: of the file in bytes; None where it is not known.
+    """
+    of_size = "" if size is None else f", {size_text(size)}"
+    lines = [f"{report.where}: {report.rows:,} rows, {len(report.columns)} columns{of_size}"]
+    if report.image_shape is not None:
+        shape = "x".join(map(str, report.image_shape))
+        lines.append(f"images of {shape} (height, width, channels)")
+    head = ("column", "type", "missing", "distinct", "min", "mean", "max", "most frequent")
+    lines += ["", _aligned([head, *(_column_row(c, report.rows) for c in report.columns)])]
+    marked = [column.name for column in report.columns if _has_question_mark(column)]
+    if marked:
+        lines.append(
+            f"\n'?' stands in {', '.join(marked)}: where it means that a value is missing, write "
+            "missing_values: ['?'] below data, and missing: category into their rules"
+        )
+    if report.label is not None:
+        lines += ["", _label_text(report, report.column(report.label))]
+    return "\n".join(lines)
+
+
+def size_text(size: int) -> str:
+    """Return bytes as a person reads them, such as 170.1 MB."""
+    power = min(max(len(str(size)) - 1, 0) // 3, 3)
+    return f"{size} B" if power == 0 else f"{size / 1000**power:.1f} {'kMG'[power - 1]}B"
+
+
+def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
+    missing = f"{column.missing:,} ({column.missing / max(rows, 1):.1%})" if column.missing else ""
+    if column.infinite:
+        missing += f" {column.infinite:,} infinite"
+    distinct = "" if column.kind in ("image", "other") else f"more than {MOST_DISTINCT:,}"
+    if column.distinct is not None:
+        distinct = f"{column.distinct:,}"
+    numbers = (column.lowest, column.mean, column.highest)
+    shown = ("" if number is None else f"{number:.6g}" for number in numbers)
+    # Of a number only what repeats is worth a look.
+    repeats = bool(column.frequent) and column.frequent[0][1] > 1
+    values = ", ".join(f"{_short(value)} {count:,}" for value, count in column.frequent)
+    return (column.name, column.type, missing.strip(), distinct, *shown, values if repeats else "")
+
+
+def _label_text(report: Report, label: ColumnReport) -> str:
+    lines = [f"label {label.name!r}: {_target_text(report, label)}"]
+    if task_of(report) == "classification":
+        shown = report.classes[:MOST_SHOWN_CLASSES]
+        lines += [f"  {_short(name)}  {count:,}" for name, count in shown]
+        if len(report.classes) > len(shown):
+            lines.append(f"  ... and {len(report.classes) - len(shown):,} more")
+    if label.missing:
+        lines.append(f"  {label.missing:,} rows have none: remove them before training")
+    return "\n".join(lines)
+
+
+def _target_text(report: Report, label: ColumnReport) -> str:
+    if task_of(report) == "regression":
+        return "a number to predict"
+    if label.distinct is None:
+        return "too many values to be classes"
+    return f"{label.distinct:,} classes"
+
+
+def _has_question_mark(column: ColumnReport) -> bool:
+    return any(value == "?" for value, _ in column.frequent)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 3] + "..."
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )

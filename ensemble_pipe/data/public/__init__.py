@@ -1,0 +1,1 @@
+"""Named public data sets, brought from their own hosts and checked against published sums."""

@@ -1,0 +1,254 @@
+"""What is said of a table or of images, and that the pipeline it prints is valid."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from pyarrow import csv
+from pydantic import TypeAdapter
+from typer.testing import CliRunner
+
+from ensemble_pipe.cli import app
+from ensemble_pipe.data.advice import pipeline_of, task_of
+from ensemble_pipe.data.columns import ColumnRule
+from ensemble_pipe.data.inspect import MOST_DISTINCT, inspect
+from ensemble_pipe.data.listing import report_table, size_text
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.errors import DataError
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def rows_of(table: pa.Table, where: str = "f.parquet", batch_rows: int = 1000) -> Rows:
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        return iter(table.select(list(names)).to_batches(batch_rows))
+
+    return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: row {row + 1}")
+
+
+def small_table() -> pa.Table:
+    return pa.table(
+        {
+            "size": pa.array([1.5, None, float("nan"), float("inf"), 4.5], pa.float64()),
+            "rooms": pa.array([3, 3, 2, 3, 1], pa.int8()),
+            "town": pa.array(["a", "b", None, "a", "a"]).dictionary_encode(),
+            "built": pa.array([date(2001, 1, day) for day in range(1, 6)]),
+            "sold": ["2020-01-01", "2020-01-02T10:00", "2020-01-03 10:00:00Z", None, "2020-02-01"],
+            "garden": [True, False, None, True, True],
+            "price": pa.array([Decimal("1.50"), Decimal("2.50"), None, None, None]),
+            "tags": [["x"], [], ["y"], [], []],
+            "empty": pa.nulls(5),
+            "class": ["yes", "no", "no", "yes", "no"],
+            "note": ["p", "q", "r", "s", "t"],
+        }
+    )
+
+
+def test_each_column_is_described() -> None:
+    report = inspect(rows_of(small_table()))
+    found = {c.name: (c.kind, c.missing, c.distinct, c.lowest, c.highest) for c in report.columns}
+    assert found == {
+        "size": ("number", 2, 3, 1.5, 4.5),
+        "rooms": ("number", 0, 3, 1.0, 3.0),
+        "town": ("category", 1, 2, None, None),
+        "built": ("date", 0, 5, None, None),
+        "sold": ("date", 1, 4, None, None),
+        "garden": ("number", 1, 2, 0.0, 1.0),
+        "price": ("number", 3, 2, 1.5, 2.5),
+        "tags": ("other", 0, None, None, None),
+        "empty": ("number", 5, 0, None, None),
+        "class": ("category", 0, 2, None, None),
+        "note": ("category", 0, 5, None, None),
+    }
+    assert report.column("size").infinite == 1
+    assert report.column("size").mean == 3.0
+    assert report.column("rooms").frequent == (("3", 3), ("1", 1), ("2", 1))
+    assert report.label == "class"
+    assert report.classes == (("no", 3), ("yes", 2))
+
+
+def test_the_division_into_blocks_changes_nothing() -> None:
+    random = np.random.default_rng(0)
+    table = pa.table({"x": random.normal(size=20_000), "y": random.integers(0, 5, 20_000)})
+    reports = [inspect(rows_of(table, batch_rows=size)) for size in (7, 999, 20_000)]
+    assert reports[0] == reports[1] == reports[2]
+    x = table["x"].to_numpy()
+    assert reports[0].column("x").mean == pytest.approx(x.mean())
+    assert (reports[0].column("x").lowest, reports[0].column("x").highest) == (x.min(), x.max())
+
+
+@pytest.mark.parametrize(("count", "distinct"), [
+    (MOST_DISTINCT, MOST_DISTINCT), (MOST_DISTINCT + 1, None), (60_000, None),
+])  # fmt: skip
+def test_distinct_values_are_counted_exactly_up_to_a_limit(count: int, distinct: int) -> None:
+    report = inspect(
+        rows_of(pa.table({"key": np.arange(count).astype(str), "y": np.arange(count)}))
+    )
+    assert [column.distinct for column in report.columns] == [distinct, distinct]
+    assert (report.classes == ()) == (distinct is None)
+    assert "label 'y': a number to predict" in report_table(report, None)
+    assert ("more than 10,000" in report_table(report, None)) == (distinct is None)
+
+
+@pytest.mark.parametrize(("names", "asked", "label"), [
+    (["a", "b"], None, "b"), (["y", "b"], None, "y"), (["Target", "y"], None, "Target"),
+    (["label", "b"], "b", "b"), (["y", "class"], None, "class"),
+])  # fmt: skip
+def test_the_label_is_guessed_or_asked_for(names: list[str], asked: str | None, label: str) -> None:
+    table = pa.table({name: [1, 2] for name in names})
+    assert inspect(rows_of(table), asked).label == label
+
+
+def test_an_unknown_label_is_answered_with_the_columns() -> None:
+    with pytest.raises(DataError, match=r"f\.parquet: has no column 'c'; its columns are: a, b"):
+        inspect(rows_of(pa.table({"a": [1], "b": [2]})), "c")
+
+
+@pytest.mark.parametrize(("values", "task"), [
+    (["a", "b"], "classification"), ([True, False], "classification"),
+    ([1, 2, 3], "classification"), ([0.0, 1.0], "classification"),
+    ([0.5, 1.5, 2.5], "regression"), (range(101), "regression"),
+])  # fmt: skip
+def test_the_task_follows_from_the_label(values: Any, task: str) -> None:
+    assert task_of(inspect(rows_of(pa.table({"y": pa.array(list(values))})))) == task
+
+
+def valid_rules(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """Return the column rules as they are read back, having checked them."""
+    rules = yaml.safe_load(yaml.safe_dump(pipeline))["data"].get("columns", {})
+    TypeAdapter(dict[str, ColumnRule]).validate_python(rules)
+    return dict(rules)
+
+
+def test_columns_in_need_get_a_rule_and_the_useless_are_left_out() -> None:
+    pipeline = pipeline_of(inspect(rows_of(small_table())), "f.parquet")
+    assert valid_rules(pipeline) == {
+        "size": {"missing": "median"},
+        "town": {"kind": "category", "missing": "category"},
+        "built": {"kind": "date"},
+        "sold": {"kind": "date", "missing": "median"},
+        "garden": {"missing": "median"},
+        "price": {"missing": "median"},
+        "note": {"kind": "category"},
+    }
+    assert pipeline["data"]["ignore"] == ["tags", "empty"]
+    assert (pipeline["task"], pipeline["data"]["label"]) == ("classification", "class")
+
+
+def test_texts_that_hardly_repeat_are_left_out() -> None:
+    table = pa.table({"name": [f"n{i}" for i in range(200)], "label": [0, 1] * 100})
+    pipeline = pipeline_of(inspect(rows_of(table)), "f.csv")
+    assert pipeline["data"] == {
+        "source": "table", "path": "f.csv", "label": "label", "ignore": ["name"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("location", "data"), [
+    ("m/train-images-idx3-ubyte.gz", {"source": "idx", "folder": "m"}),
+    ("a.npz", {"source": "table", "path": "a.npz", "label": "label"}),
+    (".", {"source": "image_folder", "folder": "."}),
+])  # fmt: skip
+def test_images_are_described_by_their_size(location: str, data: dict[str, str]) -> None:
+    pixels = np.arange(6 * 28 * 20 * 3, dtype=np.uint8).reshape(6, 28, 20, 3)
+    images = pa.FixedShapeTensorArray.from_numpy_ndarray(pixels)
+    report = inspect(rows_of(pa.table({"image": images, "label": ["a", "b", "a"] * 2})))
+    assert report.image_shape == (28, 20, 3)
+    assert (report.column("image").lowest, report.column("image").highest) == (0, 255)
+    assert report.classes == (("a", 4), ("b", 2))
+    assert "images of 28x20x3 (height, width, channels)" in report_table(report, 10_000)
+    assert pipeline_of(report, location)["data"] == data
+
+
+def test_adult_is_seen_as_it_is() -> None:
+    path = SHARED / "adult" / "train.csv.gz"
+    if not path.exists():
+        pytest.skip("adult is not here: it is a user's to bring, in shared/data")
+    options = csv.ConvertOptions(null_values=["?"], strings_can_be_null=True)
+    report = inspect(rows_of(csv.read_csv(path, convert_options=options)), "income")
+    assert report.rows == 32_561
+    assert report.classes == (("<=50K", 24_720), (">50K", 7_841))
+    assert {c.name: c.missing for c in report.columns if c.missing} == {
+        "workclass": 1836, "occupation": 1843, "native_country": 583,
+    }  # fmt: skip
+    rules = valid_rules(pipeline_of(report, "adult.csv"))
+    assert rules["workclass"] == {"kind": "category", "missing": "category"}
+    assert len(rules) == 8
+
+
+def test_a_question_mark_is_pointed_out() -> None:
+    table = pa.table({"a": ["?", "x", "x"], "b": ["x", "x", "y"], "label": ["n", "n", None]})
+    text = report_table(inspect(rows_of(table)), None)
+    assert "'?' stands in a: where it means that a value is missing" in text
+    assert "label 'label': 1 classes\n  n  2\n  1 rows have none" in text
+
+
+# The commands
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a reader of CSV in the place of all readers."""
+    module = ModuleType("ensemble_pipe.data.sources.files")
+    module.open_rows = lambda location: rows_of(csv.read_csv(location), location)  # type: ignore[attr-defined]
+    monkeypatch.setitem(__import__("sys").modules, module.__name__, module)
+
+
+@pytest.mark.usefixtures("reader")
+def test_inspect_prints_a_table_and_yaml_for_people_and_json_on_stdout(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("town,size,price\n" + "a,1,1.5\nb,2,2.5\n,3,3.5\n" * 50)
+    done = CliRunner().invoke(app, ["data", "inspect", str(path), "--label", "price", "--json"])
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert len(done.stdout.splitlines()) == 1
+    assert (result["rows"], result["label"], result["bytes"]) == (150, "price", path.stat().st_size)
+    shown = done.stderr.split("in a pipeline:")[1].split("saved as")[0]
+    assert yaml.safe_load(shown) == result["pipeline"]
+    assert result["pipeline"]["task"] == "regression"
+    assert "ensemble-pipe run my.yaml" in done.stderr
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_mistake_ends_with_status_2(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("a,b\n1,2\n")
+    done = CliRunner().invoke(app, ["data", "inspect", str(path), "--label", "c"])
+    assert done.exit_code == 2
+    assert "has no column 'c'" in done.stderr
+    assert CliRunner().invoke(app, ["data", "fetch", "cifar100"]).exit_code == 2
+
+
+def test_list_names_every_set(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["data", "list", "--folder", str(tmp_path)])
+    assert done.exit_code == 0
+    for text in ("fashion_mnist", "60,000 + 10,000", "170.1 MB", "CC BY 4.0", "breast_cancer"):
+        assert text in done.stderr
+
+
+@pytest.mark.parametrize(("size", "text"), [
+    (0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (170_052_171, "170.1 MB"),
+    (2 * 10**13, "20000.0 GB"),
+])  # fmt: skip
+def test_sizes_are_shown_as_people_read_them(size: int, text: str) -> None:
+    assert size_text(size) == text
+
+
+def test_what_is_bundled_needs_no_fetching() -> None:
+    done = CliRunner().invoke(app, ["data", "fetch", "iris"])
+    assert done.exit_code == 0
+    assert "set: iris" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["list", "fetch", "inspect"])
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    done = CliRunner().invoke(app, ["data", verb, "--help"])
+    assert done.exit_code == 0
+    assert f"Example: ensemble-pipe data {verb}" in done.output
