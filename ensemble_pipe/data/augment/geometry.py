@@ -1,7 +1,7 @@
-"""Augmentations that move pixels.
+"""Augmentations that move whole pixels: flips and shifts.
 
 Each takes uint8 images (R, H, W, C) and returns new ones of the same shape and type. At strength
-zero each is the identity.
+zero each is the identity. `probability` is that of each image of being augmented.
 """
 
 from typing import Annotated, Literal
@@ -10,26 +10,46 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.augment.draws import chosen
 from ensemble_pipe.data.kernels import geometry as kernels
 from ensemble_pipe.settings import settings
 
 
+def lines_of(images: Array) -> Array:
+    """Return images (R, H, W, C) as contiguous lines (R, H, W C)."""
+    rows, height, width, channels = images.shape
+    return np.ascontiguousarray(images).reshape(rows, height, width * channels)
+
+
 @settings
 class HorizontalFlip:
-    """Exchange left and right.
-
-    Attributes:
-        probability: of a flip, for each image.
-    """
+    """Exchange left and right (Krizhevsky, Sutskever & Hinton 2012, section 4.1)."""
 
     name: Literal["horizontal_flip"] = "horizontal_flip"
     probability: Annotated[float, Ge(0), Le(1)] = 0.5
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
-        flips = random.random(len(images)) < self.probability
-        out = np.empty_like(images)
-        kernels.flip_horizontally(images, flips, out)
-        return out
+        flips = chosen(random, len(images), self.probability)
+        lines = lines_of(images)
+        out = np.empty_like(lines)
+        places = np.arange(lines.shape[2], dtype=np.uint32).reshape(images.shape[2:])
+        kernels.flip_horizontally(lines, flips, places[::-1].ravel(), out)
+        return out.reshape(images.shape)
+
+
+@settings
+class VerticalFlip:
+    """Exchange top and bottom, where up and down mean nothing, as in pictures from above."""
+
+    name: Literal["vertical_flip"] = "vertical_flip"
+    probability: Annotated[float, Ge(0), Le(1)] = 0.5
+
+    def apply(self, images: Array, random: np.random.Generator) -> Array:
+        flips = chosen(random, len(images), self.probability)
+        lines = lines_of(images)
+        out = np.empty_like(lines)
+        kernels.flip_vertically(lines, flips, out)
+        return out.reshape(images.shape)
 
 
 @settings
@@ -42,9 +62,13 @@ class ShiftCrop:
 
     name: Literal["shift_crop"] = "shift_crop"
     pixels: Annotated[int, Ge(0), Le(1024)] = 2
+    probability: Annotated[float, Ge(0), Le(1)] = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
-        moves = random.integers(-self.pixels, self.pixels, (2, len(images)), endpoint=True)
-        out = np.empty_like(images)
-        kernels.shift(images, moves[0], moves[1], out)
-        return out
+        rows = len(images)
+        wanted = chosen(random, rows, self.probability)
+        moves = random.integers(-self.pixels, self.pixels, (2, rows), endpoint=True) * wanted
+        lines = lines_of(images)
+        out = np.empty_like(lines)
+        kernels.shift(lines, moves[0], moves[1] * images.shape[3], out)
+        return out.reshape(images.shape)

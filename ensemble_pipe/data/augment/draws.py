@@ -1,0 +1,36 @@
+"""What augmentations draw, for all rows at once, and the ranges they draw from."""
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array, Floats
+
+
+def chosen(random: np.random.Generator, rows: int, probability: float) -> Array:
+    """Return (R,) booleans: which rows are augmented. Certainty draws nothing."""
+    if probability == 1:
+        return np.ones(rows, bool)
+    return random.random(rows) < probability
+
+
+def uniform(random: np.random.Generator, rows: int, bounds: tuple[float, float]) -> Floats:
+    """Return (R,) float64 between the bounds."""
+    low, high = bounds
+    return low + (high - low) * random.random(rows)
+
+
+def log_uniform(random: np.random.Generator, rows: int, bounds: tuple[float, float]) -> Floats:
+    """Return (R,) float64 whose logarithm is uniform: twice is as likely as half."""
+    low, high = np.log(bounds)
+    found: Floats = np.exp(uniform(random, rows, (low, high)))
+    return found
+
+
+def check_range(name: str, bounds: tuple[float, float]) -> None:
+    """Refuse bounds in the wrong order.
+
+    Raises:
+        ValueError: with the name of the setting.
+    """
+    low, high = bounds
+    if low > high:
+        raise ValueError(f"{name}: the first number ({low}) must not be above the second ({high})")
