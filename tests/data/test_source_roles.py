@@ -83,8 +83,9 @@ def test_sources_are_parsed_by_their_kind() -> None:
         found = parse({"source": name, **least.get(name, {"folder": "d"})})
         assert type(found) is kind
     settings = {"path": "f", "label": "y", "columns": {"a": {"kind": "category"}, "b": {}}}
-    rules = parse({"source": "table", **settings}).columns
-    assert rules == {"a": CategoryRule(), "b": NumberRule()}
+    found = parse({"source": "table", **settings})
+    assert isinstance(found, Table)
+    assert found.columns == {"a": CategoryRule(), "b": NumberRule()}
     with pytest.raises(ValidationError):
         parse({"source": "bundled", "set": "mnist"})
 
@@ -92,8 +93,8 @@ def test_sources_are_parsed_by_their_kind() -> None:
 def test_texts_that_mean_missing_hold_for_both_parts(tmp_path: Path) -> None:
     for name in ("train", "test"):
         (tmp_path / f"{name}.csv").write_text("a,y\n1,u\n?,v\n")
-    paths = {"path": str(tmp_path / "train.csv"), "test_path": str(tmp_path / "test.csv")}
-    for part in Table(**paths, label="y", missing_values=("?",)).open():
+    train, test = str(tmp_path / "train.csv"), str(tmp_path / "test.csv")
+    for part in Table(path=train, test_path=test, label="y", missing_values=("?",)).open():
         assert part is not None
         assert part.schema.field("a").type == pa.int64()
-    assert open_rows(paths["path"]).schema.field("a").type == pa.string()
+    assert open_rows(train).schema.field("a").type == pa.string()

@@ -72,7 +72,7 @@ def test_blocks_are_as_long_as_they_can_be_and_never_depend_on_batches() -> None
     for cuts in ([], [1], [4095, 4096, 4097], [0, 5000, 5000, 9999]):
         pieces = [pa.record_batch({"a": part}) for part in np.split(values, cuts)]
         schema = pieces[0].schema
-        rows = Rows("f", 10_000, schema, lambda names, pieces=pieces: iter(pieces), str)
+        rows = Rows("f", 10_000, schema, lambda _: iter(pieces), str)  # noqa: B023
         blocks = list(rows.blocks(["a"]))
         assert [first for first, _ in blocks] == [0, 4096, 8192]
         assert [block.num_rows for _, block in blocks] == [4096, 4096, 1808]

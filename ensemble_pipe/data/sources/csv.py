@@ -157,7 +157,7 @@ def _has_lines(value: str) -> bool:
 def _is_open_at_end(path: Path) -> bool:
     """Return whether the file ends within quotes, which pyarrow takes for the end of a row."""
     with _lines(path) as lines:
-        return sum(line.count('"') for line in lines) % 2 == 1
+        return sum(str(line).count('"') for line in lines) % 2 == 1
 
 
 def _line_of(path: Path, row: int) -> int:

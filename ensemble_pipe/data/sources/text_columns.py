@@ -17,7 +17,7 @@ _TYPES = {
     "null": pa.null(), "bool": pa.bool_(), "int": pa.int64(), "double": pa.float64(),
     "text": pa.string(),
 }  # fmt: skip
-_INTEGER = r"^[+-]?[0-9]{19,}$"  # the shortest that may not fit into int64
+_PROBE = 64
 
 
 class TextColumn:
@@ -38,10 +38,16 @@ class TextColumn:
         if self.kind == "text":
             return
         values = without(pc.ascii_trim_whitespace(texts), (*MISSING, *self.missing_values))
-        if values.null_count < len(values):
-            self.kind = _wider(self.kind, values)
-        if self.kind == "double" and self.too_large is None:
-            self.too_large = _beyond_int64(values, first)
+        if values.null_count == len(values):
+            return
+        if self.kind != "double":
+            self.kind = _before_double(self.kind, values)
+        if self.kind == "double":
+            doubles = _cast(values, pa.float64())
+            if doubles is None:
+                self.kind = "text"
+            elif self.too_large is None:
+                self.too_large = _beyond_int64(values, doubles, first)
 
     def check(self, place: Callable[[int], str]) -> None:
         """Refuse an integer that int64 cannot hold, which would silently lose digits as a double.
@@ -87,25 +93,27 @@ def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Arra
         raise
 
 
-def _wider(kind: _Kind, values: pa.Array) -> _Kind:
-    """Return the first type, not before `kind`, that holds all values too."""
+def _before_double(kind: _Kind, values: pa.Array) -> _Kind:
+    """Return the first type, not before `kind`, that holds all values too; double untried."""
     if kind in ("null", "bool"):
         truth = pa.array(["true", "false"])
         if pc.all(pc.is_in(pc.ascii_lower(values.drop_null()), truth)).as_py():
             return "bool"
         if kind == "bool":
             return "text"
-    if kind in ("null", "int") and _casts(values, pa.int64()) and not _has_hex(values):
-        return "int"
-    return "double" if _casts(values, pa.float64()) else "text"
+    fits = (
+        kind in ("null", "int") and _cast(values, pa.int64()) is not None and not _has_hex(values)
+    )
+    return "int" if fits else "double"
 
 
-def _casts(values: pa.Array, kind: pa.DataType) -> bool:
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """Return values as another type, or None where one is not of it."""
     try:
-        values.cast(kind)
+        values.drop_null()[:_PROBE].cast(kind)  # what fails often fails early, and at a price each
+        return values.cast(kind)
     except pa.ArrowInvalid:
-        return False
-    return True
+        return None
 
 
 def _has_hex(values: pa.Array) -> bool:
@@ -113,10 +121,10 @@ def _has_hex(values: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
 
 
-def _beyond_int64(values: pa.Array, first: int) -> tuple[int, str] | None:
-    found = pc.match_substring_regex(values, _INTEGER)
-    for row in pc.indices_nonzero(pc.fill_null(found, False)).to_pylist():
-        value = values[row].as_py()
-        if not -(2**63) <= int(value) < 2**63:
-            return first + row, value
+def _beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
+    """Return row and text of the first integer, of digits alone, that int64 cannot hold."""
+    for row in pc.indices_nonzero(pc.greater_equal(pc.abs(doubles), 2.0**63)).to_pylist():
+        text = values[row].as_py()
+        if text.lstrip("+-").isdigit() and not -(2**63) <= int(text) < 2**63:
+            return first + row, text
     return None
