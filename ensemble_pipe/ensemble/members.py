@@ -57,27 +57,31 @@ def member_outputs(
     outputs = _outputs(members, schema, first, rows)
     if not others:
         return outputs
-    total = _moments(outputs, schema)
+    center = outputs[:, :, 0].astype(np.float64)
+    total = _moments(outputs, schema, center)
     for read in others:  # one after another: memory for two
-        total += _moments(_outputs(members, schema, read, rows), schema)
-    return _from_moments(total / (1 + len(others)), schema)
+        total += _moments(_outputs(members, schema, read, rows), schema, center)
+    return _from_moments(total / (1 + len(others)), schema, center)
 
 
-def _moments(outputs: Floats, schema: Schema) -> Floats:
-    """Return what may be averaged, in float64: probabilities, or mean and second moment."""
+def _moments(outputs: Floats, schema: Schema, center: Floats) -> Floats:
+    """Return what may be averaged, in float64: probabilities, or mean and second moment.
+
+    The moment is taken about `center` (K, R), near the means, so that no digits are lost in it.
+    """
     exact = outputs.astype(np.float64)
     if schema.task == "classification":
         return softmax(exact)
     if exact.shape[2] == 2:
-        exact[:, :, 1] += exact[:, :, 0] ** 2
+        exact[:, :, 1] += (exact[:, :, 0] - center) ** 2
     return exact
 
 
-def _from_moments(moments: Floats, schema: Schema) -> Floats:
+def _from_moments(moments: Floats, schema: Schema, center: Floats) -> Floats:
     if schema.task == "classification":
         return np.log(np.maximum(moments, np.finfo(np.float32).tiny)).astype(np.float32)
     if moments.shape[2] == 2:
-        moments[:, :, 1] -= moments[:, :, 0] ** 2
+        moments[:, :, 1] -= (moments[:, :, 0] - center) ** 2
     return moments.astype(np.float32)
 
 

@@ -100,7 +100,7 @@ class Ensemble:
         Args:
             block: with the columns that the model needs.
             place: names row i of the block, for messages.
-            first: number of its first row in the whole input, a multiple of 256.
+            first: number of its first row in the whole input.
         """
         if block.num_rows == 0:
             return member_outputs(self.members, self.schema, [lambda *_: None], 0)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ensemble_pipe.data.augment.policy import Augment
+from ensemble_pipe.data.augment.tables import SwapNoise
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.views import View
 from ensemble_pipe.nn.losses import Hinge
@@ -61,6 +62,11 @@ def _data_conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator
         )
     if augment.test_draws and not augment.shard_policy:
         yield ("augment", "test_draws"), "needs augmentations of single rows in augment.policy"
+    if augment.test_draws and any(isinstance(step, SwapNoise) for step in augment.policy):
+        yield (
+            ("augment", "test_draws"),
+            "swap_noise would let a row's prediction depend on the rows beside it; set it to 0",
+        )
 
 
 def conflicts_between(plans: Sequence[LearnerPlan]) -> Iterator[Conflict]:

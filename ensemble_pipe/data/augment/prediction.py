@@ -15,7 +15,8 @@ from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.spans import Span
 from ensemble_pipe.data.view import Read, ShardView
 
-# The draws of a row depend on its place among so many, so that the number of rows does not matter.
+# A row's draws are those of its place among so many rows of the whole input, of which others may be
+# blank: so neither the number of rows matters, nor where the input is cut.
 GROUP_ROWS = 256
 
 
@@ -37,7 +38,7 @@ class PredictionDraws:
         Args:
             view: of the rows.
             spans: of the features of a table.
-            first: number of the view's first row in the whole input, a multiple of 256.
+            first: number of the view's first row in the whole input.
         """
         if not self.augment.test_draws:
             yield view.read
@@ -47,15 +48,16 @@ class PredictionDraws:
     def _read(self, view: ShardView, spans: tuple[Span, ...], draw: int, first: int) -> Read:
         def read(start: int, stop: int, inputs: Floats) -> None:
             stored = view.stored(start, stop)
-            rows = np.zeros((GROUP_ROWS, *stored.shape[1:]), stored.dtype)
-            for group in range(start - start % GROUP_ROWS, stop, GROUP_ROWS):
-                low, high = max(start, group), min(stop, group + GROUP_ROWS)
-                rows[low - group : high - group] = stored[low - start : high - start]
-                drawn = self._augmented(rows, spans, draw, first + group)
-                inputs[low - start : high - start] = view.scaled(drawn[low - group : high - group])
+            begin, end = first + start, first + stop  # places in the whole input
+            for group in range(begin - begin % GROUP_ROWS, end, GROUP_ROWS):
+                low, high = max(begin, group), min(end, group + GROUP_ROWS)
+                rows = np.zeros((GROUP_ROWS, *stored.shape[1:]), stored.dtype)
+                rows[low - group : high - group] = stored[low - begin : high - begin]
+                drawn = self._augmented(rows, spans, draw, group)
+                inputs[low - begin : high - begin] = view.scaled(drawn[low - group : high - group])
 
         return read
 
-    def _augmented(self, rows: Array, spans: tuple[Span, ...], draw: int, first: int) -> Array:
-        random = seeds.generator(self.seed, seeds.Purpose.TEST_TIME, epoch=draw, shard=first)
+    def _augmented(self, rows: Array, spans: tuple[Span, ...], draw: int, group: int) -> Array:
+        random = seeds.generator(self.seed, seeds.Purpose.TEST_TIME, epoch=draw, shard=group)
         return augment(rows, self.augment.shard_policy, random, spans)

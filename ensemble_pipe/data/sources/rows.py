@@ -13,6 +13,7 @@ from ensemble_pipe.errors import DataError
 IMAGE = "image"
 LABEL = "label"
 BLOCK_ROWS = 4096
+GROUP_ROWS = 256
 BLOCK_BYTES = 64 << 20
 
 
@@ -71,9 +72,14 @@ class Rows:
 
 
 def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
-    """Return the length of the blocks in which columns are read: 4096, or fewer of large rows."""
+    """Return the length of the blocks in which columns are read: 4096, or fewer of large rows.
+
+    Above 256 it is a multiple of that, so that no group of 256 rows, which predictions are made in
+    and draws at prediction are addressed by, is computed for two blocks.
+    """
     width = sum(_bytes(schema.field(name).type) for name in names)
-    return max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(width, 1)))
+    length = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(width, 1)))
+    return length if length < GROUP_ROWS else length - length % GROUP_ROWS
 
 
 def rows_of(where: str, table: pa.Table) -> Rows:
