@@ -97,7 +97,8 @@ def _train(
         if isinstance(event, Checkpoint):
             if event.metrics:
                 facts = {"epoch": event.epoch, "step": event.step, "metrics": event.metrics}
-                journal.append("epoch", learner=event.learner, **facts)
+                waited_s = round(event.waited_s, 3)
+                journal.append("epoch", learner=event.learner, **facts, waited_s=waited_s)
             save_checkpoint(paths, event)
             if event.member is not None:
                 plan = by_id[event.learner]

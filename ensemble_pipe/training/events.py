@@ -31,6 +31,7 @@ class Checkpoint:
         metrics: of the epoch that ends here, such as "train/loss"; empty within an epoch.
         member: number of the member that `state.member_row` is, within the learner; None for none.
         finished: whether this is the learner's last step, be it early.
+        waited_s: seconds that its trainer has waited for augmented shards so far.
     """
 
     learner: int
@@ -41,6 +42,7 @@ class Checkpoint:
     metrics: dict[str, float] = field(default_factory=dict)
     member: int | None = None
     finished: bool = False
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -167,8 +167,10 @@ class StackTraining:
                 state.slots.update(self._member_row(m))
             if not finished:
                 going.append(m)
-            total = self.steps.total
-            yield Checkpoint(plan.learner, epoch, self.step, total, state, values, member, finished)
+            total, waited = self.steps.total, self.data.waited_s
+            yield Checkpoint(
+                plan.learner, epoch, self.step, total, state, values, member, finished, waited
+            )
         if len(going) < len(self.plans) and self.step < self.steps.total:
             states = [self.state(m) for m in going]
             self._place(tuple(self.plans[m] for m in going), states)
