@@ -1,4 +1,7 @@
-"""Augmentations: one table of promises that each of them keeps."""
+"""Augmentations of images: one table of promises that each of them keeps."""
+
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,17 +11,51 @@ from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.augment import (
     AUGMENTATIONS,
     Augmentation,
+    Blur,
+    ColorJitter,
+    Cutout,
     HorizontalFlip,
+    LensDistortion,
+    Noise,
+    RandomResizedCrop,
+    Rotation,
+    Shear,
     ShiftCrop,
+    Stretch,
+    Translate,
+    VerticalFlip,
     augment,
 )
 
-# Of each: at strength zero, and as strong as it gets.
+# Of each: at strength zero, and as strong as it gets, always.
 TABLE: dict[str, tuple[Augmentation, Augmentation]] = {
     "horizontal_flip": (HorizontalFlip(probability=0.0), HorizontalFlip(probability=1.0)),
+    "vertical_flip": (VerticalFlip(probability=0.0), VerticalFlip(probability=1.0)),
     "shift_crop": (ShiftCrop(pixels=0), ShiftCrop(pixels=3)),
+    "random_resized_crop": (
+        RandomResizedCrop(scale=(1.0, 1.0), ratio=(1.0, 1.0)),
+        RandomResizedCrop(scale=(0.1, 0.5), ratio=(0.1, 10.0)),
+    ),
+    "rotation": (Rotation(degrees=0), Rotation(degrees=180)),
+    "stretch": (Stretch(zoom=(1.0, 1.0)), Stretch(zoom=(0.1, 10.0))),
+    "shear": (Shear(degrees=0), Shear(degrees=60)),
+    "translate": (Translate(share=0), Translate(share=1)),
+    "lens_distortion": (
+        LensDistortion(curvature=(0.0, 0.0)),
+        LensDistortion(curvature=(-0.3, 1.0)),
+    ),
+    "color_jitter": (
+        ColorJitter(brightness=0, contrast=0, saturation=0, hue=0),
+        ColorJitter(brightness=10, contrast=10, saturation=10, hue=0.5),
+    ),
+    "blur": (Blur(sigma=(0.0, 0.0)), Blur(sigma=(3.0, 20.0))),
+    "noise": (Noise(deviation=0), Noise(deviation=255)),
+    "cutout": (
+        Cutout(area=(0.0, 0.0), probability=1.0),
+        Cutout(area=(0.1, 1.0), fill="mean", probability=1.0),
+    ),
 }
-SHAPES = [(50, 8, 8, 1), (50, 5, 7, 3), (1, 4, 4, 1), (0, 4, 4, 1)]
+SHAPES = [(50, 8, 8, 1), (50, 5, 7, 3), (20, 40, 33, 2), (1, 4, 4, 1), (9, 1, 1, 3), (0, 4, 4, 1)]
 
 each = pytest.mark.parametrize("name", AUGMENTATIONS)
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -62,62 +99,81 @@ def test_strength_zero_is_the_identity(name: str, shape: tuple[int, ...]) -> Non
 
 
 @each
+@each_shape
+def test_probability_zero_is_the_identity(name: str, shape: tuple[int, ...]) -> None:
+    never = replace(TABLE[name][1], probability=0.0)
+    assert np.array_equal(never.apply(images_of(shape), at()), images_of(shape))
+
+
+@each
 def test_full_strength_is_not(name: str) -> None:
-    assert not np.array_equal(
-        TABLE[name][1].apply(images_of(SHAPES[0]), at()), images_of(SHAPES[0])
-    )
+    out = TABLE[name][1].apply(images_of(SHAPES[0]), at())
+    assert not np.array_equal(out, images_of(SHAPES[0]))
+
+
+@each
+def test_each_image_is_augmented_or_not_with_its_probability(name: str) -> None:
+    images = images_of((4000, 7, 7, 3))
+    often = replace(TABLE[name][1], probability=0.25).apply(images, at())
+    changed = (often != images).any((1, 2, 3)).mean()
+    certain = (TABLE[name][1].apply(images, at()) != images).any((1, 2, 3)).mean()
+    assert certain > 0.9
+    assert changed == pytest.approx(0.25 * certain, abs=0.025)
 
 
 @each
 def test_the_same_address_gives_the_same_bits(name: str) -> None:
-    default = AUGMENTATIONS[name]()
-    images = images_of(SHAPES[0])
-    first = default.apply(images, at(epoch=2))
-    assert np.array_equal(default.apply(images, at(epoch=2)), first)
-    assert not np.array_equal(default.apply(images, at(epoch=3)), first)
-    assert not np.array_equal(default.apply(images, at(epoch=2, shard=1)), first)
+    often = replace(AUGMENTATIONS[name](), probability=0.5)
+    images = images_of(SHAPES[1])
+    first = often.apply(images, at(epoch=2))
+    assert np.array_equal(often.apply(images, at(epoch=2)), first)
+    assert not np.array_equal(often.apply(images, at(epoch=3)), first)
+    assert not np.array_equal(often.apply(images, at(epoch=2, shard=1)), first)
 
 
-def test_a_flip_exchanges_left_and_right() -> None:
-    images = images_of((20, 5, 7, 3))
-    flipped = HorizontalFlip(probability=1.0).apply(images, at())
-    assert np.array_equal(flipped, images[:, :, ::-1])
+@each
+def test_an_image_is_augmented_the_same_whatever_the_others_show(name: str) -> None:
+    often = replace(TABLE[name][1], probability=0.5)
+    images, others = images_of(SHAPES[1]), images_of(SHAPES[1])
+    others[1:] = 255 - others[1:]
+    assert np.array_equal(often.apply(images, at())[0], often.apply(others, at())[0])
+    first, second = at(), at()
+    often.apply(images, first)
+    often.apply(others, second)
+    assert first.random() == second.random()
 
 
-def test_each_image_is_flipped_or_not_with_its_probability() -> None:
-    images = images_of((4000, 4, 4, 1))
-    out = HorizontalFlip(probability=0.25).apply(images, at())
-    kept = (out == images).all((1, 2, 3))
-    flipped = (out == images[:, :, ::-1]).all((1, 2, 3))
-    assert (kept | flipped).all()
-    assert flipped.mean() == pytest.approx(0.25, abs=0.03)
+@each
+def test_the_layout_in_memory_does_not_matter(name: str) -> None:
+    images = images_of(SHAPES[1])
+    turned = np.asfortranarray(images)
+    strong = TABLE[name][1]
+    assert np.array_equal(strong.apply(turned, at()), strong.apply(images, at()))
 
 
-def shifted(image: Array, down: int, right: int, pixels: int) -> Array:
-    """The definition: pad by `pixels` zeros on each side, and crop back."""
-    height, width, _ = image.shape
-    padded = np.pad(image, ((pixels, pixels), (pixels, pixels), (0, 0)))
-    top, left = pixels - down, pixels - right
-    return padded[top : top + height, left : left + width]
+# Each channel has noise of its own.
+@pytest.mark.parametrize("name", sorted(AUGMENTATIONS.keys() - {"noise"}))
+def test_channels_that_are_equal_stay_equal(name: str) -> None:
+    gray = images_of((30, 9, 6, 1))
+    strong = TABLE[name][1]
+    three = strong.apply(np.repeat(gray, 3, axis=3), at())
+    assert np.array_equal(three, np.repeat(strong.apply(gray, at()), 3, axis=3))
 
 
-@pytest.mark.parametrize("pixels", [1, 3, 9])
-def test_a_shift_is_a_crop_of_the_padded_image(pixels: int) -> None:
-    images = images_of((60, 5, 7, 2))
-    moves = at().integers(-pixels, pixels, (2, len(images)), endpoint=True)
-    expected = [
-        shifted(image, down, right, pixels)
-        for image, down, right in zip(images, *moves.tolist(), strict=True)
-    ]
-    assert np.array_equal(ShiftCrop(pixels=pixels).apply(images, at()), expected)
-
-
-def test_shifts_go_everywhere_they_may() -> None:
-    image = np.zeros((2000, 5, 5, 1), np.uint8)
-    image[:, 2, 2] = 1
-    where = ShiftCrop(pixels=2).apply(image, at()).sum(0)[..., 0]
-    assert where.sum() == 2000
-    assert where.min() > 40
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        (name, field.name)
+        for name, kind in AUGMENTATIONS.items()
+        for field in fields(kind)
+        if isinstance(field.default, tuple)
+    ],
+)
+def test_a_range_in_the_wrong_order_is_refused(name: str, setting: str) -> None:
+    kind: Any = AUGMENTATIONS[name]
+    message = rf"^{setting}: the first number \(1.0\) must not be above"
+    with pytest.raises(ValueError, match=message):
+        kind(**{setting: (1.0, 0.5)})
 
 
 def test_a_policy_is_applied_in_its_order() -> None:

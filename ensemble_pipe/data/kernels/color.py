@@ -4,6 +4,8 @@ They work on planes (C, H W) of uint8, one for each channel, and round after eac
 libraries that define them do.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ensemble_pipe.arrays import Array, Floats
@@ -17,7 +19,7 @@ _ZERO, _HALF, _ONE, _MOST = np.float32(0), np.float32(0.5), np.float32(1), np.fl
 
 
 @kernel
-def _byte(value: float) -> int:
+def _byte(value: np.float32) -> np.uint8:
     value = _ZERO if value < _ZERO else value
     value = _MOST if value > _MOST else value
     return np.uint8(np.int32(value + _HALF))
@@ -26,17 +28,17 @@ def _byte(value: float) -> int:
 @kernel
 def _blend(line: Array, other: float, factor: float) -> None:
     """Move each value away from `other`, to `factor` times its distance."""
-    other, factor = np.float32(other), np.float32(factor)
+    fixed, scale = np.float32(other), np.float32(factor)
     for i in range(line.shape[0]):
-        line[i] = _byte(other + factor * (np.float32(line[i]) - other))
+        line[i] = _byte(fixed + scale * (np.float32(line[i]) - fixed))
 
 
 @kernel
 def _blend_with_line(line: Array, others: Array, factor: float) -> None:
-    factor = np.float32(factor)
+    scale = np.float32(factor)
     for i in range(line.shape[0]):
         other = np.float32(others[i])
-        line[i] = _byte(other + factor * (np.float32(line[i]) - other))
+        line[i] = _byte(other + scale * (np.float32(line[i]) - other))
 
 
 @kernel
@@ -61,15 +63,15 @@ def _find_gray(planes: Array, gray: Array) -> None:
 
 
 @kernel
-def _mean(line: Array) -> float:
+def _mean(line: Array) -> Any:
     total = 0  # of integers: the order of the sum does not matter
     for i in range(line.shape[0]):
-        total += line[i]
+        total += int(line[i])
     return total / line.shape[0]
 
 
 @kernel
-def _channel(value: float, chroma: float, place: float) -> int:
+def _channel(value: np.float32, chroma: np.float32, place: np.float32) -> np.uint8:
     """Return a channel from its place on the circle of hues, 0 to 18 in sixths of it."""
     sixth, four, turn = np.float32(1 / 6), np.float32(4), np.float32(6)
     k = place - turn * np.float32(np.int32(place * sixth))

@@ -17,9 +17,9 @@ def _look_up(table: Floats, words: Array, found: Floats) -> None:
 
 @kernel
 def _add(values: Array, noise: Floats, factor: float, out: Array) -> None:
-    factor = np.float32(factor)
+    scale = np.float32(factor)
     for i in range(out.shape[0]):
-        value = np.float32(values[i]) + factor * noise[i]
+        value = np.float32(values[i]) + scale * noise[i]
         value = _ZERO if value < _ZERO else value
         value = _MOST if value > _MOST else value
         out[i] = np.uint8(np.int32(value + _HALF))
