@@ -221,6 +221,16 @@ def test_lines_are_those_of_an_editor(end: str, tmp_path: Path) -> None:
     assert places == ["row 1 (line 3)", "row 2 (line 4)", "row 3 (line 7)"]
 
 
+def test_blocks_of_empty_lines_hold_no_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ensemble_pipe.data.sources.csv.BLOCK", 1 << 10)
+    (tmp_path / "t.csv").write_text("a\n1\n" + "\n" * 5000 + "2\n" + "\n" * 5000)
+    rows = open_rows(str(tmp_path / "t.csv"))
+    assert values_of(rows)["a"] == [1, 2]
+    assert rows.place(1).endswith("row 2 (line 5003)")
+
+
 def test_gzip_of_several_members_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a\n1\n") + gzip.compress(b"2\n"))
     assert values_of(open_rows(str(tmp_path / "t.csv.gz")))["a"] == [1, 2]

@@ -1,6 +1,7 @@
 """CSV, gzipped or not: streamed, with the types of its columns found over the whole file."""
 
 import gzip
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from ensemble_pipe.errors import DataError
 
 BLOCK = 4 << 20
 """Bytes of text in memory at once; also the longest row that is read."""
+
+
+_BROKEN = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
         for name, column in columns.items():
             column.take(batch.column(name), count)
         count += batch.num_rows
-        last = batch.column(-1)[-1].as_py()
+        last = batch.column(-1)[-1].as_py() if batch.num_rows else last
     if _has_lines(last) and _is_open_at_end(path):
         raise DataError(f"{file.place(count - 1)}: a quote that opens there is never closed")
     for column in columns.values():
@@ -74,10 +78,9 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
 
 
 def _header(path: Path) -> dict[str, str]:
-    broken: list[Any] = []
-    with _stream(path) as stream, _refusals(_File(path), broken):
+    with _stream(path) as stream, _refusals(_File(path)):
         try:
-            own = _open(stream, [], broken).schema.names
+            own = _open(stream, []).schema.names
         except UnicodeDecodeError:
             raise DataError(f"{path}: its column names are not UTF-8; save it as UTF-8") from None
     names = [name.strip() for name in own]
@@ -87,11 +90,10 @@ def _header(path: Path) -> dict[str, str]:
 
 def _texts(file: _File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield columns as text, as they stand in the file."""
-    broken: list[Any] = []
     own = [file.names[name] for name in names]
     first = 0
-    with _stream(file.path) as stream, _refusals(file, broken):
-        for batch in _open(stream, own, broken):
+    with _stream(file.path) as stream, _refusals(file):
+        for batch in _open(stream, own):
             arrays = [
                 to_text(column, name, lambda row: file.place(first + row))  # noqa: B023
                 for name, column in zip(names, batch.columns, strict=True)
@@ -100,18 +102,14 @@ def _texts(file: _File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
             first += batch.num_rows
 
 
-def _open(stream: pa.NativeFile, names: list[str], broken: list[Any]) -> Any:
+def _open(stream: pa.NativeFile, names: list[str]) -> Any:
     from pyarrow import csv
-
-    def refuse(row: Any) -> str:
-        broken.append(row)
-        return "error"
 
     return csv.open_csv(
         stream,
         # Rows are counted, for messages, by a single thread only.
         read_options=csv.ReadOptions(block_size=BLOCK, use_threads=False),
-        parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=refuse),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
         convert_options=csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.binary()),
             include_columns=names,
@@ -122,17 +120,16 @@ def _open(stream: pa.NativeFile, names: list[str], broken: list[Any]) -> Any:
 
 
 @contextmanager
-def _refusals(file: _File, broken: list[Any]) -> Iterator[None]:
+def _refusals(file: _File) -> Iterator[None]:
     """Turn what pyarrow raises into a DataError that names row and line of a broken row."""
     try:
         with reading(file.path):
             yield
     except DataError as error:
-        if broken:
-            row = broken[0]  # its number counts the header, but no empty lines
+        if broken := _BROKEN.search(str(error)):
+            row, needed, found = map(int, broken.groups())  # the header is row 1, empty lines none
             raise DataError(
-                f"{file.place(row.number - 2)}: has {row.actual_columns} fields where the header "
-                f"has {row.expected_columns}"
+                f"{file.place(row - 2)}: has {found} fields where the header has {needed}"
             ) from None
         if "straddling" in str(error):
             raise DataError(

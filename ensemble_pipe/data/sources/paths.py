@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from tokenize import TokenError
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from ensemble_pipe.errors import DataError
 # What numpy, zipfile, Pillow and pyarrow raise at damaged, encrypted or odd contents.
 _FOREIGN = (
     ValueError, OSError, EOFError, MemoryError, RuntimeError, SyntaxError, NotImplementedError,
-    zipfile.BadZipFile, zlib.error, pa.ArrowException,
+    TokenError, zipfile.BadZipFile, zlib.error, pa.ArrowException,
 )  # fmt: skip
 
 
