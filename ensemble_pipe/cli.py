@@ -174,6 +174,16 @@ def evaluate(model: Model, input_: Input, as_json: AsJson = False) -> None:
             print(json.dumps({"rows": rows.count, "metrics": metrics}))
 
 
+@app.command(epilog="Example: ensemble-pipe report runs/digits-20260101-120000-abcd")
+def report(run_dir: RunDir) -> None:
+    """Write report.html in a run directory: one page about the run, finished or not."""
+    with _errors():
+        from ensemble_pipe.storage import RunPaths
+        from ensemble_pipe.tracking.report import write_report
+
+        print(write_report(RunPaths.open(run_dir)))
+
+
 @app.command(epilog="Example: ensemble-pipe sync runs/digits-20260101-120000-abcd")
 def sync(
     run_dir: RunDir,

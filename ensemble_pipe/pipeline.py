@@ -18,12 +18,13 @@ from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config import Cluster, Pipeline, learner_plans, load_pipeline
 from ensemble_pipe.display import Display, Silent
 from ensemble_pipe.ensemble.aggregator import Metrics
-from ensemble_pipe.errors import InputError, RunDirectoryError
+from ensemble_pipe.errors import EnsemblePipeError, InputError, RunDirectoryError
 from ensemble_pipe.preparation import prepare, write_run
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.stages import Outcome
 from ensemble_pipe.storage import RunPaths, check_sums, read_json
 from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
+from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 from ensemble_pipe.transfer import settled
@@ -169,6 +170,7 @@ def _end_if_killed(paths: RunPaths) -> None:
     """Journal the end of a run whose driver died without a word; its lock is ours, so it did."""
     kinds = [entry["kind"] for entry, _ in read_entries(paths.journal)]
     if kinds[-1:] != ["ended"]:
+        _report(paths, "KILLED", Silent())
         journal = Journal(paths.journal)
         journal.append("ended", status="KILLED")
         journal.close()
@@ -202,10 +204,19 @@ def _drive(
         display.message(f"stopped; `ensemble-pipe resume {paths.root}` goes on")
         raise
     finally:
+        _report(paths, status, display)
         journal.append("ended", status=status)
         journal.close()
         _ship_rest(paths, tracker, display)
     return _result(paths, outcome, tracker, started)
+
+
+def _report(paths: RunPaths, status: str, display: Display) -> None:
+    """Write the report of a run that is about to end; MLflow receives it with the ending."""
+    try:
+        write_report(paths, status)
+    except (EnsemblePipeError, OSError) as error:
+        display.message(f"the report could not be written ({error})")
 
 
 def _make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:

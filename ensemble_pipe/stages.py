@@ -17,6 +17,7 @@ from ensemble_pipe.preparation import FIRST_ROWS, recipe_of
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.storage import SPLITS, RunPaths, read_json
+from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.pictures import draw_pictures
 from ensemble_pipe.training.checkpoints import (
@@ -54,6 +55,10 @@ def train_and_measure(
     draws = PredictionDraws(config.augment, config.seed)
     aggregator = Aggregator(schema, data.part("validation"), draws)
     plans = learner_plans(config)
+    if config.augment.policy:  # now, so that a person sees it while the run goes on
+        epochs = max(plan.epochs for plan in plans)
+        sheet = draw_contact_sheet(paths, recipe, schema, epochs)
+        journal.append("pictures", names=[sheet.name])
     failed = _train(paths, config, plans, executor, recipe, aggregator, journal, display)
     if not aggregator.members:
         raise TrainingError(

@@ -63,6 +63,10 @@ class RunPaths:
     def model(self) -> Path:
         return self.root / "model"
 
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
     def predictions(self, split: str) -> Path:
         return self.root / "predictions" / f"{split}.arrow"
 

@@ -83,6 +83,7 @@ def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int
     inputs = augment(
         columns.pop("input").to_numpy_ndarray(), recipe.augment.shard_policy, random, recipe.spans
     )
+    inputs = np.ascontiguousarray(inputs)  # as Arrow wants them
     plain = {name: column.to_numpy() for name, column in columns.items()}
     return shard_table(inputs, plain.pop("target"), plain.pop("row"), **plain)
 

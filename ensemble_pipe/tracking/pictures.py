@@ -120,8 +120,9 @@ def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     names = [str(name) for name in schema.classes]
     if len(names) <= 30:
-        axis.set_xticks(range(len(names)), names, rotation=90 if len(names) > 10 else 0)
-        axis.set_yticks(range(len(names)), names)
+        turn = 90 if len(names) > 10 else 0
+        axis.set_xticks(range(len(names)), names, rotation=turn, parse_math=False)
+        axis.set_yticks(range(len(names)), names, parse_math=False)
     if len(names) <= 12:
         for (row, column), count in np.ndenumerate(counts):
             if count:
@@ -143,7 +144,8 @@ def predicted_against_true(test: Measured, schema: Schema, noise: float) -> "Fig
     ends = [truth.min(), truth.max()]
     axis.plot(ends, ends, "--", color=_IDEAL, linewidth=1)
     title = f"test, RMSE {test.ensemble['rmse']:.3g}"
-    axis.set(xlabel=f"true {schema.target_name}", ylabel="predicted", title=title)
+    axis.set(ylabel="predicted", title=title)
+    axis.set_xlabel(f"true {schema.target_name}", parse_math=False)
     return figure
 
 

@@ -230,6 +230,8 @@ class Shipper:
         self._send_metrics()
         for learner in self.cursor.children:
             self._end_child(learner, entry["status"], entry)
+        if self._paths.report.is_file():
+            self._client.log_artifact(self.cursor.parent, str(self._paths.report))
         self._client.set_terminated(
             self.cursor.parent, status=entry["status"], end_time=entry["time_ms"]
         )

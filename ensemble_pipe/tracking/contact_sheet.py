@@ -1,0 +1,243 @@
+"""The contact sheet of augmentation: training rows beside versions of them, as a PNG file.
+
+The versions are those of the run's own shards. Mixing is shown among the rows of the sheet; in a
+training their partners are the other rows of a batch.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe import seeds
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.augment.mixing import mix
+from ensemble_pipe.data.augment.policy import SignalStep
+from ensemble_pipe.data.base import open_base
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe, make_shard
+from ensemble_pipe.storage import RunPaths, atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ROWS, VERSIONS, MIXED = 8, 7, 3
+# Images are shown at no more pixels than this a side.
+PIXELS = 128
+FEATURE_NAMES = 80
+SERIES = 3
+
+
+@dataclass(frozen=True)
+class Version:
+    """The rows of the sheet as they stand in one epoch.
+
+    Attributes:
+        title: for a person.
+        rows: (N, *shape), in the units of base files.
+        captions: what a row's target has become, where it was mixed; else empty.
+    """
+
+    title: str
+    rows: Array
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of the training part, and what becomes of them.
+
+    Attributes:
+        rows: (N, *shape), as base files hold them.
+        labels: class or number of each.
+        versions: of different epochs.
+    """
+
+    rows: Array
+    labels: tuple[str, ...]
+    versions: tuple[Version, ...]
+
+
+def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: int) -> Path:
+    """Draw the contact sheet of a run whose pipeline augments; return the file.
+
+    Args:
+        paths: of the run.
+        recipe: of its training data.
+        schema: of the data.
+        epochs: of the training.
+    """
+    sheet = make_sheet(recipe, schema, epochs)
+    if schema.is_image:
+        figure = _images(sheet)
+    elif any(isinstance(step, SignalStep) for step in recipe.augment.policy):
+        figure = _series(sheet)
+    else:
+        figure = _table(sheet, schema)
+    path = paths.pictures / "augmentation.png"
+    atomic_write(path, lambda beside: figure.savefig(beside, format="png", dpi=120))
+    return path
+
+
+def make_sheet(recipe: Recipe, schema: Schema, epochs: int) -> Sheet:
+    """Return rows of the first shard, and their versions in the first epochs that differ."""
+    base, policy = open_base(recipe.base / "train.arrow"), recipe.augment
+    base.verify(0)
+    targets = base.table.column("target").chunk(0).to_numpy()
+    chosen = _spread(targets, by_class=schema.task == "classification")
+    targets = targets[chosen]
+    count = min(VERSIONS, epochs, policy.pool or VERSIONS)
+    plain = count - min(MIXED, -(-count // 2)) if policy.shard_policy else 0
+    stream = int(policy.share == "per_learner")  # the first learner's, where each has its own
+    versions = []
+    for epoch in range(count):
+        rows = _inputs(make_shard(base, recipe, stream, policy.version(epoch), 0))[chosen]
+        version = Version(f"epoch {epoch + 1}", rows)
+        if policy.mixings and epoch >= plain:
+            version = _mixed(version, targets, recipe, schema, epoch)
+        versions.append(version)
+    labels = tuple(_label(target, schema) for target in targets)
+    return Sheet(_inputs(base.table)[chosen], labels, tuple(versions))
+
+
+def _inputs(table: pa.Table) -> Array:
+    return np.asarray(table.column("input").chunk(0).to_numpy_ndarray())
+
+
+def _spread(targets: Array, *, by_class: bool) -> Integers:
+    """Return places of rows: one of each class first, then evenly over all; in ascending order."""
+    even = np.linspace(0, len(targets) - 1, min(ROWS, len(targets))).astype(np.int64)
+    firsts = np.unique(targets, return_index=True)[1] if by_class else even[:0]
+    return np.sort(list(dict.fromkeys([*firsts.tolist(), *even.tolist()]))[:ROWS])
+
+
+def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epoch: int) -> Version:
+    """Return the rows mixed with one another, as a batch of them would be."""
+    scale, shift = schema.input_scale()
+    inputs = np.ascontiguousarray(version.rows * scale + shift, np.float32)
+    width = max(len(schema.classes), 1)
+    shares = np.zeros((len(targets), width), np.float32)
+    if schema.classes:
+        shares[np.arange(len(targets)), targets] = 1
+    else:
+        shares[:, 0] = targets
+    weights, scratch = np.ones(len(targets), np.float32), np.empty_like(inputs)
+    for mixing in recipe.augment.mixings:
+        (random,) = seeds.Draws(recipe.seed, seeds.Purpose.MIX, [0]).at(epoch, mixing.name)
+        mix(mixing, inputs, shares, weights, random, scratch)
+    captions = tuple(_caption(row, schema) for row in shares)
+    return Version(f"{version.title}, mixed", (inputs - shift) / scale, captions)
+
+
+def _label(target: Any, schema: Schema) -> str:
+    if schema.classes:
+        return str(schema.classes[target])
+    return f"{float(target) * schema.target_deviation + schema.target_mean:.4g}"
+
+
+def _caption(shares: Floats, schema: Schema) -> str:
+    if not schema.classes:
+        return _label(shares[0], schema)
+    largest = [int(place) for place in np.argsort(-shares, kind="stable")[:2]]
+    names = [(_short(_label(place, schema)), shares[place]) for place in largest]
+    return ", ".join(f"{name}: {share:.0%}" for name, share in names if share >= 0.005)
+
+
+def _short(name: str, length: int = 12) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def _figure(width: float, height: float) -> "Figure":
+    # Not through pyplot, which keeps global state and is not safe beside other threads.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _images(sheet: Sheet) -> "Figure":
+    """Draw a row of images for each original: itself, a gap, and its versions."""
+    columns = [np.clip(rows, 0, 255) for rows in (sheet.rows, *(v.rows for v in sheet.versions))]
+    brightest = max(float(images.max()) for images in columns)
+    gain = 1.0 if brightest > 127 else 255 / max(brightest, 1.0)  # else all would look black
+    columns = [_pixels(images * gain) for images in columns]
+    count, height, width, _ = columns[0].shape
+    captioned = any(version.captions for version in sheet.versions)
+    down, across = height + max(2, height * (3 if captioned else 1) // 16), width + 2 + width // 16
+    apart = across // 4  # between an original and its versions
+    canvas = np.full((count * down, len(columns) * across + apart, 3), 255, np.uint8)
+    figure = _figure(10.0, min(0.6 + 10.0 * canvas.shape[0] / canvas.shape[1], 40.0))
+    axis = figure.add_subplot()
+    titles = ["original", *(version.title.replace(", ", "\n") for version in sheet.versions)]
+    for index, images in enumerate(columns):
+        left = index * across + (apart if index else 0)
+        text = {"ha": "center", "fontsize": 9}
+        centre = left + (width - 1) / 2  # of its pixels
+        axis.text(centre, -0.5 - height / 12, titles[index], va="bottom", **text)
+        for row, image in enumerate(images):
+            canvas[row * down : row * down + height, left : left + width] = image
+            captions = sheet.versions[index - 1].captions if index else ()
+            if captions:
+                low = row * down + height - 0.5 + height / 32
+                _plain_text(axis, centre, low, captions[row], va="top", ha="center")
+    for row, label in enumerate(sheet.labels):
+        middle = row * down + (height - 1) / 2
+        _plain_text(axis, -0.5 - width / 16, middle, _short(label), va="center", ha="right")
+    axis.imshow(canvas, interpolation="nearest")
+    axis.axis("off")
+    return figure
+
+
+def _pixels(images: Array) -> Array:
+    """Return images (N, H, W, C) as (N, H, W, 3) uint8; but for 3 channels, their mean as grey."""
+    step = -(-max(images.shape[1:3]) // PIXELS)
+    seen = np.rint(images[:, ::step, ::step])
+    if seen.shape[3] != 3:
+        seen = seen.mean(axis=3, keepdims=True)
+    return np.broadcast_to(seen, (*seen.shape[:3], 3)).astype(np.uint8)
+
+
+def _plain_text(axis: Any, x: float, y: float, text: str, **where: Any) -> None:
+    axis.text(x, y, text, fontsize=7, parse_math=False, **where)
+
+
+def _series(sheet: Sheet) -> "Figure":
+    """Draw each original in grey, and some of its versions over it, mixed ones dashed."""
+    plain = [version for version in sheet.versions if not version.captions]
+    mixed = [version for version in sheet.versions if version.captions]
+    figure = _figure(10.0, 9.0)
+    for index, label in enumerate(sheet.labels):
+        axis = figure.add_subplot(-(-len(sheet.labels) // 2), 2, index + 1)
+        axis.plot(sheet.rows[index], color="#999999", linewidth=3.5, label="original")
+        for version in (*plain[:SERIES], *mixed[:SERIES]):
+            style = "--" if version.captions else "-"
+            axis.plot(version.rows[index], style, linewidth=0.9, label=version.title)
+        axis.set_title(_short(label, 30), fontsize=9, parse_math=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def _table(sheet: Sheet, schema: Schema) -> "Figure":
+    """Draw encoded features as colours: original, one version of each kind, and what changed."""
+    kinds = {bool(version.captions): version for version in reversed(sheet.versions)}
+    panels = [("original", sheet.rows)]
+    for version in sorted(kinds.values(), key=lambda version: version.title):
+        panels.append((version.title, version.rows))
+        panels.append((f"change in {version.title}", version.rows - sheet.rows))
+    figure = _figure(10.0, 1.4 + 1.9 * len(panels))
+    axes = [figure.add_subplot(len(panels), 1, index + 1) for index in range(len(panels))]
+    for axis, (title, rows) in zip(axes, panels, strict=True):
+        picture = axis.imshow(rows, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto")
+        axis.set_title(title, fontsize=9, loc="left")
+        axis.set_xticks([])
+        names = [_short(label) for label in sheet.labels]
+        axis.set_yticks(range(len(names)), names, fontsize=7, parse_math=False)
+    names = schema.encoded_names
+    every = range(0, len(names), -(-len(names) // FEATURE_NAMES))
+    shown = [_short(names[place], 24) for place in every]
+    axes[-1].set_xticks(every, shown, rotation=90, fontsize=7, parse_math=False)
+    figure.colorbar(picture, ax=axes, label="encoded feature", shrink=0.6)
+    return figure

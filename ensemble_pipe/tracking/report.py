@@ -1,0 +1,278 @@
+"""The report of a run: its directory as one HTML page, finished or not."""
+
+import io
+import shlex
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from time import gmtime, strftime
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ensemble_pipe.data.features import CategoryColumn, Column
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.storage import RunPaths, atomic_write, read_json
+from ensemble_pipe.tracking.page import Html, element, facts, html_of, page, picture, section, table
+from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves
+from ensemble_pipe.tracking.story import Numbers, Story, flat, read_story
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CLASSES, COLUMNS = 60, 200
+_CAPTIONS = {
+    "augmentation": "Training rows, and what augmentation makes of them",
+    "learning_curves": "Loss by epoch; a line for each learner",
+    "ensemble_size": "Validation metrics of the first 1, 2, ... members together",
+    "reliability": "Accuracy against confidence; on the dashed line they agree",
+    "confusion_matrix": "True classes, and what they were taken for",
+    "predicted": "Predictions against the truth, with one standard deviation",
+}
+_STATES = {
+    "FINISHED": "The run is finished.",
+    "RUNNING": "The run is going on; this page shows what there was when it was written.",
+    "KILLED": "The run was stopped before its end; this page shows what there is.",
+    "FAILED": "The run ended with an error; this page shows what there is.",
+}
+_PREDICTORS = {"ensemble": "", "mean member": "member_mean/", "best member": "member_best/"}
+
+
+def write_report(paths: RunPaths, status: str | None = None) -> Path:
+    """Write the report of a run; return the file.
+
+    Args:
+        paths: of the run.
+        status: of a run that is about to end; None asks the journal.
+
+    Raises:
+        CorruptFileError: the journal, the manifest or the schema is damaged.
+    """
+    story = read_story(paths, status)
+    schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
+    environment = read_json(paths.manifest, "environment")["environment"]
+    text = page(
+        story.run_id,
+        _head(story),
+        section("Result", _result(story)),
+        section("Data", _data(story, schema)),
+        section("Pictures", _pictures(paths, story, schema)),
+        section("Learners", _learners(story)),
+        section("Members", _members(story)),
+        section("Failures", _failures(story)),
+        section("Times", _times(story)),
+        section("Going on", _commands(paths, story)),
+        section("Pipeline", _pipeline(story)),
+        section("Versions", facts(environment.items())),
+    )
+    atomic_write(paths.report, text)
+    return paths.report
+
+
+def _head(story: Story) -> Html:
+    status = element("p", element("span", story.status, kind=f"status {story.status}"))
+    state = element("p", _STATES.get(story.status, ""))
+    pipeline, training = story.pipeline, story.pipeline["training"]
+    steps = [step["name"] for step in pipeline["augment"]["policy"]]
+    told = facts(
+        [
+            ("task", pipeline["task"]),
+            ("network", _named(pipeline["network"])),
+            ("ensemble", f"{len(story.plans)} learners, {pipeline['ensemble']['strategy']}"),
+            ("training", f"{training['epochs']} epochs, batches of {training['batch_size']}"),
+            ("optimizer", _named(training["optimizer"], ("learning_rate",))),
+            ("schedule", training["schedule"]["name"]),
+            ("augmentation", ", ".join(steps) or "none"),
+            ("seed", str(pipeline["seed"])),
+        ]
+    )
+    return Html(element("h1", story.run_id) + status + state + told)
+
+
+def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:
+    own = [f"{key} {section[key]}" for key in keys if section.get(key) is not None]
+    return ", ".join([section["name"], *own])
+
+
+def _result(story: Story) -> Html:
+    if story.metrics:
+        names = _names(story.metrics, "test/")
+        rows = [
+            (part, who, *(story.metrics.get(f"{prefix}{part}/{name}") for name in names))
+            for part in ("test", "validation")
+            for who, prefix in _PREDICTORS.items()
+        ]
+        note = f"{len(story.members)} members; the best member is that of the lowest validation NLL"
+        shown = table(("part", "predictor", *names), rows, strong=(0, 3))
+        return Html(shown + element("p", note, kind="note"))
+    if story.ensembles:
+        count, metrics = max(story.ensembles.items())
+        note = f"{count} of the members so far, together, on the validation part"
+        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", note))
+    return element("p", "No learner has yielded a member yet.")
+
+
+def _names(metrics: Numbers, prefix: str) -> list[str]:
+    return [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
+
+
+def _data(story: Story, schema: Schema) -> Html:
+    source = [(name, value) for name, value in flat(story.pipeline["data"]).items() if value]
+    told: list[tuple[str, Any]] = [(name, str(value)) for name, value in source]
+    if schema.classes:
+        shown = ", ".join(str(name) for name in schema.classes[:CLASSES])
+        more = len(schema.classes) - CLASSES
+        told.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
+    else:
+        moments = f"mean {schema.target_mean:.4g}, deviation {schema.target_deviation:.4g}"
+        told.append(("target", f"{schema.target_name}: {moments} on the training part"))
+    if schema.is_image:
+        told.append(("images", " x ".join(map(str, schema.input_shape))))
+    else:
+        told.append(("features", f"{len(schema.encoded_names)}, of {len(schema.columns)} columns"))
+    told.append(("scale", schema.scaling.name))
+    total = sum(story.rows.values())
+    rows = [(part, count, f"{count / total:.1%}") for part, count in story.rows.items()]
+    return Html(table(("part", "rows", "share"), rows) + facts(told) + _columns(schema))
+
+
+def _columns(schema: Schema) -> Html:
+    """Return the columns of a table with their rules; neighbours of one rule stand together."""
+    if not schema.columns:
+        return Html("")
+    rows = []
+    for rule, group in groupby(schema.columns, _rule):
+        names = [column.name for column in group]
+        if len(names) > 3:
+            names = [f"{names[0]} ... {names[-1]} ({len(names)} columns)"]
+        rows += [(name, *rule) for name in names]
+    shown = table(("column", "kind", "missing value", "encoded as"), rows[:COLUMNS])
+    more = len(rows) - COLUMNS
+    return Html(shown + (element("p", f"and {more} more", kind="note") if more > 0 else ""))
+
+
+def _rule(column: Column) -> tuple[str, str, str]:
+    if isinstance(column, CategoryColumn):
+        count = len(column.categories)
+        unseen = "refused" if column.unseen == "error" else "ignored"
+        encoded = f"{column.encode.replace('_', '-')} of {count} categories; unseen ones {unseen}"
+        if column.fill is None:
+            return column.kind, "refused", encoded
+        return column.kind, repr(column.fill) if column.fill else "a category of its own", encoded
+    missing = "refused" if column.fill is None else f"becomes {column.fill:.6g}"
+    return (
+        column.kind,
+        missing,
+        "number, and whether it was missing" if column.indicator else "number",
+    )
+
+
+def _pictures(paths: RunPaths, story: Story, schema: Schema) -> Html:
+    found = [
+        picture(png, _CAPTIONS.get(name, name), "full" if name == "augmentation" else "")
+        for name, png in _pngs(paths, story, schema)
+    ]
+    return element("div", *found, kind="pictures") if found else Html("")
+
+
+def _pngs(paths: RunPaths, story: Story, schema: Schema) -> Iterator[tuple[str, bytes]]:
+    """Yield the run's pictures by name; those that it has not drawn yet are drawn from the journal.
+
+    The journal's names are taken as files of the folder of pictures, whatever they say.
+    """
+    files = {Path(name).stem: paths.pictures / Path(name).name for name in story.pictures}
+    curve = [metrics for _, metrics in sorted(story.ensembles.items())]
+    draws: dict[str, Callable[[], Figure]] = {}
+    if story.epochs:
+        draws["learning_curves"] = lambda: learning_curves(paths.journal)
+    if curve:
+        draws["ensemble_size"] = lambda: ensemble_size(curve, schema)  # type: ignore[arg-type]
+    order = [*_CAPTIONS, *(name for name in files if name not in _CAPTIONS)]
+    for name in order:
+        if name in files and files[name].is_file():
+            yield name, files[name].read_bytes()
+        elif name in draws:
+            content = io.BytesIO()
+            draws[name]().savefig(content, format="png", dpi=120)
+            yield name, content.getvalue()
+
+
+def _learners(story: Story) -> Html:
+    """Return how far each learner of an unfinished run has come."""
+    if story.status == "FINISHED":
+        return Html("")
+    rows = []
+    for learner, plan in story.plans.items():
+        done = story.epochs.get(learner, [])
+        last = done[-1]["metrics"] if done else {}
+        state = "waiting" if not done else "under way"
+        state = "finished" if learner in story.finished else state
+        state = "failed" if learner in story.failed else state
+        epoch = f"{done[-1]['epoch'] if done else 0} of {plan['epochs']}"
+        rows.append((learner, state, epoch, last.get("train/loss"), last.get("stop/loss")))
+    return table(("learner", "state", "epochs", "training loss", "stop loss"), rows)
+
+
+def _members(story: Story) -> Html:
+    if not story.members:
+        return Html("")
+    differing, plans = story.differing, {k: flat(plan) for k, plan in story.plans.items()}
+    validation = list(story.members[0].validation)
+    test = list(story.members[0].test)
+    head = [
+        "learner", "member", "steps", *differing,
+        *(f"validation {name}" for name in validation), *(f"test {name}" for name in test),
+    ]  # fmt: skip
+    rows = [
+        [
+            member.learner,
+            member.number,
+            member.step,
+            *(plans[member.learner].get(name) for name in differing),
+            *(member.validation.get(name) for name in validation),
+            *(member.test.get(name) for name in test),
+        ]
+        for member in story.members
+    ]
+    return table(head, rows)
+
+
+def _failures(story: Story) -> Html:
+    if not story.failed:
+        return Html("") if story.status == "RUNNING" else element("p", "No learner failed.")
+    return table(("learner", "why it yields no member"), story.failed.items())
+
+
+def _times(story: Story) -> Html:
+    seconds = (story.last_ms - story.began_ms) // 1000
+    ended = "last sign of life" if story.status in ("RUNNING", "KILLED") else "ended"
+    return facts(
+        [
+            ("began", _moment(story.began_ms)),
+            *(("resumed", _moment(moment)) for moment in story.resumed_ms),
+            (ended, _moment(story.last_ms)),
+            ("between them", f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"),
+        ]
+    )
+
+
+def _moment(time_ms: int) -> str:
+    return strftime("%Y-%m-%d %H:%M:%S UTC", gmtime(time_ms / 1000))
+
+
+def _commands(paths: RunPaths, story: Story) -> Html:
+    run, above = shlex.quote(str(paths.root)), shlex.quote(str(paths.root.parent))
+    lines = [f"ensemble-pipe ui --output {above}"]
+    if story.metrics:
+        lines.insert(0, f"ensemble-pipe predict {run} INPUT --output predictions.csv")
+    if story.status in ("FAILED", "KILLED"):
+        lines.insert(0, f"ensemble-pipe resume {run}")
+    if story.status == "RUNNING":
+        lines.insert(0, f"ensemble-pipe report {run}")
+    return element("pre", "\n".join(lines))
+
+
+def _pipeline(story: Story) -> Html:
+    text = yaml.safe_dump(story.pipeline, sort_keys=False, allow_unicode=True)
+    note = element("p", "pipeline.yaml, with every default filled in", kind="note")
+    return Html(note + element("pre", html_of(text), kind="columns"))

@@ -1,0 +1,151 @@
+"""What the journal says of a run, gathered: its plans, curves, members, failures and status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.journal import Entry, read_entries
+
+# A number that was not finite stands in the journal as null.
+Numbers = dict[str, float | None]
+
+
+@dataclass
+class MemberStory:
+    """One member.
+
+    Attributes:
+        validation, test: its own metrics; `test` is empty until the run has measured it.
+    """
+
+    learner: int
+    number: int
+    step: int
+    validation: Numbers
+    test: Numbers = field(default_factory=dict)
+
+
+@dataclass
+class Story:
+    """One run, as far as it has come.
+
+    Attributes:
+        status: FINISHED, FAILED or KILLED; RUNNING where a process drives it now.
+        began_ms, last_ms: of the first and the last entry, in milliseconds since 1970.
+        pipeline: resolved.
+        rows: of each part.
+        plans: by learner, as plain values.
+        epochs: entries of each learner's epochs.
+        members: in order of learner and number.
+        ensembles: validation metrics by the number of members.
+        metrics: flat ones of the result; empty until there is one.
+        failed: reasons by learner.
+        pictures: file names.
+    """
+
+    run_id: str
+    status: str
+    began_ms: int
+    last_ms: int
+    pipeline: dict[str, Any]
+    rows: dict[str, int]
+    resumed_ms: list[int] = field(default_factory=list)
+    plans: dict[int, dict[str, Any]] = field(default_factory=dict)
+    epochs: dict[int, list[Entry]] = field(default_factory=dict)
+    finished: list[int] = field(default_factory=list)
+    members: list[MemberStory] = field(default_factory=list)
+    ensembles: dict[int, Numbers] = field(default_factory=dict)
+    metrics: Numbers = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+
+    @property
+    def differing(self) -> list[str]:
+        """Return the hyperparameters that learners differ in, such as "network.hidden"."""
+        flats = [flat(plan) for plan in self.plans.values()]
+        names = dict.fromkeys(name for one in flats for name in one)
+        return [name for name in names if len({repr(one.get(name)) for one in flats}) > 1]
+
+
+def read_story(paths: RunPaths, status: str | None = None) -> Story:
+    """Gather what the journal of a run says.
+
+    Args:
+        paths: of the run.
+        status: of a run that is about to end; None asks the journal and the driver's lock.
+
+    Raises:
+        CorruptFileError: the journal is damaged.
+    """
+    entries = [entry for entry, _ in read_entries(paths.journal)]
+    started = [entry for entry in entries if entry["kind"] == "started"]
+    if not started:
+        raise CorruptFileError(f"{paths.journal}: does not say how the run began; restore a copy")
+    story = Story(
+        run_id=started[0]["run_id"],
+        status=status or _status(paths, entries),
+        began_ms=started[0]["time_ms"],
+        last_ms=entries[-1]["time_ms"],
+        pipeline=started[0]["pipeline"],
+        rows=started[0]["rows"],
+    )
+    for entry in entries:
+        _take(story, entry)
+    story.members.sort(key=lambda member: (member.learner, member.number))
+    return story
+
+
+def _take(story: Story, entry: Entry) -> None:
+    match entry["kind"]:
+        case "learner":
+            story.plans[entry["learner"]] = entry["plan"]
+        case "resumed":
+            story.resumed_ms.append(entry["time_ms"])
+        case "epoch":
+            story.epochs.setdefault(entry["learner"], []).append(entry)
+        case "finished":
+            story.finished.append(entry["learner"])
+        case "failed":
+            story.failed[entry["learner"]] = entry["reason"]
+        case "member":
+            place = entry["learner"], entry["number"], entry["step"]
+            story.members.append(MemberStory(*place, entry["metrics"]))
+        case "member_test":
+            for member in story.members:
+                if (member.learner, member.number) == (entry["learner"], entry["number"]):
+                    own = entry["metrics"].items()
+                    member.test = {name.removeprefix("test/"): value for name, value in own}
+        case "ensemble":
+            story.ensembles[entry["members"]] = entry["metrics"]
+        case "result":
+            story.metrics = entry["metrics"]
+        case "pictures":
+            story.pictures += [name for name in entry["names"] if name not in story.pictures]
+
+
+def _status(paths: RunPaths, entries: Sequence[Entry]) -> str:
+    """Return how a run ended; one without an end is running only while its lock is held."""
+    if entries[-1]["kind"] == "ended":
+        return str(entries[-1]["status"])
+    if not paths.lock.is_file():
+        return "KILLED"
+    try:
+        with FileLock(paths.lock, timeout=0):
+            return "KILLED"
+    except Timeout:
+        return "RUNNING"
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by path, such as {"network.hidden": [16]}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            found.update(flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = value
+    return found

@@ -1,0 +1,99 @@
+"""The contact sheet: what the shards of the run hold, drawn the same each time."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import Prepared
+
+from ensemble_pipe.pipeline import run
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet, make_sheet
+from ensemble_pipe.tracking.journal import read_entries
+
+SHIFT = {"name": "shift_crop", "pixels": 2}
+POLICIES: dict[str, list[dict[str, Any]]] = {
+    "images": [SHIFT],
+    "mixed images": [SHIFT, {"name": "mixup"}, {"name": "cutmix"}],
+    "only mixed": [{"name": "mixup"}],
+    "table": [{"name": "swap_noise"}, {"name": "mixup"}],
+    "series": [{"name": "signal_shift"}, {"name": "mixup"}],
+}
+
+
+def table(folder: Path) -> dict[str, Any]:
+    """Return a data section for a table whose names would break a formula."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(200, 3)), columns=["a", "$\\frac$", "c"])
+    frame["kind"] = np.where(frame.a > 0, "$\\bad{$", "<b>")
+    frame.to_csv(folder / "rows.csv", index=False)
+    return {"source": "table", "path": str(folder / "rows.csv"), "label": "kind"}
+
+
+@pytest.mark.parametrize("case", POLICIES)
+def test_a_sheet_is_drawn_alike_each_time(
+    prepare: Callable[..., Prepared], tmp_path: Path, case: str
+) -> None:
+    data = table(tmp_path) if case in ("table", "series") else {"source": "bundled"}
+    ready = prepare(augment=POLICIES[case], data=data)
+    path = draw_contact_sheet(ready.paths, ready.recipe, ready.schema, epochs=4)
+    first = path.read_bytes()
+    assert path == ready.paths.pictures / "augmentation.png"
+    assert first.startswith(b"\x89PNG")
+    assert draw_contact_sheet(ready.paths, ready.recipe, ready.schema, 4).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("augment", "epochs", "versions"),
+    [({}, 20, 7), ({}, 3, 3), ({"pool": 2}, 20, 2), ({"share": "per_learner"}, 2, 2)],
+)
+def test_it_holds_rows_of_the_shards_in_epochs_that_differ(
+    prepare: Callable[..., Prepared], augment: dict[str, Any], epochs: int, versions: int
+) -> None:
+    ready = prepare(augment={"policy": [SHIFT], **augment})
+    sheet = make_sheet(ready.recipe, ready.schema, epochs)
+    assert [version.title for version in sheet.versions] == [
+        f"epoch {epoch + 1}" for epoch in range(versions)
+    ]
+    originals = inputs_of(ready, None)
+    places = [int(np.flatnonzero((originals == row).all(axis=(1, 2, 3)))[0]) for row in sheet.rows]
+    assert len(set(sheet.labels)) == 8
+    for epoch, version in enumerate(sheet.versions):
+        assert np.array_equal(version.rows, inputs_of(ready, epoch)[places])
+
+
+def inputs_of(ready: Prepared, epoch: int | None) -> np.ndarray:
+    """Return the rows of the first shard, as the first learner's training has them."""
+    data = ready.data
+    if epoch is None:
+        return data.part("train").stored(0, 500)
+    (shard,) = data.make_shards(data.wanted(0, epoch, (0,)))
+    return np.asarray(shard.column("input").chunk(0).to_numpy_ndarray())
+
+
+def test_mixed_rows_say_what_they_are_of(prepare: Callable[..., Prepared]) -> None:
+    ready = prepare(augment=[SHIFT, {"name": "mixup", "alpha": 1000.0}])
+    sheet = make_sheet(ready.recipe, ready.schema, epochs=7)
+    assert [bool(version.captions) for version in sheet.versions] == [False] * 4 + [True] * 3
+    captions = [c for version in sheet.versions for c in version.captions if "100%" not in c]
+    shares = [int(share) for caption in captions for share in re.findall(r"(\d+)%", caption)]
+    assert len(shares) > 24
+    assert all(46 <= share <= 54 for share in shares)
+
+
+def test_a_run_journals_its_sheet_before_it_trains(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "augment: [{name: shift_crop}]\ntraining: {epochs: 1}\nnetwork: {hidden: [4]}\n"
+        "ensemble: {learners: 1}\ntracking: {mlflow: false}\n"
+    )
+    paths = RunPaths(Path(run(tmp_path / "p.yaml", output=tmp_path, inline=True).run_dir))
+    entries = [entry for entry, _ in read_entries(paths.journal)]
+    kinds = [entry["kind"] for entry in entries]
+    first = entries[kinds.index("pictures")]
+    assert first["names"] == ["augmentation.png"]
+    assert kinds.index("pictures") < kinds.index("epoch")
+    assert (paths.pictures / "augmentation.png").is_file()
