@@ -24,8 +24,8 @@ from ensemble_pipe.data.augment import (
     Stretch,
     Translate,
     VerticalFlip,
-    augment,
 )
+from ensemble_pipe.data.augment.policy import augment
 
 # Of each: at strength zero, and as strong as it gets, always.
 TABLE: dict[str, tuple[Augmentation, Augmentation]] = {

@@ -1,10 +1,5 @@
-"""Augmentations: pure functions of (rows, generator), by the name that pipelines write."""
+"""Augmentations of images: pure functions of (images, generator), by their names in pipelines."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.augment.geometry import HorizontalFlip, ShiftCrop, VerticalFlip
 from ensemble_pipe.data.augment.pixels import Blur, ColorJitter, Cutout, Noise
 from ensemble_pipe.data.augment.warps import (
@@ -32,7 +27,6 @@ __all__ = [
     "Stretch",
     "Translate",
     "VerticalFlip",
-    "augment",
 ]
 
 Augmentation = (
@@ -66,10 +60,3 @@ AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "noise": Noise,
     "cutout": Cutout,
 }
-
-
-def augment(images: Array, policy: Sequence[Augmentation], random: np.random.Generator) -> Array:
-    """Apply a policy, one augmentation after another, to images (R, H, W, C)."""
-    for augmentation in policy:
-        images = augmentation.apply(images, random)
-    return images

@@ -102,6 +102,7 @@ def augment(
         spans: of the features of a table.
     """
     for step in policy:
+        rows.setflags(write=False)  # one kind of array, so one compiled kernel
         if isinstance(step, TableStep):
             rows = step.apply(rows, random, spans)
         else:
