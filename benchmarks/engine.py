@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.data.sources import Digits, Idx
+from ensemble_pipe.data.sources import Bundled, Idx
+from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.losses import CrossEntropy, numbers_of
 from ensemble_pipe.nn.networks import Architecture, Cnn, Mlp, SeparableCnn
@@ -69,14 +70,14 @@ class Case:
 _CONV1, _CONV2 = 28 * 28 * 9 * 32, 14 * 14 * 9 * 32 * 64
 _POINTWISE = 14 * 14 * (9 * 32 + 32 * 64)
 _DENSE = 7 * 7 * 64 * 128 + 128 * 10
-IMAGE = (28, 28, 1)
+PICTURE = (28, 28, 1)
 CASES = {
     "mlp": Case(
         Mlp(hidden=(512, 256)), (784,), 10, 1, 128, (784 * 512 + 512 * 256 + 2560, 784 * 512)
     ),
-    "cnn": Case(Cnn(), IMAGE, 10, 1, 128, (_CONV1 + _CONV2 + _DENSE, _CONV1)),
+    "cnn": Case(Cnn(), PICTURE, 10, 1, 128, (_CONV1 + _CONV2 + _DENSE, _CONV1)),
     "separable_cnn": Case(
-        SeparableCnn(), IMAGE, 10, 1, 128, (_CONV1 + _POINTWISE + _DENSE, _CONV1)
+        SeparableCnn(), PICTURE, 10, 1, 128, (_CONV1 + _POINTWISE + _DENSE, _CONV1)
     ),
     "small_32": Case(Mlp(hidden=(50,)), (13,), 2, 10, 32, (13 * 50 + 50 * 2, 13 * 50)),
     "small_100": Case(Mlp(hidden=(50,)), (13,), 2, 10, 100, (13 * 50 + 50 * 2, 13 * 50)),
@@ -85,18 +86,30 @@ CASES = {
 
 def real_rows(case: Case, folder: str | None) -> tuple[Floats, Array]:
     """Return BATCHES batches for each learner: inputs (B, M, N, ...) float32, labels (B, M, N)."""
-    source = Idx(folder=folder) if folder and case.input_shape != (13,) else Digits()
-    raw, _ = source.read()
-    assert raw.targets is not None
+    source = Idx(folder=folder) if folder and case.input_shape != (13,) else Bundled()
+    rows, _ = source.open()
     count = BATCHES * case.learners * case.batch_rows
-    chosen = np.arange(count) % raw.rows
+    chosen = np.arange(count) % rows.count
     size = int(np.prod(case.input_shape))
-    pixels = raw.inputs[chosen].reshape(count, -1).astype(np.float32)
+    images, labels = first_rows(rows, count)
+    pixels = images[chosen].reshape(count, -1).astype(np.float32)
     pixels = (pixels - pixels.mean()) / pixels.std()
     lead = (BATCHES, case.learners, case.batch_rows)
     inputs = np.resize(pixels, (count, size)) if pixels.shape[1] < size else pixels[:, :size]
-    labels = raw.targets[chosen].astype(np.int32) % case.outputs
-    return np.ascontiguousarray(inputs).reshape(*lead, *case.input_shape), labels.reshape(lead)
+    classes = labels[chosen].astype(np.int32) % case.outputs
+    return np.ascontiguousarray(inputs).reshape(*lead, *case.input_shape), classes.reshape(lead)
+
+
+def first_rows(rows: Rows, count: int) -> tuple[Array, Array]:
+    """Return the first `count` images (n, H, W, C) uint8, or all if there are fewer; and labels."""
+    images, labels, held = [], [], 0
+    for batch in rows.read([IMAGE, LABEL]):
+        images.append(batch.column(IMAGE).to_numpy_ndarray())
+        labels.append(batch.column(LABEL).to_numpy())
+        held += batch.num_rows
+        if held >= count:
+            break
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def engine_step(case: Case, inputs: Floats, labels: Array) -> Step:

@@ -19,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe import stages
+from ensemble_pipe import preparation
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config import Pipeline, learner_plans
-from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.events import Checkpoint
@@ -56,11 +55,11 @@ def flop_per_sample(widths: list[int]) -> int:
 
 
 def samples_per_second(
-    executor: Executor, prepared: stages.Prepared, paths: RunPaths, pipeline: Pipeline
+    executor: Executor, prepared: preparation.Prepared, paths: RunPaths, pipeline: Pipeline
 ) -> float:
     """Return learner-samples per second from the first checkpoint to the last."""
     plans = learner_plans(pipeline)
-    recipe = Recipe(paths.base, {}, pipeline.augment, pipeline.seed)
+    recipe = preparation.recipe_of(paths, pipeline, prepared.schema)
     stacks = make_stacks(plans, {}, size=1, trainers=1, width=pipeline.cluster.stack or 1)
     first = last = 0.0
     steps: dict[int, int] = {}
@@ -83,7 +82,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
-    source: dict[str, Any] = {"source": "digits"}
+    source: dict[str, Any] = {"source": "bundled"}
     if arguments.folder:
         source = {"source": "idx", "folder": arguments.folder}
     settings = {
@@ -93,10 +92,10 @@ def main() -> None:
         "ensemble": {"learners": cores},
     }
     pipeline = Pipeline.model_validate(settings)
-    prepared = stages.prepare(pipeline, learner_plans(pipeline))
+    prepared = preparation.prepare(pipeline, learner_plans(pipeline))
     with tempfile.TemporaryDirectory() as folder:
         paths = RunPaths(Path(folder))
-        stages.write_run(paths, pipeline, learner_plans(pipeline), prepared)
+        preparation.write_run(paths, pipeline, learner_plans(pipeline), prepared)
         peak = peak_gflops()
         inline = samples_per_second(InlineExecutor(), prepared, paths, pipeline)
         on_ray, trainers = _on_ray(prepared, paths, pipeline)
@@ -117,7 +116,9 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def _on_ray(prepared: stages.Prepared, paths: RunPaths, pipeline: Pipeline) -> tuple[float, int]:
+def _on_ray(
+    prepared: preparation.Prepared, paths: RunPaths, pipeline: Pipeline
+) -> tuple[float, int]:
     from ensemble_pipe.cluster.ray import RayExecutor
 
     logging.getLogger("ray").setLevel(logging.ERROR)

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from ensemble_pipe import yaml_errors
-from ensemble_pipe.data.augment.policy import Augment
+from ensemble_pipe.data.augment.policy import Augment, Policy
 from ensemble_pipe.data.batches import Order
 from ensemble_pipe.data.scaling import SCALES, Scale, Standardize
 from ensemble_pipe.data.schema import Task
@@ -70,6 +77,11 @@ def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
         else value
         for key, value in values.items()
     }
+
+
+def _as_section(value: Any) -> Any:
+    """Let a list mean the section that has it as its policy."""
+    return {"policy": value} if isinstance(value, list) else value
 
 
 def _any_branch(schema: dict[str, Any]) -> None:
@@ -169,7 +181,9 @@ class Pipeline(_Section):
     shard_rows: Annotated[int, Ge(1)] = 4096
     window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
     scale: Annotated[Scale, _Kind] = Standardize()
-    augment: Augment = Augment()
+    augment: Annotated[
+        Augment, BeforeValidator(_as_section, json_schema_input_type=Augment | Policy)
+    ] = Augment()
     view: View = View()
     network: Annotated[Architecture, _Kind] = Mlp()
     transfer: Transfer | None = None
@@ -181,11 +195,8 @@ class Pipeline(_Section):
     @model_validator(mode="before")
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
-        """Let `network: {hidden: [50]}` mean an MLP, and a list under `augment` its policy."""
-        values = _with_kinds(values, {"network": Mlp().name, "scale": Standardize().name})
-        if isinstance(values, dict) and isinstance(values.get("augment"), list):
-            values = {**values, "augment": {"policy": values["augment"]}}
-        return values
+        """Let `network: {hidden: [50]}` mean an MLP, and `scale: {}` standardising."""
+        return _with_kinds(values, {"network": Mlp().name, "scale": Standardize().name})
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeline:

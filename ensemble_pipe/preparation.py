@@ -182,7 +182,7 @@ def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
     for place, categories in embedded.items():
         if place not in codes:
             listed = ", ".join(f"{index} {names[index]}" for index in sorted(codes)) or "none"
-            named = repr(names[place]) if place < len(names) else "none of the data's"
+            named = repr(names[place]) if place < len(names) else f"none of the {len(names)}"
             raise ConfigError(
                 f"network: the embedding reads feature {place}, counted from 0, which is {named}; "
                 "it needs a column of codes (columns: {NAME: {kind: category, encode: code}}); "

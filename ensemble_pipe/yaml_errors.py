@@ -147,7 +147,7 @@ def describe(error: ValidationError, document: Document, schema: dict[str, Any])
         if mistake["type"] in _WRONG_BRANCH and any(p[: len(path)] == path for p in messages):
             continue
         if mistake["type"] == "union_tag_invalid":
-            path = (*path, mistake["ctx"]["discriminator"].strip("'"))
+            path = (*path, mistake["ctx"]["discriminator"].strip("'_()"))
         messages.setdefault(path, _message(dict(mistake), path, schema))
     return [
         f"{'.'.join(str(step) for step in path)}: {message}{document.at(path)}"
@@ -211,14 +211,24 @@ def _valid_keys(schema: dict[str, Any], location: Sequence[str | int]) -> list[s
             place = place["additionalProperties"]
         elif f"#/$defs/{step}" in (b.get("$ref") for b in place.get("anyOf", [])):
             place = {"$ref": f"#/$defs/{step}"}
+        else:
+            place = next((b for b in _branches(schema, place) if _is_kind(b, step)), place)
     return list(_follow(schema, place).get("properties", {}))
+
+
+def _branches(schema: dict[str, Any], place: dict[str, Any]) -> list[dict[str, Any]]:
+    return [_follow(schema, branch) for branch in place.get("anyOf", [])]
+
+
+def _is_kind(branch: dict[str, Any], kind: str | int) -> bool:
+    return kind in [value.get("const") for value in branch.get("properties", {}).values()]
 
 
 def _follow(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in place:
         place = schema["$defs"][place["$ref"].removeprefix("#/$defs/")]
-    if "anyOf" in place:  # an optional value: the branch that has properties
-        branches = [b for b in place["anyOf"] if b.get("type") != "null"]
+    if "anyOf" in place:  # an optional value, or a list for short: the branch that has properties
+        branches = [b for b in place["anyOf"] if b.get("type") not in ("null", "array")]
         if len(branches) == 1:
             return _follow(schema, branches[0])
     return place

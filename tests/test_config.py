@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
 from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline, resolved
-from ensemble_pipe.data.augment import AUGMENTATIONS, HorizontalFlip, ShiftCrop
-from ensemble_pipe.data.sources import SOURCES, Digits, Idx, Table
+from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
+from ensemble_pipe.data.augment.policy import STEPS
+from ensemble_pipe.data.sources import SOURCES, Bundled, Idx, ImageFolder, Table
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.layers import ACTIVATIONS
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Hinge, SquaredError
@@ -112,7 +113,11 @@ def test_the_json_schema_is_valid() -> None:
         {},
         {"training": {"optimizer": {"learning_rate": 0.01}, "schedule": {}}},
         {"data": {"source": "table", "path": "x.csv", "label": "y", "ignore": ["id"]}},
+        {"data": {"source": "table", "path": "x", "label": "y", "columns": {"a": {}}}},
+        {"data": {"source": "table", "path": "x", "label": "y", "columns": {"a*": {"missing": 0}}}},
         {"splits": {"test": 100, "stop": 0.5, "train": 50}},
+        {"augment": [{"name": "shift_crop", "pixels": 1}]},
+        {"augment": {"policy": [{"name": "shift_crop"}], "pool": 3, "share": "per_learner"}},
         {"network": {"hidden": [50], "dropout": 0.2}, "classes": [0, "1"]},
         {"training": {"batch_size": "all", "loss": {"name": "hinge", "margin": 2}}},
         {"training": {"averaging": {"name": "last"}, "early_stopping": {"patience": 3}}},
@@ -137,6 +142,9 @@ def test_the_json_schema_accepts_what_the_loader_accepts(values: Any, load: Load
         {"data": {"source": "table", "path": "x.csv"}},
         {"augment": [{"name": "shift_crop", "pixel": 1}]},
         {"augment": [{"pixels": 1}]},
+        {"augment": {"policy": [{"pixels": 1}]}},
+        {"augment": {"share": "none"}},
+        {"data": {"source": "table", "path": "x", "label": "y", "columns": {"a": {"encode": 1}}}},
         {"splits": {"test": 0}},
         {"classes": [1]},
         {"training": {"batch_size": "most"}},
@@ -170,15 +178,18 @@ def test_every_registered_component_can_be_named(load: Load) -> None:
     for name, loss in LOSSES.items():
         settings = {"training.loss.name": name, "task": loss.task}
         assert load("seed: 1", settings).training.loss == loss()
-    pipeline = load("seed: 1", {"augment": [{"name": name} for name in AUGMENTATIONS]})
-    assert pipeline.augment == tuple(kind() for kind in AUGMENTATIONS.values())
+    for name, kind in STEPS.items():
+        # Mixed batches have shares of classes, which the default optimizer's loss can take.
+        assert load("seed: 1", {"augment": [{"name": name}]}).augment.policy == (kind(),)
 
 
 @pytest.mark.parametrize(
     ("text", "source"),
     [
-        ("{source: digits}", Digits()),
+        ("{source: bundled}", Bundled()),
+        ("{source: bundled, set: diabetes}", Bundled(set="diabetes")),
         ("{source: idx, folder: f}", Idx(folder="f")),
+        ("{source: image_folder, folder: f}", ImageFolder(folder="f")),
         ("{source: table, path: p, label: y}", Table(path="p", label="y")),
     ],
 )
@@ -253,7 +264,7 @@ def test_a_resolved_pipeline_comes_to_the_same_as_its_text(text: str, load: Load
 
 def test_augmentations_keep_their_order(load: Load) -> None:
     text = "augment: [{name: shift_crop, pixels: 3}, {name: horizontal_flip, probability: 1}]"
-    assert load(text).augment == (ShiftCrop(pixels=3), HorizontalFlip(probability=1))
+    assert load(text).augment.policy == (ShiftCrop(pixels=3), HorizontalFlip(probability=1))
 
 
 def test_a_share_is_a_share_and_a_count_is_a_count(load: Load) -> None:
@@ -281,7 +292,7 @@ def test_an_override_adds_a_section(load: Load) -> None:
 
 def test_an_override_reaches_into_a_list(load: Load) -> None:
     pipeline = load("augment: [{name: shift_crop}]", {"augment.0.pixels": 7})
-    assert pipeline.augment == (ShiftCrop(pixels=7),)
+    assert pipeline.augment.policy == (ShiftCrop(pixels=7),)
 
 
 @pytest.mark.parametrize("key", ["seed.x", "name.x", "augment.4.pixels", "augment.0.name.x"])
@@ -561,11 +572,46 @@ def test_every_mistake_is_reported_at_once_with_its_line(load: Load) -> None:
     expected = THEIR_MESSAGES.format(
         sources=", ".join(sorted(SOURCES)),
         activations=", ".join(sorted(ACTIVATIONS)),
-        augmentations=", ".join(sorted(AUGMENTATIONS)),
+        augmentations=", ".join(sorted(STEPS)),
         rules=", ".join(sorted(RULES)),
         sections=", ".join(sorted(Pipeline.model_fields)),
     )
     assert refusal(load, MANY_MISTAKES).splitlines() == expected.splitlines()
+
+
+def test_mistakes_in_a_section_of_augmentations_name_their_keys(load: Load) -> None:
+    text = "augment:\n  policy:\n    - {name: shift_crop, pixels: -1}\n    - {}\n  pol: 3\n"
+    assert refusal(load, text).splitlines() == [
+        "augment.policy.0.pixels: input should be greater than or equal to 0, got -1 (p.yaml:3)",
+        "augment.policy.1: 'name' is missing; it says which kind this is (p.yaml:4)",
+        "augment.pol: unknown key 'pol'; did you mean 'pool'? "
+        "valid: memory_mb, policy, pool, share, test_draws (p.yaml:5)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            "{kind: categry}",
+            "data.columns.a.kind: unknown 'categry'; did you mean 'category'? "
+            "valid: category, date, number (p.yaml:5)",
+        ),
+        (
+            "{encode: code}",
+            "data.columns.a.encode: unknown key 'encode'; valid: indicator, kind, missing "
+            "(p.yaml:5)",
+        ),
+        (
+            "{kind: category, missing: mean}",
+            "data.columns.a.missing: unknown 'mean'; valid: category, error, most_frequent "
+            "(p.yaml:5)",
+        ),
+    ],
+)
+def test_a_mistake_in_the_rule_of_a_column_names_it(rule: str, message: str, load: Load) -> None:
+    text = "data:\n  source: table\n  path: x\n  label: y\n  columns: {a: %s}\n"
+    assert refusal(load, text % rule) == message
 
 
 def test_a_missing_key_is_named(load: Load) -> None:

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Field, Tag
 
 from ensemble_pipe.settings import settings
 
@@ -87,11 +87,17 @@ def _kind(value: object) -> str:
     return str(getattr(value, "kind", "number"))
 
 
+def _any_branch(schema: dict[str, Any]) -> None:
+    """Let an editor accept a rule without its kind, which several branches then fit."""
+    schema["anyOf"] = schema.pop("oneOf")
+
+
 ColumnRule = Annotated[
     Annotated[NumberRule, Tag("number")]
     | Annotated[DateRule, Tag("date")]
     | Annotated[CategoryRule, Tag("category")],
     Discriminator(_kind),
+    Field(json_schema_extra=_any_branch),
 ]
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -15,9 +16,9 @@ from conftest import Prepared
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.cluster.ray import RayExecutor
-from ensemble_pipe.data.local_base import BaseSource, local_base
+from ensemble_pipe.data.local_base import BaseSource, base_name, local_base
+from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.errors import ClusterError, CorruptFileError
-from ensemble_pipe.storage import sums_of
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.plan import Stack, make_stacks
 
@@ -118,21 +119,39 @@ def test_more_trainers_than_the_cluster_can_host_are_refused_at_once() -> None:
         on_ray(trainers=3)
 
 
-def test_a_node_without_the_drivers_files_copies_them(
-    prepare: Callable[..., Prepared], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def elsewhere(
+    prepare: Callable[..., Prepared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Prepared:
+    """A run whose base this process cannot see, though tasks on its node can read it."""
     prepared = prepare()
+    base, is_file = prepared.paths.base, Path.is_file
+    monkeypatch.setattr(Path, "is_file", lambda path: path.parent != base and is_file(path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "elsewhere"))
-    monkeypatch.setattr("ensemble_pipe.data.local_base._is_here", lambda path: False)
-    base = prepared.paths.base
-    recipe = replace(prepared.recipe, sums=sums_of(base, ["train.arrow", "stop.arrow"]))
+    return prepared
+
+
+def test_a_node_without_the_drivers_files_copies_them(elsewhere: Prepared) -> None:
+    base, recipe = elsewhere.paths.base, elsewhere.recipe
     source = BaseSource(ray.get_runtime_context().get_node_id())
     copied = local_base(source, recipe)
     assert copied.base != base
-    assert (copied.base / "train.arrow").read_bytes() == (base / "train.arrow").read_bytes()
-    wrong = replace(recipe, sums={**recipe.sums, "train.arrow": "0" * 64})
-    with pytest.raises(CorruptFileError, match=r"train\.arrow"):
+    for name in recipe.sums:
+        for file in (name, base_name(name)):
+            assert (copied.base / file).read_bytes() == (base / file).read_bytes()
+    assert TrainingData(copied, elsewhere.schema).rows == elsewhere.data.rows
+    wrong = replace(recipe, sums={**recipe.sums, "train.json": "0" * 64})
+    with pytest.raises(CorruptFileError, match=r"train\.json"):
         local_base(source, wrong)
+
+
+def test_a_copied_base_file_is_checked_against_its_sums(elsewhere: Prepared) -> None:
+    path = elsewhere.paths.base / "train.arrow"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptFileError, match=r"train\.arrow: column '\w+' of rows "):
+        local_base(BaseSource(ray.get_runtime_context().get_node_id()), elsewhere.recipe)
 
 
 def test_an_address_where_nothing_listens_is_refused_in_seconds() -> None:

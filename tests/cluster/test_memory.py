@@ -44,6 +44,7 @@ class Reader:
     def __init__(self) -> None:
         self._inputs = np.zeros((BATCH, 784), np.float32)
         self._targets = np.zeros(BATCH, np.int32)
+        self._weights = np.ones(BATCH, np.float32)
         self._view: ShardView | None = None
 
     def read_all(self, table: Any) -> float:
@@ -52,7 +53,8 @@ class Reader:
         order = np.random.default_rng(1).permutation(self._view.rows).astype(np.int32)
         total = 0.0
         for start in range(0, len(order) - BATCH + 1, BATCH):
-            self._view.gather(order[start : start + BATCH], self._inputs, self._targets)
+            ids = order[start : start + BATCH]
+            self._view.gather(ids, self._inputs, self._targets, self._weights)
             total += float(self._inputs[0, 0])
         return total
 

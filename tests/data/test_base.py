@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.base import open_base, write_base
+from ensemble_pipe.data.base import base_writer, open_base, verify_all, write_base
 from ensemble_pipe.data.view import ShardView
 from ensemble_pipe.errors import CorruptFileError
 
@@ -36,7 +36,7 @@ def mapped(path: Path) -> list[tuple[int, int]]:
 
 def test_every_row_comes_back_as_it_was(tmp_path: Path) -> None:
     images = write_images(tmp_path / "b.arrow")
-    table = open_base(tmp_path / "b.arrow")
+    table = open_base(tmp_path / "b.arrow").table
     inputs = [chunk.to_numpy_ndarray() for chunk in table.column("input").chunks]
     assert np.array_equal(np.concatenate(inputs), images)
     assert table.column("target").to_pylist() == [row % 3 for row in range(ROWS)]
@@ -45,13 +45,13 @@ def test_every_row_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_record_batch_is_a_shard(tmp_path: Path) -> None:
     write_images(tmp_path / "b.arrow")
-    table = open_base(tmp_path / "b.arrow")
+    table = open_base(tmp_path / "b.arrow").table
     assert [len(chunk) for chunk in table.column("input").chunks] == [4, 4, 2]
 
 
 def test_images_stay_tensors_of_bytes(tmp_path: Path) -> None:
     write_images(tmp_path / "b.arrow")
-    kinds = open_base(tmp_path / "b.arrow").schema
+    kinds = open_base(tmp_path / "b.arrow").table.schema
     assert kinds.field("input").type == pa.fixed_shape_tensor(pa.uint8(), IMAGE)
     assert kinds.field("target").type == pa.int32()
     assert kinds.field("row").type == pa.int64()
@@ -61,7 +61,7 @@ def test_features_and_numeric_targets_stay_float32(tmp_path: Path) -> None:
     inputs = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     targets = np.linspace(-1, 1, 5, dtype=np.float32)
     write_base(tmp_path / "b.arrow", inputs, targets, np.arange(5), 8)
-    table = open_base(tmp_path / "b.arrow")
+    table = open_base(tmp_path / "b.arrow").table
     assert table.schema.field("input").type == pa.fixed_shape_tensor(pa.float32(), (3,))
     assert np.array_equal(table.column("input").chunk(0).to_numpy_ndarray(), inputs)
     assert np.array_equal(table.column("target").chunk(0).to_numpy(), targets)
@@ -70,12 +70,49 @@ def test_features_and_numeric_targets_stay_float32(tmp_path: Path) -> None:
 def test_the_same_rows_make_the_same_bytes(tmp_path: Path) -> None:
     write_images(tmp_path / "a.arrow")
     write_images(tmp_path / "b.arrow")
-    assert (tmp_path / "a.arrow").read_bytes() == (tmp_path / "b.arrow").read_bytes()
+    for ending in ("arrow", "json"):
+        one, other = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
+        assert one.read_bytes() == other.read_bytes()
 
 
-def test_nothing_is_left_beside_the_file(tmp_path: Path) -> None:
+def test_nothing_is_left_beside_the_file_and_its_sums(tmp_path: Path) -> None:
     write_images(tmp_path / "b.arrow")
-    assert [path.name for path in tmp_path.iterdir()] == ["b.arrow"]
+    assert {path.name for path in tmp_path.iterdir()} == {"b.arrow", "b.json"}
+
+
+def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    rows = {"input": np.zeros((9, 2), np.float32), "target": np.zeros(9), "row": np.arange(9)}
+    with pytest.raises(KeyError), base_writer(tmp_path / "b.arrow", 4) as writer:
+        writer.append(rows)
+        writer.append({"row": rows["row"]})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("blocks", [[1] * ROWS, [3, 7], [9, 1], [ROWS]])
+def test_the_blocks_in_which_rows_come_change_no_byte(blocks: list[int], tmp_path: Path) -> None:
+    images = write_images(tmp_path / "a.arrow")
+    columns = {
+        "input": images,
+        "target": np.arange(ROWS, dtype=np.int32) % 3,
+        "row": np.arange(ROWS) * 7,
+    }
+    ends = np.cumsum(blocks)
+    with base_writer(tmp_path / "b.arrow", 4) as writer:
+        for start, stop in zip(ends - blocks, ends, strict=True):
+            writer.append({name: values[start:stop] for name, values in columns.items()})
+    for ending in ("arrow", "json"):
+        one, other = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_weights_and_groups_stand_beside_the_rows(tmp_path: Path) -> None:
+    weights, groups = np.linspace(0.5, 1.5, 5, dtype=np.float32), np.array([4, 4, 2, 0, 2])
+    plain = np.zeros((5, 3), np.float32), np.zeros(5, np.int32), np.arange(5)
+    write_base(tmp_path / "b.arrow", *plain, 2, weight=weights, group=groups)
+    table = open_base(tmp_path / "b.arrow").table
+    assert np.array_equal(table.column("weight").to_numpy(), weights)
+    assert table.schema.field("weight").type == pa.float32()
+    assert table.column("group").to_pylist() == groups.tolist()
 
 
 def test_opening_and_viewing_allocates_nothing(tmp_path: Path) -> None:
@@ -86,7 +123,7 @@ def test_opening_and_viewing_allocates_nothing(tmp_path: Path) -> None:
     before = pa.total_allocated_bytes()
     tracemalloc.start()
     try:
-        view = ShardView([open_base(path)], one, one)
+        view = ShardView([open_base(path).table], one, one)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -99,7 +136,7 @@ def test_opening_and_viewing_allocates_nothing(tmp_path: Path) -> None:
 def test_arrays_lie_inside_the_memory_map(tmp_path: Path) -> None:
     path = tmp_path / "b.arrow"
     write_images(path)
-    table = open_base(path)
+    table = open_base(path).table
     arrays = [chunk.to_numpy_ndarray() for chunk in table.column("input").chunks]
     arrays += [chunk.to_numpy() for chunk in table.column("target").chunks]
     for array in arrays:
@@ -109,12 +146,57 @@ def test_arrays_lie_inside_the_memory_map(tmp_path: Path) -> None:
         assert not array.flags.owndata
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut short", "no Arrow"])
+DAMAGE = {
+    "missing": r"b\.arrow: cannot be opened as a base file \(",
+    "empty": r"b\.arrow: ",
+    "cut short": r"b\.arrow: does not match the sums in b\.json beside it; .*begin a new run",
+    "longer": r"b\.arrow: does not match the sums in b\.json beside it",
+    "no Arrow": r"b\.arrow: does not match the sums in b\.json beside it",
+    "without sums": r"b\.json: ",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_what_is_no_base_file_is_refused(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "b.arrow"
-    if damage != "missing":
-        write_images(path)
-        whole = path.read_bytes()
-        path.write_bytes({"empty": b"", "cut short": whole[:-20], "no Arrow": b"x" * 500}[damage])
-    with pytest.raises(CorruptFileError, match=r"b\.arrow: cannot be opened as a base file \("):
+    write_images(path)
+    whole = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "without sums":
+        (tmp_path / "b.json").unlink()
+    else:
+        changed = {"empty": b"", "cut short": whole[:-20], "longer": whole + b"x"}
+        path.write_bytes(changed.get(damage, b"x" * len(whole)))
+    with pytest.raises(CorruptFileError, match=DAMAGE[damage]):
         open_base(path)
+
+
+def test_a_damaged_shard_is_named_when_it_is_first_read(tmp_path: Path) -> None:
+    path = tmp_path / "b.arrow"
+    write_images(path)
+    place, length, _ = open_base(path).places["input"][1]
+    content = bytearray(path.read_bytes())
+    content[place + length // 2] ^= 1
+    path.write_bytes(content)
+    base = open_base(path)
+    one = np.ones(IMAGE, np.float32)
+    view = ShardView([base.table], one, one, verify=base.verify)
+    inputs = np.empty((4, *IMAGE), np.float32)
+    view.read(0, 4, inputs)
+    with pytest.raises(CorruptFileError, match=r"b\.arrow: column 'input' of rows 5 to 8 does not"):
+        view.read(4, 8, inputs)
+
+
+def test_no_flipped_bit_is_silent(tmp_path: Path) -> None:
+    path = tmp_path / "b.arrow"
+    write_images(path, rows=50, shard_rows=16)
+    verify_all(path)
+    whole = path.read_bytes()
+    places = np.random.default_rng(0).integers(0, 8 * len(whole), 1000)
+    for place in places:
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        path.write_bytes(content)
+        with pytest.raises(CorruptFileError, match=r"b\.arrow: "):
+            verify_all(path)

@@ -8,13 +8,25 @@ import pytest
 from conftest import Prepared
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.raw import Raw, of_classes
+from ensemble_pipe.data.columns import Roles
+from ensemble_pipe.data.labelled import Labelled, labelled
+from ensemble_pipe.data.sources.rows import rows_of
 from ensemble_pipe.errors import DataError
 
+ROLES = Roles(("n",), "kind", weight="w", group="g", time="t")
 
-def raw_of(targets: Array | None) -> Raw:
-    rows = 6 if targets is None else len(targets)
-    return Raw("f.csv", np.arange(rows, dtype=np.float64)[:, None], targets, ("n",), "kind")
+
+def labelled_of(targets: Array, classes: tuple[int | str, ...] | None) -> Labelled:
+    rows = np.arange(len(targets))
+    table = pa.table(
+        {"n": rows.astype(np.float64), "kind": targets, "w": rows + 1.0, "g": rows % 2, "t": -rows}
+    )
+    return labelled(rows_of("f.csv", table), ROLES, "classification", classes)
+
+
+def numbers_in(found: Labelled) -> list[float]:
+    """Return the values of column n, as they are read block by block."""
+    return [x for _, block in found.rows.blocks(["n"]) for x in block.column("n").to_pylist()]
 
 
 @pytest.mark.parametrize(
@@ -31,31 +43,43 @@ def raw_of(targets: Array | None) -> Raw:
 def test_the_rows_of_the_named_classes_are_kept_in_their_order(
     targets: Array, classes: tuple[int | str, ...], kept: list[int]
 ) -> None:
-    found, rows = of_classes(raw_of(targets), classes)
-    assert rows.tolist() == kept
-    assert found.inputs[:, 0].tolist() == kept
-    assert found.targets is not None
-    assert found.targets.tolist() == targets[kept].tolist()
+    found, whole = labelled_of(targets, classes), labelled_of(targets, None)
+    assert found.numbers.tolist() == kept
+    assert found.count == len(kept)
+    assert numbers_in(found) == kept
+    for name in ("targets", "weights", "groups", "times"):
+        assert getattr(found, name).tolist() == getattr(whole, name)[kept].tolist()
 
 
-@pytest.mark.parametrize("targets", [np.array([0, 1, 0]), None])
-def test_without_a_choice_everything_stays(targets: Array | None) -> None:
-    raw = raw_of(targets)
-    found, rows = of_classes(raw, None)
-    assert found is raw
-    assert rows.tolist() == list(range(raw.rows))
+def test_a_kept_row_is_named_by_its_place_in_the_source() -> None:
+    found = labelled_of(np.array([2, 0, 1, 0, 2]), (1, 2))
+    places = [found.rows.place(row) for row in range(found.count)]
+    assert places == ["f.csv: row 1", "f.csv: row 3", "f.csv: row 5"]
+
+
+def test_rows_are_kept_across_the_ends_of_blocks() -> None:
+    targets = np.arange(10_000) % 3
+    assert numbers_in(labelled_of(targets, (0, 2))) == np.flatnonzero(targets != 1).tolist()
+
+
+def test_without_a_choice_everything_stays() -> None:
+    found = labelled_of(np.array([0, 1, 0]), None)
+    assert found.numbers.tolist() == [0, 1, 2]
+    assert numbers_in(found) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
-    ("targets", "message"),
+    ("classes", "message"),
     [
-        (np.array([0, 1, 2]), r"^f\.csv: no row is of class 7, which `classes` names$"),
-        (None, r"^f\.csv: has no labels, so `classes` cannot choose among them$"),
+        ((0, 7), r"^f\.csv: no row is of class 7, which `classes` names$"),
+        ((0, "0"), r"^classes: 0, 0 names a class twice$"),
     ],
 )
-def test_a_class_that_is_not_there_is_named(targets: Array | None, message: str) -> None:
+def test_a_class_that_is_not_there_or_twice_is_named(
+    classes: tuple[int | str, ...], message: str
+) -> None:
     with pytest.raises(DataError, match=message):
-        of_classes(raw_of(targets), (0, 7))
+        labelled_of(np.array([0, 1, 2]), classes)
 
 
 def test_a_run_of_two_digits_knows_only_those_and_their_rows_in_the_source(

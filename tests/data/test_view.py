@@ -40,7 +40,7 @@ def plain(shape: tuple[int, ...]) -> tuple[Floats, Floats]:
 def gathered(view: ShardView, ids: Integers, like: tuple[Array, Array]) -> tuple[Array, Array]:
     inputs = np.full((len(ids), *like[0].shape[1:]), np.nan, np.float32)
     targets = np.full(len(ids), -99, like[1].dtype)
-    view.gather(ids, inputs, targets)
+    view.gather(ids, inputs, targets, np.ones(len(ids), np.float32))
     return inputs, targets
 
 

@@ -4,8 +4,11 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from conftest import plain_schema
 
 from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.augment.policy import Augment
+from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.view import ShardView
@@ -26,6 +29,7 @@ from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.training.plan import build
 
 ROWS = 60
+PLAIN = PredictionDraws(Augment(), seed=1)
 NETWORK = Mlp(hidden=(5,))
 TARGET_MEAN, TARGET_DEVIATION = 20.0, 4.0
 TASKS: list[Task] = ["classification", "regression"]
@@ -35,14 +39,10 @@ every_task = pytest.mark.parametrize("task", TASKS)
 
 def schema_of(task: Task) -> Schema:
     classes = task == "classification"
-    return Schema(
-        task=task,
-        input_shape=(4,),
-        feature_names=("a", "b", "c", "d"),
-        target_name="kind",
-        classes=("x", "y", "z") if classes else (),
-        means=(0.0,) * 4,
-        deviations=(1.0,) * 4,
+    return plain_schema(
+        task,
+        (4,),
+        ("x", "y", "z") if classes else (),
         target_mean=0.0 if classes else TARGET_MEAN,
         target_deviation=1.0 if classes else TARGET_DEVIATION,
     )
@@ -67,7 +67,7 @@ def member(task: Task, learner: int, number: int = 0) -> Member:
 
 
 def filled(task: Task, members: list[Member]) -> Aggregator:
-    aggregator = Aggregator(schema_of(task), view_of(task))
+    aggregator = Aggregator(schema_of(task), view_of(task), PLAIN)
     for one in members:
         aggregator.add(one)
     return aggregator
@@ -102,7 +102,7 @@ def test_the_order_in_which_members_come_changes_nothing(task: Task) -> None:
 
 @every_task
 def test_adding_a_member_returns_what_it_would_get_alone(task: Task) -> None:
-    aggregator = Aggregator(schema_of(task), view_of(task))
+    aggregator = Aggregator(schema_of(task), view_of(task), PLAIN)
     for one in four_members(task):
         assert aggregator.add(one) == filled(task, [one]).ensemble_metrics()
 

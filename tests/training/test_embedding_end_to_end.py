@@ -11,12 +11,13 @@ from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.pipeline import run
 
 CATEGORIES = 12
+CODE = {"kind": "category", "encode": "code"}
 
 
 def pipeline(path: Path, column: int = 1) -> Pipeline:
-    embedded = {"column": column, "categories": CATEGORIES, "dimension": 4}
+    embedded = {"column": column, "categories": CATEGORIES + 1, "dimension": 4}
     settings: dict[str, Any] = {
-        "data": {"source": "table", "path": str(path), "label": "label"},
+        "data": {"source": "table", "path": str(path), "label": "label", "columns": {"code": CODE}},
         "network": {
             "name": "sequential",
             "layers": [
@@ -50,13 +51,28 @@ def test_a_label_that_the_code_decides_is_learned(table: Path, tmp_path: Path) -
 
 
 def test_a_column_that_the_table_does_not_have_is_named(table: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"reads column 7, .* but the table has 2: number, code"):
+    with pytest.raises(ConfigError, match=r"reads feature 7, .* none of the 2; .*are: 1 code$"):
         run(pipeline(table, column=7), output=tmp_path, inline=True)
+
+
+def test_a_column_that_holds_no_codes_is_named(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"reads feature 0, .* 'number'; .*encode: code.* 1 code$"
+    ):
+        run(pipeline(table, column=0), output=tmp_path, inline=True)
+
+
+def test_more_codes_than_the_embedding_has_rows_are_refused(table: Path, tmp_path: Path) -> None:
+    config = pipeline(table).model_dump(mode="json")
+    config["network"]["layers"][0]["columns"][0]["categories"] = CATEGORIES
+    needed = rf"of 'code' has {CATEGORIES} categories, but {CATEGORIES + 1} are needed"
+    with pytest.raises(ConfigError, match=needed):
+        run(Pipeline.model_validate(config), output=tmp_path, inline=True)
 
 
 def test_images_have_no_columns(tmp_path: Path) -> None:
     config = pipeline(tmp_path).model_dump(mode="json")
-    config["data"] = {"source": "digits"}
+    config["data"] = {"source": "bundled"}
     config["network"]["layers"].insert(0, {"name": "flatten"})
     with pytest.raises(ConfigError, match="reads columns of a table, but the data is images"):
         run(Pipeline.model_validate(config), output=tmp_path, inline=True)

@@ -27,6 +27,7 @@ ShardStep = Augmentation | TableStep | SignalStep
 Step = ShardStep | Mixing
 
 _Named = Field(discriminator="name", json_schema_extra={"required": ["name"]})
+Policy = tuple[Annotated[Step, _Named], ...]
 
 STEPS: dict[str, type[Step]] = {
     **AUGMENTATIONS,
@@ -58,7 +59,7 @@ class Augment:
             from the row as it is.
     """
 
-    policy: tuple[Annotated[Step, _Named], ...] = ()
+    policy: Policy = ()
     share: Literal["all", "per_learner"] = "all"
     pool: Annotated[int, Ge(1)] | None = None
     memory_mb: Annotated[int, Ge(1)] = 1000
