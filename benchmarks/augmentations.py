@@ -177,8 +177,10 @@ PEERS: dict[str, tuple[str, Peer]] = {
 def images_of(shape: tuple[int, int, int], folder: str | None) -> tuple[str, Array]:
     """Return what the images are, and (COUNT, H, W, C) of them."""
     if folder and shape[2] == 1:
-        raw, _ = Idx(folder=folder).read()
-        return "Fashion-MNIST", np.ascontiguousarray(raw.inputs[:COUNT].reshape(COUNT, *shape))
+        rows, _ = Idx(folder=folder).open()
+        _, block = next(rows.blocks(["image"]))
+        images = block.column("image").to_numpy_ndarray()[:COUNT]
+        return "Fashion-MNIST", np.ascontiguousarray(images.reshape(COUNT, *shape))
     coarse = np.random.default_rng(0).uniform(0, 255, (COUNT, 5, 5, shape[2]))
     zoom = (1, shape[0] / 5, shape[1] / 5, 1)
     return "made up", ndimage.zoom(coarse, zoom, order=1).astype(np.uint8)

@@ -16,7 +16,6 @@ import logging
 import os
 import sys
 import tempfile
-import threading
 import time
 import tracemalloc
 from dataclasses import replace
@@ -77,8 +76,15 @@ def plan_of(learner: int, hidden: int) -> LearnerPlan:
     return LearnerPlan(learner, 1, network, loss, rule, schedule, epochs=50, batch_rows=128)
 
 
-def state_bytes(recipe: Recipe, hidden: int) -> int:
+def warm_stack() -> Stack:
+    """Return a small stack that needs the same kernels."""
+    return Stack((replace(plan_of(0, WARM_HIDDEN), epochs=1),))
+
+
+def state_bytes(recipe: Recipe, tiny: Recipe, hidden: int) -> int:
     """Return the bytes of the arrays that live in a training, some hundred steps into it."""
+    for _ in train(warm_stack(), TrainingData(tiny, schema_of()), schema_of()):
+        pass  # kernels are loaded, which is not part of a state
     data = TrainingData(recipe, schema_of())
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -105,8 +111,7 @@ def measure(recipe: Recipe, tiny: Recipe, trainers: int, hidden: int, seconds: f
         actor: Any = Trainer
         source = BaseSource(ray.get_runtime_context().get_node_id())
         idle = actor.options(num_cpus=1).remote(source, tiny, schema_of(), None)
-        short = Stack((replace(plan_of(0, WARM_HIDDEN), epochs=1),))
-        for _ in idle.train.options(num_returns="streaming").remote(short):
+        for _ in idle.train.options(num_returns="streaming").remote(warm_stack()):
             pass
         first = _trainers()
         at_work = [
@@ -119,7 +124,6 @@ def measure(recipe: Recipe, tiny: Recipe, trainers: int, hidden: int, seconds: f
         ]
         for stream in streams:
             ray.get(next(stream))
-            threading.Thread(target=_drain, args=(stream,), daemon=True).start()
         highest: dict[int, int] = {}
         end, mapped = time.monotonic() + seconds, 0
         (idle_process,) = first
@@ -132,14 +136,6 @@ def measure(recipe: Recipe, tiny: Recipe, trainers: int, hidden: int, seconds: f
         return memory_of(idle_process, "train.arrow").private, list(highest.values()), mapped
     finally:
         ray.shutdown()
-
-
-def _drain(stream: Any) -> None:
-    try:
-        for _ in stream:
-            pass
-    except Exception:  # its trainer was stopped in the middle, as it should be
-        return
 
 
 def _trainers() -> list[int]:
@@ -161,7 +157,7 @@ def main() -> None:
         large, small = Path(folder) / "large", Path(folder) / "small"
         recipe, tiny = write_data(large, arguments.gigabytes), write_data(small, 0.01)
         data_bytes = (large / "train.arrow").stat().st_size
-        state = state_bytes(recipe, arguments.hidden)
+        state = state_bytes(recipe, tiny, arguments.hidden)
         lines = []
         for trainers in arguments.trainers:
             idle, private, mapped = measure(

@@ -136,6 +136,6 @@ def plain_schema(
             NumberColumn(f"x{index}", "number", None, indicator=False) for index in range(width)
         )
     )
-    moments = [(mean,) * width, (deviation,) * width, (0.0,) * width, (1.0,) * width]
-    scaling = Scaling("standardize", *moments)
+    means, deviations = (mean,) * width, (deviation,) * width
+    scaling = Scaling("standardize", means, deviations, (0.0,) * width, (1.0,) * width)
     return Schema(task, shape, columns, scaling, "y", classes, **target)

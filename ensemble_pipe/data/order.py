@@ -98,12 +98,11 @@ class RowStream:
         random = seeds.generator(
             self._seed, seeds.Purpose.ORDER, learner=self._learner, epoch=number, shard=address
         )
-        if window.shards is None and self._counts is None:
-            return random.permutation(self._grid.rows).astype(np.int32)
         rows = self._rows_of(window.shards)
         if self._counts is not None:
             rows = np.repeat(rows, self._counts[rows])
-        return rows[random.permutation(len(rows))]
+        random.shuffle(rows)
+        return rows
 
     def _rows_of(self, shards: tuple[int, ...] | None) -> Integers:
         if shards is None:

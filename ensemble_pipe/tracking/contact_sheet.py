@@ -172,7 +172,7 @@ def _images(sheet: Sheet) -> "Figure":
     titles = ["original", *(version.title.replace(", ", "\n") for version in sheet.versions)]
     for index, images in enumerate(columns):
         left = index * across + (apart if index else 0)
-        text = {"ha": "center", "fontsize": 9}
+        text: dict[str, Any] = {"ha": "center", "fontsize": 9}
         centre = left + (width - 1) / 2  # of its pixels
         axis.text(centre, -0.5 - height / 12, titles[index], va="bottom", **text)
         for row, image in enumerate(images):
@@ -233,8 +233,8 @@ def _table(sheet: Sheet, schema: Schema) -> "Figure":
         picture = axis.imshow(rows, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto")
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xticks([])
-        names = [_short(label) for label in sheet.labels]
-        axis.set_yticks(range(len(names)), names, fontsize=7, parse_math=False)
+        labels = [_short(label) for label in sheet.labels]
+        axis.set_yticks(range(len(labels)), labels, fontsize=7, parse_math=False)
     names = schema.encoded_names
     every = range(0, len(names), -(-len(names) // FEATURE_NAMES))
     shown = [_short(names[place], 24) for place in every]

@@ -6,6 +6,11 @@ from typing import Any
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.columns import Roles
+from ensemble_pipe.data.fitting import Train
+from ensemble_pipe.data.scaling import Scale
+from ensemble_pipe.data.schema import Schema, Task
+from ensemble_pipe.data.side_columns import read_targets
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 
 
@@ -16,6 +21,11 @@ def rows_of(table: pa.Table, batch: int = 1000, where: str = "t.csv") -> Rows:
         yield from table.select(list(names)).to_batches(max_chunksize=batch)
 
     return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: row {row + 1}")
+
+
+def fitted(rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale) -> Schema:
+    """Return the schema fitted to rows and to the labels that they hold."""
+    return Schema.fit(rows, roles, task, train, scale, read_targets(rows, roles))
 
 
 def table_of(**columns: Any) -> pa.Table:

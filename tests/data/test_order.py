@@ -96,4 +96,4 @@ def test_passes_choose_other_windows_and_other_orders() -> None:
 def test_seed_and_learner_decide(window_rows: int, other: dict[str, int]) -> None:
     rows = read(stream_of(window_rows), 0, 50)
     assert np.array_equal(read(stream_of(window_rows), 0, 50), rows)
-    assert not np.array_equal(read(stream_of(window_rows, None, **other), 0, 50), rows)  # type: ignore[arg-type]
+    assert not np.array_equal(read(stream_of(window_rows, None, **other), 0, 50), rows)

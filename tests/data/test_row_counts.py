@@ -1,5 +1,7 @@
 """Views of learners: how often each sees a row, and which columns."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -67,7 +69,7 @@ def test_balanced_classes_are_seen_alike(bootstrap: bool) -> None:
 
 @pytest.mark.parametrize("groups", [None, GROUPS], ids=["rows", "groups"])
 def test_each_fold_is_left_out_by_one_learner_in_turn(groups: Array | None) -> None:
-    parts = {} if groups is None else {"groups": groups}
+    parts: dict[str, Any] = {} if groups is None else {"groups": groups}
     left_out = np.stack([counts(View(folds=5), learner, **parts) == 0 for learner in range(5)])
     assert np.array_equal(left_out.sum(axis=0), np.ones(ROWS))
     again = counts(View(folds=5), learner=5, **parts) == 0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
-from tables_as_rows import batch_of, rows_of, table_of
+from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.columns import CategoryRule, Roles
@@ -34,7 +34,7 @@ def fit(values: Floats, scale: Scale, train: Any = None) -> tuple[Schema, Floats
     table = table_of(**columns, y=np.arange(len(values)) * 1.0)
     every = np.ones(len(values), bool) if train is None else train
     roles = Roles(tuple(columns), "y")
-    schema = Schema.fit(rows_of(table), roles, "regression", every, scale)
+    schema = fitted(rows_of(table), roles, "regression", every, scale)
     return schema, schema.encode_inputs(batch_of(table), str).astype(np.float64)
 
 
@@ -128,7 +128,7 @@ def test_whitening_without_numbers_is_refused(scale: Scale) -> None:
     rows = rows_of(table_of(a=["p", "q"], y=[0.0, 1.0]))
     roles = Roles(("a",), "y", rules={"a": CategoryRule()})
     with pytest.raises(ConfigError, match=f"scale: {scale.name} needs columns of numbers"):
-        Schema.fit(rows, roles, "regression", np.ones(2, bool), scale)
+        fitted(rows, roles, "regression", np.ones(2, bool), scale)
 
 
 @given(st.lists(st.integers(0, 40), max_size=4), st.integers(0, 2**32))

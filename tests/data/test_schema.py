@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from tables_as_rows import batch_of, image_table, rows_of, table_of
+from tables_as_rows import batch_of, fitted, image_table, rows_of, table_of
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.columns import CategoryRule, DateRule, NumberRule, Roles
@@ -73,12 +73,12 @@ def fit(
     roles: Roles = ROLES,
     scale: Scale = Standardize(),  # noqa: B008 -- it is frozen
 ) -> Schema:
-    return Schema.fit(rows_of(values), roles, task, TRAIN, scale)
+    return fitted(rows_of(values), roles, task, TRAIN, scale)
 
 
 def fit_images(values: Array, scale: Scale) -> Schema:
     rows = rows_of(image_table(values, label=np.arange(ROWS) % 2))
-    return Schema.fit(rows, Roles(("image",), "label"), "classification", TRAIN, scale)
+    return fitted(rows, Roles(("image",), "label"), "classification", TRAIN, scale)
 
 
 def place(row: int) -> str:
@@ -111,7 +111,7 @@ def test_other_rows_do_not_touch_what_is_fitted(scale: Scale) -> None:
 def test_a_constant_becomes_zero_though_its_mean_is_rounded(value: float, scale: Scale) -> None:
     values = table_of(x=np.full(101, value), y=np.arange(101) % 2)
     every = np.ones(101, bool)
-    schema = Schema.fit(rows_of(values), Roles(("x",), "y"), "classification", every, scale)
+    schema = fitted(rows_of(values), Roles(("x",), "y"), "classification", every, scale)
     assert schema.scaling.units == (1.0,)
     assert schema.encode_inputs(batch_of(values), place) == pytest.approx(0, abs=1e-5)
 
@@ -121,12 +121,12 @@ def test_the_moments_are_those_of_the_whole_in_numpy() -> None:
     values = random.normal([1e6, -3.0, 0.0], [1.0, 1e-6, 1e4], (30_000, 3))
     train = random.random(len(values)) < 0.7
     columns = table_of(a=values[:, 0], b=values[:, 1], c=values[:, 2], y=np.arange(30_000) % 2)
-    schema = Schema.fit(rows_of(columns), ROLES, "classification", train, Standardize())
+    schema = fitted(rows_of(columns), ROLES, "classification", train, Standardize())
     kept = values[train]
     assert schema.scaling.centers == pytest.approx(kept.mean(0), rel=1e-12)
     assert schema.scaling.units == pytest.approx(kept.std(0), rel=1e-9)
     assert schema.scaling.units[2] == pytest.approx(kept[:, 2].std(), rel=1e-12)
-    ranged = Schema.fit(rows_of(columns), ROLES, "classification", train, RangeScale())
+    ranged = fitted(rows_of(columns), ROLES, "classification", train, RangeScale())
     assert ranged.scaling.centers == tuple(kept.min(0))
 
 
@@ -134,11 +134,11 @@ def test_the_moments_are_those_of_the_whole_in_numpy() -> None:
 def test_the_division_of_files_changes_no_bit(scale: Scale, tmp_path: Path) -> None:
     values, roles = mixed(10_000)
     train = np.arange(10_000) % 5 > 0
-    expected = Schema.fit(rows_of(values), roles, "regression", train, scale)
+    expected = fitted(rows_of(values), roles, "regression", train, scale)
     for groups in (70, 4096, 10_000):
         path = tmp_path / f"{groups}.parquet"
         parquet.write_table(values, path, row_group_size=groups)
-        found = Schema.fit(parquet_rows(path), roles, "regression", train, scale)
+        found = fitted(parquet_rows(path), roles, "regression", train, scale)
         assert found == expected
 
 
@@ -154,7 +154,7 @@ def parquet_rows(path: Path) -> Rows:
 @pytest.mark.parametrize("scale", SCALES, ids=lambda scale: scale.name)
 def test_a_row_is_encoded_to_the_same_bits_in_any_block(scale: Scale) -> None:
     values, roles = mixed(1000)
-    schema = Schema.fit(rows_of(values), roles, "regression", np.ones(1000, bool), scale)
+    schema = fitted(rows_of(values), roles, "regression", np.ones(1000, bool), scale)
     whole = schema.encode_inputs(batch_of(values), place)
     for start, length in [(0, 1), (999, 1), (3, 256), (500, 257), (10, 0)]:
         part = schema.encode_inputs(batch_of(values.slice(start, length)), place)
@@ -231,7 +231,7 @@ def test_what_cannot_be_fitted_is_refused(rows: pa.Table, message: str) -> None:
     with pytest.raises(DataError, match=message):
         fit(rows)
     with pytest.raises(DataError, match="the training part has no rows"):
-        Schema.fit(rows_of(table()), ROLES, "classification", ~TRAIN & TRAIN, Standardize())
+        fitted(rows_of(table()), ROLES, "classification", ~TRAIN & TRAIN, Standardize())
 
 
 # Images

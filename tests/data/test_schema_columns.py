@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from tables_as_rows import batch_of, rows_of, table_of
+from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.cells import canonical
@@ -39,7 +39,7 @@ def fit(values: Any, rule: Any, train: Any = None, scale: Any = IDENTITY) -> Sch
     """Return the schema of one column "x"."""
     rows = rows_of(table_of(x=values, y=np.arange(len(values)) % 2 * 1.0))
     kept = np.ones(len(values), bool) if train is None else np.array(train)
-    return Schema.fit(rows, Roles(("x",), "y", rules={"x": rule}), "regression", kept, scale)
+    return fitted(rows, Roles(("x",), "y", rules={"x": rule}), "regression", kept, scale)
 
 
 def encode(schema: Schema, values: Any) -> Array:
@@ -320,12 +320,12 @@ def test_the_line_to_paste_is_the_rule_that_mends_the_column(name: str) -> None:
     rows = rows_of(table_of(**{name: ["a", "b", "a"], "y": [0.0, 1.0, 2.0]}))
     every = np.ones(3, bool)
     with pytest.raises(DataError) as caught:
-        Schema.fit(rows, Roles((name,), "y"), "regression", every, Standardize())
+        fitted(rows, Roles((name,), "y"), "regression", every, Standardize())
     found = re.search("`(columns: .*)`, or", str(caught.value))
     assert found is not None
     section = yaml.safe_load(found.group(1))["columns"]
     rules: Any = TypeAdapter(dict[str, ColumnRule]).validate_python(section)
-    schema = Schema.fit(rows, Roles((name,), "y", rules=rules), "regression", every, Standardize())
+    schema = fitted(rows, Roles((name,), "y", rules=rules), "regression", every, Standardize())
     assert schema.encoded_names == (f"{name}=a", f"{name}=b")
 
 
@@ -380,7 +380,7 @@ def test_adult_has_its_categories_and_missing_values() -> None:
     rules: Any = {name: CategoryRule(missing="category") for name in text}
     train = np.arange(len(frame)) % 4 > 0
     roles = Roles(features, "income", rules=rules)
-    schema = Schema.fit(rows_of(values), roles, "classification", train, Standardize())
+    schema = fitted(rows_of(values), roles, "classification", train, Standardize())
     assert schema.classes == ("<=50K", ">50K")
     encoded = schema.encode_inputs(batch_of(values), place)
     dummies = pd.get_dummies(frame[text][train], prefix_sep="=", dummy_na=False)
