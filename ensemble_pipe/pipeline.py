@@ -4,7 +4,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -90,9 +90,11 @@ def run(
     config = settled(config)
     plans = learner_plans(config)
     prepared = prepare(config, plans)
-    paths = _new_run(Path(output), config)
+    folder = Path(output).resolve()
+    made = [above for above in (folder, *folder.parents) if not above.exists()]
+    paths = _new_run(folder, config)
     with _driving(paths):
-        with _nothing_left(paths):
+        with _nothing_left(paths, made):
             write_run(paths, config, plans, prepared)
         return _drive(paths, config, address, inline, display or Silent(), started)
 
@@ -270,7 +272,7 @@ def _result(paths: RunPaths, outcome: Outcome, tracker: Tracker, started: float)
 
 def _new_run(output: Path, config: Pipeline) -> RunPaths:
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    root = output.resolve() / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
+    root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
     try:
         root.mkdir(parents=True)
     except OSError as error:
@@ -279,12 +281,15 @@ def _new_run(output: Path, config: Pipeline) -> RunPaths:
 
 
 @contextmanager
-def _nothing_left(paths: RunPaths) -> Iterator[None]:
-    """Remove a run directory that could not be made whole."""
+def _nothing_left(paths: RunPaths, made: list[Path]) -> Iterator[None]:
+    """Remove a run directory that could not be made whole, and the folders made for it."""
     try:
         yield
     except BaseException:
         shutil.rmtree(paths.root)
+        with suppress(OSError):  # another run may have begun beside it
+            for folder in made:
+                folder.rmdir()
         raise
 
 

@@ -83,6 +83,9 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
         schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
     schema = replace(schema, missing_values=getattr(config.data, "missing_values", ()))
     _require_fit(config, plans, schema, len(parts["train"]))
+    if official is not None:
+        schema.require_rows(official.rows)
+        schema.encode_targets(official.targets, official.rows.place)
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
     return Prepared(schema, data, parts, official, rows)
 

@@ -143,6 +143,16 @@ class Schema:
         """
         encoding.require_columns(names, self.source_columns, where)
 
+    def require_rows(self, rows: Rows) -> None:
+        """Check that a source has the columns, or images of the shape, that the model needs.
+
+        Raises:
+            DataError: names the column or the shape, and what is needed.
+        """
+        self.require_columns(rows.schema.names, rows.where)
+        if self.is_image:
+            self._require_images(rows.schema.field(IMAGE).type, rows.where)
+
     def encode_inputs(self, block: pa.RecordBatch, place: Place) -> Array:
         """Return what base files hold of a block of n rows.
 
@@ -159,14 +169,7 @@ class Schema:
         if not self.is_image:
             return encoding.encode(block, self.columns, self.scaling, self._layout, place)
         self.require_columns(block.schema.names, place(0) if block.num_rows else "the data")
-        kind = block.schema.field(IMAGE).type
-        if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
-            raise DataError(f"{place(0)}: images of {kind}; uint8 is needed")
-        if tuple(kind.shape) != self.input_shape:
-            raise DataError(
-                f"{place(0)}: images of shape {tuple(kind.shape)}, "
-                f"but the training data has {self.input_shape}"
-            )
+        self._require_images(block.schema.field(IMAGE).type, place(0))
         return np.ascontiguousarray(images_of(block, place))
 
     def input_scale(self) -> tuple[Floats, Floats]:
@@ -209,6 +212,15 @@ class Schema:
                 f"its classes are: {shown}"
             )
         return np.asarray(found.to_numpy(), np.int32)
+
+    def _require_images(self, kind: pa.DataType, where: str) -> None:
+        if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
+            raise DataError(f"{where}: images of {kind}; uint8 is needed")
+        if tuple(kind.shape) != self.input_shape:
+            raise DataError(
+                f"{where}: images of shape {tuple(kind.shape)}, "
+                f"but the training data has {self.input_shape}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.columns import Roles
 from ensemble_pipe.data.side_columns import read_targets
+from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.aggregator import Metrics, measure
 from ensemble_pipe.errors import DataError
@@ -54,14 +55,25 @@ def evaluate(model: Ensemble, rows: Rows) -> Metrics:
     names = model.schema.source_columns
     label = model.schema.target_name
     if label not in rows.schema.names:
-        shown = ", ".join(rows.schema.names[:12])
-        raise DataError(
-            f"{rows.where}: has no column {label!r}, which holds the labels; it has: {shown}"
-        )
+        raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
     targets = read_targets(rows, Roles(names, label))
     encoded = model.schema.encode_targets(targets, rows.place)
     outputs = np.concatenate(list(_outputs(model, rows)), axis=1)
     return measure(outputs, encoded, model.schema, model.noise)
+
+
+def _no_labels(rows: Rows, label: str) -> str:
+    """Return why there are no labels, and where they would stand."""
+    path = Path(rows.where)
+    if is_idx(path):
+        return (
+            "no label file beside it; its name would be that of the images with labels-idx1 for "
+            "images-idx3"
+        )
+    if path.suffix == ".npy":
+        return "an NPY file has no labels; put both into an NPZ file"
+    shown = ", ".join(rows.schema.names[:12])
+    return f"has no column {label!r}, which holds the labels; it has: {shown}"
 
 
 def _outputs(model: Ensemble, rows: Rows) -> Iterator[Floats]:

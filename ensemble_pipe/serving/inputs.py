@@ -50,7 +50,7 @@ def open_input(path: str, schema: Schema) -> Rows:
         raise DataError(
             f"{path}: holds {kinds[rows.is_image]}, but the model needs {kinds[schema.is_image]}"
         )
-    schema.require_columns(rows.schema.names, path)
+    schema.require_rows(rows)
     return rows
 
 

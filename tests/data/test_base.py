@@ -11,7 +11,7 @@ import pytest
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.base import base_writer, open_base, verify_all, write_base
 from ensemble_pipe.data.view import ShardView
-from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.errors import CorruptFileError, DataError
 
 ROWS = 10
 IMAGE = (4, 3, 2)
@@ -81,10 +81,14 @@ def test_nothing_is_left_beside_the_file_and_its_sums(tmp_path: Path) -> None:
 
 
 def test_an_error_while_writing_leaves_nothing(tmp_path: Path) -> None:
-    rows = {"input": np.zeros((9, 2), np.float32), "target": np.zeros(9), "row": np.arange(9)}
-    with pytest.raises(KeyError), base_writer(tmp_path / "b.arrow", 4) as writer:
-        writer.append(rows)
-        writer.append({"row": rows["row"]})
+    def write() -> None:
+        with base_writer(tmp_path / "b.arrow", 4) as writer:
+            targets, rows = np.zeros(9, np.int32), np.arange(9)
+            writer.append({"input": np.zeros((9, 2), np.float32), "target": targets, "row": rows})
+            raise DataError("row 10 is wrong")
+
+    with pytest.raises(DataError):
+        write()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """Splits: every row in one part, each class in proportion, decided by the seed alone."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -140,3 +141,83 @@ def test_shares_of_a_whole_are_never_more_than_there_is(
 def test_one_row_may_be_left_for_training() -> None:
     parts = split_rows(None, 10, {"test": 5, "stop": 4}, 1, "here")
     assert len(parts["train"]) == 1
+
+
+@st.composite
+def grouped(draw: Any) -> tuple[Integers, Sizes]:
+    """Draw a group for each row, in any order, enough of them for every part."""
+    lengths = draw(st.lists(st.integers(1, 12), min_size=20, max_size=60))
+    groups = np.repeat(draw(st.permutations(range(len(lengths)))), lengths)
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    share = st.floats(0.1, 0.25)
+    sizes: Sizes = {name: draw(share) for name in ("test", "validation", "stop")}
+    return random.permutation(groups), sizes
+
+
+@settings(deadline=None)
+@given(grouped(), seeds)
+def test_no_group_stands_on_both_sides_of_a_split(drawn: tuple[Integers, Sizes], seed: int) -> None:
+    groups, sizes = drawn
+    rows = len(groups)
+    parts = split_rows(np.arange(rows) % 2, rows, sizes, seed, "here", groups=groups)
+    assert set(parts) == {"train", *sizes}
+    of_part = {name: set(groups[part].tolist()) for name, part in parts.items()}
+    assert sum(map(len, of_part.values())) == len(set(groups.tolist()))  # so no two share one
+    assert np.array_equal(np.sort(np.concatenate([*parts.values()])), np.arange(rows))
+    assert all((np.diff(part) > 0).all() for part in parts.values())
+
+
+@settings(deadline=None)
+@given(grouped(), seeds)
+def test_groups_fill_the_parts_to_within_the_largest_group(
+    drawn: tuple[Integers, Sizes], seed: int
+) -> None:
+    groups, sizes = drawn
+    rows, largest = len(groups), np.bincount(groups).max()
+    parts = split_rows(None, rows, sizes, seed, "here", groups=groups)
+    for name, share in sizes.items():
+        assert abs(len(parts[name]) - share * rows) <= largest
+
+
+def test_the_seed_decides_which_groups_go_where() -> None:
+    groups = np.arange(600) // 10
+    sizes: Sizes = {"test": 0.2, "stop": 60}
+    first, again, other = (
+        split_rows(None, 600, sizes, seed, "here", groups=groups) for seed in (5, 5, 6)
+    )
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not any(np.array_equal(first[name], other[name]) for name in first)
+
+
+def test_too_few_groups_for_the_parts_are_refused() -> None:
+    groups = np.repeat([7, 9], 50)
+    message = r"^f\.csv: 2 groups are too few, or too unequal: none is left for the \w+ part"
+    with pytest.raises(DataError, match=message):
+        split_rows(None, 100, {"test": 0.2, "stop": 0.2}, 1, "f.csv", groups=groups)
+
+
+@settings(deadline=None)
+@given(stratified(), seeds, st.data())
+def test_parts_follow_one_another_in_time(
+    drawn: tuple[Integers, Sizes], seed: int, data: Any
+) -> None:
+    strata, sizes = drawn
+    rows = len(strata)
+    if data.draw(st.booleans()):
+        sizes["train"] = data.draw(st.integers(1, int(rows - sum(sizes.values()))))
+    times = np.random.default_rng(seed % 2**32).integers(0, rows, rows)  # some at once
+    parts = split_rows(strata, rows, sizes, seed, "here", times=times)
+    assert {name: len(parts[name]) for name in sizes} == sizes
+    order = [times[parts[name]] for name in ("train", "stop", "validation", "test")]
+    for earlier, later in itertools.pairwise(order):
+        assert earlier.max() <= later.min()
+    together = np.concatenate([*parts.values()])
+    assert len(np.unique(together)) == len(together)
+    assert all((np.diff(part) > 0).all() for part in parts.values())
+
+
+def test_time_leaves_nothing_to_the_seed() -> None:
+    times = np.random.default_rng(0).normal(size=300)
+    sizes: Sizes = {"test": 0.2, "stop": 30}
+    first, other = (split_rows(None, 300, sizes, seed, "here", times=times) for seed in (5, 6))
+    assert all(np.array_equal(first[name], other[name]) for name in first)

@@ -72,7 +72,8 @@ class Table:
         taken = {name for name, _ in named}
         features = (IMAGE,) if rows.is_image else tuple(n for n in names if n not in taken)
         if not features or taken & {IMAGE} & set(features):
-            raise DataError(f"{rows.where}: has no feature columns beside {', '.join(dict(named))}")
+            beside = ", ".join(repr(name) for name, _ in named)
+            raise DataError(f"{rows.where}: has no feature columns beside {beside}")
         _require_rules_fit(rows.where, list(self.columns), features, dict(named))
         return Roles(features, self.label, self.weight, self.group, self.time, self.columns)
 

@@ -1,0 +1,162 @@
+"""Prediction from a file to a file, block by block: the same numbers as from memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import csv, feather, parquet
+
+import ensemble_pipe
+from ensemble_pipe.config import Pipeline
+from ensemble_pipe.data.sources.rows import BLOCK_ROWS
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.pipeline import run
+from ensemble_pipe.serving.files import evaluate, predict_file
+from ensemble_pipe.serving.inputs import open_input
+from ensemble_pipe.serving.model import Ensemble
+
+ROWS = 10_000
+JOBS = ["farmer", "?", "clerk", "teacher"]
+READERS = {".csv": csv.read_csv, ".parquet": parquet.read_table, ".arrow": feather.read_table}
+
+
+def frame(rows: int) -> pd.DataFrame:
+    """Rows of numbers and categories, of which "?" stands for a missing value."""
+    random = np.random.default_rng(rows)
+    jobs = random.integers(0, len(JOBS), rows)
+    ages = random.integers(18, 90, rows)
+    odds = ages / 20 + np.array([0.0, 1.0, -3.0, 3.0])[jobs] + random.normal(size=rows)
+    texts = ages.astype(str).astype(object)
+    texts[random.random(rows) < 0.1] = "?"
+    table = {"pay": random.normal(10, 4, rows), "age": texts, "job": np.array(JOBS)[jobs]}
+    return pd.DataFrame({**table, "rich": np.where(odds > 3, "yes", "no")})
+
+
+def trained(folder: Path, task: str, **settings: object) -> Ensemble:
+    label = "rich" if task == "classification" else "pay"
+    ignored = [] if task == "classification" else ["rich"]
+    frame(1500).to_csv(folder / "train.csv", index=False)
+    columns = {
+        "age": {"missing": "median", "indicator": True},
+        "job": {"kind": "category", "missing": "category"},
+    }
+    data = {"source": "table", "path": str(folder / "train.csv"), "label": label}
+    config = {
+        "task": task,
+        "data": {**data, "columns": columns, "missing_values": ["?"], "ignore": ignored},
+        "network": {"hidden": [8]},
+        "training": {"epochs": 2},
+        "ensemble": {"learners": 2},
+        "tracking": {"mlflow": False},
+        **settings,
+    }
+    result = run(Pipeline.model_validate(config), output=folder, inline=True)
+    return ensemble_pipe.load(result.run_dir)
+
+
+DRAWN = {"policy": [{"name": "feature_noise"}], "test_draws": 2}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("classification", {}), ("regression", {}), ("classification", {"augment": DRAWN})],
+    ids=["classes", "numbers", "augmented draws"],
+)
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    task, settings = request.param
+    return trained(tmp_path_factory.mktemp("trained"), task, **settings)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """More rows than two blocks hold, in a folder with the same rows as files of each format."""
+    folder = tmp_path_factory.mktemp("rows")
+    whole = frame(ROWS)
+    assert len(whole) > 2 * BLOCK_ROWS
+    whole.to_csv(folder / "rows.csv", index=False)
+    numbers = whole.assign(age=pd.to_numeric(whole.age, errors="coerce"), job=named(whole.job))
+    table = pa.Table.from_pandas(numbers, preserve_index=False)
+    parquet.write_table(table, folder / "rows.parquet", row_group_size=777)
+    feather.write_feather(table, folder / "rows.arrow", chunksize=3001, compression="uncompressed")
+    return folder
+
+
+def named(jobs: pd.Series) -> pd.Series:
+    return jobs.where(jobs != "?", None)
+
+
+def in_memory(model: Ensemble, rows: Path) -> pa.Table:
+    return model.table(parquet.read_table(rows / "rows.parquet"))
+
+
+def predicted(model: Ensemble, source: Path, output: Path) -> pa.Table:
+    count = predict_file(model, open_input(str(source), model.schema), output)
+    table = READERS[output.suffix](str(output))
+    assert table.num_rows == count
+    return table
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".arrow"])
+def test_a_file_in_blocks_is_predicted_as_in_memory_bit_for_bit(
+    model: Ensemble, rows: Path, tmp_path: Path, ending: str
+) -> None:
+    expected = in_memory(model, rows)
+    found = predicted(model, rows / "rows.parquet", tmp_path / f"out{ending}")
+    assert found.num_rows == ROWS
+    assert found.column_names == expected.column_names
+    for name in expected.column_names:
+        # CSV too: a double is written with all the digits that it takes to read it back.
+        assert found.column(name).to_pylist() == expected.column(name).to_pylist()
+
+
+@pytest.mark.parametrize("ending", [".csv", ".arrow"])
+def test_the_format_of_the_input_changes_no_bit(
+    model: Ensemble, rows: Path, tmp_path: Path, ending: str
+) -> None:
+    found = predicted(model, rows / f"rows{ending}", tmp_path / "out.arrow")
+    assert found.equals(predicted(model, rows / "rows.parquet", tmp_path / "too.arrow"))
+
+
+def test_a_text_that_means_missing_in_training_means_it_in_prediction(tmp_path: Path) -> None:
+    model = trained(tmp_path, "classification")
+    assert model.schema.missing_values == ("?",)
+    marked = tmp_path / "marked.csv"
+    marked.write_text("pay,age,job\n10,?,clerk\n10,40,?\n9,?,?\n")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("pay,age,job\n10,,clerk\n10,40,\n9,,\n")
+    found = predicted(model, marked, tmp_path / "a.arrow")
+    assert found.equals(predicted(model, empty, tmp_path / "b.arrow"))
+    unknown = pa.table({"pay": [10.0], "age": [40.0], "job": ["pilot"]})
+    assert not model.table(unknown).equals(found.slice(1, 1))  # missing is a category of its own
+
+
+def test_another_text_is_no_missing_value(tmp_path: Path) -> None:
+    model = trained(tmp_path, "classification")
+    path = tmp_path / "rows.csv"
+    path.write_text("pay,age,job\n10,40,clerk\n10,none,clerk\n")
+    with pytest.raises(DataError, match=r"row 2 \(line 3\), column 'age': 'none' is not a number"):
+        predicted(model, path, tmp_path / "out.csv")
+
+
+def test_a_wrong_value_in_a_later_block_leaves_no_file(model: Ensemble, tmp_path: Path) -> None:
+    whole = frame(ROWS)
+    whole["pay"] = np.where(np.arange(ROWS) == 8999, np.inf, whole.pay)
+    whole["age"] = np.where(np.arange(ROWS) == 8999, "1e400", whole.age)
+    source, output = tmp_path / "rows.csv", tmp_path / "out.parquet"
+    whole.to_csv(source, index=False)
+    with pytest.raises(DataError, match=r"rows\.csv: row 9000 \(line 9001\), column '\w+': infin"):
+        predicted(model, source, output)
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_labelled_rows_are_measured_over_all_blocks(model: Ensemble, rows: Path) -> None:
+    found = evaluate(model, open_input(str(rows / "rows.parquet"), model.schema))
+    table = parquet.read_table(rows / "rows.parquet")
+    expected = table.column(model.schema.target_name).to_numpy()
+    if model.schema.task == "classification":
+        assert found["accuracy"] == np.mean(model.predict(table) == expected)
+    else:
+        errors = model.predict(table) - expected
+        assert found["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)))
