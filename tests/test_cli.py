@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from ensemble_pipe import __version__
 from ensemble_pipe.cli import app
 
-VERBS = ["run", "resume", "predict", "evaluate", "sync", "ui", "schema"]
+VERBS = ["run", "resume", "predict", "evaluate", "report", "sync", "ui", "schema"]
 
 
 def invoke(*arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -57,7 +57,7 @@ def test_a_run_directory_holds_what_the_design_names(finished: RunResult) -> Non
     root = Path(finished.run_dir)
     assert {path.name for path in root.iterdir()} >= {
         "pipeline.yaml", "manifest.json", "journal.jsonl", "base", "learners", "predictions",
-        "pictures", "model",
+        "pictures", "model", "report.html",
     }  # fmt: skip
     assert {path.name for path in (root / "predictions").iterdir()} == {
         "stop.arrow", "validation.arrow", "test.arrow"

@@ -14,13 +14,13 @@ class Html(str):
 
 
 def html_of(value: Any) -> Html:
-    """Return a value as HTML: numbers with four digits, nothing as a dash, text escaped."""
+    """Return a value as HTML: numbers with four decimals or digits, nothing as a dash."""
     if isinstance(value, Html):
         return value
     if value is None:
         return Html("&ndash;")
     if isinstance(value, float):
-        return Html(f"{value:.4g}")
+        return Html(f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.4g}")
     if isinstance(value, int) and not isinstance(value, bool):
         return Html(f"{value:,}".replace(",", "&#8239;"))
     return Html(escape(str(value)))
@@ -121,12 +121,13 @@ p { margin: .4rem 0; }
 .wide { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem .25rem 0; text-align: left; vertical-align: top; }
-thead th { border-bottom: 1px solid #99a3ad; font-weight: 600; white-space: nowrap; }
+thead th { border-bottom: 1px solid #99a3ad; font-weight: 600; vertical-align: bottom; }
+thead th.n { white-space: normal; }
 tbody td { border-bottom: 1px solid #e8ecf0; }
 .n { text-align: right; white-space: nowrap; }
 .strong td { font-weight: 700; }
 .facts th { font-weight: 400; color: #57606a; padding-right: 1.2rem; white-space: nowrap; }
-.facts td { overflow-wrap: anywhere; }
+.facts td { overflow-wrap: anywhere; border: 0; }
 .pictures { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 figure { margin: 0; } .full { grid-column: 1 / -1; }
@@ -140,7 +141,8 @@ pre { background: #f5f7f9; border-radius: .4rem; padding: .7rem; margin: .6rem 0
   body { max-width: none; padding: 0; font-size: 11px; }
   .wide { overflow: visible; } pre { border: 1px solid #d5dbe1; }
   figure, tr, .facts { break-inside: avoid; } h2 { break-after: avoid; }
-  .pictures { grid-template-columns: 1fr 1fr; } .full img { max-height: 22cm; width: auto; }
-  .status { color: #000; border: 1px solid #000; }
+  .pictures { grid-template-columns: 1fr 1fr; } .full img { max-height: 20cm; width: auto; }
+  th, td { padding-right: .4rem; } table { font-size: .8rem; }
+  .status { color: #000; background: none; border: 1px solid #000; }
 }
 """

@@ -12,7 +12,7 @@ import yaml
 
 from ensemble_pipe.data.features import CategoryColumn, Column
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.storage import RunPaths, atomic_write, read_json
+from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json
 from ensemble_pipe.tracking.page import Html, element, facts, html_of, page, picture, section, table
 from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves
 from ensemble_pipe.tracking.story import Numbers, Story, flat, read_story
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CLASSES, COLUMNS = 60, 200
+_FULL_WIDTH = ("augmentation", "learning_curves", "ensemble_size")
 _CAPTIONS = {
     "augmentation": "Training rows, and what augmentation makes of them",
     "learning_curves": "Loss by epoch; a line for each learner",
@@ -84,6 +85,7 @@ def _head(story: Story) -> Html:
             ("schedule", training["schedule"]["name"]),
             ("augmentation", ", ".join(steps) or "none"),
             ("seed", str(pipeline["seed"])),
+            *([("learners differ in", ", ".join(story.differing))] if story.differing else []),
         ]
     )
     return Html(element("h1", story.run_id) + status + state + told)
@@ -107,7 +109,7 @@ def _result(story: Story) -> Html:
         return Html(shown + element("p", note, kind="note"))
     if story.ensembles:
         count, metrics = max(story.ensembles.items())
-        note = f"{count} of the members so far, together, on the validation part"
+        note = f"on the validation part, the {count} members so far together"
         return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", note))
     return element("p", "No learner has yielded a member yet.")
 
@@ -117,8 +119,8 @@ def _names(metrics: Numbers, prefix: str) -> list[str]:
 
 
 def _data(story: Story, schema: Schema) -> Html:
-    source = [(name, value) for name, value in flat(story.pipeline["data"]).items() if value]
-    told: list[tuple[str, Any]] = [(name, str(value)) for name, value in source]
+    source = {name: value for name, value in story.pipeline["data"].items() if name != "columns"}
+    told: list[tuple[str, Any]] = [(k, str(value)) for k, value in flat(source).items() if value]
     if schema.classes:
         shown = ", ".join(str(name) for name in schema.classes[:CLASSES])
         more = len(schema.classes) - CLASSES
@@ -132,7 +134,7 @@ def _data(story: Story, schema: Schema) -> Html:
         told.append(("features", f"{len(schema.encoded_names)}, of {len(schema.columns)} columns"))
     told.append(("scale", schema.scaling.name))
     total = sum(story.rows.values())
-    rows = [(part, count, f"{count / total:.1%}") for part, count in story.rows.items()]
+    rows = [(part, story.rows[part], f"{story.rows[part] / total:.1%}") for part in SPLITS]
     return Html(table(("part", "rows", "share"), rows) + facts(told) + _columns(schema))
 
 
@@ -169,7 +171,7 @@ def _rule(column: Column) -> tuple[str, str, str]:
 
 def _pictures(paths: RunPaths, story: Story, schema: Schema) -> Html:
     found = [
-        picture(png, _CAPTIONS.get(name, name), "full" if name == "augmentation" else "")
+        picture(png, _CAPTIONS.get(name, name), "full" if name in _FULL_WIDTH else "")
         for name, png in _pngs(paths, story, schema)
     ]
     return element("div", *found, kind="pictures") if found else Html("")

@@ -1,0 +1,190 @@
+"""The report of a run: one page that holds all, escapes all, and tells how far the run has come."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+from typer.testing import CliRunner
+
+from ensemble_pipe.cli import app
+from ensemble_pipe.pipeline import run
+from ensemble_pipe.storage import RunPaths, read_json
+from ensemble_pipe.tracking.journal import Entry, read_entries
+from ensemble_pipe.tracking.report import write_report
+
+SCRIPT = "<script>alert('&')</script>"
+PIPELINE = {
+    "name": "reported",
+    "data": {
+        "source": "table", "path": "rows.csv", "label": "kind",
+        "columns": {"<*": {"kind": "category", "missing": "category"}, "a": {"missing": "mean"}},
+    },
+    "augment": [{"name": "feature_noise"}],
+    "training": {"epochs": 3},
+    "ensemble": {"learners": 2, "vary": {"network.hidden": [[8], [4, 4]]}},
+    "tracking": {"mlflow": False},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    """A run on a table whose column and class names would like to be executed."""
+    folder = tmp_path_factory.mktemp("reported")
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(300, 2)), columns=["a", "b"])
+    frame[SCRIPT] = np.where(frame.b > 0, SCRIPT, "")
+    frame["kind"] = np.where(frame.a > 0, f"</td>{SCRIPT}", "no")
+    frame.loc[::9, "a"] = np.nan
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(folder)
+        frame.to_csv("rows.csv", index=False)
+        Path("p.yaml").write_text(json.dumps(PIPELINE))
+        return RunPaths(Path(run("p.yaml", inline=True).run_dir))
+
+
+@pytest.fixture
+def copied(finished: RunPaths, tmp_path: Path) -> RunPaths:
+    return RunPaths(Path(shutil.copytree(finished.root, tmp_path / "copied")))
+
+
+class Page(HTMLParser):
+    """The tags, links and text of a page; fails where a tag is left open."""
+
+    EMPTY = ("meta", "img")
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(content)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [str(value) for name, value in attrs if name in ("src", "href")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in self.EMPTY:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += f" {data}"
+
+
+def page_of(paths: RunPaths) -> Page:
+    done = CliRunner().invoke(app, ["report", str(paths.root)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(paths.report)
+    return Page(paths.report.read_text())
+
+
+def keep(paths: RunPaths, wanted: Callable[[Entry], bool]) -> None:
+    """Cut the journal down to the entries that are wanted, and a torn line."""
+    lines = [json.dumps(entry) for entry, _ in read_entries(paths.journal) if wanted(entry)]
+    paths.journal.write_text("\n".join([*lines, '{"kind": "torn']))
+
+
+def test_a_run_leaves_its_report_and_the_verb_writes_the_same(finished: RunPaths) -> None:
+    first = finished.report.read_text()
+    assert page_of(finished).text
+    # But for the entry that ends the journal, whose moment the run did not know.
+    moment = re.compile(r"\d\d:\d\d:\d\d UTC|0:\d\d:\d\d")
+    assert moment.sub("", finished.report.read_text()) == moment.sub("", first)
+
+
+def test_it_stands_alone_and_executes_nothing(finished: RunPaths) -> None:
+    page = page_of(finished)
+    assert not {"script", "iframe", "object", "link", "form"} & set(page.tags)
+    assert len(page.links) == 5
+    assert all(link.startswith("data:image/png;base64,iVBOR") for link in page.links)
+    assert "http" not in finished.report.read_text().replace("http-equiv", "")
+    assert page.text.count(SCRIPT) == 2  # the column and the class, as text
+
+
+def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
+    text = page_of(finished).text
+    metrics = next(e for e, _ in read_entries(finished.journal) if e["kind"] == "result")["metrics"]
+    for prefix in ("", "member_mean/", "member_best/"):
+        assert f"{metrics[f'{prefix}test/nll']:.4f}" in text
+    for told in (
+        "FINISHED", "feature_noise", "network.hidden", "[4, 4]", "rows.csv", "one-hot",
+        "a category of its own", "becomes", "No learner failed", "numpy",
+        f"ensemble-pipe predict {finished.root} INPUT", "learning_rate: 0.001",
+    ):  # fmt: skip
+        assert told in text, told
+    assert "ensemble-pipe resume" not in text
+
+
+def test_a_killed_run_shows_what_there_is(copied: RunPaths) -> None:
+    keep(copied, lambda entry: entry["kind"] in ("started", "learner", "epoch", "ensemble"))
+    shutil.rmtree(copied.pictures)
+    page = page_of(copied)
+    assert "KILLED" in page.text
+    assert f"ensemble-pipe resume {copied.root}" in page.text
+    assert "3 of 3" in page.text
+    assert len(page.links) == 2  # curves, from the journal
+
+
+def test_a_run_that_has_only_begun_is_under_way_while_it_is_driven(copied: RunPaths) -> None:
+    keep(copied, lambda entry: entry["kind"] in ("started", "learner"))
+    with FileLock(copied.lock):
+        page = page_of(copied)
+    assert "RUNNING" in page.text
+    assert "0 of 3" in page.text
+    assert "No learner has yielded a member yet" in page.text
+    assert page.links == []
+    write_report(copied, "FAILED")
+    assert "FAILED" in Page(copied.report.read_text()).text
+
+
+def test_failures_and_numbers_that_are_not_finite_are_shown(copied: RunPaths) -> None:
+    keep(copied, lambda entry: entry["kind"] != "ended")
+    lines = copied.journal.read_text().splitlines()[:-1]
+    lines.append(json.dumps({"kind": "failed", "time_ms": 0, "learner": 1, "reason": SCRIPT}))
+    lines = [re.sub(r'"stop/loss": [\d.]+', '"stop/loss": null', line) for line in lines]
+    copied.journal.write_text("\n".join([*lines, ""]))
+    text = page_of(copied).text
+    assert "why it yields no member" in text
+    assert "\N{EN DASH}" in text
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda paths: shutil.rmtree(paths.root), "no run directory"),
+        (lambda paths: paths.manifest.unlink(), "no manifest.json"),
+        (lambda paths: paths.journal.unlink(), "lost its journal"),
+        (lambda paths: paths.journal.write_text("{}\n"), "damaged"),
+        (lambda paths: paths.journal.write_text(""), "does not say how the run began"),
+        (lambda paths: (paths.base / "schema.json").write_text("{}"), "not a schema"),
+    ],
+)
+def test_a_bad_run_directory_ends_with_status_2(
+    copied: RunPaths, harm: Callable[[RunPaths], object], message: str
+) -> None:
+    harm(copied)
+    done = CliRunner().invoke(app, ["report", str(copied.root)])
+    assert done.exit_code == 2
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_pictures_are_looked_for_in_their_folder_alone(copied: RunPaths) -> None:
+    outside = copied.root.parent / "secret.png"
+    outside.write_bytes(b"secret")
+    name = json.dumps(["../../secret.png", str(outside)])
+    with copied.journal.open("a") as journal:
+        journal.write(f'{{"kind": "pictures", "time_ms": 1, "names": {name}}}\n')
+    assert len(page_of(copied).links) == 5
+    assert read_json(copied.manifest)["run_id"] in copied.report.read_text()
