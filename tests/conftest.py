@@ -109,6 +109,14 @@ def fashion_mnist() -> Path:
 
 
 @pytest.fixture(scope="session")
+def adult() -> Path:
+    folder = SHARED_DATA / "adult"
+    if not folder.is_dir():
+        pytest.skip("the adult data is a user's to bring: train.csv.gz, test.csv.gz in shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
     """One local cluster of two CPUs: starting it takes 5 to 11 s."""
     import ray

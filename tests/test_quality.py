@@ -72,3 +72,39 @@ def test_snapshots_of_fashion_mnist_beat_their_best_member(
     print({name: round(value, 4) for name, value in metrics.items() if "test/" in name})
     assert metrics["test/accuracy"] >= 0.89
     assert metrics["test/nll"] < metrics["member_best/test/nll"]
+
+
+def logistic_regression(folder: Path) -> tuple[float, float]:
+    """Return test accuracy and NLL of scikit-learn's, on one-hot columns and all training rows."""
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    train, test = (pd.read_csv(folder / f"{part}.csv.gz") for part in ("train", "test"))
+    features = train.drop(columns=["income", "fnlwgt"])
+    numbers = list(features.select_dtypes("number").columns)
+    texts = [name for name in features.columns if name not in numbers]
+    columns = make_column_transformer(
+        (StandardScaler(), numbers), (OneHotEncoder(handle_unknown="ignore"), texts)
+    )
+    model = make_pipeline(columns, LogisticRegression(max_iter=3000))
+    model.fit(features, train["income"])
+    accuracy = model.score(test, test["income"])
+    return float(accuracy), float(log_loss(test["income"], model.predict_proba(test)))
+
+
+@pytest.mark.slow
+def test_a_mixed_table_against_logistic_regression(tmp_path: Path, adult: Path) -> None:
+    paths = {f"data.{key}": str(adult / f"{part}.csv.gz") for key, part in
+             (("path", "train"), ("test_path", "test"))}  # fmt: skip
+    metrics = run_pipeline("adult.yaml", tmp_path, **paths).metrics
+    accuracy, nll = logistic_regression(adult)
+    print(
+        f"ensemble {metrics['test/accuracy']:.4f} / {metrics['test/nll']:.4f}  "
+        f"logistic regression {accuracy:.4f} / {nll:.4f}"
+    )
+    assert metrics["test/accuracy"] >= 0.855
+    assert metrics["test/nll"] < nll
