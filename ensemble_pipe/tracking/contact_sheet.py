@@ -172,9 +172,8 @@ def _images(sheet: Sheet) -> "Figure":
     titles = ["original", *(version.title.replace(", ", "\n") for version in sheet.versions)]
     for index, images in enumerate(columns):
         left = index * across + (apart if index else 0)
-        text = {"ha": "center", "fontsize": 9}
         centre = left + (width - 1) / 2  # of its pixels
-        axis.text(centre, -0.5 - height / 12, titles[index], va="bottom", **text)
+        axis.text(centre, -0.5 - height / 12, titles[index], va="bottom", ha="center", fontsize=9)
         for row, image in enumerate(images):
             canvas[row * down : row * down + height, left : left + width] = image
             captions = sheet.versions[index - 1].captions if index else ()
@@ -235,9 +234,9 @@ def _table(sheet: Sheet, schema: Schema) -> "Figure":
         axis.set_xticks([])
         names = [_short(label) for label in sheet.labels]
         axis.set_yticks(range(len(names)), names, fontsize=7, parse_math=False)
-    names = schema.encoded_names
-    every = range(0, len(names), -(-len(names) // FEATURE_NAMES))
-    shown = [_short(names[place], 24) for place in every]
+    features = schema.encoded_names
+    every = range(0, len(features), -(-len(features) // FEATURE_NAMES))
+    shown = [_short(features[place], 24) for place in every]
     axes[-1].set_xticks(every, shown, rotation=90, fontsize=7, parse_math=False)
     figure.colorbar(picture, ax=axes, label="encoded feature", shrink=0.6)
     return figure
