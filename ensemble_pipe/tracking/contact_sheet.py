@@ -158,7 +158,9 @@ def _figure(width: float, height: float) -> "Figure":
 
 def _images(sheet: Sheet) -> "Figure":
     """Draw a row of images for each original: itself, a gap, and its versions."""
-    columns = [np.clip(rows, 0, 255) for rows in (sheet.rows, *(v.rows for v in sheet.versions))]
+    step = -(-max(sheet.rows.shape[1:3]) // PIXELS)
+    whole = [sheet.rows, *(version.rows for version in sheet.versions)]
+    columns = [np.clip(rows[:, ::step, ::step], 0, 255) for rows in whole]
     brightest = max(float(images.max()) for images in columns)
     gain = 1.0 if brightest > 127 else 255 / max(brightest, 1.0)  # else all would look black
     columns = [_pixels(images * gain) for images in columns]
@@ -190,8 +192,7 @@ def _images(sheet: Sheet) -> "Figure":
 
 def _pixels(images: Array) -> Array:
     """Return images (N, H, W, C) as (N, H, W, 3) uint8; but for 3 channels, their mean as grey."""
-    step = -(-max(images.shape[1:3]) // PIXELS)
-    seen = np.rint(images[:, ::step, ::step])
+    seen = np.rint(images)
     if seen.shape[3] != 3:
         seen = seen.mean(axis=3, keepdims=True)
     return np.broadcast_to(seen, (*seen.shape[:3], 3)).astype(np.uint8)
