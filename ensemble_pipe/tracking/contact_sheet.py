@@ -158,7 +158,9 @@ def _figure(width: float, height: float) -> "Figure":
 
 def _images(sheet: Sheet) -> "Figure":
     """Draw a row of images for each original: itself, a gap, and its versions."""
-    columns = [np.clip(rows, 0, 255) for rows in (sheet.rows, *(v.rows for v in sheet.versions))]
+    step = -(-max(sheet.rows.shape[1:3]) // PIXELS)
+    whole = [sheet.rows, *(version.rows for version in sheet.versions)]
+    columns = [np.clip(rows[:, ::step, ::step], 0, 255) for rows in whole]
     brightest = max(float(images.max()) for images in columns)
     gain = 1.0 if brightest > 127 else 255 / max(brightest, 1.0)  # else all would look black
     columns = [_pixels(images * gain) for images in columns]
@@ -172,9 +174,8 @@ def _images(sheet: Sheet) -> "Figure":
     titles = ["original", *(version.title.replace(", ", "\n") for version in sheet.versions)]
     for index, images in enumerate(columns):
         left = index * across + (apart if index else 0)
-        text: dict[str, Any] = {"ha": "center", "fontsize": 9}
         centre = left + (width - 1) / 2  # of its pixels
-        axis.text(centre, -0.5 - height / 12, titles[index], va="bottom", **text)
+        axis.text(centre, -0.5 - height / 12, titles[index], va="bottom", ha="center", fontsize=9)
         for row, image in enumerate(images):
             canvas[row * down : row * down + height, left : left + width] = image
             captions = sheet.versions[index - 1].captions if index else ()
@@ -191,8 +192,7 @@ def _images(sheet: Sheet) -> "Figure":
 
 def _pixels(images: Array) -> Array:
     """Return images (N, H, W, C) as (N, H, W, 3) uint8; but for 3 channels, their mean as grey."""
-    step = -(-max(images.shape[1:3]) // PIXELS)
-    seen = np.rint(images[:, ::step, ::step])
+    seen = np.rint(images)
     if seen.shape[3] != 3:
         seen = seen.mean(axis=3, keepdims=True)
     return np.broadcast_to(seen, (*seen.shape[:3], 3)).astype(np.uint8)
@@ -233,11 +233,11 @@ def _table(sheet: Sheet, schema: Schema) -> "Figure":
         picture = axis.imshow(rows, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto")
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xticks([])
-        labels = [_short(label) for label in sheet.labels]
-        axis.set_yticks(range(len(labels)), labels, fontsize=7, parse_math=False)
-    names = schema.encoded_names
-    every = range(0, len(names), -(-len(names) // FEATURE_NAMES))
-    shown = [_short(names[place], 24) for place in every]
+        names = [_short(label) for label in sheet.labels]
+        axis.set_yticks(range(len(names)), names, fontsize=7, parse_math=False)
+    features = schema.encoded_names
+    every = range(0, len(features), -(-len(features) // FEATURE_NAMES))
+    shown = [_short(features[place], 24) for place in every]
     axes[-1].set_xticks(every, shown, rotation=90, fontsize=7, parse_math=False)
     figure.colorbar(picture, ax=axes, label="encoded feature", shrink=0.6)
     return figure

@@ -18,7 +18,7 @@ from ensemble_pipe.errors import ConfigError
 ROWS, DRAWS, CHUNK = 700, 3, 256
 IMAGES = plain_schema("classification", (6, 5, 2), ("x", "y"), mean=100.0, deviation=50.0)
 TABLE = plain_schema("classification", (7,), ("x", "y"))
-POLICIES = {
+POLICIES: dict[str, list[dict[str, object]]] = {
     "images": [{"name": "horizontal_flip"}, {"name": "shift_crop"}],
     "table": [{"name": "feature_noise"}, {"name": "feature_dropout"}],
     "series": [{"name": "signal_shift"}, {"name": "time_mask", "probability": 0.5}],
