@@ -6,17 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ensemble_pipe import yaml_errors
-from ensemble_pipe.data.augment.policy import Augment, Policy
+from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
 from ensemble_pipe.data.scaling import SCALES, Scale, Standardize
 from ensemble_pipe.data.schema import Task
@@ -77,11 +70,6 @@ def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
         else value
         for key, value in values.items()
     }
-
-
-def _as_section(value: Any) -> Any:
-    """Let a list mean the section that has it as its policy."""
-    return {"policy": value} if isinstance(value, list) else value
 
 
 def _any_branch(schema: dict[str, Any]) -> None:
@@ -181,9 +169,7 @@ class Pipeline(_Section):
     shard_rows: Annotated[int, Ge(1)] = 4096
     window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
     scale: Annotated[Scale, _Kind] = Standardize()
-    augment: Annotated[
-        Augment, BeforeValidator(_as_section, json_schema_input_type=Augment | Policy)
-    ] = Augment()
+    augment: AugmentSection = Augment()
     view: View = View()
     network: Annotated[Architecture, _Kind] = Mlp()
     transfer: Transfer | None = None

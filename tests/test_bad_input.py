@@ -339,6 +339,15 @@ def test_a_wrong_value_in_the_middle_of_an_official_test_part() -> None:
     assert message.startswith("test.csv: row 5000 (line 5001), column 'b': a missing value")
 
 
+@pytest.mark.parametrize("value", ["tall", "1,5", "12 kg"])
+def test_a_text_far_down_among_numbers(value: str) -> None:
+    write("test.csv", rows_of_csv(6000, f'1,"{value}",1', 5000))
+    where = f"test.csv: row 5000 (line 5001), column 'b': {value!r} is not a number; declare it by"
+    assert run_table("test.csv").startswith(where)
+    assert run_table(write_parquet(), "data.test_path=test.csv").startswith(where)
+    assert predict(table_model(), "test.csv").startswith(where)
+
+
 def test_folders_that_were_there_before_a_wrong_run_stay() -> None:
     Path("there").mkdir()
     Path("p.yaml").write_text("data: {source: table, path: test.csv, label: y}\n")

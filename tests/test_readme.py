@@ -103,6 +103,17 @@ def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:
     assert result.metrics["test/accuracy"] > 0.8
 
 
+def test_what_the_template_comments_out_is_valid() -> None:
+    from ensemble_pipe.config import Pipeline
+
+    template = (ROOT / "pipelines" / "your_table.yaml").read_text()
+    own = template[template.index("\nname:") :]
+    commented = re.sub(r"^(\s*)# (?=\s*[\w.]+: )", r"\1", own, flags=re.M)
+    values = yaml.safe_load(commented)
+    assert {"columns", "weight", "group", "time", "missing_values"} <= values["data"].keys()
+    assert Pipeline.model_validate(values).ensemble.vary is not None
+
+
 def test_cluster_yaml_is_valid_for_rays_launcher() -> None:
     import ray
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.data.columns import rule_line
+from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
 from ensemble_pipe.errors import DataError
 
 # Names row i of a block, as a person would look it up.
@@ -35,6 +36,17 @@ def numbers(column: pa.Array, name: str, place: Place) -> Floats:
         column = column.cast(pa.float64(), safe=False)
     values: Floats = column.to_numpy(zero_copy_only=False)
     return values
+
+
+def require_no_text(field: pa.Field) -> None:
+    """Check that a column is not text because of some value that the file's reader has found.
+
+    Raises:
+        DataError: names that value, which may stand far below the block at hand.
+    """
+    found = field.metadata or {}
+    if TEXT in found:
+        _refuse_value(found[TEXT_PLACE].decode(), found[TEXT].decode(), field.name)
 
 
 def _no_number(column: pa.Array, name: str, place: Place) -> pa.Array:
@@ -225,16 +237,20 @@ def _refuse_text(column: pa.Array, name: str, place: Place) -> None:
     if not texts:
         return
     row, text = next((pair for pair in texts if not _NUMBER.fullmatch(pair[1])), texts[0])
+    _refuse_value(place(row), text, name)
+
+
+def _refuse_value(where: str, text: str, name: str) -> NoReturn:
     kind = "date" if _DATE.fullmatch(text) else "category"
     problem = "is text, not a number" if _NUMBER.fullmatch(text) else "is not a number"
-    _refuse(row, f"{text!r} {problem}", kind, name, place)
+    _refuse(where, f"{text!r} {problem}", kind, name)
 
 
 def _refuse_time(column: pa.Array, name: str, place: Place) -> None:
     if column.null_count < len(column):
         row = int(column.is_null().to_numpy(zero_copy_only=False).argmin())
         text = _time_texts(column)[row]
-        _refuse(row, f"{text} is a date, not a number", "date", name, place)
+        _refuse(place(row), f"{text} is a date, not a number", "date", name)
 
 
 def _time_texts(column: pa.Array) -> pa.Array:
@@ -244,8 +260,8 @@ def _time_texts(column: pa.Array) -> pa.Array:
     return column.cast(pa.string())
 
 
-def _refuse(row: int, problem: str, kind: str, name: str, place: Place) -> NoReturn:
+def _refuse(where: str, problem: str, kind: str, name: str) -> NoReturn:
     raise DataError(
-        f"{place(row)}, column {name!r}: {problem}; declare it by "
+        f"{where}, column {name!r}: {problem}; declare it by "
         f"`{rule_line(name, f'kind: {kind}')}`, or name it in `ignore`"
     )

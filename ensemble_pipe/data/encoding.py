@@ -49,6 +49,8 @@ def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: 
     # Rows of a length that is no power of two, or the columns would share the cache's lines.
     matrix = np.empty((len(columns), rows + 24))[:, :rows]
     for out, column in zip(matrix, columns, strict=True):
+        if column.kind == "number":
+            cells.require_no_text(block.schema.field(column.name))
         read = cells.numbers if column.kind == "number" else cells.seconds
         out[:] = read(block.column(column.name), column.name, place)
     with np.errstate(invalid="ignore"):

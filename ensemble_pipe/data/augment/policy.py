@@ -1,11 +1,11 @@
 """The augmentations of a pipeline: what is done, for whom, and how much of it is kept."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation
@@ -86,6 +86,16 @@ class Augment:
     def misfits(self, *, images: bool) -> list[Step]:
         """Return what cannot be done to this kind of rows."""
         return [step for step in self.policy if not _fits(step, images)]
+
+
+def _as_section(value: Any) -> Any:
+    """Let a list mean the section that has it as its policy."""
+    return {"policy": value} if isinstance(value, list) else value
+
+
+AugmentSection = Annotated[
+    Augment, BeforeValidator(_as_section, json_schema_input_type=Augment | Policy)
+]
 
 
 def augment(

@@ -65,7 +65,7 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
         raise DataError(f"{file.place(count - 1)}: a quote that opens there is never closed")
     for column in columns.values():
         column.check(file.place)
-    schema = pa.schema([pa.field(name, column.type) for name, column in columns.items()])
+    schema = pa.schema([column.field(file.place) for column in columns.values()])
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         chosen = pa.schema([schema.field(name) for name in names])

@@ -12,6 +12,8 @@ from ensemble_pipe.errors import DataError
 
 IMAGE = "image"
 LABEL = "label"
+# Metadata of a text column: the place and the text of its first value that is no number.
+TEXT_PLACE, TEXT = b"text_place", b"text"
 BLOCK_ROWS = 4096
 GROUP_ROWS = 256
 BLOCK_BYTES = 64 << 20

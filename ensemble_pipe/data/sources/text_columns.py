@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.data.sources.plain import without
+from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
 from ensemble_pipe.errors import DataError
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A")
@@ -28,6 +29,7 @@ class TextColumn:
         self.missing_values = missing_values
         self.kind: _Kind = "null"
         self.too_large: tuple[int, str] | None = None
+        self.first_text: tuple[int, str] | None = None
 
     @property
     def type(self) -> pa.DataType:
@@ -48,6 +50,15 @@ class TextColumn:
                 self.kind = "text"
             elif self.too_large is None:
                 self.too_large = _beyond_int64(values, doubles, first)
+        if self.kind == "text":
+            self.first_text = _no_number(values, first)
+
+    def field(self, place: Callable[[int], str]) -> pa.Field:
+        """Return name and type; of text also where the first value is that is no number."""
+        if self.first_text is None:
+            return pa.field(self.name, self.type)
+        row, text = self.first_text
+        return pa.field(self.name, self.type, metadata={TEXT_PLACE: place(row), TEXT: text})
 
     def check(self, place: Callable[[int], str]) -> None:
         """Refuse an integer that int64 cannot hold, which would silently lose digits as a double.
@@ -119,6 +130,20 @@ def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
 def _has_hex(values: pa.Array) -> bool:
     """Return whether there are integers such as 0x1F, which Arrow reads and we leave as text."""
     return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
+
+
+def _no_number(values: pa.Array, first: int) -> tuple[int, str] | None:
+    """Return row and text of the first value that is no number, if there is one."""
+    if _cast(values, pa.float64()) is not None:
+        return None
+    low, high = 0, len(values)  # all before `low` are numbers; not all before `high` are
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _cast(values.slice(low, middle - low), pa.float64()) is not None:
+            low = middle
+        else:
+            high = middle
+    return first + low, values[low].as_py()
 
 
 def _beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
