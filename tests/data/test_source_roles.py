@@ -58,7 +58,7 @@ def test_rules_are_kept_by_name_and_pattern() -> None:
         ({"weight": "day", "time": "day"}, "data: column 'day' is named as weight and as time"),
         ({"group": "label"}, "data: column 'label' is named as label and as group"),
         ({"ignore": ("id", "id")}, "data: column 'id' is named as ignore and as ignore"),
-        ({"ignore": NAMES[:-1]}, "f.csv: has no feature columns beside label, id, age"),
+        ({"ignore": NAMES[:-1]}, "f.csv: has no feature columns beside 'label', 'id', 'age'"),
         ({"columns": {"tow": NumberRule()}}, "has no column 'tow'; did you mean 'town'?"),
         ({"columns": {"x*": NumberRule()}}, "data.columns: f.csv: has no column 'x*'"),
         ({"columns": {"day": NumberRule()}, "time": "day"},
@@ -72,7 +72,7 @@ def test_a_name_that_cannot_be_right_is_refused(settings: dict[str, Any], messag
 
 
 def test_images_cannot_be_their_own_label() -> None:
-    with pytest.raises(DataError, match="has no feature columns beside image"):
+    with pytest.raises(DataError, match="has no feature columns beside 'image'"):
         table(label="image").roles(IMAGES)
 
 
