@@ -266,7 +266,7 @@ CSV: dict[str, tuple[str, str]] = {
     "a header only": ("a,b,y\n", r"t\.csv: has no rows"),
     "a broken row": (
         f"a,b,y\n{ROWS_OF_CSV}5,6\n",
-        r"t\.csv: cannot be read \(.*Row #62: Expected 3 columns, got 2: 5,6\)",
+        r"t\.csv: row 61 \(line 62\): has 2 fields where the header has 3",
     ),
     "a feature that is no number": (
         f"a,b,y\n{ROWS_OF_CSV}5,tall,0\n",
@@ -627,7 +627,7 @@ def test_predictions_for_what_is_no_npy_file(content: bytes) -> None:
 def test_an_npy_file_of_pickled_objects_is_not_unpickled() -> None:
     np.save("t.npy", np.array([Harmful()], dtype=object))
     message = predict(table_model(), "t.npy")
-    assert message.startswith("t.npy: cannot be read (Array can't be memory-mapped: Python objects")
+    assert message.startswith("t.npy: object of shape (1,); (R, D) numbers or uint8 images")
     assert not Path("harm").exists()
 
 

@@ -59,7 +59,33 @@ NETWORK_ROWS: dict[str, dict[str, Any]] = {
 }
 SCHEDULE_ROWS = {f"schedule {name}": training(schedule={"name": name}) for name in SCHEDULES}
 
+FLIPPED: list[dict[str, Any]] = [{"name": "horizontal_flip"}]
+WINDOWS = {"shard_rows": 40, "window_rows": 100}
+DATA_ROWS: dict[str, dict[str, Any]] = {
+    "windows": WINDOWS,
+    "bootstrap": {"view": {"bootstrap": True}},
+    "folds": {"view": {"folds": 4}},
+    "balanced classes in windows": {"view": {"balance_classes": True}, **WINDOWS},
+    "augmented, each learner its own": {
+        "augment": {"policy": FLIPPED, "share": "per_learner"},
+        **WINDOWS,
+    },
+    "a pool of versions, bootstrap": {
+        "augment": {"policy": FLIPPED, "pool": 2},
+        "view": {"bootstrap": True},
+    },
+    "mixup and cutmix": {"augment": [{"name": "mixup"}, {"name": "cutmix"}]},
+    "subspaces of a table": {
+        "data": {"source": "bundled", "set": "breast_cancer"},
+        "augment": [{"name": "swap_noise"}],
+        "scale": {"name": "zca"},
+        "view": {"features": 0.5},
+        "splits": {"train": 330, "stop": 60, "validation": 60, "test": 60},
+    },
+}
+
 SETTINGS: dict[str, dict[str, Any]] = {
+    **DATA_ROWS,
     **RULES_ROWS,
     **SCHEDULE_ROWS,
     **AVERAGING_ROWS,
