@@ -21,6 +21,9 @@ from ensemble_pipe.data.views import View
 
 Order = Literal["own", "shared"]
 
+# Rows start to stop of a step, counted over all its learners, come from one view.
+Run = tuple[ShardView, int, int]
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -95,6 +98,11 @@ class Batches:
         self.inputs: Floats = self._buffer if order == "own" else self._buffer[0]
         self._targets: Array = np.empty((len(learners), batch_rows), data.target_dtype)
         self.weights: Floats = np.ones((len(learners), batch_rows), np.float32)
+        # The same buffers with the rows of all learners in one line.
+        self._rows = self._buffer.reshape(-1, *shape)
+        self._row_targets = self._targets[: len(keys)].reshape(-1)
+        self._row_weights = self.weights[: len(keys)].reshape(-1)
+        self._ids = np.empty(len(self._rows), np.int32)
         self._masks = [data.mask(key, view) for key in keys]
         self._mixings = data.recipe.augment.mixings
         self.targets = self._targets
@@ -106,8 +114,12 @@ class Batches:
     def read(self, step: int) -> None:
         """Fill the buffers with the batches of step number `step`."""
         used: dict[Wanted, ShardView] = {}
+        runs: list[Run] = []
         for m in range(len(self._keys)):
-            self._fill(m, step * self._batch_rows, used)
+            self._find(m, step * self._batch_rows, used, runs)
+        for view, start, stop in runs:
+            rows, targets = self._rows[start:stop], self._row_targets[start:stop]
+            view.gather(self._ids[start:stop], rows, targets, self._row_weights[start:stop])
         self._views = used
         for inputs, mask in zip(self._buffer, self._masks, strict=True):
             if mask is not None:
@@ -118,19 +130,22 @@ class Batches:
             self.targets[1:] = self.targets[0]
             self.weights[1:] = self.weights[0]
 
-    def _fill(self, m: int, place: int, used: dict[Wanted, ShardView]) -> None:
-        """Fill the batch of the learner in place m from a place of its stream on."""
-        stream, filled = self._streams[m], 0
-        while filled < self._batch_rows:
+    def _find(self, m: int, place: int, used: dict[Wanted, ShardView], runs: list[Run]) -> None:
+        """Find the rows of the learner in place m, from a place of its stream on."""
+        stream, first, stop = self._streams[m], m * self._batch_rows, (m + 1) * self._batch_rows
+        while first < stop:
             window = stream.window(place)
             epoch = place // self._epoch_rows
             end = min(window.stop, (epoch + 1) * self._epoch_rows)
-            part = slice(filled, min(self._batch_rows, filled + end - place))
-            count = part.stop - part.start
+            count = min(stop - first, end - place)
+            within = place - window.start
+            self._ids[first : first + count] = stream.ids(window)[within : within + count]
             view = self._view(m, epoch, window, end, used)
-            ids = stream.ids(window)[place - window.start : place - window.start + count]
-            view.gather(ids, self._buffer[m, part], self._targets[m, part], self.weights[m, part])
-            place, filled = place + count, part.stop
+            if runs and runs[-1][0] is view:
+                runs[-1] = (view, runs[-1][1], first + count)
+            else:
+                runs.append((view, first, first + count))
+            place, first = place + count, first + count
 
     def _view(
         self, m: int, epoch: int, window: Window, end: int, used: dict[Wanted, ShardView]

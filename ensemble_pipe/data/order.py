@@ -61,6 +61,7 @@ class RowStream:
         else:
             self._lengths = np.add.reduceat(counts.astype(np.int64), starts)
         self.rows = int(self._lengths.sum())
+        self._window: Window | None = None
         self._pass: tuple[int, Integers, Integers] | None = None
         self._ids: tuple[int, Integers] | None = None
 
@@ -71,6 +72,11 @@ class RowStream:
 
     def window(self, place: int) -> Window:
         """Return the window that a place of the stream lies in."""
+        if self._window is None or not self._window.start <= place < self._window.stop:
+            self._window = self._find(place)
+        return self._window
+
+    def _find(self, place: int) -> Window:
         number, within = divmod(place, self.rows)
         if self.windows == 1:
             return Window(number, number * self.rows, (number + 1) * self.rows, None)
