@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,3 +80,58 @@ def test_the_published_figures_are_those_that_are_kept() -> None:
     table = (ROOT / "docs" / "transfer.md").read_text()
     for row in rows:
         assert f"{row['accuracy']:.4f} / {row['nll']:.3f}" in table
+
+
+def result_of(script: str, *arguments: str) -> dict[str, Any]:
+    """Run a benchmark; return what its one line on stdout says."""
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+
+
+@pytest.mark.slow
+@only_linux
+def test_trainers_map_the_data_once_and_hold_little_beside_their_state() -> None:
+    arguments = ["--gigabytes", "0.2", "--trainers", "2", "--hidden", "1024", "--seconds", "8"]
+    result = result_of("memory.py", *arguments)
+    (line,) = result["lines"]
+    assert len(line["added_private_mb"]) == 2
+    assert line["data_mapped_mb"] < 1.1 * result["data_mb"] + 20
+    assert line["largest_over_state"] < 1.25  # the aim is 1.1, with a larger state
+
+
+@pytest.mark.slow
+@only_linux
+def test_rows_are_never_held_in_memory_all_at_once() -> None:
+    result = result_of("larger_than_memory.py", "--gigabytes", "1.0")
+    highest = result["highest_private_mb"]
+    assert highest["Trainer"] < 300
+    assert highest["driver"] < 700
+    assert result["test_accuracy"] > 0.9
+
+
+@pytest.mark.slow
+def test_trainers_hardly_wait_for_shards(fashion_mnist: Path) -> None:
+    arguments = ["--folder", str(fashion_mnist), "--rows", "12000", "--epochs", "2"]
+    result = result_of("waiting.py", *arguments)
+    assert 0 <= result["share_waited"] < 0.1  # the aim is 0.02, over longer epochs
+
+
+def test_the_published_figures_of_memory_are_those_that_are_kept() -> None:
+    results, page = ROOT / "benchmarks" / "results", (ROOT / "docs" / "memory.md").read_text()
+    memory = json.loads((results / "memory.json").read_text())
+    for line in memory["lines"]:
+        added = line["added_private_mb"]
+        row = f"| {line['trainers']} | {line['data_mapped_mb']} | {min(added)} to {max(added)} |"
+        assert row in page
+    large = json.loads((results / "larger_than_memory.json").read_text())
+    for name, value in large["highest_private_mb"].items():
+        assert f"| {name} | {value} |" in page
+    waiting = json.loads((results / "waiting.json").read_text())
+    assert f"{100 * waiting['share_waited']:.2f}%" in page
