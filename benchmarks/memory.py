@@ -26,10 +26,10 @@ import numpy as np
 from processes import family, memory_of
 
 from ensemble_pipe.data.base import base_writer
-from ensemble_pipe.data.features import NumberColumn
-from ensemble_pipe.data.scaling import Scaling
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.tables.features import NumberColumn
+from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp

@@ -27,7 +27,7 @@ Folder = Annotated[Path, typer.Option(help="Folder of the fetched sets.")]
 def list_(folder: Folder = Path("data")) -> None:
     """List the public data sets that can be fetched, and those that are bundled."""
     with errors():
-        from ensemble_pipe.data.listing import sets_table
+        from ensemble_pipe.data.inspection.listing import sets_table
 
         say(sets_table(folder))
         say("\nfetch one:  ensemble-pipe data fetch NAME")
@@ -69,9 +69,9 @@ def inspect(
     with errors():
         from dataclasses import asdict
 
-        from ensemble_pipe.data.advice import pipeline_of
-        from ensemble_pipe.data.inspect import inspect as look
-        from ensemble_pipe.data.listing import report_table
+        from ensemble_pipe.data.inspection.advice import pipeline_of
+        from ensemble_pipe.data.inspection.inspect import inspect as look
+        from ensemble_pipe.data.inspection.listing import report_table
         from ensemble_pipe.data.sources.files import open_rows
 
         report = look(open_rows(file), label)

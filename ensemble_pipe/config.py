@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ensemble_pipe import yaml_errors
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
-from ensemble_pipe.data.scaling import SCALES, Scale, Standardize
+from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
 from ensemble_pipe.data.sources import Bundled, Source
-from ensemble_pipe.data.views import View
+from ensemble_pipe.data.tables.scaling import SCALES, Scale, Standardize
 from ensemble_pipe.ensemble.strategies import Strategy, varied_values
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config import Pipeline, learner_plans
 from ensemble_pipe.data.augment.prediction import PredictionDraws
+from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
-from ensemble_pipe.data.views import feature_mask
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
 from ensemble_pipe.ensemble.members import Member

@@ -10,10 +10,10 @@ import pytest
 from ensemble_pipe import preparation
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.config import Pipeline, learner_plans
-from ensemble_pipe.data.features import NumberColumn
-from ensemble_pipe.data.scaling import Scaling
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.tables.features import NumberColumn
+from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.display import Silent
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.storage import RunPaths

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "pydantic": {
         "config.py",
         "data/augment/policy.py",
-        "data/columns.py",
+        "data/tables/columns.py",
         "data/schema.py",
         "yaml_errors.py",
         "serving/artifact.py",

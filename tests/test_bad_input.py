@@ -20,12 +20,12 @@ from ensemble_pipe.arrays import Array
 from ensemble_pipe.cli import app
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
-from ensemble_pipe.data.columns import Roles
-from ensemble_pipe.data.scaling import Standardize
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.side_columns import read_targets
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows, image_array, rows_of
 from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.scaling import Standardize
+from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp

@@ -14,10 +14,10 @@ import numpy as np
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment.mixing import mix
+from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.order import Window
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData, Wanted
-from ensemble_pipe.data.view import ShardView
-from ensemble_pipe.data.views import View
 
 Order = Literal["own", "shared"]
 

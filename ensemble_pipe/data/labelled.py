@@ -7,10 +7,15 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.columns import Roles
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.data.side_columns import read_groups, read_targets, read_times, read_weights
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.side_columns import (
+    read_groups,
+    read_targets,
+    read_times,
+    read_weights,
+)
 from ensemble_pipe.errors import DataError
 
 # Row numbers are 32-bit where millions of them are shuffled.

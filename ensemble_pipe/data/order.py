@@ -14,7 +14,7 @@ import numpy as np
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Integers
-from ensemble_pipe.data.view import Grid
+from ensemble_pipe.data.shard_view import Grid
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.data import encoding
-from ensemble_pipe.data.cells import Place
-from ensemble_pipe.data.columns import Roles
-from ensemble_pipe.data.features import CategoryColumn, Column, Layout, NumberColumn, layout
-from ensemble_pipe.data.fitting import Train, fit_images, fit_table, images_of
-from ensemble_pipe.data.scaling import Scale, Scaling
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
-from ensemble_pipe.data.spans import Span
-from ensemble_pipe.data.targets import classes_of, moments_of, numbers_of, texts_of
+from ensemble_pipe.data.tables import encoding
+from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn, layout
+from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of
+from ensemble_pipe.data.tables.scaling import Scale, Scaling
+from ensemble_pipe.data.tables.spans import Span
+from ensemble_pipe.data.tables.targets import classes_of, moments_of, numbers_of, texts_of
 from ensemble_pipe.errors import CorruptFileError, DataError
 
 Task = Literal["classification", "regression"]

@@ -15,11 +15,11 @@ from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.base import Base, open_base, shard_table
 from ensemble_pipe.data.kept import Kept
+from ensemble_pipe.data.learner_view import View, feature_mask, row_counts
 from ensemble_pipe.data.order import RowStream
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.spans import Span
-from ensemble_pipe.data.view import ShardView
-from ensemble_pipe.data.views import View, feature_mask, row_counts
+from ensemble_pipe.data.shard_view import ShardView
+from ensemble_pipe.data.tables.spans import Span
 
 WINDOW_ROWS = 1 << 20
 

@@ -8,7 +8,7 @@ import numpy as np
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import gaussian_mixture, mean_probability
 from ensemble_pipe.ensemble.members import Member, member_outputs
 from ensemble_pipe.ensemble.metrics import classification_metrics, regression_metrics

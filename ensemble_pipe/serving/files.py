@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.data.columns import Roles
-from ensemble_pipe.data.side_columns import read_targets
 from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.aggregator import Metrics, measure
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.serving.model import Ensemble

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.base import shard_table
-from ensemble_pipe.data.cells import Place
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.shard_view import ShardView
+from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.ensemble.aggregator import predicted_numbers
 from ensemble_pipe.ensemble.combiners import mean_probability, softmax
 from ensemble_pipe.ensemble.members import member_outputs

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ensemble_pipe.data.features import CategoryColumn, Column
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.features import CategoryColumn, Column
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json
 from ensemble_pipe.tracking.page import Html, element, facts, html_of, page, picture, section, table
 from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.tables import SwapNoise
+from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.data.views import View
 from ensemble_pipe.nn.losses import Hinge
 from ensemble_pipe.optim import SWA, Schedule, cycle_ends
 from ensemble_pipe.training.plan import LearnerPlan

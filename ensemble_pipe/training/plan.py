@@ -9,9 +9,9 @@ import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.batches import Batches, Order, Steps
+from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.data.views import View
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network

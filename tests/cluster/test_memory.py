@@ -9,7 +9,7 @@ import pytest
 import ray
 
 from ensemble_pipe.data.base import shard_table
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.shard_view import ShardView
 
 # Workers cannot import a test module, so its classes travel by value.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])

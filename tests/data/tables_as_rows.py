@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.columns import Roles
-from ensemble_pipe.data.fitting import Train
-from ensemble_pipe.data.scaling import Scale
 from ensemble_pipe.data.schema import Schema, Task
-from ensemble_pipe.data.side_columns import read_targets
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.fitting import Train
+from ensemble_pipe.data.tables.scaling import Scale
+from ensemble_pipe.data.tables.side_columns import read_targets
 
 
 def rows_of(table: pa.Table, batch: int = 1000, where: str = "t.csv") -> Rows:

@@ -6,7 +6,7 @@ import pytest
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment.tables import FeatureDropout, FeatureNoise, SwapNoise
-from ensemble_pipe.data.spans import Span, columns_of
+from ensemble_pipe.data.tables.spans import Span, columns_of
 
 Augmentation = FeatureNoise | FeatureDropout | SwapNoise
 

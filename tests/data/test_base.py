@@ -10,7 +10,7 @@ import pytest
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.base import base_writer, open_base, verify_all, write_base
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.errors import CorruptFileError, DataError
 
 ROWS = 10

@@ -10,8 +10,8 @@ from ensemble_pipe.data.augment import HorizontalFlip
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import open_base, sums_path, verify_all, write_base
 from ensemble_pipe.data.batches import Batches
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import Recipe, TrainingData
-from ensemble_pipe.data.view import ShardView
 from ensemble_pipe.errors import CorruptFileError
 
 ROWS, SHARD_ROWS = 40, 16

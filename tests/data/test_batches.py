@@ -17,9 +17,9 @@ from ensemble_pipe.data.augment.mixing import CutMix, Mixup
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.batches import Batches, Order, Steps
+from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted
-from ensemble_pipe.data.spans import Span
-from ensemble_pipe.data.views import View
+from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from ensemble_pipe.config import Pipeline
-from ensemble_pipe.data.scaling import SCALES
 from ensemble_pipe.data.sources import SOURCES
+from ensemble_pipe.data.tables.scaling import SCALES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]

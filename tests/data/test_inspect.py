@@ -17,11 +17,11 @@ from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.data.advice import pipeline_of, task_of
-from ensemble_pipe.data.columns import ColumnRule
-from ensemble_pipe.data.inspect import MOST_DISTINCT, inspect
-from ensemble_pipe.data.listing import report_table, size_text
+from ensemble_pipe.data.inspection.advice import pipeline_of, task_of
+from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, inspect
+from ensemble_pipe.data.inspection.listing import report_table, size_text
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.columns import ColumnRule
 from ensemble_pipe.errors import DataError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

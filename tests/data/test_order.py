@@ -7,7 +7,7 @@ import pytest
 
 from ensemble_pipe.arrays import Array, Integers
 from ensemble_pipe.data.order import RowStream
-from ensemble_pipe.data.view import Grid
+from ensemble_pipe.data.shard_view import Grid
 
 GRID = Grid(rows=50, shard_rows=8)  # seven shards, the last of two rows
 # Some rows never, some several times, a whole shard (8 to 15) never.

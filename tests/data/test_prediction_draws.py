@@ -11,8 +11,8 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.sources.rows import block_rows, image_type
-from ensemble_pipe.data.view import ShardView
 from ensemble_pipe.errors import ConfigError
 
 ROWS, DRAWS, CHUNK = 700, 3, 256

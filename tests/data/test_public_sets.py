@@ -152,7 +152,7 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 def test_the_section_is_valid_yaml_with_valid_rules(name: str) -> None:
     from pydantic import TypeAdapter
 
-    from ensemble_pipe.data.columns import ColumnRule
+    from ensemble_pipe.data.tables.columns import ColumnRule
 
     section = data_section(CATALOGUE[name], Path("data"))
     assert yaml.safe_load(yaml.safe_dump(section)) == section

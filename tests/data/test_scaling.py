@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.data.columns import CategoryRule, Roles
-from ensemble_pipe.data.moments import Moments
-from ensemble_pipe.data.scaling import SCALES, Pca, RangeScale, Scale, Zca
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.columns import CategoryRule, Roles
+from ensemble_pipe.data.tables.moments import Moments
+from ensemble_pipe.data.tables.scaling import SCALES, Pca, RangeScale, Scale, Zca
 from ensemble_pipe.errors import ConfigError
 
 NAMES = ("a", "b", "c", "d")

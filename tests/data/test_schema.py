@@ -12,11 +12,11 @@ from pyarrow import parquet
 from tables_as_rows import batch_of, fitted, image_table, rows_of, table_of
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.columns import CategoryRule, DateRule, NumberRule, Roles
-from ensemble_pipe.data.scaling import Pca, RangeScale, Scale, Standardize, Zca
 from ensemble_pipe.data.schema import Schema, Task
-from ensemble_pipe.data.side_columns import read_targets
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
+from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca
+from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.errors import ConfigError, CorruptFileError, DataError
 
 ROWS = 60

@@ -14,8 +14,8 @@ from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import Base, open_base, write_base
 from ensemble_pipe.data.kept import Kept
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted, make_shard
-from ensemble_pipe.data.view import ShardView
 
 ROWS, SHARD_ROWS = 30, 12
 SCHEMA = plain_schema("classification", (6, 6, 1), (0, 1, 2))

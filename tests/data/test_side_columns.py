@@ -9,8 +9,13 @@ import pyarrow as pa
 import pytest
 from tables_as_rows import rows_of, table_of
 
-from ensemble_pipe.data.columns import Roles
-from ensemble_pipe.data.side_columns import read_groups, read_targets, read_times, read_weights
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.side_columns import (
+    read_groups,
+    read_targets,
+    read_times,
+    read_weights,
+)
 from ensemble_pipe.errors import DataError
 
 DAY = datetime.date(2026, 2, 28)

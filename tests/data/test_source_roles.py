@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ensemble_pipe.data.columns import CategoryRule, NumberRule
 from ensemble_pipe.data.sources import SOURCES, Source, Table, open_rows
 from ensemble_pipe.data.sources.rows import image_array, rows_of
+from ensemble_pipe.data.tables.columns import CategoryRule, NumberRule
 from ensemble_pipe.errors import DataError
 
 NAMES = ("id", "age", "income", "town", "weight", "person", "day", "label")

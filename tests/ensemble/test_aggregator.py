@@ -11,7 +11,7 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.schema import Schema, Task
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,

@@ -18,7 +18,7 @@ from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.augment.tables import FeatureNoise
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import Member, member_outputs
 from ensemble_pipe.nn.losses import CrossEntropy, GaussianNLL, Loss, SquaredError

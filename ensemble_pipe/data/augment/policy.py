@@ -18,7 +18,7 @@ from ensemble_pipe.data.augment.signals import (
     TimeMask,
 )
 from ensemble_pipe.data.augment.tables import FeatureDropout, FeatureNoise, SwapNoise
-from ensemble_pipe.data.spans import Span
+from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.settings import settings
 
 TableStep = FeatureNoise | FeatureDropout | SwapNoise

@@ -38,7 +38,7 @@ def gather(
     """Copy rows out of shards: inputs = stored * scale + shift.
 
     Shards lie in separate blocks of memory that others own (a memory map, an object store), so the
-    kernel takes their addresses; `data.view.ShardView` keeps the owners alive and checks `ids`.
+    kernel takes their addresses; `ShardView` keeps the owners alive and checks `ids`.
 
     Args:
         input_addresses, target_addresses, weight_addresses: (S,) uint64, of the first row of each

@@ -6,13 +6,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
-from ensemble_pipe.data.columns import ColumnRule, Roles
 from ensemble_pipe.data.sources.bundled import Name, open_bundled
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.idx import open_idx
 from ensemble_pipe.data.sources.image_folder import open_image_folder
 from ensemble_pipe.data.sources.paths import require_columns, require_folder
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
+from ensemble_pipe.data.tables.columns import ColumnRule, Roles
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.settings import settings
 

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.spans import Span
+from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.settings import settings
 
 # Beyond the mean by so many, a Poisson count has no chance left in 53 bits.

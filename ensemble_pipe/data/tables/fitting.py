@@ -9,14 +9,27 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.data import cells
-from ensemble_pipe.data.cells import Place
-from ensemble_pipe.data.columns import CategoryRule, DateRule, NumberRule, Roles
-from ensemble_pipe.data.encoding import LARGEST, fill_missing, read_numbers, require_categories
-from ensemble_pipe.data.features import CategoryColumn, Column, NumberColumn
-from ensemble_pipe.data.moments import Moments
-from ensemble_pipe.data.scaling import Pca, Scale, Scaling, Zca, fit_columns, fit_pixels, whiten
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.data.tables import cells
+from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
+from ensemble_pipe.data.tables.encoding import (
+    LARGEST,
+    fill_missing,
+    read_numbers,
+    require_categories,
+)
+from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
+from ensemble_pipe.data.tables.moments import Moments
+from ensemble_pipe.data.tables.scaling import (
+    Pca,
+    Scale,
+    Scaling,
+    Zca,
+    fit_columns,
+    fit_pixels,
+    whiten,
+)
 from ensemble_pipe.errors import ConfigError, DataError
 
 MOST_CATEGORIES = 10_000

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data import cells
-from ensemble_pipe.data.columns import Roles
-from ensemble_pipe.data.encoding import require_columns
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables import cells
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.encoding import require_columns
 from ensemble_pipe.errors import DataError
 
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.data.columns import rule_line
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
+from ensemble_pipe.data.tables.columns import rule_line
 from ensemble_pipe.errors import DataError
 
 # Names row i of a block, as a person would look it up.

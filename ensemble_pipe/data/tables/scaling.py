@@ -8,7 +8,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.data.moments import Moments
+from ensemble_pipe.data.tables.moments import Moments
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.settings import settings
 

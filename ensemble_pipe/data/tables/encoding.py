@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data import cells
-from ensemble_pipe.data.cells import Place
-from ensemble_pipe.data.columns import rule_line
-from ensemble_pipe.data.features import CategoryColumn, Column, Layout, NumberColumn
-from ensemble_pipe.data.scaling import Scaling
+from ensemble_pipe.data.tables import cells
+from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.tables.columns import rule_line
+from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
+from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.errors import DataError
 
 LARGEST = float(np.finfo(np.float32).max)

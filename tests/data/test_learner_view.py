@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from ensemble_pipe.arrays import Array, Integers
-from ensemble_pipe.data.spans import Span
-from ensemble_pipe.data.views import View, feature_mask, folds_of, row_counts
+from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
+from ensemble_pipe.data.tables.spans import Span
 
 ROWS = 6000
 NUMBERS = np.arange(ROWS) * 3 + 1

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.base import shard_table
-from ensemble_pipe.data.view import ShardView
+from ensemble_pipe.data.shard_view import ShardView
 
 KINDS: dict[str, tuple[tuple[int, ...], Any, Any]] = {
     "images with classes": ((3, 4, 2), np.uint8, np.int32),

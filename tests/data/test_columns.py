@@ -17,11 +17,11 @@ from pydantic import TypeAdapter
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.cells import canonical
-from ensemble_pipe.data.columns import CategoryRule, ColumnRule, DateRule, NumberRule, Roles
-from ensemble_pipe.data.features import CategoryColumn, NumberColumn
-from ensemble_pipe.data.scaling import RangeScale, Standardize
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.cells import canonical
+from ensemble_pipe.data.tables.columns import CategoryRule, ColumnRule, DateRule, NumberRule, Roles
+from ensemble_pipe.data.tables.features import CategoryColumn, NumberColumn
+from ensemble_pipe.data.tables.scaling import RangeScale, Standardize
 from ensemble_pipe.errors import ConfigError, DataError
 
 ADULT = Path(__file__).parents[3] / "shared" / "data" / "adult"

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ensemble_pipe.data.advice import task_of
-from ensemble_pipe.data.inspect import MOST_DISTINCT, ColumnReport, Report
+from ensemble_pipe.data.inspection.advice import task_of
+from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, ColumnReport, Report
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
 from ensemble_pipe.data.public.fetch import is_there
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.data.inspect import ColumnReport, Report
+from ensemble_pipe.data.inspection.inspect import ColumnReport, Report
 
 MOST_CLASSES = 100
 

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.data.cells import Place
-from ensemble_pipe.data.fitting import Train
-from ensemble_pipe.data.moments import CONSTANT_SHARE
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.tables.fitting import Train
+from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
 from ensemble_pipe.errors import DataError
 
 

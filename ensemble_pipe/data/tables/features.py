@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ensemble_pipe.arrays import Integers
-from ensemble_pipe.data.scaling import Scaling
-from ensemble_pipe.data.spans import Span
+from ensemble_pipe.data.tables.scaling import Scaling
+from ensemble_pipe.data.tables.spans import Span
 
 
 @dataclass(frozen=True)

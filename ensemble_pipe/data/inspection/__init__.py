@@ -1,0 +1,1 @@
+"""What a file holds, and the pipeline that it asks for."""
