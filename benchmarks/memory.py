@@ -3,11 +3,12 @@
     python benchmarks/memory.py --gigabytes 2
 
 writes base files of so many gigabytes of float32 rows, and lets trainers of a local Ray train on
-them. Counted are: the pages of the data set (the Pss of its mapping, summed over all trainers, so
-that a page counts once however many map it) and the private memory of each trainer above that of a
-warmed idle one, beside the bytes of the arrays of its training (what tracemalloc finds alive in the
-same training in one process). Linux only. Prints a table and one JSON line; `--write` keeps it
-under benchmarks/results; docs/memory.md explains the figures.
+them. Counted are the pages of the data set (the Pss of its mapping, summed over all trainers, so
+that a page counts once however many map it; and, told apart, what the page cache holds of it), and
+the private memory of each trainer above that of a warmed idle one, beside the bytes of the arrays
+of its training (what tracemalloc finds alive in the same training in one process). Linux only.
+Prints a table and one JSON line; `--write` keeps it under benchmarks/results; docs/memory.md
+explains the figures.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from processes import family, memory_of
+from processes import cached_bytes, family, memory_of
 
 from ensemble_pipe.data.base import base_writer
 from ensemble_pipe.data.schema import Schema
@@ -133,7 +134,8 @@ def measure(recipe: Recipe, tiny: Recipe, trainers: int, hidden: int, seconds: f
             for process, memory in found.items():
                 highest[process] = max(highest.get(process, 0), memory.private)
             time.sleep(1.0)
-        return memory_of(idle_process, "train.arrow").private, list(highest.values()), mapped
+        idle_bytes = memory_of(idle_process, "train.arrow").private
+        return idle_bytes, list(highest.values()), mapped, cached_bytes(recipe.base / "train.arrow")
     finally:
         ray.shutdown()
 
@@ -160,7 +162,7 @@ def main() -> None:
         state = state_bytes(recipe, tiny, arguments.hidden)
         lines = []
         for trainers in arguments.trainers:
-            idle, private, mapped = measure(
+            idle, private, mapped, cached = measure(
                 recipe, tiny, trainers, arguments.hidden, arguments.seconds
             )
             added = [value - idle for value in private]
@@ -168,6 +170,7 @@ def main() -> None:
                 {
                     "trainers": trainers,
                     "data_mapped_mb": round(mapped / MB),
+                    "data_cached_mb": round(cached / MB),
                     "idle_private_mb": round(idle / MB),
                     "added_private_mb": [round(value / MB, 1) for value in added],
                     "largest_over_state": round(max(added) / state, 3),

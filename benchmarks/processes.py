@@ -1,5 +1,7 @@
 """What processes hold of memory, from Linux's /proc: private, shared, and of one file."""
 
+import ctypes
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,19 @@ def memory_of(process: int, file: str) -> Memory:
         elif name == "Pss:" and inside:
             file_pss += 1024 * int(fields[0])
     return Memory(private, file_pss)
+
+
+def cached_bytes(path: Path) -> int:
+    """Return how much of a file lies in the page cache, whoever maps it (mincore(2))."""
+    size = path.stat().st_size
+    pages = -(-size // mmap.PAGESIZE)
+    resident = (ctypes.c_ubyte * pages)()
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), size, mmap.MAP_PRIVATE) as mapped:
+        start = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(mapped)))
+        found = ctypes.CDLL(None, use_errno=True).mincore(start, ctypes.c_size_t(size), resident)
+        if found:
+            raise OSError(ctypes.get_errno(), "mincore failed")
+    return sum(page & 1 for page in resident) * mmap.PAGESIZE
 
 
 def family(process: int) -> list[psutil.Process]:
