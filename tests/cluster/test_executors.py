@@ -76,8 +76,8 @@ def final_rows(found: list[Event]) -> dict[int, bytes]:
 
 def trainer_processes() -> list[int]:
     """The process numbers of the trainers at work, by the titles that Ray gives its workers."""
-    found = psutil.process_iter(["pid", "cmdline"])
-    return [p.pid for p in found if "ray::Trainer" in " ".join(p.info["cmdline"] or [])]
+    found = psutil.Process().children(recursive=True)
+    return [p.pid for p in found if "ray::Trainer" in " ".join(p.cmdline() or [])]
 
 
 @pytest.mark.parametrize("augment", [[], [{"name": "shift_crop"}]], ids=["plain", "augmented"])

@@ -70,8 +70,8 @@ def on_ray(prepared: Prepared) -> tuple[RayExecutor, Iterator[Event]]:
 
 
 def process_of(name: str) -> list[psutil.Process]:
-    found = psutil.process_iter(["cmdline"])
-    return [p for p in found if f"ray::{name}" in " ".join(p.info["cmdline"] or [])]
+    found = psutil.Process().children(recursive=True)
+    return [p for p in found if f"ray::{name}" in " ".join(p.cmdline() or [])]
 
 
 @pytest.mark.parametrize("victim", ["ShardService", "ShardMaker"])

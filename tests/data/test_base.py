@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.base import base_writer, open_base, verify_all, write_base
+from ensemble_pipe.data.base import base_writer, open_base, write_base
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.errors import CorruptFileError, DataError
 
@@ -174,33 +174,3 @@ def test_what_is_no_base_file_is_refused(damage: str, tmp_path: Path) -> None:
         path.write_bytes(changed.get(damage, b"x" * len(whole)))
     with pytest.raises(CorruptFileError, match=DAMAGE[damage]):
         open_base(path)
-
-
-def test_a_damaged_shard_is_named_when_it_is_first_read(tmp_path: Path) -> None:
-    path = tmp_path / "b.arrow"
-    write_images(path)
-    place, length, _ = open_base(path).places["input"][1]
-    content = bytearray(path.read_bytes())
-    content[place + length // 2] ^= 1
-    path.write_bytes(content)
-    base = open_base(path)
-    one = np.ones(IMAGE, np.float32)
-    view = ShardView([base.table], one, one, verify=base.verify)
-    inputs = np.empty((4, *IMAGE), np.float32)
-    view.read(0, 4, inputs)
-    with pytest.raises(CorruptFileError, match=r"b\.arrow: column 'input' of rows 5 to 8 does not"):
-        view.read(4, 8, inputs)
-
-
-def test_no_flipped_bit_is_silent(tmp_path: Path) -> None:
-    path = tmp_path / "b.arrow"
-    write_images(path, rows=50, shard_rows=16)
-    verify_all(path)
-    whole = path.read_bytes()
-    places = np.random.default_rng(0).integers(0, 8 * len(whole), 1000)
-    for place in places:
-        content = bytearray(whole)
-        content[place // 8] ^= 1 << place % 8
-        path.write_bytes(content)
-        with pytest.raises(CorruptFileError, match=r"b\.arrow: "):
-            verify_all(path)
