@@ -22,7 +22,9 @@ SIZES = [(28, 28, 1), (32, 32, 3), (5, 7, 2), (50, 41, 3)]
 
 
 def images_of(shape: tuple[int, ...]) -> Array:
-    return np.random.default_rng(3).integers(1, 256, shape).astype(np.uint8)
+    images = np.random.default_rng(3).integers(1, 256, shape).astype(np.uint8)
+    images.setflags(write=False)  # as shards are: kernels are compiled for one kind of array
+    return images
 
 
 def at(epoch: int = 0) -> np.random.Generator:

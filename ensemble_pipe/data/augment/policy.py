@@ -113,6 +113,7 @@ def augment(
         spans: of the features of a table.
     """
     for step in policy:
+        rows = np.ascontiguousarray(rows).view()
         rows.setflags(write=False)  # one kind of array, so one compiled kernel
         if isinstance(step, TableStep):
             rows = step.apply(rows, random, spans)
