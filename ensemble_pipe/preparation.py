@@ -31,6 +31,8 @@ from ensemble_pipe.transfer import first_rows
 EXAMPLE_ROWS = 3
 FIRST_ROWS = "first_rows.safetensors"
 EXAMPLE = "example.arrow"
+# Some shards of each part are held while a base is written.
+MOST_SHARD_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
             f"{official.rows.where}: group {shared!r} stands in the training data too; leave the "
             "group column out, or name no test_path"
         )
+    _require_folds(config, data, parts["train"])
     train = np.zeros(data.count, bool)
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
@@ -100,7 +103,7 @@ def write_run(
     """
     schema = prepared.schema
     with one_thread():
-        _write_parts(paths.base, prepared, config.shard_rows)
+        _write_parts(paths.base, prepared, _shard_rows(config, schema))
     write_json(paths.base / "schema.json", schema.to_json())
     example = _example(prepared)
     atomic_write(paths.base / EXAMPLE, lambda path: save_arrow(example, path))
@@ -135,6 +138,11 @@ def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     )
 
 
+def _shard_rows(config: Pipeline, schema: Schema) -> int:
+    """Return the rows of a shard: those asked for, or as many as its bytes may be."""
+    return max(1, min(config.shard_rows, MOST_SHARD_BYTES // schema.row_bytes))
+
+
 def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Integers]:
     sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
     if has_test:
@@ -156,12 +164,13 @@ def _require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, row
         raise ConfigError(
             "view.features: chooses among the columns of a table, but here are images"
         )
-    window_bytes = min(rows, config.window_rows) * schema.row_bytes
+    window_rows = min(rows, max(config.window_rows, _shard_rows(config, schema)))
+    window_bytes = window_rows * schema.row_bytes
     if config.augment.shard_policy and window_bytes > config.augment.memory_bytes:
         fitting = config.augment.memory_bytes // schema.row_bytes
         raise ConfigError(
             f"augment.memory_mb: {config.augment.memory_mb} MB hold {fitting} augmented rows, but "
-            f"windows of {min(rows, config.window_rows)} rows are shuffled; raise it, or set "
+            f"windows of {window_rows} rows are shuffled; raise it, or set "
             f"window_rows to {fitting} or less"
         )
     for plan in plans:
@@ -174,6 +183,20 @@ def _require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, row
             )
     for plan in {(repr(plan.network), plan.loss.name): plan for plan in plans}.values():
         plan.build(schema)
+
+
+def _require_folds(config: Pipeline, data: Labelled, train: Integers) -> None:
+    """Raise DataError where a fold would be empty."""
+    folds = config.view.folds
+    if folds is None:
+        return
+    what = "rows" if data.groups is None else "groups"
+    found = len(train) if data.groups is None else len(np.unique(data.groups[train]))
+    if found < folds:
+        raise DataError(
+            f"{data.rows.where}: view.folds is {folds}, but the training part has {found} {what}; "
+            f"take at most {found} folds"
+        )
 
 
 def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
@@ -205,9 +228,13 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
         part_of[places] = index
     mean = 1.0
     if data.weights is not None:
-        mean = float(data.weights[prepared.parts["train"]].mean())
-        if mean == 0:
-            raise DataError(f"{data.rows.where}: every row of the training part has weight 0")
+        with np.errstate(over="ignore"):
+            mean = float(data.weights[prepared.parts["train"]].mean())
+        if mean == 0 or not np.isfinite(mean):
+            raise DataError(
+                f"{data.rows.where}: the weights of the training part have a mean of {mean}; at "
+                "least one must be above 0, and none near the largest number that there is"
+            )
     with ExitStack() as stack:
         writers = [
             stack.enter_context(base_writer(folder / f"{name}.arrow", shard_rows))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError
 
@@ -143,7 +143,7 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
         CorruptFileError: it is no JSON, no object, or lacks a key.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
         raise CorruptFileError(f"{path}: missing; the folder it belongs to is incomplete") from None
     except (ValueError, UnicodeDecodeError) as error:
@@ -156,6 +156,10 @@ def read_json(path: Path, *keys: str) -> dict[str, Any]:
     if missing:
         raise CorruptFileError(f"{path}: lacks {', '.join(missing)}; restore it from a copy")
     return value
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
 
 
 def sha256_of(path: Path) -> str:

@@ -175,7 +175,7 @@ class Batches:
             else:
                 self.targets[m] = 0.0
                 np.put_along_axis(self.targets[m], self._targets[m][:, None].astype(np.intp), 1, 1)
-        for mixing in self._mixings:
-            for m, random in enumerate(self._draws.at(step, mixing.name)):
+        for place, mixing in enumerate(self._mixings):
+            for m, random in enumerate(self._draws.at(step, f"{place} {mixing.name}")):
                 batch = self._buffer[m], self.targets[m], self.weights[m]
                 mix(mixing, *batch, random, self._scratch)

@@ -40,7 +40,7 @@ class Labelled:
     targets: Array
     weights: Floats | None = None
     groups: Integers | None = None
-    group_names: tuple[str, ...] | None = None
+    group_names: pa.Array | None = None
     times: Array | None = None
 
     @property
@@ -81,8 +81,13 @@ def labelled(
 
 def shares_group(first: Labelled, second: Labelled) -> str | None:
     """Return a group that both have rows of; None where there is none."""
-    common = set(first.group_names or ()) & set(second.group_names or ())
-    return min(common, default=None)
+    if first.group_names is None or second.group_names is None:
+        return None
+    names, others = (
+        set(found.cast(pa.string()).to_pylist())
+        for found in (first.group_names, second.group_names)
+    )
+    return min(names & others, default=None)
 
 
 def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:

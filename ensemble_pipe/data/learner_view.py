@@ -26,8 +26,8 @@ class View:
         bootstrap: each row is seen as often as a Poisson draw of mean 1 says, which is the
             bootstrap of many rows without their order (Oza & Russell 2001, "Online bagging and
             boosting").
-        folds: learner i leaves out fold i modulo `folds`; a fold holds every class (or no class,
-            for numbers) in its proportion, and no group stands in two folds.
+        folds: learner i leaves out fold i modulo `folds`. A fold holds every class in its
+            proportion; where rows have groups, whole groups instead.
         balance_classes: rows of rare classes are seen more often, so that all classes are seen
             alike (with `bootstrap`: balanced bagging; Chen, Liaw & Breiman 2004).
         features: share of the table's columns that each learner sees (Ho 1998, "The random
@@ -76,9 +76,10 @@ def row_counts(
         kept = folds_of(view.folds, seed, rows, strata, groups) != learner % view.folds
     mean = np.ones(len(rows))
     if view.balance_classes:
-        present = np.bincount(strata[kept])
+        present = np.bincount(strata[kept], minlength=int(strata.max()) + 1)
         wanted = kept.sum() / np.count_nonzero(present)
-        mean = (wanted / np.maximum(present, 1))[strata]
+        means = np.where(present > 0, wanted / np.maximum(present, 1), 0.0)
+        mean = means[strata]
     if not (view.bootstrap or view.balance_classes):
         return kept.astype(np.int32)
     uniform = _uniform(seed, seeds.Purpose.VIEW, learner, rows)
@@ -130,7 +131,7 @@ def _rounded(mean: Floats, uniform: Floats) -> Integers:
 def _poisson(mean: Floats, uniform: Floats) -> Integers:
     """Return Poisson counts by inversion of their distribution, one for each mean."""
     counts = np.zeros(len(mean), np.int64)
-    for value in np.unique(mean):
+    for value in np.unique(mean[mean > 0]):
         here = mean == value
         largest = int(value + _POISSON_TAIL * np.sqrt(value) + _POISSON_TAIL)
         steps = np.concatenate([[0.0], np.log(np.arange(1, largest + 1))]).cumsum()

@@ -45,32 +45,30 @@ def local_base(source: BaseSource, recipe: Recipe) -> Recipe:
         CorruptFileError: a copy does not match its sum.
     """
     names = [file for name in recipe.sums for file in (name, base_name(name))]
-    if all(_is_here(recipe.base / name) for name in names):
+    if all(_is_here(recipe.base / name) for name in names) and _same_sums(recipe.base, recipe):
         return recipe
     key = hashlib.sha256(repr(sorted(recipe.sums.items())).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"ensemble_pipe-{os.getuid()}" / key
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        if not _is_whole(folder, recipe):
+        whole = folder / ".whole"  # each shard is checked again when it is first read
+        if not (whole.is_file() and _same_sums(folder, recipe)):
             for name in names:
                 _fetch(source, recipe.base / name, folder / name)
-            _check(folder, recipe)
+            check_sums(folder, recipe.sums)
+            for name in recipe.sums:
+                verify_all(folder / base_name(name))
+            whole.touch()
     return replace(recipe, base=folder)
 
 
-def _is_whole(folder: Path, recipe: Recipe) -> bool:
-    """Whether an earlier copy can be used."""
+def _same_sums(folder: Path, recipe: Recipe) -> bool:
+    """Whether the files of sums in a folder are those that the recipe names."""
     try:
-        _check(folder, recipe)
+        check_sums(folder, recipe.sums)
     except CorruptFileError:
         return False
     return True
-
-
-def _check(folder: Path, recipe: Recipe) -> None:
-    check_sums(folder, recipe.sums)
-    for name in recipe.sums:
-        verify_all(folder / base_name(name))
 
 
 def _is_here(path: Path) -> bool:

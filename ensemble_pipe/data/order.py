@@ -124,9 +124,8 @@ class RowStream:
     def _shard_order(self, number: int) -> tuple[Integers, Integers]:
         """Return the order of the shards in a pass, and where each of its windows ends."""
         if self._pass is None or self._pass[0] != number:
-            random = seeds.generator(
-                self._seed, seeds.Purpose.ORDER, learner=self._learner, epoch=number, step=1
-            )
+            # The same for all learners, so that they want the same shards at the same time.
+            random = seeds.generator(self._seed, seeds.Purpose.ORDER, epoch=number, step=1)
             order = random.permutation(self._grid.shards)
             starts = np.arange(0, len(order), self._window_shards)
             ends = np.cumsum(np.add.reduceat(self._lengths[order], starts))

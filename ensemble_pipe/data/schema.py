@@ -168,8 +168,10 @@ class Schema:
         """
         if not self.is_image:
             return encoding.encode(block, self.columns, self.scaling, self._layout, place)
-        self.require_columns(block.schema.names, place(0) if block.num_rows else "the data")
-        self._require_images(block.schema.field(IMAGE).type, place(0))
+        encoding.require_block(block, (IMAGE,), place)
+        kind = block.schema.field(IMAGE).type
+        if kind != pa.fixed_shape_tensor(pa.uint8(), self.input_shape):
+            self._require_images(kind, place(0))
         return np.ascontiguousarray(images_of(block, place))
 
     def input_scale(self) -> tuple[Floats, Floats]:
@@ -250,6 +252,12 @@ def _agrees(schema: Schema) -> bool:
     sources = schema.input_shape[2] if schema.is_image else numbers
     encoded = len(scaling.means)
     if len(scaling.centers) != sources or len(scaling.units) != sources:
+        return False
+    if not (np.isfinite(schema.target_mean) and 0 < schema.target_deviation < np.inf):
+        return False
+    if len(set(map(str, schema.classes))) < len(schema.classes):
+        return False
+    if (schema.task == "classification") != (len(schema.classes) > 1):
         return False
     exact = np.array([*scaling.centers, *scaling.units, *scaling.means, *scaling.deviations])
     if not np.isfinite(exact).all() or min(scaling.units, default=1.0) <= 0:

@@ -184,10 +184,10 @@ class TrainingData:
     @cached_property
     def _columns(self) -> tuple[Integers, Array, Array | None]:
         """Return row numbers, classes (or 0) and groups (R,) of the training part."""
-        table = self._train.table
-        rows = table.column("row").to_numpy()
-        classes = table.column("target").to_numpy() if self.target_dtype == np.int32 else None
-        groups = table.column("group").to_numpy() if "group" in table.column_names else None
+        base = self._train
+        rows = base.read_column("row")
+        classes = base.read_column("target") if self.target_dtype == np.int32 else None
+        groups = base.read_column("group") if "group" in base.places else None
         return rows, np.zeros(len(rows), np.int32) if classes is None else classes, groups
 
     def _whole(self, base: Base) -> ShardView:

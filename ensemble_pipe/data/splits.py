@@ -45,8 +45,14 @@ def split_rows(
         Ascending row numbers of each part, no row in two.
 
     Raises:
-        DataError: the parts need more rows than there are, or one would be empty.
+        DataError: the parts need more rows than there are, or one would be empty, or both groups
+            and times are given.
     """
+    if groups is not None and times is not None:
+        raise DataError(
+            f"{where}: rows of one group may lie far apart in time, so the splits cannot follow "
+            "both; name a group column or a time column"
+        )
     counts = _counts(sizes, rows)
     _require_rows(counts, sizes, rows, where)
     if groups is not None:

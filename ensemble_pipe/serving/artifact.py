@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.errors import ConfigError, CorruptFileError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.seeds import MAX_SEED
 from ensemble_pipe.storage import atomic_write, check_sums, read_json, sums_of, write_json
 from ensemble_pipe.training.checkpoints import read_tensors
 from ensemble_pipe.training.plan import build
@@ -94,8 +95,8 @@ class _MemberFacts(BaseModel):
         """Return 1 for the features that the member sees, of so many; None for all."""
         if self.features is None:
             return None
-        if not all(0 <= place < features for place in self.features):
-            raise ValueError(f"its features must lie in 0 to {features - 1}")
+        if not self.features or not all(0 <= place < features for place in self.features):
+            raise ValueError(f"its features must lie in 0 to {features - 1}, at least one of them")
         mask = np.zeros(features, np.float32)
         mask[self.features] = 1.0
         return mask
@@ -104,11 +105,11 @@ class _MemberFacts(BaseModel):
 class _ModelFacts(BaseModel):
     """What model.json holds beside `format`."""
 
-    noise_variance: float
+    noise_variance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     data_schema: Schema = Field(alias="schema")
     members: list[_MemberFacts]
     augment: Augment
-    seed: int
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 def read_artifact(folder: Path) -> Model:
@@ -122,6 +123,7 @@ def read_artifact(folder: Path) -> Model:
         raise CorruptFileError(f"{folder / 'manifest.json'}: must list {' and '.join(_FILES)}")
     check_sums(folder, sums)
     facts = _read_facts(folder / "model.json")
+    _require_agreement(facts, folder / "model.json")
     path = folder / "members.safetensors"
     rows = read_tensors(path.read_bytes(), str(path))
     members = []
@@ -144,6 +146,20 @@ def read_artifact(folder: Path) -> Model:
         raise CorruptFileError(f"{folder}: the model has no members")
     draws = PredictionDraws(facts.augment, facts.seed)
     return Model(facts.data_schema, members, facts.noise_variance, draws)
+
+
+def _require_agreement(facts: _ModelFacts, path: Path) -> None:
+    schema = facts.data_schema
+    misfits = facts.augment.misfits(images=schema.is_image)
+    if misfits:
+        raise CorruptFileError(f"{path}: {misfits[0].name} does not fit the shape of its rows")
+    for index, fact in enumerate(facts.members):
+        if fact.loss.task != schema.task:
+            raise CorruptFileError(
+                f"{path}: member {index} is for {fact.loss.task}, the model for {schema.task}"
+            )
+        if fact.features is not None and schema.is_image:
+            raise CorruptFileError(f"{path}: member {index} sees some columns, but rows are images")
 
 
 def _read_facts(path: Path) -> _ModelFacts:

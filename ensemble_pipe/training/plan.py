@@ -202,7 +202,7 @@ def make_stacks(
         return (
             repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
             repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
-            plan.epochs, plan.batch_rows or 0, plan.order, step_of(plan),
+            plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), step_of(plan),
         )  # fmt: skip
 
     stacks = []

@@ -10,6 +10,7 @@ from ensemble_pipe.data.augment import HorizontalFlip
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import open_base, sums_path, verify_all, write_base
 from ensemble_pipe.data.batches import Batches
+from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.errors import CorruptFileError
@@ -113,3 +114,22 @@ def test_a_file_of_another_length_is_refused(path: Path) -> None:
         stream.write(b"\0")
     with pytest.raises(CorruptFileError, match=r"train\.arrow: does not match the sums"):
         open_base(path)
+
+
+def test_views_are_computed_from_checked_columns_only(tmp_path: Path) -> None:
+    """Also of shards that a learner would never read."""
+    path = tmp_path / "train.arrow"
+    rows = np.zeros((ROWS, 2), np.float32)
+    classes, groups = np.arange(ROWS, dtype=np.int32) % 3, np.arange(ROWS) // 4
+    write_base(path, rows, classes, np.arange(ROWS), SHARD_ROWS, group=groups)
+    whole = path.read_bytes()
+    schema = plain_schema("classification", (2,), (0, 1, 2))
+    view = View(folds=5, bootstrap=True, balance_classes=True)
+    for name in ("row", "target", "group"):
+        for start, length, _ in open_base(path).places[name]:
+            for bit in range(8 * start, 8 * (start + length), 61):
+                flip(path, bit)
+                data = TrainingData(Recipe(tmp_path, {}, 1), schema)
+                with pytest.raises(CorruptFileError, match=f"column '{name}'"):
+                    data.stream(0, view)
+                path.write_bytes(whole)

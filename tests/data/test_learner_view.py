@@ -129,3 +129,14 @@ def test_all_columns_need_no_mask_and_at_least_one_is_kept() -> None:
     mask = feature_mask(View(features=0.01), 1, 0, SPANS)
     assert mask is not None
     assert mask.any()
+
+
+def test_a_class_that_a_fold_holds_alone_is_not_missed() -> None:
+    """Whole groups are left out, so that a class may be gone from what a learner sees."""
+    rows, groups = np.arange(30), np.arange(30) // 10
+    for learner in range(3):
+        view = View(folds=3, balance_classes=True, bootstrap=True)
+        found = row_counts(view, 1, learner, rows, groups, groups)
+        assert found is not None
+        assert found.any()
+        assert len(set(groups[found > 0])) == 2

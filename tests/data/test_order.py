@@ -97,3 +97,10 @@ def test_seed_and_learner_decide(window_rows: int, other: dict[str, int]) -> Non
     rows = read(stream_of(window_rows), 0, 50)
     assert np.array_equal(read(stream_of(window_rows), 0, 50), rows)
     assert not np.array_equal(read(stream_of(window_rows, None, **other), 0, 50), rows)
+
+
+def test_learners_want_the_same_shards_at_the_same_time_each_in_its_own_order() -> None:
+    first, second = stream_of(20), stream_of(20, learner=5)
+    for place in range(0, 150, 5):
+        assert first.window(place).shards == second.window(place).shards
+    assert not np.array_equal(read(first, 0, 50), read(second, 0, 50))

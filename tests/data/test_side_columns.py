@@ -111,7 +111,7 @@ def test_weights_that_are_none_are_refused(values: Any, message: str) -> None:
 )
 def test_groups_are_numbered_by_their_first_rows(values: Any) -> None:
     found, names = read_groups(rows_of(table_of(g=values), batch=2), "g")
-    assert len(names) == len(set(map(str, values)))
+    assert len(names) == max(found.tolist()) + 1
     assert found.dtype == np.int64
     assert found.tolist() in ([0, 1, 0, 2, 1], [0] * 5)
 

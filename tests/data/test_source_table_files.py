@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from hypothesis import strategies as st
 from pyarrow import fs, parquet
 from source_files import FORMATS, shared, small_columns, values_of, write
 
+from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources import Table, open_rows
 from ensemble_pipe.data.sources import parquet as parquet_source
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS, Rows, block_rows
+from ensemble_pipe.data.tables.scaling import Standardize
+from ensemble_pipe.data.tables.side_columns import read_targets
 
 # What every format has in common
 
@@ -306,3 +310,26 @@ def test_adult_has_numbers_names_missing_values_and_a_test_part() -> None:
     assert set(found["income"]) == {"<=50K", ">50K"}
     assert found["age"][:3] == [39, 50, 38]
     assert found["workclass"].count(None) + found["workclass"].count("?") == 1836
+
+
+def test_naming_a_row_costs_nothing_where_none_is_wrong(tmp_path: Path) -> None:
+    """A line number is found by reading the file from its start, so only for a message."""
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{row},{row % 2}\n" for row in range(9000)))
+    source = Table(path=str(path), label="y")
+    rows, _ = source.open()
+    asked: list[int] = []
+
+    def place(row: int) -> str:
+        asked.append(row)
+        return "here"
+
+    watched = replace(rows, place=place)
+    roles = source.roles(watched)
+    targets = read_targets(watched, roles)
+    everything = np.ones(9000, bool)
+    schema = Schema.fit(watched, roles, "classification", everything, Standardize(), targets)
+    for _, block in watched.blocks(["a"]):
+        schema.encode_inputs(block, watched.place)
+    schema.encode_targets(targets, watched.place)
+    assert asked == []

@@ -17,7 +17,7 @@ from ensemble_pipe.data.tables.spans import Span
 
 # A row's draws are those of its place among so many rows of the whole input, of which others may be
 # blank: so neither the number of rows matters, nor where the input is cut.
-GROUP_ROWS = 256
+GROUP_ROWS = 32
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.errors import DataError
 
@@ -136,7 +137,7 @@ class _Tally:
         self.missing += values.null_count
         values = values.drop_null() if values.null_count else values
         if kind == "image":
-            self._add_numbers(values.storage.flatten())
+            self._add_pixels(values.storage.flatten().to_numpy())
         elif kind == "number":
             self._add_numbers(values)
         elif kind == "category" and self.dates:
@@ -154,6 +155,13 @@ class _Tally:
                 self.counts[value] += count
             if len(self.counts) > MOST_DISTINCT:
                 self.counts = None
+
+    def _add_pixels(self, values: Array) -> None:
+        if len(values):
+            self.finite += len(values)
+            self.total += float(values.sum(dtype=np.int64))
+            self.lowest = min(self.lowest, float(values.min()))
+            self.highest = max(self.highest, float(values.max()))
 
     def _add_numbers(self, values: pa.Array) -> None:
         if pa.types.is_boolean(values.type):

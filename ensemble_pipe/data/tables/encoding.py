@@ -124,6 +124,18 @@ def _missing(where: str, name: str, rule: str) -> DataError:
     )
 
 
+def require_block(block: pa.RecordBatch, wanted: Sequence[str], place: Place) -> None:
+    """Check that a block has all wanted columns, each once; a row is named only where it has not.
+
+    Raises:
+        DataError: names the column.
+    """
+    names = block.schema.names
+    if len(set(names)) < len(names) or not set(wanted) <= set(names):
+        where = place(0) if block.num_rows else "the data"
+        require_columns(names, wanted, where)
+
+
 def encode(
     block: pa.RecordBatch, columns: Sequence[Column], scaling: Scaling, plan: Layout, place: Place
 ) -> Array:
@@ -132,8 +144,7 @@ def encode(
     Raises:
         DataError: a column or a value is not as the rules want it.
     """
-    where = place(0) if block.num_rows else "the data"
-    require_columns(block.schema.names, [column.name for column in columns], where)
+    require_block(block, [column.name for column in columns], place)
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     matrix = read_numbers(block, numbers, place)
     missing = fill_missing(matrix, numbers)

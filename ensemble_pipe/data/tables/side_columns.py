@@ -61,7 +61,7 @@ def read_weights(rows: Rows, name: str) -> Floats:
     return values
 
 
-def read_groups(rows: Rows, name: str) -> tuple[Integers, tuple[str, ...]]:
+def read_groups(rows: Rows, name: str) -> tuple[Integers, pa.Array]:
     """Return the number of the group of each row (R,) int64, and the names of the groups.
 
     Raises:
@@ -69,16 +69,12 @@ def read_groups(rows: Rows, name: str) -> tuple[Integers, tuple[str, ...]]:
     """
     column = _read(rows, name, "group")
     try:
-        encoded = column.dictionary_encode()
+        encoded = pa.concat_arrays(column.chunks).dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise DataError(
             f"{rows.where}: group {name!r} is of type {column.type}; text or numbers are needed"
         ) from None
-    encoded = encoded.unify_dictionaries().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    names = tuple(str(name) for name in encoded.dictionary.to_pylist())
-    return encoded.indices.to_numpy().astype(np.int64), names
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 
 
 def read_times(rows: Rows, name: str) -> Array:
