@@ -190,9 +190,17 @@ MEMBER = {
         ({"members": [{**MEMBER, "loss": {"name": "hinge", "margin": 0}}]}, r"hinge\.margin"),
         (
             {"members": [{**MEMBER, "loss": {"name": "squared_error"}}]},
-            r"model\.json: member 0: training\.loss: squared_error is for targets that are numbers",
+            r"model\.json: member 0 is for regression, the model for classification",
         ),
         ({"members": [MEMBER]}, r"member 0 is float32 .*; its network needs float32 \(\d+,\)"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**200}, "seed"),
+        ({"noise_variance": -1.0}, "noise_variance"),
+        ({"noise_variance": float("nan")}, "NaN is no number"),
+        ({"augment": {"policy": [{"name": "blur"}, {"name": "swap_noise"}]}}, "does not fit"),
+        ({"augment": {"policy": [{"name": "blur", "sigma": [0, 1e9]}]}}, "sigma"),
+        ({"members": [{**MEMBER, "features": []}]}, "features must lie|are images"),
+        ({"members": [{**MEMBER, "features": [999]}]}, "features must lie|are images"),
     ],
 )
 def test_a_forged_model_is_refused_and_never_executed(
