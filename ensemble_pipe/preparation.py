@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.nn.networks import embedded_columns
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
@@ -33,6 +35,7 @@ FIRST_ROWS = "first_rows.safetensors"
 EXAMPLE = "example.arrow"
 # Some shards of each part are held while a base is written.
 MOST_SHARD_BYTES = 32 << 20
+MOST_CHUNK_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,12 @@ def _require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, row
     if wrong:
         here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
         raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
+    chunk_bytes = 4 * CHUNK_ROWS * prod(schema.input_shape)
+    if chunk_bytes > MOST_CHUNK_BYTES:
+        raise ConfigError(
+            f"data: rows of shape {schema.input_shape} are too large: {CHUNK_ROWS} of them are "
+            f"predicted at a time, which takes {chunk_bytes / 1e9:.1f} GB; make the images smaller"
+        )
     if schema.is_image and config.view.features < 1:
         raise ConfigError(
             "view.features: chooses among the columns of a table, but here are images"

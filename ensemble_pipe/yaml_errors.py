@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from pydantic import ValidationError
 from ensemble_pipe.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
+
+# Aliases of aliases can make a short file endless.
+MOST_VALUES = 100_000
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type")
@@ -91,7 +95,7 @@ def read_document(path: Path) -> Document:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     try:
         node = loader.get_single_node()
-        lines = dict(_lines(node, (), str(path))) if node else {}
+        lines = dict(islice(_lines(node, (), str(path)), MOST_VALUES + 1)) if node else {}
         data = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -101,6 +105,10 @@ def read_document(path: Path) -> Document:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     finally:
         loader.dispose()
+    if len(lines) > MOST_VALUES:
+        raise ConfigError(
+            f"{path}: holds more than {MOST_VALUES} values, by its aliases; write them out"
+        )
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: the file is empty or holds no keys; see pipelines/digits.yaml")
     return Document(str(path), data, lines)

@@ -1,5 +1,6 @@
 """The pipeline schema: what it accepts, what it makes of it, and what it says where it refuses."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -656,6 +657,13 @@ def test_an_alias_may_repeat_a_value(load: Load) -> None:
     assert load(text).splits.stop == 0.2
 
 
+# Each line holds ten times what the one before it holds.
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]\n"
+    for below, name in itertools.pairwise("abcdefghi")
+)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -671,6 +679,7 @@ def test_an_alias_may_repeat_a_value(load: Load) -> None:
         ("seed: 1\nname: *n\n", "p.yaml:2: not valid YAML: found undefined alias 'n'"),
         ("a:\n  ? [x, y]\n  : 1\n", "p.yaml:2: a list or mapping cannot be a key; name a word"),
         ("a: &a\n  b: *a\n", "p.yaml:1: this value holds itself by an alias"),
+        (BOMB, "p.yaml: holds more than 100000 values, by its aliases; write them out"),
         ("name: 2020-02-31\n", "p.yaml: not valid YAML: day "),
         ("seed: !!int many\n", "p.yaml: not valid YAML: invalid literal for int()"),
         (b"seed: 1\x00\n", "p.yaml: not valid YAML: unacceptable character #x0000"),
