@@ -95,6 +95,7 @@ def test_a_killed_service_or_maker_changes_no_bit(
     assert rows_of(found) == inline_rows(prepared)
 
 
+@pytest.mark.slow
 def test_a_service_that_is_gone_for_good_is_done_without(
     prepare_images: Callable[..., Prepared],
 ) -> None:

@@ -124,7 +124,7 @@ def test_a_stream_restored_at_any_step_goes_on_the_same(
 @pytest.mark.parametrize(
     "mixing", [(), (Mixup(alpha=1.0),), (CutMix(),)], ids=["", "mixup", "cutmix"]
 )
-@pytest.mark.parametrize("share", ["all", "per_learner"])
+@pytest.mark.parametrize("share", ["all", pytest.param("per_learner", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "view", [View(), View(bootstrap=True), View(folds=3), View(balance_classes=True)], ids=str
 )

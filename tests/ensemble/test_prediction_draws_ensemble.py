@@ -156,6 +156,7 @@ ensemble: {learners: 2}
 """
 
 
+@pytest.mark.slow
 def test_a_run_with_draws_predicts_alike_however_its_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

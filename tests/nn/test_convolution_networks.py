@@ -55,6 +55,7 @@ def bind(network: Network, rows: Floats, frozen: frozenset[str] = frozenset()) -
     return network.bind(rows, ROWS, gradients, frozen=frozen)
 
 
+@pytest.mark.slow
 def test_the_gradients_of_a_whole_network_are_its_slopes() -> None:
     network = Network((9, 10, 1), LAYERS)
     rows, inputs, above = stack(network)
