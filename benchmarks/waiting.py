@@ -57,16 +57,19 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         executor = RayExecutor("local", trainers=2, cpus_per_trainer=1, retries=0)
         stacks = make_stacks(plans, {}, size=1, trainers=2, width=1)
         began: dict[int, float] = {}
-        ended: dict[int, tuple[float, float]] = {}
+        epochs: dict[int, list[tuple[float, float]]] = {}
         try:
             for event in executor.run(stacks, recipe, prepared.schema):
                 began.setdefault(event.learner, time.monotonic())
                 if isinstance(event, Checkpoint):
-                    ended[event.learner] = (time.monotonic(), event.waited_s)
+                    ends = epochs.setdefault(event.learner, [])
+                    ends.append((time.monotonic(), event.waited_s))
         finally:
             executor.close()
-    seconds = sum(end - began[learner] for learner, (end, _) in ended.items())
-    waited = sum(waited for _, waited in ended.values())
+    seconds = sum(ends[-1][0] - began[learner] for learner, ends in epochs.items())
+    waited = sum(ends[-1][1] for ends in epochs.values())
+    later_seconds = sum(ends[-1][0] - ends[0][0] for ends in epochs.values())
+    later_waited = sum(ends[-1][1] - ends[0][1] for ends in epochs.values())
     return {
         "augment": [step.name for step in pipeline.augment.policy],
         "rows": prepared.rows["train"],
@@ -74,6 +77,7 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
         "training_seconds": round(seconds, 1),
         "waited_seconds": round(waited, 2),
         "share_waited": round(waited / seconds, 4),
+        "share_waited_after_the_first_epoch": round(later_waited / later_seconds, 4),
     }
 
 
