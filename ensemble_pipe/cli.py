@@ -149,7 +149,7 @@ def predict(
         from ensemble_pipe.serving.inputs import open_input
         from ensemble_pipe.serving.model import load
 
-        files.require_output(output)
+        files.require_output(output, input_)
         ensemble = load(model)
         rows = files.predict_file(ensemble, open_input(input_, ensemble.schema), output)
         _say(f"{rows} predictions of {len(ensemble.members)} members in {output}")

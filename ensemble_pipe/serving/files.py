@@ -32,7 +32,7 @@ def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
     return rows.count
 
 
-def require_output(path: Path) -> None:
+def require_output(path: Path, source: str) -> None:
     """Raise DataError where predictions cannot be written to `path`."""
     if path.suffix not in OUTPUT_ENDINGS:
         raise DataError(
@@ -40,6 +40,8 @@ def require_output(path: Path) -> None:
         )
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file")
+    if path.exists() and path.resolve().is_relative_to(Path(source).resolve()):
+        raise DataError(f"{path}: is what is to be predicted; choose another file for the output")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

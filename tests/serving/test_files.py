@@ -13,7 +13,7 @@ from ensemble_pipe.config import Pipeline
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.pipeline import run
-from ensemble_pipe.serving.files import evaluate, predict_file
+from ensemble_pipe.serving.files import evaluate, predict_file, require_output
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
@@ -160,3 +160,12 @@ def test_labelled_rows_are_measured_over_all_blocks(model: Ensemble, rows: Path)
     else:
         errors = model.predict(table) - expected
         assert found["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)))
+
+
+def test_predictions_never_take_the_place_of_their_input(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("x\n1\n")
+    for source in (path, tmp_path):
+        with pytest.raises(DataError, match=r"rows\.csv: is what is to be predicted"):
+            require_output(path, str(source))
+    require_output(tmp_path / "new.csv", str(path))
