@@ -1,5 +1,6 @@
-"""Names for the array types that signatures use; shapes stand in the docstrings."""
+"""Names for the types of arrays that signatures use; shapes stand in the docstrings."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,3 +9,6 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.floating[Any]]
 Integers = npt.NDArray[np.integer[Any]]
+
+# read(start, stop, inputs) writes the inputs of rows start to stop, float32 (stop - start, *shape).
+Read = Callable[[int, int, Floats], None]

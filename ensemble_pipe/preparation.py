@@ -1,7 +1,7 @@
 """What a run begins with: its data read, divided, fitted and written as base files."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -74,8 +74,8 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     """
     source, test = config.data.open()
     roles = config.data.roles(source)
-    data = labelled(source, roles, config.task, config.classes)
-    official = None if test is None else labelled(test, roles, config.task, config.classes)
+    data = labelled(source, roles, config.classes)
+    official = None if test is None else labelled(test, roles, config.classes)
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shares_group(data, official)) is not None:
         raise DataError(
@@ -87,7 +87,6 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
         schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
-    schema = replace(schema, missing_values=getattr(config.data, "missing_values", ()))
     _require_fit(config, plans, schema, len(parts["train"]))
     if official is not None:
         schema.require_rows(official.rows)
@@ -267,7 +266,7 @@ def _write(
     if data.groups is not None:
         columns["group"] = data.groups
     for first, block in data.rows.blocks(schema.source_columns):
-        inputs = schema.encode_inputs(block, lambda row, first=first: data.rows.place(first + row))  # type: ignore[misc]
+        inputs = schema.encode_inputs(block, data.rows.place_from(first))
         here = slice(first, first + block.num_rows)
         for index, writer in enumerate(writers):
             chosen = np.flatnonzero(part_of[here] == index)

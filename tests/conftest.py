@@ -100,20 +100,22 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
     return make
 
 
+def shared(name: str) -> Path:
+    """Return the path of real data beside the repository."""
+    path = SHARED_DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not here: it is a user's to bring, in shared/data")
+    return path
+
+
 @pytest.fixture(scope="session")
 def fashion_mnist() -> Path:
-    folder = SHARED_DATA / "fashion-mnist"
-    if not folder.is_dir():
-        pytest.skip("Fashion-MNIST is a user's to bring: its four IDX files in shared/data")
-    return folder
+    return shared("fashion-mnist")
 
 
 @pytest.fixture(scope="session")
 def adult() -> Path:
-    folder = SHARED_DATA / "adult"
-    if not folder.is_dir():
-        pytest.skip("the adult data is a user's to bring: train.csv.gz, test.csv.gz in shared/data")
-    return folder
+    return shared("adult")
 
 
 @pytest.fixture(scope="session")

@@ -26,11 +26,11 @@ from ensemble_pipe.storage import atomic_file, read_json, write_json
 Place = tuple[int, int, int]
 
 
-def shard_table(inputs: Array, targets: Array, rows: Integers, **others: Array) -> pa.Table:
+def shard_table(input: Array, target: Array, row: Integers, **others: Array) -> pa.Table:
     """Return one shard: inputs (R, *shape), targets (R,), source row numbers (R,), others (R,)."""
-    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(inputs)
+    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(input)
     plain = {name: pa.array(values) for name, values in others.items()}
-    return pa.table({"input": tensor, "target": pa.array(targets), "row": pa.array(rows), **plain})
+    return pa.table({"input": tensor, "target": pa.array(target), "row": pa.array(row), **plain})
 
 
 def sums_path(path: Path) -> Path:
@@ -73,9 +73,7 @@ class BaseWriter:
         return {name: np.concatenate([part[name] for part in self._held]) for name in self._held[0]}
 
     def _write(self, columns: Mapping[str, Array]) -> None:
-        inputs, targets, rows, *_ = columns.values()
-        others = {name: columns[name] for name in columns if name in ("weight", "group")}
-        table = shard_table(inputs, targets, rows, **others)
+        table = shard_table(**columns)
         if self._stream is None:
             self._stream = pa.ipc.new_file(str(self._path), table.schema)
         self._stream.write_table(table)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.data.augment.mixing import mix
+from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.order import Window
 from ensemble_pipe.data.shard_view import ShardView
@@ -104,7 +104,7 @@ class Batches:
         self._row_weights = self.weights[: len(keys)].reshape(-1)
         self._ids = np.empty(len(self._rows), np.int32)
         self._masks = [data.mask(key, view) for key in keys]
-        self._mixings = data.recipe.augment.mixings
+        self._mixings = addressed(data.recipe.augment.mixings)
         self.targets = self._targets
         if self._mixings:
             self.targets = np.empty((len(learners), batch_rows, outputs), np.float32)
@@ -168,14 +168,9 @@ class Batches:
 
     def _mix(self, step: int) -> None:
         """Turn targets into shares, and mix rows of each batch with one another."""
-        width = self.targets.shape[2]
         for m in range(len(self._keys)):
-            if width == 1:
-                self.targets[m, :, 0] = self._targets[m]
-            else:
-                self.targets[m] = 0.0
-                np.put_along_axis(self.targets[m], self._targets[m][:, None].astype(np.intp), 1, 1)
-        for place, mixing in enumerate(self._mixings):
-            for m, random in enumerate(self._draws.at(step, f"{place} {mixing.name}")):
+            write_shares(self._targets[m], self.targets[m])
+        for address, mixing in self._mixings:
+            for m, random in enumerate(self._draws.at(step, address)):
                 batch = self._buffer[m], self.targets[m], self.weights[m]
                 mix(mixing, *batch, random, self._scratch)

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (
@@ -54,9 +53,7 @@ class Labelled:
         return codes
 
 
-def labelled(
-    rows: Rows, roles: Roles, task: Task, classes: tuple[int | str, ...] | None
-) -> Labelled:
+def labelled(rows: Rows, roles: Roles, classes: tuple[int | str, ...] | None) -> Labelled:
     """Read what stands beside the features of all rows, or of those of some classes.
 
     Raises:

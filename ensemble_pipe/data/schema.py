@@ -86,6 +86,7 @@ class Schema:
             classes=classes_of(rows, targets) if task == "classification" else (),
             target_mean=mean,
             target_deviation=deviation,
+            missing_values=roles.missing_values,
         )
         if task == "classification":
             _require_every_class(schema, rows, targets, train)

@@ -7,9 +7,7 @@ import ray
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.kept import Kept
 from ensemble_pipe.data.local_base import BaseSource, local_base
-from ensemble_pipe.data.shards import Recipe, Wanted, make_shard
-
-Key = tuple[int, int, int]  # stream, version and index of a shard
+from ensemble_pipe.data.shards import Key, Recipe, Wanted, make_shard
 
 
 # It asks for no CPU: trainers may hold them all, and wait for its shards. It is an actor, since Ray
@@ -56,8 +54,7 @@ class ShardService:
         return self._kept.nbytes
 
     def _references(self, wanted: Wanted) -> list[Any]:
-        indices = range(self._count) if wanted.shards is None else wanted.shards
-        keys = [(wanted.stream, wanted.version, index) for index in indices]
+        keys = wanted.keys(self._count)
         found = {key: self._kept.get(key) for key in keys}
         missing = [key for key, reference in found.items() if reference is None]
         found.update(self._make(missing))

@@ -9,9 +9,6 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.kernels import gather as kernels
 
-# read(start, stop, inputs) writes rows start to stop, as `nn.inference` asks for them.
-Read = Callable[[int, int, Floats], None]
-
 
 @dataclass(frozen=True)
 class Grid:

@@ -45,6 +45,10 @@ class Recipe:
     window_rows: int = WINDOW_ROWS
 
 
+# Stream, version and index of a shard.
+Key = tuple[int, int, int]
+
+
 class Wanted(NamedTuple):
     """Some shards as they stand in an epoch.
 
@@ -57,6 +61,11 @@ class Wanted(NamedTuple):
     stream: int
     version: int
     shards: tuple[int, ...] | None
+
+    def keys(self, count: int) -> list[Key]:
+        """Return the key of each shard that is wanted, of `count` in all."""
+        indices = range(count) if self.shards is None else self.shards
+        return [(self.stream, self.version, index) for index in indices]
 
 
 # Returns the augmented shards that are wanted, each a table, and is told which come next.
@@ -84,8 +93,7 @@ def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int
         columns.pop("input").to_numpy_ndarray(), recipe.augment.shard_policy, random, recipe.spans
     )
     inputs = np.ascontiguousarray(inputs)  # as Arrow wants them
-    plain = {name: column.to_numpy() for name, column in columns.items()}
-    return shard_table(inputs, plain.pop("target"), plain.pop("row"), **plain)
+    return shard_table(inputs, **{name: column.to_numpy() for name, column in columns.items()})
 
 
 class TrainingData:
@@ -111,7 +119,7 @@ class TrainingData:
         self._train = open_base(recipe.base / "train.arrow")
         self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
-        self._kept: Kept[tuple[int, int, int], pa.Table] = Kept(recipe.augment.memory_bytes)
+        self._kept: Kept[Key, pa.Table] = Kept(recipe.augment.memory_bytes)
         self.grid = self._static.grid
         self.target_dtype = self._train.table.schema.field("target").type.to_pandas_dtype()
         self.waited_s = 0.0
@@ -160,21 +168,15 @@ class TrainingData:
 
     def make_shards(self, wanted: Wanted) -> list[pa.Table]:
         """Make the shards that are wanted, in this process."""
-        indices = range(self.grid.shards) if wanted.shards is None else wanted.shards
-        return [
-            make_shard(self._train, self.recipe, wanted.stream, wanted.version, index)
-            for index in indices
-        ]
+        return [make_shard(self._train, self.recipe, *key) for key in wanted.keys(self.grid.shards)]
 
     def _make_shards(self, wanted: Wanted, coming: Wanted | None) -> list[pa.Table]:
         """Make shards, or take those of the pool that were made before."""
         if self.recipe.augment.pool is None:
             return self.make_shards(wanted)
-        indices = range(self.grid.shards) if wanted.shards is None else wanted.shards
-        return [self._pooled(wanted, index) for index in indices]
+        return [self._pooled(key) for key in wanted.keys(self.grid.shards)]
 
-    def _pooled(self, wanted: Wanted, index: int) -> pa.Table:
-        key = (wanted.stream, wanted.version, index)
+    def _pooled(self, key: Key) -> pa.Table:
         table = self._kept.get(key)
         if table is None:
             table = make_shard(self._train, self.recipe, *key)

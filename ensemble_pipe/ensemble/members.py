@@ -6,10 +6,10 @@ from itertools import groupby
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.nn.inference import Read, outputs_of
+from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.training.plan import build

@@ -5,17 +5,15 @@ not. So inference always runs on chunks of exactly `CHUNK_ROWS` rows, the last o
 layer draws in predictions as well, the outputs are the mean over `Network.test_draws` passes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.arrays import Floats, Read
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.network import BoundNetwork, Network
 
 CHUNK_ROWS = 256
-
-Read = Callable[[int, int, Floats], None]
 
 
 def outputs_of(

@@ -81,7 +81,7 @@ def _no_labels(rows: Rows, label: str) -> str:
 def _outputs(model: Ensemble, rows: Rows) -> Iterator[Floats]:
     """Yield the members' outputs (K, n, O), block by block."""
     for first, block in rows.blocks(model.schema.source_columns):
-        yield model.block_outputs(block, lambda row, first=first: rows.place(first + row), first)  # type: ignore[misc]
+        yield model.block_outputs(block, rows.place_from(first), first)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
-from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.data.sources.rows import IMAGE, Rows, image_array
 from ensemble_pipe.errors import DataError
 
 
@@ -43,8 +43,6 @@ def open_input(path: str, schema: Schema) -> Rows:
         DataError: it cannot be read, has no rows, or lacks what the model needs.
     """
     rows = _named(open_rows(path, schema.missing_values), schema)
-    if rows.count == 0:
-        raise DataError(f"{path}: has no rows")
     if rows.is_image != schema.is_image:
         kinds = {True: "images", False: "features"}
         raise DataError(
@@ -88,18 +86,12 @@ def _frame_batch(frame: Any) -> pa.RecordBatch:
 
 def _array_batch(array: Array, schema: Schema) -> pa.RecordBatch:
     if schema.is_image:
-        images = np.ascontiguousarray(array[..., None] if array.ndim == 3 else array)
-        if images.ndim != 4 or images.dtype != np.uint8:
+        if array.ndim not in (3, 4) or array.dtype != np.uint8:
             raise DataError(
                 f"the array is {array.dtype} of shape {array.shape}; images are uint8 "
                 "(R, H, W) or (R, H, W, C)"
             )
-        if len(images) == 0:
-            kind = pa.fixed_shape_tensor(pa.uint8(), images.shape[1:])
-            return pa.RecordBatch.from_arrays([pa.array([], kind)], [IMAGE])
-        return pa.RecordBatch.from_arrays(
-            [pa.FixedShapeTensorArray.from_numpy_ndarray(images)], [IMAGE]
-        )
+        return pa.RecordBatch.from_arrays([image_array(array)], [IMAGE])
     names = schema.feature_names
     if array.ndim != 2 or array.shape[1] != len(names):
         raise DataError(

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.augment.mixing import mix
+from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
 from ensemble_pipe.data.augment.policy import SignalStep
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
-from ensemble_pipe.storage import RunPaths, atomic_write
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.pictures import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
     else:
         figure = _table(sheet, schema)
     path = paths.pictures / "augmentation.png"
-    atomic_write(path, lambda beside: figure.savefig(beside, format="png", dpi=120))
+    save_figure(figure, path)
     return path
 
 
@@ -118,14 +119,12 @@ def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epo
     scale, shift = schema.input_scale()
     inputs = np.ascontiguousarray(version.rows * scale + shift, np.float32)
     width = max(len(schema.classes), 1)
-    shares = np.zeros((len(targets), width), np.float32)
-    if schema.classes:
-        shares[np.arange(len(targets)), targets] = 1
-    else:
-        shares[:, 0] = targets
+    shares = np.empty((len(targets), width), np.float32)
+    write_shares(targets, shares)
     weights, scratch = np.ones(len(targets), np.float32), np.empty_like(inputs)
-    for mixing in recipe.augment.mixings:
-        (random,) = seeds.Draws(recipe.seed, seeds.Purpose.MIX, [0]).at(epoch, mixing.name)
+    draws = seeds.Draws(recipe.seed, seeds.Purpose.MIX, [0])
+    for address, mixing in addressed(recipe.augment.mixings):
+        (random,) = draws.at(epoch, address)
         mix(mixing, inputs, shares, weights, random, scratch)
     captions = tuple(_caption(row, schema) for row in shares)
     return Version(f"{version.title}, mixed", (inputs - shift) / scale, captions)
@@ -149,13 +148,6 @@ def _short(name: str, length: int = 12) -> str:
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
-def _figure(width: float, height: float) -> "Figure":
-    # Not through pyplot, which keeps global state and is not safe beside other threads.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def _images(sheet: Sheet) -> "Figure":
     """Draw a row of images for each original: itself, a gap, and its versions."""
     step = -(-max(sheet.rows.shape[1:3]) // PIXELS)
@@ -169,7 +161,7 @@ def _images(sheet: Sheet) -> "Figure":
     down, across = height + max(2, height * (3 if captioned else 1) // 16), width + 2 + width // 16
     apart = across // 4  # between an original and its versions
     canvas = np.full((count * down, len(columns) * across + apart, 3), 255, np.uint8)
-    figure = _figure(10.0, min(0.6 + 10.0 * canvas.shape[0] / canvas.shape[1], 40.0))
+    figure = new_figure(10.0, min(0.6 + 10.0 * canvas.shape[0] / canvas.shape[1], 40.0))
     axis = figure.add_subplot()
     titles = ["original", *(version.title.replace(", ", "\n") for version in sheet.versions)]
     for index, images in enumerate(columns):
@@ -206,7 +198,7 @@ def _series(sheet: Sheet) -> "Figure":
     """Draw each original in grey, and some of its versions over it, mixed ones dashed."""
     plain = [version for version in sheet.versions if not version.captions]
     mixed = [version for version in sheet.versions if version.captions]
-    figure = _figure(10.0, 9.0)
+    figure = new_figure(10.0, 9.0)
     for index, label in enumerate(sheet.labels):
         axis = figure.add_subplot(-(-len(sheet.labels) // 2), 2, index + 1)
         axis.plot(sheet.rows[index], color="#999999", linewidth=3.5, label="original")
@@ -227,7 +219,7 @@ def _table(sheet: Sheet, schema: Schema) -> "Figure":
     for version in sorted(kinds.values(), key=lambda version: version.title):
         panels.append((version.title, version.rows))
         panels.append((f"change in {version.title}", version.rows - sheet.rows))
-    figure = _figure(10.0, 1.4 + 1.9 * len(panels))
+    figure = new_figure(10.0, 1.4 + 1.9 * len(panels))
     axes = [figure.add_subplot(len(panels), 1, index + 1) for index in range(len(panels))]
     for axis, (title, rows) in zip(axes, panels, strict=True):
         picture = axis.imshow(rows, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto")

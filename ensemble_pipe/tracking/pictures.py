@@ -1,5 +1,6 @@
 """Pictures of a run, as PNG files: functions of its journal and its test predictions."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,17 +45,33 @@ def draw_pictures(
     files = []
     for name, draw in drawings.items():
         path = paths.pictures / f"{name}.png"
-        figure = draw()
-        atomic_write(path, lambda beside, f=figure: f.savefig(beside, format="png", dpi=120))  # type: ignore[misc]
+        save_figure(draw(), path)
         files.append(path)
     return files
 
 
-def _figure(columns: int = 1) -> "tuple[Figure, list[Any]]":
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of so many inches."""
     # Not through pyplot, which keeps global state and is not safe beside other threads.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2 * columns, 4.0), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def png_of(figure: "Figure") -> bytes:
+    """Return a figure as a PNG file's content."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure as a PNG file."""
+    atomic_write(path, png_of(figure))
+
+
+def _figure(columns: int = 1) -> "tuple[Figure, list[Any]]":
+    figure = new_figure(5.2 * columns, 4.0)
     axes = [figure.add_subplot(1, columns, index + 1) for index in range(columns)]
     for axis in axes:
         axis.grid(alpha=0.25)
@@ -157,4 +174,4 @@ def draw_rates(rates: Floats, losses: Floats, suggestion: float, path: Path) -> 
     axis.set_xlabel("learning rate")
     axis.set_ylabel("loss, smoothed")
     axis.legend()
-    atomic_write(path, lambda beside: figure.savefig(beside, format="png", dpi=120))
+    save_figure(figure, path)

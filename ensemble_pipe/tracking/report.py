@@ -1,6 +1,5 @@
 """The report of a run: its directory as one HTML page, finished or not."""
 
-import io
 import shlex
 from collections.abc import Callable, Iterator
 from itertools import groupby
@@ -14,7 +13,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.features import CategoryColumn, Column
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json
 from ensemble_pipe.tracking.page import Html, element, facts, html_of, page, picture, section, table
-from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves
+from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves, png_of
 from ensemble_pipe.tracking.story import Numbers, Story, flat, read_story
 
 if TYPE_CHECKING:
@@ -194,9 +193,7 @@ def _pngs(paths: RunPaths, story: Story, schema: Schema) -> Iterator[tuple[str, 
         if name in files and files[name].is_file():
             yield name, files[name].read_bytes()
         elif name in draws:
-            content = io.BytesIO()
-            draws[name]().savefig(content, format="png", dpi=120)
-            yield name, content.getvalue()
+            yield name, png_of(draws[name]())
 
 
 def _learners(story: Story) -> Html:

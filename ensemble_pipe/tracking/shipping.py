@@ -13,6 +13,7 @@ from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths, read_json, write_json
 from ensemble_pipe.tracking.journal import Entry
 from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
+from ensemble_pipe.tracking.story import flat
 
 # (tracking URI, experiment id, MLflow run id, run paths) -> URI of the logged model
 LogModel = Callable[[str, str, str, RunPaths], str]
@@ -152,7 +153,7 @@ class Shipper:
             tags = {"ensemble_pipe.run_dir": str(root)}
             tags.update({f"data.sha256.{k}": v for k, v in entry["data_sums"].items()})
             cursor.parent = self._make_run(entry["run_id"], entry["run_id"], tags, entry["time_ms"])
-        params = _flat({**entry["pipeline"], "rows": entry["rows"]})
+        params = _params({**entry["pipeline"], "rows": entry["rows"]})
         self._log_params(cursor.parent, params)
         self._client.log_artifact(cursor.parent, str(self._paths.pipeline))
         self._save()
@@ -164,7 +165,7 @@ class Shipper:
             tags = {"mlflow.parentRunId": str(cursor.parent)}
             name = f"learner {learner}"
             cursor.children[learner] = self._make_run(key, name, tags, entry["time_ms"])
-        self._log_params(cursor.children[learner], _flat(entry["plan"]))
+        self._log_params(cursor.children[learner], _params(entry["plan"]))
         self._save()
 
     def _resumed(self, entry: Entry) -> None:
@@ -264,11 +265,5 @@ class Shipper:
         self.cursor.save(self._paths.cursor)
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            flat.update(_flat(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = str(value)[:6000]
-    return flat
+def _params(values: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value)[:6000] for name, value in flat(values).items()}

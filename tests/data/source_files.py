@@ -8,21 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from pyarrow import csv, parquet
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources import Rows
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 FORMATS = (".csv", ".csv.gz", ".parquet", ".arrow", ".stream.arrow", ".feather", ".npz")
-
-
-def shared(name: str) -> Path:
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{name} is not here: it is a user's to bring, in shared/data")
-    return path
 
 
 def values_of(rows: Rows, *names: str) -> dict[str, list[Any]]:

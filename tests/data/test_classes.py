@@ -21,7 +21,7 @@ def labelled_of(targets: Array, classes: tuple[int | str, ...] | None) -> Labell
     table = pa.table(
         {"n": rows.astype(np.float64), "kind": targets, "w": rows + 1.0, "g": rows % 2, "t": -rows}
     )
-    return labelled(rows_of("f.csv", table), ROLES, "classification", classes)
+    return labelled(rows_of("f.csv", table), ROLES, classes)
 
 
 def numbers_in(found: Labelled) -> list[float]:

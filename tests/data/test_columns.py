@@ -4,13 +4,13 @@ import contextlib
 import datetime
 import re
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
+from conftest import shared
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -24,7 +24,6 @@ from ensemble_pipe.data.tables.features import CategoryColumn, NumberColumn
 from ensemble_pipe.data.tables.scaling import RangeScale, Standardize
 from ensemble_pipe.errors import ConfigError, DataError
 
-ADULT = Path(__file__).parents[3] / "shared" / "data" / "adult"
 IDENTITY = RangeScale(low=0.0, high=1.0)  # of a column from 0 to 1
 DAY = 86_400.0
 NAN = float("nan")
@@ -369,11 +368,10 @@ def test_every_other_type_is_read_or_refused(values: pa.Array, rule: Any) -> Non
 
 
 def test_adult_has_its_categories_and_missing_values() -> None:
-    if not ADULT.is_dir():
-        pytest.skip("adult lies in shared/data")
+    folder = shared("adult")
     import pandas as pd
 
-    frame = pd.read_csv(ADULT / "train.csv.gz", na_values=["?"], skipinitialspace=True)
+    frame = pd.read_csv(folder / "train.csv.gz", na_values=["?"], skipinitialspace=True)
     values = pa.Table.from_pandas(frame, preserve_index=False)
     features = tuple(name for name in frame.columns if name != "income")
     text = [name for name in features if not pd.api.types.is_numeric_dtype(frame[name])]

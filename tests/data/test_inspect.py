@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
+from conftest import shared
 from pyarrow import csv
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
@@ -23,8 +24,6 @@ from ensemble_pipe.data.inspection.listing import report_table, size_text
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import ColumnRule
 from ensemble_pipe.errors import DataError
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 def rows_of(table: pa.Table, where: str = "f.parquet", batch_rows: int = 1000) -> Rows:
@@ -168,9 +167,7 @@ def test_images_are_described_by_their_size(location: str, data: dict[str, str])
 
 
 def test_adult_is_seen_as_it_is() -> None:
-    path = SHARED / "adult" / "train.csv.gz"
-    if not path.exists():
-        pytest.skip("adult is not here: it is a user's to bring, in shared/data")
+    path = shared("adult/train.csv.gz")
     options = csv.ConvertOptions(null_values=["?"], strings_can_be_null=True)
     report = inspect(rows_of(csv.read_csv(path, convert_options=options)), "income")
     assert report.rows == 32_561

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
+from conftest import shared
 from pyarrow import parquet
 
 from ensemble_pipe.arrays import Array
@@ -24,15 +25,6 @@ from ensemble_pipe.data.public.prepare import (
     read_delimited,
 )
 from ensemble_pipe.errors import CorruptFileError, DataError
-
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-
-
-def shared(name: str) -> Path:
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{name} is not here: it is a user's to bring, in shared/data")
-    return path
 
 
 def quiet(*_: object) -> None:

@@ -8,9 +8,10 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import shared
 from PIL import Image
 from pyarrow import parquet
-from source_files import idx_bytes, pixels, save_arrow, shared, values_of
+from source_files import idx_bytes, pixels, save_arrow, values_of
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources import Bundled, Idx, ImageFolder, open_rows

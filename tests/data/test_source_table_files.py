@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from conftest import shared
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import fs, parquet
-from source_files import FORMATS, shared, small_columns, values_of, write
+from source_files import FORMATS, small_columns, values_of, write
 
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources import Table, open_rows

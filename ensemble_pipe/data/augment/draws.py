@@ -1,8 +1,13 @@
 """What augmentations draw, for all rows at once, and the ranges they draw from."""
 
+from typing import Annotated
+
 import numpy as np
+from annotated_types import Ge, Le
 
 from ensemble_pipe.arrays import Array, Floats
+
+Share = Annotated[float, Ge(0), Le(1)]
 
 
 def chosen(random: np.random.Generator, rows: int, probability: float) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.augment.draws import chosen
+from ensemble_pipe.data.augment.draws import Share, chosen
 from ensemble_pipe.data.kernels import geometry as kernels
 from ensemble_pipe.settings import settings
 
@@ -26,7 +26,7 @@ class HorizontalFlip:
     """Exchange left and right (Krizhevsky, Sutskever & Hinton 2012, section 4.1)."""
 
     name: Literal["horizontal_flip"] = "horizontal_flip"
-    probability: Annotated[float, Ge(0), Le(1)] = 0.5
+    probability: Share = 0.5
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         flips = chosen(random, len(images), self.probability)
@@ -42,7 +42,7 @@ class VerticalFlip:
     """Exchange top and bottom, where up and down mean nothing, as in pictures from above."""
 
     name: Literal["vertical_flip"] = "vertical_flip"
-    probability: Annotated[float, Ge(0), Le(1)] = 0.5
+    probability: Share = 0.5
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         flips = chosen(random, len(images), self.probability)
@@ -62,7 +62,7 @@ class ShiftCrop:
 
     name: Literal["shift_crop"] = "shift_crop"
     pixels: Annotated[int, Ge(0), Le(1024)] = 2
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)

@@ -6,17 +6,18 @@ own, drawn from Beta(alpha, alpha): it keeps the share l of itself and takes 1 -
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Gt, Le
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.augment.draws import Share
 from ensemble_pipe.data.kernels import mixing as kernels
 from ensemble_pipe.settings import settings
 
 Alpha = Annotated[float, Gt(0), Le(1000)]
-Share = Annotated[float, Ge(0), Le(1)]
 
 
 @settings
@@ -96,6 +97,20 @@ class CutMix:
 Mixing = Mixup | CutMix
 
 MIXINGS: dict[str, type[Mixing]] = {"mixup": Mixup, "cutmix": CutMix}
+
+
+def addressed(mixings: Sequence[Mixing]) -> list[tuple[str, Mixing]]:
+    """Return mixings with the names that their draws stand at; two of one kind draw apart."""
+    return [(f"{place} {mixing.name}", mixing) for place, mixing in enumerate(mixings)]
+
+
+def write_shares(targets: Array, shares: Floats) -> None:
+    """Write targets (N,) as shares (N, T): of T classes; or as they are, where T is 1."""
+    if shares.shape[1] == 1:
+        shares[:, 0] = targets
+    else:
+        shares[:] = 0.0
+        np.put_along_axis(shares, targets[:, None].astype(np.intp), 1, 1)
 
 
 def mix(

@@ -12,7 +12,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.data.augment.draws import check_range, chosen, log_uniform, uniform
+from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
 from ensemble_pipe.data.augment.geometry import lines_of
 from ensemble_pipe.data.kernels.blur import blur
 from ensemble_pipe.data.kernels.color import jitter
@@ -20,7 +20,6 @@ from ensemble_pipe.data.kernels.pixels import add_noise, channel_means, erase
 from ensemble_pipe.settings import settings
 
 Sigma = Annotated[float, Ge(0), Le(64)]
-Share = Annotated[float, Ge(0), Le(1)]
 Aspect = Annotated[float, Ge(0.01), Le(100)]
 TRUNCATE = 3.0  # the blur's kernel ends at so many deviations
 
@@ -46,7 +45,7 @@ class ColorJitter:
     contrast: Annotated[float, Ge(0), Le(10)] = 0.2
     saturation: Annotated[float, Ge(0), Le(10)] = 0.2
     hue: Annotated[float, Ge(0), Le(0.5)] = 0.05
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
@@ -76,7 +75,7 @@ class Blur:
 
     name: Literal["blur"] = "blur"
     sigma: tuple[Sigma, Sigma] = (0.0, 1.0)
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def __post_init__(self) -> None:
         check_range("sigma", self.sigma)
@@ -104,7 +103,7 @@ class Noise:
 
     name: Literal["noise"] = "noise"
     deviation: Annotated[float, Ge(0), Le(255)] = 8.0
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, size = len(images), int(np.prod(images.shape[1:]))
@@ -131,7 +130,7 @@ class Cutout:
     area: tuple[Share, Share] = (0.02, 0.33)
     aspect: tuple[Aspect, Aspect] = (0.3, 3.3)
     fill: Annotated[int, Ge(0), Le(255)] | Literal["mean"] = 0
-    probability: Annotated[float, Ge(0), Le(1)] = 0.5
+    probability: Share = 0.5
 
     def __post_init__(self) -> None:
         check_range("area", self.area)

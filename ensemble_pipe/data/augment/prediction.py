@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.arrays import Array, Floats, Read
 from ensemble_pipe.data.augment.policy import Augment, augment
-from ensemble_pipe.data.shard_view import Read, ShardView
+from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.tables.spans import Span
 
 # A row's draws are those of its place among so many rows of the whole input, of which others may be

@@ -12,10 +12,9 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from ensemble_pipe.arrays import Floats
+from ensemble_pipe.data.augment.draws import Share
 from ensemble_pipe.data.tables.spans import Span, columns_of
 from ensemble_pipe.settings import settings
-
-Share = Annotated[float, Ge(0), Le(1)]
 
 
 @settings

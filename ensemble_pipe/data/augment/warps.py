@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment import matrices
-from ensemble_pipe.data.augment.draws import check_range, chosen, log_uniform, uniform
+from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
 from ensemble_pipe.data.kernels.warp import warp
 from ensemble_pipe.settings import settings
 
@@ -44,7 +44,7 @@ class RandomResizedCrop:
         Annotated[float, Gt(0), Le(1)], Annotated[float, Gt(0), Le(1)]
     ] = (0.5, 1.0)  # fmt: skip
     ratio: tuple[Zoom, Zoom] = (3 / 4, 4 / 3)
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def __post_init__(self) -> None:
         check_range("scale", self.scale)
@@ -74,7 +74,7 @@ class Rotation:
 
     name: Literal["rotation"] = "rotation"
     degrees: Annotated[float, Ge(0), Le(180)] = 10.0
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         wanted = chosen(random, len(images), self.probability)
@@ -92,7 +92,7 @@ class Stretch:
 
     name: Literal["stretch"] = "stretch"
     zoom: tuple[Zoom, Zoom] = (0.8, 1.25)
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def __post_init__(self) -> None:
         check_range("zoom", self.zoom)
@@ -114,7 +114,7 @@ class Shear:
 
     name: Literal["shear"] = "shear"
     degrees: Annotated[float, Ge(0), Le(60)] = 10.0
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
@@ -133,8 +133,8 @@ class Translate:
     """
 
     name: Literal["translate"] = "translate"
-    share: Annotated[float, Ge(0), Le(1)] = 0.1
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    share: Share = 0.1
+    probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, height, width, _ = images.shape
@@ -157,7 +157,7 @@ class LensDistortion:
 
     name: Literal["lens_distortion"] = "lens_distortion"
     curvature: tuple[Curvature, Curvature] = (-0.15, 0.15)
-    probability: Annotated[float, Ge(0), Le(1)] = 1.0
+    probability: Share = 1.0
 
     def __post_init__(self) -> None:
         check_range("curvature", self.curvature)

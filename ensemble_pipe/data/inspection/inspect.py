@@ -137,7 +137,7 @@ class _Tally:
         self.missing += values.null_count
         values = values.drop_null() if values.null_count else values
         if kind == "image":
-            self._add_pixels(values.storage.flatten().to_numpy())
+            self._add_finite(values.storage.flatten().to_numpy())
         elif kind == "number":
             self._add_numbers(values)
         elif kind == "category" and self.dates:
@@ -156,10 +156,10 @@ class _Tally:
             if len(self.counts) > MOST_DISTINCT:
                 self.counts = None
 
-    def _add_pixels(self, values: Array) -> None:
+    def _add_finite(self, values: Array) -> None:
         if len(values):
             self.finite += len(values)
-            self.total += float(values.sum(dtype=np.int64))
+            self.total += float(values.sum())
             self.lowest = min(self.lowest, float(values.min()))
             self.highest = max(self.highest, float(values.max()))
 
@@ -169,11 +169,7 @@ class _Tally:
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         usable = numbers[np.isfinite(numbers)]
         self.infinite += len(numbers) - len(usable)
-        if len(usable):
-            self.finite += len(usable)
-            self.total += float(usable.sum())
-            self.lowest = min(self.lowest, float(usable.min()))
-            self.highest = max(self.highest, float(usable.max()))
+        self._add_finite(usable)
 
     def report(self) -> ColumnReport:
         kind = kind_of(self.column.type)

@@ -75,7 +75,15 @@ class Table:
             beside = ", ".join(repr(name) for name, _ in named)
             raise DataError(f"{rows.where}: has no feature columns beside {beside}")
         _require_rules_fit(rows.where, list(self.columns), features, dict(named))
-        return Roles(features, self.label, self.weight, self.group, self.time, self.columns)
+        return Roles(
+            features,
+            self.label,
+            self.weight,
+            self.group,
+            self.time,
+            self.columns,
+            self.missing_values,
+        )
 
 
 @settings

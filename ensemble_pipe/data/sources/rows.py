@@ -43,6 +43,10 @@ class Rows:
     def is_image(self) -> bool:
         return IMAGE in self.schema.names and is_images(self.schema.field(IMAGE).type)
 
+    def place_from(self, first: int) -> Callable[[int], str]:
+        """Return a `place` for a block that begins with the row `first`."""
+        return lambda row: self.place(first + row)
+
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield (number of the first row, block), where every block but the last is as long.
 
@@ -76,8 +80,8 @@ class Rows:
 def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
     """Return the length of the blocks in which columns are read: 4096, or fewer of large rows.
 
-    Above 256 it is a multiple of that, so that no group of 256 rows, which predictions are made in
-    and draws at prediction are addressed by, is computed for two blocks.
+    Above 256 it is a multiple of that, so that no group of 256 rows, which predictions are made in,
+    is computed for two blocks; draws at prediction are addressed by parts of such a group.
     """
     width = sum(_bytes(schema.field(name).type) for name in names)
     length = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(width, 1)))

@@ -112,6 +112,7 @@ class Roles:
         group: rows of one group never stand on both sides of a split.
         time: the splits follow its order.
         rules: of the features, by name or by pattern such as "x*".
+        missing_values: texts of a CSV file that stand for a missing value.
     """
 
     features: tuple[str, ...]
@@ -120,6 +121,7 @@ class Roles:
     group: str | None = None
     time: str | None = None
     rules: Mapping[str, NumberRule | DateRule | CategoryRule] = field(default_factory=dict)
+    missing_values: tuple[str, ...] = ()
 
     def rule(self, name: str) -> NumberRule | DateRule | CategoryRule:
         """Return the rule of a feature: that of its name, or else of the last pattern that fits."""

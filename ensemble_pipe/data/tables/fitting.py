@@ -111,11 +111,7 @@ def _blocks(
 ) -> Iterator[tuple[pa.RecordBatch, Train, Place]]:
     """Yield (block, which of its rows are training rows, the place of its rows)."""
     for first, block in rows.blocks(names):
-        yield block, train[first : first + block.num_rows], _from(rows, first)
-
-
-def _from(rows: Rows, first: int) -> Place:
-    return lambda row: rows.place(first + row)
+        yield block, train[first : first + block.num_rows], rows.place_from(first)
 
 
 def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
