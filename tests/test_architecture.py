@@ -45,7 +45,11 @@ MAY_IMPORT = {
         "serving/model.py",
     },
     "numba": NUMBA,
-    "sklearn": {"data/sources/bundled.py", "ensemble/metrics.py"},
+    "sklearn": {
+        "data/sources/bundled.py",
+        "ensemble/metrics/classification.py",
+        "ensemble/metrics/detection.py",
+    },
     "pydantic": {
         "config.py",
         "data/augment/policy.py",

@@ -11,7 +11,8 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import gaussian_mixture, mean_probability
 from ensemble_pipe.ensemble.members import Member, member_outputs
-from ensemble_pipe.ensemble.metrics import classification_metrics, regression_metrics
+from ensemble_pipe.ensemble.metrics.classification import classification_metrics
+from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 
 Metrics = dict[str, float]
 

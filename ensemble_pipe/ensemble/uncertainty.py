@@ -1,36 +1,141 @@
-"""How sure an ensemble of classifiers is of each row, in nats."""
+"""How sure an ensemble is of each row: of its class, in nats and shares, or of its numbers.
+
+Shapes: K members, R rows, O classes, D regression targets. Members are taken one after another, in
+order, so that sums have the same bits each time and take the memory of one member. Those of weight
+zero are passed over: without them the result is the same, bit for bit.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.ensemble.combiners import mean_probability, softmax
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.ensemble.combiners import softmax
 
 
-def uncertainty(logits: Floats) -> dict[str, Floats]:
-    """Split the uncertainty of each row into two parts (Depeweg et al. 2018, section 3).
+def uncertainty(logits: Floats, weights: Floats | None = None) -> dict[str, Floats]:
+    """Return how unsure an ensemble of classifiers is of each row, in several ways.
+
+    All are larger for less certain rows, but for `margin`, which is smaller.
 
     Args:
         logits: (K, R, O), of the members.
+        weights: (K,) that sum to 1; equal ones by default.
 
     Returns:
-        (R,) each: `entropy` of the mean probability, the total; `expected_entropy` of the members,
-        the noise in the data; `mutual_information`, their difference, the members' disagreement,
-        which is zero for one member.
+        (R,) float64 each. `entropy` of the mean probability, the total; `expected_entropy` of the
+        members, the noise in the data; `mutual_information`, their difference, what the members
+        disagree about, which is zero for one member (Depeweg et al. 2018, section 3; all in nats).
+        `disagreement`, the weight of the members whose class is not the ensemble's;
+        `variation_ratio`, 1 minus the weight of the votes for the class with most (Gal 2016,
+        section 3.3); `margin` between the two largest mean probabilities. `energy`, minus the
+        log-sum-exp of the mean logits (Liu et al. 2020); `max_logit`, minus the largest
+        mean logit (Hendrycks et al. 2022). The last two need logits as the networks give them: of
+        log-probabilities they say less.
     """
-    total = _entropy(mean_probability(logits))
-    expected = np.zeros(logits.shape[1])
-    for member in logits:
-        expected += _entropy(softmax(member))
-    expected /= len(logits)
+    shape = logits.shape[1:]
+    rows = np.arange(shape[0])
+    mean, mean_logits, votes = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    expected = np.zeros(shape[0])
+    for weight, member in weighted(logits, weights):
+        probabilities = softmax(member)
+        mean += weight * probabilities
+        mean_logits += weight * member
+        votes[rows, probabilities.argmax(axis=1)] += weight
+        expected += weight * _entropy(probabilities)
+    whole = total_weight(logits, weights)
+    for sums in (mean, mean_logits, votes, expected):
+        sums /= whole
+    total = _entropy(mean)
     return {
         "entropy": total,
         "expected_entropy": expected,
         # Rounding may take a zero just below itself.
         "mutual_information": np.maximum(total - expected, 0.0),
+        "disagreement": np.maximum(1.0 - votes[rows, mean.argmax(axis=1)], 0.0),
+        "variation_ratio": np.maximum(1.0 - votes.max(axis=1), 0.0),
+        "margin": _margin(mean),
+        "energy": _energy(mean_logits),
+        "max_logit": -mean_logits.max(axis=1),
     }
+
+
+class Mixture(NamedTuple):
+    """The first two moments of a mixture of Gaussians.
+
+    Attributes:
+        mean: (R, D) float64.
+        aleatoric: the noise in the data, the mean of the members' variances, (R, D).
+        epistemic: what the members disagree about, the variance of their means, (R, D).
+    """
+
+    mean: Floats
+    aleatoric: Floats
+    epistemic: Floats
+
+    @property
+    def variance(self) -> Floats:
+        """The total, (R, D)."""
+        return self.aleatoric + self.epistemic
+
+
+def gaussian_mixture(means: Floats, variances: Floats, weights: Floats | None = None) -> Mixture:
+    """Return mean and variance of a mixture of Gaussians, by the law of total variance.
+
+    Lakshminarayanan et al. 2017, section 2.4, with the split of Depeweg et al. 2018, section 3. One
+    member is its own mixture, bit for bit.
+
+    Args:
+        means, variances: (K, R, D), of the members.
+        weights: (K,) that sum to 1; equal ones by default.
+    """
+    mean, aleatoric, epistemic = (np.zeros(means.shape[1:]) for _ in range(3))
+    whole = total_weight(means, weights)
+    for weight, member in weighted(means, weights):
+        mean += weight * member
+    mean /= whole
+    for weight, member in weighted(means, weights):
+        epistemic += weight * (member - mean) ** 2
+    for weight, variance in weighted(variances, weights):
+        aleatoric += weight * variance
+    return Mixture(mean, aleatoric / whole, epistemic / whole)
+
+
+def weighted(values: Array, weights: Floats | None) -> Iterator[tuple[float, Floats]]:
+    """Yield weight and values, float64, of each member (K, ...) whose weight is not zero.
+
+    Without weights each weighs 1: sums are then divided by `total_weight`, which is exact where
+    products with 1/K are not.
+    """
+    for weight, member in zip(_ones_or(weights, len(values)), values, strict=True):
+        if weight > 0:
+            yield float(weight), member.astype(np.float64)
+
+
+def total_weight(values: Array, weights: Floats | None) -> float:
+    """Return what the weights of members (K, ...) come to."""
+    return float(np.sum(_ones_or(weights, len(values))))
+
+
+def _ones_or(weights: Floats | None, members: int) -> Floats:
+    return np.ones(members) if weights is None else weights
 
 
 def _entropy(probabilities: Floats) -> Floats:
     logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     entropy: Floats = -(probabilities * logs).sum(axis=-1)
     return entropy + 0.0  # no negative zero
+
+
+def _margin(probabilities: Floats) -> Floats:
+    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    margin: Floats = first - second
+    return margin
+
+
+def _energy(logits: Floats) -> Floats:
+    from scipy.special import logsumexp
+
+    energy: Floats = -logsumexp(logits, axis=1)
+    return energy

@@ -11,7 +11,8 @@ from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured, Metrics, predicted_numbers
 from ensemble_pipe.ensemble.combiners import mean_probability, softmax
-from ensemble_pipe.ensemble.metrics import confusion, reliability
+from ensemble_pipe.ensemble.metrics.calibration import reliability
+from ensemble_pipe.ensemble.metrics.classification import confusion
 from ensemble_pipe.storage import RunPaths, atomic_write
 from ensemble_pipe.tracking.journal import read_entries
 

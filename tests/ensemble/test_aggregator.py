@@ -23,7 +23,8 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combiners import mean_probability
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.ensemble.metrics import classification_metrics, regression_metrics
+from ensemble_pipe.ensemble.metrics.classification import classification_metrics
+from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 from ensemble_pipe.nn.losses import CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.training.plan import build

@@ -1,4 +1,4 @@
-"""Uncertainty: the total is the data's noise and the members' disagreement."""
+"""Uncertainty: the total is the data's noise and the members' disagreement, for classes and numbers."""
 
 from math import log
 
@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
+from scipy.special import logsumexp
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.uncertainty import uncertainty
+from ensemble_pipe.ensemble.uncertainty import gaussian_mixture, uncertainty
 
 LOGITS = arrays(
     np.float32,
@@ -31,17 +32,24 @@ def test_the_total_is_the_sum_of_its_parts(logits: Floats) -> None:
 
 @few
 @given(logits=LOGITS)
-def test_every_part_lies_between_zero_and_the_log_of_the_classes(logits: Floats) -> None:
-    highest = log(logits.shape[-1]) + 1e-12
-    for values in uncertainty(logits).values():
-        assert values.shape == logits.shape[1:2]
-        assert ((values >= 0.0) & (values <= highest)).all()
+def test_every_measure_stays_on_its_scale(logits: Floats) -> None:
+    found = uncertainty(logits)
+    assert all(values.shape == logits.shape[1:2] for values in found.values())
+    for name in ("entropy", "expected_entropy", "mutual_information"):
+        assert ((found[name] >= 0.0) & (found[name] <= log(logits.shape[-1]) + 1e-12)).all()
+    for name in ("disagreement", "variation_ratio", "margin"):
+        assert ((found[name] >= 0.0) & (found[name] <= 1.0)).all()
+    assert (found["variation_ratio"] <= found["disagreement"]).all()
+    assert (found["energy"] <= found["max_logit"] + 1e-12).all()
 
 
 @few
 @given(logits=LOGITS)
 def test_one_member_does_not_disagree(logits: Floats) -> None:
-    assert not uncertainty(logits[:1])["mutual_information"].any()
+    found = uncertainty(logits[:1])
+    for name in ("mutual_information", "disagreement", "variation_ratio"):
+        assert not found[name].any()
+    np.testing.assert_array_equal(found["entropy"], found["expected_entropy"])
 
 
 def test_members_that_agree_do_not_disagree() -> None:
@@ -67,6 +75,8 @@ def test_certain_members_that_contradict_have_only_disagreement() -> None:
 
 def test_certain_members_that_agree_are_sure() -> None:
     found = uncertainty(np.array([[[1e4, 0.0]], [[1e4, 0.0]]], np.float32))
+    np.testing.assert_array_equal([found.pop("energy"), found.pop("max_logit")], [[-1e4], [-1e4]])
+    np.testing.assert_array_equal(found.pop("margin"), [1.0])
     assert not any(values.any() for values in found.values())
 
 
@@ -85,3 +95,78 @@ def test_disagreement_is_the_mean_divergence_from_the_mixture() -> None:
     divergences = stats.entropy(probabilities, probabilities.mean(axis=0)[None], axis=-1)
     found = uncertainty(logits)["mutual_information"]
     np.testing.assert_allclose(found, divergences.mean(axis=0), rtol=1e-10)
+
+
+def test_votes_and_margin_by_hand() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.5, 0.1, 0.4], [0.1, 0.7, 0.2], [0.1, 0.2, 0.7]])
+    logits = np.log(probabilities)[:, None]
+    found = uncertainty(logits)  # the mean is 0.325, 0.325, 0.35; the votes 2, 1, 1
+    np.testing.assert_array_equal(found["disagreement"], [0.75])
+    np.testing.assert_array_equal(found["variation_ratio"], [0.5])
+    np.testing.assert_allclose(found["margin"], [0.025])
+    found = uncertainty(logits, np.array([0.4, 0.4, 0.2, 0.0]))  # 0.46, 0.30, 0.24; 0.8, 0.2, 0
+    np.testing.assert_allclose(found["disagreement"], [0.2])
+    np.testing.assert_allclose(found["variation_ratio"], [0.2])
+    np.testing.assert_allclose(found["margin"], [0.16])
+
+
+def test_energy_and_largest_logit_are_of_the_mean_logits() -> None:
+    logits = np.random.default_rng(4).standard_normal((3, 6, 4))
+    found = uncertainty(logits)
+    np.testing.assert_allclose(found["energy"], -logsumexp(logits.mean(axis=0), axis=1))
+    np.testing.assert_allclose(found["max_logit"], -logits.mean(axis=0).max(axis=1))
+
+
+def test_equal_weights_are_the_default() -> None:
+    logits = np.random.default_rng(5).standard_normal((4, 6, 3)).astype(np.float32)
+    for one, other in zip(
+        uncertainty(logits).values(), uncertainty(logits, np.full(4, 0.25)).values(), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-15)
+
+
+def test_members_of_weight_zero_change_no_bit() -> None:
+    random = np.random.default_rng(6)
+    logits = random.standard_normal((4, 6, 3)).astype(np.float32)
+    weights, kept = np.array([0.3, 0.0, 0.7, 0.0]), [0, 2]
+    logits[1] = -np.inf  # of which nothing may be seen
+    whole, part = uncertainty(logits, weights), uncertainty(logits[kept], weights[kept])
+    assert all(whole[name].tobytes() == part[name].tobytes() for name in whole)
+    means, variances = random.standard_normal((4, 6, 2)), random.uniform(1, 2, (4, 6, 2))
+    mixture = gaussian_mixture(means, variances, weights)
+    for one, other in zip(
+        mixture, gaussian_mixture(means[kept], variances[kept], weights[kept]), strict=True
+    ):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_a_mixture_of_one_member_is_the_member() -> None:
+    random = np.random.default_rng(7)
+    means = random.standard_normal((1, 6, 2)).astype(np.float32)
+    variances = random.uniform(0.1, 2.0, (1, 6, 2))
+    mixture = gaussian_mixture(means, variances)
+    np.testing.assert_array_equal(mixture.mean, means[0])
+    np.testing.assert_array_equal(mixture.aleatoric, variances[0])
+    assert not mixture.epistemic.any()
+    np.testing.assert_array_equal(mixture.variance, variances[0])
+
+
+def test_mixture_by_hand() -> None:
+    means, variances = np.array([[[1.0]], [[3.0]]]), np.array([[[2.0]], [[4.0]]])
+    mixture = gaussian_mixture(means, variances)
+    assert [float(part[0, 0]) for part in mixture] == [2.0, 3.0, 1.0]
+    mixture = gaussian_mixture(means, variances, np.array([0.75, 0.25]))
+    assert [float(part[0, 0]) for part in mixture] == [1.5, 2.5, 0.75]
+
+
+@pytest.mark.parametrize("weights", [None, np.array([0.1, 0.2, 0.3, 0.15, 0.25])])
+def test_mixture_has_the_moments_of_draws_from_it(weights: Floats | None) -> None:
+    """The law of total variance, on simulated draws: first a member, then a number."""
+    random = np.random.default_rng(8)
+    means, variances = 2.0 * random.standard_normal((5, 3, 2)), random.uniform(0.1, 4.0, (5, 3, 2))
+    mixture = gaussian_mixture(means, variances, weights)
+    members = random.choice(5, 200_000, p=weights)
+    drawn = random.normal(means[members], np.sqrt(variances[members]))
+    np.testing.assert_allclose(drawn.mean(axis=0), mixture.mean, atol=0.03)
+    np.testing.assert_allclose(drawn.var(axis=0), mixture.variance, rtol=0.02)
+    np.testing.assert_allclose(means[members].var(axis=0), mixture.epistemic, rtol=0.02)

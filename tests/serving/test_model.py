@@ -129,7 +129,8 @@ def test_a_row_has_probabilities_and_uncertainties(trained: tuple[RunResult, Pat
     model = ensemble_pipe.load(result.run_dir)
     frame = predict(result.run_dir, folder / name, folder / "c.parquet")
     columns = [f"probability_{c}" for c in model.schema.classes]
-    uncertainties = ["entropy", "expected_entropy", "mutual_information"]
+    uncertainties = ["entropy", "expected_entropy", "mutual_information", "disagreement",
+                     "variation_ratio", "margin", "energy", "max_logit"]  # fmt: skip
     assert list(frame.columns) == ["prediction", *columns, *uncertainties]
     assert np.allclose(frame[columns].sum(axis=1), 1.0)
     assert frame["prediction"].isin(model.schema.classes).all()

@@ -1,29 +1,30 @@
-"""Metrics: by hand, against scikit-learn and scipy, and at the ends of their scales."""
+"""Metrics of classes: by hand, against scikit-learn, and at the ends of their scales."""
 
-from math import e, log, pi, sqrt
+from math import log
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from sklearn.metrics import (
     accuracy_score,
+    average_precision_score,
     brier_score_loss,
     log_loss,
-    mean_absolute_error,
-    root_mean_squared_error,
+    roc_auc_score,
+    top_k_accuracy_score,
 )
 
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.metrics import (
-    classification_metrics,
-    confusion,
+from ensemble_pipe.ensemble.metrics.calibration import (
+    classwise_calibration_error,
+    equal_mass,
+    equal_width,
     expected_calibration_error,
-    regression_metrics,
     reliability,
 )
+from ensemble_pipe.ensemble.metrics.classification import classification_metrics, confusion
 
 few = settings(max_examples=20, deadline=None)
 
@@ -43,6 +44,44 @@ def test_classification_metrics_are_those_of_scikit_learn(classes: int) -> None:
     assert found["nll"] == pytest.approx(log_loss(labels, probabilities, labels=names))
     whole = brier_score_loss(labels, probabilities, labels=names, scale_by_half=False)
     assert found["brier"] == pytest.approx(whole)
+    for k in (3, 5):
+        name = f"top_{k}_accuracy"
+        assert (name in found) == (classes > k)
+        if classes > k:
+            assert found[name] == top_k_accuracy_score(labels, probabilities, k=k, labels=names)
+
+
+def test_ranking_of_two_classes_is_that_of_class_1() -> None:
+    probabilities, labels = draw(60, 2)
+    found = classification_metrics(probabilities, labels)
+    assert found["auroc"] == roc_auc_score(labels, probabilities[:, 1])
+    assert found["auprc"] == average_precision_score(labels, probabilities[:, 1])
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+def test_ranking_of_many_classes_is_the_mean_of_each_against_the_rest(classes: int) -> None:
+    probabilities, labels = draw(200, classes)
+    found = classification_metrics(probabilities, labels)
+    auroc = roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
+    auprc = average_precision_score(np.eye(classes)[labels], probabilities, average="macro")
+    assert found["auroc"] == pytest.approx(auroc)
+    assert found["auprc"] == pytest.approx(auprc)
+
+
+def test_ranking_is_over_the_classes_that_have_rows() -> None:
+    probabilities, labels = draw(60, 4)
+    labels = labels % 3
+    found = classification_metrics(probabilities, labels)
+    each = [roc_auc_score(labels == one, probabilities[:, one]) for one in range(3)]
+    assert found["auroc"] == pytest.approx(np.mean(each))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_ranking_is_left_out_where_all_rows_are_of_one_class(classes: int) -> None:
+    probabilities, labels = draw(20, classes)
+    found = classification_metrics(probabilities, 0 * labels)
+    assert not {"auroc", "auprc"} & found.keys()
+    assert np.isfinite(list(found.values())).all()
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
@@ -68,7 +107,8 @@ def test_metrics_come_where_some_class_has_no_row() -> None:
 def test_perfect_predictions(classes: int) -> None:
     labels = np.arange(20) % classes
     found = classification_metrics(np.eye(classes)[labels], labels)
-    assert found == pytest.approx({"accuracy": 1.0, "nll": 0.0, "brier": 0.0, "ece": 0.0})
+    best = {name: 1.0 for name in found if name in ("auroc", "auprc") or "accuracy" in name}
+    assert found == pytest.approx(dict.fromkeys(found, 0.0) | best)
 
 
 def test_certain_and_wrong_predictions_are_the_worst() -> None:
@@ -112,6 +152,42 @@ def test_bins_are_closed_on_their_right() -> None:
     np.testing.assert_array_equal(groups.confidence, [0.5, 0.75, 1.0])
 
 
+def test_bins_of_equal_mass_hold_equally_many_rows_and_keep_equals_together() -> None:
+    scores = np.array([0.9, 0.1, 0.5, 0.3, 0.7, 0.2])
+    np.testing.assert_array_equal(equal_mass(scores, 3), [2, 0, 1, 1, 2, 0])
+    np.testing.assert_array_equal(equal_mass(np.array([0.5, 0.5, 0.5, 1.0]), 2), [0, 0, 0, 1])
+
+
+def test_calibration_error_of_equal_mass_by_hand() -> None:
+    confidence = np.array([0.6, 0.7, 0.9, 1.0])
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    labels = np.array([0, 1, 0, 0])
+    # Two rows a bin: confidence 0.65, accuracy 1/2; confidence 0.95, accuracy 1.
+    found = expected_calibration_error(probabilities, labels, 2, equal_mass)
+    assert found == pytest.approx(0.5 * 0.15 + 0.5 * 0.05)
+
+
+def test_classwise_calibration_error_by_hand() -> None:
+    probabilities = np.array([[0.8, 0.2, 0.0], [0.6, 0.4, 0.0], [0.1, 0.3, 0.6], [0.3, 0.1, 0.6]])
+    labels = np.array([0, 1, 2, 2])
+    # Class 0: above 1/2 a confidence of 0.7, 1/2 true; below 0.2 and 0. Class 1: 0.25 and 1/4.
+    # Class 2: 0.6 and 1; 0 and 0.
+    expected = (0.5 * 0.2 + 0.5 * 0.2 + 0.0 + 0.5 * 0.4) / 3
+    assert classwise_calibration_error(probabilities, labels, bins=2) == pytest.approx(expected)
+
+
+def test_adaptive_calibration_error_is_the_formula_of_its_paper() -> None:
+    """1 / (O B) times the sum over classes and ranges of |accuracy - confidence|."""
+    probabilities, labels = draw(60, 3)
+    total = 0.0
+    for one in range(3):
+        rows = np.argsort(probabilities[:, one])
+        for part in np.split(rows, 15):
+            total += abs((labels[part] == one).mean() - probabilities[part, one].mean())
+    found = classification_metrics(probabilities, labels)["ace"]
+    assert found == pytest.approx(total / (3 * 15), rel=1e-12)
+
+
 def test_calibration_error_of_one_bin_is_confidence_against_accuracy() -> None:
     probabilities, labels = draw(50, 4)
     accuracy = (probabilities.argmax(axis=1) == labels).mean()
@@ -123,17 +199,18 @@ def test_labels_drawn_from_the_predictions_are_calibrated() -> None:
     probabilities, _ = draw(40_000, 3)
     draws = np.random.default_rng(2).random((40_000, 1))
     labels = (draws > probabilities.cumsum(axis=1)[:, :-1]).sum(axis=1)
-    assert expected_calibration_error(probabilities, labels) < 0.015
+    for binning in (equal_width, equal_mass):
+        assert expected_calibration_error(probabilities, labels, binning=binning) < 0.015
+        assert classwise_calibration_error(probabilities, labels, binning=binning) < 0.015
 
 
 @few
 @given(rows=st.integers(1, 40), classes=st.integers(2, 6), seed=st.integers(0, 1000))
 def test_metrics_stay_on_their_scales(rows: int, classes: int, seed: int) -> None:
     found = classification_metrics(*draw(rows, classes, seed))
-    assert 0.0 <= found["accuracy"] <= 1.0
-    assert found["nll"] >= 0.0
-    assert 0.0 <= found["brier"] <= 2.0
-    assert 0.0 <= found["ece"] <= 1.0
+    assert found.pop("nll") >= 0.0
+    assert 0.0 <= found.pop("brier") <= 2.0
+    assert all(0.0 <= value <= 1.0 for value in found.values())
 
 
 @few
@@ -158,36 +235,6 @@ def test_reliability_shares_out_every_row(rows: int, seed: int, bins: int) -> No
     assert (groups.share * groups.confidence).sum() == pytest.approx(confidence.mean())
     assert (groups.share * groups.accuracy).sum() == pytest.approx(correct.mean())
     assert len(groups.share) <= bins
-
-
-def test_regression_metrics_by_hand() -> None:
-    mean, deviation, targets = np.array([[1.0, 2.0], [1.0, 2.0], [2.0, 4.0]])
-    found = regression_metrics(mean, deviation, targets)
-    assert found["rmse"] == pytest.approx(sqrt(2.5))
-    assert found["mae"] == pytest.approx(1.5)
-    # log(2 pi)/2 + 1/2 and log(2 pi)/2 + log 2 + 1/2
-    assert found["nll"] == pytest.approx(0.5 * log(2 * pi) + 0.5 * log(2) + 0.5)
-
-
-def test_regression_metrics_are_those_of_scikit_learn_and_scipy() -> None:
-    random = np.random.default_rng(3)
-    mean, targets = random.standard_normal((2, 50))
-    deviation = random.uniform(0.1, 2.0, 50)
-    found = regression_metrics(mean, deviation, targets)
-    assert found["rmse"] == pytest.approx(root_mean_squared_error(targets, mean))
-    assert found["mae"] == pytest.approx(mean_absolute_error(targets, mean))
-    assert found["nll"] == pytest.approx(-np.mean(stats.norm.logpdf(targets, mean, deviation)))
-
-
-def test_gaussian_nll_is_lowest_at_the_true_spread() -> None:
-    errors = np.array([-1.0, 1.0, -2.0, 2.0])
-    spread = sqrt(2.5)
-    at, below, above = (
-        regression_metrics(np.zeros(4), np.full(4, factor * spread), errors)["nll"]
-        for factor in (1.0, 0.9, 1.1)
-    )
-    assert at == pytest.approx(0.5 * log(2 * pi * e * 2.5))
-    assert at < min(below, above)
 
 
 def test_confusion_has_true_classes_in_rows() -> None:

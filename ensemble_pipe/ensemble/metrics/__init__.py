@@ -1,0 +1,1 @@
+"""How good predictions are. R rows, O classes, D regression targets."""
