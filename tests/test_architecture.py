@@ -45,11 +45,7 @@ MAY_IMPORT = {
         "serving/model.py",
     },
     "numba": NUMBA,
-    "sklearn": {
-        "data/sources/bundled.py",
-        "ensemble/metrics/classification.py",
-        "ensemble/metrics/detection.py",
-    },
+    "sklearn": {"data/sources/bundled.py", "ensemble/metrics/classification.py"},
     "pydantic": {
         "config.py",
         "data/augment/policy.py",

@@ -1,4 +1,4 @@
-"""Uncertainty: the total is the data's noise and the members' disagreement, for classes and numbers."""
+"""Uncertainty of classes and numbers: the data's noise and what the members disagree about."""
 
 from math import log
 

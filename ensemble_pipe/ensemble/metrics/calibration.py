@@ -83,9 +83,10 @@ def classwise_calibration_error(
 ) -> float:
     """Return the mean over classes of the calibration error of each class's own probability.
 
-    With bins of equal width the class-wise ECE (Kull et al. 2019; "static" in Nixon et al. 2019); with bins of equal mass the adaptive calibration error (Nixon et al. 2019), whose
-    bins weigh alike as they hold equally many rows. A class without rows counts: its probability
-    ought to be 0.
+    With bins of equal width the class-wise ECE (Kull et al. 2019; "static" in Nixon et al. 2019);
+    with bins of equal mass the adaptive calibration error (Nixon et al. 2019), whose bins weigh
+    alike as they hold equally many rows. A class without rows counts: its probability ought to be
+    0.
     """
     groups = (
         _grouped(scores, labels == one, bins, binning) for one, scores in enumerate(probabilities.T)

@@ -5,7 +5,7 @@ R rows inside the distribution, S rows outside of it; a larger score means a mor
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 
 
@@ -22,8 +22,7 @@ def ood_metrics(inside: Floats, outside: Floats) -> dict[str, float]:
         the inside rows pass (Liang et al. 2018), 0 is best; `auprc`, the average
         precision with the outside rows as the positives, which depends on their share.
     """
-    scores, counts = _distinct(inside, outside)
-    return _measures(scores, counts)
+    return _measures(*_counts(*_places(inside, outside)))
 
 
 def ood_intervals(
@@ -41,43 +40,49 @@ def ood_intervals(
         resamples: how many.
         coverage: of the intervals.
     """
-    scores, counts = _distinct(inside, outside)
+    first, second = _places(inside, outside)
     drawn = [
-        _measures(
-            scores, np.stack([random.multinomial(own.sum(), own / own.sum()) for own in counts])
-        )
+        _measures(*_counts(_resampled(first, random), _resampled(second, random)))
         for _ in range(resamples)
     ]
     tails = [(1 - coverage) / 2, (1 + coverage) / 2]
     intervals = {}
-    for name, estimate in _measures(scores, counts).items():
+    for name, estimate in ood_metrics(inside, outside).items():
         low, high = np.quantile([one[name] for one in drawn], tails)
         intervals[name] = Interval(estimate, float(low), float(high))
     return intervals
 
 
-def _distinct(inside: Floats, outside: Floats) -> tuple[Floats, Array]:
-    """Return the distinct scores (U,) and how often each occurs inside and outside, (2, U).
+def _places(inside: Floats, outside: Floats) -> tuple[Integers, Integers]:
+    """Return the place of each score, (R,) and (S,), among all distinct ones in rising order."""
+    _, place = np.unique(np.concatenate([inside, outside]), return_inverse=True)
+    return place[: len(inside)], place[len(inside) :]
 
-    Sorted once: a resample only changes the counts.
+
+def _resampled(values: Integers, random: np.random.Generator) -> Integers:
+    return values[random.integers(0, len(values), len(values))]
+
+
+def _counts(inside: Integers, outside: Integers) -> tuple[Integers, Integers]:
+    """Return how often each place (U,) occurs inside and outside."""
+    places = max(inside.max(), outside.max()) + 1
+    return np.bincount(inside, minlength=places), np.bincount(outside, minlength=places)
+
+
+def _measures(inside: Integers, outside: Integers) -> dict[str, float]:
+    """Return the measures from how often each of U distinct scores occurs, rising, (U,) each.
+
+    Not by scikit-learn's functions, which sort anew: a resample here only counts anew, which takes
+    a tenth of the time.
     """
-    scores, place = np.unique(np.concatenate([inside, outside]), return_inverse=True)
-    parts = place[: len(inside)], place[len(inside) :]
-    return scores, np.stack([np.bincount(part, minlength=len(scores)) for part in parts])
-
-
-def _measures(scores: Floats, counts: Array) -> dict[str, float]:
-    from sklearn.metrics import auc, average_precision_score, roc_curve
-
-    both = np.concatenate([scores, scores])
-    is_outside = np.repeat([False, True], len(scores))
-    weight = counts.ravel().astype(np.float64)
-    # Inside rows are the positives here: the rate at which they pass sets the threshold.
-    passed_wrongly, passed, _ = roc_curve(
-        ~is_outside, -both, sample_weight=weight, drop_intermediate=False
-    )
+    rows, others = inside.sum(), outside.sum()
+    passed = np.cumsum(inside)
+    threshold = np.searchsorted(passed / rows, 0.95)
+    above_outside = np.cumsum(outside[::-1])[::-1]  # at this score or higher
+    above_inside = rows - passed + inside
+    precision = above_outside / np.maximum(above_outside + above_inside, 1)
     return {
-        "auroc": float(auc(passed_wrongly, passed)),
-        "fpr95": float(passed_wrongly[np.searchsorted(passed, 0.95)]),
-        "auprc": float(average_precision_score(is_outside, both, sample_weight=weight)),
+        "auroc": float(np.sum(outside * (passed - inside / 2)) / (rows * others)),
+        "fpr95": float(outside[: threshold + 1].sum() / others),
+        "auprc": float(np.sum(outside * precision) / others),
     }
