@@ -164,7 +164,8 @@ def pairwise_kl(logits: Floats) -> Floats:
         for start in range(0, rows, step):
             logs = _logs(logits[:, start : start + step]).reshape(members, -1)
             cross += np.exp(logs) @ logs.T
-    return np.maximum(np.diag(cross)[:, None] - cross, 0.0) / rows
+    divergence: Floats = np.maximum(np.diag(cross)[:, None] - cross, 0.0) / rows
+    return divergence
 
 
 def residual_correlation(residuals: Floats) -> Floats:

@@ -31,8 +31,8 @@ def draw(members: int, rows: int = 40, classes: int = 3) -> tuple[Floats, Intege
 
 
 def weights_of(members: int) -> Floats:
-    weights = np.random.default_rng(members).random(members)
-    return weights / weights.sum()
+    weights: Floats = np.random.default_rng(members).dirichlet(np.ones(members))
+    return weights
 
 
 @few

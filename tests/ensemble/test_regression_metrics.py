@@ -81,15 +81,18 @@ def test_several_targets_are_averaged_and_named() -> None:
 
 
 def test_one_target_is_the_same_with_and_without_an_axis_of_its_own() -> None:
-    values = draw(40)
-    flat = regression_metrics(*values)
-    assert regression_metrics(*(one[:, None] for one in values), ("heat",)) == flat
+    mean, deviation, targets = draw(40)
+    flat = regression_metrics(mean, deviation, targets)
+    assert flat == regression_metrics(
+        mean[:, None], deviation[:, None], targets[:, None], ("heat",)
+    )
 
 
 @pytest.mark.parametrize("scale", [0.01, 1000.0])
 def test_errors_scale_with_the_unit(scale: float) -> None:
-    values = draw(40)
-    plain, scaled = regression_metrics(*values), regression_metrics(*(scale * v for v in values))
+    mean, deviation, targets = draw(40)
+    plain = regression_metrics(mean, deviation, targets)
+    scaled = regression_metrics(scale * mean, scale * deviation, scale * targets)
     for name in ("rmse", "mae", "crps", "width_90"):
         assert scaled[name] == pytest.approx(scale * plain[name])
     assert scaled["nll"] == pytest.approx(plain["nll"] + log(scale))

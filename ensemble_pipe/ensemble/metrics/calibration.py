@@ -15,12 +15,13 @@ Binning = Callable[[Floats, int], Integers]
 
 def equal_width(scores: Floats, bins: int) -> Integers:
     """Return bins of equal width between 0 and 1, each open on its left, closed on its right."""
-    return np.clip(np.ceil(scores * bins).astype(int) - 1, 0, bins - 1)
+    place: Integers = np.clip(np.ceil(scores * bins).astype(int) - 1, 0, bins - 1)
+    return place
 
 
 def equal_mass(scores: Floats, bins: int) -> Integers:
     """Return bins of equally many rows, in order of score; rows of one score share a bin."""
-    below = np.searchsorted(np.sort(scores), scores)
+    below: Integers = np.searchsorted(np.sort(scores), scores)
     return below * bins // len(scores)
 
 

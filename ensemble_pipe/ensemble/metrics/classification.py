@@ -8,6 +8,12 @@ from ensemble_pipe.ensemble.metrics.calibration import (
     equal_mass,
     expected_calibration_error,
 )
+from ensemble_pipe.ensemble.metrics.ranking import (
+    auroc,
+    average_precision,
+    counts_of,
+    places_of,
+)
 
 
 def classification_metrics(probabilities: Floats, labels: Integers) -> dict[str, float]:
@@ -51,17 +57,18 @@ def ranking_metrics(probabilities: Floats, labels: Integers) -> dict[str, float]
     Of many classes it is the mean of each against the rest, over the classes that have rows. Where
     all rows are of one class neither is defined, and both are left out.
     """
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
     present = np.unique(labels)
     if len(present) < 2:
         return {}
     if probabilities.shape[1] == 2:
         present = present[1:]
-    pairs = [(labels == one, probabilities[:, one]) for one in present]
+    counts = [
+        counts_of(*places_of(scores[labels != one], scores[labels == one]))
+        for one, scores in ((one, probabilities[:, one]) for one in present)
+    ]
     return {
-        "auroc": float(np.mean([roc_auc_score(hits, scores) for hits, scores in pairs])),
-        "auprc": float(np.mean([average_precision_score(hits, scores) for hits, scores in pairs])),
+        "auroc": float(np.mean([auroc(*pair) for pair in counts])),
+        "auprc": float(np.mean([average_precision(*pair) for pair in counts])),
     }
 
 
