@@ -1,188 +1,32 @@
-"""The schema of a pipeline file, and how one is read: YAML, overrides, all errors at once."""
+"""How a pipeline file is read: YAML, overrides, the plan of every learner, all errors at once."""
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from annotated_types import Ge, Gt, MinLen
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from ensemble_pipe import yaml_errors
-from ensemble_pipe.data.augment.policy import Augment, AugmentSection
-from ensemble_pipe.data.batches import Order
-from ensemble_pipe.data.learner_view import View
-from ensemble_pipe.data.schema import Task
-from ensemble_pipe.data.shards import WINDOW_ROWS
-from ensemble_pipe.data.sources import Bundled, Source
-from ensemble_pipe.data.tables.scaling import SCALES, Scale, Standardize
-from ensemble_pipe.ensemble.strategies import Strategy, varied_values
+from ensemble_pipe.data.tables.scaling import SCALES
+from ensemble_pipe.ensemble.strategies import Group, Learners, varied_values
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
-from ensemble_pipe.nn.networks import NETWORKS, Architecture, Mlp
-from ensemble_pipe.optim import (
-    AVERAGES,
-    RULES,
-    SCHEDULES,
-    Adam,
-    Averaging,
-    Constant,
-    Rule,
-    Schedule,
-)
-from ensemble_pipe.seeds import MAX_SEED
-from ensemble_pipe.training.conflicts import Conflict, conflicts, conflicts_between
+from ensemble_pipe.nn.networks import NETWORKS
+from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, FastGeometric, cycle_ends
+from ensemble_pipe.sections import Pipeline
+from ensemble_pipe.training.conflicts import Conflict, conflicts
+from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
-from ensemble_pipe.training.stopping import EarlyStopping
-from ensemble_pipe.training.tensors import RateFactors
-from ensemble_pipe.yaml_errors import Document
+from ensemble_pipe.yaml_errors import Document, KeyPath
 
-# A part of the data: a share below 1, or a number of rows.
-Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
-
-
-_TRACKING_URI = r"^(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://|^databricks"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Splits(_Section):
-    """Parts of the data; `test` counts only where the source has no test part.
-
-    `train` null takes all rows that the others leave.
-    """
-
-    train: Size | None = None
-    test: Size = 0.2
-    validation: Size = 0.15
-    stop: Size = 0.1
-
-
-def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
-    """Return a section's values with the default name in those parts that have none."""
-    if not isinstance(values, dict):
-        return values
-    return {
-        key: {"name": defaults[key], **value}
-        if key in defaults and isinstance(value, dict)
-        else value
-        for key, value in values.items()
-    }
-
-
-def _any_branch(schema: dict[str, Any]) -> None:
-    """Let an editor accept a section without its kind, which several branches then fit."""
-    schema["anyOf"] = schema.pop("oneOf")
-
-
-_Kind = Field(discriminator="name", json_schema_extra=_any_branch)
-_NamedKind = Field(discriminator="name", json_schema_extra={"required": ["name"]})
-
-
-class Training(_Section):
-    """How each learner is trained.
-
-    `batch_size: all` makes every step one of gradient descent on all rows. `order` says whether
-    each learner goes through the rows in an order of its own. `loss` null means cross_entropy for
-    classes and squared_error for numbers.
-    """
-
-    epochs: Annotated[int, Ge(1)] = 20
-    batch_size: Annotated[int, Ge(1)] | Literal["all"] = 64
-    order: Order = "own"
-    optimizer: Annotated[Rule, _Kind] = Adam()
-    schedule: Annotated[Schedule, _Kind] = Constant()
-    loss: Annotated[Loss, _NamedKind] | None = None
-    averaging: Annotated[Averaging, _NamedKind] | None = None
-    early_stopping: EarlyStopping | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_kinds(cls, values: Any) -> Any:
-        """Let `optimizer: {learning_rate: 0.01}` mean the default rule with another rate."""
-        return _with_kinds(values, {"optimizer": Adam().name, "schedule": Constant().name})
-
-
-class Transfer(_Section):
-    """Where the weights come from that training begins with.
-
-    `weights` is a run directory, a model directory or a safetensors file with tensors by name; of
-    several that a pattern such as "runs/digits-*" fits, the newest run.
-    Patterns such as "conv2d*" or "dense1/kernel" choose tensors: those of `fresh` are drawn anew
-    (null: the last layer's), those of `freeze` do not move, and the rate of others is multiplied
-    by the last of `rate_factors` that fits.
-    """
-
-    weights: str
-    fresh: tuple[str, ...] | None = None
-    freeze: tuple[str, ...] = ()
-    rate_factors: dict[str, Annotated[float, Ge(0), Field(allow_inf_nan=False)]] = {}
-
-    @property
-    def factors(self) -> RateFactors:
-        """All learning-rate factors; 0 freezes."""
-        return (*self.rate_factors.items(), *((pattern, 0.0) for pattern in self.freeze))
-
-
-class Cluster(_Section):
-    """Where training runs.
-
-    `trainers` and `stack` are chosen from the cluster and the network where they are null; neither
-    changes a result. `retries` is how often a stack is tried again after its trainer died.
-    """
-
-    trainers: Annotated[int, Ge(1)] | None = None
-    cpus_per_trainer: Annotated[int, Ge(1)] = 1
-    stack: Annotated[int, Ge(1)] | None = None
-    retries: Annotated[int, Ge(0)] = 2
-
-
-class Tracking(_Section):
-    """What MLflow receives.
-
-    `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories.
-    `register_as` names a registered model whose alias `champion` is to point to this run's model.
-    """
-
-    mlflow: bool = True
-    uri: Annotated[str, Field(pattern=_TRACKING_URI)] | None = None
-    experiment: str = "ensemble_pipe"
-    register_as: str | None = None
-
-
-class Pipeline(_Section):
-    """One pipeline file.
-
-    `classes` keeps only the rows of those classes; null keeps all. The training part is cut into
-    shards of `shard_rows` rows, and shuffled in windows of `window_rows`. `augment` may be a list,
-    which is then its policy.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
-    seed: Annotated[int, Ge(0), Field(le=MAX_SEED)] = 1
-    task: Task = "classification"
-    data: Annotated[Source, Field(discriminator="source")] = Bundled()
-    classes: Annotated[tuple[int | str, ...], MinLen(2)] | None = None
-    splits: Splits = Splits()
-    shard_rows: Annotated[int, Ge(1)] = 4096
-    window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
-    scale: Annotated[Scale, _Kind] = Standardize()
-    augment: AugmentSection = Augment()
-    view: View = View()
-    network: Annotated[Architecture, _Kind] = Mlp()
-    transfer: Transfer | None = None
-    training: Training = Training()
-    ensemble: Strategy = Strategy()
-    cluster: Cluster = Cluster()
-    tracking: Tracking = Tracking()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_kinds(cls, values: Any) -> Any:
-        """Let `network: {hidden: [50]}` mean an MLP, and `scale: {}` standardising."""
-        return _with_kinds(values, {"network": Mlp().name, "scale": Standardize().name})
+__all__ = [
+    "Pipeline",
+    "estimator_plans",
+    "learner_plans",
+    "load_pipeline",
+    "resolved",
+]
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeline:
@@ -209,33 +53,78 @@ def resolved(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[LearnerPlan]:
-    """Return the plan of every learner, with its own values of what `vary` names.
+    """Return the plan of every network, with its own values of what its group sets and varies.
 
     Args:
         pipeline: the pipeline.
         document: what it was read from, for the lines in messages.
 
     Raises:
-        ConfigError: `vary` names no hyperparameter, a value does not fit it, or choices do not go
-            together.
+        ConfigError: `vary` or `set` names no hyperparameter, a value does not fit it, or choices
+            do not go together.
     """
-    vary = pipeline.ensemble.vary or {}
     document = document or Document("pipeline", resolved(pipeline))
-    _check_vary_paths(vary, document)
     plans, problems = [], []
-    for learner in range(pipeline.ensemble.learners):
-        own, config = document, pipeline
-        if vary:
-            own = _varied(document, varied_values(vary, learner, pipeline.seed))
-            config = _validate(own)
-        plan = _plan(config, learner)
-        found = conflicts(plan, pipeline.task, pipeline.augment)
-        problems += [_problem(conflict, own) for conflict in found]
-        plans.append(plan)
-    problems += [_problem(conflict, document) for conflict in conflicts_between(plans)]
+    for place in _places(pipeline):
+        if isinstance(place.group, Learners):
+            own, config = _own(place, place.group, pipeline, document)
+            plan = _plan(config, place.learner, place.group)
+            found = conflicts(plan, pipeline.task, pipeline.augment)
+            problems += [_problem(conflict, own) for conflict in found]
+            plans.append(plan)
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))  # learners may share theirs
     return plans
+
+
+def estimator_plans(pipeline: Pipeline) -> list[EstimatorPlan]:
+    """Return the plan of every learner that is a scikit-learn estimator."""
+    return [
+        EstimatorPlan(place.learner, pipeline.seed, place.group)
+        for place in _places(pipeline)
+        if not isinstance(place.group, Learners)
+    ]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a learner stands.
+
+    Attributes:
+        learner: its id, counted from 0 over all groups.
+        group: that it belongs to.
+        path: of the group, in the pipeline.
+        index: within its group, counted from 0.
+    """
+
+    learner: int
+    group: Group
+    path: tuple[str | int, ...]
+    index: int
+
+
+def _places(pipeline: Pipeline) -> Iterator[_Place]:
+    ensemble, learner = pipeline.ensemble, 0
+    for number, group in enumerate(ensemble.groups):
+        path = ("ensemble",) if ensemble.pool is None else ("ensemble", "pool", number)
+        for index in range(group.learners):
+            yield _Place(learner, group, path, index)
+            learner += 1
+
+
+def _own(
+    place: _Place, group: Learners, pipeline: Pipeline, document: Document
+) -> tuple[Document, Pipeline]:
+    """Return the document and the pipeline of one learner."""
+    fixed, vary = group.set or {}, group.vary or {}
+    if not (fixed or vary):
+        return document, pipeline
+    for key, paths in (("set", fixed), ("vary", vary)):
+        _check_paths(key, paths, place.path, document)
+    varied = varied_values(vary, place.learner, place.index, pipeline.seed)
+    own = _with_values(document, fixed, (*place.path, "set"))
+    own = _with_values(own, varied, (*place.path, "vary"))
+    return own, _validate(own)
 
 
 _KINDS: dict[str, Mapping[str, type[Any]]] = {
@@ -249,9 +138,9 @@ _KINDS: dict[str, Mapping[str, type[Any]]] = {
 _DEFAULT_LOSS: dict[str, Loss] = {"classification": CrossEntropy(), "regression": SquaredError()}
 
 
-def _varied(document: Document, values: dict[str, Any]) -> Document:
-    """Return the document of one learner; where `vary` changes a kind, the old one's keys go."""
-    own = document.varied(values)
+def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) -> Document:
+    """Return a document with values from `origin`; where a kind changes, the old one's keys go."""
+    own = document.with_values(values, origin)
     for path, kinds in _KINDS.items():
         kind = kinds.get(values.get(f"{path}.name", ""))
         if kind is not None:
@@ -268,23 +157,31 @@ def _varied(document: Document, values: dict[str, Any]) -> Document:
     return own
 
 
-def _plan(pipeline: Pipeline, learner: int) -> LearnerPlan:
+def _plan(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
     training = pipeline.training
+    view, schedule = pipeline.view, training.schedule
+    if group.strategy == "bagging":
+        view = replace(view, bootstrap=True)
+    elif group.strategy == "cross_validation":
+        view = replace(view, folds=group.learners)
+    elif group.strategy == "fast_geometric" and not cycle_ends(schedule, total=10**9):
+        schedule = FastGeometric()
     return LearnerPlan(
         learner=learner,
         seed=pipeline.seed,
         network=pipeline.network,
         loss=training.loss or _DEFAULT_LOSS[pipeline.task],
         rule=training.optimizer,
-        schedule=training.schedule,
+        schedule=schedule,
         epochs=training.epochs,
         batch_rows=None if training.batch_size == "all" else training.batch_size,
         order=training.order,
-        snapshots=pipeline.ensemble.strategy == "snapshot",
+        snapshots=group.strategy in ("snapshot", "fast_geometric"),
+        dropout_passes=group.passes if group.strategy == "mc_dropout" else None,
         averaging=training.averaging,
         early_stopping=training.early_stopping,
         rate_factors=pipeline.transfer.factors if pipeline.transfer else (),
-        view=pipeline.view,
+        view=view,
     )
 
 
@@ -296,15 +193,16 @@ def _validate(document: Document) -> Pipeline:
     raise ConfigError("\n".join(messages))
 
 
-def _check_vary_paths(vary: dict[str, Any], document: Document) -> None:
-    wrong = [path for path in vary if path.split(".")[0] not in ("network", "training")]
+def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: Document) -> None:
+    """Raise ConfigError where `vary` or `set` names what cannot differ between learners."""
+    wrong = [name for name in values if name.split(".")[0] not in ("network", "training", "view")]
     if wrong:
         raise ConfigError(
             "\n".join(
-                f"ensemble.vary: {path!r} cannot differ between learners; name keys below network "
-                "or training, such as training.optimizer.learning_rate"
-                + document.at(("ensemble", "vary", path))
-                for path in wrong
+                f"{'.'.join(map(str, path))}.{key}: {name!r} cannot differ between learners; name "
+                "keys below network, training or view, such as training.optimizer.learning_rate"
+                + document.at((*path, key, name))
+                for name in wrong
             )
         )
 

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 from rich import progress
 from rich.console import Console
 
-from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
+from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
 LINE_EVERY_S = 1.0
@@ -68,6 +68,8 @@ class Lines(Silent):
     def event(self, event: Event) -> None:
         if isinstance(event, Failed):
             self.message(f"learner {event.learner} failed: {event.reason}")
+        elif isinstance(event, Fitted):
+            self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
         elif isinstance(event, Checkpoint) and event.metrics:
             due = time.monotonic() - self._told > LINE_EVERY_S
             if due or event.finished:
@@ -132,7 +134,14 @@ class Bars(Silent):
             self._tasks[plan.learner] = task
 
     def event(self, event: Event) -> None:
-        task = self._tasks[event.learner]
+        if isinstance(event, Fitted):
+            self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
+            return
+        task = self._tasks.get(event.learner)
+        if task is None:  # an estimator, which has no bar
+            if isinstance(event, Failed):
+                self.message(f"learner {event.learner} failed: {event.reason}")
+            return
         if isinstance(event, Progress):
             self._advance(event.learner, event.step, event.total, f"loss {event.loss:.4f}")
         elif isinstance(event, Failed):

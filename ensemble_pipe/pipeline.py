@@ -15,11 +15,12 @@ from filelock import FileLock, Timeout
 from ensemble_pipe import provenance, stages
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config import Cluster, Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline
 from ensemble_pipe.display import Display, Silent
-from ensemble_pipe.ensemble.aggregator import Metrics
+from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import EnsemblePipeError, InputError, RunDirectoryError
 from ensemble_pipe.preparation import prepare, write_run
+from ensemble_pipe.sections import Cluster
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.stages import Outcome
 from ensemble_pipe.storage import RunPaths, check_sums, read_json

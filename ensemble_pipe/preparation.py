@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from ensemble_pipe import provenance
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.config import Pipeline, resolved
+from ensemble_pipe.config import Pipeline, estimator_plans, resolved
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import Labelled, labelled, shares_group
 from ensemble_pipe.data.schema import Schema
@@ -82,7 +82,8 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
             f"{official.rows.where}: group {shared!r} stands in the training data too; leave the "
             "group column out, or name no test_path"
         )
-    _require_folds(config, data, parts["train"])
+    for plan in {plan.view.folds: plan for plan in plans}.values():
+        _require_folds(plan.view.folds, data, parts["train"])
     train = np.zeros(data.count, bool)
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
@@ -126,6 +127,8 @@ def write_run(
     )
     for plan in plans:
         journal.append("learner", learner=plan.learner, plan=plan.facts())
+    for other in estimator_plans(config):
+        journal.append("learner", learner=other.learner, plan=other.facts())
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)
@@ -189,13 +192,18 @@ def _require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, row
                 f"training.schedule: {cycles} cycles do not fit into the "
                 f"{plan.steps(rows).total} steps of the training; take fewer or raise epochs"
             )
-    for plan in {(repr(plan.network), plan.loss.name): plan for plan in plans}.values():
-        plan.build(schema)
+    kinds = {(repr(p.network), p.loss.name, p.dropout_passes): p for p in plans}
+    for plan in kinds.values():
+        network = plan.build(schema)
+        if plan.dropout_passes is not None and not network.drops:
+            raise ConfigError(
+                "ensemble.strategy: mc_dropout needs a network that drops units, such as "
+                "network: {name: mlp, dropout: 0.2}"
+            )
 
 
-def _require_folds(config: Pipeline, data: Labelled, train: Integers) -> None:
+def _require_folds(folds: int | None, data: Labelled, train: Integers) -> None:
     """Raise DataError where a fold would be empty."""
-    folds = config.view.folds
     if folds is None:
         return
     what = "rows" if data.groups is None else "groups"

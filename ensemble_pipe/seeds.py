@@ -28,6 +28,9 @@ class Purpose(IntEnum):
     FEATURES = 9
     MIX = 10
     TEST_TIME = 11
+    MC_DROPOUT = 12
+    COMBINE = 13
+    ESTIMATOR = 14
 
 
 MAX_SEED = 2**63 - 1

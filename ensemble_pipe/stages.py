@@ -4,46 +4,52 @@ import time
 from dataclasses import dataclass, field
 
 from ensemble_pipe.cluster.executor import Executor
-from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
 from ensemble_pipe.data.augment.prediction import PredictionDraws
-from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.display import Display
-from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, Metrics, summary
-from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measured, summary
+from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
-from ensemble_pipe.preparation import FIRST_ROWS, recipe_of
+from ensemble_pipe.learners import Intake, Waiting
+from ensemble_pipe.preparation import recipe_of
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.storage import SPLITS, RunPaths, read_json
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.pictures import draw_pictures
-from ensemble_pipe.training.checkpoints import (
-    list_checkpoints,
-    load_state,
-    read_tensors,
-    save_checkpoint,
-)
-from ensemble_pipe.training.events import Checkpoint, Failed
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state, make_stacks
+from ensemble_pipe.training.checkpoints import save_checkpoint, save_estimator
+from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted
+from ensemble_pipe.training.plan import Stack, make_stacks
 from ensemble_pipe.training.warmup import warm_up
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the learners came to: flat metrics, K, and the learners that failed."""
+    """What the learners came to.
+
+    Attributes:
+        metrics: flat.
+        members: K, of the ensemble.
+        failed: reasons of the learners that failed, by learner.
+        unfinished: learners whose training was not ended.
+    """
 
     metrics: Metrics
     members: int
     failed: dict[int, str] = field(default_factory=dict)
+    unfinished: tuple[int, ...] = ()
 
 
 def train_and_measure(
     paths: RunPaths, config: Pipeline, executor: Executor, journal: Journal, display: Display
 ) -> Outcome:
     """Train what is not yet trained, then combine and measure all members.
+
+    Where training is interrupted, the ensemble of the members that there are is written before the
+    interruption goes on.
 
     Raises:
         TrainingError: every learner failed.
@@ -54,127 +60,139 @@ def train_and_measure(
     data = TrainingData(recipe, schema)
     draws = PredictionDraws(config.augment, config.seed)
     aggregator = Aggregator(schema, data.part("validation"), draws)
-    plans = learner_plans(config)
-    if config.augment.policy:  # now, so that a person sees it while the run goes on
-        epochs = max(plan.epochs for plan in plans)
-        sheet = draw_contact_sheet(paths, recipe, schema, epochs)
-        journal.append("pictures", names=[sheet.name])
-    failed = _train(paths, config, plans, executor, recipe, aggregator, journal, display)
+    training = _Training(paths, config, recipe, aggregator, journal, display)
+    try:
+        training.run(executor)
+    except KeyboardInterrupt:
+        if aggregator.members:
+            display.message("stopped; writing the ensemble of the learners that are finished")
+            _report(paths, config, aggregator, data, training, journal)
+        raise
     if not aggregator.members:
         raise TrainingError(
             "no learner was trained to the end: "
-            + "; ".join(f"learner {learner}: {reason}" for learner, reason in failed.items())
+            + "; ".join(f"learner {n}: {reason}" for n, reason in training.failed.items())
         )
-    display.message("measuring the ensemble")
-    measured = {name: aggregator.measured(data.part(name)) for name in SPLITS[1:]}
-    metrics = summary(measured)
-    _report(paths, aggregator, measured, metrics, journal)
-    return Outcome(metrics, len(aggregator.members), failed)
+    display.message("combining and measuring the ensemble")
+    return _report(paths, config, aggregator, data, training, journal)
 
 
-def _train(
-    paths: RunPaths,
-    config: Pipeline,
-    plans: list[LearnerPlan],
-    executor: Executor,
-    recipe: Recipe,
-    aggregator: Aggregator,
-    journal: Journal,
-    display: Display,
-) -> dict[int, str]:
-    """Train every learner that is not finished; return the reasons of those that failed."""
-    schema = aggregator.schema
-    waiting, states = _where_learners_stand(paths, plans, aggregator, journal)
-    size = max(plan.build(schema).layout.size for plan in plans)
-    stacks = make_stacks(
-        waiting, states, size=size, trainers=executor.trainers, width=config.cluster.stack
-    )
-    by_id = {plan.learner: plan for plan in plans}
-    failed: dict[int, str] = {}
-    if stacks:
+class _Training:
+    """The learners of a run, and their training.
+
+    Attributes:
+        failed: reasons, by learner.
+        open: learners that are neither finished nor failed.
+    """
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        config: Pipeline,
+        recipe: Recipe,
+        aggregator: Aggregator,
+        journal: Journal,
+        display: Display,
+    ) -> None:
+        self.paths = paths
+        self.config = config
+        self.recipe = recipe
+        self.schema = aggregator.schema
+        self.journal = journal
+        self.display = display
+        self.intake = Intake(paths, aggregator, journal)
+        self.plans = {plan.learner: plan for plan in learner_plans(config)}
+        self.estimators = {plan.learner: plan for plan in estimator_plans(config)}
+        self.failed: dict[int, str] = {}
+        self.open = {*self.plans, *self.estimators}
+
+    def run(self, executor: Executor) -> None:
+        """Train every learner that is not finished."""
+        self._show_augmentation()
+        waiting = self.intake.resume(list(self.plans.values()), list(self.estimators.values()))
+        self.open = {plan.learner for plan in waiting.plans}
+        self.open |= {plan.learner for plan in waiting.estimators}
+        stacks = self._stacks(waiting, executor.trainers)
+        self.display.begin(list(self.plans.values()))
+        if not (stacks or waiting.estimators):
+            return
+        for event in executor.run(stacks, self.recipe, self.schema, waiting.estimators):
+            self.display.event(event)
+            self._take(event)
+
+    def _stacks(self, waiting: Waiting, trainers: int) -> list[Stack]:
+        if not waiting.plans:
+            return []
+        size = max(plan.build(self.schema).layout.size for plan in waiting.plans)
+        stacks = make_stacks(
+            waiting.plans, waiting.states,
+            size=size, trainers=trainers, width=self.config.cluster.stack,
+        )  # fmt: skip
         began = time.monotonic()
-        warm_up(schema, [plan for stack in stacks for plan in stack.plans], recipe)
+        warm_up(self.schema, waiting.plans, self.recipe)
         seconds = time.monotonic() - began
-        display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
-    display.begin(plans)
-    for event in executor.run(stacks, recipe, schema):
-        display.event(event)
-        if isinstance(event, Checkpoint):
-            if event.metrics:
-                facts = {"epoch": event.epoch, "step": event.step, "metrics": event.metrics}
-                waited_s = round(event.waited_s, 3)
-                journal.append("epoch", learner=event.learner, **facts, waited_s=waited_s)
-            save_checkpoint(paths, event)
-            if event.member is not None:
-                plan = by_id[event.learner]
-                _take_member(aggregator, journal, plan, event.member, event.state)
-            if event.finished:
-                journal.append("finished", learner=event.learner)
-        elif isinstance(event, Failed):
-            failed[event.learner] = event.reason
-            journal.append("failed", learner=event.learner, reason=event.reason)
-    return failed
+        self.display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
+        return stacks
 
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Failed):
+            self.failed[event.learner] = event.reason
+            self.journal.append("failed", learner=event.learner, reason=event.reason)
+            self.open.discard(event.learner)
+        elif isinstance(event, Fitted):
+            save_estimator(self.paths, event.learner, event.content)
+            self.intake.take_estimator(self.estimators[event.learner], event.content)
+            self.open.discard(event.learner)
+        elif isinstance(event, Checkpoint):
+            self._take_checkpoint(event)
 
-def _where_learners_stand(
-    paths: RunPaths, plans: list[LearnerPlan], aggregator: Aggregator, journal: Journal
-) -> tuple[list[LearnerPlan], dict[int, LearnerState]]:
-    """Return the plans still to be trained and where they go on; known members are taken in."""
-    path = paths.base / FIRST_ROWS
-    first_rows = read_tensors(path.read_bytes(), str(path)) if path.is_file() else {}
-    waiting: list[LearnerPlan] = []
-    states: dict[int, LearnerState] = {}
-    for plan in plans:
-        saved = list_checkpoints(paths, plan.learner)
-        for checkpoint in saved:
-            if checkpoint.member is not None:
-                state = load_state(paths, plan.learner, checkpoint.step)
-                _take_member(aggregator, journal, plan, checkpoint.member, state)
-        if saved and saved[-1].finished:
-            journal.append("finished", learner=plan.learner)
-            continue
-        waiting.append(plan)
-        if saved:
-            states[plan.learner] = load_state(paths, plan.learner, saved[-1].step)
-        elif first_rows:
-            row = first_rows[str(plan.learner)]
-            states[plan.learner] = initial_state(plan, aggregator.schema, row)
-    return waiting, states
+    def _take_checkpoint(self, event: Checkpoint) -> None:
+        if event.metrics:
+            facts = {"epoch": event.epoch, "step": event.step, "metrics": event.metrics}
+            waited_s = round(event.waited_s, 3)
+            self.journal.append("epoch", learner=event.learner, **facts, waited_s=waited_s)
+        save_checkpoint(self.paths, event)
+        if event.member is not None:
+            self.intake.take(self.plans[event.learner], event.member, event.state)
+        if event.finished:
+            self.journal.append("finished", learner=event.learner)
+            self.open.discard(event.learner)
 
-
-def _take_member(
-    aggregator: Aggregator, journal: Journal, plan: LearnerPlan, number: int, state: LearnerState
-) -> None:
-    mask = feature_mask(plan.view, plan.seed, plan.learner, aggregator.schema.spans)
-    member = Member(
-        plan.learner, number, state.step, plan.network, plan.loss, state.member_row, mask
-    )
-    metrics = aggregator.add(member)
-    facts = {"learner": plan.learner, "number": number, "step": state.step}
-    journal.append("member", **facts, metrics=metrics)
-    journal.append(
-        "ensemble", members=len(aggregator.members), metrics=aggregator.ensemble_metrics()
-    )
+    def _show_augmentation(self) -> None:
+        """Draw the contact sheet now, so that a person sees it while the run goes on."""
+        if self.config.augment.policy and self.plans:
+            epochs = max(plan.epochs for plan in self.plans.values())
+            sheet = draw_contact_sheet(self.paths, self.recipe, self.schema, epochs)
+            self.journal.append("pictures", names=[sheet.name])
 
 
 def _report(
     paths: RunPaths,
+    config: Pipeline,
     aggregator: Aggregator,
-    measured: dict[str, Measured],
-    metrics: Metrics,
+    data: TrainingData,
+    training: _Training,
     journal: Journal,
-) -> None:
-    """Write predictions, pictures and the model, and journal them."""
-    schema, noise = aggregator.schema, aggregator.noise
-    for name, result in measured.items():
-        base = paths.base / f"{name}.arrow"
-        write_predictions(paths.predictions(name), base, result.outputs, schema, noise)
-    for index, member in enumerate(aggregator.members):
-        own = {f"test/{k}": value for k, value in measured["test"].members[index].items()}
+) -> Outcome:
+    """Combine and measure the members; write predictions, pictures and the model; journal them."""
+    schema, draws = aggregator.schema, aggregator.draws
+    chosen = aggregator.combine(config.ensemble.combine, config.seed)
+    journal.append("combined", **chosen.facts())
+    parts: dict[str, Measured] = {}
+    for name in SPLITS[1:]:
+        parts[name] = measured(chosen.members, chosen.combiner, schema, data.part(name), draws)
+        write_predictions(paths.predictions(name), paths.base / f"{name}.arrow", parts[name])
+    for index, member in enumerate(chosen.members):
+        own = {f"test/{k}": value for k, value in parts["test"].members[index].items()}
         facts = {"learner": member.learner, "number": member.number}
         journal.append("member_test", **facts, metrics=own)
-    journal.append("result", metrics=metrics, members=len(aggregator.members))
-    write_artifact(paths.model, Model(schema, aggregator.members, noise, aggregator.draws))
-    pictures = draw_pictures(paths, schema, aggregator.curve(), measured["test"], noise)
+    metrics = summary(parts)
+    unfinished = tuple(sorted(training.open))
+    journal.append(
+        "result", metrics=metrics, members=len(chosen.members), unfinished=list(unfinished)
+    )
+    write_artifact(paths.model, Model(schema, chosen.members, chosen.combiner, draws))
+    pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])
     journal.append("pictures", names=[path.name for path in pictures])
     journal.append("model", sums=read_json(paths.model / "manifest.json")["sums"])
+    return Outcome(metrics, len(chosen.members), training.failed, unfinished)

@@ -76,6 +76,9 @@ class RunPaths:
     def checkpoint(self, learner: int, step: int) -> Path:
         return self.learner(learner) / f"step-{step:08d}.safetensors"
 
+    def estimator(self, learner: int) -> Path:
+        return self.learner(learner) / "estimator.skops"
+
     @classmethod
     def open(cls, root: Path) -> "RunPaths":
         """Return the paths of an existing run.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.ensemble.aggregator import Metrics
+from ensemble_pipe.ensemble.prediction import Metrics
 
 _ROWS = {"mean member": "member_mean/", "best member": "member_best/", "ensemble": ""}
 

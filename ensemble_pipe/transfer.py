@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.config import Pipeline, Transfer
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.network import Network
+from ensemble_pipe.sections import Pipeline, Transfer
 from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.checkpoints import read_tensors
@@ -89,6 +90,7 @@ def source_tensors(path: Path) -> list[Tensors]:
                     .items()
                 }
                 for member in model.members
+                if isinstance(member, NetworkMember)
             ]
     raise ConfigError(
         f"transfer.weights: {path} is no run directory with a model, no model directory and no "

@@ -55,12 +55,12 @@ class Document:
         """
         self._set(key, value, f"--set {key}")
 
-    def varied(self, values: dict[str, Any]) -> "Document":
-        """Return a copy with values set by dotted path, named after `ensemble.vary`."""
+    def with_values(self, values: dict[str, Any], origin: KeyPath) -> "Document":
+        """Return a copy with values set by dotted path, named after where they stand."""
         own = Document(self.name, copy.deepcopy(self.data), self.lines, dict(self.sources))
         for key, value in values.items():
-            line = self.at(("ensemble", "vary", key)).strip(" ()")
-            own._set(key, value, f"ensemble.vary, {line}")
+            line = self.at((*origin, key)).strip(" ()")
+            own._set(key, value, f"{'.'.join(map(str, origin))}, {line}")
         return own
 
     def _set(self, key: str, value: Any, source: str) -> None:

@@ -26,7 +26,8 @@ from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.scaling import Standardize
 from ensemble_pipe.data.tables.side_columns import read_targets
-from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.combiners import Weighted
+from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.serving.artifact import Model, write_artifact
@@ -145,8 +146,10 @@ def write_model(rows: Rows, roles: Roles) -> str:
     schema = Schema.fit(rows, roles, "classification", train, Standardize(), targets)
     network, loss = Mlp(hidden=(3,)), CrossEntropy()
     row = build(network, loss, schema).initialize(seed=1, learner=0)
-    member = Member(0, 0, 1, network, loss, row)
-    write_artifact(Path("model"), Model(schema, [member], 0.0, PredictionDraws(Augment(), 1)))
+    member = NetworkMember(0, 0, 1, network, loss, row)
+    write_artifact(
+        Path("model"), Model(schema, [member], Weighted.equal(1), PredictionDraws(Augment(), 1))
+    )
     return "model"
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
+from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.plan import Stack
 
@@ -20,8 +21,14 @@ class Executor(Protocol):
         """How many stacks train at once."""
         ...
 
-    def run(self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema) -> Iterator[Event]:
-        """Train every stack to its end.
+    def run(
+        self,
+        stacks: Sequence[Stack],
+        recipe: Recipe,
+        schema: Schema,
+        estimators: Sequence[EstimatorPlan] = (),
+    ) -> Iterator[Event]:
+        """Fit every estimator, then train every stack to its end.
 
         Raises:
             ClusterError: a stack was lost more often than is allowed.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.training.estimators import EstimatorPlan, fitted
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.plan import Stack
@@ -15,9 +16,17 @@ class InlineExecutor:
 
     trainers = 1
 
-    def run(self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema) -> Iterator[Event]:
+    def run(
+        self,
+        stacks: Sequence[Stack],
+        recipe: Recipe,
+        schema: Schema,
+        estimators: Sequence[EstimatorPlan] = (),
+    ) -> Iterator[Event]:
         data = TrainingData(recipe, schema)
         with one_thread():
+            for plan in estimators:
+                yield fitted(plan, data, schema)
             for stack in stacks:
                 yield from train(stack, data, schema)
 

@@ -17,6 +17,7 @@ from ensemble_pipe.data.shard_service import ShardService
 from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted
 from ensemble_pipe.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.training.estimators import EstimatorPlan, fitted
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
@@ -81,6 +82,45 @@ def warm_up_nodes(schema: Schema, plans: list[LearnerPlan], recipe: Recipe) -> N
         ) from None
 
 
+@ray.remote(num_cpus=1)
+def fit_here(plan: EstimatorPlan, source: BaseSource, recipe: Recipe, schema: Schema) -> Event:
+    """Fit a scikit-learn learner on whatever node has room."""
+    with one_thread():
+        return fitted(plan, TrainingData(local_base(source, recipe), schema), schema)
+
+
+def _fit(
+    plans: Sequence[EstimatorPlan],
+    source: BaseSource,
+    recipe: Recipe,
+    schema: Schema,
+    retries: int,
+) -> Iterator[Event]:
+    """Fit scikit-learn learners side by side; yield each as it is done.
+
+    Raises:
+        ClusterError: a task was lost more often than is allowed, or says nothing for too long.
+    """
+    waiting = [
+        fit_here.options(max_retries=retries).remote(plan, source, recipe, schema) for plan in plans
+    ]
+    while waiting:
+        done, waiting = ray.wait(waiting, num_returns=1, timeout=SILENCE_TIMEOUT_S)
+        if not done:
+            raise ClusterError(_silence())
+        try:
+            yield ray.get(done[0])
+        except ray.exceptions.WorkerCrashedError as error:
+            raise ClusterError(f"a scikit-learn learner was lost ({error})") from None
+
+
+def _silence() -> str:
+    return (
+        f"no trainer said anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
+        "cluster with `ray status`, then go on with `ensemble-pipe resume`"
+    )
+
+
 class RayExecutor:
     """Trains on a Ray cluster.
 
@@ -122,10 +162,17 @@ class RayExecutor:
             )
         self.trainers = trainers or available
 
-    def run(self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema) -> Iterator[Event]:
+    def run(
+        self,
+        stacks: Sequence[Stack],
+        recipe: Recipe,
+        schema: Schema,
+        estimators: Sequence[EstimatorPlan] = (),
+    ) -> Iterator[Event]:
+        source = BaseSource(ray.get_runtime_context().get_node_id())
+        yield from _fit(estimators, source, recipe, schema, self._retries)
         if not stacks:
             return
-        source = BaseSource(ray.get_runtime_context().get_node_id())
         plans = [plan for stack in stacks for plan in stack.plans]
         warm_up_nodes(schema, plans, recipe)
         if recipe.augment.shard_policy:
@@ -215,10 +262,7 @@ def _actor_class(decorated: Any) -> Any:
 def _ready(streams: list[Any]) -> list[Any]:
     ready, _ = ray.wait(streams, num_returns=1, timeout=SILENCE_TIMEOUT_S)
     if not ready:
-        raise ClusterError(
-            f"no trainer said anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
-            "cluster with `ray status`, then go on with `ensemble-pipe resume`"
-        )
+        raise ClusterError(_silence())
     return list(ready)
 
 

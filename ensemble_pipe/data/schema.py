@@ -102,6 +102,28 @@ class Schema:
         return tuple(column.name for column in self.columns)
 
     @property
+    def target_names(self) -> tuple[str, ...]:
+        """Columns of the targets."""
+        return (self.target_name,)
+
+    @property
+    def target_count(self) -> int:
+        """D, the number of targets of a regression."""
+        return len(self.target_names)
+
+    @property
+    def target_scale(self) -> tuple[Floats, Floats]:
+        """Mean and deviation (D,) of the targets of a regression."""
+        return np.array([self.target_mean]), np.array([self.target_deviation])
+
+    def decode_targets(self, targets: Array) -> Array:
+        """Return what stored targets (R,) or (R, D) mean: class names (R,), or numbers (R, D)."""
+        if self.task == "classification":
+            return np.array(self.classes)[targets]
+        center, unit = self.target_scale
+        return targets.reshape(len(targets), -1).astype(np.float64) * unit + center
+
+    @property
     def source_columns(self) -> tuple[str, ...]:
         """Names of the columns that a block must have to be encoded."""
         return (IMAGE,) if self.is_image else self.feature_names

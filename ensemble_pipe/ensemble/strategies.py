@@ -1,8 +1,8 @@
-"""How learners come to differ.
+"""How learners come to differ, and which members they yield.
 
 `vary` gives each learner its own value of any hyperparameter. A list goes round in turn: learner i
-takes item i modulo its length. A range is drawn at the learner's own address, so adding learners
-leaves the earlier ones as they were.
+of its group takes item i modulo its length. A range is drawn at the learner's own address, so
+adding learners leaves the earlier ones as they were.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,12 @@ from math import exp, floor, log
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, MinLen
+from pydantic import Field
 
 from ensemble_pipe import seeds
+from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.settings import settings
+from ensemble_pipe.training.estimators import EstimatorSettings
 
 
 @settings
@@ -50,34 +53,89 @@ class Range:
 Choices = Annotated[tuple[Any, ...], MinLen(1)]
 Vary = Mapping[str, Range | Choices]
 
+StrategyName = Literal[
+    "independent",
+    "bagging",
+    "snapshot",
+    "fast_geometric",
+    "mc_dropout",
+    "cross_validation",
+]
+
 
 @settings
-class Strategy:
-    """How many learners, and what each yields.
+class Learners:
+    """A group of networks that come to differ in one way.
 
     Attributes:
-        strategy: "independent": each learner, from its own initialisation and its own order of the
-            data, yields one member (Lakshminarayanan et al. 2017). "snapshot": each yields a member
-            at the end of every cycle of a snapshot schedule (Huang et al. 2017).
+        strategy: how they differ, and what each yields.
+            "independent": each, from its own initialisation and its own order of the data, yields
+            one member (Lakshminarayanan et al. 2017). With `vary` on top: hyper-deep ensembles
+            (Wenzel et al. 2020).
+            "bagging": each also sees its own bootstrap sample of the rows (Breiman 1996).
+            "cross_validation": learner i leaves out fold i, of as many folds as learners.
+            "snapshot": each yields a member at the end of every cycle of its schedule (Huang et
+            al. 2017).
+            "fast_geometric": the same with short triangles at the end (Garipov et al. 2018).
+            "mc_dropout": each yields `passes` members, which are its network with other units
+            dropped (Gal & Ghahramani 2016).
         learners: how many.
-        vary: hyperparameters that differ, by their path in the pipeline.
+        passes: members of a learner under mc_dropout.
+        vary: hyperparameters that differ within the group, by their path in the pipeline.
+        set: values of all the group's learners, by path; for a pool of several groups.
     """
 
-    strategy: Literal["independent", "snapshot"] = "independent"
+    strategy: StrategyName = "independent"
     learners: Annotated[int, Ge(1)] = 5
+    passes: Annotated[int, Ge(1)] = 20
     vary: dict[str, Range | Choices] | None = None
+    set: dict[str, Any] | None = None
 
 
-def varied_values(vary: Vary, learner: int, seed: int) -> dict[str, Any]:
-    """Return what `vary` gives to one learner, by path in the pipeline."""
+Group = Learners | EstimatorSettings
+
+
+@settings
+class Ensemble(Learners):
+    """The ensemble of a pipeline: one group of learners, or a pool of several.
+
+    Attributes:
+        combine: how the members become one predictor.
+        pool: groups of learners; null for the one group that the other keys describe.
+    """
+
+    combine: Combine = Combine()
+    pool: Annotated[
+        tuple[Annotated[Group, Field(discriminator="strategy")], ...] | None, MinLen(1)
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.pool is not None and (self.vary or self.set):
+            raise ValueError("vary and set stand within the groups of a pool")
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups of learners, in order."""
+        return (self,) if self.pool is None else self.pool
+
+
+def varied_values(vary: Vary, learner: int, place: int, seed: int) -> dict[str, Any]:
+    """Return what `vary` gives to one learner, by path in the pipeline.
+
+    Args:
+        vary: of its group.
+        learner: its id, the address of its draws.
+        place: its place within its group, counted from 0.
+        seed: of the run.
+    """
     return {
-        path: _value(values, learner, seed, index)
+        path: _value(values, learner, place, seed, index)
         for index, (path, values) in enumerate(sorted(vary.items()))
     }
 
 
-def _value(values: Range | Sequence[Any], learner: int, seed: int, index: int) -> Any:
+def _value(values: Range | Sequence[Any], learner: int, place: int, seed: int, index: int) -> Any:
     if isinstance(values, Range):
         random = seeds.generator(seed, seeds.Purpose.VARY, learner=learner, shard=index)
         return values.at(random.random())
-    return values[learner % len(values)]
+    return values[place % len(values)]

@@ -5,13 +5,14 @@ not. So inference always runs on chunks of exactly `CHUNK_ROWS` rows, the last o
 layer draws in predictions as well, the outputs are the mean over `Network.test_draws` passes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ensemble_pipe.arrays import Floats, Read
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.network import BoundNetwork, Network
+from ensemble_pipe.seeds import Draws
 
 CHUNK_ROWS = 256
 
@@ -42,13 +43,9 @@ def outputs_of(
     row = np.empty((1, rows.shape[1]), rows.dtype)
     own = {name: np.empty(1, rows.dtype) for name in values or {}} or None
     bound = network.bind(row, CHUNK_ROWS, values=own)
-    inputs = np.zeros((CHUNK_ROWS, *network.input_shape), np.float32)
     result = np.empty((rows.shape[0], count, network.outputs), np.float32)
     with one_thread():
-        for start in range(0, count, CHUNK_ROWS):
-            stop = min(start + CHUNK_ROWS, count)
-            read(start, stop, inputs[: stop - start])
-            inputs[stop - start :] = 0
+        for start, stop, inputs in _chunks(network, read, count):
             for m in range(len(rows)):
                 row[0] = rows[m]
                 for name, number in (own or {}).items():
@@ -58,6 +55,46 @@ def outputs_of(
                 outputs = _mean_outputs(bound, seen, network.test_draws)
                 result[m, start:stop] = outputs[0, : stop - start]
     return result
+
+
+def sampled_outputs_of(
+    network: Network,
+    row: Floats,
+    read: Read,
+    count: int,
+    draws: Draws,
+    number: int,
+    mask: Floats | None = None,
+) -> Floats:
+    """Return the outputs of one learner with some of its units dropped, the same for every row.
+
+    Args:
+        network, read, count: as for `outputs_of`.
+        row: (P,) parameters.
+        draws: of the learner.
+        number: of the pass that draws.
+        mask: what the inputs are multiplied by.
+
+    Returns:
+        (1, count, O) float32.
+    """
+    bound = network.bind(row[None], CHUNK_ROWS, draws=draws)
+    result = np.empty((1, count, network.outputs), np.float32)
+    with one_thread():
+        for start, stop, inputs in _chunks(network, read, count):
+            outputs = bound.forward(inputs if mask is None else inputs * mask, number)
+            result[0, start:stop] = outputs[0, : stop - start]
+    return result
+
+
+def _chunks(network: Network, read: Read, count: int) -> Iterator[tuple[int, int, Floats]]:
+    """Yield (start, stop, inputs): inputs has `CHUNK_ROWS` rows, zero behind the last."""
+    inputs = np.zeros((CHUNK_ROWS, *network.input_shape), np.float32)
+    for start in range(0, count, CHUNK_ROWS):
+        stop = min(start + CHUNK_ROWS, count)
+        read(start, stop, inputs[: stop - start])
+        inputs[stop - start :] = 0
+        yield start, stop, inputs
 
 
 def _mean_outputs(bound: BoundNetwork, inputs: Floats, passes: int) -> Floats:

@@ -21,6 +21,7 @@ class Network:
         layout: of a row of parameters and statistics.
         values: numbers that may differ between the learners of a stack, by "layer/field".
         test_draws: the number of passes whose mean outputs make a prediction.
+        drops: whether units or weights are dropped in training.
     """
 
     def __init__(self, input_shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
@@ -30,6 +31,7 @@ class Network:
         self.layout = Layout(self.chain.parameters)
         self.values = self.chain.values
         self.test_draws = self.chain.test_draws
+        self.drops = self.chain.drops
 
     def initialize(self, seed: int, learner: int, dtype: type[np.floating] = np.float32) -> Floats:
         """Return a fresh row (P,) for one learner, each tensor drawn at its own address."""
@@ -60,7 +62,8 @@ class Network:
             rows: (M, P).
             batch_rows: N.
             gradients: (M, T), for training; without them for inference only.
-            draws: the randomness of training.
+            draws: the randomness of training; without gradients, that of predictions which drop
+                the same units for every row.
             values: (M,) each, by the names of `self.values`; None for the network's own. Those of
                 the rows' type are read anew at every step.
             frozen: names of parameters that do not move.

@@ -12,7 +12,7 @@ from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_targets
-from ensemble_pipe.ensemble.aggregator import Metrics, measure
+from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.storage import atomic_file
@@ -61,7 +61,7 @@ def evaluate(model: Ensemble, rows: Rows) -> Metrics:
     targets = read_targets(rows, Roles(names, label))
     encoded = model.schema.encode_targets(targets, rows.place)
     outputs = np.concatenate(list(_outputs(model, rows)), axis=1)
-    return measure(outputs, encoded, model.schema, model.noise)
+    return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
 
 
 def _no_labels(rows: Rows, label: str) -> str:

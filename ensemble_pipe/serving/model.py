@@ -10,10 +10,9 @@ from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.tables.cells import Place
-from ensemble_pipe.ensemble.aggregator import predicted_numbers
-from ensemble_pipe.ensemble.combiners import mean_probability, softmax
+from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import member_outputs
-from ensemble_pipe.ensemble.uncertainty import uncertainty
+from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.errors import InputError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
@@ -36,43 +35,43 @@ class Ensemble:
     Attributes:
         schema: of the data it was trained on.
         members: in order.
-        noise: noise variance of a regression, in standardised units.
+        combiner: what makes one prediction of theirs.
     """
 
     def __init__(self, model: Model) -> None:
         self.schema = model.schema
         self.members = tuple(model.members)
-        self.noise = model.noise
+        self.combiner = model.combiner
         self._draws = model.draws
 
     def predict(self, inputs: Inputs) -> Array:
-        """Return (R,) class names, or the mean of a regression in the target's units."""
-        columns = prediction_columns(self.outputs(inputs), self.schema, self.noise)
-        return columns["prediction"]
+        """Return (R,) class names, or means in the target's units; (R, D) of several targets."""
+        prediction = self.prediction(inputs)
+        if self.schema.task == "regression":
+            return prediction.mean[:, 0] if self.schema.target_count == 1 else prediction.mean
+        found: Array = np.array(self.schema.classes)[prediction.probabilities.argmax(axis=1)]
+        return found
 
     def predict_proba(self, inputs: Inputs) -> Floats:
         """Return class probabilities (R, O), float64, in the order of `schema.classes`."""
         self._require("classification", "predict_proba")
-        return mean_probability(self.outputs(inputs))
+        return self.prediction(inputs).probabilities
 
     def predict_members(self, inputs: Inputs) -> Floats:
-        """Return each member's probabilities (K, R, O), or its numbers (K, R) in target units."""
-        outputs = self.outputs(inputs)
-        if self.schema.task == "classification":
+        """Return each member's probabilities (K, R, O), or its means (K, R, D) in target units."""
+        outputs, schema = self.outputs(inputs), self.schema
+        if schema.task == "classification":
             return softmax(outputs)
-        numbers = outputs[:, :, 0].astype(np.float64)
-        return numbers * self.schema.target_deviation + self.schema.target_mean
+        center, unit = schema.target_scale
+        return outputs[:, :, : schema.target_count].astype(np.float64) * unit + center
 
     def uncertainty(self, inputs: Inputs) -> dict[str, Floats]:
-        """Return how unsure the ensemble is of each row, (R,) each.
+        """Return how unsure the ensemble is of each row: `Prediction.uncertainty`."""
+        return self.prediction(inputs).uncertainty()
 
-        For classes `entropy`, `expected_entropy` and `mutual_information`, in nats; for a
-        regression `std` in the target's units.
-        """
-        outputs = self.outputs(inputs)
-        if self.schema.task == "classification":
-            return uncertainty(outputs)
-        return {"std": predicted_numbers(outputs, self.schema, self.noise)[1]}
+    def prediction(self, inputs: Inputs) -> Prediction:
+        """Return all that the ensemble says of some rows."""
+        return Prediction(self.outputs(inputs), self.combiner, self.schema)
 
     def table(self, inputs: Inputs) -> pa.Table:
         """Return one row for each input row, in its order.
@@ -83,7 +82,7 @@ class Ensemble:
 
     def as_table(self, outputs: Floats) -> pa.Table:
         """Return what the members' outputs (K, R, O) mean, a row for each of R."""
-        columns = prediction_columns(outputs, self.schema, self.noise)
+        columns = prediction_columns(Prediction(outputs, self.combiner, self.schema))
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
     def outputs(self, inputs: Inputs) -> Floats:

@@ -7,53 +7,64 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.base import open_base
-from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.aggregator import predicted_numbers
-from ensemble_pipe.ensemble.combiners import mean_probability
-from ensemble_pipe.ensemble.uncertainty import uncertainty
+from ensemble_pipe.ensemble.aggregator import Measured
+from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.storage import atomic_write
 
 
-def prediction_columns(outputs: Floats, schema: Schema, noise: float) -> dict[str, Array]:
-    """Return what an ensemble says of each row, from members' outputs (K, R, O).
+def prediction_columns(prediction: Prediction) -> dict[str, Array]:
+    """Return what an ensemble says of each row, as columns (R,).
 
     Returns:
-        (R,) each: `prediction`, `probability_<class>` for each class and the uncertainties in nats;
-        or `prediction`, `mean` and `std` in the target's units for a regression.
+        For classes `prediction`, `probability_<class>` for each class, and the uncertainties; for
+        numbers `prediction` and `mean`, and `std` with its parts `aleatoric` and `epistemic`, in
+        the target's units. Of several targets each of these once, as `mean_<target>`.
     """
+    schema = prediction.schema
     if schema.task == "regression":
-        mean, deviation = predicted_numbers(outputs, schema, noise)
-        return {"prediction": mean, "mean": mean, "std": deviation}
-    probabilities = mean_probability(outputs)
+        mean = prediction.mean
+        numbers = {"prediction": mean, "mean": mean, **prediction.uncertainty()}
+        return _by_target(numbers, schema.target_names)
+    probabilities = prediction.probabilities
     names = np.array(schema.classes)
     return {
         "prediction": names[probabilities.argmax(axis=1)],
         **{f"probability_{name}": probabilities[:, i] for i, name in enumerate(schema.classes)},
-        **uncertainty(outputs),
+        **prediction.uncertainty(),
     }
 
 
-def write_predictions(
-    path: Path, base: Path, outputs: Floats, schema: Schema, noise: float
-) -> None:
+def _by_target(columns: dict[str, Floats], names: tuple[str, ...]) -> dict[str, Array]:
+    if len(names) == 1:
+        return {column: values[:, 0] for column, values in columns.items()}
+    return {
+        f"{column}_{name}": values[:, index]
+        for column, values in columns.items()
+        for index, name in enumerate(names)
+    }
+
+
+def write_predictions(path: Path, base: Path, measured: Measured) -> None:
     """Write the predictions for one base file, as Arrow.
 
-    Columns: `row` in the source, `target`, those of `prediction_columns`, and `outputs`, a tensor
-    (K, O) of the members' own outputs, which other combiners can start from.
+    Columns: `row` in the source, `target` (several: `target_<name>`), those of
+    `prediction_columns`, and `outputs`, a tensor (K, O) of the members' own outputs, which other
+    combiners can start from.
     """
-    part = open_base(base).table
-    targets = part.column("target").to_numpy()
-    if schema.task == "classification":
-        target: Array = np.array(schema.classes)[targets]
-    else:
-        target = targets.astype(np.float64) * schema.target_deviation + schema.target_mean
-    # A copy even where one member makes it needless: Arrow is strict about strides.
-    by_row = np.array(outputs.transpose(1, 0, 2), order="C", copy=True)
+    prediction = measured.prediction
+    schema = prediction.schema
+    targets = schema.decode_targets(measured.targets)
     columns = {
-        "row": part.column("row").to_numpy(),
-        "target": target,
-        **prediction_columns(outputs, schema, noise),
+        "row": open_base(base).table.column("row").to_numpy(),
+        **(
+            {"target": targets}
+            if schema.task == "classification"
+            else _by_target({"target": targets}, schema.target_names)
+        ),
+        **prediction_columns(prediction),
     }
+    # A copy even where one member makes it needless: Arrow is strict about strides.
+    by_row = np.array(prediction.outputs.transpose(1, 0, 2), order="C", copy=True)
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
     tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(by_row)
     whole = table.append_column("outputs", tensor)

@@ -9,10 +9,11 @@ import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.aggregator import Measured, Metrics, predicted_numbers
-from ensemble_pipe.ensemble.combiners import mean_probability, softmax
+from ensemble_pipe.ensemble.aggregator import Measured
+from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.metrics.classification import confusion
+from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.storage import RunPaths, atomic_write
 from ensemble_pipe.tracking.journal import read_entries
 
@@ -23,7 +24,7 @@ _MEMBER, _ENSEMBLE, _IDEAL = "#8ab4d8", "#c0392b", "#777777"
 
 
 def draw_pictures(
-    paths: RunPaths, schema: Schema, curve: list[Metrics], test: Measured, noise: float
+    paths: RunPaths, schema: Schema, curve: list[Metrics], test: Measured
 ) -> list[Path]:
     """Draw every picture that fits the task; return the files.
 
@@ -32,7 +33,6 @@ def draw_pictures(
         schema: of the data.
         curve: validation metrics of the first 1, 2, ... K members.
         test: outputs and metrics on the test part.
-        noise: noise variance of a regression.
     """
     drawings: dict[str, Callable[[], Figure]] = {
         "learning_curves": lambda: learning_curves(paths.journal),
@@ -42,7 +42,7 @@ def draw_pictures(
         drawings["reliability"] = lambda: reliability_diagram(test)
         drawings["confusion_matrix"] = lambda: confusion_matrix(test, schema)
     else:
-        drawings["predicted"] = lambda: predicted_against_true(test, schema, noise)
+        drawings["predicted"] = lambda: predicted_against_true(test, schema)
     files = []
     for name, draw in drawings.items():
         path = paths.pictures / f"{name}.png"
@@ -114,11 +114,11 @@ def reliability_diagram(test: Measured) -> "Figure":
     """Accuracy against confidence on the test part, for the ensemble and for its members."""
     figure, (axis,) = _figure()
     axis.plot([0, 1], [0, 1], "--", color=_IDEAL, linewidth=1, label="calibrated")
-    for index, outputs in enumerate(test.outputs):
+    for index, outputs in enumerate(test.prediction.outputs):
         groups = reliability(softmax(outputs), test.targets)
         label = "members" if index == 0 else None
         axis.plot(groups.confidence, groups.accuracy, color=_MEMBER, linewidth=0.8, label=label)
-    groups = reliability(mean_probability(test.outputs), test.targets)
+    groups = reliability(test.prediction.probabilities, test.targets)
     axis.plot(groups.confidence, groups.accuracy, "o-", color=_ENSEMBLE, label="ensemble")
     axis.set(
         xlabel="confidence", ylabel="accuracy",
@@ -130,7 +130,7 @@ def reliability_diagram(test: Measured) -> "Figure":
 
 def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     """How often each class of the test part was taken for each other."""
-    predicted = mean_probability(test.outputs).argmax(axis=1)
+    predicted = test.prediction.probabilities.argmax(axis=1)
     counts = confusion(predicted, test.targets, len(schema.classes))
     figure, (axis,) = _figure()
     axis.grid(visible=False)
@@ -151,19 +151,21 @@ def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     return figure
 
 
-def predicted_against_true(test: Measured, schema: Schema, noise: float) -> "Figure":
+def predicted_against_true(test: Measured, schema: Schema) -> "Figure":
     """Predictions of a regression against the truth, with one standard deviation."""
-    mean, deviation = predicted_numbers(test.outputs, schema, noise)
-    truth = test.targets.astype(np.float64) * schema.target_deviation + schema.target_mean
-    figure, (axis,) = _figure()
-    axis.errorbar(
-        truth, mean, yerr=deviation, fmt=".", color=_ENSEMBLE, ecolor=_MEMBER, elinewidth=0.6
-    )
-    ends = [truth.min(), truth.max()]
-    axis.plot(ends, ends, "--", color=_IDEAL, linewidth=1)
-    title = f"test, RMSE {test.ensemble['rmse']:.3g}"
-    axis.set(ylabel="predicted", title=title)
-    axis.set_xlabel(f"true {schema.target_name}", parse_math=False)
+    prediction, truth = test.prediction, schema.decode_targets(test.targets)
+    mean, std = prediction.mean, prediction.std
+    figure, axes = _figure(schema.target_count)
+    for place, (axis, name) in enumerate(zip(axes, schema.target_names, strict=True)):
+        axis.errorbar(
+            truth[:, place], mean[:, place], yerr=std[:, place],
+            fmt=".", color=_ENSEMBLE, ecolor=_MEMBER, elinewidth=0.6,
+        )  # fmt: skip
+        ends = [truth[:, place].min(), truth[:, place].max()]
+        axis.plot(ends, ends, "--", color=_IDEAL, linewidth=1)
+        rmse = np.sqrt(np.mean((truth[:, place] - mean[:, place]) ** 2))
+        axis.set(ylabel="predicted", title=f"test, RMSE {rmse:.3g}")
+        axis.set_xlabel(f"true {name}", parse_math=False)
     return figure
 
 

@@ -77,10 +77,34 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
     return LearnerState(step, row, tensors, facts["counters"])
 
 
+def save_estimator(paths: RunPaths, learner: int, content: bytes) -> None:
+    """Write a scikit-learn learner; its JSON is written last and makes it finished."""
+    path = paths.estimator(learner)
+    atomic_write(path, content)
+    write_json(
+        path.with_suffix(".json"),
+        {"learner": learner, "sums": sums_of(path.parent, [path.name])},
+    )
+
+
+def load_estimator(paths: RunPaths, learner: int) -> bytes | None:
+    """Return a scikit-learn learner that was saved, or None.
+
+    Raises:
+        CorruptFileError: its file does not match its sum.
+    """
+    path = paths.estimator(learner)
+    if not path.with_suffix(".json").is_file():
+        return None
+    check_sums(path.parent, read_json(path.with_suffix(".json"), "sums")["sums"])
+    return path.read_bytes()
+
+
 def remove_leftovers(paths: RunPaths) -> None:
     """Remove what a killed driver left half written: temporary files, tensors without JSON."""
     for path in paths.learners.glob("*/*"):
-        unfinished = path.suffix == ".safetensors" and not path.with_suffix(".json").is_file()
+        whole = path.with_suffix(".json").is_file()
+        unfinished = path.suffix in (".safetensors", ".skops") and not whole
         if path.suffix == ".tmp" or unfinished:
             path.unlink()
 

@@ -1,6 +1,6 @@
 """Choices in a plan that do not go together."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.tables import SwapNoise
@@ -39,6 +39,8 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
             ("ensemble", "strategy"),
             "snapshot takes members at the ends of cycles; remove averaging and early_stopping",
         )
+    if plan.view.folds == 1:
+        yield ("ensemble", "learners"), "cross_validation needs at least 2 learners, one for a fold"
     if isinstance(plan.averaging, SWA) and plan.averaging.at == "cycle" and not cyclic:
         yield (
             ("training", "averaging", "at"),
@@ -66,17 +68,6 @@ def _data_conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator
         yield (
             ("augment", "test_draws"),
             "swap_noise would let a row's prediction depend on the rows beside it; set it to 0",
-        )
-
-
-def conflicts_between(plans: Sequence[LearnerPlan]) -> Iterator[Conflict]:
-    """Yield what does not go together between learners of one task."""
-    losses = {plan.loss.name: plan.loss for plan in plans if plan.loss.task == "regression"}
-    if len({loss.outputs(0) for loss in losses.values()}) > 1:
-        yield (
-            ("ensemble", "vary"),
-            "either all losses predict a variance or none does, so these cannot be one ensemble: "
-            + ", ".join(sorted(losses)),
         )
 
 

@@ -46,6 +46,20 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A learner that has no steps, a scikit-learn estimator, is done.
+
+    Attributes:
+        content: the estimator, as `training.estimators` keeps it.
+        seconds: that its fit took.
+    """
+
+    learner: int
+    content: bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Failed:
     """A learner was taken out; the others of its stack go on.
 
@@ -59,4 +73,4 @@ class Failed:
     reason: str
 
 
-Event = Progress | Checkpoint | Failed
+Event = Progress | Checkpoint | Fitted | Failed

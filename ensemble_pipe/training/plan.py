@@ -36,6 +36,8 @@ class LearnerPlan:
         network, loss, rule, schedule: its components.
         epochs, batch_rows, order: its way through the data; `batch_rows` None takes all rows.
         snapshots: whether each cycle of the schedule ends with a member.
+        dropout_passes: how many members its network yields, with other units dropped in each;
+            None for one member that drops none.
         averaging: of its weights; the member is then the average.
         early_stopping: when it ends before its last epoch.
         rate_factors: of the learning rate, by pattern of tensor names; 0 freezes.
@@ -52,6 +54,7 @@ class LearnerPlan:
     batch_rows: int | None
     order: Order = "own"
     snapshots: bool = False
+    dropout_passes: int | None = None
     averaging: Averaging | None = None
     early_stopping: EarlyStopping | None = None
     rate_factors: RateFactors = ()
@@ -75,6 +78,7 @@ class LearnerPlan:
             "epochs": self.epochs,
             "batch_size": self.batch_rows or "all",
             "order": self.order,
+            "dropout_passes": self.dropout_passes,
             "averaging": asdict(self.averaging) if self.averaging else None,
             "early_stopping": asdict(self.early_stopping) if self.early_stopping else None,
             "rate_factors": dict(self.rate_factors),
@@ -202,7 +206,8 @@ def make_stacks(
         return (
             repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
             repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
-            plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), step_of(plan),
+            plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
+            step_of(plan),
         )  # fmt: skip
 
     stacks = []

@@ -6,7 +6,7 @@ import numpy as np
 from conftest import plain_schema
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.ensemble.members import Member, member_outputs
+from ensemble_pipe.ensemble.members import NetworkMember, member_outputs
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Loss
 from ensemble_pipe.nn.networks import Mlp
@@ -23,9 +23,9 @@ def read(start: int, stop: int, out: Floats) -> None:
     out[:] = INPUTS[start:stop]
 
 
-def member(learner: int, network: Mlp = NARROW, loss: Loss = CROSS_ENTROPY) -> Member:
+def member(learner: int, network: Mlp = NARROW, loss: Loss = CROSS_ENTROPY) -> NetworkMember:
     row = build(network, loss, SCHEMA).initialize(1, learner)
-    return Member(learner, 0, 100, network, loss, row)
+    return NetworkMember(learner, 0, 100, network, loss, row)
 
 
 def test_outputs_of_members_of_one_architecture_are_those_of_each_alone() -> None:
@@ -57,7 +57,7 @@ def test_a_member_with_one_output_gives_logits_of_both_classes() -> None:
     schema = replace(SCHEMA, classes=("no", "yes"))
     loss = BinaryCrossEntropy()
     row = build(NARROW, loss, schema).initialize(1, 0)
-    (outputs,) = member_outputs([Member(0, 0, 1, NARROW, loss, row)], schema, [read], ROWS)
+    (outputs,) = member_outputs([NetworkMember(0, 0, 1, NARROW, loss, row)], schema, [read], ROWS)
     assert outputs.shape == (ROWS, 2)
     assert (outputs[:, 0] == 0).all()
 

@@ -19,8 +19,8 @@ from ensemble_pipe.data.augment.tables import FeatureNoise
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
-from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.members import Member, member_outputs
+from ensemble_pipe.ensemble.combiners import Weighted, softmax
+from ensemble_pipe.ensemble.members import NetworkMember, member_outputs
 from ensemble_pipe.nn.losses import CrossEntropy, GaussianNLL, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.pipeline import run
@@ -41,9 +41,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 5, 4, 1)).astype(np.ui
 FEATURES = np.random.default_rng(0).standard_normal((ROWS, 6), np.float32)
 
 
-def members_of(schema: Schema, loss: Loss) -> list[Member]:
+def members_of(schema: Schema, loss: Loss) -> list[NetworkMember]:
     rows = [build(NETWORK, loss, schema).initialize(1, learner) for learner in range(2)]
-    return [Member(n, 0, 1, NETWORK, loss, row) for n, row in enumerate(rows)]
+    return [NetworkMember(n, 0, 1, NETWORK, loss, row) for n, row in enumerate(rows)]
 
 
 def draws_of(policy: tuple[ShardStep, ...], draws: int = DRAWS) -> PredictionDraws:
@@ -138,7 +138,8 @@ def test_a_policy_of_strength_zero_predicts_as_without(
 @pytest.mark.parametrize("length", [21, 256, 290])
 def test_an_input_is_predicted_alike_however_it_is_cut(length: int) -> None:
     draws = draws_of((*FLIP, ShiftCrop(pixels=1)), draws=3)
-    model = Ensemble(Model(CLASSES, members_of(CLASSES, CrossEntropy()), 0.0, draws))
+    members = members_of(CLASSES, CrossEntropy())
+    model = Ensemble(Model(CLASSES, members, Weighted.equal(len(members)), draws))
     whole = batch_of(IMAGES, CLASSES)
     parts = [
         model.block_outputs(whole.slice(first, length), str, first)

@@ -39,7 +39,7 @@ def test_items_of_a_list_may_be_lists() -> None:
 
 def test_every_path_is_given_a_value() -> None:
     vary: Vary = {RATE: Range(low=0.1, high=1.0), UNITS: ((8,), (9,))}
-    assert set(varied_values(vary, learner=0, seed=1)) == {RATE, UNITS}
+    assert set(varied_values(vary, learner=0, place=0, seed=1)) == {RATE, UNITS}
 
 
 def test_adding_learners_leaves_the_earlier_ones() -> None:
@@ -58,14 +58,14 @@ def test_another_seed_draws_other_numbers() -> None:
 
 def test_two_ranges_of_one_learner_are_drawn_apart() -> None:
     same = Range(low=0.0, high=1.0)
-    values = varied_values({"training.a": same, "training.b": same}, learner=0, seed=1)
+    values = varied_values({"training.a": same, "training.b": same}, learner=0, place=0, seed=1)
     assert values["training.a"] != values["training.b"]
 
 
 def test_the_order_in_which_paths_are_written_changes_nothing() -> None:
     first, second = Range(low=0.0, high=1.0), Range(low=0.0, high=9.0)
-    one = varied_values({"training.a": first, "training.b": second}, learner=2, seed=1)
-    other = varied_values({"training.b": second, "training.a": first}, learner=2, seed=1)
+    one = varied_values({"training.a": first, "training.b": second}, learner=2, place=2, seed=1)
+    other = varied_values({"training.b": second, "training.a": first}, learner=2, place=2, seed=1)
     assert one == other
 
 

@@ -29,7 +29,7 @@ class Binding:
         tensors: views (M, *shape) of parameters and statistics, by name.
         gradients: views (M, *shape) of the parameters' gradients; None for inference.
         values: the layer's own numbers, (M,) each of `dtype`, by name.
-        draws: the randomness of training; None for inference.
+        draws: the randomness of training; in inference, of a prediction with dropout.
         input_gradient: whether the gradient with respect to the input is wanted.
         still: names of the parameters that do not move.
         frozen: whether none of them moves; statistics then stay fixed too.
@@ -55,6 +55,11 @@ class Binding:
     @property
     def training(self) -> bool:
         return self.gradients is not None
+
+    @property
+    def samples(self) -> bool:
+        """Whether it predicts with some units dropped, the same for every row."""
+        return not self.training and self.draws is not None
 
     def buffer(self, *shape: int) -> Floats:
         """Return a zeroed work buffer (M, N, *shape)."""
@@ -133,6 +138,11 @@ class Layer(ABC):
     @property
     def test_draws(self) -> int:
         return 1
+
+    @property
+    def drops(self) -> bool:
+        """Whether it drops units or weights in training."""
+        return False
 
 
 def require_image(input_shape: tuple[int, ...]) -> tuple[int, int, int]:

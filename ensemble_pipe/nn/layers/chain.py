@@ -68,6 +68,10 @@ class Chain:
     def test_draws(self) -> int:
         return max((layer.test_draws for layer in self.layers), default=1)
 
+    @property
+    def drops(self) -> bool:
+        return any(layer.drops for layer in self.layers)
+
     def bind(self, binding: Binding) -> "BoundChain":
         """Bind every layer; those that others absorb are bound with them.
 

@@ -28,6 +28,9 @@ class Dropout(Layer):
     - inverted: y = r x / (1 - rate) in training, y = x in a prediction;
     - classic (the paper's): y = r x in training, y = (1 - rate) x in a prediction.
 
+    Bound with draws but without gradients it predicts as in training, but with one mask r for every
+    row (Monte Carlo dropout; Gal & Ghahramani 2016, "Dropout as a Bayesian approximation").
+
     Attributes:
         rate: the share that is dropped; 0 makes it the identity.
         form: which of the two.
@@ -40,8 +43,35 @@ class Dropout(Layer):
     numbers = ("rate",)
     shares_inputs = True
 
-    def bind(self, binding: Binding) -> "BoundDropout":
-        return BoundDropout(self, binding)
+    @property
+    def drops(self) -> bool:
+        return self.rate > 0
+
+    def bind(self, binding: Binding) -> "BoundDropout | SampledDropout":
+        return SampledDropout(self, binding) if binding.samples else BoundDropout(self, binding)
+
+
+class SampledDropout:
+    """Dropout in a prediction, with the same mask for every row."""
+
+    outputs_may_change = True
+
+    def __init__(self, layer: Dropout, binding: Binding) -> None:
+        self.binding = binding
+        self.inverted = layer.form == "inverted"
+        self.rate = binding.values["rate"]
+        self.outputs = binding.buffer(*binding.input_shape)
+
+    def forward(self, inputs: Floats, step: int) -> Floats:
+        for m, random in enumerate(self.binding.generators(step)):
+            mask = kept_mask(random, self.binding.input_shape, self.rate[m])
+            if self.inverted:
+                mask /= 1 - self.rate[m]
+            np.multiply(inputs[m % len(inputs)], mask, out=self.outputs[m])
+        return self.outputs
+
+    def backward(self, gradient: Floats) -> Floats | None:
+        raise ValueError("a prediction has no gradient")
 
 
 class BoundDropout:
@@ -111,6 +141,10 @@ class DropConnect(Layer):
     def absorbs(self, following: Sequence[Layer], input_shape: tuple[int, ...]) -> int:
         return self.dense.absorbs(following, input_shape)
 
+    @property
+    def drops(self) -> bool:
+        return self.rate > 0
+
     def bind(self, binding: Binding) -> "BoundDropConnect":
         return BoundDropConnect(self, binding)
 
@@ -134,6 +168,10 @@ class BoundDropConnect:
         if self.binding.training:
             self.words.draw(step)
             drop(flat(self.kernel), self.words.array, self.rate, self.ones, flat(self.kept))
+        elif self.binding.samples:
+            for m, random in enumerate(self.binding.generators(step)):
+                mask = kept_mask(random, self.kernel[m].shape, self.rate[m])
+                np.multiply(self.kernel[m], mask, out=self.kept[m])
         else:
             scale(flat(self.kernel), 1 - self.rate, flat(self.kept))
         return self.dense.forward(inputs, step)
@@ -143,6 +181,11 @@ class BoundDropConnect:
         dropped = flat(self.dense.kernel_gradient)
         drop(dropped, self.words.array, self.rate, self.ones, dropped)
         return below
+
+
+def kept_mask(random: np.random.Generator, shape: tuple[int, ...], rate: Floats) -> Floats:
+    """Return 1 where a number is kept and 0 where it is dropped, of the type of `rate`."""
+    return (random.random(shape, dtype=np.float32) >= rate).astype(rate.dtype)
 
 
 class Words:

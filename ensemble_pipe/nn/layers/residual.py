@@ -69,6 +69,10 @@ class Residual(Layer):
     def test_draws(self) -> int:
         return max((layer.test_draws for layer in self.layers), default=1)
 
+    @property
+    def drops(self) -> bool:
+        return any(layer.drops for layer in self.layers)
+
     def _branch(self, input_shape: tuple[int, ...]) -> Chain:
         if not self.layers:
             raise ValueError("has no layers inside; list at least one")

@@ -1,0 +1,22 @@
+"""Members: one predictor each, of several kinds, and the outputs of many at once."""
+
+from ensemble_pipe.ensemble.members.estimator import EstimatorMember
+from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
+from ensemble_pipe.ensemble.members.outputs import (
+    Member,
+    member_outputs,
+    raw_outputs,
+    with_noise,
+    with_variance,
+)
+
+__all__ = [
+    "DropoutPass",
+    "EstimatorMember",
+    "Member",
+    "NetworkMember",
+    "member_outputs",
+    "raw_outputs",
+    "with_noise",
+    "with_variance",
+]

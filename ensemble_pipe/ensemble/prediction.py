@@ -1,0 +1,83 @@
+"""What a combination of members says of some rows, in the target's own terms."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.combiners import Combiner
+from ensemble_pipe.ensemble.metrics.classification import classification_metrics
+from ensemble_pipe.ensemble.metrics.regression import regression_metrics
+from ensemble_pipe.ensemble.uncertainty import uncertainty
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Members' outputs, and what a combiner makes of them.
+
+    Attributes:
+        outputs: (K, R, O) float32, of `ensemble.members.member_outputs`.
+        combiner: of K members.
+        schema: of the data.
+    """
+
+    outputs: Floats
+    combiner: Combiner
+    schema: Schema
+
+    @cached_property
+    def probabilities(self) -> Floats:
+        """Class probabilities (R, O), float64."""
+        return self.combiner.probabilities(self.outputs)
+
+    @property
+    def mean(self) -> Floats:
+        """Means (R, D) in the targets' units."""
+        center, unit = self.schema.target_scale
+        return self._mixture[0] * unit + center
+
+    @property
+    def aleatoric(self) -> Floats:
+        """The noise in the data, as the members see it: a standard deviation (R, D)."""
+        return np.sqrt(self._mixture[1]) * self.schema.target_scale[1]
+
+    @property
+    def epistemic(self) -> Floats:
+        """What the members disagree about: a standard deviation (R, D)."""
+        return np.sqrt(self._mixture[2]) * self.schema.target_scale[1]
+
+    @property
+    def std(self) -> Floats:
+        """Standard deviations (R, D) of the whole prediction, in the targets' units."""
+        return np.sqrt(self._mixture[1] + self._mixture[2]) * self.schema.target_scale[1]
+
+    def uncertainty(self) -> dict[str, Floats]:
+        """Return how unsure the ensemble is of each row, (R,) or (R, D) each.
+
+        For classes what `ensemble.uncertainty` has, of the members as they are weighted, without
+        the combiner's temperature. For numbers `std` and its parts `aleatoric` and `epistemic`,
+        whose squares add up, in the targets' units.
+        """
+        if self.schema.task == "classification":
+            return uncertainty(self.outputs, self.combiner.member_weights())
+        return {"std": self.std, "aleatoric": self.aleatoric, "epistemic": self.epistemic}
+
+    def metrics(self, targets: Array) -> Metrics:
+        """Return how good the prediction is.
+
+        Args:
+            targets: (R,) or (R, D), as base files hold them.
+        """
+        if self.schema.task == "classification":
+            return classification_metrics(self.probabilities, targets)
+        truth = self.schema.decode_targets(targets)
+        return regression_metrics(self.mean, self.std, truth, self.schema.target_names)
+
+    @cached_property
+    def _mixture(self) -> tuple[Floats, Floats, Floats]:
+        count = self.schema.target_count
+        return self.combiner.mixture(self.outputs[:, :, :count], self.outputs[:, :, count:])

@@ -1,0 +1,205 @@
+"""Learners that are scikit-learn estimators: their settings, their fit, and how they are kept.
+
+They are kept with skops, which executes nothing that it reads: a file with a type that none of
+these estimators has is refused.
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from math import prod
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from ensemble_pipe import seeds
+from ensemble_pipe.data.schema import Schema, Task
+from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.settings import settings
+from ensemble_pipe.training.events import Event, Failed, Fitted
+
+# Beside what skops trusts by itself: what fitted trees are made of.
+TRUSTED = (
+    "sklearn.tree._tree.Tree",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
+
+
+@settings
+class RandomForest:
+    """Trees on bootstrap samples, each split among some of the columns (Breiman 2001).
+
+    Attributes:
+        learners: how many forests, each of other draws.
+        trees: in each forest.
+        leaf_rows: the least number of rows in a leaf.
+    """
+
+    weighs_rows: ClassVar[bool] = True
+
+    strategy: Literal["random_forest"] = "random_forest"
+    learners: Annotated[int, Ge(1)] = 1
+    trees: Annotated[int, Ge(1)] = 200
+    leaf_rows: Annotated[int, Ge(1)] = 2
+
+    def build(self, task: Task, seed: int) -> Any:
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        kind = RandomForestClassifier if task == "classification" else RandomForestRegressor
+        return kind(self.trees, min_samples_leaf=self.leaf_rows, random_state=seed)
+
+
+@settings
+class HistogramBoosting:
+    """Gradient boosting of trees on binned columns (Friedman 2001; Ke et al. 2017, "LightGBM").
+
+    It stops where a tenth of the training rows, put aside, says that further trees are no gain.
+
+    Attributes:
+        learners: how many, each of other draws.
+        rounds: the most trees, for each class where there are several.
+        learning_rate: what each tree's values are multiplied by.
+        leaves: the most leaves of a tree.
+    """
+
+    weighs_rows: ClassVar[bool] = True
+
+    strategy: Literal["histogram_boosting"] = "histogram_boosting"
+    learners: Annotated[int, Ge(1)] = 1
+    rounds: Annotated[int, Ge(1)] = 300
+    learning_rate: Annotated[float, Gt(0)] = 0.1
+    leaves: Annotated[int, Ge(2)] = 31
+
+    def build(self, task: Task, seed: int) -> Any:
+        from sklearn import ensemble
+
+        kind = (
+            ensemble.HistGradientBoostingClassifier
+            if task == "classification"
+            else ensemble.HistGradientBoostingRegressor
+        )
+        return kind(
+            max_iter=self.rounds,
+            learning_rate=self.learning_rate,
+            max_leaf_nodes=self.leaves,
+            early_stopping=True,
+            random_state=seed,
+        )
+
+
+@settings
+class Linear:
+    """Logistic regression, or for numbers ridge regression; both have one solution.
+
+    Attributes:
+        learners: how many; all are alike, so one is enough.
+        penalty: of the squared weights, lambda in loss + lambda/2 |w|^2, summed over rows.
+    """
+
+    weighs_rows: ClassVar[bool] = True
+
+    strategy: Literal["linear"] = "linear"
+    learners: Annotated[int, Ge(1)] = 1
+    penalty: Annotated[float, Gt(0)] = 1.0
+
+    def build(self, task: Task, seed: int) -> Any:
+        from sklearn.linear_model import LogisticRegression, Ridge
+
+        if task == "regression":
+            return Ridge(alpha=self.penalty)
+        return LogisticRegression(C=1.0 / self.penalty, max_iter=1000)
+
+
+@settings
+class NearestNeighbors:
+    """The mean over the nearest training rows, which it keeps (Fix & Hodges 1951).
+
+    Attributes:
+        learners: how many; all are alike, so one is enough.
+        neighbors: how many rows are the nearest.
+    """
+
+    weighs_rows: ClassVar[bool] = False
+
+    strategy: Literal["nearest_neighbors"] = "nearest_neighbors"
+    learners: Annotated[int, Ge(1)] = 1
+    neighbors: Annotated[int, Ge(1)] = 15
+
+    def build(self, task: Task, seed: int) -> Any:
+        from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+        kind = KNeighborsClassifier if task == "classification" else KNeighborsRegressor
+        # By brute force: a tree of rows would be one more type to trust in a file.
+        return kind(self.neighbors, algorithm="brute")
+
+
+EstimatorSettings = RandomForest | HistogramBoosting | Linear | NearestNeighbors
+
+
+@dataclass(frozen=True)
+class EstimatorPlan:
+    """Everything that decides the fit of one scikit-learn learner.
+
+    Attributes:
+        learner: its id, counted from 0 over all learners of the run.
+        seed: of the run.
+        settings: what it is.
+    """
+
+    learner: int
+    seed: int
+    settings: EstimatorSettings
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the journal and MLflow tell of the plan, as plain values."""
+        return {"estimator": asdict(self.settings)}
+
+
+def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> bytes:
+    """Fit a learner to the training part, without augmentation; return it as skops has it.
+
+    Raises:
+        ValueError: the data does not fit the estimator, such as fewer rows than neighbours.
+    """
+    from skops import io
+
+    train = data.part("train")
+    inputs = np.empty((train.rows, *schema.input_shape), np.float32)
+    train.read(0, train.rows, inputs)
+    draws = seeds.generator(plan.seed, seeds.Purpose.ESTIMATOR, learner=plan.learner)
+    estimator = plan.settings.build(schema.task, int(draws.integers(2**31)))
+    weights = {"sample_weight": train.weights} if plan.settings.weighs_rows else {}
+    flat = inputs.reshape(train.rows, prod(schema.input_shape))
+    estimator.fit(flat, train.targets, **weights)
+    content: bytes = io.dumps(estimator)
+    return content
+
+
+def fitted(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Event:
+    """Fit a learner and return how that went."""
+    began = time.monotonic()
+    try:
+        content = fit_estimator(plan, data, schema)
+    except ValueError as error:
+        return Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
+    return Fitted(plan.learner, content, time.monotonic() - began)
+
+
+def read_estimator(content: bytes, where: str) -> Any:
+    """Return the estimator that `fit_estimator` gave.
+
+    Raises:
+        CorruptFileError: it holds a type that no such estimator has, or is no skops file.
+    """
+    from zipfile import BadZipFile
+
+    from skops import io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    try:
+        return io.loads(content, trusted=list(TRUSTED))
+    except UntrustedTypesFoundException as error:
+        raise CorruptFileError(f"{where}: refused: it is no such estimator ({error})") from None
+    except (BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CorruptFileError(f"{where}: not an estimator that can be read ({error})") from None
