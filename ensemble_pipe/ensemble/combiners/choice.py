@@ -1,0 +1,190 @@
+"""The choice among combiners by cross-fitted NLL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.ensemble.combiners.fits import (
+    FITS,
+    UNFITTED,
+    Evidence,
+    check_names,
+    fit,
+    fits_for,
+)
+from ensemble_pipe.ensemble.combiners.folds import fold_numbers
+from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, Combiner, Outputs, Prediction
+
+_ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 1996)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One line of the table that a choice is made from.
+
+    Attributes:
+        name: of the fit.
+        temperature: whether one is fitted after it.
+        nll: mean over the rows, each judged by a combiner that was fitted without it.
+        standard_error: of `nll`.
+        excess: `nll` less that of the best candidate.
+        excess_error: standard error of `excess`, from differences row by row.
+    """
+
+    name: str
+    temperature: bool
+    nll: float
+    standard_error: float
+    excess: float
+    excess_error: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A combiner, and why.
+
+    Attributes:
+        combiner: fitted to all rows.
+        chosen: its line of the table.
+        table: all candidates, from the simplest on.
+    """
+
+    combiner: Combiner
+    chosen: Candidate
+    table: tuple[Candidate, ...]
+
+
+def choose(
+    outputs: Outputs,
+    targets: Array,
+    folds: int,
+    random: np.random.Generator,
+    *,
+    row_weights: Floats | None = None,
+    groups: Array | None = None,
+    names: Sequence[str] | None = None,
+) -> Choice:
+    """Return the combiner of lowest cross-fitted NLL, or a simpler one that is as good.
+
+    Every candidate, with and without a temperature, is fitted to all folds but one and judged on
+    that one. Of those whose NLL exceeds the lowest by no more than one standard error of the paired
+    difference the simplest is taken (the rule of Breiman et al. 1984, "Classification and
+    regression trees", section 3.4.3, on paired differences), and fitted again to all rows.
+
+    From the simplest on: what fits nothing, in the order of `FITS`; the same with a temperature;
+    then the others in order, each without and with a temperature. Stacking of classes is a
+    candidate where there are ten rows for each coefficient.
+
+    Args:
+        outputs: of K members, on rows that they were not trained on.
+        targets: labels (R,) or numbers (R, D).
+        folds: how many; classes are in each in proportion.
+        random: for folds and fits.
+        row_weights: (R,), how much each row counts; all alike without.
+        groups: (R,) group of each row; those of a group share a fold.
+        names: of the candidates; without, all for the task.
+
+    Raises:
+        ConfigError: a name is not one of a fit for the task.
+        DataError: there are fewer rows, or groups, than folds.
+    """
+    evidence = Evidence.of(outputs, targets, row_weights)
+    clusters = np.arange(len(targets))
+    if groups is not None:
+        clusters = np.unique(groups, return_inverse=True)[1]
+    classes = isinstance(outputs, ClassOutputs)
+    strata = evidence.targets if classes else np.zeros(len(targets), np.int64)
+    fold_of = fold_numbers(strata, clusters, folds, random)
+    nlls = cross_fitted(names or _candidates(outputs), evidence, fold_of, random)
+    table = _table(dict(sorted(nlls.items(), key=_simplicity)), evidence.row_weights, clusters)
+    chosen = next(line for line in table if line.excess <= line.excess_error)
+    combiner = fit(
+        chosen.name,
+        outputs,
+        targets,
+        random,
+        row_weights=evidence.row_weights,
+        temperature=chosen.temperature,
+    )
+    return Choice(combiner, chosen, table)
+
+
+def cross_fitted(
+    names: Sequence[str], evidence: Evidence, fold_of: Integers, random: np.random.Generator
+) -> dict[tuple[str, bool], Floats]:
+    """Return the NLL (R,) of every row, under combiners that were fitted without its fold.
+
+    Args:
+        names: of fits.
+        evidence: R rows.
+        fold_of: (R,) fold of each row, counted from 0.
+        random: for the fits; what they draw does not depend on the targets.
+
+    Returns:
+        By name, and whether a temperature was fitted after it.
+    """
+    check_names(names, evidence.outputs.task)
+    found = {(name, warm): np.empty(len(fold_of)) for name in names for warm in (False, True)}
+    predictions: dict[Combiner, Prediction] = {}  # what fits nothing is the same in each fold
+    for fold in range(fold_of.max() + 1):
+        out, used = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
+        fitting = evidence.take(used)
+        for name in names:
+            combiner = FITS[name](fitting, random)
+            if combiner not in predictions:
+                predictions[combiner] = evidence.outputs.combined(combiner)
+            prediction = predictions[combiner]
+            best = prediction.take(used).best_temperature(fitting.targets, fitting.row_weights)
+            for warm in (False, True):
+                nll = prediction.take(out).nll(evidence.targets[out], best if warm else 1.0)
+                found[name, warm][out] = nll
+    return found
+
+
+def _candidates(outputs: Outputs) -> list[str]:
+    names = list(fits_for(outputs.task))
+    if isinstance(outputs, ClassOutputs):
+        members, rows, classes = outputs.logits.shape
+        if rows < _ROWS_A_COEFFICIENT * classes * (members * classes + 1):
+            names.remove("stacking")
+    return names
+
+
+def _simplicity(item: tuple[tuple[str, bool], Floats]) -> tuple[bool, int, int]:
+    """Return what candidates are sorted by: fitted weights, a fitted temperature, the order."""
+    (name, warm), _ = item
+    place = list(FITS).index(name)
+    return (False, warm, place) if name in UNFITTED else (True, place, warm)
+
+
+def _table(
+    nlls: dict[tuple[str, bool], Floats], row_weights: Floats, clusters: Integers
+) -> tuple[Candidate, ...]:
+    means = {key: float(row_weights @ nll) for key, nll in nlls.items()}
+    best = min(means, key=lambda key: means[key])
+    return tuple(
+        Candidate(
+            *key,
+            means[key],
+            standard_error(nll, row_weights, clusters),
+            means[key] - means[best],
+            standard_error(nll - nlls[best], row_weights, clusters),
+        )
+        for key, nll in nlls.items()
+    )
+
+
+def standard_error(values: Floats, row_weights: Floats, clusters: Integers) -> float:
+    """Return the standard error of a weighted mean over rows that are alike within clusters.
+
+    sqrt(G / (G - 1) sum_g (sum_{r in g} w_r (x_r - mean))^2) (Liang & Zeger 1986); 0 for G = 1.
+
+    Args:
+        values: (R,).
+        row_weights: (R,), which sum to 1.
+        clusters: (R,) cluster of each row, 0 to G - 1.
+    """
+    sums = np.bincount(clusters, row_weights * (values - row_weights @ values))
+    return float(np.sqrt(len(sums) / max(len(sums) - 1, 1) * (sums @ sums)))

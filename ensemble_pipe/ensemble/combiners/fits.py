@@ -1,0 +1,137 @@
+"""The fits of combiners, by name, from cached outputs of the members."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.ensemble.combiners.greedy import greedy_weights
+from ensemble_pipe.ensemble.combiners.likelihood import Likelihood, likelihood_of
+from ensemble_pipe.ensemble.combiners.outputs import Combiner, NumberOutputs, Outputs
+from ensemble_pipe.ensemble.combiners.simplex import best_weights
+from ensemble_pipe.ensemble.combiners.stacking import fit_logistic, fit_ridge
+from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
+from ensemble_pipe.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What combiners are fitted to: rows that no member was trained on.
+
+    Attributes:
+        outputs: of K members.
+        targets: labels (R,) or numbers (R, D).
+        row_weights: (R,), which sum to 1.
+    """
+
+    outputs: Outputs
+    targets: Array
+    row_weights: Floats
+
+    @staticmethod
+    def of(outputs: Outputs, targets: Array, row_weights: Floats | None = None) -> "Evidence":
+        """Return checked evidence; rows count alike without row weights (R,) of any sum."""
+        weights = np.ones(len(targets)) if row_weights is None else row_weights.astype(np.float64)
+        if weights.shape != (len(targets),) or weights.min() < 0 or not weights.sum() > 0:
+            raise ValueError(f"row weights must be {len(targets)} numbers, none below 0")
+        return Evidence(outputs, outputs.checked(targets), weights / weights.sum())
+
+    def take(self, rows: Array) -> "Evidence":
+        """Return the evidence of some rows, by number."""
+        return Evidence.of(self.outputs.take(rows), self.targets[rows], self.row_weights[rows])
+
+    @cached_property
+    def likelihood(self) -> Likelihood:
+        """The likelihood of the targets, for any weights of the members."""
+        return likelihood_of(self.outputs, self.targets, self.row_weights)
+
+
+Fit = Callable[[Evidence, np.random.Generator], Combiner]
+
+
+def _mean_probability(evidence: Evidence, random: np.random.Generator) -> Weighted:
+    return Weighted.equal(evidence.outputs.members)
+
+
+def _mean_logit(evidence: Evidence, random: np.random.Generator) -> Weighted:
+    return Weighted.equal(evidence.outputs.members, "logit")
+
+
+def _vote(evidence: Evidence, random: np.random.Generator) -> Weighted:
+    return Weighted.equal(evidence.outputs.members, "vote")
+
+
+def _greedy(evidence: Evidence, random: np.random.Generator) -> Weighted:
+    weights = greedy_weights(evidence.likelihood, random)
+    return Weighted(weights=tuple(weights.tolist()))
+
+
+def _weights(evidence: Evidence, random: np.random.Generator) -> Weighted:
+    return Weighted(weights=tuple(best_weights(evidence.likelihood).tolist()))
+
+
+def _stacking(evidence: Evidence, random: np.random.Generator) -> Combiner:
+    outputs, targets, row_weights = evidence.outputs, evidence.targets, evidence.row_weights
+    if isinstance(outputs, NumberOutputs):
+        return fit_ridge(outputs, targets, row_weights, random)
+    return fit_logistic(outputs, targets, row_weights, random)
+
+
+# From the simplest on: nothing fitted, K weights, a linear model.
+FITS: Mapping[str, Fit] = {
+    "mean_probability": _mean_probability,
+    "mean_logit": _mean_logit,
+    "vote": _vote,
+    "greedy": _greedy,
+    "weights": _weights,
+    "stacking": _stacking,
+}
+UNFITTED = ("mean_probability", "mean_logit", "vote")
+ONLY_CLASSES = ("mean_logit", "vote")
+
+
+def fits_for(task: Task) -> tuple[str, ...]:
+    """Return the names of the fits for a task, from the simplest on."""
+    return tuple(name for name in FITS if task == "classification" or name not in ONLY_CLASSES)
+
+
+def check_names(names: Sequence[str], task: Task) -> None:
+    """Raise ConfigError for a name that is not one of a fit for the task."""
+    valid = fits_for(task)
+    for name in names:
+        if name not in valid:
+            raise ConfigError(f"no combiner {name!r} for {task}; valid: {', '.join(valid)}")
+
+
+def fit(
+    name: str,
+    outputs: Outputs,
+    targets: Array,
+    random: np.random.Generator,
+    *,
+    row_weights: Floats | None = None,
+    temperature: bool = False,
+) -> Combiner:
+    """Return a combiner fitted to the members' outputs.
+
+    Args:
+        name: one of `FITS`.
+        outputs: of K members, on rows that they were not trained on.
+        targets: labels (R,) or numbers (R, D).
+        random: for the bags of greedy selection and the folds of stacking.
+        row_weights: (R,), how much each row counts; all alike without.
+        temperature: whether to fit one, after all else.
+
+    Raises:
+        ConfigError: there is no such fit for the task.
+    """
+    check_names([name], outputs.task)
+    evidence = Evidence.of(outputs, targets, row_weights)
+    combiner = FITS[name](evidence, random)
+    if not temperature:
+        return combiner
+    prediction = outputs.combined(combiner)
+    best = prediction.best_temperature(evidence.targets, evidence.row_weights)
+    return replace(combiner, temperature=best)

@@ -1,0 +1,138 @@
+"""The likelihood of the targets as a function of the members' weights.
+
+The NLL of a mixture needs few numbers of each member and row, in which it is linear before it is
+not: the probability of the true class; or, for a Gaussian with the mixture's mean and variance, the
+error and the second moment about the target. Weights are then fitted without the outputs.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, NumberOutputs, Outputs
+from ensemble_pipe.ensemble.combiners.pooling import log_softmax
+
+
+@dataclass(frozen=True)
+class Likelihood(ABC):
+    """The mean NLL, in nats, of a mixture of K members on N numbers.
+
+    Attributes:
+        statistics: (S, K, N) float64, which weights average.
+        rows: (N,), how much each number counts; they sum to 1.
+        offset: is added to the NLL, and makes it that of the targets.
+    """
+
+    statistics: Floats
+    rows: Floats
+    offset: float = 0.0
+
+    @abstractmethod
+    def nll(self, totals: Floats) -> float:
+        """Return the mean NLL from averaged statistics (S, N)."""
+
+    @abstractmethod
+    def slopes(self, totals: Floats) -> Floats:
+        """Return the derivatives (S, N) of each number's NLL by its averaged statistics."""
+
+    @property
+    def members(self) -> int:
+        return self.statistics.shape[1]
+
+    def of(self, members: Array) -> "Likelihood":
+        """Return the likelihood for some members, by place."""
+        return replace(self, statistics=self.statistics[:, members])
+
+    def totals(self, weights: Floats) -> Floats:
+        """Return the averaged statistics (S, N) for weights (K,)."""
+        return np.stack([weights @ statistic for statistic in self.statistics])
+
+    def at(self, weights: Floats) -> float:
+        """Return the mean NLL for weights (K,)."""
+        return self.nll(self.totals(weights))
+
+    def gradient(self, weights: Floats) -> Floats:
+        """Return the derivatives (K,) of the mean NLL by the weights."""
+        slopes = self.slopes(self.totals(weights)) * self.rows
+        pairs = zip(self.statistics, slopes, strict=True)
+        gradient: Floats = np.sum([statistic @ slope for statistic, slope in pairs], axis=0)
+        return gradient
+
+    def each(self) -> Floats:
+        """Return the mean NLL (K,) of each member alone."""
+        return np.array([self.nll(self.statistics[:, place]) for place in range(self.members)])
+
+
+@dataclass(frozen=True)
+class ClassLikelihood(Likelihood):
+    """-log sum_k w_k p_k, where p_k (1, K, R) are members' probabilities of the true class.
+
+    Those of a row are divided by their largest, so that none is too small for a float64 that
+    counts beside the others.
+    """
+
+    def nll(self, totals: Floats) -> float:
+        """See `Likelihood`."""
+        with np.errstate(divide="ignore"):  # infinite where no weighted member allows the label
+            return float(self.offset - self.rows @ np.log(totals[0]))
+
+    def slopes(self, totals: Floats) -> Floats:
+        """See `Likelihood`."""
+        return -1 / totals
+
+
+@dataclass(frozen=True)
+class NumberLikelihood(Likelihood):
+    """The Gaussian NLL at the mixture's mean and variance (moment-matched).
+
+    The statistics are (2, K, R * D): errors e_k = m_k - y and second moments v_k + e_k^2; the
+    mixture's variance is the mean second moment less the squared mean error.
+    """
+
+    def nll(self, totals: Floats) -> float:
+        """See `Likelihood`."""
+        error, variance = self._moments(totals)
+        values = np.log(2 * np.pi * variance) + error**2 / variance
+        return float(0.5 * (self.rows @ values))
+
+    def slopes(self, totals: Floats) -> Floats:
+        """See `Likelihood`."""
+        error, variance = self._moments(totals)
+        share = error**2 / variance
+        return np.stack([error * share / variance, 0.5 * (1 - share) / variance])
+
+    @staticmethod
+    def _moments(totals: Floats) -> tuple[Floats, Floats]:
+        error, second = totals
+        # Rounding may take a variance that is small beside its squared error below zero.
+        return error, np.maximum(second - error**2, 1e-15 * second)
+
+
+def likelihood_of(outputs: Outputs, targets: Array, row_weights: Floats) -> Likelihood:
+    """Return the likelihood of the targets.
+
+    Args:
+        outputs: of K members on R rows.
+        targets: labels (R,) or numbers (R, D).
+        row_weights: (R,), which sum to 1.
+    """
+    if isinstance(outputs, ClassOutputs):
+        return _of_classes(outputs, targets, row_weights)
+    return _of_numbers(outputs, targets, row_weights)
+
+
+def _of_classes(outputs: ClassOutputs, labels: Array, row_weights: Floats) -> ClassLikelihood:
+    rows = np.arange(len(labels))
+    logs = np.stack([log_softmax(member)[rows, labels] for member in outputs.logits])
+    largest = logs.max(axis=0)
+    offset = -float(row_weights @ largest)
+    return ClassLikelihood(np.exp(logs - largest)[None], row_weights, offset)
+
+
+def _of_numbers(outputs: NumberOutputs, targets: Array, row_weights: Floats) -> NumberLikelihood:
+    columns = targets.shape[1]
+    errors = (outputs.means.astype(np.float64) - targets).reshape(outputs.members, -1)
+    seconds = outputs.variances.reshape(outputs.members, -1) + errors**2
+    return NumberLikelihood(np.stack([errors, seconds]), np.repeat(row_weights / columns, columns))

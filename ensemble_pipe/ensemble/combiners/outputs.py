@@ -1,0 +1,188 @@
+"""Cached outputs of the members, what a combiner makes of them, and how likely the targets are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.ensemble.combiners.pooling import log_softmax
+from ensemble_pipe.ensemble.combiners.stacked import Stacked
+from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
+
+Combiner = Weighted | Stacked
+
+TEMPERATURES = (0.01, 100.0)  # the least and the largest that is fitted
+
+
+@dataclass(frozen=True)
+class ClassPrediction:
+    """Combined predictions of classes.
+
+    Attributes:
+        logs: log-probabilities (R, O) float64, at temperature 1.
+    """
+
+    logs: Floats
+
+    def take(self, rows: Array) -> "ClassPrediction":
+        """Return the prediction of some rows, by number."""
+        return ClassPrediction(self.logs[rows])
+
+    def nll(self, targets: Array, temperature: float = 1.0) -> Floats:
+        """Return the negative log-likelihood (R,) of the labels (R,), in nats."""
+        # log_softmax(x / 1) is x but for rounding, so that all temperatures are judged alike.
+        return -log_softmax(self.logs / temperature)[np.arange(len(targets)), targets]
+
+    def best_temperature(self, targets: Array, row_weights: Floats) -> float:
+        """Return the temperature that minimises the mean NLL (Guo et al. 2017, section 4.2).
+
+        The NLL is convex in 1 / temperature, so it has one minimum along the line.
+
+        Args:
+            targets: (R,) labels.
+            row_weights: (R,), which sum to 1.
+        """
+        from scipy.optimize import minimize_scalar
+
+        found = minimize_scalar(
+            lambda log: row_weights @ self.nll(targets, float(np.exp(log))),
+            bounds=np.log(TEMPERATURES),
+            method="bounded",
+            options={"xatol": 1e-6},
+        )
+        return float(np.exp(found.x))
+
+
+@dataclass(frozen=True)
+class NumberPrediction:
+    """Combined predictions of numbers.
+
+    Attributes:
+        mean, variance: (R, D) float64, at temperature 1.
+    """
+
+    mean: Floats
+    variance: Floats
+
+    def take(self, rows: Array) -> "NumberPrediction":
+        """Return the prediction of some rows, by number."""
+        return NumberPrediction(self.mean[rows], self.variance[rows])
+
+    def nll(self, targets: Array, temperature: float = 1.0) -> Floats:
+        """Return the Gaussian negative log-likelihood (R,) of targets (R, D), mean over D."""
+        variance = self.variance * temperature**2
+        rows = 0.5 * np.log(2 * np.pi * variance) + (targets - self.mean) ** 2 / (2 * variance)
+        nll: Floats = rows.mean(axis=1)
+        return nll
+
+    def best_temperature(self, targets: Array, row_weights: Floats) -> float:
+        """Return the factor on the standard deviation that minimises the mean NLL.
+
+        Args:
+            targets: (R, D).
+            row_weights: (R,), which sum to 1.
+        """
+        squares = ((targets - self.mean) ** 2 / self.variance).mean(axis=1)
+        return float(np.clip(np.sqrt(row_weights @ squares), *TEMPERATURES))
+
+
+Prediction = ClassPrediction | NumberPrediction
+
+
+@dataclass(frozen=True)
+class ClassOutputs:
+    """What K classifiers say of R rows.
+
+    Attributes:
+        logits: (K, R, O), finite; log-probabilities will do.
+
+    Raises:
+        ValueError: the array has another shape, or holds a number that is not finite.
+    """
+
+    logits: Floats
+    task: Task = "classification"
+
+    def __post_init__(self) -> None:
+        _require(self.logits, "logits (K, R, O)")
+
+    @property
+    def members(self) -> int:
+        return len(self.logits)
+
+    def take(self, rows: Array) -> "ClassOutputs":
+        """Return the outputs for some rows, by number."""
+        return ClassOutputs(self.logits[:, rows])
+
+    def of(self, members: Array) -> "ClassOutputs":
+        """Return the outputs of some members, by place."""
+        return ClassOutputs(self.logits[members])
+
+    def combined(self, combiner: Combiner) -> ClassPrediction:
+        """Return the combined prediction at the combiner's temperature."""
+        return ClassPrediction(combiner.log_probabilities(self.logits))
+
+    def checked(self, targets: Array) -> Array:
+        """Return labels (R,); ValueError where they do not fit the outputs."""
+        rows, classes = self.logits.shape[1:]
+        fits = targets.shape == (rows,) and np.issubdtype(targets.dtype, np.integer)
+        if not fits or targets.min() < 0 or targets.max() >= classes:
+            raise ValueError(f"targets must be {rows} class numbers in 0 to {classes - 1}")
+        return targets
+
+
+@dataclass(frozen=True)
+class NumberOutputs:
+    """What K regressions say of D targets in R rows.
+
+    Attributes:
+        means: (K, R, D), finite.
+        variances: (K, R, D), finite and above 0.
+
+    Raises:
+        ValueError: the arrays have other shapes, or hold other numbers.
+    """
+
+    means: Floats
+    variances: Floats
+    task: Task = "regression"
+
+    def __post_init__(self) -> None:
+        _require(self.means, "means (K, R, D)")
+        _require(self.variances, "variances (K, R, D)")
+        if self.means.shape != self.variances.shape or not (self.variances > 0).all():
+            raise ValueError("variances must be above 0, in the shape of the means")
+
+    @property
+    def members(self) -> int:
+        return len(self.means)
+
+    def take(self, rows: Array) -> "NumberOutputs":
+        """Return the outputs for some rows, by number."""
+        return NumberOutputs(self.means[:, rows], self.variances[:, rows])
+
+    def of(self, members: Array) -> "NumberOutputs":
+        """Return the outputs of some members, by place."""
+        return NumberOutputs(self.means[members], self.variances[members])
+
+    def combined(self, combiner: Combiner) -> NumberPrediction:
+        """Return the combined prediction at the combiner's temperature."""
+        mean, aleatoric, epistemic = combiner.mixture(self.means, self.variances)
+        return NumberPrediction(mean, aleatoric + epistemic)
+
+    def checked(self, targets: Array) -> Array:
+        """Return targets (R, D) in float64; ValueError where they do not fit the outputs."""
+        if targets.shape != self.means.shape[1:] or not np.isfinite(targets).all():
+            raise ValueError(f"targets must be finite numbers {self.means.shape[1:]}")
+        return targets.astype(np.float64)
+
+
+Outputs = ClassOutputs | NumberOutputs
+
+
+def _require(values: Floats, what: str) -> None:
+    if values.ndim != 3 or 0 in values.shape:
+        raise ValueError(f"{what} must have three axes, none of them empty, got {values.shape}")
+    for place, member in enumerate(values):
+        if not np.isfinite(member).all():
+            raise ValueError(f"{what} of member {place}, counted from 0, are not all finite")

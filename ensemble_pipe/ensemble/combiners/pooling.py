@@ -1,0 +1,124 @@
+"""The arithmetic of pooling members' outputs, in float64 and in order of member.
+
+Shapes: K members, R rows, O classes, D targets. Every row is pooled on its own, so its bits do not
+depend on the rows beside it, and a member of weight zero is never touched.
+"""
+
+import numpy as np
+
+from ensemble_pipe.arrays import Floats
+
+_SMALLEST = 1e-280  # below this, a probability's logarithm has lost digits or is infinite
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return probabilities, float64, for logits (..., O) of any float type."""
+    values = logits.astype(np.float64)
+    values -= values.max(axis=-1, keepdims=True)
+    np.exp(values, out=values)
+    values /= values.sum(axis=-1, keepdims=True)
+    return values
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Return log-probabilities, float64 and finite, for finite logits (..., O)."""
+    values = logits.astype(np.float64)
+    values -= values.max(axis=-1, keepdims=True)
+    values -= np.log(np.exp(values).sum(axis=-1, keepdims=True))
+    return values
+
+
+def mixture(logits: Floats, weights: Floats) -> Floats:
+    """Return sum_k w_k softmax(z_k), (R, O), for logits (K, R, O) and weights (K,).
+
+    The linear opinion pool (Stone 1961).
+    """
+    total = np.zeros(logits.shape[1:])
+    for weight, member in zip(weights, logits, strict=True):
+        if weight > 0:
+            total += weight * softmax(member)
+    return total
+
+
+def log_mixture(logits: Floats, weights: Floats) -> Floats:
+    """Return log `mixture`, finite also where the probabilities are too small for a float64."""
+    pooled = mixture(logits, weights)
+    low = (pooled < _SMALLEST).any(axis=-1)
+    pooled[low] = 1.0
+    pooled = np.log(pooled, out=pooled)
+    if low.any():
+        exact = np.full(pooled[low].shape, -np.inf)
+        for weight, member in zip(weights, logits, strict=True):
+            if weight > 0:
+                exact = np.logaddexp(exact, np.log(weight) + log_softmax(member[low]))
+        pooled[low] = exact
+    return pooled
+
+
+def votes(logits: Floats, weights: Floats) -> Floats:
+    """Return the weight of the members that vote for each class, (R, O).
+
+    A member votes for its likeliest class, the first one where several are.
+    """
+    total = np.zeros(logits.shape[1:])
+    rows = np.arange(logits.shape[1])
+    for weight, member in zip(weights, logits, strict=True):
+        if weight > 0:
+            total[rows, member.argmax(axis=-1)] += weight
+    return total
+
+
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Return sum_k w_k x_k, float64, for values (K, ...) and weights (K,)."""
+    total = np.zeros(values.shape[1:])
+    for weight, member in zip(weights, values, strict=True):
+        if weight > 0:
+            total += weight * member.astype(np.float64)
+    return total
+
+
+def split_variance(
+    means: Floats, variances: Floats, weights: Floats, centre: Floats
+) -> tuple[Floats, Floats]:
+    """Return the aleatoric and the epistemic variance (R, D) of a mixture about its centre.
+
+    The law of total variance: the mean of the members' variances, and the mean of the squared
+    distances of their means to the centre (Lakshminarayanan et al. 2017, section 2.4).
+
+    Args:
+        means, variances: (K, R, D), of the members.
+        weights: (K,).
+        centre: (R, D), the mixture's mean.
+    """
+    epistemic = np.zeros(centre.shape)
+    for weight, member in zip(weights, means, strict=True):
+        if weight > 0:
+            epistemic += weight * (member.astype(np.float64) - centre) ** 2
+    return weighted_mean(variances, weights), epistemic
+
+
+def mean_probability(logits: Floats) -> Floats:
+    """Return the mean over members of their probabilities (R, O), for logits (K, R, O).
+
+    The equally weighted mixture of Lakshminarayanan et al. 2017, section 2.4.
+    """
+    total = np.zeros(logits.shape[1:])
+    for member in logits:  # one after another: a fixed order, and memory for one member
+        total += softmax(member)
+    total /= len(logits)
+    return total
+
+
+def gaussian_mixture(means: Floats, variance: Floats | float) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation (R,) of an equal mixture of Gaussians.
+
+    The law of total variance: the mean of the members' variances, plus the variance of their means
+    (Lakshminarayanan et al. 2017, section 2.4).
+
+    Args:
+        means: (K, R), of the members.
+        variance: (K, R), of the members; or one number for all members and rows.
+    """
+    exact = means.astype(np.float64)
+    noise = np.broadcast_to(variance, exact.shape).mean(axis=0)
+    return exact.mean(axis=0), np.sqrt(noise + exact.var(axis=0))

@@ -1,0 +1,103 @@
+"""Weights that minimise the NLL, and the certificate that they do.
+
+Weights (K,) are none below 0 and sum to 1: they lie on the probability simplex.
+"""
+
+import numpy as np
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.ensemble.combiners.likelihood import ClassLikelihood, Likelihood
+
+_GAP = 1e-9  # in nats; at most this much is left to be won on the fitting rows
+_STEPS = 100
+_SMALLEST = 1e-7  # a weight below it is none
+
+
+def simplex_gap(likelihood: Likelihood, weights: Floats) -> float:
+    """Return how far weights (K,) are from the Karush-Kuhn-Tucker conditions, in nats.
+
+    With g the gradient of the NLL: max_k (w . g - g_k), which is 0 where the conditions hold and
+    above 0 elsewhere (the gap of Frank & Wolfe 1956). Mixtures of classes are convex in the
+    weights; no others then have an NLL that is lower by more than this.
+    """
+    gradient = likelihood.gradient(weights)
+    return float(weights @ gradient - gradient.min())
+
+
+def best_weights(likelihood: Likelihood) -> Floats:
+    """Return the weights (K,) of lowest NLL on the simplex.
+
+    They are the best there are for classes. For numbers the NLL is not convex: the weights are a
+    local minimum, and never worse than equal ones.
+    """
+    if isinstance(likelihood, ClassLikelihood):
+        return _best_mixture(likelihood)
+    return _best_moments(likelihood)
+
+
+def _best_mixture(likelihood: ClassLikelihood) -> Floats:
+    """Sequential quadratic programming (Kim, Carbonetto, Stephens & Anitescu 2020, "A fast
+    algorithm for maximum likelihood estimation of mixture proportions using sequential quadratic
+    programming").
+
+    Minimises NLL + sum_k w_k over w >= 0, whose solution sums to 1 by itself.
+    """
+    weights = np.full(likelihood.members, 1 / likelihood.members)
+    for _ in range(_STEPS):
+        if simplex_gap(likelihood, weights) <= _GAP:
+            break
+        target = _quadratic_step(likelihood, weights)
+        shorter = _line_search(likelihood, weights, target)
+        if shorter is None:
+            break
+        weights = shorter / shorter.sum()
+    return weights
+
+
+def _quadratic_step(likelihood: ClassLikelihood, weights: Floats) -> Floats:
+    """Return the minimum over w >= 0 of the second-order model around the weights, (K,)."""
+    from scipy.linalg import solve_triangular
+    from scipy.optimize import nnls
+
+    ratios = likelihood.statistics[0] / likelihood.totals(weights)[0]  # p_k / sum_j w_j p_j
+    hessian = (ratios * likelihood.rows) @ ratios.T
+    # Members that are alike leave it singular; a penalty on the step alone moves no minimum.
+    penalty = 1e-9 * np.trace(hessian)
+    linear = 1 - 2 * (ratios @ likelihood.rows) - penalty * weights
+    root = np.linalg.cholesky(hessian + penalty * np.eye(len(weights)))
+    found: Floats = nnls(root.T, -solve_triangular(root, linear, lower=True))[0]
+    return found
+
+
+def _line_search(likelihood: Likelihood, weights: Floats, target: Floats) -> Floats | None:
+    """Return weights towards the target, by halves, that are better; None where there are none."""
+    before = likelihood.at(weights) + weights.sum()
+    share = 1.0
+    while share > 1e-6:
+        tried = weights + share * (target - weights)
+        if tried.any() and likelihood.at(tried) + tried.sum() < before:
+            return tried
+        share /= 2
+    return None
+
+
+def _best_moments(likelihood: Likelihood) -> Floats:
+    from scipy.optimize import minimize
+
+    equal = np.full(likelihood.members, 1 / likelihood.members)
+    found = minimize(
+        likelihood.at,
+        equal,
+        jac=likelihood.gradient,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * likelihood.members,
+        constraints={
+            "type": "eq",
+            "fun": lambda weights: weights.sum() - 1,
+            "jac": lambda _: np.ones(likelihood.members),
+        },
+        options={"ftol": 1e-12, "maxiter": 300},
+    )
+    weights = np.where(found.x > _SMALLEST, found.x, 0.0)
+    weights /= weights.sum()
+    return weights if likelihood.at(weights) < likelihood.at(equal) else equal
