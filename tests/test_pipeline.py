@@ -16,6 +16,7 @@ from conftest import SHARED_DATA, StopAt
 
 import ensemble_pipe
 from ensemble_pipe.ensemble.combiners import mean_probability
+from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingError
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths, read_json, write_json
@@ -168,6 +169,7 @@ def test_the_model_holds_the_averages_of_learners_that_stopped_early(pipeline: P
     for member in ensemble_pipe.load(result.run_dir).members:
         (saved,) = list_checkpoints(paths, member.learner)
         state = load_state(paths, member.learner, saved.step)
+        assert isinstance(member, NetworkMember)
         assert (saved.finished, saved.step) == (True, member.step)
         assert saved.epoch < 12
         assert member.row.tobytes() == state.slots["member"].tobytes()

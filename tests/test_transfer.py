@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 import ensemble_pipe
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.config import Pipeline
+from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import ConfigError, CorruptFileError
 from ensemble_pipe.pipeline import RunResult, resume, run
 from ensemble_pipe.storage import RunPaths
@@ -120,6 +121,7 @@ def test_the_last_layer_too_is_taken_where_it_fits(
     transfer = {"weights": source.run_dir, "fresh": []}
     five = prepare(network=NETWORK, classes=[5, 6, 7, 8, 9], transfer=transfer)
     member = ensemble_pipe.load(source.run_dir).members[0]
+    assert isinstance(member, NetworkMember)
     assert rows_of(five)[0].tobytes() == member.row.tobytes()
 
 

@@ -17,7 +17,7 @@ few = settings(max_examples=50, deadline=None)
 
 def values_of(values: Range | tuple[Any, ...], learners: int, seed: int = 1) -> list[object]:
     vary: Vary = {RATE: values}
-    return [varied_values(vary, learner, seed)[RATE] for learner in range(learners)]
+    return [varied_values(vary, learner, learner, seed)[RATE] for learner in range(learners)]
 
 
 def test_a_list_goes_round_in_turn() -> None:
@@ -33,7 +33,7 @@ def test_a_list_does_not_depend_on_the_seed() -> None:
 
 
 def test_items_of_a_list_may_be_lists() -> None:
-    values = varied_values({UNITS: ((16,), (32, 16))}, learner=1, seed=1)
+    values = varied_values({UNITS: ((16,), (32, 16))}, learner=7, place=1, seed=1)
     assert values == {UNITS: (32, 16)}
 
 

@@ -12,6 +12,7 @@ from conftest import Prepared
 
 import ensemble_pipe
 from ensemble_pipe.config import Pipeline
+from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.pipeline import RunResult, run
 from ensemble_pipe.storage import RunPaths
@@ -183,5 +184,7 @@ def test_binary_cross_entropy_learns_two_of_the_digits(tmp_path: Path) -> None:
     result = run(Pipeline.model_validate(values), output=tmp_path, inline=True)
     assert result.metrics["test/accuracy"] > 0.95
     model = ensemble_pipe.load(result.run_dir)
-    assert model.members[0].row.size == 64 + 1
+    (member,) = model.members
+    assert isinstance(member, NetworkMember)
+    assert member.row.size == 64 + 1
     assert model.predict_proba(np.zeros((3, 8, 8), np.uint8)).shape == (3, 2)
