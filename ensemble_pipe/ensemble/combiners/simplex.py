@@ -82,20 +82,16 @@ def _line_search(likelihood: Likelihood, weights: Floats, target: Floats) -> Flo
 
 
 def _best_moments(likelihood: Likelihood) -> Floats:
-    from scipy.optimize import minimize
+    from scipy.optimize import LinearConstraint, minimize
 
     equal = np.full(likelihood.members, 1 / likelihood.members)
     found = minimize(
-        likelihood.at,
+        lambda weights: likelihood.at(weights),
         equal,
-        jac=likelihood.gradient,
+        jac=lambda weights: likelihood.gradient(weights).astype(np.float64),
         method="SLSQP",
         bounds=[(0.0, 1.0)] * likelihood.members,
-        constraints={
-            "type": "eq",
-            "fun": lambda weights: weights.sum() - 1,
-            "jac": lambda _: np.ones(likelihood.members),
-        },
+        constraints=LinearConstraint(np.ones((1, likelihood.members)), 1, 1),
         options={"ftol": 1e-12, "maxiter": 300},
     )
     weights = np.where(found.x > _SMALLEST, found.x, 0.0)
