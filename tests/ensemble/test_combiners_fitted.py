@@ -274,7 +274,7 @@ def test_stacking_finds_planted_ridge_coefficients() -> None:
     random = np.random.default_rng(9)
     means = random.standard_normal((3, 500, 2))
     planted = np.array([[1.5, -0.5, 0.2], [0.1, 0.0, 0.9]])
-    targets = np.einsum("dk,krd->rd", planted, means) + [3.0, -1.0]
+    targets = np.einsum("dk,krd->rd", planted, means) + np.array([3.0, -1.0])
     targets += 0.01 * random.standard_normal(targets.shape)
     outputs = NumberOutputs(means, np.ones_like(means))
     found = fit("stacking", outputs, targets, random)

@@ -66,7 +66,7 @@ def select(
     budget = _budget(outputs.members, most_members, milliseconds, costs)
     rows = np.full(len(targets), 1 / len(targets))
     likelihood = likelihood_of(outputs, outputs.checked(targets), rows)
-    prices = [np.ones(outputs.members)]
+    prices: list[Floats] = [np.ones(outputs.members)]
     if milliseconds is not None:
         prices.append(budget.costs)
     return min((_forward(likelihood, budget, price) for price in prices), key=likelihood.at)
@@ -75,7 +75,7 @@ def select(
 def _forward(likelihood: Likelihood, budget: Budget, price: Floats) -> Floats:
     """Return weights (K,); gains are divided by the price (K,) of a member."""
     alone = likelihood.each()
-    weights = np.zeros(likelihood.members)
+    weights: Floats = np.zeros(likelihood.members)
     first = budget.addable(weights)
     weights[first[np.argmax((alone.max() - alone[first]) / price[first])]] = 1.0
     while True:

@@ -126,7 +126,8 @@ def cross_fitted(
         By name, and whether a temperature was fitted after it.
     """
     check_names(names, evidence.outputs.task)
-    found = {(name, warm): np.empty(len(fold_of)) for name in names for warm in (False, True)}
+    keys = [(name, warm) for name in names for warm in (False, True)]
+    found: dict[tuple[str, bool], Floats] = {key: np.empty(len(fold_of)) for key in keys}
     predictions: dict[Combiner, Prediction] = {}  # what fits nothing is the same in each fold
     for fold in range(fold_of.max() + 1):
         out, used = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)

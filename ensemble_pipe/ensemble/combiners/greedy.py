@@ -29,12 +29,13 @@ def greedy_weights(likelihood: Likelihood, random: np.random.Generator) -> Float
     """
     members = likelihood.members
     size = min(members, max((members + 1) // 2, _SMALLEST_BAG))
-    weights = np.zeros(members)
+    weights: Floats = np.zeros(members)
     for _ in range(BAGS if size < members else 1):
         bag = np.sort(random.permutation(members)[:size])
         counts = _climb(likelihood.of(bag))
         weights[bag] += counts / counts.sum()
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def top_k(scores: Floats, k: int) -> Integers:

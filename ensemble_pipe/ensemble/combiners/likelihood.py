@@ -14,6 +14,8 @@ from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax
 
+_SMALLEST = 1e-300
+
 
 @dataclass(frozen=True)
 class Likelihood(ABC):
@@ -39,7 +41,7 @@ class Likelihood(ABC):
 
     @property
     def members(self) -> int:
-        return self.statistics.shape[1]
+        return int(self.statistics.shape[1])
 
     def of(self, members: Array) -> "Likelihood":
         """Return the likelihood for some members, by place."""
@@ -69,18 +71,17 @@ class Likelihood(ABC):
 class ClassLikelihood(Likelihood):
     """-log sum_k w_k p_k, where p_k (1, K, R) are members' probabilities of the true class.
 
-    Those of a row are divided by their largest, so that none is too small for a float64 that
-    counts beside the others.
+    Those of a row are divided by their largest, so that none that counts beside the others is too
+    small for a float64; a row that no weighted member allows is charged the log of 1e-300.
     """
 
     def nll(self, totals: Floats) -> float:
         """See `Likelihood`."""
-        with np.errstate(divide="ignore"):  # infinite where no weighted member allows the label
-            return float(self.offset - self.rows @ np.log(totals[0]))
+        return float(self.offset - self.rows @ np.log(np.maximum(totals[0], _SMALLEST)))
 
     def slopes(self, totals: Floats) -> Floats:
         """See `Likelihood`."""
-        return -1 / totals
+        return -1 / np.maximum(totals, _SMALLEST)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Cached outputs of the members, what a combiner makes of them, and how likely the targets are."""
 
 from dataclasses import dataclass
+from math import exp, log
 
 import numpy as np
 
@@ -45,12 +46,12 @@ class ClassPrediction:
         from scipy.optimize import minimize_scalar
 
         found = minimize_scalar(
-            lambda log: row_weights @ self.nll(targets, float(np.exp(log))),
-            bounds=np.log(TEMPERATURES),
+            lambda place: float(row_weights @ self.nll(targets, exp(place))),
+            bounds=(log(TEMPERATURES[0]), log(TEMPERATURES[1])),
             method="bounded",
             options={"xatol": 1e-6},
         )
-        return float(np.exp(found.x))
+        return exp(found.x)
 
 
 @dataclass(frozen=True)

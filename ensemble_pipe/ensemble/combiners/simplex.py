@@ -4,6 +4,7 @@ Weights (K,) are none below 0 and sum to 1: they lie on the probability simplex.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.ensemble.combiners.likelihood import ClassLikelihood, Likelihood
@@ -82,20 +83,23 @@ def _line_search(likelihood: Likelihood, weights: Floats, target: Floats) -> Flo
 
 
 def _best_moments(likelihood: Likelihood) -> Floats:
-    from scipy.optimize import minimize
+    from scipy.optimize import LinearConstraint, minimize
 
     equal = np.full(likelihood.members, 1 / likelihood.members)
+
+    def nll(weights: npt.NDArray[np.float64]) -> float:  # scipy's types are narrower than ours
+        return likelihood.at(weights)
+
+    def gradient(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return likelihood.gradient(weights).astype(np.float64)
+
     found = minimize(
-        likelihood.at,
+        nll,
         equal,
-        jac=likelihood.gradient,
+        jac=gradient,
         method="SLSQP",
         bounds=[(0.0, 1.0)] * likelihood.members,
-        constraints={
-            "type": "eq",
-            "fun": lambda weights: weights.sum() - 1,
-            "jac": lambda _: np.ones(likelihood.members),
-        },
+        constraints=LinearConstraint(np.ones((1, likelihood.members)), 1, 1),
         options={"ftol": 1e-12, "maxiter": 300},
     )
     weights = np.where(found.x > _SMALLEST, found.x, 0.0)

@@ -22,8 +22,9 @@ class Stacked:
     """A linear model on top of the members (Wolpert 1992; Breiman 1996, "Stacked regressions").
 
     For classes, its inputs are the members' log-probabilities, none below log(1e-6), less their
-    mean over the classes, and its outputs logits, which the temperature divides. For numbers, target d is a linear function of the
-    members' means of target d, and the temperature multiplies the standard deviation.
+    mean over the classes, and its outputs logits, which the temperature divides. For numbers,
+    target d is a linear function of the members' means of target d, and the temperature multiplies
+    the standard deviation.
 
     Attributes:
         coefficients: (J, K, F): of output j for input f of member k. J = F = O for classes;

@@ -100,4 +100,5 @@ class Weighted:
     def _votes(self, logits: Floats) -> Floats:
         voters = np.count_nonzero(self.weights)
         found = pooling.votes(logits, self.member_weights())
-        return (voters * found + 1 / logits.shape[2]) / (voters + 1)
+        shares: Floats = (voters * found + 1 / logits.shape[2]) / (voters + 1)
+        return shares
