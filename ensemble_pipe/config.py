@@ -42,6 +42,11 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeli
     document = yaml_errors.read_document(path)
     for key, value in (overrides or {}).items():
         document.override(key, value)
+    return read_pipeline(document)
+
+
+def read_pipeline(document: Document) -> Pipeline:
+    """Return the pipeline that a document says; see `load_pipeline` for what it raises."""
     pipeline = _validate(document)
     learner_plans(pipeline, document)
     return pipeline

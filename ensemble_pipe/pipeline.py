@@ -196,7 +196,7 @@ def _drive(
         with display:
             display.message(f"run directory {paths.root}")
             display.message("" if inline else "starting Ray and its trainers")
-            executor = _make_executor(config.cluster, inline, address)
+            executor = make_executor(config.cluster, inline, address)
             try:
                 outcome = stages.train_and_measure(paths, config, executor, journal, display)
             finally:
@@ -222,7 +222,12 @@ def _report(paths: RunPaths, status: str, display: Display) -> None:
         display.message(f"the report could not be written ({error})")
 
 
-def _make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:
+def make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:
+    """Return an executor that trains in this process, or on the Ray cluster at an address.
+
+    Raises:
+        ClusterError: as `cluster.ray.RayExecutor`.
+    """
     if inline:
         return InlineExecutor()
     from ensemble_pipe.cluster.ray import RayExecutor

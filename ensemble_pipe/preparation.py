@@ -88,7 +88,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
         schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
-    _require_fit(config, plans, schema, len(parts["train"]))
+    require_fit(config, plans, schema, len(parts["train"]))
     if official is not None:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, official.rows.place)
@@ -159,7 +159,7 @@ def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Intege
     )  # fmt: skip
 
 
-def _require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows: int) -> None:
+def require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows: int) -> None:
     """Raise ConfigError where plans or augmentations do not fit the data."""
     wrong = config.augment.misfits(images=schema.is_image)
     if wrong:

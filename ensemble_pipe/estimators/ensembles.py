@@ -1,0 +1,272 @@
+"""The two estimators: EnsembleClassifier and EnsembleRegressor."""
+
+# ruff: noqa: N803, N806 (scikit-learn's X)
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.config import Pipeline
+from ensemble_pipe.data.schema import Task
+from ensemble_pipe.display import Silent, make_display
+from ensemble_pipe.errors import ConfigError, InputError
+from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
+from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
+from ensemble_pipe.pipeline import make_executor
+from ensemble_pipe.serving.artifact import Model, write_artifact
+from ensemble_pipe.serving.model import Ensemble
+
+
+class _Estimator(BaseEstimator):  # type: ignore[misc]
+    """What both have: parameters, checks, training, and what each member says."""
+
+    _task: Task
+    model_: Model
+
+    def __init__(
+        self,
+        *,
+        learners: int = 5,
+        hidden: Sequence[int] = (128,),
+        activation: str = "relu",
+        dropout: float | None = None,
+        epochs: int = 100,
+        batch_size: int | Literal["all"] = 64,
+        optimizer: str = "adam",
+        learning_rate: float = 0.003,
+        weight_decay: float = 0.0,
+        schedule: str = "cosine",
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        overrides: Mapping[str, Any] | None = None,
+        address: str | None = None,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.learners = learners
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.overrides = overrides
+        self.address = address
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def predict_members(self, X: Any) -> Floats:
+        """Return each member's probabilities (K, R, O), or its numbers (K, R)."""
+        ensemble, inputs = self._ready(X)
+        with _value_errors():
+            return ensemble.predict_members(inputs)
+
+    def uncertainty(self, X: Any) -> dict[str, Floats]:
+        """Return how unsure the ensemble is of each row, (R,) each.
+
+        The names are those of `serving.model.Ensemble.uncertainty`.
+        """
+        ensemble, inputs = self._ready(X)
+        with _value_errors():
+            return ensemble.uncertainty(inputs)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model without any pickle; `ensemble_pipe.load` reads it.
+
+        Args:
+            folder: where to; made if need be.
+        """
+        check_is_fitted(self)
+        write_artifact(Path(folder), self.model_)
+
+    def _ready(self, X: Any) -> tuple[Ensemble, Floats]:
+        check_is_fitted(self)
+        inputs: Floats = validate_data(self, X, dtype=np.float64, reset=False)
+        return Ensemble(self.model_), inputs
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any, **rules: Any) -> tuple[Array, ...]:
+        """Return (inputs, targets, weights) of the rows whose weight is not zero."""
+        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2, **rules)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        kept = weights > 0
+        if not kept.any():
+            raise ValueError("sample_weight: every weight is zero; at least one must be above it")
+        with np.errstate(over="ignore"):
+            if not np.isfinite(weights.sum()):
+                raise ValueError("sample_weight: the weights are too large to be summed up")
+        return X[kept], y[kept], weights[kept]
+
+    def _pipeline(self) -> Pipeline:
+        name = type(self).__name__
+        if not (self.address is None or isinstance(self.address, str)):
+            raise ConfigError(
+                "address: must be None (to train in this process), 'local', 'auto' or HOST:PORT, "
+                f"got {self.address!r} ({name})"
+            )
+        # Drawn from an integer as well, so that all kinds of random_state go one way.
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        values = {parameter: getattr(self, parameter) for parameter in PATHS}
+        overrides = {} if self.overrides is None else self.overrides
+        return pipeline_of(values, overrides, self._task, seed, name)
+
+    def _train(self, config: Pipeline, examples: Examples) -> None:
+        display = make_display() if self.verbose else Silent()
+        executor = make_executor(config.cluster, self.address is None, self.address or "")
+        try:
+            with display:
+                fitted: Fitted = fit_examples(config, examples, executor, display)
+        finally:
+            executor.close()
+        for learner, reason in fitted.failed.items():
+            text = f"learner {learner} failed and is no member: {reason}"
+            warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        self.model_ = fitted.model
+
+    def _names(self, features: int) -> tuple[str, ...]:
+        """Return the names of the features: those of a data frame, where it was one."""
+        plain = [f"x{index}" for index in range(features)]
+        return tuple(getattr(self, "feature_names_in_", plain))
+
+
+class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+    """An ensemble of neural networks that classifies.
+
+    Parameters are those of a pipeline, with the field's names; they are checked in `fit`.
+
+    Args:
+        learners: networks, each from its own initialisation and its own order of the data.
+        hidden: units of each hidden layer.
+        activation: after each hidden layer.
+        dropout: share of each hidden layer's outputs that is dropped in training; None for none.
+        epochs: of each learner.
+        batch_size: rows of a step, or "all".
+        optimizer, learning_rate, weight_decay: the update rule, its rate, and decoupled decay.
+        schedule: of the learning rate.
+        patience: epochs without gain on held-out rows after which a learner ends; None for never.
+        validation_fraction: share of the rows that is held out, and as much again for `patience`;
+            of too few rows none is. Below 1, or a number of rows.
+        overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
+            come last.
+        address: of a Ray cluster: "local" starts one, "auto" finds one, or HOST:PORT; None trains
+            in this process.
+        random_state: None, an int, or a RandomState, from which the seed is drawn.
+        verbose: show what goes on, on standard error.
+
+    Attributes:
+        classes_: names of the classes, sorted.
+        n_features_in_, feature_names_in_: as scikit-learn has them.
+        model_: schema and members, `serving.artifact.Model`.
+    """
+
+    _task: Task = "classification"
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the ensemble.
+
+        Args:
+            X: features (R, D), numbers.
+            y: labels (R,), of any kind.
+            sample_weight: (R,) of each row in the loss; 0 leaves it out.
+
+        Raises:
+            ValueError: a parameter or a value is wrong.
+            TrainingError: every learner failed; where one does, a ConvergenceWarning says so.
+        """
+        with _value_errors():
+            config = self._pipeline()
+            X, y, weights = self._checked(X, y, sample_weight)
+            check_classification_targets(y)
+            self.classes_, targets = np.unique(y, return_inverse=True)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"y: all rows have the one class {self.classes_[0]!r}; at least two are needed"
+                )
+            labels = [
+                label if isinstance(label, str) or type(label) is int else str(label)
+                for label in self.classes_.tolist()
+            ]
+            names = self._names(X.shape[1])
+            examples = Examples(X, names, targets.astype(np.int32), weights, tuple(labels))
+            self._train(config, examples)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class (R,) of each row."""
+        best = self.predict_proba(X).argmax(axis=1)
+        found: Array = self.classes_[best]
+        return found
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return probabilities (R, O), in the order of `classes_`."""
+        ensemble, inputs = self._ready(X)
+        with _value_errors():
+            return ensemble.predict_proba(inputs)
+
+
+class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+    """An ensemble of neural networks that predicts a number, and how far off it may be.
+
+    Parameters are those of `EnsembleClassifier`.
+
+    Attributes:
+        n_features_in_, feature_names_in_: as scikit-learn has them.
+        model_: schema and members, `serving.artifact.Model`.
+    """
+
+    _task: Task = "regression"
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the ensemble.
+
+        Args:
+            X: features (R, D), numbers.
+            y: targets (R,), numbers.
+            sample_weight: (R,) of each row in the loss; 0 leaves it out.
+
+        Raises:
+            ValueError: a parameter or a value is wrong.
+            TrainingError: every learner failed; where one does, a ConvergenceWarning says so.
+        """
+        with _value_errors():
+            config = self._pipeline()
+            X, y, weights = self._checked(X, y, sample_weight, y_numeric=True)
+            names = self._names(X.shape[1])
+            self._train(config, Examples(X, names, y.astype(np.float64), weights))
+        return self
+
+    def predict(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
+        """Return the mean (R,) of each row.
+
+        Args:
+            X: features (R, D).
+            return_std: whether to return the standard deviation (R,) as well: of the members'
+                disagreement and of the noise about them.
+        """
+        ensemble, inputs = self._ready(X)
+        with _value_errors():
+            mean = ensemble.predict(inputs)
+            return (mean, ensemble.uncertainty(inputs)["std"]) if return_std else mean
+
+
+@contextmanager
+def _value_errors() -> Iterator[None]:
+    """Raise wrong input as the ValueError that scikit-learn's users expect."""
+    try:
+        yield
+    except InputError as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,242 @@
+"""Trains an ensemble on rows that are in memory, and leaves no file behind."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.cluster.executor import Executor
+from ensemble_pipe.cluster.inline import InlineExecutor
+from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.data.augment.prediction import PredictionDraws
+from ensemble_pipe.data.base import write_base
+from ensemble_pipe.data.learner_view import feature_mask
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.sources.rows import Rows, rows_of
+from ensemble_pipe.data.splits import Parts, split_rows
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.features import layout
+from ensemble_pipe.data.tables.fitting import fit_table
+from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
+from ensemble_pipe.display import Display
+from ensemble_pipe.ensemble.aggregator import Aggregator
+from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.errors import DataError, TrainingError
+from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.optim import plateau_of
+from ensemble_pipe.preparation import require_fit
+from ensemble_pipe.serving.artifact import Model
+from ensemble_pipe.storage import sums_of
+from ensemble_pipe.training.events import Checkpoint, Failed
+from ensemble_pipe.training.plan import LearnerPlan, make_stacks
+from ensemble_pipe.training.warmup import warm_up
+
+# Fewer rows than this are not worth holding out.
+LEAST_HELD = 10
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled rows in memory.
+
+    Attributes:
+        inputs: (R, D) float64.
+        names: of the D features.
+        targets: (R,) int32 class numbers, or float64 numbers.
+        weights: (R,) float64 above 0, in the loss.
+        classes: their names, by number; empty for numbers.
+    """
+
+    inputs: Floats
+    names: tuple[str, ...]
+    targets: Array
+    weights: Floats
+    classes: tuple[int | str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.targets)
+
+    @property
+    def rows(self) -> Rows:
+        """The inputs as the columns of a table."""
+        columns = [pa.array(column) for column in self.inputs.T]
+        return rows_of("X", pa.Table.from_arrays(columns, list(self.names)))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training came to: the model, and why learners failed, by learner."""
+
+    model: Model
+    failed: dict[int, str]
+
+
+def fit_examples(
+    config: Pipeline, examples: Examples, executor: Executor, display: Display
+) -> Fitted:
+    """Train the ensemble of a pipeline.
+
+    Args:
+        config: all but its data, which are the examples.
+        examples: to learn from; they are divided by `parts_of`.
+        executor: where to train.
+        display: what to show meanwhile.
+
+    Raises:
+        DataError: a value cannot be used.
+        ConfigError: what the pipeline asks for does not fit the rows.
+        TrainingError: every learner failed.
+        ClusterError: the executor lost a stack too often.
+    """
+    plans = learner_plans(config)
+    if all(_sees_all_at_once(plan, examples.count) for plan in plans):
+        examples = merged(examples)
+    parts = parts_of(config, plans, examples)
+    schema = schema_of(config, examples, parts["train"])
+    require_fit(config, plans, schema, len(parts["train"]))
+    with tempfile.TemporaryDirectory(prefix="ensemble_pipe-") as folder:
+        _write(Path(folder), config, schema, examples, parts)
+        sums = sums_of(Path(folder), ["train.json", "stop.json"])
+        recipe = Recipe(
+            Path(folder), sums, config.seed, config.augment, schema.spans, config.window_rows
+        )
+        return _train(config, plans, schema, recipe, executor, display)
+
+
+def _sees_all_at_once(plan: LearnerPlan, rows: int) -> bool:
+    return plan.view.is_whole and (plan.batch_rows is None or plan.batch_rows >= rows)
+
+
+def merged(examples: Examples) -> Examples:
+    """Return the examples in order of their values, equal ones as one with their joint weight.
+
+    Where a batch holds all rows this changes no gradient but for rounding, so that a weight of 3
+    is the same, to the last bit, as three equal rows in any place.
+    """
+    table = np.column_stack([examples.inputs, examples.targets])
+    _, first, number = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    weights = np.bincount(number.ravel(), examples.weights, len(first)).astype(np.float64)
+    inputs, targets = examples.inputs[first], examples.targets[first]
+    return replace(examples, inputs=inputs, targets=targets, weights=weights)
+
+
+def parts_of(config: Pipeline, plans: list[LearnerPlan], examples: Examples) -> Parts:
+    """Divide rows into train, stop and validation.
+
+    `splits.validation` of them are held out, stratified by class, and as many again where training
+    looks at the stop part, for early stopping or a plateau schedule; else that is the validation
+    part again. A class that would have no training row keeps its rows. Of too few rows to hold out
+    `LEAST_HELD` none are held out: every part is then all rows.
+
+    Raises:
+        DataError: more are to be held out than there are.
+    """
+    everything = np.arange(examples.count)
+    whole: Parts = {"train": everything, "stop": everything, "validation": everything}
+    size = config.splits.validation
+    if (size if size >= 1 else round(size * examples.count)) < LEAST_HELD:
+        return whole
+    looks = any(plan.early_stopping or plateau_of(plan.schedule) for plan in plans)
+    sizes = {"validation": size, "stop": size} if looks else {"validation": size}
+    strata = examples.targets if examples.classes else None
+    parts = split_rows(strata, examples.count, sizes, config.seed, "X")
+    if strata is not None:
+        kept = np.isin(strata, np.setdiff1d(strata, strata[parts["train"]]))
+        parts = {name: places[~kept[places]] for name, places in parts.items()}
+        parts["train"] = np.union1d(parts["train"], np.flatnonzero(kept))
+    if not all(len(places) for places in parts.values()):
+        return whole
+    return {"stop": parts["validation"], **parts}
+
+
+def schema_of(config: Pipeline, examples: Examples, train: Integers) -> Schema:
+    """Fit a schema to the training rows; unlike `Schema.fit`, constant targets are no mistake.
+
+    Raises:
+        DataError: a number is too large.
+        ConfigError: the scale does not fit the columns.
+    """
+    chosen = np.zeros(examples.count, bool)
+    chosen[train] = True
+    with one_thread():  # more would change the last bits of whitened numbers
+        columns, scaling = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
+    mean, deviation = 0.0, 1.0
+    if config.task == "regression":
+        mean, deviation = _moments(examples.targets[train])
+    shape = (len(layout(columns, scaling).names),)
+    return Schema(
+        config.task, shape, columns, scaling, "y", examples.classes,
+        target_mean=mean, target_deviation=deviation,
+    )  # fmt: skip
+
+
+def _moments(targets: Floats) -> tuple[float, float]:
+    """Return mean and deviation; of a constant one so small that it is predicted as it is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = float(targets.mean()), float(targets.std())
+    largest = float(np.abs(targets).max())
+    if not np.isfinite([mean, deviation]).all():
+        raise DataError(f"y: its values reach {largest:g}, whose squares are infinite")
+    return mean, max(deviation, CONSTANT_SHARE * (largest or 1.0))
+
+
+def _write(
+    folder: Path, config: Pipeline, schema: Schema, examples: Examples, parts: Parts
+) -> None:
+    """Write the base file of each part."""
+    rows = examples.rows
+    with one_thread():
+        blocks = rows.blocks(schema.source_columns)
+        encoded = [schema.encode_inputs(block, rows.place_from(first)) for first, block in blocks]
+    inputs, targets = np.concatenate(encoded), examples.targets
+    if config.task == "regression":
+        targets = schema.encode_targets(targets, lambda row: f"y: row {row + 1}")
+    weights = (examples.weights / examples.weights[parts["train"]].mean()).astype(np.float32)
+    for name, places in parts.items():
+        path = folder / f"{name}.arrow"
+        own = inputs[places], targets[places], places
+        write_base(path, *own, config.shard_rows, weight=weights[places])
+
+
+def _train(
+    config: Pipeline,
+    plans: list[LearnerPlan],
+    schema: Schema,
+    recipe: Recipe,
+    executor: Executor,
+    display: Display,
+) -> Fitted:
+    size = max(plan.build(schema).layout.size for plan in plans)
+    stacks = make_stacks(
+        plans, {}, size=size, trainers=executor.trainers, width=config.cluster.stack
+    )
+    if not isinstance(executor, InlineExecutor):  # here kernels compile as they are met
+        warm_up(schema, plans, recipe)
+    draws = PredictionDraws(config.augment, config.seed)
+    aggregator = Aggregator(schema, TrainingData(recipe, schema).part("validation"), draws)
+    by_id = {plan.learner: plan for plan in plans}
+    failed: dict[int, str] = {}
+    display.begin(plans)
+    for event in executor.run(stacks, recipe, schema):
+        display.event(event)
+        if isinstance(event, Failed):
+            failed[event.learner] = event.reason
+        elif isinstance(event, Checkpoint) and event.member is not None:
+            aggregator.add(_member(by_id[event.learner], event, schema))
+    if not aggregator.members:
+        reasons = [f"learner {learner}: {reason}" for learner, reason in failed.items()]
+        raise TrainingError("no learner was trained to the end: " + "; ".join(reasons))
+    return Fitted(Model(schema, aggregator.members, aggregator.noise, draws), failed)
+
+
+def _member(plan: LearnerPlan, event: Checkpoint, schema: Schema) -> Member:
+    mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
+    # A copy, since what Ray sends lies in memory that it wants back.
+    row = event.state.member_row.copy()
+    assert event.member is not None
+    return Member(plan.learner, event.member, event.step, plan.network, plan.loss, row, mask)

@@ -1,0 +1,92 @@
+"""What an estimator's parameters say, as a pipeline."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ensemble_pipe.config import Pipeline, read_pipeline
+from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.yaml_errors import Document
+
+# Where in a pipeline each parameter stands.
+PATHS = {
+    "learners": "ensemble.learners",
+    "hidden": "network.hidden",
+    "activation": "network.activation",
+    "dropout": "network.dropout",
+    "epochs": "training.epochs",
+    "batch_size": "training.batch_size",
+    "optimizer": "training.optimizer.name",
+    "learning_rate": "training.optimizer.learning_rate",
+    "weight_decay": "training.optimizer.weight_decay",
+    "schedule": "training.schedule.name",
+    "patience": "training.early_stopping.patience",
+    "validation_fraction": "splits.validation",
+}
+# What comes with the rows, or from a parameter that is no value of a pipeline.
+NOT_OVERRIDDEN = ("classes", "data", "name", "seed", "splits", "task", "tracking", "transfer")
+
+
+def pipeline_of(
+    parameters: Mapping[str, Any], overrides: Mapping[str, Any], task: str, seed: int, name: str
+) -> Pipeline:
+    """Return the pipeline that an estimator stands for; its source of data is not used.
+
+    Args:
+        parameters: of the estimator, by the names in `PATHS`.
+        overrides: values by path, which come last.
+        task: classification or regression.
+        seed: of the run.
+        name: of the estimator, for messages.
+
+    Raises:
+        ConfigError: lists every mistake, by the name of the parameter or the path that holds it.
+    """
+    _require_overridable(overrides, name)
+    document = Document(name, {"task": task, "seed": seed})
+    for parameter, path in PATHS.items():
+        if parameter != "patience" or parameters[parameter] is not None:
+            document.override(path, _plain(parameters[parameter]))
+    document.sources.clear()  # a parameter is named, and is no --set
+    try:
+        for path, value in overrides.items():
+            document.override(str(path), _plain(value))
+        return read_pipeline(document)
+    except ConfigError as error:
+        raise ConfigError(_by_parameter(str(error), overrides, name)) from None
+
+
+def _require_overridable(overrides: Mapping[str, Any], name: str) -> None:
+    if not isinstance(overrides, Mapping):
+        raise ConfigError(
+            f"overrides: must be a dict of values by path, such as "
+            f"{{'training.loss.name': 'hinge'}}, got {overrides!r} ({name})"
+        )
+    for path in overrides:
+        if str(path).split(".")[0] in NOT_OVERRIDDEN:
+            raise ConfigError(
+                f"overrides: {path!r} is for pipeline files; an estimator's rows come with fit, "
+                f"its seed from random_state, its held-out rows from validation_fraction ({name})"
+            )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without NumPy's types, as a grid of parameters may have them."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _by_parameter(message: str, overrides: Mapping[str, Any], name: str) -> str:
+    """Name parameters in a message by what the user calls them."""
+    lines = []
+    for line in message.splitlines():
+        path, _, text = line.partition(": ")
+        named = {own: parameter for parameter, own in PATHS.items() if own not in overrides}
+        lines.append(f"{named.get(path, path)}: {text}".replace("--set ", "overrides "))
+    return "\n".join(lines)
