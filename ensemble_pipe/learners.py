@@ -1,12 +1,11 @@
 """Where the learners of a run stand, and the members that come of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
-from ensemble_pipe.ensemble.members import DropoutPass, EstimatorMember, Member, NetworkMember
+from ensemble_pipe.ensemble.members import EstimatorMember, Member, members_at
 from ensemble_pipe.preparation import FIRST_ROWS
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Journal
@@ -78,7 +77,7 @@ class Intake:
 
     def take(self, plan: LearnerPlan, number: int, state: LearnerState) -> None:
         """Take in the members that a network yields at a checkpoint."""
-        for member in _members(plan, number, state, self.schema):
+        for member in members_at(plan, number, state, self.schema):
             self._add(member)
         self._tell_ensemble()
 
@@ -96,17 +95,3 @@ class Intake:
     def _tell_ensemble(self) -> None:
         members, metrics = len(self.aggregator.members), self.aggregator.ensemble_metrics()
         self.journal.append("ensemble", members=members, metrics=metrics)
-
-
-def _members(
-    plan: LearnerPlan, number: int, state: LearnerState, schema: Schema
-) -> Iterator[NetworkMember]:
-    """Yield the members that a checkpoint is: one, or one for each pass of dropout."""
-    mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
-    passes = plan.dropout_passes or 1
-    for index in range(passes):
-        dropout = None if plan.dropout_passes is None else DropoutPass(plan.seed, index)
-        yield NetworkMember(
-            plan.learner, number * passes + index, state.step, plan.network, plan.loss,
-            state.member_row, mask, dropout,
-        )  # fmt: skip

@@ -402,10 +402,10 @@ def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
     [
         (
             "{data.path: [a], seed: [1, 2]}",
-            "ensemble.vary: 'data.path' cannot differ between learners; name keys below network "
-            "or training, such as training.optimizer.learning_rate (p.yaml:3)\n"
-            "ensemble.vary: 'seed' cannot differ between learners; name keys below network "
-            "or training, such as training.optimizer.learning_rate (p.yaml:3)",
+            "ensemble.vary: 'data.path' cannot differ between learners; name keys below network, "
+            "training or view, such as training.optimizer.learning_rate (p.yaml:3)\n"
+            "ensemble.vary: 'seed' cannot differ between learners; name keys below network, "
+            "training or view, such as training.optimizer.learning_rate (p.yaml:3)",
         ),
         (
             "{training.epoch: [1, 2]}",
@@ -480,10 +480,9 @@ CONFLICTS: dict[str, tuple[str, str]] = {
         "training.early_stopping.metric: stop/accuracy is for classification, but task is "
         "regression; take stop/loss (p.yaml:4)",
     ),
-    "variances of some": (
-        "task: regression\nensemble:\n  vary: {training.loss.name: [huber, beta_nll]}",
-        "ensemble.vary: either all losses predict a variance or none does, so these cannot be one "
-        "ensemble: beta_nll, huber (p.yaml:3)",
+    "one fold": (
+        "ensemble: {strategy: cross_validation, learners: 1}",
+        "ensemble.learners: cross_validation needs at least 2 learners, one for a fold (p.yaml:1)",
     ),
     "several at once": (
         "task: regression\ntraining:\n  loss: {name: hinge}\n  averaging: {name: swa, at: cycle}",

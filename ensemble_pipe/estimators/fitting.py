@@ -10,10 +10,9 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import write_base
-from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.data.sources.rows import Rows, rows_of
@@ -24,7 +23,7 @@ from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
-from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.members import EstimatorMember, members_at
 from ensemble_pipe.errors import DataError, TrainingError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
@@ -32,6 +31,7 @@ from ensemble_pipe.preparation import require_fit
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.storage import sums_of
 from ensemble_pipe.training.events import Checkpoint, Failed
+from ensemble_pipe.training.events import Fitted as EstimatorFitted
 from ensemble_pipe.training.plan import LearnerPlan, make_stacks
 from ensemble_pipe.training.warmup import warm_up
 
@@ -211,7 +211,7 @@ def _train(
     executor: Executor,
     display: Display,
 ) -> Fitted:
-    size = max(plan.build(schema).layout.size for plan in plans)
+    size = max((plan.build(schema).layout.size for plan in plans), default=0)
     stacks = make_stacks(
         plans, {}, size=size, trainers=executor.trainers, width=config.cluster.stack
     )
@@ -220,23 +220,22 @@ def _train(
     draws = PredictionDraws(config.augment, config.seed)
     aggregator = Aggregator(schema, TrainingData(recipe, schema).part("validation"), draws)
     by_id = {plan.learner: plan for plan in plans}
+    others = {plan.learner: plan for plan in estimator_plans(config)}
     failed: dict[int, str] = {}
     display.begin(plans)
-    for event in executor.run(stacks, recipe, schema):
+    for event in executor.run(stacks, recipe, schema, list(others.values())):
         display.event(event)
         if isinstance(event, Failed):
             failed[event.learner] = event.reason
+        elif isinstance(event, EstimatorFitted):
+            kind = others[event.learner].settings.strategy
+            aggregator.add(EstimatorMember(event.learner, kind, event.content))
         elif isinstance(event, Checkpoint) and event.member is not None:
-            aggregator.add(_member(by_id[event.learner], event, schema))
+            for member in members_at(by_id[event.learner], event.member, event.state, schema):
+                # A copy, since what Ray sends lies in memory that it wants back.
+                aggregator.add(replace(member, row=member.row.copy()))
     if not aggregator.members:
         reasons = [f"learner {learner}: {reason}" for learner, reason in failed.items()]
         raise TrainingError("no learner was trained to the end: " + "; ".join(reasons))
-    return Fitted(Model(schema, aggregator.members, aggregator.noise, draws), failed)
-
-
-def _member(plan: LearnerPlan, event: Checkpoint, schema: Schema) -> Member:
-    mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
-    # A copy, since what Ray sends lies in memory that it wants back.
-    row = event.state.member_row.copy()
-    assert event.member is not None
-    return Member(plan.learner, event.member, event.step, plan.network, plan.loss, row, mask)
+    chosen = aggregator.combine(config.ensemble.combine, config.seed)
+    return Fitted(Model(schema, chosen.members, chosen.combiner, draws), failed)

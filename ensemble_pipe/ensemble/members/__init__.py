@@ -1,7 +1,7 @@
 """Members: one predictor each, of several kinds, and the outputs of many at once."""
 
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
-from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
+from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember, members_at
 from ensemble_pipe.ensemble.members.outputs import (
     Member,
     member_outputs,
@@ -16,6 +16,7 @@ __all__ = [
     "Member",
     "NetworkMember",
     "member_outputs",
+    "members_at",
     "raw_outputs",
     "with_noise",
     "with_variance",

@@ -7,12 +7,13 @@ from itertools import groupby
 import numpy as np
 
 from ensemble_pipe.arrays import Floats, Read
+from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.inference import outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.seeds import Draws, Purpose
-from ensemble_pipe.training.plan import build
+from ensemble_pipe.training.plan import LearnerPlan, LearnerState, build
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,27 @@ class NetworkMember:
     def kind(self) -> str:
         """What the member is, for tables."""
         return self.network.name if self.dropout is None else f"{self.network.name} with dropout"
+
+
+def members_at(
+    plan: LearnerPlan, number: int, state: LearnerState, schema: Schema
+) -> Iterator[NetworkMember]:
+    """Yield the members that a learner is at a checkpoint: one, or one for each pass of dropout.
+
+    Args:
+        plan: of the learner.
+        number: of the checkpoint among those of the learner that yield members.
+        state: of the learner there.
+        schema: of the data.
+    """
+    mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
+    passes = plan.dropout_passes or 1
+    for index in range(passes):
+        dropout = None if plan.dropout_passes is None else DropoutPass(plan.seed, index)
+        yield NetworkMember(
+            plan.learner, number * passes + index, state.step, plan.network, plan.loss,
+            state.member_row, mask, dropout,
+        )  # fmt: skip
 
 
 def network_outputs(
