@@ -117,6 +117,7 @@ def _network(facts: NetworkFacts, schema: Schema, rows: Mapping[str, Floats]) ->
         raise ValueError(f"it is for {facts.loss.task}, the model for {schema.task}")
     if facts.features is not None and schema.is_image:
         raise ValueError("it sees some columns, but rows are images")
+    mask = _mask(facts.features, schema.input_shape[-1])
     try:
         expected = build(facts.network, facts.loss, schema).layout.size
     except ConfigError as error:
@@ -127,7 +128,6 @@ def _network(facts: NetworkFacts, schema: Schema, rows: Mapping[str, Floats]) ->
             f"its tensor is {row.dtype} of shape {row.shape}; its network needs float32 "
             f"({expected},)"
         )
-    mask = _mask(facts.features, schema.input_shape[-1])
     return NetworkMember(
         facts.learner, facts.number, facts.step, facts.network, facts.loss, row, mask,
         facts.dropout, facts.noise,

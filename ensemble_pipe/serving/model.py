@@ -48,7 +48,7 @@ class Ensemble:
         """Return (R,) class names, or means in the target's units; (R, D) of several targets."""
         prediction = self.prediction(inputs)
         if self.schema.task == "regression":
-            return prediction.mean[:, 0] if self.schema.target_count == 1 else prediction.mean
+            return self._flat(prediction.mean)
         found: Array = np.array(self.schema.classes)[prediction.probabilities.argmax(axis=1)]
         return found
 
@@ -58,16 +58,20 @@ class Ensemble:
         return self.prediction(inputs).probabilities
 
     def predict_members(self, inputs: Inputs) -> Floats:
-        """Return each member's probabilities (K, R, O), or its means (K, R, D) in target units."""
+        """Return each member's probabilities (K, R, O), or its means (K, R) in the target's units.
+
+        Of several targets (K, R, D).
+        """
         outputs, schema = self.outputs(inputs), self.schema
         if schema.task == "classification":
             return softmax(outputs)
         center, unit = schema.target_scale
-        return outputs[:, :, : schema.target_count].astype(np.float64) * unit + center
+        return self._flat(outputs[:, :, : schema.target_count].astype(np.float64) * unit + center)
 
     def uncertainty(self, inputs: Inputs) -> dict[str, Floats]:
-        """Return how unsure the ensemble is of each row: `Prediction.uncertainty`."""
-        return self.prediction(inputs).uncertainty()
+        """Return how unsure the ensemble is of each row (R,): see `Prediction.uncertainty`."""
+        found = self.prediction(inputs).uncertainty()
+        return {name: self._flat(values) for name, values in found.items()}
 
     def prediction(self, inputs: Inputs) -> Prediction:
         """Return all that the ensemble says of some rows."""
@@ -109,6 +113,11 @@ class Ensemble:
         view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
         reads = self._draws.reads(view, self.schema.spans, first)
         return member_outputs(self.members, self.schema, reads, len(encoded))
+
+    def _flat(self, values: Floats) -> Floats:
+        """Return numbers without the axis of their targets where there is one target."""
+        alone = self.schema.task == "regression" and self.schema.target_count == 1
+        return values[..., 0] if alone else values
 
     def _require(self, task: str, what: str) -> None:
         if self.schema.task != task:

@@ -4,10 +4,12 @@ Everything can be sent twice: runs are found again by a tag of their own, metric
 sent are not sent again, and the rest says the same thing the second time.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths, read_json, write_json
@@ -88,6 +90,7 @@ class Shipper:
             "ensemble": self._ensemble,
             "finished": self._finished,
             "failed": self._failed,
+            "combined": self._combined,
             "result": self._result,
             "pictures": self._pictures,
             "model": self._model,
@@ -206,8 +209,13 @@ class Shipper:
         self._client.set_tag(self.cursor.children[learner], "failure", entry["reason"])
         self._end_child(learner, "FAILED", entry)
 
+    def _combined(self, entry: Entry) -> None:
+        facts = {name: entry[name] for name in ("combiner", "members", "candidates")}
+        self._client.log_dict(self.cursor.parent, facts, "combined.json")
+
     def _result(self, entry: Entry) -> None:
-        if self._first_time("result"):
+        # A run that was interrupted and resumed has two results.
+        if self._first_time(f"result/{crc32(json.dumps(entry['metrics']).encode())}"):
             # The ensemble's validation metrics stand there already, by number of members.
             metrics = {k: v for k, v in entry["metrics"].items() if not k.startswith("validation/")}
             self._add(str(self.cursor.parent), entry, metrics, entry["members"])
