@@ -91,7 +91,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     _require_fit(config, plans, schema, len(parts["train"]))
     if official is not None:
         schema.require_rows(official.rows)
-        schema.encode_targets(official.targets, official.rows.place)
+        schema.encode_targets(official.targets, official.rows.cells(schema.target_name))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
     return Prepared(schema, data, parts, official, rows)
 
@@ -267,7 +267,7 @@ def _write(
     data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
 ) -> None:
     """Encode all rows, block by block, and give each to the writer of its part."""
-    targets = schema.encode_targets(data.targets, data.rows.place)
+    targets = schema.encode_targets(data.targets, data.rows.cells(schema.target_name))
     columns: dict[str, Array] = {"target": targets, "row": data.numbers}
     if data.weights is not None:
         columns["weight"] = (data.weights / mean_weight).astype(np.float32)

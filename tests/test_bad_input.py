@@ -398,7 +398,7 @@ def test_labels_that_are_dates() -> None:
 
 def test_a_numeric_target_without_saying_so() -> None:
     message = run_table(write_parquet(y=np.linspace(0, 1, 100)))
-    assert message.startswith("t.parquet: row 2: label 0.01")
+    assert message.startswith("t.parquet: row 2, column 'y': label 0.01")
     assert message.endswith("is not a class; for a numeric target set `task: regression`")
 
 
@@ -432,7 +432,8 @@ def test_a_test_file_with_a_class_of_its_own() -> None:
     write("test.csv", "a,b,y\n1,2,0\n1,2,5\n")
     message = run_table(path, "data.test_path=test.csv")
     assert message == (
-        "test.csv: row 2 (line 3): label 5 is no class of the training data; its classes are: 0, 1"
+        "test.csv: row 2 (line 3), column 'y': label 5 is no class of the training data; its "
+        "classes are: 0, 1"
     )
 
 
@@ -491,6 +492,21 @@ def test_test_images_of_another_size() -> None:
     assert run_idx() == (
         f"{TEST_IMAGES}: images of shape (6, 6, 1), but the training data has (8, 8, 1)"
     )
+
+
+def test_a_label_of_test_images_that_no_training_image_has() -> None:
+    write_training_idx()
+    write_idx(TEST_IMAGES, images_of(5, 8))
+    write_idx(TEST_LABELS, np.array([0, 1, 2, 7, 0]))
+    assert run_idx() == (
+        f"{TEST_LABELS}: row 4: label 7 is no class of the training data; its classes are: 0, 1, 2"
+    )
+
+
+def test_a_label_that_is_no_class_is_named_by_its_array() -> None:
+    np.savez("t.npz", x=np.ones((40, 2)), labels=np.array([0.0, 1.0, 0.5, 1.0] * 10))
+    message = run("data: {source: table, path: t.npz, label: labels}\n")
+    assert message.startswith("t.npz: row 3, column 'labels': label 0.5 is not a class; for")
 
 
 def test_another_number_of_labels() -> None:
@@ -656,7 +672,8 @@ def test_an_evaluation_of_an_array_without_labels() -> None:
 def test_an_evaluation_with_an_unknown_class() -> None:
     message = refused("evaluate", table_model(), write("t.csv", "a,b,y\n1,2,1\n1,2,9\n"))
     assert message == (
-        "t.csv: row 2 (line 3): label 9 is no class of the training data; its classes are: 0, 1"
+        "t.csv: row 2 (line 3), column 'y': label 9 is no class of the training data; its classes "
+        "are: 0, 1"
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (
     read_groups,
@@ -104,11 +105,16 @@ def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
 
 def _chosen(data: Labelled, kept: Integers) -> Labelled:
     """Return some of the rows, by ascending places."""
+
+    def moved(place: Place) -> Place:
+        return lambda row: place(int(kept[row]))
+
     rows = replace(
         data.rows,
         count=len(kept),
         read=lambda names: _read_chosen(data.rows, names, kept),
-        place=lambda row: data.rows.place(int(kept[row])),
+        place=moved(data.rows.place),
+        places={name: moved(place) for name, place in data.rows.places.items()},
     )
     return replace(
         data,

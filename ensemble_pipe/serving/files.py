@@ -59,7 +59,7 @@ def evaluate(model: Ensemble, rows: Rows) -> Metrics:
     if label not in rows.schema.names:
         raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
     targets = read_targets(rows, Roles(names, label))
-    encoded = model.schema.encode_targets(targets, rows.place)
+    encoded = model.schema.encode_targets(targets, rows.cells(label))
     outputs = np.concatenate(list(_outputs(model, rows)), axis=1)
     return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
 

@@ -325,9 +325,9 @@ def test_a_label_beyond_the_training_classes_is_named() -> None:
     [
         ([1] * ROWS, "t.csv: all 60 rows have the one class 1; a classifier needs at least two"),
         (range(ROWS), "60 classes for 60 rows; for a numeric target set `task: regression`"),
-        ([0.0, 1.0, 0.5] * 20, r"row 3: label 0.5 is not a class; for a numeric"),
-        ([0.0, 1.0, np.inf] * 20, r"row 3: label inf is not a class"),
-        ([0.0, 1.0, 1e300] * 20, r"row 3: label 1e\+300 is not a class"),
+        ([0.0, 1.0, 0.5] * 20, r"row 3, column 'y': label 0.5 is not a class; for a numeric"),
+        ([0.0, 1.0, np.inf] * 20, r"row 3, column 'y': label inf is not a class"),
+        ([0.0, 1.0, 1e300] * 20, r"row 3, column 'y': label 1e\+300 is not a class"),
         (["a"] * 40 + ["b"] * 20, "class 'b' has no row in the training part; make the other"),
     ],
 )
@@ -357,9 +357,12 @@ def test_a_regression_target_is_standardised_over_the_training_rows_only() -> No
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (["low", "high"] * 30, "target 'low' is not a number; for classes set `task: classific"),
+        (
+            ["low", "high"] * 30,
+            r"row 1, column 'y': target 'low' is not a number; for classes set `task: cl",
+        ),
         ([3.0] * 40 + [4.0] * 20, "every training row has the same target, 3.0"),
-        ([1.0, np.inf] * 30, r"row 2: the target is inf; remove such rows"),
+        ([1.0, np.inf] * 30, r"row 2, column 'y': the target is inf; remove such rows"),
     ],
 )
 def test_targets_that_are_no_numbers_are_refused(targets: Any, message: str) -> None:

@@ -82,7 +82,10 @@ def open_image_folder(folder: Path) -> Rows:
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
-    return Rows(str(folder), len(paths), schema, read, lambda row: str(paths[row]))
+    def place(row: int) -> str:
+        return str(paths[row])
+
+    return Rows(str(folder), len(paths), schema, read, place, {LABEL: place})
 
 
 def _inside(folder: Path) -> list[Path]:

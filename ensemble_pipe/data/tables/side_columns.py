@@ -53,7 +53,7 @@ def read_weights(rows: Rows, name: str) -> Floats:
     if not good.all():
         row = int(good.argmin())
         raise DataError(
-            f"{rows.place(row)}, column {name!r}: the weight is {values[row]:g}; weights are "
+            f"{rows.cells(name)(row)}: the weight is {values[row]:g}; weights are "
             "finite numbers from 0 on"
         )
     if not values.any():
@@ -88,7 +88,7 @@ def read_times(rows: Rows, name: str) -> Array:
         values = cells.numbers(column.combine_chunks(), name, rows.place)
         if not np.isfinite(values).all():
             row = int(np.isfinite(values).argmin())
-            raise DataError(f"{rows.place(row)}, column {name!r}: the time is {values[row]}")
+            raise DataError(f"{rows.cells(name)(row)}: the time is {values[row]}")
         return values
     ticks, _ = cells.ticks(column.combine_chunks(), name, rows.place)
     return np.asarray(ticks.to_numpy())
@@ -105,8 +105,8 @@ def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
             missing = missing | pc.equal(column, "").fill_null(True).to_numpy(False)
         if missing.any():
             raise DataError(
-                f"{rows.place(first + int(missing.argmax()))}, column {name!r}: the {role} is "
-                "missing; remove such rows"
+                f"{rows.cells(name)(first + int(missing.argmax()))}: the {role} is missing; "
+                "remove such rows"
             )
         chunks.append(column)
     kind = rows.schema.field(name).type
@@ -119,8 +119,7 @@ def _require_int64(rows: Rows, name: str, column: pa.ChunkedArray) -> None:
         if large.any():
             row = int(large.argmax())
             raise DataError(
-                f"{rows.place(row)}, column {name!r}: {column[row]} is too large for a "
-                "64-bit integer"
+                f"{rows.cells(name)(row)}: {column[row]} is too large for a 64-bit integer"
             )
 
 
