@@ -91,12 +91,15 @@ def rates(
     with _errors():
         from ensemble_pipe.config import load_pipeline
         from ensemble_pipe.range_test import rate_curve
+        from ensemble_pipe.storage import require_writable
         from ensemble_pipe.tables import rate_table
         from ensemble_pipe.tracking.pictures import draw_rates
 
         if not 0 < low < high < float("inf"):
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
         config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
+        if output is not None:
+            require_writable(output.parent)
         curve = rate_curve(config, low, high)
         _say(rate_table(curve.rates, curve.losses))
         _say(f"\nlowest loss at {curve.lowest:.2g}; a tenth of that is a common choice:")

@@ -1,6 +1,7 @@
 """Bad input through the real command line: one message that teaches, status 2, nothing started."""
 
 import gzip
+import os
 import re
 import signal
 import subprocess
@@ -424,7 +425,7 @@ def test_a_test_file_without_a_column_of_the_training_file() -> None:
     path = write_parquet()
     write("test.csv", "a,y\n1,0\n")
     message = run_table(path, "data.test_path=test.csv")
-    assert message == "test.csv: has no column 'b'; needed are: a, b; its columns are: a, y"
+    assert message == "test.csv: has no column 'b'; its columns are: a, y"
 
 
 def test_a_test_file_with_a_class_of_its_own() -> None:
@@ -600,7 +601,7 @@ def test_predictions_into_an_unknown_ending() -> None:
 TABLES: dict[str, tuple[str, str]] = {
     "a column too few": (
         "a\n1\n",
-        "t.csv: has no column 'b'; needed are: a, b; its columns are: a",
+        "t.csv: has no column 'b'; its columns are: a",
     ),
     "no rows": ("a,b\n", "t.csv: has no rows"),
     "a missing value": ("b,a\n1,2\n1,\n", "t.csv: row 2 (line 3), column 'a': a missing value"),
@@ -675,6 +676,60 @@ def test_an_evaluation_with_an_unknown_class() -> None:
         "t.csv: row 2 (line 3), column 'y': label 9 is no class of the training data; its classes "
         "are: 0, 1"
     )
+
+
+# What the operating system refuses
+
+
+@pytest.fixture
+def no_rights(folder: Path) -> Iterator[None]:
+    """Be nobody, whom rights bind; by the folder's own name nothing above it need be entered."""
+    folder.chmod(0o777)
+    if os.geteuid() != 0:
+        yield
+        return
+    table_model()  # imports what it needs
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+@pytest.mark.usefixtures("no_rights")
+@pytest.mark.parametrize(
+    "closed", ["t.csv", "t.parquet", "t.npy", "t.npz", "images/a/0.png", "images/a", "images"]
+)
+def test_what_may_not_be_read(closed: str) -> None:
+    Path("images/a").mkdir(parents=True)
+    for name in ("t.csv", "t.parquet", "t.npy", "t.npz", "images/a/0.png"):
+        write(name, "x")
+    Path(closed).chmod(0)
+    try:
+        message = refused("data", "inspect", closed.split("/")[0])
+        assert message == f"{closed}: cannot be read (Permission denied)"
+        if closed == "t.parquet":
+            assert refused("data", "inspect", "t*.parquet") == message
+    finally:
+        Path(closed).chmod(0o700)
+
+
+@pytest.mark.usefixtures("no_rights")
+def test_a_folder_that_may_not_be_written_to() -> None:
+    write("t.csv", "a,b\n1,2\n")
+    Path("closed").mkdir(mode=0o500)
+    message = predict("model", "t.csv", "closed/out.csv")
+    right = "no file can be written there (Permission denied); choose another folder"
+    assert message == f"closed: {right}"
+    message = refused("data", "fetch", "adult", "--folder", "closed")
+    assert message == f"closed/adult: {right}"
+
+
+def test_a_folder_below_a_file_or_where_none_can_be_made() -> None:
+    write("t.csv", "a,b\n1,2\n")
+    assert predict("model", "t.csv", "t.csv/out.csv").startswith("t.csv: no file can be written")
+    assert refused("data", "fetch", "adult", "--folder", "/proc/x").startswith(
+        "/proc/x/adult: no f"
+    )
+    assert refused("data", "inspect", "t.csv/t.csv").startswith("t.csv/t.csv: no such file")
 
 
 # In a process of its own

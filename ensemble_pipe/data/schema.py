@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.tables import encoding
 from ensemble_pipe.data.tables.cells import Place
@@ -166,7 +167,7 @@ class Schema:
         Raises:
             DataError: names the column, and what is needed.
         """
-        encoding.require_columns(names, self.source_columns, where)
+        require_columns(where, self.source_columns, names)
 
     def require_rows(self, rows: Rows) -> None:
         """Check that a source has the columns, or images of the shape, that the model needs.
@@ -302,7 +303,7 @@ def _require_rows(rows: Rows, roles: Roles, train: Train) -> None:
         raise DataError(f"{rows.where}: the training part has no rows")
     if not roles.features:
         raise DataError(f"{rows.where}: has no feature columns")
-    encoding.require_columns(rows.schema.names, roles.features, rows.where)
+    require_columns(rows.where, roles.features, rows.schema.names)
 
 
 def _require_every_class(schema: Schema, rows: Rows, targets: Array, train: Train) -> None:

@@ -15,7 +15,7 @@ from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.storage import atomic_file
+from ensemble_pipe.storage import atomic_file, require_writable
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 
@@ -33,7 +33,7 @@ def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
 
 
 def require_output(path: Path, source: str) -> None:
-    """Raise DataError where predictions cannot be written to `path`."""
+    """Raise InputError where predictions cannot be written to `path`."""
     if path.suffix not in OUTPUT_ENDINGS:
         raise DataError(
             f"{path}: predictions are written as {', '.join(OUTPUT_ENDINGS)}; choose such an ending"
@@ -42,10 +42,7 @@ def require_output(path: Path, source: str) -> None:
         raise DataError(f"{path}: is a folder; name a file")
     if path.exists() and path.resolve().is_relative_to(Path(source).resolve()):
         raise DataError(f"{path}: is what is to be predicted; choose another file for the output")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{path}: its folder cannot be made ({error.strerror})") from None
+    require_writable(path.parent)
 
 
 def evaluate(model: Ensemble, rows: Rows) -> Metrics:

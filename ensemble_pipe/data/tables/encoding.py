@@ -6,37 +6,16 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.columns import rule_line
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import listed
 
 LARGEST = float(np.finfo(np.float32).max)
-
-
-def require_columns(names: Sequence[str], needed: Sequence[str], where: str) -> None:
-    """Check that each needed column stands once among those there are.
-
-    Raises:
-        DataError: names the first column that does not, and what is needed.
-    """
-    counts = dict.fromkeys(names, 0)
-    for name in names:
-        counts[name] += 1
-    for name in needed:
-        if counts.get(name, 0) == 0:
-            raise DataError(
-                f"{where}: has no column {name!r}; needed are: {_listed(needed)}; "
-                f"its columns are: {_listed(list(counts))}"
-            )
-        if counts[name] > 1:
-            raise DataError(f"{where}: column {name!r} stands there more than once")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f", ... ({len(names)})" if len(names) > 12 else "")
 
 
 def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place) -> Floats:
@@ -92,11 +71,11 @@ def read_categories(block: pa.RecordBatch, column: CategoryColumn, place: Place)
     if column.unseen == "error" and (found < 0).any():
         row = int((found < 0).argmax())
         name = names[codes[row]]
-        shown = _listed([known or "missing" for known in column.categories])
+        categories = listed([known or "missing" for known in column.categories])
         raise DataError(
             f"{place(row)}, column {column.name!r}: "
             f"{'a missing value' if name is None else repr(name)} is no category of the training "
-            f"part, which has: {shown}; "
+            f"part, which has: {categories}; "
             f"`{rule_line(column.name, 'kind: category, unseen: ignore')}` takes it as none of them"
         )
     return found
@@ -133,7 +112,7 @@ def require_block(block: pa.RecordBatch, wanted: Sequence[str], place: Place) ->
     names = block.schema.names
     if len(set(names)) < len(names) or not set(wanted) <= set(names):
         where = place(0) if block.num_rows else "the data"
-        require_columns(names, wanted, where)
+        require_columns(where, wanted, names)
 
 
 def encode(

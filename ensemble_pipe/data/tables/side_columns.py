@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.encoding import require_columns
 from ensemble_pipe.errors import DataError
 
 
@@ -96,7 +96,7 @@ def read_times(rows: Rows, name: str) -> Array:
 
 def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
     """Return a whole column, none of whose values is missing (null, NaN or empty text)."""
-    require_columns(rows.schema.names, [name], rows.where)
+    require_columns(rows.where, [name], rows.schema.names)
     chunks: list[pa.Array] = []
     for first, block in rows.blocks([name]):
         column = cells.plain(block.column(name))
