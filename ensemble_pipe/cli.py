@@ -12,6 +12,7 @@ from ensemble_pipe import __version__, cli_data
 from ensemble_pipe.cli_support import errors as _errors
 from ensemble_pipe.cli_support import say as _say
 from ensemble_pipe.errors import ConfigError, EnsemblePipeError
+from ensemble_pipe.messages import shown
 
 if TYPE_CHECKING:
     from ensemble_pipe.pipeline import RunResult
@@ -251,7 +252,7 @@ def _override(text: str) -> tuple[str, Any]:
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
+        raise ConfigError(f"--set {text}: {shown(value)} is not a YAML value") from None
 
 
 def _ask_about(changes: list[str]) -> bool:

@@ -700,6 +700,37 @@ def test_an_evaluation_with_an_unknown_class() -> None:
     )
 
 
+# What a terminal would obey, and what would fill it
+
+SIGNS = "\x1b]0;title\x07\x1b[2J"
+
+
+def test_escape_sequences_are_shown_not_obeyed() -> None:
+    rows = "".join(f"{SIGNS}{row % 3},{row % 2},1\n" for row in range(60))
+    write("t.csv", f"a{SIGNS},y,b\n{rows}")
+    shown = r"a\x1b]0;title\x07\x1b[2J"
+    assert f"column '{shown}': '{shown[1:]}0' is not a number" in run_table("t.csv")
+    assert f"its columns are: {shown}, y, b" in run_table("t.csv", "data.label=q")
+    result = CliRunner().invoke(app, ["data", "inspect", "t.csv", "--label", f"a{SIGNS}"])
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+    assert f"label '{shown}': 3 classes\n  {shown[1:]}0  20" in result.output
+    assert "\x1b" not in refused("data", "inspect", f"{SIGNS}.csv")
+    assert "\x1b" not in run("seed: 1", f"na{SIGNS}me=1", f"name={SIGNS}")
+
+
+def test_long_names_and_values_are_cut() -> None:
+    name, value = "n" * 5000, "v" * 5000
+    write("t.csv", f"{name},y\n" + f"{value},0\n{value},1\n" * 30)
+    assert len(run_table("t.csv")) < 400
+    assert len(run_table("t.csv", "data.label=q")) < 400
+    assert len(run_table("t.csv", f"data.ignore=[{name}]")) < 400
+    write("t.csv", "a,y\n" + f"1,{value}\n2,{value}\n" * 30)
+    assert len(run_table("t.csv")) < 400
+    write("t.csv", f"a,b,y\n{value[:4000]}\xff,1,2\n")
+    assert len(run_table("t.csv")) < 400
+
+
 # What the operating system refuses
 
 

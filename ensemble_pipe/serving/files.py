@@ -14,6 +14,7 @@ from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import listed, shown
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.storage import atomic_file, require_writable
 
@@ -71,8 +72,8 @@ def _no_labels(rows: Rows, label: str) -> str:
         )
     if path.suffix == ".npy":
         return "an NPY file has no labels; put both into an NPZ file"
-    shown = ", ".join(rows.schema.names[:12])
-    return f"has no column {label!r}, which holds the labels; it has: {shown}"
+    there = listed(rows.schema.names)
+    return f"has no column {shown(label)}, which holds the labels; it has: {there}"
 
 
 def _outputs(model: Ensemble, rows: Rows) -> Iterator[Floats]:

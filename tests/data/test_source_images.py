@@ -207,6 +207,10 @@ def announces_too_much(folder: Path) -> None:
     announce(folder / "b" / "000.png", 9_000)
 
 
+def announces_what_pillow_warns_of(folder: Path) -> None:
+    announce(folder / "b" / "000.png", 10_000)
+
+
 def announces_far_too_much(folder: Path) -> None:
     announce(folder / "b" / "000.png", 60_000)
 
@@ -252,6 +256,7 @@ def a_deeper_folder(folder: Path) -> None:
         (truncated, r"b/000\.png: cannot be read \("),
         (foreign, r"b/000\.png: cannot be read \(cannot identify image file"),
         (announces_too_much, r"b/000\.png: is 9000x9000 grey, but .*/a/000\.png is 4x4 grey"),
+        (announces_what_pillow_warns_of, r"b/000\.png: is 10000x10000 grey, but"),
         (announces_far_too_much, r"b/000\.png: cannot be read \(Image size \(3600000000 pixels"),
         (sixteen_bits, r"b/000\.png: pixels of mode I;16; 8 bits of grey or colour are needed"),
         (empty_class, r"/c: the class has no images; add some or remove the folder"),
@@ -263,6 +268,7 @@ def a_deeper_folder(folder: Path) -> None:
         (a_deeper_folder, r"b/more\.png: is no image"),
     ],
 )
+@pytest.mark.filterwarnings("error")  # nothing is printed before the message
 def test_what_is_no_folder_of_alike_images_is_refused(
     damage: Any, message: str, tmp_path: Path
 ) -> None:

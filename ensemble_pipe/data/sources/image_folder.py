@@ -1,5 +1,6 @@
 """Images in folders, one folder for each class: PNG and JPEG, decoded block by block."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,8 @@ def _open(path: Path) -> "Image":
     from PIL import Image
 
     try:
-        return Image.open(path, formats=("PNG", "JPEG"))
+        with warnings.catch_warnings():  # the size is judged by our own limits
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(path, formats=("PNG", "JPEG"))
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None

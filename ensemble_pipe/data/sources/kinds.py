@@ -19,6 +19,7 @@ from ensemble_pipe.data.sources.paths import (
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
 from ensemble_pipe.data.tables.columns import ColumnRule, Roles
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import cut, listed, shown
 from ensemble_pipe.settings import settings
 
 
@@ -77,7 +78,7 @@ class Table:
         taken = {name for name, _ in named}
         features = (IMAGE,) if rows.is_image else tuple(n for n in names if n not in taken)
         if not features or taken & {IMAGE} & set(features):
-            beside = ", ".join(repr(name) for name, _ in named)
+            beside = listed([shown(name) for name, _ in named])
             raise DataError(f"{rows.where}: has no feature columns beside {beside}")
         _require_rules_fit(rows.where, list(self.columns), features, dict(named))
         return Roles(
@@ -208,7 +209,7 @@ def _require_one_purpose(named: Sequence[tuple[str, str]]) -> None:
     for name, purpose in named:
         if name in purposes:
             raise DataError(
-                f"data: column {name!r} is named as {purposes[name]} and as {purpose}; "
+                f"data: column {shown(name)} is named as {purposes[name]} and as {purpose}; "
                 "a column has one purpose"
             )
         purposes[name] = purpose
@@ -222,7 +223,7 @@ def _require_rules_fit(
             continue
         if rule in purposes:
             raise DataError(
-                f"data.columns.{rule}: the column is named as {purposes[rule]}; "
+                f"data.columns.{cut(rule)}: the column is named as {purposes[rule]}; "
                 "rules are for features"
             )
         require_columns(f"data.columns: {where}", [rule], features)

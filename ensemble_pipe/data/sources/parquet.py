@@ -15,6 +15,7 @@ from ensemble_pipe.data.sources.paths import reading, require_file, require_insi
 from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, block_rows
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
 
 ENDING = ".parquet"
 _READ_AHEAD = 1 << 20  # bytes of each column that are held while a remote file is read
@@ -170,6 +171,6 @@ def _require_same(own: Plain, first: Plain) -> None:
         )
         if here != there:
             raise DataError(
-                f"{own.where}: column {name!r} is {here}, but {there} in {first.where}; "
+                f"{own.where}: column {shown(name)} is {here}, but {there} in {first.where}; "
                 "all files of one source need the same columns"
             )

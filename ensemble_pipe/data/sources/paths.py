@@ -12,7 +12,7 @@ from tokenize import TokenError
 import pyarrow as pa
 
 from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
+from ensemble_pipe.messages import cut, listed, shown
 
 # What numpy, zipfile, Pillow and pyarrow raise at damaged, encrypted or odd contents.
 _FOREIGN = (
@@ -71,7 +71,7 @@ def _reason(error: BaseException) -> str:
     """Return the first line of what a library says."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
-    return next(iter(str(error).splitlines()), "").strip() or type(error).__name__
+    return cut(next(iter(str(error).splitlines()), "").strip(), 200) or type(error).__name__
 
 
 def require_values(where: object, shape: Sequence[int]) -> None:

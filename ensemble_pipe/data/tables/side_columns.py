@@ -12,6 +12,7 @@ from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
 
 
 def read_targets(rows: Rows, roles: Roles) -> Array:
@@ -34,7 +35,7 @@ def read_targets(rows: Rows, roles: Roles) -> Array:
     if rows.count == 0:
         return np.zeros(0, np.int64)
     raise DataError(
-        f"{rows.where}: label {roles.label!r} is of type {kind}; labels are numbers, text in "
+        f"{rows.where}: label {shown(roles.label)} is of type {kind}; labels are numbers, text in "
         "UTF-8, or true and false"
     )
 
@@ -47,7 +48,9 @@ def read_weights(rows: Rows, name: str) -> Floats:
     """
     column = _read(rows, name, "weight")
     if not (cells.is_number(column.type) or pa.types.is_boolean(column.type)):
-        raise DataError(f"{rows.where}: weight {name!r} is of type {column.type}, not of numbers")
+        raise DataError(
+            f"{rows.where}: weight {shown(name)} is of type {column.type}, not of numbers"
+        )
     values = cells.numbers(column.combine_chunks(), name, rows.place).astype(np.float64)
     good = np.isfinite(values) & (values >= 0)
     if not good.all():
@@ -57,7 +60,7 @@ def read_weights(rows: Rows, name: str) -> Floats:
             "finite numbers from 0 on"
         )
     if not values.any():
-        raise DataError(f"{rows.where}: every weight in {name!r} is 0")
+        raise DataError(f"{rows.where}: every weight in {shown(name)} is 0")
     return values
 
 
@@ -72,7 +75,8 @@ def read_groups(rows: Rows, name: str) -> tuple[Integers, pa.Array]:
         encoded = pa.concat_arrays(column.chunks).dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise DataError(
-            f"{rows.where}: group {name!r} is of type {column.type}; text or numbers are needed"
+            f"{rows.where}: group {shown(name)} is of type {column.type}; text or numbers "
+            "are needed"
         ) from None
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 
