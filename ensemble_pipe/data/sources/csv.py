@@ -98,16 +98,16 @@ def _require_commas(path: Path) -> None:
         )
     with reading(path), _lines(path) as lines:
         start = str(lines.read(_START))
-    for sign, what in _OTHERS.items():
-        if start.startswith(sign):
+    for magic, what in _OTHERS.items():
+        if start.startswith(magic):
             raise DataError(f"{path}: {what}")
     names = re.sub(r'"[^"]*"', "", start.lstrip("\n").partition("\n")[0])
     if "\0" in names:
         raise DataError(f"{path}: holds zero bytes, so it is no text in UTF-8; save it as UTF-8")
-    sign = next((sign for sign in _SEPARATORS if sign in names), None)
-    if sign is not None and "," not in names:
+    found = [what for sign, what in _SEPARATORS.items() if sign in names]
+    if found and "," not in names:
         raise DataError(
-            f"{path}: its column names are separated by {_SEPARATORS[sign]}; save it with commas"
+            f"{path}: its column names are separated by {found[0]}; save it with commas"
         )
 
 
