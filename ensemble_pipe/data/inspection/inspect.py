@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.errors import DataError
 
@@ -206,10 +207,7 @@ def _plain(values: pa.Array) -> pa.Array:
 def _label(rows: Rows, label: str | None) -> str | None:
     names = list(rows.schema.names)
     if label is not None:
-        if label not in names:
-            raise DataError(
-                f"{rows.where}: has no column {label!r}; its columns are: {', '.join(names)}"
-            )
+        require_columns(rows.where, [label], names)
         return label
     others = [name for name in names if kind_of(rows.schema.field(name).type) != "image"]
     by_name = {name.lower(): name for name in reversed(others)}

@@ -1,5 +1,6 @@
 """Images in folders, one folder for each class: PNG and JPEG, decoded block by block."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.paths import reading, require_folder
+from ensemble_pipe.data.sources.paths import reading, require_folder, require_inside
 from ensemble_pipe.data.sources.rows import (
     BLOCK_BYTES,
     IMAGE,
@@ -58,14 +59,14 @@ def open_image_folder(folder: Path) -> Rows:
     are passed over.
 
     Raises:
-        DataError: a class has no images, a file is no PNG or JPEG, or a link leads elsewhere;
+        DataError: a class has no images, a file is no PNG or JPEG, or a link leads out of it;
             while reading, an image is damaged or unlike the first one.
     """
     require_folder(folder, "name a folder that has a folder of images for each class")
-    classes = [path for path in _inside(folder) if _require_class(path)]
+    classes = [path for path in _inside(folder, folder) if _require_class(path)]
     if not classes:
         raise DataError(f"{folder}: has no folders; each class needs a folder with its images")
-    paths = [path for name in classes for path in _images(name)]
+    paths = [path for name in classes for path in _images(name, folder)]
     first = _format(paths[0])
     schema = pa.schema([(IMAGE, image_type(first.shape)), (LABEL, pa.string())])
 
@@ -82,18 +83,17 @@ def open_image_folder(folder: Path) -> Rows:
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
-    return Rows(str(folder), len(paths), schema, read, lambda row: str(paths[row]))
+    def place(row: int) -> str:
+        return str(paths[row])
+
+    return Rows(str(folder), len(paths), schema, read, place, {LABEL: place})
 
 
-def _inside(folder: Path) -> list[Path]:
-    """Return what a folder holds in order of names, hidden files left out, links refused."""
+def _inside(folder: Path, home: Path) -> list[Path]:
+    """Return what a folder holds in order of names, but for hidden files; links stay in `home`."""
     with reading(folder):
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    for path in paths:
-        if path.is_symlink():
-            raise DataError(
-                f"{path}: is a link, which may lead out of the data folder; copy the file"
-            )
+    require_inside(home, paths)
     return paths
 
 
@@ -103,8 +103,8 @@ def _require_class(path: Path) -> bool:
     return True
 
 
-def _images(folder: Path) -> list[Path]:
-    paths = _inside(folder)
+def _images(folder: Path, home: Path) -> list[Path]:
+    paths = _inside(folder, home)
     for path in paths:
         if path.suffix.lower() not in ENDINGS or not path.is_file():
             raise DataError(f"{path}: is no image; {', '.join(ENDINGS)} can be read")
@@ -149,6 +149,8 @@ def _open(path: Path) -> "Image":
     from PIL import Image
 
     try:
-        return Image.open(path, formats=("PNG", "JPEG"))
+        with warnings.catch_warnings():  # the size is judged by our own limits
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(path, formats=("PNG", "JPEG"))
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None
