@@ -9,7 +9,7 @@ from typing import Literal
 from ensemble_pipe.data.sources.bundled import Name, open_bundled
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.idx import open_idx
-from ensemble_pipe.data.sources.image_folder import open_image_folder
+from ensemble_pipe.data.sources.image_folder import has_parts, open_image_folder
 from ensemble_pipe.data.sources.paths import require_columns, require_folder
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
 from ensemble_pipe.data.tables.columns import ColumnRule, Roles
@@ -137,9 +137,8 @@ class ImageFolder:
             DataError: a folder or file is not as it must be.
         """
         folder = Path(self.folder)
-        train, test = folder / "train", folder / "test"
-        if train.is_dir() and test.is_dir():
-            return open_image_folder(train), open_image_folder(test)
+        if has_parts(folder):
+            return open_image_folder(folder / "train"), open_image_folder(folder / "test")
         return open_image_folder(folder), None
 
     def roles(self, rows: Rows) -> Roles:
@@ -167,6 +166,20 @@ class Bundled:
         if rows.is_image:
             return image_roles(rows)
         return Roles(tuple(name for name in rows.schema.names if name != LABEL), LABEL)
+
+
+def open_parts(location: str) -> tuple[Rows, Rows | None]:
+    """Open what a person names: all rows, or those of its training and of its official test part.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    folder = Path(location)
+    if folder.is_dir() and has_parts(folder):
+        return ImageFolder(folder=location).open()
+    if folder.is_dir() and _idx_file(folder, "train-images-idx3-ubyte") is not None:
+        return Idx(folder=location).open()
+    return open_rows(location), None
 
 
 def image_roles(rows: Rows) -> Roles:

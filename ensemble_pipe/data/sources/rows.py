@@ -31,6 +31,8 @@ class Rows:
         read: read(names) yields these columns of all rows, in batches of any length.
         place: place(row) names a row (counted from 0) as a person would look it up, such as
             "f.csv: row 17 (line 18)".
+        file: file(row) names the image file that a row is, below `where`; None where rows are no
+            files of their own.
     """
 
     where: str
@@ -38,6 +40,7 @@ class Rows:
     schema: pa.Schema
     read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
     place: Callable[[int], str]
+    file: Callable[[int], str] | None = None
 
     @property
     def is_image(self) -> bool:
