@@ -79,7 +79,8 @@ def open_images(path: Path) -> Rows:
 
 def has_parts(folder: Path) -> bool:
     """Return whether a folder holds a training and a test part, each with folders of classes."""
-    return (folder / "train").is_dir() and (folder / "test").is_dir()
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return {"train", "test"} <= {path.name for path in inside if path.is_dir()}
 
 
 def is_image_file(path: Path) -> bool:

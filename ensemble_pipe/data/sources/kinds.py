@@ -175,9 +175,9 @@ def open_parts(location: str) -> tuple[Rows, Rows | None]:
         DataError: it cannot be read.
     """
     folder = Path(location)
-    if folder.is_dir() and has_parts(folder):
+    if has_parts(folder):
         return ImageFolder(folder=location).open()
-    if folder.is_dir() and _idx_file(folder, "train-images-idx3-ubyte") is not None:
+    if _idx_file(folder, "train-images-idx3-ubyte") is not None:
         return Idx(folder=location).open()
     return open_rows(location), None
 
