@@ -12,6 +12,7 @@ from ensemble_pipe import __version__, cli_data
 from ensemble_pipe.cli_support import errors as _errors
 from ensemble_pipe.cli_support import say as _say
 from ensemble_pipe.errors import ConfigError, EnsemblePipeError
+from ensemble_pipe.messages import shown
 
 if TYPE_CHECKING:
     from ensemble_pipe.pipeline import RunResult
@@ -91,12 +92,15 @@ def rates(
     with _errors():
         from ensemble_pipe.config import load_pipeline
         from ensemble_pipe.range_test import rate_curve
+        from ensemble_pipe.storage import require_writable
         from ensemble_pipe.tables import rate_table
         from ensemble_pipe.tracking.pictures import draw_rates
 
         if not 0 < low < high < float("inf"):
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
         config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
+        if output is not None:
+            require_writable(output.parent)
         curve = rate_curve(config, low, high)
         _say(rate_table(curve.rates, curve.losses))
         _say(f"\nlowest loss at {curve.lowest:.2g}; a tenth of that is a common choice:")
@@ -248,7 +252,7 @@ def _override(text: str) -> tuple[str, Any]:
     try:
         return key, yaml.safe_load(value)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {text}: {value!r} is not a YAML value") from None
+        raise ConfigError(f"--set {text}: {shown(value)} is not a YAML value") from None
 
 
 def _ask_about(changes: list[str]) -> bool:

@@ -42,12 +42,14 @@ def fetch(
     with errors():
         from ensemble_pipe.data.public import catalogue
         from ensemble_pipe.data.public import fetch as public
+        from ensemble_pipe.storage import require_writable
 
         if name in catalogue.BUNDLED:
             say(f"{name} comes with scikit-learn; nothing is to be fetched")
             print(_shown({"data": {"source": "bundled", "set": name}}))
             return
         entry = catalogue.named(name)
+        require_writable(folder / entry.name)
         with _progress() as progress:
             fresh = public.fetch(entry, folder, progress, say)
         there = "is now" if fresh else "was already"

@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from ensemble_pipe.errors import EnsemblePipeError, InputError
+from ensemble_pipe.messages import escaped
 
 
 @contextmanager
@@ -32,8 +33,8 @@ def errors() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Show a line to a person."""
-    print(text, file=sys.stderr, flush=True)
+    """Show a line to a person; what a terminal would obey is shown instead."""
+    print(escaped(text, "\n"), file=sys.stderr, flush=True)
 
 
 def _interrupt(*_: object) -> NoReturn:

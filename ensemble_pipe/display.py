@@ -7,7 +7,9 @@ from typing import Protocol, Self
 
 from rich import progress
 from rich.console import Console
+from rich.markup import escape
 
+from ensemble_pipe.messages import escaped
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -83,7 +85,7 @@ class Lines(Silent):
 
     def message(self, text: str) -> None:
         if text:
-            print(text, file=sys.stderr, flush=True)
+            print(escaped(text, "\n"), file=sys.stderr, flush=True)
 
 
 class Clock:
@@ -145,7 +147,7 @@ class Bars(Silent):
         if isinstance(event, Progress):
             self._advance(event.learner, event.step, event.total, f"loss {event.loss:.4f}")
         elif isinstance(event, Failed):
-            self._progress.update(task, loss=f"[red]{event.reason}")
+            self._progress.update(task, loss=f"[red]{escape(escaped(event.reason))}")
         elif event.metrics:
             text = f"{'done, ' if event.finished else ''}stop loss {event.metrics['stop/loss']:.4f}"
             self._advance(event.learner, event.step, event.total, text)
@@ -157,7 +159,7 @@ class Bars(Silent):
 
     def message(self, text: str) -> None:
         if text:
-            self._console.print(text, highlight=False)
+            self._console.print(escaped(text, "\n"), highlight=False, markup=False)
 
 
 def make_display() -> Display:

@@ -38,7 +38,15 @@ class ConfigError(InputError):
 
 
 class DataError(InputError):
-    """A data file is missing, unreadable, or holds what cannot be trained on."""
+    """A data file is missing, unreadable, or holds what cannot be trained on.
+
+    Attributes:
+        at_prediction: the message where a model is there already, so that no rule can help.
+    """
+
+    def __init__(self, message: str, at_prediction: str | None = None) -> None:
+        super().__init__(message)
+        self.at_prediction = at_prediction or message
 
 
 class RunDirectoryError(InputError):

@@ -20,6 +20,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.errors import ConfigError, DataError
+from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.nn.networks import embedded_columns
@@ -81,8 +82,8 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shares_group(data, official)) is not None:
         raise DataError(
-            f"{official.rows.where}: group {shared!r} stands in the training data too; leave the "
-            "group column out, or name no test_path"
+            f"{official.rows.where}: group {shown(shared)} stands in the training data too; leave "
+            "the group column out, or name no test_path"
         )
     for plan in {plan.view.folds: plan for plan in plans}.values():
         _require_folds(plan.view.folds, data, parts["train"])
@@ -93,7 +94,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     require_fit(config, plans, schema, len(parts["train"]))
     if official is not None:
         schema.require_rows(official.rows)
-        schema.encode_targets(official.targets, official.rows.place)
+        schema.encode_targets(official.targets, official.rows.cells(schema.target_name))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
     warning = None if official is None else not_later(data, official)
     return Prepared(schema, data, parts, official, rows, warning)
@@ -236,7 +237,7 @@ def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
             )
         if codes[place] > categories:
             raise ConfigError(
-                f"network: the embedding of {names[place]!r} has {categories} categories, but "
+                f"network: the embedding of {shown(names[place])} has {categories} categories, but "
                 f"{codes[place]} are needed: those of the training part, and one for the unknown"
             )
 
@@ -271,7 +272,7 @@ def _write(
     data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
 ) -> None:
     """Encode all rows, block by block, and give each to the writer of its part."""
-    targets = schema.encode_targets(data.targets, data.rows.place)
+    targets = schema.encode_targets(data.targets, data.rows.cells(schema.target_name))
     columns: dict[str, Array] = {"target": targets, "row": data.numbers}
     if data.weights is not None:
         columns["weight"] = (data.weights / mean_weight).astype(np.float32)

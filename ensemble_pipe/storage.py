@@ -8,13 +8,14 @@ import hashlib
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ensemble_pipe.errors import CorruptFileError, RunDirectoryError
+from ensemble_pipe.errors import CorruptFileError, InputError, RunDirectoryError
 
 SPLITS = ("train", "stop", "validation", "test")
 
@@ -95,6 +96,22 @@ class RunPaths:
                 "name a folder that `ensemble-pipe run` made"
             )
         return paths
+
+
+def require_writable(folder: Path) -> None:
+    """Check that files can be written to a folder, which is made where it is not there.
+
+    Raises:
+        InputError: they cannot; the message says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: no file can be written there ({error.strerror}); choose another folder"
+        ) from None
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.messages import shown
 
 KeyPath = tuple[str | int, ...]
 
@@ -19,6 +20,13 @@ KeyPath = tuple[str | int, ...]
 MOST_VALUES = 100_000
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
+_MAPPING = "a mapping (key: value)"
+_EXPECTED = {
+    "dict": _MAPPING, "dataclass": _MAPPING, "model": _MAPPING, "model_attributes": _MAPPING,
+    "tuple": "a list ([a, b])", "list": "a list ([a, b])", "string": "text",
+    "int": "a whole number", "float": "a number", "bool": "true or false",
+}  # fmt: skip
+_CONTAINERS = {dict: "a mapping", list: "a list", tuple: "a list", type(None): "nothing"}
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type")
 
 
@@ -195,14 +203,18 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         return f"{mistake['ctx']['discriminator']} is missing; it says which kind this is"
     if kind in _MISSING:
         return "is missing; it has no default"
+    given = mistake["input"]
+    for ending, expected in _EXPECTED.items():
+        if kind in (f"{ending}_type", f"{ending}_parsing", f"{ending}_from_float"):
+            return f"expected {expected}, got {_CONTAINERS.get(type(given)) or shown(given)}"
     text = str(mistake["msg"]).removeprefix("Value error, ")
-    return f"{text[0].lower()}{text[1:]}, got {mistake['input']!r}"
+    return f"{text[0].lower()}{text[1:]}, got {shown(given)}"
 
 
 def _unknown(given: str, valid: Sequence[str], what: str = "unknown") -> str:
     near = get_close_matches(given, valid, 1)
-    guess = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{what} {given!r}{guess} valid: {', '.join(sorted(valid))}"
+    guess = f"; did you mean {shown(near[0])}?" if near else ";"
+    return f"{what} {shown(given)}{guess} valid: {', '.join(sorted(valid))}"
 
 
 def _valid_keys(schema: dict[str, Any], location: Sequence[str | int]) -> list[str]:

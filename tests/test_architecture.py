@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "ensemble_pipe"
 # From the bottom up; rooms of one level never import each other.
 LEVELS = [
     {"__init__"},
-    {"arrays", "errors", "seeds", "settings", "storage", "kernels"},
+    {"arrays", "errors", "messages", "seeds", "settings", "storage", "kernels"},
     {"nn", "optim", "data"},
     {"training"},
     {"ensemble", "display"},

@@ -1,6 +1,7 @@
 """Bad input through the real command line: one message that teaches, status 2, nothing started."""
 
 import gzip
+import os
 import re
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -28,9 +30,11 @@ from ensemble_pipe.data.tables.scaling import Standardize
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.errors import DataError
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.serving.artifact import Model, write_artifact
+from ensemble_pipe.serving.model import load
 from ensemble_pipe.training.plan import build
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -262,6 +266,8 @@ def test_augmentations_of_a_table() -> None:
 
 # Tables
 
+# What a model that is there already advises: a rule in a pipeline comes too late for it.
+INSTEAD = "fill in what the model can take, or leave the row out, or train with"
 ROWS_OF_CSV = "1,2,0\n3,4,1\n" * 30
 
 CSV: dict[str, tuple[str, str]] = {
@@ -279,7 +285,8 @@ CSV: dict[str, tuple[str, str]] = {
     "a missing feature": (
         f"a,b,y\n{ROWS_OF_CSV}5,,0\n",
         r"t\.csv: row 61 \(line 62\), column 'b': a missing value or NaN; "
-        r"say what stands for it, such as `columns: \{b: \{missing: mean\}\}`, or remove such rows",
+        r"say what stands for it, such as `columns: \{b: \{missing: mean\}\}` \(median or a number "
+        r"will do too\), or remove such rows",
     ),
     "an infinite feature": (
         f"a,b,y\n-inf,6,0\n{ROWS_OF_CSV}",
@@ -348,7 +355,9 @@ def test_a_text_far_down_among_numbers(value: str) -> None:
     where = f"test.csv: row 5000 (line 5001), column 'b': {value!r} is not a number; declare it by"
     assert run_table("test.csv").startswith(where)
     assert run_table(write_parquet(), "data.test_path=test.csv").startswith(where)
-    assert predict(table_model(), "test.csv").startswith(where)
+    assert predict(table_model(), "test.csv") == where.replace("declare it by", INSTEAD) + (
+        " `columns: {b: {kind: category}}`"
+    )
 
 
 def test_folders_that_were_there_before_a_wrong_run_stay() -> None:
@@ -398,7 +407,7 @@ def test_labels_that_are_dates() -> None:
 
 def test_a_numeric_target_without_saying_so() -> None:
     message = run_table(write_parquet(y=np.linspace(0, 1, 100)))
-    assert message.startswith("t.parquet: row 2: label 0.01")
+    assert message.startswith("t.parquet: row 2, column 'y': label 0.01")
     assert message.endswith("is not a class; for a numeric target set `task: regression`")
 
 
@@ -424,7 +433,7 @@ def test_a_test_file_without_a_column_of_the_training_file() -> None:
     path = write_parquet()
     write("test.csv", "a,y\n1,0\n")
     message = run_table(path, "data.test_path=test.csv")
-    assert message == "test.csv: has no column 'b'; needed are: a, b; its columns are: a, y"
+    assert message == "test.csv: has no column 'b'; its columns are: a, y"
 
 
 def test_a_test_file_with_a_class_of_its_own() -> None:
@@ -432,7 +441,8 @@ def test_a_test_file_with_a_class_of_its_own() -> None:
     write("test.csv", "a,b,y\n1,2,0\n1,2,5\n")
     message = run_table(path, "data.test_path=test.csv")
     assert message == (
-        "test.csv: row 2 (line 3): label 5 is no class of the training data; its classes are: 0, 1"
+        "test.csv: row 2 (line 3), column 'y': label 5 is no class of the training data; its "
+        "classes are: 0, 1"
     )
 
 
@@ -491,6 +501,21 @@ def test_test_images_of_another_size() -> None:
     assert run_idx() == (
         f"{TEST_IMAGES}: images of shape (6, 6, 1), but the training data has (8, 8, 1)"
     )
+
+
+def test_a_label_of_test_images_that_no_training_image_has() -> None:
+    write_training_idx()
+    write_idx(TEST_IMAGES, images_of(5, 8))
+    write_idx(TEST_LABELS, np.array([0, 1, 2, 7, 0]))
+    assert run_idx() == (
+        f"{TEST_LABELS}: row 4: label 7 is no class of the training data; its classes are: 0, 1, 2"
+    )
+
+
+def test_a_label_that_is_no_class_is_named_by_its_array() -> None:
+    np.savez("t.npz", x=np.ones((40, 2)), labels=np.array([0.0, 1.0, 0.5, 1.0] * 10))
+    message = run("data: {source: table, path: t.npz, label: labels}\n")
+    assert message.startswith("t.npz: row 3, column 'labels': label 0.5 is not a class; for")
 
 
 def test_another_number_of_labels() -> None:
@@ -584,10 +609,14 @@ def test_predictions_into_an_unknown_ending() -> None:
 TABLES: dict[str, tuple[str, str]] = {
     "a column too few": (
         "a\n1\n",
-        "t.csv: has no column 'b'; needed are: a, b; its columns are: a",
+        "t.csv: has no column 'b'; its columns are: a",
     ),
     "no rows": ("a,b\n", "t.csv: has no rows"),
-    "a missing value": ("b,a\n1,2\n1,\n", "t.csv: row 2 (line 3), column 'a': a missing value"),
+    "a missing value": (
+        "b,a\n1,2\n1,\n",
+        "t.csv: row 2 (line 3), column 'a': a missing value or NaN; "
+        f"{INSTEAD} `columns: {{a: {{missing: mean}}}}`",
+    ),
     "text": ("a,b\n1,2\n1,x\n", "t.csv: row 2 (line 3), column 'b': 'x' is not a number"),
 }
 
@@ -596,6 +625,16 @@ TABLES: dict[str, tuple[str, str]] = {
 def test_predictions_for_a_table_with(what: str) -> None:
     text, message = TABLES[what]
     assert predict(table_model(), write("t.csv", text)).startswith(message)
+
+
+@pytest.mark.parametrize("values", [[0.5, 10**30], [10**30, "x"], [1, "x"]])
+def test_predictions_for_objects_that_are_no_numbers(values: list[object]) -> None:
+    model = load(table_model())
+    objects = np.array([[value, 1.0] for value in values], object)
+    with pytest.raises(DataError, match="several kinds in one column, or one too large"):
+        model.predict(pd.DataFrame(objects, columns=["a", "b"]))
+    with pytest.raises(DataError, match="no number of at most 64 bits or text"):
+        model.predict(objects)
 
 
 def test_predictions_for_a_missing_file() -> None:
@@ -656,8 +695,93 @@ def test_an_evaluation_of_an_array_without_labels() -> None:
 def test_an_evaluation_with_an_unknown_class() -> None:
     message = refused("evaluate", table_model(), write("t.csv", "a,b,y\n1,2,1\n1,2,9\n"))
     assert message == (
-        "t.csv: row 2 (line 3): label 9 is no class of the training data; its classes are: 0, 1"
+        "t.csv: row 2 (line 3), column 'y': label 9 is no class of the training data; its classes "
+        "are: 0, 1"
     )
+
+
+# What a terminal would obey, and what would fill it
+
+SIGNS = "\x1b]0;title\x07\x1b[2J"
+
+
+def test_escape_sequences_are_shown_not_obeyed() -> None:
+    rows = "".join(f"{SIGNS}{row % 3},{row % 2},1\n" for row in range(60))
+    write("t.csv", f"a{SIGNS},y,b\n{rows}")
+    shown = r"a\x1b]0;title\x07\x1b[2J"
+    assert f"column '{shown}': '{shown[1:]}0' is not a number" in run_table("t.csv")
+    assert f"its columns are: {shown}, y, b" in run_table("t.csv", "data.label=q")
+    result = CliRunner().invoke(app, ["data", "inspect", "t.csv", "--label", f"a{SIGNS}"])
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+    assert f"label '{shown}': 3 classes\n  {shown[1:]}0  20" in result.output
+    assert "\x1b" not in refused("data", "inspect", f"{SIGNS}.csv")
+    assert "\x1b" not in run("seed: 1", f"na{SIGNS}me=1", f"name={SIGNS}")
+
+
+def test_long_names_and_values_are_cut() -> None:
+    name, value = "n" * 5000, "v" * 5000
+    write("t.csv", f"{name},y\n" + f"{value},0\n{value},1\n" * 30)
+    assert len(run_table("t.csv")) < 400
+    assert len(run_table("t.csv", "data.label=q")) < 400
+    assert len(run_table("t.csv", f"data.ignore=[{name}]")) < 400
+    write("t.csv", "a,y\n" + f"1,{value}\n2,{value}\n" * 30)
+    assert len(run_table("t.csv")) < 400
+    write("t.csv", f"a,b,y\n{value[:4000]}\xff,1,2\n")
+    assert len(run_table("t.csv")) < 400
+
+
+# What the operating system refuses
+
+
+@pytest.fixture
+def no_rights(folder: Path) -> Iterator[None]:
+    """Be nobody, whom rights bind; by the folder's own name nothing above it need be entered."""
+    folder.chmod(0o777)
+    table_model()  # imports what it needs
+    own = os.geteuid()
+    if own == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(own)
+
+
+@pytest.mark.usefixtures("no_rights")
+@pytest.mark.parametrize(
+    "closed", ["t.csv", "t.parquet", "t.npy", "t.npz", "images/a/0.png", "images/a", "images"]
+)
+def test_what_may_not_be_read(closed: str) -> None:
+    Path("images/a").mkdir(parents=True)
+    for name in ("t.csv", "t.parquet", "t.npy", "t.npz", "images/a/0.png"):
+        write(name, "x")
+    Path(closed).chmod(0)
+    try:
+        message = refused("data", "inspect", closed.split("/")[0])
+        assert message == f"{closed}: cannot be read (Permission denied)"
+        if closed == "t.parquet":
+            assert refused("data", "inspect", "t*.parquet") == message
+    finally:
+        Path(closed).chmod(0o700)
+
+
+@pytest.mark.usefixtures("no_rights")
+def test_a_folder_that_may_not_be_written_to() -> None:
+    write("t.csv", "a,b\n1,2\n")
+    Path("closed").mkdir(mode=0o500)
+    message = predict("model", "t.csv", "closed/out.csv")
+    right = "no file can be written there (Permission denied); choose another folder"
+    assert message == f"closed: {right}"
+    message = refused("data", "fetch", "adult", "--folder", "closed")
+    assert message == f"closed/adult: {right}"
+
+
+def test_a_folder_below_a_file_or_where_none_can_be_made() -> None:
+    write("t.csv", "a,b\n1,2\n")
+    assert predict("model", "t.csv", "t.csv/out.csv").startswith("t.csv: no file can be written")
+    assert refused("data", "fetch", "adult", "--folder", "/proc/x").startswith(
+        "/proc/x/adult: no f"
+    )
+    assert refused("data", "inspect", "t.csv/t.csv").startswith("t.csv/t.csv: no such file")
 
 
 # In a process of its own

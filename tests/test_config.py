@@ -415,8 +415,7 @@ def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
         ),
         (
             "{training.epochs: [1, many]}",
-            "training.epochs: input should be a valid integer, unable to parse string as an "
-            "integer, got 'many' (ensemble.vary, p.yaml:3)",
+            "training.epochs: expected a whole number, got 'many' (ensemble.vary, p.yaml:3)",
         ),
         (
             "{training.epochs: {low: 2, high: 1}}",
@@ -555,8 +554,7 @@ augment.2: 'name' is missing; it says which kind this is (p.yaml:12)
 network.hidden.0: input should be greater than 0, got 0 (p.yaml:13)
 network.activation: unknown 'rely'; did you mean 'relu'? valid: {activations} \
 (p.yaml:13)
-training.epochs: input should be a valid integer, unable to parse string as an integer, \
-got 'many' (p.yaml:15)
+training.epochs: expected a whole number, got 'many' (p.yaml:15)
 training.optimizer.name: unknown 'adm'; did you mean 'adam'? valid: {rules} (p.yaml:17)
 training.schedule.cycle: unknown key 'cycle'; did you mean 'cycles'? valid: cycles, name \
 (p.yaml:19)
@@ -619,10 +617,29 @@ def test_a_missing_key_is_named(load: Load) -> None:
     assert message == "data.label: is missing; it has no default (p.yaml:2)"
 
 
-def test_a_section_that_is_no_section_is_named(load: Load) -> None:
-    message = refusal(load, "seed: 1\nnetwork: 3")
-    assert message.startswith("network: input should be a ")
-    assert message.endswith("got 3 (p.yaml:2)")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("network: 3", "network: expected a mapping (key: value), got 3"),
+        ("splits: [0.1, 0.2]", "splits: expected a mapping (key: value), got a list"),
+        ("training:\n", "training: expected a mapping (key: value), got nothing"),
+        ("data: {source: table, path: x, label: y, columns: [a]}",
+         "data.columns: expected a mapping (key: value), got a list"),
+        ("network: {hidden: 8}", "network.hidden: expected a list ([a, b]), got 8"),
+        ("network: {hidden: {a: 1}}", "network.hidden: expected a list ([a, b]), got a mapping"),
+        ("name: [a]", "name: expected text, got a list"),
+        ("seed: 1.5", "seed: expected a whole number, got 1.5"),
+        ("seed: {}", "seed: expected a whole number, got a mapping"),
+        ("training: {epochs: many}", "training.epochs: expected a whole number, got 'many'"),
+        ("splits: {test: half}", "splits.test: expected a number, got 'half'"),
+        ("tracking: {mlflow: maybe}", "tracking.mlflow: expected true or false, got 'maybe'"),
+        (f"seed: {'x' * 999}", f"seed: expected a whole number, got '{'x' * 59}..."),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_type_is_named_in_plain_words(
+    text: str, message: str, load: Load
+) -> None:
+    assert refusal(load, text) == f"{message} (p.yaml:1)"
 
 
 # YAML

@@ -49,7 +49,7 @@ def test_the_docstring_draws_the_tree_as_it_is() -> None:
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_every_class_says_what_it_is_for(name: str) -> None:
     own = vars(CLASSES[name])["__doc__"]
-    assert own.endswith(".")
+    assert own.rstrip().endswith(".")
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES))

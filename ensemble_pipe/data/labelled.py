@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (
     read_groups,
@@ -16,6 +17,7 @@ from ensemble_pipe.data.tables.side_columns import (
     read_weights,
 )
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import listed, shown
 
 # Row numbers are 32-bit where millions of them are shuffled.
 MOST_ROWS = 2**31 - 1
@@ -104,25 +106,30 @@ def not_later(data: Labelled, test: Labelled) -> str | None:
 def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
     """Return the places of the rows of some classes."""
     if len(set(map(str, classes))) < len(classes):
-        raise DataError(f"classes: {', '.join(map(str, classes))} names a class twice")
+        raise DataError(f"classes: {listed(classes)} names a class twice")
     targets = data.targets
     whole = targets.dtype.kind == "f" and bool((targets % 1 == 0).all())
     labels = (targets.astype(np.int64) if whole else targets).astype(str)
     for name in classes:
         if not (labels == str(name)).any():
             raise DataError(
-                f"{data.rows.where}: no row is of class {name!r}, which `classes` names"
+                f"{data.rows.where}: no row is of class {shown(name)}, which `classes` names"
             )
     return np.flatnonzero(np.isin(labels, [str(name) for name in classes]))
 
 
 def _chosen(data: Labelled, kept: Integers) -> Labelled:
     """Return some of the rows, by ascending places."""
+
+    def moved(place: Place) -> Place:
+        return lambda row: place(int(kept[row]))
+
     rows = replace(
         data.rows,
         count=len(kept),
         read=lambda names: _read_chosen(data.rows, names, kept),
-        place=lambda row: data.rows.place(int(kept[row])),
+        place=moved(data.rows.place),
+        places={name: moved(place) for name, place in data.rows.places.items()},
     )
     return replace(
         data,

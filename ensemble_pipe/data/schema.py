@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.tables import encoding
 from ensemble_pipe.data.tables.cells import Place
@@ -22,6 +23,7 @@ from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.targets import classes_of, moments_of, numbers_of, texts_of
 from ensemble_pipe.errors import CorruptFileError, DataError
+from ensemble_pipe.messages import listed, shown
 
 Task = Literal["classification", "regression"]
 
@@ -74,16 +76,17 @@ class Schema:
         else:
             columns, scaling = fit_table(rows, roles, train, scale)
             shape = (len(layout(columns, scaling).names),)
+        place = rows.cells(roles.label or "")
         mean, deviation = (0.0, 1.0)
         if task == "regression":
-            mean, deviation = moments_of(rows, targets, train)
+            mean, deviation = moments_of(rows, targets, train, place)
         schema = cls(
             task=task,
             input_shape=shape,
             columns=columns,
             scaling=scaling,
             target_name=roles.label or "",
-            classes=classes_of(rows, targets) if task == "classification" else (),
+            classes=classes_of(rows, targets, place) if task == "classification" else (),
             target_mean=mean,
             target_deviation=deviation,
             missing_values=roles.missing_values,
@@ -164,7 +167,7 @@ class Schema:
         Raises:
             DataError: names the column, and what is needed.
         """
-        encoding.require_columns(names, self.source_columns, where)
+        require_columns(where, self.source_columns, names)
 
     def require_rows(self, rows: Rows) -> None:
         """Check that a source has the columns, or images of the shape, that the model needs.
@@ -214,7 +217,7 @@ class Schema:
 
         Args:
             values: (n,), as `read_targets` returns them.
-            place: names row i of them, for messages.
+            place: names value i of them, for messages, as `Rows.cells` does.
 
         Raises:
             DataError: a label is no class of the training data, or no number.
@@ -231,10 +234,9 @@ class Schema:
         found = pc.index_in(texts_of(values), value_set=names)
         if found.null_count:
             row = int(found.is_null().to_numpy(zero_copy_only=False).argmax())
-            shown = ", ".join(str(name) for name in self.classes[:12])
             raise DataError(
-                f"{place(row)}: label {values[row].item()!r} is no class of the training data; "
-                f"its classes are: {shown}"
+                f"{place(row)}: label {shown(values[row].item())} is no class of the training "
+                f"data; its classes are: {listed(self.classes)}"
             )
         return np.asarray(found.to_numpy(), np.int32)
 
@@ -301,15 +303,15 @@ def _require_rows(rows: Rows, roles: Roles, train: Train) -> None:
         raise DataError(f"{rows.where}: the training part has no rows")
     if not roles.features:
         raise DataError(f"{rows.where}: has no feature columns")
-    encoding.require_columns(rows.schema.names, roles.features, rows.where)
+    require_columns(rows.where, roles.features, rows.schema.names)
 
 
 def _require_every_class(schema: Schema, rows: Rows, targets: Array, train: Train) -> None:
-    encoded = schema.encode_targets(targets[train], rows.place)
+    encoded = schema.encode_targets(targets[train], rows.cells(schema.target_name))
     counts = np.bincount(encoded, minlength=len(schema.classes))
     if (counts == 0).any():
         name = schema.classes[int(np.argmin(counts))]
         raise DataError(
-            f"{rows.where}: class {name!r} has no row in the training part; "
+            f"{rows.where}: class {shown(name)} has no row in the training part; "
             "make the other splits smaller, or remove or merge the class"
         )

@@ -14,8 +14,9 @@ from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import listed, shown
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.storage import atomic_file
+from ensemble_pipe.storage import atomic_file, require_writable
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 
@@ -36,7 +37,7 @@ def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
 
 
 def require_output(path: Path, source: str) -> None:
-    """Raise DataError where predictions cannot be written to `path`."""
+    """Raise InputError where predictions cannot be written to `path`."""
     if path.suffix not in OUTPUT_ENDINGS:
         raise DataError(
             f"{path}: predictions are written as {', '.join(OUTPUT_ENDINGS)}; choose such an ending"
@@ -45,10 +46,7 @@ def require_output(path: Path, source: str) -> None:
         raise DataError(f"{path}: is a folder; name a file")
     if path.exists() and path.resolve().is_relative_to(Path(source).resolve()):
         raise DataError(f"{path}: is what is to be predicted; choose another file for the output")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{path}: its folder cannot be made ({error.strerror})") from None
+    require_writable(path.parent)
 
 
 def evaluate(model: Ensemble, rows: Rows) -> Metrics:
@@ -62,8 +60,9 @@ def evaluate(model: Ensemble, rows: Rows) -> Metrics:
     if label not in rows.schema.names:
         raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
     targets = read_targets(rows, Roles(names, label))
-    encoded = model.schema.encode_targets(targets, rows.place)
+    encoded = model.schema.encode_targets(targets, rows.cells(label))
     outputs = np.concatenate([outputs for _, outputs in _outputs(model, rows)], axis=1)
+    return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
     return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
 
 
@@ -79,8 +78,8 @@ def _no_labels(rows: Rows, label: str) -> str:
         )
     if path.suffix == ".npy":
         return "an NPY file has no labels; put both into an NPZ file"
-    shown = ", ".join(rows.schema.names[:12])
-    return f"has no column {label!r}, which holds the labels; it has: {shown}"
+    there = listed(rows.schema.names)
+    return f"has no column {shown(label)}, which holds the labels; it has: {there}"
 
 
 def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:

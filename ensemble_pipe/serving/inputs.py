@@ -11,6 +11,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.rows import IMAGE, Rows, image_array
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import cut, listed
 
 
 def batch_of(inputs: Any, schema: Schema) -> pa.RecordBatch:
@@ -60,7 +61,7 @@ def _named(rows: Rows, schema: Schema) -> Rows:
     if len(own) != len(wanted):
         raise DataError(
             f"{rows.where}: rows of {len(own)} numbers, but the model needs {len(wanted)}: "
-            + ", ".join(wanted)
+            + listed(wanted)
         )
     old = dict(zip(wanted, own, strict=True))
     return replace(
@@ -77,10 +78,11 @@ def _named(rows: Rows, schema: Schema) -> Rows:
 def _frame_batch(frame: Any) -> pa.RecordBatch:
     try:
         return pa.RecordBatch.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"the data frame has values of several kinds in one column ({error}); make each "
-            "column all numbers, all text or all dates"
+            "the data frame has values of several kinds in one column, or one too large for an "
+            f"integer of 64 bits ({cut(str(error))}); make each column all numbers, all text or "
+            "all dates"
         ) from None
 
 
@@ -96,12 +98,14 @@ def _array_batch(array: Array, schema: Schema) -> pa.RecordBatch:
     if array.ndim != 2 or array.shape[1] != len(names):
         raise DataError(
             f"the array has shape {array.shape}, but the model needs (R, {len(names)}): "
-            + ", ".join(names)
+            + listed(names)
         )
     try:
         columns = [pa.array(array[:, index]) for index in range(len(names))]
-    except (pa.ArrowException, TypeError) as error:
-        raise DataError(f"the array holds what is no number or text ({error})") from None
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise DataError(
+            f"the array holds what is no number of at most 64 bits or text ({cut(str(error))})"
+        ) from None
     return pa.RecordBatch.from_arrays(columns, list(names))
 
 

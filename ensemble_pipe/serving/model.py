@@ -13,7 +13,7 @@ from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import member_outputs
 from ensemble_pipe.ensemble.prediction import Prediction
-from ensemble_pipe.errors import InputError
+from ensemble_pipe.errors import DataError, InputError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
 from ensemble_pipe.serving.inputs import batch_of
@@ -103,8 +103,11 @@ class Ensemble:
         """
         if block.num_rows == 0:
             return member_outputs(self.members, self.schema, [lambda *_: None], 0)
-        with one_thread():
-            encoded = self.schema.encode_inputs(block, place)
+        try:
+            with one_thread():
+                encoded = self.schema.encode_inputs(block, place)
+        except DataError as error:
+            raise DataError(error.at_prediction) from None
         none = np.zeros(len(encoded), np.int32)
         view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
         reads = self._draws.reads(view, self.schema.spans, first)

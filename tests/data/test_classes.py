@@ -1,6 +1,7 @@
 """`classes`: the rows of some classes alone, wherever they stand in the source."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +56,13 @@ def test_a_kept_row_is_named_by_its_place_in_the_source() -> None:
     found = labelled_of(np.array([2, 0, 1, 0, 2]), (1, 2))
     places = [found.rows.place(row) for row in range(found.count)]
     assert places == ["f.csv: row 1", "f.csv: row 3", "f.csv: row 5"]
+
+
+def test_a_kept_label_is_named_by_its_place_in_its_own_file() -> None:
+    rows = rows_of("f.csv", pa.table({"x": range(4), "y": [1, 0, 1, 0]}))
+    apart = replace(rows, places={"y": "labels {}".format})
+    kept = labelled(apart, Roles(("x",), "y"), (1,)).rows
+    assert [kept.cells("y")(row) for row in range(2)] == ["labels 0", "labels 2"]
 
 
 def test_rows_are_kept_across_the_ends_of_blocks() -> None:

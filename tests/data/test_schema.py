@@ -170,13 +170,15 @@ def test_the_order_of_the_columns_and_further_ones_do_not_matter() -> None:
 
 
 def test_a_missing_column_is_named_with_what_is_needed() -> None:
-    message = r"^new\.csv: row 1: has no column 'b'; needed are: a, b, c; its columns are: a, c, y$"
+    message = r"^new\.csv: row 1: has no column 'b'; its columns are: a, c, y$"
     with pytest.raises(DataError, match=message):
         fit(table()).encode_inputs(batch_of(table().drop_columns(["b"])), place)
     with pytest.raises(DataError, match=r"^t\.csv: has no column 'b'"):
         fit(table().drop_columns(["b"]))
-    with pytest.raises(DataError, match=r"^f: has no column 'c'"):
+    with pytest.raises(DataError, match=r"^f: has no column 'c'; its columns are: a, b$"):
         fit(table()).require_columns(["a", "b"], "f")
+    with pytest.raises(DataError, match=r"^f: has no columns b, c; its columns are: a, d$"):
+        fit(table()).require_columns(["a", "d"], "f")
     twice = pa.RecordBatch.from_arrays([pa.array([1.0])] * 4, names=["a", "b", "c", "a"])
     with pytest.raises(DataError, match="column 'a' stands there more than once"):
         fit(table()).encode_inputs(twice, place)
@@ -224,7 +226,7 @@ def test_encoded_tables_are_not_scaled_again() -> None:
     ("rows", "message"),
     [
         (table().slice(0, 0), r"^t\.csv: has no rows$"),
-        (table().select(["y"]), r"^t\.csv: has no column 'a'"),
+        (table().select(["y"]), r"^t\.csv: has no columns a, b, c; its columns are: y"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(rows: pa.Table, message: str) -> None:
@@ -325,9 +327,9 @@ def test_a_label_beyond_the_training_classes_is_named() -> None:
     [
         ([1] * ROWS, "t.csv: all 60 rows have the one class 1; a classifier needs at least two"),
         (range(ROWS), "60 classes for 60 rows; for a numeric target set `task: regression`"),
-        ([0.0, 1.0, 0.5] * 20, r"row 3: label 0.5 is not a class; for a numeric"),
-        ([0.0, 1.0, np.inf] * 20, r"row 3: label inf is not a class"),
-        ([0.0, 1.0, 1e300] * 20, r"row 3: label 1e\+300 is not a class"),
+        ([0.0, 1.0, 0.5] * 20, r"row 3, column 'y': label 0.5 is not a class; for a numeric"),
+        ([0.0, 1.0, np.inf] * 20, r"row 3, column 'y': label inf is not a class"),
+        ([0.0, 1.0, 1e300] * 20, r"row 3, column 'y': label 1e\+300 is not a class"),
         (["a"] * 40 + ["b"] * 20, "class 'b' has no row in the training part; make the other"),
     ],
 )
@@ -357,9 +359,12 @@ def test_a_regression_target_is_standardised_over_the_training_rows_only() -> No
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (["low", "high"] * 30, "target 'low' is not a number; for classes set `task: classific"),
+        (
+            ["low", "high"] * 30,
+            r"row 1, column 'y': target 'low' is not a number; for classes set `task: cl",
+        ),
         ([3.0] * 40 + [4.0] * 20, "every training row has the same target, 3.0"),
-        ([1.0, np.inf] * 30, r"row 2: the target is inf; remove such rows"),
+        ([1.0, np.inf] * 30, r"row 2, column 'y': the target is inf; remove such rows"),
     ],
 )
 def test_targets_that_are_no_numbers_are_refused(targets: Any, message: str) -> None:

@@ -72,7 +72,7 @@ def test_rows_without_labels_say_so() -> None:
     rows = rows_of(table_of(x=[1]))
     with pytest.raises(DataError, match=r"^t\.csv: has no labels$"):
         read_targets(rows, Roles(("x",)))
-    with pytest.raises(DataError, match=r"^t\.csv: has no column 'y'; needed are: y"):
+    with pytest.raises(DataError, match=r"^t\.csv: has no column 'y'; its columns are: x"):
         read_targets(rows, Roles(("x",), "y"))
 
 

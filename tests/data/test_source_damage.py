@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pyarrow import parquet
 from source_files import FORMATS, idx_bytes, save_arrow, small_columns, values_of, write
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources import open_rows
+from ensemble_pipe.data.sources import Idx, open_rows
 from ensemble_pipe.data.sources.idx import read_idx
 from ensemble_pipe.errors import DataError
 
@@ -50,6 +51,15 @@ def test_places_where_nothing_can_be_read_are_refused(tmp_path: Path) -> None:
         tmp_path / "t.xlsx"
     )
     assert "no .parquet file is found there" in refusal(f"file://{tmp_path}/nothing")
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    assert "a.csv is among what it finds; only .parquet files are read several at" in refusal(
+        tmp_path / "a*"
+    )
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in ("/dev/zero", tmp_path / "pipe.csv"):
+        assert refusal(path) == (
+            f"{path}: is no regular file but a device or pipe; write it to a file"
+        )
     assert refusal("gopher://host/x").startswith("gopher://host/x: cannot be read (Unrecognized")
 
 
@@ -193,6 +203,49 @@ def test_broken_text_is_refused_by_row_and_line(
     message = refusal(path)
     assert message.startswith(str(path))
     assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("a,b\n1,2\n".encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "holds zero bytes, so it is no text in UTF-8; save"),
+        (gzip.compress(b"a,b\n1,2\n"), "is compressed by gzip; rename it to t.csv.gz"),
+        (b"PAR1\x15\x04", "is a Parquet file; rename it to end in .parquet"),
+        (b"ARROW1\0\0", "is an Arrow file; rename it to end in .arrow"),
+        (b"PK\x03\x04\x14\0", "is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
+        (b"a;b\n1,5;2\n", "its column names are separated by semicolons; save it with commas"),
+        (b'"a,c"\tb\r\n1\t2\r\n', "its column names are separated by tabs; save it with commas"),
+        (b"\na|b\n1|2\n", "its column names are separated by bars; save it with commas"),
+    ],
+)  # fmt: skip
+def test_what_a_csv_file_really_is_is_named(content: bytes, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    assert refusal(path).startswith(f"{path}: {problem}")
+
+
+def test_text_that_is_not_packed_though_it_is_called_so(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_text("a,b\n1,2\n")
+    assert refusal(path) == f"{path}: is not compressed by gzip; rename it to t.csv"
+
+
+def test_links_lead_nowhere_out_of_a_data_folder(tmp_path: Path) -> None:
+    home, secret = tmp_path / "home", tmp_path / "t.parquet"
+    home.mkdir()
+    parquet.write_table(pa.table({"a": [1]}), secret)
+    parquet.write_table(pa.table({"a": [2]}), home / "0.parquet")
+    (home / "1.parquet").symlink_to(home / "0.parquet")
+    assert values_of(open_rows(str(home)))["a"] == [2, 2]
+    (home / "2.parquet").symlink_to(secret)
+    problem = f"{home}/2.parquet: is a link that leads out of {home}; copy what it leads to"
+    assert refusal(home) == refusal(f"file://{home}") == problem
+    images, labels = (home / f"train-{name}-ubyte" for name in ("images-idx3", "labels-idx1"))
+    images.write_bytes(idx_bytes(np.ones((2, 2, 2))))
+    labels.symlink_to(secret)
+    with pytest.raises(DataError, match=f"^{labels}: is a link that leads out of {home}"):
+        Idx(folder=str(home)).open()
 
 
 @pytest.mark.parametrize("where", [0, 40, 4000])

@@ -234,6 +234,10 @@ def announces_too_much(folder: Path) -> None:
     announce(folder / "b" / "000.png", 9_000)
 
 
+def announces_what_pillow_warns_of(folder: Path) -> None:
+    announce(folder / "b" / "000.png", 10_000)
+
+
 def announces_far_too_much(folder: Path) -> None:
     announce(folder / "b" / "000.png", 60_000)
 
@@ -248,6 +252,11 @@ def empty_class(folder: Path) -> None:
 
 def a_link(folder: Path) -> None:
     (folder / "b" / "passwd.png").symlink_to("/etc/passwd")
+
+
+def a_link_within(folder: Path) -> None:
+    (folder / "b" / "002.png").symlink_to(folder / "a" / "000.png")
+    mixed_sizes(folder)
 
 
 def a_linked_class(folder: Path) -> None:
@@ -274,16 +283,19 @@ def a_deeper_folder(folder: Path) -> None:
         (truncated, r"b/000\.png: cannot be read \("),
         (foreign, r"b/000\.png: cannot be read \(cannot identify image file"),
         (announces_too_much, r"b/000\.png: is 9000x9000 grey, but .*/a/000\.png is 4x4 grey"),
+        (announces_what_pillow_warns_of, r"b/000\.png: is 10000x10000 grey, but"),
         (announces_far_too_much, r"b/000\.png: cannot be read \(Image size \(3600000000 pixels"),
         (sixteen_bits, r"b/000\.png: pixels of mode I;16; 8 bits of grey or colour are needed"),
         (empty_class, r"/c: the class has no images; add some or remove the folder"),
-        (a_link, r"b/passwd\.png: is a link, which may lead out of the data folder"),
-        (a_linked_class, r"/c: is a link, which may lead out of the data folder"),
+        (a_link, r"b/passwd\.png: is a link that leads out of .*; copy what it leads to"),
+        (a_linked_class, r"/c: is a link that leads out of"),
+        (a_link_within, r"b/001\.png: is 5x4 grey"),
         (another_file, r"b/notes\.txt: is no image; \.png, \.jpg, \.jpeg can be read"),
         (a_file_beside, r"labels\.csv: is a file beside the folders of the classes; remove it"),
         (a_deeper_folder, r"b/more\.png: is no image"),
     ],
 )
+@pytest.mark.filterwarnings("error")  # nothing is printed before the message
 def test_what_is_no_folder_of_alike_images_is_refused(
     damage: Any, message: str, tmp_path: Path
 ) -> None:

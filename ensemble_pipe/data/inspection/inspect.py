@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.errors import DataError
 
@@ -97,10 +98,8 @@ def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) 
     names = list(rows.schema.names)
     if not names:
         raise DataError(f"{rows.where}: has no columns")
-    if label is not None and label not in names:
-        raise DataError(
-            f"{rows.where}: has no column {label!r}; its columns are: {', '.join(names)}"
-        )
+    if label is not None:
+        require_columns(rows.where, [label], names)
     tallies = [_Tally(column) for column in rows.schema]
     for _, block in rows.blocks(names):
         for tally, name in zip(tallies, names, strict=True):

@@ -6,6 +6,7 @@ from ensemble_pipe.data.inspection.advice import task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, ColumnReport, Report
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
 from ensemble_pipe.data.public.fetch import is_there
+from ensemble_pipe.messages import cut, escaped, listed, shown
 
 MOST_SHOWN_CLASSES = 20
 _VALUE_LENGTH = 24
@@ -31,7 +32,9 @@ def report_table(report: Report, size: int | None) -> str:
         size: of the file in bytes; None where it is not known.
     """
     of_size = "" if size is None else f", {size_text(size)}"
-    lines = [f"{report.where}: {report.rows:,} rows, {len(report.columns)} columns{of_size}"]
+    lines = [
+        f"{escaped(report.where)}: {report.rows:,} rows, {len(report.columns)} columns{of_size}"
+    ]
     if report.image_shape is not None:
         shape = "x".join(map(str, report.image_shape))
         lines.append(f"images of {shape} (height, width, channels)")
@@ -42,7 +45,7 @@ def report_table(report: Report, size: int | None) -> str:
     marked = [column.name for column in report.columns if _has_question_mark(column)]
     if marked:
         lines.append(
-            f"\n'?' stands in {', '.join(marked)}: where it means that a value is missing, write "
+            f"\n'?' stands in {listed(marked)}: where it means that a value is missing, write "
             "missing_values: ['?'] below data, and missing: category into their rules"
         )
     if report.label is not None:
@@ -63,22 +66,23 @@ def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
     distinct = "" if column.kind in ("image", "other") else f"more than {MOST_DISTINCT:,}"
     if column.distinct is not None:
         distinct = f"{column.distinct:,}"
-    numbers = (column.lowest, column.mean, column.highest)
-    shown = ("" if number is None else f"{number:.6g}" for number in numbers)
+    found = (column.lowest, column.mean, column.highest)
+    numbers = ("" if number is None else f"{number:.6g}" for number in found)
     # Of a number only what repeats is worth a look.
     repeats = bool(column.frequent) and column.frequent[0][1] > 1
     values = ", ".join(f"{_short(value)} {count:,}" for value, count in column.frequent)
-    return (column.name, column.type, missing.strip(), distinct, *shown, values if repeats else "")
+    name, kind = (cut(escaped(text)) for text in (column.name, column.type))
+    return (name, kind, missing.strip(), distinct, *numbers, values if repeats else "")
 
 
 def _label_text(report: Report, label: ColumnReport) -> str:
     guess = " (a guess; --label NAME names another)" if report.is_guess else ""
-    lines = [f"label {label.name!r}: {_target_text(report, label)}{guess}"]
+    lines = [f"label {shown(label.name)}: {_target_text(report, label)}{guess}"]
     if task_of(report) == "classification":
-        shown = report.classes[:MOST_SHOWN_CLASSES]
-        lines += [f"  {_short(name)}  {count:,}" for name, count in shown]
-        if len(report.classes) > len(shown):
-            lines.append(f"  ... and {len(report.classes) - len(shown):,} more")
+        first = report.classes[:MOST_SHOWN_CLASSES]
+        lines += [f"  {_short(name)}  {count:,}" for name, count in first]
+        if len(report.classes) > len(first):
+            lines.append(f"  ... and {len(report.classes) - len(first):,} more")
     if label.missing:
         lines.append(f"  {label.missing:,} rows have none: remove them before training")
     return "\n".join(lines)
@@ -97,7 +101,7 @@ def _has_question_mark(column: ColumnReport) -> bool:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 3] + "..."
+    return cut(escaped(text), _VALUE_LENGTH)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> str:

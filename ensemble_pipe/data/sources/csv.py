@@ -19,6 +19,16 @@ BLOCK = 4 << 20
 """Bytes of text in memory at once; also the longest row that is read."""
 
 
+_START = 1 << 16  # characters of the beginning that are looked at
+_GZIP = b"\x1f\x8b"
+_OTHERS = {
+    "\xff\xfe": "is text in UTF-16; save it as UTF-8",
+    "\xfe\xff": "is text in UTF-16; save it as UTF-8",
+    "PAR1\x15": "is a Parquet file; rename it to end in .parquet",
+    "ARROW1\0": "is an Arrow file; rename it to end in .arrow",
+    "PK\x03\x04": "is a zip archive or a spreadsheet; unpack it, or save it as CSV",
+}
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _BROKEN = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 
@@ -77,8 +87,33 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
     return Rows(str(path), count, schema, read, file.place)
 
 
+def _require_commas(path: Path) -> None:
+    """Raise DataError where the beginning of a file says that it is something else than CSV."""
+    with path.open("rb") as plain:
+        packed = plain.read(len(_GZIP)) == _GZIP
+    if packed != _is_packed(path):
+        right = f"{path.name}.gz" if packed else path.stem
+        raise DataError(
+            f"{path}: is {'' if packed else 'not '}compressed by gzip; rename it to {right}"
+        )
+    with reading(path), _lines(path) as lines:
+        start = str(lines.read(_START))
+    for magic, what in _OTHERS.items():
+        if start.startswith(magic):
+            raise DataError(f"{path}: {what}")
+    names = re.sub(r'"[^"]*"', "", start.lstrip("\n").partition("\n")[0])
+    if "\0" in names:
+        raise DataError(f"{path}: holds zero bytes, so it is no text in UTF-8; save it as UTF-8")
+    found = [what for sign, what in _SEPARATORS.items() if sign in names]
+    if found and "," not in names:
+        raise DataError(
+            f"{path}: its column names are separated by {found[0]}; save it with commas"
+        )
+
+
 def _header(path: Path) -> dict[str, str]:
-    with _stream(path) as stream, _refusals(_File(path)):
+    _require_commas(path)
+    with _refusals(_File(path)), _stream(path) as stream:
         try:
             own = _open(stream, []).schema.names
         except UnicodeDecodeError:
@@ -92,7 +127,7 @@ def _texts(file: _File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield columns as text, as they stand in the file."""
     own = [file.names[name] for name in names]
     first = 0
-    with _stream(file.path) as stream, _refusals(file):
+    with _refusals(file), _stream(file.path) as stream:
         for batch in _open(stream, own):
             arrays = [
                 to_text(column, name, lambda row: file.place(first + row))  # noqa: B023
@@ -144,7 +179,11 @@ def _refusals(file: _File) -> Iterator[None]:
 
 def _stream(path: Path) -> pa.NativeFile:
     plain = pa.OSFile(str(path))
-    return pa.CompressedInputStream(plain, "gzip") if path.suffix == ".gz" else plain
+    return pa.CompressedInputStream(plain, "gzip") if _is_packed(path) else plain
+
+
+def _is_packed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
 def _has_lines(value: str) -> bool:
@@ -171,5 +210,5 @@ def _line_of(path: Path, row: int) -> int:
 
 
 def _lines(path: Path) -> IO[Any]:
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened = gzip.open if _is_packed(path) else open
     return opened(path, "rt", encoding="latin-1", newline=None)

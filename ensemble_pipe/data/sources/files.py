@@ -14,7 +14,7 @@ from ensemble_pipe.data.sources.image_folder import (
 from ensemble_pipe.data.sources.npy import open_npy
 from ensemble_pipe.data.sources.npz import open_npz
 from ensemble_pipe.data.sources.parquet import ENDING, is_glob, open_parquet
-from ensemble_pipe.data.sources.paths import require_file
+from ensemble_pipe.data.sources.paths import opening, require_file
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.errors import DataError
 
@@ -35,7 +35,8 @@ def open_rows(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
     Raises:
         DataError: it is not there, cannot be read, or has no rows.
     """
-    rows = _open(location, missing_values)
+    with opening(location):
+        rows = _open(location, missing_values)
     if rows.count == 0:
         raise DataError(f"{location}: has no rows")
     return rows

@@ -69,7 +69,8 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
-    return Rows(str(path), len(values), schema, read, numbered(str(path)))
+    places = {} if labels is None else {LABEL: numbered(str(labels))}
+    return Rows(str(path), len(values), schema, read, numbered(str(path)), places)
 
 
 def idx_files(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """Images as files, in a folder for each class or without classes: PNG and JPEG, block by block."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.sources.paths import reading, require_folder
+from ensemble_pipe.data.sources.paths import reading, require_folder, require_inside
 from ensemble_pipe.data.sources.rows import (
     BLOCK_BYTES,
     IMAGE,
@@ -58,14 +59,16 @@ def open_image_folder(folder: Path) -> Rows:
     are passed over.
 
     Raises:
-        DataError: a class has no images, a file is no PNG or JPEG, or a link leads elsewhere;
+        DataError: a class has no images, a file is no PNG or JPEG, or a link leads out of it;
             while reading, an image is damaged or unlike the first one.
     """
     require_folder(folder, "name a folder that has a folder of images for each class")
-    classes = [path for path in _inside(folder) if _require_class(path)]
+    classes = [path for path in _inside(folder, folder) if _require_class(path)]
     if not classes:
         raise DataError(f"{folder}: has no folders; each class needs a folder with its images")
-    return _rows(folder, [path for name in classes for path in _images(name)], (IMAGE, LABEL))
+    return _rows(
+        folder, [path for name in classes for path in _images(name, folder)], (IMAGE, LABEL)
+    )
 
 
 def open_images(path: Path) -> Rows:
@@ -74,7 +77,7 @@ def open_images(path: Path) -> Rows:
     Raises:
         DataError: as `open_image_folder`.
     """
-    return _rows(path, _images(path) if path.is_dir() else [path], (IMAGE,))
+    return _rows(path, _images(path, path) if path.is_dir() else [path], (IMAGE,))
 
 
 def has_parts(folder: Path) -> bool:
@@ -108,21 +111,21 @@ def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
-    return Rows(
-        str(root), len(paths), schema, read, lambda row: str(paths[row]),
-        lambda row: paths[row].relative_to(above).as_posix(),
-    )  # fmt: skip
+    def place(row: int) -> str:
+        return str(paths[row])
+
+    def file(row: int) -> str:
+        return paths[row].relative_to(above).as_posix()
+
+    places = {LABEL: place} if LABEL in columns else {}
+    return Rows(str(root), len(paths), schema, read, place, places, file)
 
 
-def _inside(folder: Path) -> list[Path]:
-    """Return what a folder holds in order of names, hidden files left out, links refused."""
+def _inside(folder: Path, home: Path) -> list[Path]:
+    """Return what a folder holds in order of names, but for hidden files; links stay in `home`."""
     with reading(folder):
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    for path in paths:
-        if path.is_symlink():
-            raise DataError(
-                f"{path}: is a link, which may lead out of the data folder; copy the file"
-            )
+    require_inside(home, paths)
     return paths
 
 
@@ -132,8 +135,8 @@ def _require_class(path: Path) -> bool:
     return True
 
 
-def _images(folder: Path) -> list[Path]:
-    paths = _inside(folder)
+def _images(folder: Path, home: Path) -> list[Path]:
+    paths = _inside(folder, home)
     for path in paths:
         if not is_image_file(path):
             raise DataError(f"{path}: is no image; {', '.join(ENDINGS)} can be read")
@@ -178,6 +181,8 @@ def _open(path: Path) -> "Image":
     from PIL import Image
 
     try:
-        return Image.open(path, formats=("PNG", "JPEG"))
+        with warnings.catch_warnings():  # the size is judged by our own limits
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(path, formats=("PNG", "JPEG"))
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None

@@ -10,10 +10,16 @@ from ensemble_pipe.data.sources.bundled import Name, open_bundled
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.idx import open_idx
 from ensemble_pipe.data.sources.image_folder import has_parts, open_image_folder
-from ensemble_pipe.data.sources.paths import require_columns, require_folder
+from ensemble_pipe.data.sources.paths import (
+    opening,
+    require_columns,
+    require_folder,
+    require_inside,
+)
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
 from ensemble_pipe.data.tables.columns import ColumnRule, Roles
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import cut, listed, shown
 from ensemble_pipe.settings import settings
 
 
@@ -72,7 +78,7 @@ class Table:
         taken = {name for name, _ in named}
         features = (IMAGE,) if rows.is_image else tuple(n for n in names if n not in taken)
         if not features or taken & {IMAGE} & set(features):
-            beside = ", ".join(repr(name) for name, _ in named)
+            beside = listed([shown(name) for name, _ in named])
             raise DataError(f"{rows.where}: has no feature columns beside {beside}")
         _require_rules_fit(rows.where, list(self.columns), features, dict(named))
         return Roles(
@@ -109,9 +115,10 @@ class Idx:
             "set data.folder to where the IDX files lie, for example "
             "--set data.folder=/data/fashion-mnist",
         )
-        train = _idx_part(folder, "train")
-        has_test = _idx_file(folder, "t10k-images-idx3-ubyte") is not None
-        return train, _idx_part(folder, "t10k") if has_test else None
+        with opening(folder):
+            train = _idx_part(folder, "train")
+            has_test = _idx_file(folder, "t10k-images-idx3-ubyte") is not None
+            return train, _idx_part(folder, "t10k") if has_test else None
 
     def roles(self, rows: Rows) -> Roles:
         """Return what each column is for."""
@@ -137,9 +144,12 @@ class ImageFolder:
             DataError: a folder or file is not as it must be.
         """
         folder = Path(self.folder)
-        if has_parts(folder):
-            return open_image_folder(folder / "train"), open_image_folder(folder / "test")
-        return open_image_folder(folder), None
+        with opening(folder):
+            if has_parts(folder):
+                train, test = folder / "train", folder / "test"
+                require_inside(folder, (train, test))
+                return open_image_folder(train), open_image_folder(test)
+            return open_image_folder(folder), None
 
     def roles(self, rows: Rows) -> Roles:
         """Return what each column is for."""
@@ -175,10 +185,11 @@ def open_parts(location: str) -> tuple[Rows, Rows | None]:
         DataError: it cannot be read.
     """
     folder = Path(location)
-    if has_parts(folder):
-        return ImageFolder(folder=location).open()
-    if _idx_file(folder, "train-images-idx3-ubyte") is not None:
-        return Idx(folder=location).open()
+    with opening(folder):
+        if has_parts(folder):
+            return ImageFolder(folder=location).open()
+        if _idx_file(folder, "train-images-idx3-ubyte") is not None:
+            return Idx(folder=location).open()
     return open_rows(location), None
 
 
@@ -203,8 +214,9 @@ def _idx_part(folder: Path, part: str) -> Rows:
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
-    paths = (folder / name, folder / f"{name}.gz")
-    return next((path for path in paths if path.is_file()), None)
+    paths = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+    require_inside(folder, paths)
+    return next(iter(paths), None)
 
 
 def _require_one_purpose(named: Sequence[tuple[str, str]]) -> None:
@@ -212,7 +224,7 @@ def _require_one_purpose(named: Sequence[tuple[str, str]]) -> None:
     for name, purpose in named:
         if name in purposes:
             raise DataError(
-                f"data: column {name!r} is named as {purposes[name]} and as {purpose}; "
+                f"data: column {shown(name)} is named as {purposes[name]} and as {purpose}; "
                 "a column has one purpose"
             )
         purposes[name] = purpose
@@ -226,7 +238,7 @@ def _require_rules_fit(
             continue
         if rule in purposes:
             raise DataError(
-                f"data.columns.{rule}: the column is named as {purposes[rule]}; "
+                f"data.columns.{cut(rule)}: the column is named as {purposes[rule]}; "
                 "rules are for features"
             )
         require_columns(f"data.columns: {where}", [rule], features)

@@ -11,11 +11,12 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from ensemble_pipe.data.sources.paths import reading, require_file
+from ensemble_pipe.data.sources.paths import reading, require_file, require_inside
 from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.remote import require_answer
 from ensemble_pipe.data.sources.rows import Rows, block_rows
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
 
 ENDING = ".parquet"
 _READ_AHEAD = 1 << 20  # bytes of each column that are held while a remote file is read
@@ -112,8 +113,14 @@ def _found(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
     if is_glob(location):
         found = glob(location, recursive=True)  # noqa: PTH207 (Path's takes no absolute pattern)
         paths = sorted(path for path in found if Path(path).is_file())
+        if other := next((path for path in paths if not path.endswith(ENDING)), None):
+            raise DataError(
+                f"{location}: {other} is among what it finds; only {ENDING} files are read "
+                "several at once, so name one file, or write its rows as Parquet"
+            )
     elif Path(location).is_dir():
         paths = sorted(str(path) for path in Path(location).glob(f"*{ENDING}"))
+        require_inside(Path(location), map(Path, paths))
     else:
         paths = [location]
     if not paths:
@@ -137,6 +144,8 @@ def _found_at(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
         elif system.get_file_info(path).type == fs.FileType.Directory:
             inside = system.get_file_info(fs.FileSelector(path))
             paths = [info.path for info in inside if info.path.endswith(ENDING)]
+            if isinstance(system, fs.LocalFileSystem):
+                require_inside(Path(path), map(Path, paths))
         elif system.get_file_info(path).type == fs.FileType.File:
             paths = [path]
         else:
@@ -165,6 +174,6 @@ def _require_same(own: Plain, first: Plain) -> None:
         )
         if here != there:
             raise DataError(
-                f"{own.where}: column {name!r} is {here}, but {there} in {first.where}; "
+                f"{own.where}: column {shown(name)} is {here}, but {there} in {first.where}; "
                 "all files of one source need the same columns"
             )

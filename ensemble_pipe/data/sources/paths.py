@@ -1,5 +1,6 @@
 """Where data lies: what is no readable file is refused by its name."""
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +12,7 @@ from tokenize import TokenError
 import pyarrow as pa
 
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import cut, listed, shown
 
 # What numpy, zipfile, Pillow and pyarrow raise at damaged, encrypted or odd contents.
 _FOREIGN = (
@@ -23,8 +25,12 @@ def require_file(path: Path) -> None:
     """Raise DataError where `path` is no file, or is empty."""
     if not path.exists():
         raise DataError(f"{path}: no such file; paths are taken from the current directory")
-    if not path.is_file():
+    if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file")
+    if not path.is_file():
+        raise DataError(f"{path}: is no regular file but a device or pipe; write it to a file")
+    with opening(path), path.open("rb"):
+        pass
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty")
 
@@ -36,14 +42,36 @@ def require_folder(path: Path, example: str) -> None:
         raise DataError(f"{path}: {kind}; {example}")
 
 
+def require_inside(folder: Path, paths: Iterable[Path]) -> None:
+    """Raise DataError where one of the paths found in a folder is a link that leads out of it."""
+    for path in paths:
+        if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"{path}: is a link that leads out of {folder}; copy what it leads to")
+
+
+@contextmanager
+def opening(where: object) -> Iterator[None]:
+    """Turn what the operating system refuses, such as for want of rights, into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename or where}: cannot be read ({_reason(error)})") from None
+
+
 @contextmanager
 def reading(where: object, hint: str = "") -> Iterator[None]:
     """Turn what libraries raise at damaged files into a DataError that names the file."""
     try:
         yield
     except _FOREIGN as error:
-        problem = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise DataError(f"{where}: cannot be read ({problem.strip()}){hint}") from None
+        raise DataError(f"{where}: cannot be read ({_reason(error)}){hint}") from None
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first line of what a library says."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return cut(next(iter(str(error).splitlines()), "").strip(), 200) or type(error).__name__
 
 
 def require_values(where: object, shape: Sequence[int]) -> None:
@@ -57,16 +85,22 @@ def require_unique(where: object, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise DataError(f"{where}: column {name!r} stands there more than once")
+            raise DataError(f"{where}: column {shown(name)} stands there more than once")
         seen.add(name)
 
 
 def require_columns(where: object, wanted: Iterable[str], valid: Iterable[str]) -> None:
-    """Raise DataError where a column is not there; it lists those that are, and the nearest."""
-    names = list(valid)
-    for name in wanted:
-        if name not in names:
-            near = get_close_matches(name, names, 1)
-            guess = f"; did you mean {near[0]!r}?" if near else ";"
-            shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-            raise DataError(f"{where}: has no column {name!r}{guess} its columns are: {shown}")
+    """Raise DataError where wanted columns are not among the valid ones, each once.
+
+    The message lists all that are not there, the name nearest to a single one, and the valid ones.
+    """
+    wanted, valid = list(wanted), list(valid)
+    there = set(valid)
+    absent = [name for name in dict.fromkeys(wanted) if name not in there]
+    if absent:
+        near = get_close_matches(absent[0], valid, 1) if len(absent) == 1 else []
+        guess = f"; did you mean {shown(near[0])}?" if near else ";"
+        lacking = f"column {shown(absent[0])}" if len(absent) == 1 else f"columns {listed(absent)}"
+        raise DataError(f"{where}: has no {lacking}{guess} its columns are: {listed(valid)}")
+    if len(there) < len(valid):
+        require_unique(where, [name for name in valid if name in set(wanted)])

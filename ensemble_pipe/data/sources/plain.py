@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from ensemble_pipe.data.sources.paths import reading, require_unique
 from ensemble_pipe.data.sources.rows import IMAGE, as_images, image_type, is_images
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import listed, shown
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Plain:
         images = [field.name for field in schema if is_images(field.type)]
         if len(images) > 1:
             raise DataError(
-                f"{where}: holds several columns of images ({', '.join(images)}); keep one"
+                f"{where}: holds several columns of images ({listed(images)}); keep one"
             )
         declared = [IMAGE if name in images else name for name in own]
         require_unique(where, declared)
@@ -88,7 +89,7 @@ def _plain_type(where: str, field: pa.Field) -> pa.DataType:
             [*range(len(kind.shape))],
         ):
             raise DataError(
-                f"{where}: column {field.name!r} is {kind}; images are (H, W) or (H, W, C), "
+                f"{where}: column {shown(field.name)} is {kind}; images are (H, W) or (H, W, C), "
                 "in this order"
             )
         return image_type(kind.shape)
@@ -104,4 +105,6 @@ def _require_all(images: pa.ExtensionArray, name: str, place: Callable[[int], st
     if storage.null_count or storage.flatten().null_count:
         missing = storage.is_null().to_pylist()
         row = missing.index(True) if True in missing else 0
-        raise DataError(f"{place(row)}, column {name!r}: the image is missing; remove such rows")
+        raise DataError(
+            f"{place(row)}, column {shown(name)}: the image is missing; remove such rows"
+        )

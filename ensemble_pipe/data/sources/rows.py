@@ -1,7 +1,7 @@
 """Rows of a source: what every reader of files returns, before anything is fitted to it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
 
 IMAGE = "image"
 LABEL = "label"
@@ -31,6 +32,7 @@ class Rows:
         read: read(names) yields these columns of all rows, in batches of any length.
         place: place(row) names a row (counted from 0) as a person would look it up, such as
             "f.csv: row 17 (line 18)".
+        places: the same of columns that do not stand in `where`, such as labels in their own file.
         file: file(row) names the image file that a row is, below `where`; None where rows are no
             files of their own.
     """
@@ -40,6 +42,7 @@ class Rows:
     schema: pa.Schema
     read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
     place: Callable[[int], str]
+    places: Mapping[str, Callable[[int], str]] = field(default_factory=dict)
     file: Callable[[int], str] | None = None
 
     @property
@@ -49,6 +52,10 @@ class Rows:
     def place_from(self, first: int) -> Callable[[int], str]:
         """Return a `place` for a block that begins with the row `first`."""
         return lambda row: self.place(first + row)
+
+    def cells(self, column: str) -> Callable[[int], str]:
+        """Return a function that names the value of a row in some column."""
+        return self.places.get(column) or (lambda row: f"{self.place(row)}, column {shown(column)}")
 
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield (number of the first row, block), where every block but the last is as long.

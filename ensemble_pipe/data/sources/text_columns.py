@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from ensemble_pipe.data.sources.plain import without
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import cut, shown
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A")
 """Texts that mean a missing value in columns of numbers and of true and false."""
@@ -69,9 +70,9 @@ class TextColumn:
         if self.kind == "double" and self.too_large:
             row, value = self.too_large
             raise DataError(
-                f"{place(row)}, column {self.name!r}: {value} is too large for an integer of "
-                "64 bits; write it with a decimal point or exponent if it is a measured number, "
-                "or name the column in `ignore`"
+                f"{place(row)}, column {shown(self.name)}: {cut(value)} is too large for an "
+                "integer of 64 bits; write it with a decimal point or exponent if it is a measured "
+                "number, or name the column in `ignore`"
             )
 
     def typed(self, texts: pa.Array) -> pa.Array:
@@ -98,7 +99,7 @@ def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Arra
                 value.decode()
             except UnicodeDecodeError:
                 raise DataError(
-                    f"{place(row)}, column {name!r}: {value[:40]!r} is not UTF-8; "
+                    f"{place(row)}, column {shown(name)}: {shown(value)} is not UTF-8; "
                     "save the file as UTF-8"
                 ) from None
         raise

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
-from ensemble_pipe.data.tables.columns import rule_line
+from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
 
 # Names row i of a block, as a person would look it up.
 Place = Callable[[int], str]
@@ -59,7 +60,7 @@ def _no_number(column: pa.Array, name: str, place: Place) -> pa.Array:
     elif is_time(kind):
         _refuse_time(column, name, place)
     elif not pa.types.is_null(kind):
-        raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; numbers are needed")
+        raise DataError(f"{place(0)}, column {shown(name)}: is of type {kind}; numbers are needed")
     return pa.nulls(len(column), pa.float64())
 
 
@@ -75,9 +76,12 @@ def seconds(column: pa.Array, name: str, place: Place) -> Floats:
         if np.isnan(values).all():
             return values
         row = int(np.argmin(np.isnan(values)))
-        raise DataError(
-            f"{place(row)}, column {name!r}: {column[row].as_py()} is a number, not a date; dates "
-            f"are such as 2026-02-28, so write `{rule_line(name, 'kind: number')}` or convert it"
+        raise misfit(
+            f"{place(row)}, column {shown(name)}: {column[row].as_py()} is a number, not a date; "
+            "dates are such as 2026-02-28",
+            name,
+            "kind: number",
+            "convert it, or write {}",
         )
     instants, per_second = ticks(column, name, place)
     missing = instants.is_null().to_numpy(zero_copy_only=False)
@@ -102,7 +106,7 @@ def ticks(column: pa.Array, name: str, place: Place) -> tuple[pa.Array, int]:
         column = column.cast(pa.timestamp("ms"))
     if not pa.types.is_timestamp(column.type):
         raise DataError(
-            f"{place(0)}, column {name!r}: is of type {column.type}; dates or times are needed"
+            f"{place(0)}, column {shown(name)}: is of type {column.type}; dates or times are needed"
         )
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
     return column.cast(pa.int64()), per_second
@@ -119,7 +123,7 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
     column = plain(column)
     kind = column.type
     if not (is_text(kind) or is_number(kind) or is_time(kind) or _is_simple(kind)):
-        raise DataError(f"{place(0)}, column {name!r}: is of type {kind}; text is needed")
+        raise DataError(f"{place(0)}, column {shown(name)}: is of type {kind}; text is needed")
     if is_time(kind):
         column = _time_texts(column)
     elif pa.types.is_float16(kind):
@@ -216,8 +220,8 @@ def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
     except pa.ArrowInvalid:
         row = next(row for row, value in enumerate(text) if not _is_date(value))
         raise DataError(
-            f"{place(row)}, column {name!r}: {column[row].as_py()!r} is not a date; dates are ISO "
-            "8601, such as 2026-02-28 or 2026-02-28T12:30:00"
+            f"{place(row)}, column {shown(name)}: {shown(column[row].as_py())} is not a date; "
+            "dates are ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00"
         ) from None
     return pc.coalesce(far.cast(pa.timestamp("us")), near)
 
@@ -243,7 +247,7 @@ def _refuse_text(column: pa.Array, name: str, place: Place) -> None:
 def _refuse_value(where: str, text: str, name: str) -> NoReturn:
     kind = "date" if _DATE.fullmatch(text) else "category"
     problem = "is text, not a number" if _NUMBER.fullmatch(text) else "is not a number"
-    _refuse(where, f"{text!r} {problem}", kind, name)
+    _refuse(where, f"{shown(text)} {problem}", kind, name)
 
 
 def _refuse_time(column: pa.Array, name: str, place: Place) -> None:
@@ -261,7 +265,9 @@ def _time_texts(column: pa.Array) -> pa.Array:
 
 
 def _refuse(where: str, problem: str, kind: str, name: str) -> NoReturn:
-    raise DataError(
-        f"{where}, column {name!r}: {problem}; declare it by "
-        f"`{rule_line(name, f'kind: {kind}')}`, or name it in `ignore`"
+    raise misfit(
+        f"{where}, column {shown(name)}: {problem}",
+        name,
+        f"kind: {kind}",
+        "declare it by {}, or name it in `ignore`",
     )

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import MOST_CHARACTERS
 from ensemble_pipe.settings import settings
 
 Fill = Literal["error", "mean", "median"] | float
@@ -71,11 +73,31 @@ class CategoryRule:
 def rule_line(name: str, rule: str) -> str:
     """Return the line of YAML that gives a column a rule, to paste into a pipeline.
 
+    A very long name is cut to a pattern.
+
     >>> rule_line("age", "missing: mean")
     'columns: {age: {missing: mean}}'
     """
+    if len(name) > MOST_CHARACTERS:
+        name = f"{name[:MOST_CHARACTERS]}*"
     plain = re.fullmatch(r"[A-Za-z_][\w.-]*", name) and name.lower() not in _YAML_WORDS
     return f"columns: {{{name if plain else json.dumps(name)}: {{{rule}}}}}"
+
+
+def misfit(problem: str, name: str, rule: str, advice: str) -> DataError:
+    """Return the error of a value that does not fit the rule of its column.
+
+    Args:
+        problem: what is wrong, and where.
+        name: of the column.
+        rule: one that would let the value be.
+        advice: what to do, `{}` standing for the line of YAML with this rule.
+    """
+    line = f"`{rule_line(name, rule)}`"
+    return DataError(
+        f"{problem}; {advice.format(line)}",
+        f"{problem}; fill in what the model can take, or leave the row out, or train with {line}",
+    )
 
 
 _YAML_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")

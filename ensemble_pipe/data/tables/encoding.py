@@ -6,37 +6,16 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.cells import Place
-from ensemble_pipe.data.tables.columns import rule_line
+from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import listed, shown
 
 LARGEST = float(np.finfo(np.float32).max)
-
-
-def require_columns(names: Sequence[str], needed: Sequence[str], where: str) -> None:
-    """Check that each needed column stands once among those there are.
-
-    Raises:
-        DataError: names the first column that does not, and what is needed.
-    """
-    counts = dict.fromkeys(names, 0)
-    for name in names:
-        counts[name] += 1
-    for name in needed:
-        if counts.get(name, 0) == 0:
-            raise DataError(
-                f"{where}: has no column {name!r}; needed are: {_listed(needed)}; "
-                f"its columns are: {_listed(list(counts))}"
-            )
-        if counts[name] > 1:
-            raise DataError(f"{where}: column {name!r} stands there more than once")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f", ... ({len(names)})" if len(names) > 12 else "")
 
 
 def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place) -> Floats:
@@ -71,11 +50,11 @@ def _check(values: Floats, column: NumberColumn, place: Place) -> None:
     row = int(bad.argmax())
     if missing[row]:
         kind = "kind: date, " if column.kind == "date" else ""
-        raise _missing(place(row), column.name, f"{kind}missing: mean")
+        raise _missing(place(row), column.name, f"{kind}missing: mean", "median or a number")
     value = "infinity" if np.isinf(values[row]) else f"{values[row]:g}, too large for float32"
     raise DataError(
-        f"{place(row)}, column {column.name!r}: {value}; every feature must be a finite number, so "
-        "remove or mend such rows"
+        f"{place(row)}, column {shown(column.name)}: {value}; every feature must be a finite "
+        "number, so remove or mend such rows"
     )
 
 
@@ -92,12 +71,14 @@ def read_categories(block: pa.RecordBatch, column: CategoryColumn, place: Place)
     if column.unseen == "error" and (found < 0).any():
         row = int((found < 0).argmax())
         name = names[codes[row]]
-        shown = _listed([known or "missing" for known in column.categories])
-        raise DataError(
-            f"{place(row)}, column {column.name!r}: "
-            f"{'a missing value' if name is None else repr(name)} is no category of the training "
-            f"part, which has: {shown}; "
-            f"`{rule_line(column.name, 'kind: category, unseen: ignore')}` takes it as none of them"
+        categories = listed([known or "missing" for known in column.categories])
+        raise misfit(
+            f"{place(row)}, column {shown(column.name)}: "
+            f"{'a missing value' if name is None else shown(name)} is no category of the training "
+            f"part, which has: {categories}",
+            column.name,
+            "kind: category, unseen: ignore",
+            "{} takes it as none of them",
         )
     return found
 
@@ -112,15 +93,16 @@ def require_categories(
     """
     missing = np.array([name is None for name in names])[codes]
     if column.fill is None and missing.any():
-        raise _missing(
-            place(int(missing.argmax())), column.name, "kind: category, missing: category"
-        )
+        rule = "kind: category, missing: category"
+        raise _missing(place(int(missing.argmax())), column.name, rule, "most_frequent")
 
 
-def _missing(where: str, name: str, rule: str) -> DataError:
-    return DataError(
-        f"{where}, column {name!r}: a missing value or NaN; say what stands for it, such as "
-        f"`{rule_line(name, rule)}`, or remove such rows"
+def _missing(where: str, name: str, rule: str, others: str) -> DataError:
+    return misfit(
+        f"{where}, column {shown(name)}: a missing value or NaN",
+        name,
+        rule,
+        f"say what stands for it, such as {{}} ({others} will do too), or remove such rows",
     )
 
 
@@ -133,7 +115,7 @@ def require_block(block: pa.RecordBatch, wanted: Sequence[str], place: Place) ->
     names = block.schema.names
     if len(set(names)) < len(names) or not set(wanted) <= set(names):
         where = place(0) if block.num_rows else "the data"
-        require_columns(names, wanted, where)
+        require_columns(where, wanted, names)
 
 
 def encode(
@@ -193,6 +175,6 @@ def _put_numbers(out: Array, scaled: Floats, plan: Layout, place: Place) -> None
     except FloatingPointError:
         row, index = np.argwhere(~(np.abs(scaled.T) <= LARGEST))[0].tolist()
         raise DataError(
-            f"{place(row)}: {plan.names[places[index]]!r} is {scaled[index, row]:g} once scaled, "
-            "too large for float32; it lies too far from the training part"
+            f"{place(row)}: {shown(plan.names[places[index]])} is {scaled[index, row]:g} once "
+            "scaled, too large for float32; it lies too far from the training part"
         ) from None

@@ -31,6 +31,7 @@ from ensemble_pipe.data.tables.scaling import (
     whiten,
 )
 from ensemble_pipe.errors import ConfigError, DataError
+from ensemble_pipe.messages import shown
 
 MOST_CATEGORIES = 10_000
 _PIXELS = 1 << 20  # summed up at a time
@@ -180,7 +181,7 @@ class _Sums:
 
 
 def _empty(where: str, name: str, advice: str) -> DataError:
-    return DataError(f"{where}, column {name!r}: has no value in the training part; {advice}")
+    return DataError(f"{where}, column {shown(name)}: has no value in the training part; {advice}")
 
 
 def _of_rows(matrix: Floats, kept: Train) -> Floats:
@@ -199,7 +200,7 @@ def _count(
             counts[name or ""] += count
     if len(counts) > MOST_CATEGORIES:
         raise DataError(
-            f"{place(0)}: column {column.name!r} has more than {MOST_CATEGORIES} categories; "
+            f"{place(0)}: column {shown(column.name)} has more than {MOST_CATEGORIES} categories; "
             "name it in `ignore`, or merge some of them"
         )
 

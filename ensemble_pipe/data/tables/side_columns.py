@@ -7,11 +7,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.encoding import require_columns
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
 
 
 def read_targets(rows: Rows, roles: Roles) -> Array:
@@ -34,7 +35,7 @@ def read_targets(rows: Rows, roles: Roles) -> Array:
     if rows.count == 0:
         return np.zeros(0, np.int64)
     raise DataError(
-        f"{rows.where}: label {roles.label!r} is of type {kind}; labels are numbers, text in "
+        f"{rows.where}: label {shown(roles.label)} is of type {kind}; labels are numbers, text in "
         "UTF-8, or true and false"
     )
 
@@ -47,17 +48,19 @@ def read_weights(rows: Rows, name: str) -> Floats:
     """
     column = _read(rows, name, "weight")
     if not (cells.is_number(column.type) or pa.types.is_boolean(column.type)):
-        raise DataError(f"{rows.where}: weight {name!r} is of type {column.type}, not of numbers")
+        raise DataError(
+            f"{rows.where}: weight {shown(name)} is of type {column.type}, not of numbers"
+        )
     values = cells.numbers(column.combine_chunks(), name, rows.place).astype(np.float64)
     good = np.isfinite(values) & (values >= 0)
     if not good.all():
         row = int(good.argmin())
         raise DataError(
-            f"{rows.place(row)}, column {name!r}: the weight is {values[row]:g}; weights are "
+            f"{rows.cells(name)(row)}: the weight is {values[row]:g}; weights are "
             "finite numbers from 0 on"
         )
     if not values.any():
-        raise DataError(f"{rows.where}: every weight in {name!r} is 0")
+        raise DataError(f"{rows.where}: every weight in {shown(name)} is 0")
     return values
 
 
@@ -72,7 +75,8 @@ def read_groups(rows: Rows, name: str) -> tuple[Integers, pa.Array]:
         encoded = pa.concat_arrays(column.chunks).dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise DataError(
-            f"{rows.where}: group {name!r} is of type {column.type}; text or numbers are needed"
+            f"{rows.where}: group {shown(name)} is of type {column.type}; text or numbers "
+            "are needed"
         ) from None
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
 
@@ -88,7 +92,7 @@ def read_times(rows: Rows, name: str) -> Array:
         values = cells.numbers(column.combine_chunks(), name, rows.place)
         if not np.isfinite(values).all():
             row = int(np.isfinite(values).argmin())
-            raise DataError(f"{rows.place(row)}, column {name!r}: the time is {values[row]}")
+            raise DataError(f"{rows.cells(name)(row)}: the time is {values[row]}")
         return values
     ticks, per_second = cells.ticks(column.combine_chunks(), name, rows.place)
     unit = {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[per_second]
@@ -97,7 +101,7 @@ def read_times(rows: Rows, name: str) -> Array:
 
 def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
     """Return a whole column, none of whose values is missing (null, NaN or empty text)."""
-    require_columns(rows.schema.names, [name], rows.where)
+    require_columns(rows.where, [name], rows.schema.names)
     chunks: list[pa.Array] = []
     for first, block in rows.blocks([name]):
         column = cells.plain(block.column(name))
@@ -106,8 +110,8 @@ def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
             missing = missing | pc.equal(column, "").fill_null(True).to_numpy(False)
         if missing.any():
             raise DataError(
-                f"{rows.place(first + int(missing.argmax()))}, column {name!r}: the {role} is "
-                "missing; remove such rows"
+                f"{rows.cells(name)(first + int(missing.argmax()))}: the {role} is missing; "
+                "remove such rows"
             )
         chunks.append(column)
     kind = rows.schema.field(name).type
@@ -120,8 +124,7 @@ def _require_int64(rows: Rows, name: str, column: pa.ChunkedArray) -> None:
         if large.any():
             row = int(large.argmax())
             raise DataError(
-                f"{rows.place(row)}, column {name!r}: {column[row]} is too large for a "
-                "64-bit integer"
+                f"{rows.cells(name)(row)}: {column[row]} is too large for a 64-bit integer"
             )
 
 

@@ -10,6 +10,7 @@ from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
 
 
 def texts_of(values: Array) -> pa.Array:
@@ -23,8 +24,8 @@ def _whole(values: Array) -> Array:
     return np.asarray((np.abs(values) < 2**63) & (values == np.round(values)))
 
 
-def classes_of(rows: Rows, targets: Array) -> tuple[int | str, ...]:
-    """Return the names of the classes, sorted.
+def classes_of(rows: Rows, targets: Array, place: Place) -> tuple[int | str, ...]:
+    """Return the names of the classes, sorted; place(row) names a label, for messages.
 
     Raises:
         DataError: there are fewer than two, about as many as rows, or a label is a fraction.
@@ -34,14 +35,14 @@ def classes_of(rows: Rows, targets: Array) -> tuple[int | str, ...]:
         if not whole.all():
             row = int(np.argmin(whole))
             raise DataError(
-                f"{rows.place(row)}: label {targets[row]} is not a class; "
+                f"{place(row)}: label {targets[row]} is not a class; "
                 "for a numeric target set `task: regression`"
             )
         targets = targets.astype(np.int64)
     classes: list[int | str] = sorted(pc.unique(pa.array(targets)).to_pylist())
     if len(classes) < 2:
         raise DataError(
-            f"{rows.where}: all {rows.count} rows have the one class {classes[0]!r}; "
+            f"{rows.where}: all {rows.count} rows have the one class {shown(classes[0])}; "
             "a classifier needs at least two"
         )
     if len(classes) > rows.count // 2:
@@ -53,14 +54,14 @@ def classes_of(rows: Rows, targets: Array) -> tuple[int | str, ...]:
 
 
 def numbers_of(targets: Array, place: Place) -> Floats:
-    """Return targets as (n,) float64.
+    """Return targets as (n,) float64; place(row) names a target, for messages.
 
     Raises:
         DataError: they are no numbers, or not finite.
     """
     if targets.dtype.kind not in "iuf" and len(targets):
         raise DataError(
-            f"{place(0)}: target {targets[0].item()!r} is not a number; "
+            f"{place(0)}: target {shown(targets[0].item())} is not a number; "
             "for classes set `task: classification`"
         )
     numbers = targets.astype(np.float64)
@@ -70,13 +71,13 @@ def numbers_of(targets: Array, place: Place) -> Floats:
     return numbers
 
 
-def moments_of(rows: Rows, targets: Array, train: Train) -> tuple[float, float]:
+def moments_of(rows: Rows, targets: Array, train: Train, place: Place) -> tuple[float, float]:
     """Return mean and deviation of the targets of the rows where `train` is true.
 
     Raises:
         DataError: as `numbers_of`, or all are the same.
     """
-    kept = numbers_of(targets, rows.place)[train]
+    kept = numbers_of(targets, place)[train]
     mean, deviation = float(kept.mean()), float(kept.std())
     if deviation <= CONSTANT_SHARE * np.abs(kept).max():
         raise DataError(f"{rows.where}: every training row has the same target, {mean}")
