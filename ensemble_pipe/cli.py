@@ -35,7 +35,7 @@ Input = Annotated[
     str,
     typer.Argument(
         metavar="INPUT",
-        help="Parquet, Arrow, CSV, NPY, NPZ, IDX or images: a file, folder, pattern or URI.",
+        help="Parquet, Arrow, CSV, NPY, NPZ, IDX, PNG or JPEG: a file, folder, pattern or URI.",
     ),
 ]
 Address = Annotated[

@@ -29,8 +29,8 @@ def list_(folder: Folder = Path("data")) -> None:
     with errors():
         from ensemble_pipe.data.inspection.listing import sets_table
 
-        say(sets_table(folder))
-        say("\nfetch one:  ensemble-pipe data fetch NAME")
+        print(sets_table(folder))
+        print("\nfetch one:  ensemble-pipe data fetch NAME")
 
 
 @app.command(epilog="Example: ensemble-pipe data fetch fashion_mnist")
@@ -46,7 +46,7 @@ def fetch(
 
         if name in catalogue.BUNDLED:
             say(f"{name} comes with scikit-learn; nothing is to be fetched")
-            _show_pipeline({"data": {"source": "bundled", "set": name}})
+            print(_shown({"data": {"source": "bundled", "set": name}}))
             return
         entry = catalogue.named(name)
         require_writable(folder / entry.name)
@@ -54,7 +54,7 @@ def fetch(
             fresh = public.fetch(entry, folder, progress, say)
         there = "is now" if fresh else "was already"
         say(f"{entry.name} {there} in {folder / entry.name} (licence: {entry.licence})")
-        _show_pipeline(public.data_section(entry, folder))
+        print(_shown(public.data_section(entry, folder)))
 
 
 @app.command(epilog="Example: ensemble-pipe data inspect my.csv --label outcome")
@@ -64,7 +64,7 @@ def inspect(
         str | None, typer.Option(help="The column to predict; guessed where it is not given.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object on the last line of stdout.")
+        bool, typer.Option("--json", help="Print one JSON object; the tables go to stderr.")
     ] = False,
 ) -> None:
     """Show what a file holds, and the pipeline to begin with."""
@@ -74,24 +74,30 @@ def inspect(
         from ensemble_pipe.data.inspection.advice import pipeline_of
         from ensemble_pipe.data.inspection.inspect import inspect as look
         from ensemble_pipe.data.inspection.listing import report_table
-        from ensemble_pipe.data.sources.files import open_rows
+        from ensemble_pipe.data.sources.kinds import open_parts
 
-        report = look(open_rows(file), label)
+        rows, test = open_parts(file)
+        report = look(rows, label, test_rows=None if test is None else test.count)
         pipeline = pipeline_of(report, file)
         size = _size(Path(file))
-        say(report_table(report, size))
-        _show_pipeline(pipeline)
+        show = say if as_json else print
+        show(report_table(report, size))
+        if pipeline is None:
+            show("\nnothing to train on: no column holds labels; `predict` can read it")
+        else:
+            show(_shown(pipeline))
         if as_json:
             print(json.dumps({**asdict(report), "bytes": size, "pipeline": pipeline}))
 
 
-def _show_pipeline(pipeline: dict[str, Any]) -> None:
+def _shown(pipeline: dict[str, Any]) -> str:
+    """Return a pipeline as the YAML to paste, and how it is run."""
     import yaml
 
     text = yaml.safe_dump(
         pipeline, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
     )
-    say(f"\nin a pipeline:\n\n{text}\nsaved as my.yaml it runs:  ensemble-pipe run my.yaml")
+    return f"\nin a pipeline:\n\n{text}\nsaved as my.yaml it runs:  ensemble-pipe run my.yaml"
 
 
 def _size(path: Path) -> int | None:

@@ -91,13 +91,15 @@ def run(
     config = settled(config)
     plans = learner_plans(config)
     prepared = prepare(config, plans)
+    display = display or Silent()
+    display.message(prepared.warning or "")
     folder = Path(output).resolve()
     made = [above for above in (folder, *folder.parents) if not above.exists()]
     paths = _new_run(folder, config)
     with _driving(paths):
         with _nothing_left(paths, made):
             write_run(paths, config, plans, prepared)
-        return _drive(paths, config, address, inline, display or Silent(), started)
+        return _drive(paths, config, address, inline, display, started)
 
 
 def resume(

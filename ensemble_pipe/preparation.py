@@ -14,7 +14,7 @@ from ensemble_pipe import provenance
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.config import Pipeline, estimator_plans, resolved
 from ensemble_pipe.data.base import BaseWriter, base_writer
-from ensemble_pipe.data.labelled import Labelled, labelled, shares_group
+from ensemble_pipe.data.labelled import Labelled, labelled, not_later, shares_group
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
@@ -49,6 +49,7 @@ class Prepared:
         parts: by name, ascending places in `data`.
         official_test: the rows of an official test part; None where the test part is in `parts`.
         first_rows: (P,) for each learner where weights are transferred; else empty.
+        warning: what a person should know; None for nothing.
     """
 
     schema: Schema
@@ -56,6 +57,7 @@ class Prepared:
     parts: dict[str, Integers]
     official_test: Labelled | None
     first_rows: list[Floats]
+    warning: str | None = None
 
     @property
     def rows(self) -> dict[str, int]:
@@ -94,7 +96,8 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, official.rows.cells(schema.target_name))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
-    return Prepared(schema, data, parts, official, rows)
+    warning = None if official is None else not_later(data, official)
+    return Prepared(schema, data, parts, official, rows, warning)
 
 
 def write_run(
@@ -166,6 +169,7 @@ def require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows
     if wrong:
         here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
         raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
+    config.augment.require_fit(schema.input_shape, schema.spans, schema.encoded_names)
     chunk_bytes = 4 * CHUNK_ROWS * prod(schema.input_shape)
     if chunk_bytes > MOST_CHUNK_BYTES:
         raise ConfigError(

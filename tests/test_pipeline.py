@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import SHARED_DATA, StopAt
+from pyarrow import parquet
 
 import ensemble_pipe
+from ensemble_pipe.display import Silent
 from ensemble_pipe.ensemble.combiners import mean_probability
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingError
@@ -350,3 +352,25 @@ def test_a_resume_removes_what_a_kill_left_half_written(
     resume(copied, inline=True)
     left = sorted(path.suffix for path in (copied / "learners" / "0001").iterdir())
     assert left == [".json", ".safetensors"]
+
+
+def test_a_test_part_from_before_the_training_is_warned_of(tmp_path: Path) -> None:
+    class Told(Silent):
+        def __init__(self) -> None:
+            self.messages: list[str] = []
+
+        def message(self, text: str) -> None:
+            self.messages.append(text)
+
+    days = np.arange("2026-01-01", "2026-04-11", dtype="datetime64[D]")
+    for name, dates in (("train", days), ("test", days[90:] + 5)):
+        values = np.arange(len(dates))
+        table = pa.table({"day": pa.array(dates), "x": values * 1.0, "y": values % 2})
+        parquet.write_table(table, tmp_path / f"{name}.parquet")
+    data = f"path: {tmp_path}/train.parquet, test_path: {tmp_path}/test.parquet"
+    text = f"data: {{source: table, {data}, label: y, time: day}}\nname: timed\n"
+    (tmp_path / "timed.yaml").write_text(text + PIPELINE.replace("name: small\n", ""))
+    told = Told()
+    run_here(tmp_path / "timed.yaml", display=told, **{"training.epochs": 1})
+    (warning,) = [message for message in told.messages if message.startswith("warning: ")]
+    assert "test.parquet: 4 of 10 test rows are earlier than the last row of" in warning

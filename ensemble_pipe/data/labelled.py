@@ -89,6 +89,20 @@ def shares_group(first: Labelled, second: Labelled) -> str | None:
     return min(names & others, default=None)
 
 
+def not_later(data: Labelled, test: Labelled) -> str | None:
+    """Return a warning where rows of a test part are earlier than the last of `data`."""
+    if data.times is None or test.times is None:
+        return None
+    clocks = [times.dtype.kind == "M" for times in (data.times, test.times)]
+    early = int((test.times < data.times.max()).sum()) if clocks[0] == clocks[1] else 0
+    if early == 0:  # or a number and a date, which cannot be compared
+        return None
+    return (
+        f"warning: {test.rows.where}: {early} of {test.count} test rows are earlier than the last "
+        f"row of {data.rows.where}, so the test does not follow the training in time"
+    )
+
+
 def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
     """Return the places of the rows of some classes."""
     if len(set(map(str, classes))) < len(classes):

@@ -54,7 +54,7 @@ class View:
 
 
 def row_counts(
-    view: View, seed: int, learner: int, rows: Integers, strata: Array, groups: Array | None
+    view: View, seed: int, learner: int, rows: Integers, strata: Array, fold: Integers | None
 ) -> Integers | None:
     """Return how often a pass of a learner holds each row; None where each stands there once.
 
@@ -64,7 +64,7 @@ def row_counts(
         learner: its id.
         rows: (R,) numbers of the rows in their source.
         strata: (R,) classes; all 0 for numbers.
-        groups: (R,) groups, where rows have them.
+        fold: (R,) of each row, where the view has folds: see `folds_of`.
 
     Returns:
         (R,) int32, not all 0.
@@ -73,7 +73,8 @@ def row_counts(
         return None
     kept = np.ones(len(rows), bool)
     if view.folds is not None:
-        kept = folds_of(view.folds, seed, rows, strata, groups) != learner % view.folds
+        assert fold is not None
+        kept = fold != learner % view.folds
     mean = np.ones(len(rows))
     if view.balance_classes:
         present = np.bincount(strata[kept], minlength=int(strata.max()) + 1)
@@ -91,7 +92,9 @@ def row_counts(
 def folds_of(
     folds: int, seed: int, rows: Integers, strata: Array, groups: Array | None = None
 ) -> Integers:
-    """Return the fold (R,) of each row, 0 to folds - 1; the same for every learner.
+    """Return the fold (R,) of each row, 0 to folds - 1, in the smallest type that holds them.
+
+    It is the same for every learner.
 
     Rows are put in order of class, at random within a class, and dealt out in turn. With groups
     whole groups are dealt out, in an order of their own, each to the fold with the fewest rows.
@@ -99,7 +102,7 @@ def folds_of(
     if groups is not None:
         return _group_folds(folds, seed, groups)
     uniform = _uniform(seed, seeds.Purpose.FOLD, 0, rows)
-    fold = np.empty(len(rows), np.int64)
+    fold = np.empty(len(rows), np.min_scalar_type(folds - 1))
     fold[np.lexsort((uniform, strata))] = np.arange(len(rows)) % folds
     return fold
 
@@ -144,7 +147,7 @@ def _group_folds(folds: int, seed: int, groups: Array) -> Integers:
     codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
     order = seeds.generator(seed, seeds.Purpose.FOLD).permutation(len(sizes))
     held = np.zeros(folds, np.int64)
-    fold = np.empty(len(sizes), np.int64)
+    fold = np.empty(len(sizes), np.min_scalar_type(folds - 1))
     for group in order:
         fold[group] = int(held.argmin())
         held[fold[group]] += sizes[group]

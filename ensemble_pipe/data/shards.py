@@ -15,7 +15,7 @@ from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.base import Base, open_base, shard_table
 from ensemble_pipe.data.kept import Kept
-from ensemble_pipe.data.learner_view import View, feature_mask, row_counts
+from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
 from ensemble_pipe.data.order import RowStream
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
@@ -120,6 +120,7 @@ class TrainingData:
         self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
         self._kept: Kept[Key, pa.Table] = Kept(recipe.augment.memory_bytes)
+        self._folds: dict[int, Integers] = {}
         self.grid = self._static.grid
         self.target_dtype = self._train.table.schema.field("target").type.to_pandas_dtype()
         self.waited_s = 0.0
@@ -133,8 +134,9 @@ class TrainingData:
         """Return the order in which a learner sees the rows of its view."""
         counts = None
         if not view.is_whole:
-            rows, strata, groups = self._columns
-            counts = row_counts(view, self.recipe.seed, learner, rows, strata, groups)
+            rows, strata, _ = self._columns
+            fold = None if view.folds is None else self._fold_of(view.folds)
+            counts = row_counts(view, self.recipe.seed, learner, rows, strata, fold)
         return RowStream(self.recipe.seed, learner, self.grid, self.recipe.window_rows, counts)
 
     def mask(self, learner: int, view: View) -> Floats | None:
@@ -182,6 +184,12 @@ class TrainingData:
             table = make_shard(self._train, self.recipe, *key)
             self._kept.put(key, table, table.nbytes)
         return table
+
+    def _fold_of(self, folds: int) -> Integers:
+        """Return the fold (R,) of each row, dealt out once for all learners."""
+        if folds not in self._folds:
+            self._folds[folds] = folds_of(folds, self.recipe.seed, *self._columns)
+        return self._folds[folds]
 
     @cached_property
     def _columns(self) -> tuple[Integers, Array, Array | None]:

@@ -46,7 +46,7 @@ def split_rows(
 
     Raises:
         DataError: the parts need more rows than there are, or one would be empty, or both groups
-            and times are given.
+            and times are given, or all times are the same.
     """
     if groups is not None and times is not None:
         raise DataError(
@@ -58,6 +58,11 @@ def split_rows(
     if groups is not None:
         return _by_group(groups, counts, seed, where)
     if times is not None:
+        if times.min() == times.max():
+            raise DataError(
+                f"{where}: all rows have the same time, so the splits cannot follow it; name "
+                "another time column, or none"
+            )
         return _by_time(times, counts)
     random = seeds.generator(seed, seeds.Purpose.SPLIT)
     left = random.permutation(rows)

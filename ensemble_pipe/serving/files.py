@@ -22,14 +22,17 @@ OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 
 
 def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
-    """Write the predictions for rows to Parquet, Arrow or CSV; return their number."""
+    """Write the predictions for rows to Parquet, Arrow or CSV; return their number.
+
+    Rows that are files of their own have their names in a first column, `file`.
+    """
     with atomic_file(output) as beside:
-        blocks = _outputs(model, rows)
-        first = model.as_table(next(blocks))
+        tables = _tables(model, rows)
+        first = next(tables)
         with _writer(beside, output.suffix, first.schema) as write:
             write(first)
-            for outputs in blocks:
-                write(model.as_table(outputs))
+            for table in tables:
+                write(table)
     return rows.count
 
 
@@ -58,13 +61,16 @@ def evaluate(model: Ensemble, rows: Rows) -> Metrics:
         raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
     targets = read_targets(rows, Roles(names, label))
     encoded = model.schema.encode_targets(targets, rows.cells(label))
-    outputs = np.concatenate(list(_outputs(model, rows)), axis=1)
+    outputs = np.concatenate([outputs for _, outputs in _outputs(model, rows)], axis=1)
+    return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
     return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
 
 
 def _no_labels(rows: Rows, label: str) -> str:
     """Return why there are no labels, and where they would stand."""
     path = Path(rows.where)
+    if rows.file is not None:
+        return "its images have no labels; put those of each class into a folder of its name"
     if is_idx(path):
         return (
             "no label file beside it; its name would be that of the images with labels-idx1 for "
@@ -76,10 +82,20 @@ def _no_labels(rows: Rows, label: str) -> str:
     return f"has no column {shown(label)}, which holds the labels; it has: {there}"
 
 
-def _outputs(model: Ensemble, rows: Rows) -> Iterator[Floats]:
-    """Yield the members' outputs (K, n, O), block by block."""
+def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:
+    """Yield the predictions, block by block."""
+    for first, outputs in _outputs(model, rows):
+        table = model.as_table(outputs)
+        if rows.file is not None:
+            files = [rows.file(first + row) for row in range(table.num_rows)]
+            table = table.add_column(0, "file", pa.array(files))
+        yield table
+
+
+def _outputs(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
+    """Yield (number of the first row, the members' outputs (K, n, O)), block by block."""
     for first, block in rows.blocks(model.schema.source_columns):
-        yield model.block_outputs(block, rows.place_from(first), first)
+        yield first, model.block_outputs(block, rows.place_from(first), first)
 
 
 @contextmanager

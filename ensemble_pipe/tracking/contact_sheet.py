@@ -4,7 +4,10 @@ The versions are those of the run's own shards. Mixing is shown among the rows o
 training their partners are the other rows of a batch.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
 from ensemble_pipe.data.augment.policy import SignalStep
-from ensemble_pipe.data.base import open_base
+from ensemble_pipe.data.base import Base, open_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
 from ensemble_pipe.storage import RunPaths
@@ -25,10 +28,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROWS, VERSIONS, MIXED = 8, 7, 3
+# A whole shard is made for each row that is shown of it: of more only where classes are lacking.
+SHARDS = 4
 # Images are shown at no more pixels than this a side.
 PIXELS = 128
 FEATURE_NAMES = 80
 SERIES = 3
+
+Place = tuple[int, int]  # a shard, and a row of it
 
 
 @dataclass(frozen=True)
@@ -83,35 +90,73 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
 
 
 def make_sheet(recipe: Recipe, schema: Schema, epochs: int) -> Sheet:
-    """Return rows of the first shard, and their versions in the first epochs that differ."""
+    """Return rows of some shards, and their versions in the first epochs that differ."""
     base, policy = open_base(recipe.base / "train.arrow"), recipe.augment
-    base.verify(0)
-    targets = base.table.column("target").chunk(0).to_numpy()
-    chosen = _spread(targets, by_class=schema.task == "classification")
-    targets = targets[chosen]
+    chosen = _chosen(base, schema)
+    targets = _rows(chosen, lambda shard: base.table.column("target").chunk(shard).to_numpy())
     count = min(VERSIONS, epochs, policy.pool or VERSIONS)
     plain = count - min(MIXED, -(-count // 2)) if policy.shard_policy else 0
     stream = int(policy.share == "per_learner")  # the first learner's, where each has its own
     versions = []
     for epoch in range(count):
-        rows = _inputs(make_shard(base, recipe, stream, policy.version(epoch), 0))[chosen]
+        made = partial(make_shard, base, recipe, stream, policy.version(epoch))
+        rows = _rows(chosen, lambda shard: _inputs(made(shard), 0))  # noqa: B023
         version = Version(f"epoch {epoch + 1}", rows)
         if policy.mixings and epoch >= plain:
             version = _mixed(version, targets, recipe, schema, epoch)
         versions.append(version)
     labels = tuple(_label(target, schema) for target in targets)
-    return Sheet(_inputs(base.table)[chosen], labels, tuple(versions))
+    originals = _rows(chosen, lambda shard: _inputs(base.table, shard))
+    return Sheet(originals, labels, tuple(versions))
 
 
-def _inputs(table: pa.Table) -> Array:
-    return np.asarray(table.column("input").chunk(0).to_numpy_ndarray())
+def _inputs(table: pa.Table, shard: int) -> Array:
+    return np.asarray(table.column("input").chunk(shard).to_numpy_ndarray())
 
 
-def _spread(targets: Array, *, by_class: bool) -> Integers:
-    """Return places of rows: one of each class first, then evenly over all; in ascending order."""
-    even = np.linspace(0, len(targets) - 1, min(ROWS, len(targets))).astype(np.int64)
-    firsts = np.unique(targets, return_index=True)[1] if by_class else even[:0]
-    return np.sort(list(dict.fromkeys([*firsts.tolist(), *even.tolist()]))[:ROWS])
+def _rows(chosen: Sequence[Place], values: Callable[[int], Array]) -> Array:
+    """Return the chosen rows of what values(shard) returns of whole shards."""
+    shards = groupby(chosen, key=lambda place: place[0])
+    return np.concatenate([values(shard)[[row for _, row in rows]] for shard, rows in shards])
+
+
+def _chosen(base: Base, schema: Schema) -> list[Place]:
+    """Return the rows to show, from shards that are spread over the training part, in order."""
+    column, classes = base.table.column("target"), len(schema.classes)
+    for most in (SHARDS, ROWS):
+        shards = np.unique(np.linspace(0, base.shards - 1, most).astype(int)).tolist()
+        for shard in shards:
+            base.verify(shard)
+        targets = {shard: column.chunk(shard).to_numpy() for shard in shards}
+        firsts = _of_each_class(targets) if classes else []
+        if len(firsts) >= min(ROWS, classes):
+            break
+    return sorted([*dict.fromkeys([*firsts, *_evenly(targets)])][:ROWS])
+
+
+def _of_each_class(targets: dict[int, Array]) -> list[Place]:
+    """Return a row of each class that is there, from the shards in turn."""
+    classes = {shard: np.unique(own, return_index=True) for shard, own in targets.items()}
+    waiting = {
+        shard: dict(zip(names.tolist(), rows.tolist(), strict=True))
+        for shard, (names, rows) in classes.items()
+    }
+    found: dict[int, Place] = {}
+    while any(waiting.values()):
+        for shard, rows in waiting.items():
+            for name in [name for name in rows if name in found]:
+                del rows[name]
+            if rows:
+                name = next(iter(rows))
+                found[name] = (shard, rows[name])
+    return list(found.values())
+
+
+def _evenly(targets: dict[int, Array]) -> list[Place]:
+    """Return rows at equal distances in each shard, from the shards in turn."""
+    counts = {shard: len(own) for shard, own in targets.items()}
+    shares = np.linspace(0, 1, ROWS)
+    return [(shard, int(share * (counts[shard] - 1))) for share in shares for shard in counts]
 
 
 def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epoch: int) -> Version:

@@ -83,6 +83,7 @@ def _head(story: Story) -> Html:
             ("optimizer", _named(training["optimizer"], ("learning_rate",))),
             ("schedule", training["schedule"]["name"]),
             ("augmentation", ", ".join(steps) or "none"),
+            ("view", _view(pipeline["view"])),
             ("seed", str(pipeline["seed"])),
             *([("learners differ in", ", ".join(story.differing))] if story.differing else []),
         ]
@@ -93,6 +94,17 @@ def _head(story: Story) -> Html:
 def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:
     own = [f"{key} {section[key]}" for key in keys if section.get(key) is not None]
     return ", ".join([section["name"], *own])
+
+
+def _view(view: dict[str, Any]) -> str:
+    """Return what each learner sees of the training part."""
+    told = {
+        "bootstrap": view["bootstrap"],
+        f"all but one of {view['folds']} folds": view["folds"],
+        "balanced classes": view["balance_classes"],
+        f"{view['features']:.0%} of the columns": view["features"] < 1,
+    }
+    return ", ".join(text for text, holds in told.items() if holds) or "all rows and columns"
 
 
 def _result(story: Story) -> Html:

@@ -1,10 +1,12 @@
 """Augmentations of images: one table of promises that each of them keeps."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Prepared
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array
@@ -26,6 +28,7 @@ from ensemble_pipe.data.augment import (
     VerticalFlip,
 )
 from ensemble_pipe.data.augment.policy import augment
+from ensemble_pipe.errors import ConfigError
 
 # Of each: at strength zero, and as strong as it gets, always.
 TABLE: dict[str, tuple[Augmentation, Augmentation]] = {
@@ -190,3 +193,10 @@ def test_a_policy_is_applied_in_its_order() -> None:
 
 def test_no_policy_changes_nothing() -> None:
     assert np.array_equal(augment(images_of((4, 6, 6, 1)), (), at()), images_of((4, 6, 6, 1)))
+
+
+def test_a_shift_that_may_leave_nothing_is_refused(prepare: Callable[..., Prepared]) -> None:
+    prepare(augment=[{"name": "shift_crop", "pixels": 7}])
+    message = "augment: shift_crop by up to 8 pixels may leave nothing of images of 8x8; take fewer"
+    with pytest.raises(ConfigError, match=message):
+        prepare(augment=[{"name": "shift_crop", "pixels": 8}])

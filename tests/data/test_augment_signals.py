@@ -1,7 +1,12 @@
 """Augmentations of series: promises that each keeps, and what each does to a series."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from conftest import Prepared
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats
@@ -12,6 +17,7 @@ from ensemble_pipe.data.augment.signals import (
     SignalShift,
     TimeMask,
 )
+from ensemble_pipe.errors import ConfigError
 
 Augmentation = SignalShift | SignalScale | TimeMask | FrequencyMask | SignalNoise
 
@@ -163,3 +169,18 @@ def test_noise_is_gaussian_with_its_deviation() -> None:
     assert noise.std(0) == pytest.approx(0.5, rel=0.02)
     assert (noise**4).mean() / (noise**2).mean() ** 2 == pytest.approx(3, abs=0.1)
     assert np.corrcoef(noise.T) == pytest.approx(np.eye(5), abs=0.03)
+
+
+@pytest.mark.parametrize(("rule", "feature"), [
+    ({"kind": "category"}, "b=0"), ({"kind": "category", "encode": "code"}, "b"),
+    ({"missing": "mean", "indicator": True}, "b missing"),
+])  # fmt: skip
+def test_features_that_are_no_numbers_make_no_series(
+    prepare: Callable[..., Prepared], tmp_path: Path, rule: dict[str, Any], feature: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,y\n" + "1,0,p\n2,1,q\n3,,p\n4,1,q\n" * 25)
+    rule = {"missing": "category"} | rule if rule.get("kind") else rule
+    data = {"source": "table", "path": str(path), "label": "y", "columns": {"b": rule}}
+    with pytest.raises(ConfigError, match=f"time_mask is for series, .* feature '{feature}' is a"):
+        prepare(data=data, augment=[{"name": "time_mask"}])

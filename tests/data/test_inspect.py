@@ -1,11 +1,11 @@
 """What is said of a table or of images, and that the pipeline it prints is valid."""
 
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,17 @@ import pyarrow as pa
 import pytest
 import yaml
 from conftest import shared
+from PIL import Image
 from pyarrow import csv
 from pydantic import TypeAdapter
+from source_files import idx_bytes
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
 from ensemble_pipe.data.inspection.advice import pipeline_of, task_of
-from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, inspect
+from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, Report, inspect
 from ensemble_pipe.data.inspection.listing import report_table, size_text
+from ensemble_pipe.data.sources import open_rows
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import ColumnRule
 from ensemble_pipe.errors import DataError
@@ -100,10 +103,27 @@ def test_distinct_values_are_counted_exactly_up_to_a_limit(count: int, distinct:
 @pytest.mark.parametrize(("names", "asked", "label"), [
     (["a", "b"], None, "b"), (["y", "b"], None, "y"), (["Target", "y"], None, "Target"),
     (["label", "b"], "b", "b"), (["y", "class"], None, "class"),
+    (["kind", "x0", "x1", "x2"], None, "kind"), (["x0", "x1", "x2"], None, "x2"),
 ])  # fmt: skip
 def test_the_label_is_guessed_or_asked_for(names: list[str], asked: str | None, label: str) -> None:
     table = pa.table({name: [1, 2] for name in names})
     assert inspect(rows_of(table), asked).label == label
+
+
+@pytest.mark.parametrize(("columns", "label"), [
+    ({"kind": "abab", "b": range(4)}, "kind"), ({"b": range(4), "kind": "abab"}, "kind"),
+    ({"key": "abcd", "b": range(4)}, "b"), ({"town": "aabb", "kind": "abab"}, "kind"),
+])  # fmt: skip
+def test_text_with_few_values_at_an_end_is_guessed(columns: dict[str, Any], label: str) -> None:
+    report = inspect(rows_of(pa.table({name: list(column) for name, column in columns.items()})))
+    assert (report.label, report.is_guess) == (label, True)
+    assert "(a guess; --label NAME names another)" in report_table(report, None)
+
+
+def test_the_letters_are_seen_as_they_are() -> None:
+    report = inspect(open_rows(str(shared("letter/letter.csv"))))
+    assert report.label == "letter"
+    assert (len(report.classes), task_of(report)) == (26, "classification")
 
 
 def test_an_unknown_label_is_answered_with_the_columns() -> None:
@@ -120,6 +140,12 @@ def test_the_task_follows_from_the_label(values: Any, task: str) -> None:
     assert task_of(inspect(rows_of(pa.table({"y": pa.array(list(values))})))) == task
 
 
+def advised(report: Report, location: str = "f.csv") -> dict[str, Any]:
+    pipeline = pipeline_of(report, location)
+    assert pipeline is not None
+    return pipeline
+
+
 def valid_rules(pipeline: dict[str, Any]) -> dict[str, Any]:
     """Return the column rules as they are read back, having checked them."""
     rules = yaml.safe_load(yaml.safe_dump(pipeline))["data"].get("columns", {})
@@ -128,7 +154,7 @@ def valid_rules(pipeline: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_columns_in_need_get_a_rule_and_the_useless_are_left_out() -> None:
-    pipeline = pipeline_of(inspect(rows_of(small_table())), "f.parquet")
+    pipeline = advised(inspect(rows_of(small_table())))
     assert valid_rules(pipeline) == {
         "size": {"missing": "median"},
         "town": {"kind": "category", "missing": "category"},
@@ -143,11 +169,48 @@ def test_columns_in_need_get_a_rule_and_the_useless_are_left_out() -> None:
 
 
 def test_texts_that_hardly_repeat_are_left_out() -> None:
-    table = pa.table({"name": [f"n{i}" for i in range(200)], "label": [0, 1] * 100})
-    pipeline = pipeline_of(inspect(rows_of(table)), "f.csv")
+    names = [f"n{i}" for i in range(200)]
+    table = pa.table({"name": names, "size": range(200), "label": [0, 1] * 100})
+    pipeline = advised(inspect(rows_of(table)), "f.csv")
     assert pipeline["data"] == {
         "source": "table", "path": "f.csv", "label": "label", "ignore": ["name"],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [
+    [f"n{i}" for i in range(200)], [None] * 200, [[i] for i in range(200)],
+])  # fmt: skip
+def test_the_only_feature_is_never_left_out(values: list[Any]) -> None:
+    pipeline = advised(inspect(rows_of(pa.table({"a": values, "y": [0, 1] * 100}))))
+    assert "ignore" not in pipeline["data"]
+    valid_rules(pipeline)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_the_parts_of_a_folder_are_seen(ending: str, tmp_path: Path) -> None:
+    pack = gzip.compress if ending else bytes
+    for part, count in (("train", 6), ("t10k", 4)):
+        for name, shape in (("images-idx3", (count, 5, 4)), ("labels-idx1", (count,))):
+            content = idx_bytes(np.zeros(shape, np.uint8))
+            (tmp_path / f"{part}-{name}-ubyte{ending}").write_bytes(pack(content))
+    done = CliRunner().invoke(app, ["data", "inspect", str(tmp_path), "--json"])
+    assert done.exit_code == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["rows"], result["test_rows"], result["label"]) == (6, 4, "label")
+    assert result["pipeline"]["data"] == {"source": "idx", "folder": str(tmp_path)}
+    assert "and an official test part of 4 rows" in done.stderr
+    (tmp_path / f"train-images-idx3-ubyte{ending}").unlink()
+    alone = CliRunner().invoke(app, ["data", "inspect", str(tmp_path)])
+    assert f"such as {tmp_path / f't10k-images-idx3-ubyte{ending}'}" in alone.stderr
+
+
+def test_images_without_labels_ask_for_no_pipeline(tmp_path: Path) -> None:
+    Image.new("L", (5, 4)).save(tmp_path / "a.png")
+    done = CliRunner().invoke(app, ["data", "inspect", str(tmp_path)])
+    assert done.exit_code == 0, done.stderr
+    assert "images of 4x5x1" in done.stdout
+    assert "nothing to train on" in done.stdout
+    assert "in a pipeline" not in done.stdout
 
 
 @pytest.mark.parametrize(("location", "data"), [
@@ -163,7 +226,7 @@ def test_images_are_described_by_their_size(location: str, data: dict[str, str])
     assert (report.column("image").lowest, report.column("image").highest) == (0, 255)
     assert report.classes == (("a", 4), ("b", 2))
     assert "images of 28x20x3 (height, width, channels)" in report_table(report, 10_000)
-    assert pipeline_of(report, location)["data"] == data
+    assert advised(report, location)["data"] == data
 
 
 def test_adult_is_seen_as_it_is() -> None:
@@ -175,7 +238,7 @@ def test_adult_is_seen_as_it_is() -> None:
     assert {c.name: c.missing for c in report.columns if c.missing} == {
         "workclass": 1836, "occupation": 1843, "native_country": 583,
     }  # fmt: skip
-    rules = valid_rules(pipeline_of(report, "adult.csv"))
+    rules = valid_rules(advised(report))
     assert rules["workclass"] == {"kind": "category", "missing": "category"}
     assert len(rules) == 8
 
@@ -190,30 +253,21 @@ def test_a_question_mark_is_pointed_out() -> None:
 # The commands
 
 
-@pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put a reader of CSV in the place of all readers."""
-    module = ModuleType("ensemble_pipe.data.sources.files")
-    module.open_rows = lambda location: rows_of(csv.read_csv(location), location)  # type: ignore[attr-defined]
-    monkeypatch.setitem(__import__("sys").modules, module.__name__, module)
-
-
-@pytest.mark.usefixtures("reader")
-def test_inspect_prints_a_table_and_yaml_for_people_and_json_on_stdout(tmp_path: Path) -> None:
+def test_inspect_prints_a_table_and_yaml_on_stdout_or_json_in_their_place(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_text("town,size,price\n" + "a,1,1.5\nb,2,2.5\n,3,3.5\n" * 50)
-    done = CliRunner().invoke(app, ["data", "inspect", str(path), "--label", "price", "--json"])
-    assert done.exit_code == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
-    assert len(done.stdout.splitlines()) == 1
+    command = ["data", "inspect", str(path), "--label", "price"]
+    done, as_json = (CliRunner().invoke(app, [*command, *more]) for more in ([], ["--json"]))
+    assert (done.exit_code, as_json.exit_code, done.stderr) == (0, 0, "")
+    result = json.loads(as_json.stdout)
     assert (result["rows"], result["label"], result["bytes"]) == (150, "price", path.stat().st_size)
-    shown = done.stderr.split("in a pipeline:")[1].split("saved as")[0]
+    assert as_json.stderr == done.stdout
+    shown = done.stdout.split("in a pipeline:")[1].split("saved as")[0]
     assert yaml.safe_load(shown) == result["pipeline"]
     assert result["pipeline"]["task"] == "regression"
-    assert "ensemble-pipe run my.yaml" in done.stderr
+    assert "ensemble-pipe run my.yaml" in done.stdout
 
 
-@pytest.mark.usefixtures("reader")
 def test_a_mistake_ends_with_status_2(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_text("a,b\n1,2\n")
@@ -227,7 +281,7 @@ def test_list_names_every_set(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["data", "list", "--folder", str(tmp_path)])
     assert done.exit_code == 0
     for text in ("fashion_mnist", "60,000 + 10,000", "170.1 MB", "CC BY 4.0", "breast_cancer"):
-        assert text in done.stderr
+        assert text in done.stdout
 
 
 @pytest.mark.parametrize(("size", "text"), [
@@ -241,7 +295,7 @@ def test_sizes_are_shown_as_people_read_them(size: int, text: str) -> None:
 def test_what_is_bundled_needs_no_fetching() -> None:
     done = CliRunner().invoke(app, ["data", "fetch", "iris"])
     assert done.exit_code == 0
-    assert "set: iris" in done.stderr
+    assert "set: iris" in done.stdout
 
 
 @pytest.mark.parametrize("verb", ["list", "fetch", "inspect"])

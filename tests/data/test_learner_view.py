@@ -1,12 +1,16 @@
 """Views of learners: how often each sees a row, and which columns."""
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Prepared
 from scipy import stats
 
 from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.data import shards
 from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
 from ensemble_pipe.data.tables.spans import Span
 
@@ -17,14 +21,10 @@ GROUPS = np.random.default_rng(1).integers(0, 200, ROWS)
 
 
 def counts(view: View, learner: int = 0, seed: int = 1, **parts: Array) -> Integers:
-    found = row_counts(
-        view,
-        seed,
-        learner,
-        parts.get("rows", NUMBERS),
-        parts.get("strata", CLASSES),
-        parts.get("groups"),
-    )
+    rows, strata = parts.get("rows", NUMBERS), parts.get("strata", CLASSES)
+    groups = parts.get("groups")
+    fold = None if view.folds is None else folds_of(view.folds, seed, rows, strata, groups)
+    found = row_counts(view, seed, learner, rows, strata, fold)
     assert found is not None
     return found
 
@@ -89,6 +89,21 @@ def test_no_group_stands_in_two_folds_and_folds_are_about_equal() -> None:
     assert np.ptp(np.bincount(fold)) < 60
 
 
+def test_folds_are_dealt_out_once_for_all_learners(
+    prepare: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = itertools.count()
+
+    def counted(*given: Any) -> Integers:
+        next(asked)
+        return folds_of(*given)
+
+    monkeypatch.setattr(shards, "folds_of", counted)
+    data, view = prepare(view={"folds": 3}).data, View(folds=3)
+    lengths = [data.stream(learner, view).rows for learner in range(3)]
+    assert (sum(lengths), next(asked)) == (2 * data.rows, 1)
+
+
 def test_bootstrap_of_a_fold_draws_from_the_other_folds_only() -> None:
     fold = folds_of(4, 1, NUMBERS, CLASSES)
     assert not counts(View(folds=4, bootstrap=True), learner=2)[fold == 2].any()
@@ -136,7 +151,7 @@ def test_a_class_that_a_fold_holds_alone_is_not_missed() -> None:
     rows, groups = np.arange(30), np.arange(30) // 10
     for learner in range(3):
         view = View(folds=3, balance_classes=True, bootstrap=True)
-        found = row_counts(view, 1, learner, rows, groups, groups)
+        found = row_counts(view, 1, learner, rows, groups, folds_of(3, 1, rows, groups, groups))
         assert found is not None
         assert found.any()
         assert len(set(groups[found > 0])) == 2

@@ -45,7 +45,7 @@ def test_places_where_nothing_can_be_read_are_refused(tmp_path: Path) -> None:
     assert "no such file; paths are taken from the current directory" in refusal("nowhere.csv")
     assert "no .parquet file is found there" in refusal(tmp_path / "no*.parquet")
     (tmp_path / "folder").mkdir()
-    assert "a folder with neither .parquet files nor a folder of" in refusal(tmp_path / "folder")
+    assert "is a folder without .parquet files or images" in refusal(tmp_path / "folder")
     (tmp_path / "t.xlsx").write_text("x")
     assert "unknown format '.xlsx'; .parquet, .arrow, .feather, .csv" in refusal(
         tmp_path / "t.xlsx"

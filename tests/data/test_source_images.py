@@ -154,6 +154,33 @@ def test_train_and_test_folders_are_the_official_parts(tmp_path: Path) -> None:
     assert set(values_of(test, "label")["label"]) == {"a", "b"}
 
 
+def test_a_folder_of_parts_asks_for_one(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        save_images(tmp_path / part / "a", numbered_images((2, 4, 4)))
+    with pytest.raises(DataError, match=r"holds a training and a test part; name one: .*train or"):
+        open_rows(str(tmp_path))
+    (tmp_path / "idx").mkdir()
+    for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (tmp_path / "idx" / name).write_bytes(b"")
+    with pytest.raises(
+        DataError, match=r"name that of the images, such as .*t10k-images-idx3-ubyte"
+    ):
+        open_rows(str(tmp_path / "idx"))
+
+
+def test_a_folder_without_classes_and_a_single_image_have_no_labels(tmp_path: Path) -> None:
+    images = numbered_images((3, 4, 5))
+    save_images(tmp_path / "flat", images)
+    rows = open_rows(str(tmp_path / "flat"))
+    assert (rows.schema.names, rows.count) == (["image"], 3)
+    assert np.array_equal(pixels(rows)[..., 0], images)
+    one = open_rows(str(tmp_path / "flat" / "001.png"))
+    assert np.array_equal(pixels(one)[..., 0], images[1:2])
+    (tmp_path / "flat" / "notes.txt").write_text("x")
+    with pytest.raises(DataError, match=r"notes\.txt: is no image"):
+        open_rows(str(tmp_path / "flat"))
+
+
 @pytest.mark.parametrize(
     ("mode", "channels"),
     [("L", 1), ("1", 1), ("LA", 1), ("RGB", 3), ("RGBA", 3), ("P", 3)],

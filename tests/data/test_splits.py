@@ -206,6 +206,7 @@ def test_parts_follow_one_another_in_time(
     if data.draw(st.booleans()):
         sizes["train"] = data.draw(st.integers(1, int(rows - sum(sizes.values()))))
     times = np.random.default_rng(seed % 2**32).integers(0, rows, rows)  # some at once
+    times[0] = rows  # not all at once
     parts = split_rows(strata, rows, sizes, seed, "here", times=times)
     assert {name: len(parts[name]) for name in sizes} == sizes
     order = [times[parts[name]] for name in ("train", "stop", "validation", "test")]
@@ -214,6 +215,12 @@ def test_parts_follow_one_another_in_time(
     together = np.concatenate([*parts.values()])
     assert len(np.unique(together)) == len(together)
     assert all((np.diff(part) > 0).all() for part in parts.values())
+
+
+def test_one_time_for_all_rows_is_refused() -> None:
+    message = r"^f\.csv: all rows have the same time, so the splits cannot follow it"
+    with pytest.raises(DataError, match=message):
+        split_rows(None, 100, {"test": 0.2}, 1, "f.csv", times=np.full(100, 7.0))
 
 
 def test_time_leaves_nothing_to_the_seed() -> None:

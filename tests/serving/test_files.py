@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from PIL import Image
 from pyarrow import csv, feather, parquet
 
 import ensemble_pipe
@@ -160,6 +161,28 @@ def test_labelled_rows_are_measured_over_all_blocks(model: Ensemble, rows: Path)
     else:
         errors = model.predict(table) - expected
         assert found["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)))
+
+
+def test_images_are_predicted_beside_the_names_of_their_files(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 6, 6)).astype(np.uint8)
+    for index, image in enumerate(pixels):
+        folder = tmp_path / "images" / f"kind {index % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{index:03}.png")
+    data = {"source": "image_folder", "folder": str(tmp_path / "images")}
+    model = trained(tmp_path, "classification", data=data)
+    whole = predicted(model, tmp_path / "images", tmp_path / "whole.arrow")
+    assert whole.column_names[:2] == ["file", "prediction"]
+    assert whole.column("file").to_pylist() == [
+        f"kind {index % 2}/{index:03}.png" for index in (*range(0, 60, 2), *range(1, 60, 2))
+    ]
+    flat = predicted(model, tmp_path / "images" / "kind 1", tmp_path / "flat.csv")
+    assert flat.column("file").to_pylist() == [f"{index:03}.png" for index in range(1, 60, 2)]
+    one = predicted(model, tmp_path / "images" / "kind 1" / "007.png", tmp_path / "one.arrow")
+    assert one.column("file").to_pylist() == ["007.png"]
+    assert one.drop_columns("file").equals(whole.slice(33, 1).drop_columns("file"))
+    with pytest.raises(DataError, match="its images have no labels; put those of each class"):
+        evaluate(model, open_input(str(tmp_path / "images" / "kind 1"), model.schema))
 
 
 def test_predictions_never_take_the_place_of_their_input(tmp_path: Path) -> None:

@@ -67,12 +67,25 @@ def test_it_holds_rows_of_the_shards_in_epochs_that_differ(
 
 
 def inputs_of(ready: Prepared, epoch: int | None) -> np.ndarray:
-    """Return the rows of the first shard, as the first learner's training has them."""
+    """Return the rows of all shards, as the first learner's training has them."""
     data = ready.data
     if epoch is None:
-        return data.part("train").stored(0, 500)
-    (shard,) = data.make_shards(data.wanted(0, epoch, (0,)))
-    return np.asarray(shard.column("input").chunk(0).to_numpy_ndarray())
+        return data.part("train").stored(0, data.rows)
+    made = data.make_shards(data.wanted(0, epoch, None))
+    return np.concatenate([shard.column("input").chunk(0).to_numpy_ndarray() for shard in made])
+
+
+def test_rows_come_from_all_over_a_file_that_is_sorted_by_class(
+    prepare: Callable[..., Prepared], tmp_path: Path
+) -> None:
+    kinds = np.repeat([f"kind {index}" for index in range(10)], 100)
+    rows = np.arange(1000.0)
+    pd.DataFrame({"row": rows, "kind": kinds}).to_csv(tmp_path / "rows.csv", index=False)
+    data = {"source": "table", "path": str(tmp_path / "rows.csv"), "label": "kind"}
+    ready = prepare(data=data, shard_rows=50, augment=[{"name": "feature_noise"}])
+    sheet = make_sheet(ready.recipe, ready.schema, epochs=1)
+    assert len(set(sheet.labels)) == 8
+    assert {"kind 0", "kind 9"} <= set(sheet.labels)
 
 
 def test_mixed_rows_say_what_they_are_of(prepare: Callable[..., Prepared]) -> None:

@@ -27,6 +27,7 @@ PIPELINE = {
         "columns": {"<*": {"kind": "category", "missing": "category"}, "a": {"missing": "mean"}},
     },
     "augment": [{"name": "feature_noise"}],
+    "view": {"bootstrap": True, "folds": 3, "features": 0.7},
     "training": {"epochs": 3},
     "ensemble": {"learners": 2, "vary": {"network.hidden": [[8], [4, 4]]}},
     "tracking": {"mlflow": False},
@@ -121,6 +122,7 @@ def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
         "FINISHED", "feature_noise", "network.hidden", "[4, 4]", "rows.csv", "one-hot",
         "a category of its own", "becomes", "No learner failed", "numpy",
         f"ensemble-pipe predict {finished.root} INPUT", "learning_rate: 0.001",
+        "bootstrap, all but one of 3 folds, 70% of the columns",
     ):  # fmt: skip
         assert told in text, told
     assert "ensemble-pipe resume" not in text

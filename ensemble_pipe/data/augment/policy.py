@@ -8,7 +8,7 @@ from annotated_types import Ge
 from pydantic import BeforeValidator, Field
 
 from ensemble_pipe.arrays import Array
-from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation
+from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation, ShiftCrop
 from ensemble_pipe.data.augment.mixing import MIXINGS, Mixing
 from ensemble_pipe.data.augment.signals import (
     FrequencyMask,
@@ -19,6 +19,7 @@ from ensemble_pipe.data.augment.signals import (
 )
 from ensemble_pipe.data.augment.tables import FeatureDropout, FeatureNoise, SwapNoise
 from ensemble_pipe.data.tables.spans import Span
+from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.settings import settings
 
 TableStep = FeatureNoise | FeatureDropout | SwapNoise
@@ -87,6 +88,24 @@ class Augment:
         """Return what cannot be done to this kind of rows."""
         return [step for step in self.policy if not _fits(step, images)]
 
+    def require_fit(
+        self, shape: tuple[int, ...], spans: Sequence[Span], names: Sequence[str]
+    ) -> None:
+        """Check steps that suit this kind of rows against their shape and features.
+
+        Args:
+            shape: (H, W, C) or (D,).
+            spans, names: of the features of a table.
+
+        Raises:
+            ConfigError: a step may leave nothing of an image, or is for numbers alone.
+        """
+        for step in self.policy:
+            if isinstance(step, ShiftCrop):
+                _require_room(step, shape)
+            elif isinstance(step, SignalStep):
+                _require_numbers(step, spans, names)
+
 
 def _as_section(value: Any) -> Any:
     """Let a list mean the section that has it as its policy."""
@@ -126,3 +145,22 @@ def _fits(step: Step, images: bool) -> bool:
     if isinstance(step, Mixing):
         return images or not step.images_only
     return images == isinstance(step, Augmentation)
+
+
+def _require_room(step: ShiftCrop, shape: tuple[int, ...]) -> None:
+    height, width, _ = shape
+    if step.pixels >= min(height, width):
+        raise ConfigError(
+            f"augment: {step.name} by up to {step.pixels} pixels may leave nothing of images of "
+            f"{height}x{width}; take fewer than {min(height, width)}"
+        )
+
+
+def _require_numbers(step: SignalStep, spans: Sequence[Span], names: Sequence[str]) -> None:
+    numbers = {span.start for span in spans if span.kind == "number"}
+    odd = next((name for place, name in enumerate(names) if place not in numbers), None)
+    if odd is not None:
+        raise ConfigError(
+            f"augment: {step.name} is for series, which are numbers alone, but feature {odd!r} is "
+            f"a category, a code or an indicator; leave its column out, or the augmentation"
+        )

@@ -3,18 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.data.inspection.inspect import ColumnReport, Report
+from ensemble_pipe.data.inspection.inspect import MOST_CLASSES, ColumnReport, Report
+from ensemble_pipe.data.sources.idx import idx_files
 
-MOST_CLASSES = 100
 
-
-def pipeline_of(report: Report, location: str) -> dict[str, Any]:
-    """Return a pipeline that can be run: `task` and `data`.
+def pipeline_of(report: Report, location: str) -> dict[str, Any] | None:
+    """Return a pipeline that can be run: `task` and `data`; None where nothing can be the label.
 
     Args:
         report: what the file holds.
         location: how it was named.
     """
+    if report.label is None:
+        return None
     if report.image_shape is not None:
         data = _image_data(report, location)
     else:
@@ -36,7 +37,7 @@ def task_of(report: Report) -> str:
 def rule_of(column: ColumnReport) -> dict[str, Any] | None:
     """Return the rule that a feature needs; None where it can be read without one."""
     missing = {"missing": "category" if column.kind == "category" else "median"}
-    rule: dict[str, Any] = {} if column.kind == "number" else {"kind": column.kind}
+    rule: dict[str, Any] = {} if column.kind in ("number", "other") else {"kind": column.kind}
     if column.missing:
         rule |= missing
     return rule or None
@@ -58,6 +59,9 @@ def is_no_feature(column: ColumnReport, rows: int) -> bool:
 def _table_data(report: Report, location: str) -> dict[str, Any]:
     features = [column for column in report.columns if column.name != report.label]
     ignored = [column.name for column in features if is_no_feature(column, report.rows)]
+    if len(ignored) == len(features):  # what is left must be worth trying
+        others = [column.name for column in features if column.kind == "other"]
+        ignored = others if len(others) < len(features) else []
     rules = {
         column.name: rule
         for column in features
@@ -74,7 +78,8 @@ def _table_data(report: Report, location: str) -> dict[str, Any]:
 def _image_data(report: Report, location: str) -> dict[str, Any]:
     path = Path(location)
     if path.is_dir():
-        return {"source": "image_folder", "folder": location}
+        source = "idx" if idx_files(path) else "image_folder"
+        return {"source": source, "folder": location}
     if "ubyte" in path.name:
         return {"source": "idx", "folder": str(path.parent)}
     return {"source": "table", "path": location, "label": report.label}

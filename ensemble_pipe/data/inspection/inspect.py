@@ -1,6 +1,8 @@
 """What a file holds: types, missing values, distinct values, ranges, classes, sizes of images."""
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +17,13 @@ from ensemble_pipe.errors import DataError
 
 MOST_DISTINCT = 10_000
 MOST_FREQUENT = 5
-LABEL_NAMES = ("label", "target", "class", "y")
+MOST_CLASSES = 100
+LABEL_NAMES = (
+    "label", "target", "class", "y", "labels", "targets", "classes", "outcome", "response",
+    "species", "diagnosis",
+)  # fmt: skip
+_NUMBERED = re.compile(r"(.*?)\d+$")
+_FAMILY = 3  # numbered columns of one name, such as x0, x1 and x2, are alike
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 
 Kind = Literal["number", "category", "date", "image", "other"]
@@ -57,8 +65,10 @@ class Report:
         rows: how many.
         columns: of each what it holds.
         label: the column that seems to be the one to predict; None where there is none.
+        is_guess: whether neither a person nor the column's name says so.
         classes: its values and their counts; empty where it has more than `MOST_DISTINCT`.
         image_shape: (H, W, C); None where the rows are no images.
+        test_rows: how many an official test part has; None where there is none.
     """
 
     where: str
@@ -67,18 +77,20 @@ class Report:
     label: str | None
     classes: tuple[tuple[str, int], ...]
     image_shape: tuple[int, ...] | None
+    test_rows: int | None = None
+    is_guess: bool = False
 
     def column(self, name: str) -> ColumnReport:
         return next(column for column in self.columns if column.name == name)
 
 
-def inspect(rows: Rows, label: str | None = None) -> Report:
+def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) -> Report:
     """Read all rows once, block by block, in memory that does not grow with their number.
 
     Args:
         rows: what to look at.
-        label: the column to predict; None takes one called label, target, class or y, or else the
-            last.
+        label: the column to predict; None takes one of `LABEL_NAMES`, or else guesses.
+        test_rows: how many an official test part has.
 
     Raises:
         DataError: there is no column `label`, or there are no columns.
@@ -86,20 +98,25 @@ def inspect(rows: Rows, label: str | None = None) -> Report:
     names = list(rows.schema.names)
     if not names:
         raise DataError(f"{rows.where}: has no columns")
-    chosen = _label(rows, label)
+    if label is not None:
+        require_columns(rows.where, [label], names)
     tallies = [_Tally(column) for column in rows.schema]
     for _, block in rows.blocks(names):
         for tally, name in zip(tallies, names, strict=True):
             tally.add(block.column(name))
+    columns = tuple(tally.report() for tally in tallies)
+    chosen = label or _named_label(columns) or _guess(columns, rows.count)
     counts = tallies[names.index(chosen)].counts if chosen else None
     shape = tuple(rows.schema.field(IMAGE).type.shape) if rows.is_image else None
     return Report(
         where=rows.where,
         rows=rows.count,
-        columns=tuple(tally.report() for tally in tallies),
+        columns=columns,
         label=chosen,
         classes=tuple(_sorted(counts)) if counts else (),
         image_shape=shape,
+        test_rows=test_rows,
+        is_guess=chosen is not None and chosen not in (label, _named_label(columns)),
     )
 
 
@@ -204,15 +221,33 @@ def _plain(values: pa.Array) -> pa.Array:
     return values
 
 
-def _label(rows: Rows, label: str | None) -> str | None:
-    names = list(rows.schema.names)
-    if label is not None:
-        require_columns(rows.where, [label], names)
-        return label
-    others = [name for name in names if kind_of(rows.schema.field(name).type) != "image"]
-    by_name = {name.lower(): name for name in reversed(others)}
-    usual = [by_name[name] for name in LABEL_NAMES if name in by_name]
-    return next(iter([*usual, *others[-1:]]), None)
+def _named_label(columns: Sequence[ColumnReport]) -> str | None:
+    """Return the column whose name is that of a label."""
+    by_name = {c.name.lower(): c.name for c in reversed(columns) if c.kind != "image"}
+    return next((by_name[name] for name in LABEL_NAMES if name in by_name), None)
+
+
+def _guess(columns: Sequence[ColumnReport], rows: int) -> str | None:
+    """Return the column that is probably the label; None where all are images.
+
+    Labels stand last or first: last or first as text with few values, or else last. One of several
+    columns that only a number tells apart, such as x0, x1 and x2, is taken for a feature.
+    """
+    others = [column for column in columns if column.kind != "image"]
+    stems = [found[1] if (found := _NUMBERED.match(c.name)) else None for c in others]
+    alone = [
+        column
+        for column, stem in zip(others, stems, strict=True)
+        if stem is None or stems.count(stem) < _FAMILY
+    ]
+    candidates = alone or others
+    ends = [*candidates[-1:], *candidates[:1]]
+    texts = (c.name for c in ends if c.kind == "category" and _is_few(c.distinct, rows))
+    return next(texts, ends[0].name if ends else None)
+
+
+def _is_few(distinct: int | None, rows: int) -> bool:
+    return distinct is not None and 2 <= distinct <= min(MOST_CLASSES, rows // 2)
 
 
 def _sorted(counts: Counter[Any], by_count: bool = False) -> list[tuple[str, int]]:

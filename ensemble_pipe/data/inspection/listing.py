@@ -38,6 +38,8 @@ def report_table(report: Report, size: int | None) -> str:
     if report.image_shape is not None:
         shape = "x".join(map(str, report.image_shape))
         lines.append(f"images of {shape} (height, width, channels)")
+    if report.test_rows is not None:
+        lines.append(f"and an official test part of {report.test_rows:,} rows")
     head = ("column", "type", "missing", "distinct", "min", "mean", "max", "most frequent")
     lines += ["", _aligned([head, *(_column_row(c, report.rows) for c in report.columns)])]
     marked = [column.name for column in report.columns if _has_question_mark(column)]
@@ -74,7 +76,8 @@ def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
 
 
 def _label_text(report: Report, label: ColumnReport) -> str:
-    lines = [f"label {shown(label.name)}: {_target_text(report, label)}"]
+    guess = " (a guess; --label NAME names another)" if report.is_guess else ""
+    lines = [f"label {shown(label.name)}: {_target_text(report, label)}{guess}"]
     if task_of(report) == "classification":
         first = report.classes[:MOST_SHOWN_CLASSES]
         lines += [f"  {_short(name)}  {count:,}" for name, count in first]

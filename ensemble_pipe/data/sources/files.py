@@ -4,8 +4,13 @@ from pathlib import Path
 
 from ensemble_pipe.data.sources.arrow_ipc import open_arrow
 from ensemble_pipe.data.sources.csv import open_csv
-from ensemble_pipe.data.sources.idx import is_idx, open_idx
-from ensemble_pipe.data.sources.image_folder import open_image_folder
+from ensemble_pipe.data.sources.idx import idx_files, is_idx, open_idx
+from ensemble_pipe.data.sources.image_folder import (
+    has_parts,
+    is_image_file,
+    open_image_folder,
+    open_images,
+)
 from ensemble_pipe.data.sources.npy import open_npy
 from ensemble_pipe.data.sources.npz import open_npz
 from ensemble_pipe.data.sources.parquet import ENDING, is_glob, open_parquet
@@ -15,7 +20,7 @@ from ensemble_pipe.errors import DataError
 
 READABLE = (
     ".parquet, .arrow, .feather, .csv, .csv.gz, .npy, .npz, IDX files (-idx3-ubyte, .idx), "
-    "a folder or glob of Parquet files, a folder of images by class"
+    "a folder or glob of Parquet files, .png, .jpg, a folder of images, by class or not"
 )
 
 
@@ -57,15 +62,30 @@ def _open(location: str, missing_values: tuple[str, ...]) -> Rows:
         return open_npy(path)
     if name.endswith(".npz"):
         return open_npz(path, missing_values)
+    if is_image_file(path):
+        return open_images(path)
     raise DataError(f"{path}: unknown format {path.suffix!r}; {READABLE} can be read")
 
 
 def _open_folder(path: Path, missing_values: tuple[str, ...]) -> Rows:
     if any(path.glob(f"*{ENDING}")):
         return open_parquet(str(path), missing_values)
+    if has_parts(path):
+        raise DataError(
+            f"{path}: holds a training and a test part; name one: {path / 'train'} or "
+            f"{path / 'test'}"
+        )
     if any(inside.is_dir() for inside in path.iterdir()):
         return open_image_folder(path)
-    raise DataError(
-        f"{path}: is a folder with neither {ENDING} files nor a folder of images for each class; "
-        "name a file"
-    )
+    if any(is_image_file(inside) for inside in path.iterdir()):
+        return open_images(path)
+    files = idx_files(path)
+    if files:
+        raise DataError(
+            f"{path}: holds IDX files; name that of the images, such as {_images(files)}"
+        )
+    raise DataError(f"{path}: is a folder without {ENDING} files or images; name a file")
+
+
+def _images(files: list[Path]) -> Path:
+    return next((path for path in reversed(files) if "images" in path.name), files[0])

@@ -73,6 +73,11 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
     return Rows(str(path), len(values), schema, read, numbered(str(path)), places)
 
 
+def idx_files(folder: Path) -> list[Path]:
+    """Return the IDX files of a folder, in the order of their names."""
+    return sorted(path for path in folder.iterdir() if is_idx(path) and path.is_file())
+
+
 def read_idx(path: Path) -> Array:
     """Read one IDX file of unsigned bytes as an array of its own shape.
 

@@ -1,4 +1,4 @@
-"""Images in folders, one folder for each class: PNG and JPEG, decoded block by block."""
+"""Images as files, in a folder for each class or without classes: PNG and JPEG, block by block."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -66,9 +66,37 @@ def open_image_folder(folder: Path) -> Rows:
     classes = [path for path in _inside(folder, folder) if _require_class(path)]
     if not classes:
         raise DataError(f"{folder}: has no folders; each class needs a folder with its images")
-    paths = [path for name in classes for path in _images(name, folder)]
+    return _rows(
+        folder, [path for name in classes for path in _images(name, folder)], (IMAGE, LABEL)
+    )
+
+
+def open_images(path: Path) -> Rows:
+    """Open one image, or those of a folder in the order of their names; they have no labels.
+
+    Raises:
+        DataError: as `open_image_folder`.
+    """
+    return _rows(path, _images(path, path) if path.is_dir() else [path], (IMAGE,))
+
+
+def has_parts(folder: Path) -> bool:
+    """Return whether a folder holds a training and a test part, each with folders of classes."""
+    inside = folder.iterdir() if folder.is_dir() else ()
+    return {"train", "test"} <= {path.name for path in inside if path.is_dir()}
+
+
+def is_image_file(path: Path) -> bool:
+    """Return whether a file's name is that of a PNG or JPEG."""
+    return path.suffix.lower() in ENDINGS and path.is_file()
+
+
+def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
+    """Return images, and the names of their folders where columns has LABEL."""
     first = _format(paths[0])
-    schema = pa.schema([(IMAGE, image_type(first.shape)), (LABEL, pa.string())])
+    kinds = {IMAGE: image_type(first.shape), LABEL: pa.string()}
+    schema = pa.schema([(name, kinds[name]) for name in columns])
+    above = root if root.is_dir() else root.parent
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         chosen = pa.schema([schema.field(name) for name in names])
@@ -86,7 +114,11 @@ def open_image_folder(folder: Path) -> Rows:
     def place(row: int) -> str:
         return str(paths[row])
 
-    return Rows(str(folder), len(paths), schema, read, place, {LABEL: place})
+    def file(row: int) -> str:
+        return paths[row].relative_to(above).as_posix()
+
+    places = {LABEL: place} if LABEL in columns else {}
+    return Rows(str(root), len(paths), schema, read, place, places, file)
 
 
 def _inside(folder: Path, home: Path) -> list[Path]:
@@ -106,7 +138,7 @@ def _require_class(path: Path) -> bool:
 def _images(folder: Path, home: Path) -> list[Path]:
     paths = _inside(folder, home)
     for path in paths:
-        if path.suffix.lower() not in ENDINGS or not path.is_file():
+        if not is_image_file(path):
             raise DataError(f"{path}: is no image; {', '.join(ENDINGS)} can be read")
     if not paths:
         raise DataError(f"{folder}: the class has no images; add some or remove the folder")

@@ -9,7 +9,7 @@ from typing import Literal
 from ensemble_pipe.data.sources.bundled import Name, open_bundled
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.idx import open_idx
-from ensemble_pipe.data.sources.image_folder import open_image_folder
+from ensemble_pipe.data.sources.image_folder import has_parts, open_image_folder
 from ensemble_pipe.data.sources.paths import (
     opening,
     require_columns,
@@ -144,9 +144,9 @@ class ImageFolder:
             DataError: a folder or file is not as it must be.
         """
         folder = Path(self.folder)
-        train, test = folder / "train", folder / "test"
         with opening(folder):
-            if train.is_dir() and test.is_dir():
+            if has_parts(folder):
+                train, test = folder / "train", folder / "test"
                 require_inside(folder, (train, test))
                 return open_image_folder(train), open_image_folder(test)
             return open_image_folder(folder), None
@@ -176,6 +176,21 @@ class Bundled:
         if rows.is_image:
             return image_roles(rows)
         return Roles(tuple(name for name in rows.schema.names if name != LABEL), LABEL)
+
+
+def open_parts(location: str) -> tuple[Rows, Rows | None]:
+    """Open what a person names: all rows, or those of its training and of its official test part.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    folder = Path(location)
+    with opening(folder):
+        if has_parts(folder):
+            return ImageFolder(folder=location).open()
+        if _idx_file(folder, "train-images-idx3-ubyte") is not None:
+            return Idx(folder=location).open()
+    return open_rows(location), None
 
 
 def image_roles(rows: Rows) -> Roles:

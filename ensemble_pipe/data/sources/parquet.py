@@ -13,6 +13,7 @@ from pyarrow import fs
 
 from ensemble_pipe.data.sources.paths import reading, require_file, require_inside
 from ensemble_pipe.data.sources.plain import Plain
+from ensemble_pipe.data.sources.remote import require_answer
 from ensemble_pipe.data.sources.rows import Rows, block_rows
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
@@ -37,7 +38,8 @@ def open_parquet(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
     where the files have them.
 
     Raises:
-        DataError: nothing is found, a file is no Parquet, or the files' columns differ.
+        DataError: nothing is found, a host does not answer, a file is no Parquet, or the files'
+            columns differ.
     """
     system, paths = _found(location)
     parts, plain = [], None
@@ -155,6 +157,7 @@ def _found_at(location: str) -> tuple[fs.FileSystem, list[tuple[str, str]]]:
 
 
 def _system_of(location: str) -> tuple[fs.FileSystem, str]:
+    require_answer(location)
     system, path = fs.FileSystem.from_uri(location)
     return _local() if isinstance(system, fs.LocalFileSystem) else system, path
 

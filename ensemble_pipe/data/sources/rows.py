@@ -33,6 +33,8 @@ class Rows:
         place: place(row) names a row (counted from 0) as a person would look it up, such as
             "f.csv: row 17 (line 18)".
         places: the same of columns that do not stand in `where`, such as labels in their own file.
+        file: file(row) names the image file that a row is, below `where`; None where rows are no
+            files of their own.
     """
 
     where: str
@@ -41,6 +43,7 @@ class Rows:
     read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
     place: Callable[[int], str]
     places: Mapping[str, Callable[[int], str]] = field(default_factory=dict)
+    file: Callable[[int], str] | None = None
 
     @property
     def is_image(self) -> bool:

@@ -82,7 +82,7 @@ def read_groups(rows: Rows, name: str) -> tuple[Integers, pa.Array]:
 
 
 def read_times(rows: Rows, name: str) -> Array:
-    """Return what orders the rows in time (R,): numbers as they are, or int64 ticks of a clock.
+    """Return what orders the rows in time (R,): numbers as they are, or datetime64.
 
     Raises:
         DataError: a time is missing, or no number, date or ISO 8601 text.
@@ -94,8 +94,9 @@ def read_times(rows: Rows, name: str) -> Array:
             row = int(np.isfinite(values).argmin())
             raise DataError(f"{rows.cells(name)(row)}: the time is {values[row]}")
         return values
-    ticks, _ = cells.ticks(column.combine_chunks(), name, rows.place)
-    return np.asarray(ticks.to_numpy())
+    ticks, per_second = cells.ticks(column.combine_chunks(), name, rows.place)
+    unit = {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[per_second]
+    return np.asarray(ticks.to_numpy()).view(f"datetime64[{unit}]")
 
 
 def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
