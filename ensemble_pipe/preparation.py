@@ -19,6 +19,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.blas import one_thread
@@ -78,6 +79,9 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     source, test = config.data.open()
     roles = config.data.roles(source)
     data = labelled(source, roles, config.classes)
+    if config.task == "classification":
+        # What has no classes is refused before it is divided.
+        classes_of(data.rows, data.targets, data.rows.cells(roles.label or ""))
     official = None if test is None else labelled(test, roles, config.classes)
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shares_group(data, official)) is not None:
@@ -272,20 +276,22 @@ def _write(
     data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
 ) -> None:
     """Encode all rows, block by block, and give each to the writer of its part."""
-    targets = schema.encode_targets(data.targets, data.rows.cells(schema.target_name))
-    columns: dict[str, Array] = {"target": targets, "row": data.numbers}
-    if data.weights is not None:
-        columns["weight"] = (data.weights / mean_weight).astype(np.float32)
-    if data.groups is not None:
-        columns["group"] = data.groups
+    label = data.rows.cells(schema.target_name)
     for first, block in data.rows.blocks(schema.source_columns):
-        inputs = schema.encode_inputs(block, data.rows.place_from(first))
         here = slice(first, first + block.num_rows)
+        columns: dict[str, Array] = {
+            "input": schema.encode_inputs(block, data.rows.place_from(first)),
+            "target": schema.encode_targets(data.targets[here], lambda row: label(first + row)),  # noqa: B023
+            "row": data.numbers(here.start, here.stop),
+        }
+        if data.weights is not None:
+            columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
+        if data.groups is not None:
+            columns["group"] = data.groups[here]
         for index, writer in enumerate(writers):
             chosen = np.flatnonzero(part_of[here] == index)
             if len(chosen):
-                own = {name: values[here][chosen] for name, values in columns.items()}
-                writer.append({"input": inputs[chosen], **own})
+                writer.append({name: values[chosen] for name, values in columns.items()})
 
 
 def _example(prepared: Prepared) -> pa.Table:

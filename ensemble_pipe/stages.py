@@ -10,6 +10,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measured, summary
+from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
 from ensemble_pipe.learners import Intake, Waiting
@@ -189,7 +190,11 @@ def _report(
     metrics = summary(parts)
     unfinished = tuple(sorted(training.open))
     journal.append(
-        "result", metrics=metrics, members=len(chosen.members), unfinished=list(unfinished)
+        "result",
+        metrics=metrics,
+        members=len(chosen.members),
+        equal=chosen.combiner == Weighted.equal(len(aggregator.members)),
+        unfinished=list(unfinished),
     )
     write_artifact(paths.model, Model(schema, chosen.members, chosen.combiner, draws))
     pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])

@@ -199,7 +199,7 @@ def test_a_learner_that_fails_is_named() -> None:
 
 @pytest.mark.parametrize(("parameters", "message"), [
     ({"epochs": 0}, "epochs: input should be greater than or equal to 1, got 0"),
-    ({"hidden": 5}, "hidden: input should be a valid tuple, got 5"),
+    ({"hidden": 5}, "hidden: expected a list"),
     ({"optimizer": "adm"}, "optimizer: unknown 'adm'; did you mean 'adam'"),
     ({"learning_rate": -1.0}, "learning_rate: input should be greater than 0, got -1.0"),
     ({"validation_fraction": 1.5}, "validation_fraction: input should be less than 1, got 1.5"),

@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 import ensemble_pipe
 from ensemble_pipe.display import Silent
-from ensemble_pipe.ensemble.combiners import mean_probability
+from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingError
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
@@ -86,7 +86,7 @@ def test_predictions_hold_the_members_outputs_and_their_mean(finished: RunResult
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     outputs = table.column("outputs").chunk(0).to_numpy_ndarray()
     assert outputs.shape == (table.num_rows, 3, 10)
-    probabilities = mean_probability(outputs.transpose(1, 0, 2))
+    probabilities = Weighted.equal(3).probabilities(outputs.transpose(1, 0, 2))
     assert np.array_equal(table.column("probability_7").to_numpy(), probabilities[:, 7])
     right = table.column("prediction").to_numpy() == table.column("target").to_numpy()
     assert right.mean() == pytest.approx(finished.metrics["test/accuracy"])

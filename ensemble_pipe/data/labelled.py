@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.rows import Rows
@@ -16,6 +17,7 @@ from ensemble_pipe.data.tables.side_columns import (
     read_times,
     read_weights,
 )
+from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import listed, shown
 
@@ -29,30 +31,35 @@ class Labelled:
 
     Attributes:
         rows: their features.
-        numbers: (R,) of the rows in their source.
-        targets: (R,) class names or numbers.
+        targets: of the R rows.
         weights: (R,) in the loss; None where all are alike.
         groups, group_names: (R,) number of each row's group, and the groups' names; None for none.
         times: (R,) when each row was; None where no column says.
+        kept: (R,) ascending numbers of the rows in their source; None where all are there.
     """
 
     rows: Rows
-    numbers: Integers
-    targets: Array
+    targets: Targets
     weights: Floats | None = None
     groups: Integers | None = None
     group_names: pa.Array | None = None
     times: Array | None = None
+    kept: Integers | None = None
 
     @property
     def count(self) -> int:
         return self.rows.count
 
     @property
-    def strata(self) -> Integers:
-        """The number (R,) of each row's class."""
-        codes: Integers = np.unique(self.targets, return_inverse=True)[1]
-        return codes
+    def strata(self) -> Array:
+        """Numbers (R,) that are alike in rows of one class, in the order of the classes."""
+        return self.targets.values
+
+    def numbers(self, start: int, stop: int) -> Integers:
+        """Return the numbers of the rows start to stop - 1 in their source, int64."""
+        if self.kept is None:
+            return np.arange(start, stop)
+        return self.kept[start:stop]
 
 
 def labelled(rows: Rows, roles: Roles, classes: tuple[int | str, ...] | None) -> Labelled:
@@ -68,7 +75,6 @@ def labelled(rows: Rows, roles: Roles, classes: tuple[int | str, ...] | None) ->
     groups, names = (None, None) if roles.group is None else read_groups(rows, roles.group)
     data = Labelled(
         rows,
-        np.arange(rows.count),
         read_targets(rows, roles),
         None if roles.weight is None else read_weights(rows, roles.weight),
         groups,
@@ -107,15 +113,19 @@ def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
     """Return the places of the rows of some classes."""
     if len(set(map(str, classes))) < len(classes):
         raise DataError(f"classes: {listed(classes)} names a class twice")
-    targets = data.targets
-    whole = targets.dtype.kind == "f" and bool((targets % 1 == 0).all())
-    labels = (targets.astype(np.int64) if whole else targets).astype(str)
+    named = pa.array([str(name) for name in classes])
+    chosen = np.zeros(data.count, bool)
+    found: set[str] = set()
+    for part, texts, places in data.targets.coded():
+        wanted = pc.is_in(texts, value_set=named)
+        chosen[part] = wanted.to_numpy(zero_copy_only=False)[places]
+        found.update(texts.filter(wanted).to_pylist())
     for name in classes:
-        if not (labels == str(name)).any():
+        if str(name) not in found:
             raise DataError(
                 f"{data.rows.where}: no row is of class {shown(name)}, which `classes` names"
             )
-    return np.flatnonzero(np.isin(labels, [str(name) for name in classes]))
+    return np.flatnonzero(chosen)
 
 
 def _chosen(data: Labelled, kept: Integers) -> Labelled:
@@ -134,11 +144,11 @@ def _chosen(data: Labelled, kept: Integers) -> Labelled:
     return replace(
         data,
         rows=rows,
-        numbers=data.numbers[kept],
         targets=data.targets[kept],
         weights=None if data.weights is None else data.weights[kept],
         groups=None if data.groups is None else data.groups[kept],
         times=None if data.times is None else data.times[kept],
+        kept=kept,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from ensemble_pipe.arrays import Array, Floats
@@ -21,9 +20,15 @@ from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, N
 from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
-from ensemble_pipe.data.tables.targets import classes_of, moments_of, numbers_of, texts_of
+from ensemble_pipe.data.tables.targets import (
+    Targets,
+    class_codes,
+    classes_of,
+    moments_of,
+    scaled_targets,
+)
 from ensemble_pipe.errors import CorruptFileError, DataError
-from ensemble_pipe.messages import listed, shown
+from ensemble_pipe.messages import shown
 
 Task = Literal["classification", "regression"]
 
@@ -55,7 +60,7 @@ class Schema:
 
     @classmethod
     def fit(
-        cls, rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale, targets: Array
+        cls, rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale, targets: Targets
     ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
@@ -92,7 +97,7 @@ class Schema:
             missing_values=roles.missing_values,
         )
         if task == "classification":
-            _require_every_class(schema, rows, targets, train)
+            _require_every_class(schema, rows, targets.distinct(train))
         return schema
 
     @property
@@ -212,7 +217,7 @@ class Schema:
             np.broadcast_to(shift, shape).astype(np.float32),
         )
 
-    def encode_targets(self, values: Array, place: Place) -> Array:
+    def encode_targets(self, values: Targets, place: Place) -> Array:
         """Return (n,) class numbers int32, or standardised targets float32.
 
         Args:
@@ -223,22 +228,8 @@ class Schema:
             DataError: a label is no class of the training data, or no number.
         """
         if self.task == "regression":
-            numbers = numbers_of(values, place)
-            with np.errstate(over="ignore"):
-                scaled = ((numbers - self.target_mean) / self.target_deviation).astype(np.float32)
-            if not np.isfinite(scaled).all():
-                row = int(np.argmin(np.isfinite(scaled)))
-                raise DataError(f"{place(row)}: the target {numbers[row]} is too large for float32")
-            return scaled
-        names = pa.array([str(name) for name in self.classes])
-        found = pc.index_in(texts_of(values), value_set=names)
-        if found.null_count:
-            row = int(found.is_null().to_numpy(zero_copy_only=False).argmax())
-            raise DataError(
-                f"{place(row)}: label {shown(values[row].item())} is no class of the training "
-                f"data; its classes are: {listed(self.classes)}"
-            )
-        return np.asarray(found.to_numpy(), np.int32)
+            return scaled_targets(values, self.target_mean, self.target_deviation, place)
+        return class_codes(values, self.classes, place)
 
     def _require_images(self, kind: pa.DataType, where: str) -> None:
         if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
@@ -306,12 +297,10 @@ def _require_rows(rows: Rows, roles: Roles, train: Train) -> None:
     require_columns(rows.where, roles.features, rows.schema.names)
 
 
-def _require_every_class(schema: Schema, rows: Rows, targets: Array, train: Train) -> None:
-    encoded = schema.encode_targets(targets[train], rows.cells(schema.target_name))
-    counts = np.bincount(encoded, minlength=len(schema.classes))
-    if (counts == 0).any():
-        name = schema.classes[int(np.argmin(counts))]
-        raise DataError(
-            f"{rows.where}: class {shown(name)} has no row in the training part; "
-            "make the other splits smaller, or remove or merge the class"
-        )
+def _require_every_class(schema: Schema, rows: Rows, trained: set[int | float | str]) -> None:
+    for name in schema.classes:
+        if name not in trained:
+            raise DataError(
+                f"{rows.where}: class {shown(name)} has no row in the training part; "
+                "make the other splits smaller, or remove or merge the class"
+            )

@@ -1,12 +1,11 @@
-"""How sure an ensemble is of each row: of its class, in nats and shares, or of its numbers.
+"""How sure an ensemble of classifiers is of each row, in nats and shares.
 
-Shapes: K members, R rows, O classes, D regression targets. Members are taken one after another, in
+Shapes: K members, R rows, O classes. Members are taken one after another, in
 order, so that sums have the same bits each time and take the memory of one member. Those of weight
 zero are passed over: without them the result is the same, bit for bit.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -59,47 +58,6 @@ def uncertainty(logits: Floats, weights: Floats | None = None) -> dict[str, Floa
         "energy": _energy(mean_logits),
         "max_logit": -mean_logits.max(axis=1),
     }
-
-
-class Mixture(NamedTuple):
-    """The first two moments of a mixture of Gaussians.
-
-    Attributes:
-        mean: (R, D) float64.
-        aleatoric: the noise in the data, the mean of the members' variances, (R, D).
-        epistemic: what the members disagree about, the variance of their means, (R, D).
-    """
-
-    mean: Floats
-    aleatoric: Floats
-    epistemic: Floats
-
-    @property
-    def variance(self) -> Floats:
-        """The total, (R, D)."""
-        return self.aleatoric + self.epistemic
-
-
-def gaussian_mixture(means: Floats, variances: Floats, weights: Floats | None = None) -> Mixture:
-    """Return mean and variance of a mixture of Gaussians, by the law of total variance.
-
-    Lakshminarayanan et al. 2017, section 2.4, with the split of Depeweg et al. 2018, section 3. One
-    member is its own mixture, bit for bit.
-
-    Args:
-        means, variances: (K, R, D), of the members.
-        weights: (K,) that sum to 1; equal ones by default.
-    """
-    mean, aleatoric, epistemic = (np.zeros(means.shape[1:]) for _ in range(3))
-    whole = total_weight(means, weights)
-    for weight, member in weighted(means, weights):
-        mean += weight * member
-    mean /= whole
-    for weight, member in weighted(means, weights):
-        epistemic += weight * (member - mean) ** 2
-    for weight, variance in weighted(variances, weights):
-        aleatoric += weight * variance
-    return Mixture(mean, aleatoric / whole, epistemic / whole)
 
 
 def weighted(values: Array, weights: Floats | None) -> Iterator[tuple[float, Floats]]:

@@ -21,6 +21,7 @@ from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.features import layout
 from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
+from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.members import EstimatorMember, members_at
@@ -195,7 +196,7 @@ def _write(
         encoded = [schema.encode_inputs(block, rows.place_from(first)) for first, block in blocks]
     inputs, targets = np.concatenate(encoded), examples.targets
     if config.task == "regression":
-        targets = schema.encode_targets(targets, lambda row: f"y: row {row + 1}")
+        targets = schema.encode_targets(Targets(targets), lambda row: f"y: row {row + 1}")
     weights = (examples.weights / examples.weights[parts["train"]].mean()).astype(np.float32)
     for name, places in parts.items():
         path = folder / f"{name}.arrow"

@@ -216,8 +216,9 @@ class Shipper:
     def _result(self, entry: Entry) -> None:
         # A run that was interrupted and resumed has two results.
         if self._first_time(f"result/{crc32(json.dumps(entry['metrics']).encode())}"):
-            # The ensemble's validation metrics stand there already, by number of members.
-            metrics = {k: v for k, v in entry["metrics"].items() if not k.startswith("validation/")}
+            metrics = entry["metrics"]
+            if entry["equal"]:  # its validation metrics stand there, by number of members
+                metrics = {k: v for k, v in metrics.items() if not k.startswith("validation/")}
             self._add(str(self.cursor.parent), entry, metrics, entry["members"])
 
     def _pictures(self, entry: Entry) -> None:

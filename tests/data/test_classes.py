@@ -45,10 +45,11 @@ def test_the_rows_of_the_named_classes_are_kept_in_their_order(
     targets: Array, classes: tuple[int | str, ...], kept: list[int]
 ) -> None:
     found, whole = labelled_of(targets, classes), labelled_of(targets, None)
-    assert found.numbers.tolist() == kept
+    assert found.numbers(0, found.count).tolist() == kept
     assert found.count == len(kept)
     assert numbers_in(found) == kept
-    for name in ("targets", "weights", "groups", "times"):
+    assert found.targets.tolist() == whole.targets[np.array(kept)].tolist()
+    for name in ("weights", "groups", "times"):
         assert getattr(found, name).tolist() == getattr(whole, name)[kept].tolist()
 
 
@@ -72,7 +73,7 @@ def test_rows_are_kept_across_the_ends_of_blocks() -> None:
 
 def test_without_a_choice_everything_stays() -> None:
     found = labelled_of(np.array([0, 1, 0]), None)
-    assert found.numbers.tolist() == [0, 1, 2]
+    assert found.numbers(0, 3).tolist() == [0, 1, 2]
     assert numbers_in(found) == [0, 1, 2]
 
 

@@ -17,6 +17,7 @@ from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca
 from ensemble_pipe.data.tables.side_columns import read_targets
+from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.errors import ConfigError, CorruptFileError, DataError
 
 ROWS = 60
@@ -309,17 +310,18 @@ def test_classes_are_sorted_and_numbered(names: list[Any], classes: tuple[Any, .
 
 
 @pytest.mark.parametrize(
-    ("classes", "values"), [(["1", "2"], np.array([2, 1])), ([1, 2], np.array(["2", "1"]))]
+    ("classes", "values"), [(["1", "2"], [2, 1]), (["1", "2"], [2.0, 1.0]), ([1, 2], ["2", "1"])]
 )
-def test_labels_are_known_whatever_type_another_file_has(classes: Any, values: Array) -> None:
-    assert fit(table(classes * 30)).encode_targets(values, place).tolist() == [1, 0]
+def test_labels_are_known_whatever_type_another_file_has(classes: Any, values: Any) -> None:
+    targets = read_targets(rows_of(table_of(y=values)), Roles((), "y"))
+    assert fit(table(classes * 30)).encode_targets(targets, place).tolist() == [1, 0]
 
 
 def test_a_label_beyond_the_training_classes_is_named() -> None:
     schema = fit(table(["a", "b"] * 30))
     message = r"^new\.csv: row 3: label 'z' is no class .* its classes are: a, b$"
     with pytest.raises(DataError, match=message):
-        schema.encode_targets(np.array(["a", "b", "z"]), place)
+        schema.encode_targets(Targets(np.arange(3, dtype=np.int32), ("a", "b", "z")), place)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def numbers() -> Array:
 
 def test_a_regression_target_is_standardised_over_the_training_rows_only() -> None:
     schema = fit(table(numbers()), "regression")
-    encoded = schema.encode_targets(numbers(), place)
+    encoded = schema.encode_targets(Targets(numbers()), place)
     assert encoded.dtype == np.float32
     assert encoded[TRAIN].mean() == pytest.approx(0, abs=1e-5)
     assert encoded[TRAIN].std() == pytest.approx(1, abs=1e-5)
@@ -375,7 +377,7 @@ def test_targets_that_are_no_numbers_are_refused(targets: Any, message: str) -> 
 def test_a_target_too_large_for_float32_is_named() -> None:
     schema = fit(table(numbers()), "regression")
     with pytest.raises(DataError, match=r"new\.csv: row 2: the target 1e\+300 is too large"):
-        schema.encode_targets(np.array([0.0, 1e300]), place)
+        schema.encode_targets(Targets(np.array([0.0, 1e300])), place)
 
 
 # JSON

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from tables_as_rows import rows_of, table_of
 
+from ensemble_pipe.data.tables import side_columns
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (
     read_groups,
@@ -29,23 +30,26 @@ def labels(values: Any) -> Any:
 @pytest.mark.parametrize(
     ("values", "expected", "kind"),
     [
-        ([3, -1, 3], [3, -1, 3], "i"),
-        (pa.array([1, 2], pa.uint8()), [1, 2], "i"),
-        ([True, False, True], [1, 0, 1], "i"),
-        (["b", "a", "", "b"][:2] * 3, ["b", "a"] * 3, "U"),
-        (pa.array(["b", "a", "b"]).dictionary_encode(), ["b", "a", "b"], "U"),
-        (pa.array(["long name", "a"], pa.large_string()), ["long name", "a"], "U"),
-        ([1.5, 2.0, np.inf], [1.5, 2.0, np.inf], "f"),
-        (pa.array([1.5, 2.0], pa.float32()), [1.5, 2.0], "f"),
-        ([Decimal("1.50"), Decimal("2.25")], [1.5, 2.25], "f"),
+        ([3, -1, 3], [3, -1, 3], np.int64),
+        (pa.array([1, 2], pa.uint8()), [1, 2], np.uint8),
+        ([True, False, True], [1, 0, 1], np.uint8),
+        (["b", "a", "", "b"][:2] * 3, ["b", "a"] * 3, np.int32),
+        (pa.array(["b", "a", "b"]).dictionary_encode(), ["b", "a", "b"], np.int32),
+        (pa.array(["long name", "a"], pa.large_string()), ["long name", "a"], np.int32),
+        ([1.5, 2.0, np.inf], [1.5, 2.0, np.inf], np.float64),
+        (pa.array([1.5, 2.0], pa.float32()), [1.5, 2.0], np.float32),
+        (pa.array([1.5, 2.0], pa.float16()), [1.5, 2.0], np.float32),
+        ([Decimal("1.50"), Decimal("2.25")], [1.5, 2.25], np.float64),
     ],
     ids=str,
 )
-def test_labels_are_integers_text_or_numbers(values: Any, expected: Any, kind: str) -> None:
+def test_labels_are_numbers_of_their_own_type_or_the_places_of_texts(
+    values: Any, expected: Any, kind: Any
+) -> None:
     found = labels(values)
     assert found.tolist() == expected
-    assert found.dtype.kind == kind
-    assert kind == "U" or found.dtype.itemsize == 8
+    assert found.values.dtype == kind
+    assert (found.names is not None) == isinstance(expected[0], str)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +70,29 @@ def test_labels_are_integers_text_or_numbers(values: Any, expected: Any, kind: s
 def test_labels_that_cannot_be_read_are_refused(values: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         labels(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            list("abcdef"),
+            r"^t\.csv: label 'y' has more than 4 values; labels of text are names of cl",
+        ),
+        (
+            ["a", "b" * 20_000],
+            "row 2, column 'y': a text of 20000 bytes; the name of a category or",
+        ),
+    ],
+    ids=["many", "long"],
+)
+def test_texts_that_name_no_classes_are_refused(
+    values: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_columns, "MOST_CLASSES", 4)
+    with pytest.raises(DataError, match=message) as refused:
+        labels(values)
+    assert len(str(refused.value)) < 200
 
 
 def test_rows_without_labels_say_so() -> None:

@@ -16,9 +16,11 @@ import pytest
 from pyarrow import parquet
 from source_files import idx_bytes
 
+from ensemble_pipe.config import Pipeline
 from ensemble_pipe.data.sources import open_rows
 from ensemble_pipe.data.sources.idx import read_idx
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.preparation import Prepared, prepare
 
 MB = 1 << 20
 
@@ -75,16 +77,105 @@ def test_npy_npz_and_arrow_are_read_in_little_memory(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=values)
     table = pa.table({f"x{column}": values[:, column] for column in range(10)})
     for name, compression in (("t.arrow", None), ("z.arrow", "lz4")):
-        options = pa.ipc.IpcWriteOptions(compression=compression)
-        with (
-            pa.OSFile(str(tmp_path / name), "wb") as stream,
-            pa.ipc.new_file(stream, table.schema, options=options) as writer,
-        ):
-            writer.write_table(table, max_chunksize=20_000)
+        write_ipc(tmp_path / name, table, compression, 20_000)
     for name in ("t.npy", "t.npz", "t.arrow", "z.arrow"):
         with peak_memory() as peak:
             assert read_through(tmp_path / name) == 200_000
         assert peak.total < 5 * MB, name
+
+
+LONG = "t" * (256 << 10)
+
+
+def write_ipc(
+    path: Path, table: pa.Table, compression: str | None = None, batch_rows: int | None = None
+) -> None:
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with (
+        pa.OSFile(str(path), "wb") as stream,
+        pa.ipc.new_file(stream, table.schema, options=options) as writer,
+    ):
+        writer.write_table(table, batch_rows)
+
+
+def long_texts() -> pa.Table:
+    """Return 4096 rows of 256 kB in which every other one has the same text, by a dictionary."""
+    codes = pa.array(np.arange(4096, dtype=np.int32) % 2)
+    return pa.table({"x": pa.DictionaryArray.from_arrays(codes, pa.array([LONG, "short"]))})
+
+
+@pytest.mark.parametrize("kind", ["parquet", "parquet text", "arrow", "npz"])
+def test_long_texts_are_read_a_few_at_a_time(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"t.{kind.split()[0]}"
+    if kind == "npz":
+        np.savez_compressed(path, x=np.array([LONG, "short"] * 64))
+    elif kind == "arrow":
+        write_ipc(path, long_texts())
+    else:
+        table = long_texts()
+        parquet.write_table(
+            table.cast(pa.schema({"x": pa.string()})) if "text" in kind else table, path
+        )
+    assert path.stat().st_size < MB
+    with peak_memory() as peak:
+        assert read_through(path) in (128, 4096)
+    assert peak.total < 100 * MB
+
+
+def test_the_message_on_a_long_text_is_short(tmp_path: Path) -> None:
+    parquet.write_table(
+        long_texts().append_column("y", pa.array([0, 1] * 2048)), tmp_path / "t.parquet"
+    )
+    for rule, problem in (
+        ({}, "row 1, column 'x': 'tttt.* is not a number"),
+        (CATEGORY, "262144 bytes"),
+    ):
+        with pytest.raises(DataError, match=problem) as refused:
+            prepared(tmp_path / "t.parquet", columns=rule)
+        assert len(str(refused.value)) < 400
+
+
+# What is held of each row while a run is prepared
+
+CATEGORY = {"x": {"kind": "category"}}
+HELD_ROWS = 1_000_000
+
+
+def prepared(path: Path, task: str = "classification", **data: Any) -> Prepared:
+    table = {"source": "table", "path": str(path), "label": "y", **data}
+    return prepare(Pipeline.model_validate({"data": table, "task": task}), [])
+
+
+def labels_of(kind: str) -> Any:
+    numbers = np.arange(HELD_ROWS, dtype=np.uint8) % 2
+    if kind == "texts":
+        return pa.DictionaryArray.from_arrays(
+            pa.array(numbers), pa.array(["a class of 21 letters", "b"])
+        )
+    return pa.array(numbers.astype(np.float32 if kind == "targets" else np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["numbers", "texts", "targets"])
+def test_a_row_takes_few_bytes_before_it_is_written(kind: str, tmp_path: Path) -> None:
+    table = pa.table({"x": np.zeros(HELD_ROWS, np.uint8), "y": labels_of(kind)})
+    write_ipc(tmp_path / "t.arrow", table)
+    del table
+    with peak_memory() as peak:
+        found = prepared(
+            tmp_path / "t.arrow", "regression" if kind == "targets" else "classification"
+        )
+    assert sum(found.rows.values()) == HELD_ROWS
+    assert peak.total < 24 * HELD_ROWS
+
+
+def test_an_archive_of_one_class_is_refused_within_twice_its_stated_size(tmp_path: Path) -> None:
+    rows = 4 * HELD_ROWS
+    np.savez_compressed(
+        tmp_path / "t.npz", x=np.zeros((rows, 1), np.uint8), y=np.zeros(rows, np.uint8)
+    )
+    with peak_memory() as peak, pytest.raises(DataError, match="have the one class 0"):
+        prepared(tmp_path / "t.npz")
+    assert peak.total < 2 * 2 * rows
 
 
 # Bombs
@@ -119,6 +210,47 @@ def test_many_lines_are_streamed(tmp_path: Path) -> None:
     with peak_memory() as peak:
         assert open_rows(str(path)).count == 200 * (MB // len(line))
     assert peak.total < 40 * MB
+
+
+def test_what_swells_a_thousandfold_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    write_gzip(path, (b"a" * MB + b"\n") * 4, 20, b"a\n")
+    with pytest.raises(
+        DataError, match=r"t\.csv\.gz: its \d+ bytes swell to .* unpack it with gunz"
+    ):
+        open_rows(str(path))
+
+
+@pytest.mark.parametrize("kind", ["file", "stream", "dictionary", "parquet"])
+def test_a_batch_that_states_a_thousandfold_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / ("t.parquet" if kind == "parquet" else "t.arrow")
+    table = pa.table({"x": np.zeros(9 * MB)})
+    if kind == "dictionary":
+        codes = pa.array(np.zeros(10, np.int8))
+        table = pa.table({"x": pa.DictionaryArray.from_arrays(codes, table["x"].chunk(0))})
+    if kind == "parquet":
+        parquet.write_table(
+            table, path, compression="zstd", use_dictionary=False, row_group_size=9 * MB
+        )
+    elif kind == "stream":
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.ipc.new_stream(str(path), table.schema, options=options) as writer:
+            writer.write_table(table)
+    else:
+        write_ipc(path, table, "zstd")
+    with peak_memory() as peak, pytest.raises(DataError, match=r"swell to 7\d{7} .* smaller"):
+        open_rows(str(path))
+    assert peak.total < MB
+
+
+def test_an_npy_header_that_states_a_gigabyte_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.npy"
+    with path.open("wb") as stream:
+        stream.write(b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 30))
+        stream.truncate(1 << 30)
+    with peak_memory() as peak, pytest.raises(DataError, match="1073741824 bytes of header"):
+        open_rows(str(path))
+    assert peak.total < MB
 
 
 def test_an_idx_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:

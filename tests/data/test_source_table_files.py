@@ -313,6 +313,26 @@ def test_adult_has_numbers_names_missing_values_and_a_test_part() -> None:
     assert found["workclass"].count(None) + found["workclass"].count("?") == 1836
 
 
+@pytest.mark.parametrize("batch", [7, 1000, 9000])
+def test_blocks_end_by_their_rows_not_by_the_batches_of_a_file(batch: int) -> None:
+    """16 MB of text are the most that a block holds."""
+    lengths = np.where(np.arange(9000) < 5000, 10, 10_000)
+    texts = pa.array(["t" * length for length in lengths.tolist()])
+    table = pa.table({"x": np.arange(9000), "t": texts})
+    rows = Rows(
+        "t", 9000, table.schema, lambda names: iter(table.select(names).to_batches(batch)), str
+    )
+    blocks = rows_lengths(rows, ["x", "t"])
+    full = (16 << 20) // 10_000
+    assert blocks[:2] == [(0, 4096), (4096, 904 + ((16 << 20) - 9040) // 10_000)]
+    assert [length for _, length in blocks[2:-1]] == [full] * (len(blocks) - 3)
+    assert [length for _, length in rows_lengths(rows, ["x"])] == [4096, 4096, 808]
+
+
+def rows_lengths(rows: Rows, names: list[str]) -> list[tuple[int, int]]:
+    return [(first, block.num_rows) for first, block in rows.blocks(names)]
+
+
 def test_naming_a_row_costs_nothing_where_none_is_wrong(tmp_path: Path) -> None:
     """A line number is found by reading the file from its start, so only for a message."""
     path = tmp_path / "t.csv"

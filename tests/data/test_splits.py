@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.arrays import Integers
+from ensemble_pipe.data import splits
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.seeds import MAX_SEED
@@ -70,6 +71,17 @@ def test_each_class_is_in_proportion_to_within_one_row(
         taken = np.bincount(strata[parts[name]], minlength=len(left))
         assert (np.abs(taken - left * len(parts[name]) / left.sum()) < 1 + 1e-9).all()
         left = left - taken
+
+
+@settings(deadline=None)
+@given(stratified(), seeds)
+def test_rows_are_sorted_by_class_block_by_block(drawn: tuple[Integers, Sizes], seed: int) -> None:
+    strata, sizes = drawn
+    whole = split_rows(strata, len(strata), sizes, seed, "here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "_BLOCK_ROWS", 7)
+        blocks = split_rows(strata, len(strata), sizes, seed, "here")
+    assert all(np.array_equal(whole[name], blocks[name]) for name in whole)
 
 
 def test_the_seed_decides() -> None:

@@ -17,7 +17,6 @@ from ensemble_pipe.ensemble.combiners import (
     fit,
     fits_for,
     log_softmax,
-    mean_probability,
     select,
     softmax,
     top_k,
@@ -79,7 +78,7 @@ def test_one_regression_is_itself_bit_for_bit(name: str) -> None:
 def test_equal_weights_are_the_mean_probability_and_the_law_of_total_variance() -> None:
     outputs, _ = classes()
     found = Weighted.equal(6).probabilities(outputs.logits)
-    np.testing.assert_allclose(found, mean_probability(outputs.logits), rtol=1e-14)
+    np.testing.assert_allclose(found, softmax(outputs.logits).mean(axis=0), rtol=1e-14)
     members, _ = numbers()
     mean, aleatoric, epistemic = Weighted.equal(6).mixture(members.means, members.variances)
     np.testing.assert_allclose(mean, members.means.astype(float).mean(axis=0), atol=1e-14)

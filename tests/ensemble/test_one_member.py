@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from ensemble_pipe.ensemble.combiners import mean_probability, softmax
+from ensemble_pipe.ensemble.combiners import Weighted, softmax
 from ensemble_pipe.ensemble.conformal import conformal_interval, conformal_sets
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 from ensemble_pipe.ensemble.metrics.detection import ood_metrics
 from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 from ensemble_pipe.ensemble.metrics.rejection import rejection_curve
-from ensemble_pipe.ensemble.uncertainty import gaussian_mixture, uncertainty
+from ensemble_pipe.ensemble.uncertainty import uncertainty
 
 RANDOM = np.random.default_rng(1)
 LOGITS = RANDOM.standard_normal((1, 80, 6)).astype(np.float32)
@@ -18,7 +18,7 @@ TARGETS = RANDOM.standard_normal((80, 2))
 
 
 def test_of_classes() -> None:
-    whole, member = mean_probability(LOGITS), softmax(LOGITS[0])
+    whole, member = Weighted.equal(1).probabilities(LOGITS), softmax(LOGITS[0])
     assert classification_metrics(whole, LABELS) == classification_metrics(member, LABELS)
     fitted = conformal_sets(whole, LABELS, 0.9)
     assert fitted == conformal_sets(member, LABELS, 0.9)
@@ -40,11 +40,11 @@ def test_of_uncertainty_and_what_is_made_of_it() -> None:
 
 
 def test_of_numbers() -> None:
-    mixture = gaussian_mixture(MEANS, VARIANCES)
-    deviation = np.sqrt(mixture.variance)
+    mean, aleatoric, epistemic = Weighted.equal(1).mixture(MEANS, VARIANCES)
+    deviation = np.sqrt(aleatoric + epistemic)
     own = np.sqrt(VARIANCES[0])
-    found = regression_metrics(mixture.mean, deviation, TARGETS)
+    found = regression_metrics(mean, deviation, TARGETS)
     assert found == regression_metrics(MEANS[0], own, TARGETS)
     assert conformal_interval(
-        mixture.mean[:, 0], deviation[:, 0], TARGETS[:, 0], 0.9
+        mean[:, 0], deviation[:, 0], TARGETS[:, 0], 0.9
     ) == conformal_interval(MEANS[0, :, 0], own[:, 0], TARGETS[:, 0], 0.9)

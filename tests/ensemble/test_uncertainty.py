@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.uncertainty import gaussian_mixture, uncertainty
+from ensemble_pipe.ensemble.uncertainty import uncertainty
 
 LOGITS = arrays(
     np.float32,
@@ -132,41 +132,3 @@ def test_members_of_weight_zero_change_no_bit() -> None:
     logits[1] = -np.inf  # of which nothing may be seen
     whole, part = uncertainty(logits, weights), uncertainty(logits[kept], weights[kept])
     assert all(whole[name].tobytes() == part[name].tobytes() for name in whole)
-    means, variances = random.standard_normal((4, 6, 2)), random.uniform(1, 2, (4, 6, 2))
-    mixture = gaussian_mixture(means, variances, weights)
-    for one, other in zip(
-        mixture, gaussian_mixture(means[kept], variances[kept], weights[kept]), strict=True
-    ):
-        assert one.tobytes() == other.tobytes()
-
-
-def test_a_mixture_of_one_member_is_the_member() -> None:
-    random = np.random.default_rng(7)
-    means = random.standard_normal((1, 6, 2)).astype(np.float32)
-    variances = random.uniform(0.1, 2.0, (1, 6, 2))
-    mixture = gaussian_mixture(means, variances)
-    np.testing.assert_array_equal(mixture.mean, means[0])
-    np.testing.assert_array_equal(mixture.aleatoric, variances[0])
-    assert not mixture.epistemic.any()
-    np.testing.assert_array_equal(mixture.variance, variances[0])
-
-
-def test_mixture_by_hand() -> None:
-    means, variances = np.array([[[1.0]], [[3.0]]]), np.array([[[2.0]], [[4.0]]])
-    mixture = gaussian_mixture(means, variances)
-    assert [float(part[0, 0]) for part in mixture] == [2.0, 3.0, 1.0]
-    mixture = gaussian_mixture(means, variances, np.array([0.75, 0.25]))
-    assert [float(part[0, 0]) for part in mixture] == [1.5, 2.5, 0.75]
-
-
-@pytest.mark.parametrize("weights", [None, np.array([0.1, 0.2, 0.3, 0.15, 0.25])])
-def test_mixture_has_the_moments_of_draws_from_it(weights: Floats | None) -> None:
-    """The law of total variance, on simulated draws: first a member, then a number."""
-    random = np.random.default_rng(8)
-    means, variances = 2.0 * random.standard_normal((5, 3, 2)), random.uniform(0.1, 4.0, (5, 3, 2))
-    mixture = gaussian_mixture(means, variances, weights)
-    members = random.choice(5, 200_000, p=weights)
-    drawn = random.normal(means[members], np.sqrt(variances[members]))
-    np.testing.assert_allclose(drawn.mean(axis=0), mixture.mean, atol=0.03)
-    np.testing.assert_allclose(drawn.var(axis=0), mixture.variance, rtol=0.02)
-    np.testing.assert_allclose(means[members].var(axis=0), mixture.epistemic, rtol=0.02)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.errors import DataError
 
 MOST_DISTINCT = 10_000
@@ -39,7 +40,8 @@ class ColumnReport:
         kind: how a pipeline can read it; "other" it cannot.
         missing: rows without a value, NaN among them.
         infinite: rows with an infinity.
-        distinct: how many values differ; None where more than `MOST_DISTINCT`.
+        distinct: how many values differ; None where more than `MOST_DISTINCT`,
+            or where a text is longer than `MOST_NAME_BYTES`.
         frequent: the most frequent values and their counts; empty where `distinct` is None.
         lowest, mean, highest: of the finite numbers; None of other columns.
     """
@@ -166,6 +168,11 @@ class _Tally:
             self._count(values)
 
     def _count(self, values: pa.Array) -> None:
+        if (
+            _is_text(values.type)
+            and (pc.max(pc.binary_length(values)).as_py() or 0) > MOST_NAME_BYTES
+        ):
+            self.counts = None
         if self.counts is not None:
             found = values.value_counts()
             pairs = zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)

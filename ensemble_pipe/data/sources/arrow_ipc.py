@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ensemble_pipe.data.sources.paths import reading
+from ensemble_pipe.data.sources.arrow_blocks import MAGIC, stated_bytes
+from ensemble_pipe.data.sources.paths import reading, require_no_bomb
 from ensemble_pipe.data.sources.plain import Plain
-from ensemble_pipe.data.sources.rows import Rows, numbered
-
-_MAGIC = b"ARROW1"
+from ensemble_pipe.data.sources.rows import Rows, block_rows, numbered
 
 
 def open_arrow(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
@@ -18,10 +17,13 @@ def open_arrow(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
     Uncompressed batches stay in the page cache; of compressed ones, one at a time is in memory.
 
     Raises:
-        DataError: it is neither, or is damaged.
+        DataError: it is neither, or is damaged, or a batch states far more than the file can hold.
     """
     where = str(path)
     with reading(path, "; an Arrow IPC file or stream is needed"):
+        with pa.memory_map(str(path)) as stream:
+            content = stream.read_buffer()
+        require_no_bomb(where, stated_bytes(content), content.size, "write it in smaller batches")
         count = sum(batch.num_rows for batch in _batches(path, [0]))
         schema = _schema(path)
     plain = Plain.of(where, schema, missing_values)
@@ -29,11 +31,14 @@ def open_arrow(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         indices = [schema.get_field_index(plain.names[name]) for name in names]
+        length = block_rows(plain.schema, names)
         first = 0
         with reading(path):
             for batch in _batches(path, sorted(indices)):
-                yield plain.batch(batch, names, lambda row: place(first + row))  # noqa: B023
-                first += batch.num_rows
+                for start in range(0, batch.num_rows, length):
+                    part = batch.slice(start, length)
+                    yield from plain.batches(part, names, lambda row: place(first + row))  # noqa: B023
+                    first += part.num_rows
 
     return Rows(where, count, plain.schema, read, place)
 
@@ -57,4 +62,4 @@ def _batches(path: Path, fields: list[int]) -> Iterator[pa.RecordBatch]:
 
 def _is_file(path: Path) -> bool:
     with path.open("rb") as stream:
-        return stream.read(len(_MAGIC)) == _MAGIC
+        return stream.read(len(MAGIC)) == MAGIC

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from ensemble_pipe.data.sources.paths import reading, require_unique
+from ensemble_pipe.data.sources.paths import reading, require_no_bomb, require_unique
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.sources.text_columns import TextColumn, to_text
 from ensemble_pipe.errors import DataError
@@ -179,11 +179,32 @@ def _refusals(file: _File) -> Iterator[None]:
 
 def _stream(path: Path) -> pa.NativeFile:
     plain = pa.OSFile(str(path))
-    return pa.CompressedInputStream(plain, "gzip") if _is_packed(path) else plain
+    return pa.PythonFile(_Unpacked(path, plain), "r") if _is_packed(path) else plain
 
 
 def _is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
+
+
+class _Unpacked:
+    """What a gzip file holds, as far as a file of its size holds so much."""
+
+    def __init__(self, path: Path, packed: pa.NativeFile) -> None:
+        self.closed = False
+        self._path = path
+        self._size = path.stat().st_size
+        self._stream = pa.CompressedInputStream(packed, "gzip")
+        self._read = 0
+
+    def read(self, size: int) -> pa.Buffer:
+        part = self._stream.read_buffer(size)
+        self._read += part.size
+        require_no_bomb(self._path, self._read, self._size, "unpack it with gunzip first")
+        return part
+
+    def close(self) -> None:
+        self._stream.close()
+        self.closed = True
 
 
 def _has_lines(value: str) -> bool:

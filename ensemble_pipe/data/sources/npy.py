@@ -1,5 +1,7 @@
 """NPY files, NumPy's own, by memory map; and how any such array becomes columns."""
 
+import io
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -12,13 +14,15 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
-from ensemble_pipe.data.sources.rows import Rows, block_rows, image_array, numbered
+from ensemble_pipe.data.sources.rows import Rows, image_array, numbered, read_rows
 from ensemble_pipe.errors import DataError
 
+# By version: how a header's length is written, and what reads length and header.
 _HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
+    (1, 0): ("<H", np.lib.format.read_array_header_1_0),
+    (2, 0): ("<I", np.lib.format.read_array_header_2_0),
 }
+_MOST_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -95,19 +99,30 @@ def open_npy(path: Path) -> Rows:
     place = numbered(where)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        length = block_rows(plain.schema, names)
+        length = read_rows(plain.schema, names, block.row_bytes)
         for first in range(0, len(values), length):
             columns = block.columns(np.asarray(values[first : first + length]))
             batch = pa.RecordBatch.from_arrays(columns, block.names)
-            yield plain.batch(batch, names, place)
+            yield from plain.batches(batch, names, place)
 
     return Rows(where, len(values), plain.schema, read, place)
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic], bool, int]:
-    """Return shape, dtype, whether Fortran-ordered, and where the values start."""
+    """Return shape, dtype, whether Fortran-ordered, and where the values start.
+
+    Raises:
+        ValueError: it is no header, or states a length that no header has.
+    """
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError(f"NPY version {version[0]}.{version[1]}")
-    shape, fortran, dtype = _HEADERS[version](stream)
+    length, header = _HEADERS[version]
+    stated = stream.read(struct.calcsize(length))
+    if len(stated) < struct.calcsize(length):
+        raise ValueError("ends inside its header")
+    (size,) = struct.unpack(length, stated)
+    if size > _MOST_HEADER_BYTES:
+        raise ValueError(f"its header announces {size} bytes of header; real ones have few hundred")
+    shape, fortran, dtype = header(io.BytesIO(stated + stream.read(size)))
     return shape, dtype, fortran, stream.tell()

@@ -15,7 +15,7 @@ from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources.npy import Block, read_header
 from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
-from ensemble_pipe.data.sources.rows import Rows, block_rows, numbered
+from ensemble_pipe.data.sources.rows import Rows, numbered, read_rows
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import listed, shown
 
@@ -58,9 +58,10 @@ def open_npz(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
     place = numbered(where)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        length = block_rows(plain.schema, names)
         own = {plain.names[name] for name in names}
         chosen = [entry for entry in entries if own & set(entry.block.names)]
+        row_bytes = sum(entry.block.row_bytes for entry in chosen)
+        length = read_rows(plain.schema, names, row_bytes)
         labels = [name for entry in chosen for name in entry.block.names]
         with reading(path, hint):
             for parts in _slices(path, chosen, count, length):
@@ -69,7 +70,8 @@ def open_npz(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
                     for entry, values in zip(chosen, parts, strict=True)
                     for column in entry.block.columns(values)
                 ]
-                yield plain.batch(pa.RecordBatch.from_arrays(columns, labels), names, place)
+                batch = pa.RecordBatch.from_arrays(columns, labels)
+                yield from plain.batches(batch, names, place)
 
     return Rows(where, count, plain.schema, read, place)
 

@@ -4,17 +4,17 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs
 
-from ensemble_pipe.data.sources.paths import reading, require_file, require_inside
-from ensemble_pipe.data.sources.plain import Plain
+from ensemble_pipe.data.sources.paths import reading, require_file, require_inside, require_no_bomb
+from ensemble_pipe.data.sources.plain import Plain, is_text, longest_text
 from ensemble_pipe.data.sources.remote import require_answer
-from ensemble_pipe.data.sources.rows import Rows, block_rows
+from ensemble_pipe.data.sources.rows import BLOCK_ROWS, TEXT_BYTES, Rows, read_rows
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
 
@@ -46,6 +46,9 @@ def open_parquet(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
     for where, path in paths:
         with reading(where), _open(system, path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
+            stated = max(_stated_bytes(file.metadata), default=0)
+            size = system.get_file_info(path).size
+        require_no_bomb(where, stated, size, "write it in smaller row groups")
         own = Plain.of(where, schema, missing_values)
         _require_same(own, plain or own)
         plain = plain or own
@@ -66,16 +69,29 @@ def _reader(
     system: fs.FileSystem, parts: list[_Part], plain: Plain
 ) -> Callable[[Sequence[str]], Iterator[pa.RecordBatch]]:
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        length = block_rows(plain.schema, names)
-        own = [plain.names[name] for name in names]
         for part in parts:
             first = 0
             with reading(part.where), _open(system, part.path) as file:
-                for batch in file.iter_batches(length, columns=own):
-                    yield plain.batch(batch, names, lambda row: _place(part, first + row))  # noqa: B023
+                for batch in _batches(system, part.path, file, plain, names):
+                    yield from plain.batches(batch, names, lambda row: _place(part, first + row))  # noqa: B023
                     first += batch.num_rows
 
     return read
+
+
+def _batches(
+    system: fs.FileSystem, path: str, file: Any, plain: Plain, names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield columns of an open file, as many rows at a time as take little memory."""
+    own = [plain.names[name] for name in names]
+    texts = [name for name in own if is_text(file.schema_arrow.field(name).type)]
+    with _open(system, path, texts) as by_dictionaries:
+        lengths = [
+            read_rows(plain.schema, names, _row_bytes(by_dictionaries, group, own, texts))
+            for group in range(file.num_row_groups)
+        ]
+    for length, groups in groupby(range(len(lengths)), lengths.__getitem__):
+        yield from file.iter_batches(length, list(groups), own)
 
 
 def _placer(parts: list[_Part]) -> Callable[[int], str]:
@@ -92,7 +108,43 @@ def _place(part: _Part, row: int) -> str:
     return f"{part.where}: row {row + 1}"
 
 
-def _open(system: fs.FileSystem, path: str) -> Any:
+def _chunks(metadata: Any, group: int) -> Iterator[Any]:
+    row_group = metadata.row_group(group)
+    return (row_group.column(index) for index in range(row_group.num_columns))
+
+
+def _stated_bytes(metadata: Any) -> Iterator[int]:
+    """Yield the bytes, decompressed, that each row group states."""
+    for group in range(metadata.num_row_groups):
+        yield sum(chunk.total_uncompressed_size for chunk in _chunks(metadata, group))
+
+
+def _stated_of(metadata: Any, group: int, names: Sequence[str]) -> int:
+    """Return the bytes, decompressed, that a row group states for some columns."""
+    wanted = set(names)
+    sizes: list[int] = [
+        chunk.total_uncompressed_size
+        for chunk in _chunks(metadata, group)
+        if not wanted.isdisjoint(accumulate(chunk.path_in_schema.split("."), "{}.{}".format))
+    ]
+    return sum(sizes)
+
+
+def _row_bytes(file: Any, group: int, names: Sequence[str], texts: Sequence[str]) -> float:
+    """Return the bytes that a row of a row group takes, its texts the longest in dictionaries.
+
+    A page of a few bytes may name one text of a megabyte for each of a million rows, so the first
+    row is read with the dictionaries, unless there is no room for such texts.
+    """
+    rows: int = file.metadata.row_group(group).num_rows
+    mean = _stated_of(file.metadata, group, names) / max(rows, 1)
+    if _stated_of(file.metadata, group, texts) * min(rows, BLOCK_ROWS) <= TEXT_BYTES:
+        return mean
+    batch = next(file.iter_batches(1, [group], texts), None)
+    return mean if batch is None else mean + sum(map(longest_text, batch.columns))
+
+
+def _open(system: fs.FileSystem, path: str, as_dictionaries: Sequence[str] = ()) -> Any:
     from pyarrow import parquet
 
     # A local file is read through the page cache; of a remote one a piece of each column is held.
@@ -103,6 +155,7 @@ def _open(system: fs.FileSystem, path: str) -> Any:
         buffer_size=held,
         pre_buffer=False,
         page_checksum_verification=True,
+        read_dictionary=list(as_dictionaries),
     )
 
 

@@ -11,8 +11,13 @@ from tokenize import TokenError
 
 import pyarrow as pa
 
+from ensemble_pipe.data.sources.rows import BLOCK_BYTES
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import cut, listed, shown
+
+# No byte of a gzip file gives more than 1032 (zlib, "technical details"), and columns of measured
+# values stay far below that: what swells more says one thing over and over.
+MOST_SWELLING = 1000
 
 # What numpy, zipfile, Pillow and pyarrow raise at damaged, encrypted or odd contents.
 _FOREIGN = (
@@ -72,6 +77,15 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     return cut(next(iter(str(error).splitlines()), "").strip(), 200) or type(error).__name__
+
+
+def require_no_bomb(where: object, stated: int, size: int, advice: str) -> None:
+    """Raise DataError where `size` bytes of a file swell to `stated` ones, far beyond a block."""
+    if stated > max(BLOCK_BYTES, MOST_SWELLING * size):
+        raise DataError(
+            f"{where}: its {size} bytes swell to {stated} and more, over {MOST_SWELLING} times as "
+            f"many, as only bombs do; if it is real data, {advice}"
+        )
 
 
 def require_values(where: object, shape: Sequence[int]) -> None:

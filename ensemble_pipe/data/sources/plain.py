@@ -1,15 +1,20 @@
 """Columns of Arrow files made plain: checked, decoded, one kind of text, images by one name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.data.sources.paths import reading, require_unique
-from ensemble_pipe.data.sources.rows import IMAGE, as_images, image_type, is_images
+from ensemble_pipe.data.sources.rows import IMAGE, TEXT_BYTES, as_images, image_type, is_images
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import listed, shown
+
+_TEXTS = (
+    pa.string(), pa.large_string(), pa.string_view(),
+    pa.binary(), pa.large_binary(), pa.binary_view(),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,24 +53,35 @@ class Plain:
         fields = [pa.field(name, kind) for name, kind in zip(declared, kinds, strict=True)]
         return cls(where, pa.schema(fields), dict(zip(declared, own, strict=True)), missing_values)
 
-    def batch(
+    def batches(
         self, batch: pa.RecordBatch, names: Sequence[str], place: Callable[[int], str]
-    ) -> pa.RecordBatch:
-        """Return columns of one batch as `schema` declares them; place(row) names its rows.
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield columns of one batch as `schema` declares them; place(row) names its rows.
+
+        They come in several batches where the texts that dictionaries name would take too much.
 
         Raises:
             DataError: the batch is damaged, or an image is missing.
         """
+        fields = pa.schema([self.schema.field(name) for name in names])
         with reading(self.where):
             batch.validate(full=True)
-            columns = [self._column(batch.column(self.names[name]), name, place) for name in names]
-        fields = [self.schema.field(name) for name in names]
-        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+            own = [batch.column(self.names[name]) for name in names]
+            length = max(1, TEXT_BYTES // max(1, sum(map(longest_text, own))))
+        for first in range(0, batch.num_rows, length):
+            with reading(self.where):
+                columns = [
+                    self._column(column.slice(first, length), name, place, first)
+                    for column, name in zip(own, names, strict=True)
+                ]
+            yield pa.RecordBatch.from_arrays(columns, schema=fields)
 
-    def _column(self, column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Array:
+    def _column(
+        self, column: pa.Array, name: str, place: Callable[[int], str], first: int
+    ) -> pa.Array:
         kind = self.schema.field(name).type
         if is_images(kind):
-            _require_all(column, name, place)
+            _require_all(column, name, lambda row: place(first + row))
             return as_images(column.storage.flatten(), kind.shape)
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
@@ -73,6 +89,24 @@ class Plain:
         if self.missing_values and pa.types.is_string(kind):
             return without(column, self.missing_values)
         return column
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column holds text or bytes of any length, as they are or by dictionary."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return kind in _TEXTS
+
+
+def longest_text(column: pa.Array) -> int:
+    """Return the bytes of the longest text in a column's dictionary; 0 where it has none."""
+    if not (pa.types.is_dictionary(column.type) and is_text(column.type)):
+        return 0
+    texts = column.dictionary
+    if not len(texts):
+        return 0
+    lengths = pc.binary_length(texts.cast(pa.large_binary()))
+    return int(pc.max(lengths).as_py() or 0)
 
 
 def without(texts: pa.Array, missing: Sequence[str]) -> pa.Array:

@@ -6,8 +6,9 @@ from math import prod
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.arrays import Array, Integers
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
 
@@ -18,6 +19,7 @@ TEXT_PLACE, TEXT = b"text_place", b"text"
 BLOCK_ROWS = 4096
 GROUP_ROWS = 256
 BLOCK_BYTES = 64 << 20
+TEXT_BYTES = 16 << 20  # of a block's text, of which each step holds a copy
 
 
 @dataclass(frozen=True)
@@ -60,31 +62,57 @@ class Rows:
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield (number of the first row, block), where every block but the last is as long.
 
-        The length depends on the columns alone, not on how a file is divided, so that what is
-        summed up block by block has the same bits whatever the file.
+        A block ends early only where its text would take more than 16 MB. So the lengths depend on
+        the columns and the rows, not on how a file is divided, and what is summed up block by block
+        has the same bits whatever the file.
 
         Raises:
             DataError: the file is damaged, or has another number of rows than when it was opened.
         """
         length = block_rows(self.schema, names)
-        first, held, parts = 0, 0, list[pa.RecordBatch]()
+        first, read, held = 0, 0, _Held(length)
         for batch in self.read(names):
-            start = 0
-            while batch.num_rows - start >= length - held:
-                parts.append(batch.slice(start, length - held))
-                start += length - held
-                yield first, _joined(parts)
-                first, held, parts = first + length, 0, []
-            if start < batch.num_rows:
-                parts.append(batch.slice(start))
-                held += batch.num_rows - start
-        if first + held != self.count:
+            read += batch.num_rows
+            if read > self.count:
+                break
+            while batch.num_rows:
+                batch = held.take(batch)
+                if held.full:
+                    yield first, held.joined()
+                    first, held = first + held.rows, _Held(length)
+        if read != self.count:
             raise DataError(
-                f"{self.where}: {first + held} rows were read where {self.count} were announced; "
+                f"{self.where}: {read} rows were read where {self.count} were announced; "
                 "the file is damaged, or was written to meanwhile"
             )
-        if held:
-            yield first, _joined(parts)
+        if held.rows:
+            yield first, held.joined()
+
+
+class _Held:
+    """The rows of a block that is not yet full."""
+
+    def __init__(self, length: int) -> None:
+        self.rows = 0
+        self.full = False
+        self._length = length
+        self._room = TEXT_BYTES
+        self._parts: list[pa.RecordBatch] = []
+
+    def take(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Take in the first rows of a batch, as many as there is room for; return the others."""
+        wanted = min(batch.num_rows, self._length - self.rows)
+        sizes = _text_bytes(batch.slice(0, wanted))
+        fitting = int(np.searchsorted(sizes, self._room, side="right")) if len(sizes) else wanted
+        taken = max(fitting, 1 if self.rows == 0 else 0)
+        self._parts.append(batch.slice(0, taken))
+        self._room -= int(sizes[taken - 1]) if len(sizes) and taken else 0
+        self.rows += taken
+        self.full = self.rows == self._length or taken < wanted
+        return batch.slice(taken)
+
+    def joined(self) -> pa.RecordBatch:
+        return self._parts[0] if len(self._parts) == 1 else pa.concat_batches(self._parts)
 
 
 def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
@@ -96,6 +124,14 @@ def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
     width = sum(_bytes(schema.field(name).type) for name in names)
     length = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(width, 1)))
     return length if length < GROUP_ROWS else length - length % GROUP_ROWS
+
+
+def read_rows(schema: pa.Schema, names: Sequence[str], row_bytes: float) -> int:
+    """Return how many rows of a file are read at a time: a block, or as many as 16 MB hold.
+
+    `row_bytes` are those of a row as the file states them, where text may be of any length.
+    """
+    return max(1, min(block_rows(schema, names), int(TEXT_BYTES // max(row_bytes, 1))))
 
 
 def rows_of(where: str, table: pa.Table) -> Rows:
@@ -141,5 +177,16 @@ def _bytes(kind: pa.DataType) -> int:
     return 8
 
 
-def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
-    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+def _text_bytes(batch: pa.RecordBatch) -> Integers:
+    """Return (n,) how many bytes of text lie in the rows up to each one; (0,) without text."""
+    texts = [column for column in batch.columns if _is_text(column.type)]
+    if not texts:
+        return np.zeros(0, np.int64)
+    lengths = [pc.fill_null(pc.binary_length(column), 0).to_numpy() for column in texts]
+    return np.cumsum(np.sum(lengths, axis=0, dtype=np.int64))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    return any(is_one(kind) for is_one in texts)

@@ -20,6 +20,7 @@ _TYPES = {
     "text": pa.string(),
 }  # fmt: skip
 _PROBE = 64
+_MOST_DIGITS = 80
 
 
 class TextColumn:
@@ -151,6 +152,10 @@ def _beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int,
     """Return row and text of the first integer, of digits alone, that int64 cannot hold."""
     for row in pc.indices_nonzero(pc.greater_equal(pc.abs(doubles), 2.0**63)).to_pylist():
         text = values[row].as_py()
-        if text.lstrip("+-").isdigit() and not -(2**63) <= int(text) < 2**63:
+        if not text.lstrip("+-").isdigit():
+            continue
+        if len(text) > _MOST_DIGITS:  # Python reads no more than some thousand digits
+            return first + row, text
+        if not -(2**63) <= int(text) < 2**63:
             return first + row, text
     return None

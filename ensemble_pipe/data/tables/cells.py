@@ -22,6 +22,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 # Whole numbers up to here are exact as float64.
 _EXACT = 2**53
+MOST_NAME_BYTES = 10_000
 
 
 def numbers(column: pa.Array, name: str, place: Place) -> Floats:
@@ -129,12 +130,31 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
     elif pa.types.is_float16(kind):
         column = column.cast(pa.float32())
     encoded = column.dictionary_encode()
+    require_short(encoded, name, place)
     if pa.types.is_floating(kind):
         found = [_name_of_float(x) for x in encoded.dictionary.to_numpy(zero_copy_only=False)]
     else:
         found = [canonical(value) for value in encoded.dictionary.to_pylist()]
     codes = pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)
     return codes, [*found, None]
+
+
+def require_short(encoded: pa.DictionaryArray, name: str, place: Place) -> None:
+    """Check that the texts of a column may be names, of which thousands are held.
+
+    Raises:
+        DataError: names the row of one that is too long.
+    """
+    if not is_text(encoded.dictionary.type) or not len(encoded.dictionary):
+        return
+    lengths = pc.binary_length(encoded.dictionary)
+    longest = pc.max(lengths).as_py()
+    if longest is not None and longest > MOST_NAME_BYTES:
+        row = pc.index(encoded.indices, pc.index(lengths, longest).as_py()).as_py()
+        raise DataError(
+            f"{place(row)}, column {shown(name)}: a text of {longest} bytes; the name of a "
+            f"category or class has at most {MOST_NAME_BYTES}, so name the column in `ignore`"
+        )
 
 
 def canonical(value: Any) -> str | None:

@@ -1,6 +1,6 @@
 """The columns beside the features: labels, row weights, groups and times."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -11,33 +11,75 @@ from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
 
 
-def read_targets(rows: Rows, roles: Roles) -> Array:
-    """Return the labels (R,): int64, text, or float64; true and false are 1 and 0.
+def read_targets(rows: Rows, roles: Roles) -> Targets:
+    """Return the labels (R,): numbers of the source's type, or text; true and false are 1 and 0.
 
     Raises:
         DataError: there is no label column, or a label is missing, or of another type.
     """
     if roles.label is None:
         raise DataError(f"{rows.where}: has no labels")
-    column = _read(rows, roles.label, "label")
-    kind = column.type
-    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        _require_int64(rows, roles.label, column)
-        return np.asarray(column.cast(pa.int64()).to_numpy())
-    if cells.is_number(kind):
-        return np.asarray(column.cast(pa.float64()).to_numpy())
+    name = roles.label
+    require_columns(rows.where, [name], rows.schema.names)
+    kind = cells.plain(pa.nulls(0, rows.schema.field(name).type)).type
     if cells.is_text(kind):
-        return _texts(column)
-    if rows.count == 0:
-        return np.zeros(0, np.int64)
-    raise DataError(
-        f"{rows.where}: label {shown(roles.label)} is of type {kind}; labels are numbers, text in "
-        "UTF-8, or true and false"
-    )
+        return _read_texts(rows, name)
+    own = _number_type(kind)
+    if own is None and rows.count:
+        raise DataError(
+            f"{rows.where}: label {shown(name)} is of type {kind}; labels are numbers, text in "
+            "UTF-8, or true and false"
+        )
+    return Targets(_read_numbers(rows, name, "label", own or pa.int64()))
+
+
+def _number_type(kind: pa.DataType) -> pa.DataType | None:
+    """Return the type that labels of an Arrow type are held in; None where they are no numbers."""
+    if pa.types.is_boolean(kind):
+        return pa.uint8()
+    if pa.types.is_float16(kind):  # which few functions of Arrow take
+        return pa.float32()
+    if pa.types.is_decimal(kind):
+        return pa.float64()
+    return kind if cells.is_number(kind) else None
+
+
+def _read_numbers(rows: Rows, name: str, role: str, kind: pa.DataType) -> Array:
+    values = np.empty(rows.count, kind.to_pandas_dtype())
+    for first, column in _blocks(rows, name, role):
+        block = column.cast(kind).to_numpy()
+        _require_int64(rows, name, block, first)
+        values[first : first + len(block)] = block
+    return values
+
+
+def _read_texts(rows: Rows, name: str) -> Targets:
+    """Number the texts in the order in which they come, and then in their own."""
+    places = np.empty(rows.count, np.int32)
+    numbers: dict[str, int] = {}
+    for first, column in _blocks(rows, name, "label"):
+        encoded = column.dictionary_encode()
+        cells.require_short(encoded, name, rows.place_from(first))
+        texts = encoded.dictionary.to_pylist()
+        own = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int32)
+        places[first : first + len(column)] = own[encoded.indices.to_numpy()]
+        if len(numbers) > MOST_CLASSES:
+            raise DataError(
+                f"{rows.where}: label {shown(name)} has more than {MOST_CLASSES} values; labels "
+                "of text are names of classes"
+            )
+    names = sorted(numbers)
+    order = np.empty(len(names), np.int32)
+    order[[numbers[text] for text in names]] = np.arange(len(names))
+    targets = Targets(places, tuple(names))
+    for part in targets.parts():
+        places[part] = order[places[part]]
+    return targets
 
 
 def read_weights(rows: Rows, name: str) -> Floats:
@@ -46,19 +88,22 @@ def read_weights(rows: Rows, name: str) -> Floats:
     Raises:
         DataError: a weight is missing, negative, infinite or no number, or all are zero.
     """
-    column = _read(rows, name, "weight")
-    if not (cells.is_number(column.type) or pa.types.is_boolean(column.type)):
-        raise DataError(
-            f"{rows.where}: weight {shown(name)} is of type {column.type}, not of numbers"
-        )
-    values = cells.numbers(column.combine_chunks(), name, rows.place).astype(np.float64)
-    good = np.isfinite(values) & (values >= 0)
-    if not good.all():
-        row = int(good.argmin())
-        raise DataError(
-            f"{rows.cells(name)(row)}: the weight is {values[row]:g}; weights are "
-            "finite numbers from 0 on"
-        )
+    require_columns(rows.where, [name], rows.schema.names)
+    values = np.empty(rows.count)
+    for first, column in _blocks(rows, name, "weight"):
+        if not (cells.is_number(column.type) or pa.types.is_boolean(column.type)):
+            raise DataError(
+                f"{rows.where}: weight {shown(name)} is of type {column.type}, not of numbers"
+            )
+        part = values[first : first + len(column)]
+        part[:] = cells.numbers(column, name, rows.place_from(first))
+        good = np.isfinite(part) & (part >= 0)
+        if not good.all():
+            row = int(good.argmin())
+            raise DataError(
+                f"{rows.cells(name)(first + row)}: the weight is {part[row]:g}; weights are "
+                "finite numbers from 0 on"
+            )
     if not values.any():
         raise DataError(f"{rows.where}: every weight in {shown(name)} is 0")
     return values
@@ -100,9 +145,15 @@ def read_times(rows: Rows, name: str) -> Array:
 
 
 def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
-    """Return a whole column, none of whose values is missing (null, NaN or empty text)."""
+    """Return a whole column, none of whose values is missing."""
     require_columns(rows.where, [name], rows.schema.names)
-    chunks: list[pa.Array] = []
+    chunks = [column for _, column in _blocks(rows, name, role)]
+    kind = rows.schema.field(name).type
+    return pa.chunked_array(chunks) if chunks else pa.chunked_array([], kind)
+
+
+def _blocks(rows: Rows, name: str, role: str) -> Iterator[tuple[int, pa.Array]]:
+    """Yield a column block by block; no value is missing (null, NaN or empty text)."""
     for first, block in rows.blocks([name]):
         column = cells.plain(block.column(name))
         missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
@@ -113,24 +164,12 @@ def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
                 f"{rows.cells(name)(first + int(missing.argmax()))}: the {role} is missing; "
                 "remove such rows"
             )
-        chunks.append(column)
-    kind = rows.schema.field(name).type
-    return pa.chunked_array(chunks) if chunks else pa.chunked_array([], kind)
+        yield first, column
 
 
-def _require_int64(rows: Rows, name: str, column: pa.ChunkedArray) -> None:
-    if pa.types.is_uint64(column.type):
-        large = column.to_numpy() > np.iinfo(np.int64).max
-        if large.any():
-            row = int(large.argmax())
-            raise DataError(
-                f"{rows.cells(name)(row)}: {column[row]} is too large for a 64-bit integer"
-            )
-
-
-def _texts(column: pa.ChunkedArray) -> Array:
-    encoded = column.dictionary_encode()
-    parts: Sequence[Array] = [
-        np.array(chunk.dictionary.to_pylist())[chunk.indices.to_numpy()] for chunk in encoded.chunks
-    ]
-    return np.concatenate(parts) if parts else np.zeros(0, "U1")
+def _require_int64(rows: Rows, name: str, values: Array, first: int) -> None:
+    if values.dtype == np.uint64 and (large := values > np.iinfo(np.int64).max).any():
+        row = int(large.argmax())
+        raise DataError(
+            f"{rows.cells(name)(first + row)}: {values[row]} is too large for a 64-bit integer"
+        )

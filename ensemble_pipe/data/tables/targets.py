@@ -1,84 +1,190 @@
-"""Labels as class names, or as numbers."""
+"""Labels as they were read, in little memory; and what they are, class names or numbers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.fitting import Train
-from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
+from ensemble_pipe.data.tables.moments import Moments
 from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
+from ensemble_pipe.messages import listed, shown
+
+MOST_CLASSES = 100_000
+_BLOCK_ROWS = 1 << 18
 
 
-def texts_of(values: Array) -> pa.Array:
-    """Return labels as text, whole numbers without a point."""
-    if values.dtype.kind == "f" and _whole(values).all():
-        values = values.astype(np.int64)
-    return pa.array(values).cast(pa.string())
+@dataclass(frozen=True)
+class Targets:
+    """The labels of R rows: numbers as they were read, or texts by their places in a list.
+
+    Attributes:
+        values: (R,) numbers of the source's own type, or int32 places in `names`.
+        names: the texts, sorted; None where the labels are numbers.
+    """
+
+    values: Array
+    names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice | Integers) -> "Targets":
+        return Targets(self.values[rows], self.names)
+
+    def tolist(self) -> list[int | float | str]:
+        """Return the labels as numbers or texts."""
+        values: list[int | float | str] = self.values.tolist()
+        return values if self.names is None else [self.names[int(place)] for place in values]
+
+    def parts(self) -> Iterator[slice]:
+        """Yield slices of some hundred thousand rows, so that what is done to them is small."""
+        for first in range(0, len(self), _BLOCK_ROWS):
+            yield slice(first, min(first + _BLOCK_ROWS, len(self)))
+
+    def distinct(self, kept: Train | None = None) -> set[int | float | str]:
+        """Return the labels of the rows where `kept` (R,) is true; no more than are classes."""
+        found: set[int] = set()
+        for part in self.parts():
+            values = self.values[part] if kept is None else self.values[part][kept[part]]
+            found.update(pc.unique(pa.array(values)).to_pylist())
+            if len(found) > MOST_CLASSES:
+                break
+        return set(found) if self.names is None else {self.names[place] for place in found}
+
+    def coded(self) -> Iterator[tuple[slice, pa.Array, Integers]]:
+        """Yield part by part its slice, labels as texts, and (n,) each row's place among these."""
+        if self.names is not None:
+            yield slice(0, len(self)), pa.array(self.names, pa.string()), self.values
+            return
+        for part in self.parts():
+            encoded = pa.array(self.values[part]).dictionary_encode()
+            yield part, _texts_of(encoded.dictionary.to_numpy()), encoded.indices.to_numpy()
+
+
+def _texts_of(values: Array) -> pa.Array:
+    """Return numbers as texts, whole ones without a point."""
+    texts = pa.array(values).cast(pa.string())
+    if values.dtype.kind != "f":
+        return texts
+    whole = _whole(values)
+    numbers = pa.array(np.where(whole, values, 0).astype(np.int64))
+    return pc.if_else(whole, numbers.cast(pa.string()), texts)
 
 
 def _whole(values: Array) -> Array:
     return np.asarray((np.abs(values) < 2**63) & (values == np.round(values)))
 
 
-def classes_of(rows: Rows, targets: Array, place: Place) -> tuple[int | str, ...]:
+def classes_of(rows: Rows, targets: Targets, place: Place) -> tuple[int | str, ...]:
     """Return the names of the classes, sorted; place(row) names a label, for messages.
 
     Raises:
         DataError: there are fewer than two, about as many as rows, or a label is a fraction.
     """
-    if targets.dtype.kind == "f":
-        whole = _whole(targets)
-        if not whole.all():
-            row = int(np.argmin(whole))
-            raise DataError(
-                f"{place(row)}: label {targets[row]} is not a class; "
-                "for a numeric target set `task: regression`"
-            )
-        targets = targets.astype(np.int64)
-    classes: list[int | str] = sorted(pc.unique(pa.array(targets)).to_pylist())
+    if targets.values.dtype.kind == "f":
+        for part in targets.parts():
+            whole = _whole(targets.values[part])
+            if not whole.all():
+                row = part.start + int(np.argmin(whole))
+                raise DataError(
+                    f"{place(row)}: label {targets.values[row].item()} is not a class; "
+                    "for a numeric target set `task: regression`"
+                )
+    found = targets.distinct()
+    classes: list[int | str]
+    classes = sorted(map(int, found)) if targets.names is None else sorted(map(str, found))
     if len(classes) < 2:
         raise DataError(
             f"{rows.where}: all {rows.count} rows have the one class {shown(classes[0])}; "
             "a classifier needs at least two"
         )
-    if len(classes) > rows.count // 2:
+    if len(classes) > min(rows.count // 2, MOST_CLASSES):
+        more = f"more than {MOST_CLASSES}" if len(classes) > MOST_CLASSES else f"{len(classes)}"
         raise DataError(
-            f"{rows.where}: {len(classes)} classes for {rows.count} rows; "
+            f"{rows.where}: {more} classes for {rows.count} rows; "
             "for a numeric target set `task: regression`"
         )
     return tuple(classes)
 
 
-def numbers_of(targets: Array, place: Place) -> Floats:
-    """Return targets as (n,) float64; place(row) names a target, for messages.
+def class_codes(targets: Targets, classes: tuple[int | str, ...], place: Place) -> Integers:
+    """Return the number (R,) int32 of each row's class.
+
+    Raises:
+        DataError: a label is no class of the training data.
+    """
+    names = pa.array([str(name) for name in classes])
+    codes = np.empty(len(targets), np.int32)
+    for part, texts, places in targets.coded():
+        numbers = pc.fill_null(pc.index_in(texts, value_set=names), -1).to_numpy()
+        codes[part] = numbers[places]
+    missing = codes < 0
+    if missing.any():
+        row = int(missing.argmax())
+        (label,) = targets[row : row + 1].tolist()
+        raise DataError(
+            f"{place(row)}: label {shown(label)} is no class of the training data; "
+            f"its classes are: {listed(classes)}"
+        )
+    return codes
+
+
+def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats]]:
+    """Yield targets part by part as float64, each with its slice.
 
     Raises:
         DataError: they are no numbers, or not finite.
     """
-    if targets.dtype.kind not in "iuf" and len(targets):
+    if targets.names is not None and len(targets):
         raise DataError(
-            f"{place(0)}: target {shown(targets[0].item())} is not a number; "
+            f"{place(0)}: target {shown(targets[:1].tolist()[0])} is not a number; "
             "for classes set `task: classification`"
         )
-    numbers = targets.astype(np.float64)
-    if not np.isfinite(numbers).all():
-        row = int(np.argmin(np.isfinite(numbers)))
-        raise DataError(f"{place(row)}: the target is {numbers[row]}; remove such rows")
-    return numbers
+    for part in targets.parts():
+        numbers = targets.values[part].astype(np.float64)
+        finite = np.isfinite(numbers)
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise DataError(
+                f"{place(part.start + row)}: the target is {numbers[row]}; remove such rows"
+            )
+        yield part, numbers
 
 
-def moments_of(rows: Rows, targets: Array, train: Train, place: Place) -> tuple[float, float]:
+def moments_of(rows: Rows, targets: Targets, train: Train, place: Place) -> tuple[float, float]:
     """Return mean and deviation of the targets of the rows where `train` is true.
 
     Raises:
-        DataError: as `numbers_of`, or all are the same.
+        DataError: as `number_parts`, or all are the same.
     """
-    kept = numbers_of(targets, place)[train]
-    mean, deviation = float(kept.mean()), float(kept.std())
-    if deviation <= CONSTANT_SHARE * np.abs(kept).max():
-        raise DataError(f"{rows.where}: every training row has the same target, {mean}")
-    return mean, deviation
+    moments = Moments.empty(1)
+    for part, numbers in number_parts(targets, place):
+        moments.add(numbers[train[part]][None])
+    if moments.constant[0]:
+        raise DataError(f"{rows.where}: every training row has the same target, {moments.means[0]}")
+    return float(moments.means[0]), float(moments.deviations[0])
+
+
+def scaled_targets(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
+    """Return targets (R,) standardised, as float32.
+
+    Raises:
+        DataError: as `number_parts`, or one is too large for float32.
+    """
+    scaled = np.empty(len(targets), np.float32)
+    for part, numbers in number_parts(targets, place):
+        with np.errstate(over="ignore"):
+            scaled[part] = (numbers - mean) / deviation
+        finite = np.isfinite(scaled[part])
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise DataError(
+                f"{place(part.start + row)}: the target {numbers[row]} is too large for float32"
+            )
+    return scaled

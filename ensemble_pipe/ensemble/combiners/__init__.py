@@ -20,9 +20,7 @@ from ensemble_pipe.ensemble.combiners.fits import FITS, fit, fits_for
 from ensemble_pipe.ensemble.combiners.greedy import top_k
 from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, Combiner, NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.pooling import (
-    gaussian_mixture,
     log_softmax,
-    mean_probability,
     softmax,
 )
 from ensemble_pipe.ensemble.combiners.stacked import Stacked
@@ -41,9 +39,7 @@ __all__ = [
     "choose",
     "fit",
     "fits_for",
-    "gaussian_mixture",
     "log_softmax",
-    "mean_probability",
     "select",
     "softmax",
     "top_k",
