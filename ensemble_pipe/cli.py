@@ -121,6 +121,9 @@ def resume(
         bool,
         typer.Option("--accept-changes", help="Go on though versions or processor differ."),
     ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Train no further; combine what is finished.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Go on where a run stopped, to the same result bit for bit."""
@@ -132,6 +135,35 @@ def resume(
             accept_changes = _ask_about(runs.changes_since(run_dir))
         result = runs.resume(
             run_dir,
+            address=address,
+            inline=inline,
+            display=make_display(),
+            accept_changes=accept_changes,
+            train=not finish,
+        )
+        _show(result, as_json)
+
+
+@app.command(epilog="Example: ensemble-pipe grow runs/digits-20260101-120000-abcd --learners 4")
+def grow(
+    run_dir: RunDir,
+    learners: Annotated[int, typer.Option(help="How many to add.")],
+    address: Address = "local",
+    inline: Inline = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Go on though versions or processor differ."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add learners to a run, and combine all anew."""
+    with _errors():
+        from ensemble_pipe import pipeline as runs
+        from ensemble_pipe.display import make_display
+
+        result = runs.grow(
+            run_dir,
+            learners,
             address=address,
             inline=inline,
             display=make_display(),

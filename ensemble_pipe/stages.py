@@ -45,12 +45,21 @@ class Outcome:
 
 
 def train_and_measure(
-    paths: RunPaths, config: Pipeline, executor: Executor, journal: Journal, display: Display
+    paths: RunPaths,
+    config: Pipeline,
+    executor: Executor,
+    journal: Journal,
+    display: Display,
+    train: bool = True,
 ) -> Outcome:
     """Train what is not yet trained, then combine and measure all members.
 
     Where training is interrupted, the ensemble of the members that there are is written before the
     interruption goes on.
+
+    Args:
+        train: whether learners that are not finished go on; else the members that there are make
+            the ensemble.
 
     Raises:
         TrainingError: every learner failed.
@@ -63,16 +72,25 @@ def train_and_measure(
     aggregator = Aggregator(schema, data.part("validation"), draws)
     training = _Training(paths, config, recipe, aggregator, journal, display)
     try:
-        training.run(executor)
+        training.run(executor if train else None)
     except KeyboardInterrupt:
         if aggregator.members:
-            display.message("stopped; writing the ensemble of the learners that are finished")
+            display.message(
+                f"stopped; writing the ensemble of {len(aggregator.members)} members that are done"
+            )
             _report(paths, config, aggregator, data, training, journal)
         raise
     if not aggregator.members:
         raise TrainingError(
             "no learner was trained to the end: "
             + "; ".join(f"learner {n}: {reason}" for n, reason in training.failed.items())
+            if training.failed
+            else "no learner is finished, so there is no ensemble yet"
+        )
+    if training.open:
+        display.message(
+            f"without {len(training.open)} learners whose training was ended: "
+            + ", ".join(str(learner) for learner in sorted(training.open))
         )
     display.message("combining and measuring the ensemble")
     return _report(paths, config, aggregator, data, training, journal)
@@ -107,19 +125,22 @@ class _Training:
         self.failed: dict[int, str] = {}
         self.open = {*self.plans, *self.estimators}
 
-    def run(self, executor: Executor) -> None:
-        """Train every learner that is not finished."""
+    def run(self, executor: Executor | None) -> None:
+        """Train learners that are not finished, until the ensemble has enough; None trains none."""
         self._show_augmentation()
         waiting = self.intake.resume(list(self.plans.values()), list(self.estimators.values()))
         self.open = {plan.learner for plan in waiting.plans}
         self.open |= {plan.learner for plan in waiting.estimators}
+        if executor is None or not self.open or self._has_enough():
+            return
         stacks = self._stacks(waiting, executor.trainers)
         self.display.begin(list(self.plans.values()))
-        if not (stacks or waiting.estimators):
-            return
         for event in executor.run(stacks, self.recipe, self.schema, waiting.estimators):
             self.display.event(event)
+            done = len(self.open)
             self._take(event)
+            if len(self.open) < done and self._has_enough():
+                return
 
     def _stacks(self, waiting: Waiting, trainers: int) -> list[Stack]:
         if not waiting.plans:
@@ -158,6 +179,27 @@ class _Training:
         if event.finished:
             self.journal.append("finished", learner=event.learner)
             self.open.discard(event.learner)
+
+    def _has_enough(self) -> bool:
+        """Return whether further learners would gain too little; if so, go on without them.
+
+        Learners count in order, whichever is finished first, so that the result is always the same.
+        """
+        least = self.config.ensemble.stop_below_gain
+        if least is None:
+            return False
+        first_open = min(self.open, default=None)
+        last = self.intake.aggregator.last_needed(least, first_open)
+        if last is None:
+            return False
+        self.intake.aggregator.drop_after(last)
+        for learner in sorted({*self.plans, *self.estimators}):
+            if learner > last:
+                reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
+                self.journal.append("spared", learner=learner, reason=reason)
+                self.open.discard(learner)
+        self.display.message(f"learners up to {last} are enough: a further one gains too little")
+        return True
 
     def _show_augmentation(self) -> None:
         """Draw the contact sheet now, so that a person sees it while the run goes on."""

@@ -24,6 +24,8 @@ LEVELS = [
     {"preparation"},
     {"learners"},
     {"stages"},
+    {"driving"},
+    {"growth"},
     {"pipeline", "range_test"},
     {"estimators"},
     {"tables"},

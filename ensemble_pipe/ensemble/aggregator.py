@@ -79,6 +79,31 @@ class Aggregator:
         outputs = self._stacked()
         return [self._measure(outputs[: k + 1], Weighted.equal(k + 1)) for k in range(len(outputs))]
 
+    def last_needed(self, least_gain: float, first_open: int | None) -> int | None:
+        """Return the first learner whose members lower the ensemble's NLL by less than that.
+
+        Args:
+            least_gain: in nats, on the validation part, of all members weighted alike.
+            first_open: learners from this one on are not finished; None where all are.
+        """
+        done = sorted(
+            {m.learner for m in self.members if first_open is None or m.learner < first_open}
+        )
+        before = np.inf
+        for learner in done:
+            outputs = np.stack(
+                [self._outputs[m.learner, m.number] for m in self.members if m.learner <= learner]
+            )
+            nll = self._measure(outputs, Weighted.equal(len(outputs)))["nll"]
+            if before - nll < least_gain:
+                return learner
+            before = nll
+        return None
+
+    def drop_after(self, learner: int) -> None:
+        """Leave out the members of later learners."""
+        self.members = [member for member in self.members if member.learner <= learner]
+
     def combine(self, how: Combine, seed: int) -> Combined:
         """Return the combination that is best on the validation part, as `how` says."""
         places = [(member.learner, member.number) for member in self.members]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import exp, floor, log
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, MinLen
 from pydantic import Field
 
 from ensemble_pipe import seeds
@@ -101,10 +101,13 @@ class Ensemble(Learners):
 
     Attributes:
         combine: how the members become one predictor.
+        stop_below_gain: training ends once a further learner, taken in order, lowers the NLL of the
+            equally weighted ensemble on the validation part by less, in nats; null trains all.
         pool: groups of learners; null for the one group that the other keys describe.
     """
 
     combine: Combine = Combine()
+    stop_below_gain: Annotated[float, Gt(0)] | None = None
     pool: Annotated[
         tuple[Annotated[Group, Field(discriminator="strategy")], ...] | None, MinLen(1)
     ] = None

@@ -19,10 +19,10 @@ from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.config import Pipeline
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.display import Silent, make_display
+from ensemble_pipe.driving import make_executor
 from ensemble_pipe.errors import ConfigError, InputError
 from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
-from ensemble_pipe.pipeline import make_executor
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.model import Ensemble
 

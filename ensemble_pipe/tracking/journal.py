@@ -83,7 +83,7 @@ def rewind(path: Path, steps: dict[int, int]) -> None:
 def _still_true(entry: Entry, steps: dict[int, int]) -> bool:
     if entry["kind"] == "epoch":
         return bool(entry["step"] <= steps.get(entry["learner"], 0))
-    return entry["kind"] in ("started", "learner", "resumed")
+    return entry["kind"] in ("started", "learner", "grown", "resumed")
 
 
 def _finite(value: Any) -> Any:

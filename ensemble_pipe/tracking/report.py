@@ -219,7 +219,8 @@ def _learners(story: Story) -> Html:
         state = "waiting" if not done else "under way"
         state = "finished" if learner in story.finished else state
         state = "failed" if learner in story.failed else state
-        epoch = f"{done[-1]['epoch'] if done else 0} of {plan['epochs']}"
+        epochs = plan.get("epochs")  # a scikit-learn learner has none
+        epoch = f"{done[-1]['epoch'] if done else 0} of {epochs}" if epochs else ""
         rows.append((learner, state, epoch, last.get("train/loss"), last.get("stop/loss")))
     return table(("learner", "state", "epochs", "training loss", "stop loss"), rows)
 

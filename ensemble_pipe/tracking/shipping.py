@@ -83,6 +83,7 @@ class Shipper:
         self._handlers: dict[str, Callable[[Entry], None]] = {
             "started": self._started,
             "learner": self._learner,
+            "grown": self._grown,
             "resumed": self._resumed,
             "epoch": self._epoch,
             "member": self._member,
@@ -90,6 +91,7 @@ class Shipper:
             "ensemble": self._ensemble,
             "finished": self._finished,
             "failed": self._failed,
+            "spared": self._spared,
             "combined": self._combined,
             "result": self._result,
             "pictures": self._pictures,
@@ -171,6 +173,10 @@ class Shipper:
         self._log_params(cursor.children[learner], _params(entry["plan"]))
         self._save()
 
+    def _grown(self, entry: Entry) -> None:
+        # Parameters of a run cannot change in MLflow; a tag can.
+        self._client.set_tag(self.cursor.parent, "ensemble_pipe.learners", str(entry["learners"]))
+
     def _resumed(self, entry: Entry) -> None:
         open_children = [c for k, c in self.cursor.children.items() if k not in self.cursor.ended]
         for run in [self.cursor.parent, *open_children]:
@@ -208,6 +214,11 @@ class Shipper:
         learner = str(entry["learner"])
         self._client.set_tag(self.cursor.children[learner], "failure", entry["reason"])
         self._end_child(learner, "FAILED", entry)
+
+    def _spared(self, entry: Entry) -> None:
+        learner = str(entry["learner"])
+        self._client.set_tag(self.cursor.children[learner], "spared", entry["reason"])
+        self._end_child(learner, "KILLED", entry)
 
     def _combined(self, entry: Entry) -> None:
         facts = {name: entry[name] for name in ("combiner", "members", "candidates")}

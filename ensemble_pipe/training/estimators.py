@@ -172,6 +172,7 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     weights = {"sample_weight": train.weights} if plan.settings.weighs_rows else {}
     flat = inputs.reshape(train.rows, prod(schema.input_shape))
     estimator.fit(flat, train.targets, **weights)
+    estimator.predict(flat[:1])  # what it cannot do is to be known now
     content: bytes = io.dumps(estimator)
     return content
 

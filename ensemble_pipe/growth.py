@@ -1,0 +1,92 @@
+"""Learners that are added to a run that has begun.
+
+What changes is first written down whole, as growth.json, and then done, so that a kill in between
+leaves a run that the next command can put in order.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+from safetensors.numpy import save
+
+from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans, resolved
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.strategies import Learners
+from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.preparation import FIRST_ROWS
+from ensemble_pipe.storage import RunPaths, atomic_write, read_json, sums_of, write_json
+from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.transfer import first_rows
+
+
+def grown(config: Pipeline, learners: int) -> Pipeline:
+    """Return a pipeline with more learners in its last group, which leaves others' ids alone.
+
+    Raises:
+        ConfigError: there are fewer than one more, or the last group cannot have more.
+    """
+    if learners < 1:
+        raise ConfigError(f"--learners {learners}: at least 1 is to be added")
+    ensemble = config.ensemble
+    last = ensemble.groups[-1]
+    if isinstance(last, Learners) and last.strategy == "cross_validation":
+        raise ConfigError(
+            "ensemble.strategy: with more learners cross_validation would have other folds, so all "
+            "would have to be trained anew; start another run"
+        )
+    more = last.learners + learners
+    if ensemble.pool is None:
+        return config.model_copy(update={"ensemble": replace(ensemble, learners=more)})
+    pool = (*ensemble.pool[:-1], replace(last, learners=more))
+    return config.model_copy(update={"ensemble": replace(ensemble, pool=pool)})
+
+
+def write_growth(paths: RunPaths, config: Pipeline) -> None:
+    """Make a run one of another pipeline, which differs in the number of learners."""
+    plans = learner_plans(config)
+    if config.transfer:  # a source that is gone is noticed before anything is changed
+        first_rows(config.transfer, plans, _schema(paths))
+    write_json(_plan(paths), {"pipeline": resolved(config)})
+    finish_growth(paths)
+
+
+def finish_growth(paths: RunPaths) -> None:
+    """Do what growth.json says, where there is one; doing it twice changes nothing."""
+    if not _plan(paths).is_file():
+        return
+    config = Pipeline.model_validate(read_json(_plan(paths), "pipeline")["pipeline"])
+    plans = learner_plans(config)
+    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    names = ["pipeline.yaml"]
+    if config.transfer:
+        rows = first_rows(config.transfer, plans, _schema(paths))
+        named = {str(plan.learner): row for plan, row in zip(plans, rows, strict=True)}
+        atomic_write(paths.base / FIRST_ROWS, save(named))
+        names.append(f"base/{FIRST_ROWS}")
+    manifest = read_json(paths.manifest, "sums")
+    manifest["sums"] |= sums_of(paths.root, names)
+    write_json(paths.manifest, manifest)
+    _tell(paths, config)
+    _plan(paths).unlink()
+
+
+def _tell(paths: RunPaths, config: Pipeline) -> None:
+    """Journal the learners that it does not know yet."""
+    entries = [entry for entry, _ in read_entries(paths.journal)]
+    known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
+    facts = {plan.learner: plan.facts() for plan in learner_plans(config)}
+    facts |= {plan.learner: plan.facts() for plan in estimator_plans(config)}
+    journal = Journal(paths.journal)
+    for learner in sorted(set(facts) - known):
+        journal.append("learner", learner=learner, plan=facts[learner])
+    journal.append("grown", learners=len(facts))
+    journal.close()
+
+
+def _plan(paths: RunPaths) -> Path:
+    return paths.root / "growth.json"
+
+
+def _schema(paths: RunPaths) -> Schema:
+    return Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
