@@ -230,8 +230,8 @@ def test_broken_yaml() -> None:
 
 def test_a_vary_of_what_cannot_differ() -> None:
     assert run("ensemble:\n  vary:\n    data.source: [digits]\n") == (
-        "ensemble.vary: 'data.source' cannot differ between learners; name keys below network or "
-        "training, such as training.optimizer.learning_rate (p.yaml:3)"
+        "ensemble.vary: 'data.source' cannot differ between learners; name keys below network, "
+        "training or view, such as training.optimizer.learning_rate (p.yaml:3)"
     )
 
 
