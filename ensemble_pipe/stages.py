@@ -180,7 +180,9 @@ def _report(
     journal.append("combined", **chosen.facts())
     parts: dict[str, Measured] = {}
     for name in SPLITS[1:]:
-        parts[name] = measured(chosen.members, chosen.combiner, schema, data.part(name), draws)
+        parts[name] = measured(
+            chosen.members, chosen.combiner, schema, data.part(name), draws, chosen.conformal
+        )
         write_predictions(paths.predictions(name), paths.base / f"{name}.arrow", parts[name])
     for index, member in enumerate(chosen.members):
         own = {f"test/{k}": value for k, value in parts["test"].members[index].items()}
@@ -191,7 +193,7 @@ def _report(
     journal.append(
         "result", metrics=metrics, members=len(chosen.members), unfinished=list(unfinished)
     )
-    write_artifact(paths.model, Model(schema, chosen.members, chosen.combiner, draws))
+    write_artifact(paths.model, Model(schema, chosen.members, chosen.combiner, draws, chosen.conformal))
     pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])
     journal.append("pictures", names=[path.name for path in pictures])
     journal.append("model", sums=read_json(paths.model / "manifest.json")["sums"])
