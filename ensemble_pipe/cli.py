@@ -162,20 +162,29 @@ def predict(
 
 
 @app.command(epilog="Example: ensemble-pipe evaluate runs/digits-... labelled.parquet --json")
-def evaluate(model: Model, input_: Input, as_json: AsJson = False) -> None:
-    """Measure a model on labelled data."""
+def evaluate(
+    model: Model,
+    input_: Input,
+    ood: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Rows of another kind, which should look unusual."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on labelled data, and its uncertainties against data of another kind."""
     with _errors():
-        from ensemble_pipe.serving import files
+        from ensemble_pipe.evaluation import labelled
+        from ensemble_pipe.evaluation.text import evaluation_text
         from ensemble_pipe.serving.inputs import open_input
         from ensemble_pipe.serving.model import load
 
         ensemble = load(model)
         rows = open_input(input_, ensemble.schema)
-        metrics = files.evaluate(ensemble, rows)
-        for name, value in metrics.items():
-            _say(f"{name:10} {value:.5f}")
+        other = None if ood is None else open_input(ood, ensemble.schema)
+        found = labelled.evaluate(ensemble, rows, other)
+        _say(evaluation_text(found))
         if as_json:
-            print(json.dumps({"rows": rows.count, "metrics": metrics}))
+            print(json.dumps(found.facts()))
 
 
 @app.command(epilog="Example: ensemble-pipe report runs/digits-20260101-120000-abcd")

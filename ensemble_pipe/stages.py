@@ -10,6 +10,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measured, summary
+from ensemble_pipe.ensemble.measures import further_metrics
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
 from ensemble_pipe.learners import Intake, Waiting
@@ -188,7 +189,8 @@ def _report(
         own = {f"test/{k}": value for k, value in parts["test"].members[index].items()}
         facts = {"learner": member.learner, "number": member.number}
         journal.append("member_test", **facts, metrics=own)
-    metrics = summary(parts)
+    test = parts["test"]
+    metrics = summary(parts) | further_metrics(test.prediction, test.targets, "test/")
     unfinished = tuple(sorted(training.open))
     journal.append(
         "result", metrics=metrics, members=len(chosen.members), unfinished=list(unfinished)

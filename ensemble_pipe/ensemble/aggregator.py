@@ -104,9 +104,16 @@ def measured(
     """Return a combination's prediction of a part of the data, and every metric."""
     outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows)
     prediction = Prediction(outputs, combiner, schema, conformal)
-    targets, alone = view.targets, Weighted.equal(1)
-    own = [Prediction(one[None], alone, schema).metrics(targets) for one in outputs]
+    targets = view.targets
+    own = member_metrics(prediction, targets)
     return Measured(prediction, targets, prediction.metrics(targets), own)
+
+
+def member_metrics(prediction: Prediction, targets: Array) -> list[Metrics]:
+    """Return the metrics of each member alone, in order."""
+    alone, schema = Weighted.equal(1), prediction.schema
+    members = [Prediction(one[None], alone, schema) for one in prediction.outputs]
+    return [member.metrics(targets) for member in members]
 
 
 def best_member(validation: Measured) -> int:
