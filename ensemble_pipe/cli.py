@@ -197,6 +197,31 @@ def report(run_dir: RunDir) -> None:
         print(write_report(RunPaths.open(run_dir)))
 
 
+@app.command(epilog="Example: ensemble-pipe compare runs/single-* runs/snapshot-* --output c.html")
+def compare(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR...", help="Finished runs, the baseline first.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="HTML or CSV, by its ending.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put finished runs side by side: settings, test metrics, paired differences and cost."""
+    with _errors():
+        from ensemble_pipe.comparison import output as outputs
+        from ensemble_pipe.comparison.compare import compare as compared
+        from ensemble_pipe.comparison.runs import read_run
+
+        if output is not None:
+            outputs.require_comparison_output(output)
+        found = compared([read_run(run_dir) for run_dir in run_dirs])
+        _say(outputs.comparison_text(found))
+        if output is not None:
+            outputs.write_comparison(found, output)
+            _say(f"\nthe comparison is in {output}")
+        if as_json:
+            print(json.dumps(found.facts()))
+
+
 @app.command(epilog="Example: ensemble-pipe sync runs/digits-20260101-120000-abcd")
 def sync(
     run_dir: RunDir,
