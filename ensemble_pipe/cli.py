@@ -194,20 +194,29 @@ def predict(
 
 
 @app.command(epilog="Example: ensemble-pipe evaluate runs/digits-... labelled.parquet --json")
-def evaluate(model: Model, input_: Input, as_json: AsJson = False) -> None:
-    """Measure a model on labelled data."""
+def evaluate(
+    model: Model,
+    input_: Input,
+    ood: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Rows of another kind, which should look unusual."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on labelled data, and its uncertainties against data of another kind."""
     with _errors():
-        from ensemble_pipe.serving import files
+        from ensemble_pipe.evaluation import labelled
+        from ensemble_pipe.evaluation.text import evaluation_text
         from ensemble_pipe.serving.inputs import open_input
         from ensemble_pipe.serving.model import load
 
         ensemble = load(model)
         rows = open_input(input_, ensemble.schema)
-        metrics = files.evaluate(ensemble, rows)
-        for name, value in metrics.items():
-            _say(f"{name:10} {value:.5f}")
+        other = None if ood is None else open_input(ood, ensemble.schema)
+        found = labelled.evaluate(ensemble, rows, other)
+        _say(evaluation_text(found))
         if as_json:
-            print(json.dumps({"rows": rows.count, "metrics": metrics}))
+            print(json.dumps(found.facts()))
 
 
 @app.command(epilog="Example: ensemble-pipe report runs/digits-20260101-120000-abcd")
@@ -218,6 +227,31 @@ def report(run_dir: RunDir) -> None:
         from ensemble_pipe.tracking.report import write_report
 
         print(write_report(RunPaths.open(run_dir)))
+
+
+@app.command(epilog="Example: ensemble-pipe compare runs/single-* runs/snapshot-* --output c.html")
+def compare(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR...", help="Finished runs, the baseline first.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="HTML or CSV, by its ending.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put finished runs side by side: settings, test metrics, paired differences and cost."""
+    with _errors():
+        from ensemble_pipe.comparison import output as outputs
+        from ensemble_pipe.comparison.compare import compare as compared
+        from ensemble_pipe.comparison.runs import read_run
+
+        if output is not None:
+            outputs.require_comparison_output(output)
+        found = compared([read_run(run_dir) for run_dir in run_dirs])
+        _say(outputs.comparison_text(found))
+        if output is not None:
+            outputs.write_comparison(found, output)
+            _say(f"\nthe comparison is in {output}")
+        if as_json:
+            print(json.dumps(found.facts()))
 
 
 @app.command(epilog="Example: ensemble-pipe sync runs/digits-20260101-120000-abcd")

@@ -40,3 +40,21 @@ def listed(names: Sequence[object]) -> str:
     """
     first = ", ".join(cut(escaped(str(name))) for name in names[:MOST_NAMES])
     return first if len(names) <= MOST_NAMES else f"{first}, ... ({len(names)})"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return cells as lines of text with aligned columns, the first left, the others right.
+
+    >>> print(aligned([("name", "rows"), ("a", "1,000"), ("long name", "7")]))
+    name        rows
+    a          1,000
+    long name      7
+    """
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )

@@ -31,6 +31,7 @@ class Purpose(IntEnum):
     MC_DROPOUT = 12
     COMBINE = 13
     ESTIMATOR = 14
+    BOOTSTRAP = 15
 
 
 MAX_SEED = 2**63 - 1

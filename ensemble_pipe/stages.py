@@ -11,6 +11,7 @@ from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measured, summary
 from ensemble_pipe.ensemble.combiners import Weighted
+from ensemble_pipe.ensemble.measures import further_metrics
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
 from ensemble_pipe.learners import Intake, Waiting
@@ -223,13 +224,16 @@ def _report(
     journal.append("combined", **chosen.facts())
     parts: dict[str, Measured] = {}
     for name in SPLITS[1:]:
-        parts[name] = measured(chosen.members, chosen.combiner, schema, data.part(name), draws)
+        parts[name] = measured(
+            chosen.members, chosen.combiner, schema, data.part(name), draws, chosen.conformal
+        )
         write_predictions(paths.predictions(name), paths.base / f"{name}.arrow", parts[name])
     for index, member in enumerate(chosen.members):
         own = {f"test/{k}": value for k, value in parts["test"].members[index].items()}
         facts = {"learner": member.learner, "number": member.number}
         journal.append("member_test", **facts, metrics=own)
-    metrics = summary(parts)
+    test = parts["test"]
+    metrics = summary(parts) | further_metrics(test.prediction, test.targets, "test/")
     unfinished = tuple(sorted(training.open))
     journal.append(
         "result",
@@ -238,7 +242,8 @@ def _report(
         equal=chosen.combiner == Weighted.equal(len(aggregator.members)),
         unfinished=list(unfinished),
     )
-    write_artifact(paths.model, Model(schema, chosen.members, chosen.combiner, draws))
+    model = Model(schema, chosen.members, chosen.combiner, draws, chosen.conformal)
+    write_artifact(paths.model, model)
     pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])
     journal.append("pictures", names=[path.name for path in pictures])
     journal.append("model", sums=read_json(paths.model / "manifest.json")["sums"])

@@ -12,6 +12,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combined
+from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import (
     Member,
     member_outputs,
@@ -123,13 +124,21 @@ def measured(
     schema: Schema,
     view: ShardView,
     draws: PredictionDraws,
+    conformal: tuple[Conformal, ...] = (),
 ) -> Measured:
     """Return a combination's prediction of a part of the data, and every metric."""
     outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows)
-    prediction = Prediction(outputs, combiner, schema)
-    targets, alone = view.targets, Weighted.equal(1)
-    own = [Prediction(one[None], alone, schema).metrics(targets) for one in outputs]
+    prediction = Prediction(outputs, combiner, schema, conformal)
+    targets = view.targets
+    own = member_metrics(prediction, targets)
     return Measured(prediction, targets, prediction.metrics(targets), own)
+
+
+def member_metrics(prediction: Prediction, targets: Array) -> list[Metrics]:
+    """Return the metrics of each member alone, in order."""
+    alone, schema = Weighted.equal(1), prediction.schema
+    members = [Prediction(one[None], alone, schema) for one in prediction.outputs]
+    return [member.metrics(targets) for member in members]
 
 
 def best_member(validation: Measured) -> int:

@@ -1,11 +1,11 @@
 """The way from all members to an ensemble: which are kept, and what combines them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats, Integers
@@ -22,10 +22,15 @@ from ensemble_pipe.ensemble.combiners import (
     select,
     top_k,
 )
+from ensemble_pipe.ensemble.combiners.folds import fold_numbers
+from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.settings import settings
 
 FOLDS = 5
+
+Rows = Integers | slice
+_Choice = tuple[Integers, Combiner, tuple[Candidate, ...]]
 
 
 @settings
@@ -43,6 +48,8 @@ class Combine:
         most_members: the best mixture of at most so many members; null for any number.
         milliseconds: the best mixture whose members take at most so long for a row, all together,
             as measured on this machine; null for any time.
+        coverage: each prediction comes with a set of classes, or an interval, that holds the truth
+            for at least this share of new rows (see `conformal`); null for none.
     """
 
     method: Literal[
@@ -52,6 +59,7 @@ class Combine:
     keep: Annotated[int, Ge(1)] | None = None
     most_members: Annotated[int, Ge(1)] | None = None
     milliseconds: Annotated[float, Gt(0)] | None = None
+    coverage: Annotated[float, Gt(0), Lt(1)] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,13 @@ class Combined:
         members: those that count, in order.
         combiner: of these.
         candidates: what the method was chosen from; empty where it was given.
+        conformal: of the classes, or of each target; empty where no coverage was asked for.
     """
 
     members: tuple[Member, ...]
     combiner: Combiner
     candidates: tuple[Candidate, ...] = ()
+    conformal: tuple[Conformal, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return what the journal tells of the combination, as plain values."""
@@ -74,6 +84,7 @@ class Combined:
             "combiner": asdict(self.combiner),
             "members": [[member.learner, member.number] for member in self.members],
             "candidates": [asdict(candidate) for candidate in self.candidates],
+            "conformal": [asdict(conformal) for conformal in self.conformal],
         }
 
 
@@ -102,20 +113,80 @@ def combined(
     Raises:
         ConfigError: the method is not for the task, or no member is within the budget.
     """
-    evidence = _evidence(outputs, schema)
     known = targets if schema.task == "classification" else targets.reshape(len(targets), -1)
-    places = _kept(how, evidence, known, costs)
+
+    def fitted(rows: Rows) -> _Choice:
+        own = None if groups is None else groups[rows]
+        return _choice(how, _evidence(outputs[:, rows], schema), known[rows], costs, seed, own)
+
+    places, combiner, candidates = fitted(slice(None))
+    conformal: tuple[Conformal, ...] = ()
+    if how.coverage is not None:
+        random = seeds.generator(seed, seeds.Purpose.COMBINE, step=1)
+        clusters = np.arange(len(known)) if groups is None else groups
+        conformal = _conformal(how.coverage, fitted, outputs, known, schema, clusters, random)
+    return Combined(tuple(members[place] for place in places), combiner, candidates, conformal)
+
+
+def _choice(
+    how: Combine,
+    evidence: Outputs,
+    targets: Array,
+    costs: Floats,
+    seed: int,
+    groups: Integers | None,
+) -> _Choice:
+    """Return the places of the members that count, their combiner, and what it was chosen from."""
+    places = _kept(how, evidence, targets, costs)
     evidence, random = evidence.of(places), seeds.generator(seed, seeds.Purpose.COMBINE)
     if len(places) == 1 and how.method != "stacking" and not how.temperature:
-        return Combined((members[places[0]],), Weighted.equal(1))
+        return places, Weighted.equal(1), ()
     candidates: tuple[Candidate, ...] = ()
     if how.method == "choose":
-        choice = choose(evidence, known, FOLDS, random, groups=groups)
+        choice = choose(evidence, targets, FOLDS, random, groups=groups)
         combiner, candidates = choice.combiner, choice.table
     else:
-        combiner = fit(how.method, evidence, known, random, temperature=how.temperature)
+        combiner = fit(how.method, evidence, targets, random, temperature=how.temperature)
     combiner, counting = combiner.without_zero_weights()
-    return Combined(tuple(members[places[place]] for place in counting), combiner, candidates)
+    return places[counting], combiner, candidates
+
+
+def _conformal(
+    coverage: float,
+    fitted: Callable[[Rows], _Choice],
+    outputs: Floats,
+    targets: Array,
+    schema: Schema,
+    clusters: Integers,
+    random: np.random.Generator,
+) -> tuple[Conformal, ...]:
+    """Return sets or intervals from predictions of rows that their combiner was not fitted to.
+
+    Rows are left out by folds, and predicted by what is fitted to the others; where nothing is
+    fitted, that is the combiner itself. Fewer rows than two a fold are too few for it.
+    """
+    classes = schema.task == "classification"
+    count = len(targets)
+    folds = np.zeros(count, np.int64)
+    if len(np.unique(clusters)) >= 2 * FOLDS:
+        folds = fold_numbers(targets if classes else folds, clusters, FOLDS, random)
+    first, second = np.empty((2, count, outputs.shape[2]))
+    for fold in range(folds.max() + 1):
+        out, used = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        places, combiner, _ = fitted(used if len(used) else slice(None))
+        own = outputs[places][:, out]
+        if classes:
+            first[out] = combiner.probabilities(own)
+            continue
+        numbers = schema.target_count
+        mean, noise, spread = combiner.mixture(own[:, :, :numbers], own[:, :, numbers:])
+        first[out, :numbers], second[out, :numbers] = mean, np.sqrt(noise + spread)
+    if classes:
+        return (conformal_sets(first, targets, coverage),)
+    return tuple(
+        conformal_interval(first[:, d], second[:, d], targets[:, d], coverage)
+        for d in range(schema.target_count)
+    )
 
 
 def _evidence(outputs: Floats, schema: Schema) -> Outputs:

@@ -8,6 +8,7 @@ import numpy as np
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Combiner
+from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 from ensemble_pipe.ensemble.uncertainty import uncertainty
@@ -23,11 +24,13 @@ class Prediction:
         outputs: (K, R, O) float32, of `ensemble.members.member_outputs`.
         combiner: of K members.
         schema: of the data.
+        conformal: of the classes, or of each target; empty where the ensemble has none.
     """
 
     outputs: Floats
     combiner: Combiner
     schema: Schema
+    conformal: tuple[Conformal, ...] = ()
 
     @cached_property
     def probabilities(self) -> Floats:
@@ -54,6 +57,19 @@ class Prediction:
     def std(self) -> Floats:
         """Standard deviations (R, D) of the whole prediction, in the targets' units."""
         return np.sqrt(self._mixture[1] + self._mixture[2]) * self.schema.target_scale[1]
+
+    @cached_property
+    def sets(self) -> Array:
+        """Which classes are in each row's conformal set, (R, O) bool."""
+        return self.conformal[0].sets(self.probabilities)
+
+    @property
+    def interval(self) -> tuple[Floats, Floats]:
+        """The ends of the conformal intervals, (R, D) each, in the targets' units."""
+        pairs = zip(self.conformal, self.mean.T, self.std.T, strict=True)
+        ends = [one.interval(mean, std) for one, mean, std in pairs]
+        low, high = (np.stack(one, axis=1) for one in zip(*ends, strict=True))
+        return low, high
 
     def uncertainty(self) -> dict[str, Floats]:
         """Return how unsure the ensemble is of each row, (R,) or (R, D) each.

@@ -1,6 +1,6 @@
 """The model artifact: a folder that holds an ensemble and nothing that is executed.
 
-model.json            schema, members and their networks, combiner, draws, versions
+model.json            schema, members and their networks, combiner, conformal sets, draws, versions
 members.safetensors   the rows (P,) of members that are networks
 estimator-*.skops     members that are scikit-learn estimators
 manifest.json         sha256 sums of these
@@ -20,6 +20,7 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Combiner
+from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import EstimatorMember, Member, NetworkMember
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.seeds import MAX_SEED
@@ -47,12 +48,14 @@ class Model:
         members: in order.
         combiner: what makes one prediction of theirs.
         draws: how rows are augmented when they are predicted.
+        conformal: of the classes, or of each target; empty for none.
     """
 
     schema: Schema
     members: Sequence[Member]
     combiner: Combiner
     draws: PredictionDraws
+    conformal: tuple[Conformal, ...] = ()
 
 
 def write_artifact(folder: Path, model: Model) -> None:
@@ -72,6 +75,7 @@ def write_artifact(folder: Path, model: Model) -> None:
         "format": FORMAT,
         "ensemble_pipe": __version__,
         "combiner": asdict(model.combiner),
+        "conformal": [asdict(conformal) for conformal in model.conformal],
         "augment": asdict(model.draws.augment),
         "seed": model.draws.seed,
         "schema": model.schema.to_json(),
@@ -86,6 +90,7 @@ class _ModelFacts(BaseModel):
     """What model.json holds beside `format`."""
 
     combiner: Annotated[Combiner, Field(discriminator="name")]
+    conformal: tuple[Conformal, ...]
     data_schema: Schema = Field(alias="schema")
     members: Annotated[list[Annotated[Facts, Field(discriminator="kind")]], Field(min_length=1)]
     augment: Augment
@@ -123,7 +128,18 @@ def read_artifact(folder: Path) -> Model:
         facts.combiner.check(schema.task, len(members), len(schema.classes) or schema.target_count)
     except ValueError as error:
         raise CorruptFileError(f"{path}: combiner: {error}") from None
-    return Model(schema, members, facts.combiner, PredictionDraws(facts.augment, facts.seed))
+    _require_conformal(facts.conformal, schema, path)
+    draws = PredictionDraws(facts.augment, facts.seed)
+    return Model(schema, members, facts.combiner, draws, facts.conformal)
+
+
+def _require_conformal(conformal: tuple[Conformal, ...], schema: Schema, path: Path) -> None:
+    numbers = schema.task == "regression"
+    wanted = schema.target_count if numbers else 1
+    fits = all((one.method == "normalized") == numbers for one in conformal)
+    if len(conformal) not in (0, wanted) or not fits:
+        what = f"intervals of {wanted} targets" if numbers else "sets of classes"
+        raise CorruptFileError(f"{path}: conformal: must be {what}, or nothing")
 
 
 def _read_facts(path: Path) -> _ModelFacts:

@@ -1,4 +1,4 @@
-"""Prediction from a file to a file, and metrics on labelled files: block by block."""
+"""Prediction from a file to a file, and of labelled files: block by block."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_targets
-from ensemble_pipe.ensemble.prediction import Metrics, Prediction
+from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import listed, shown
 from ensemble_pipe.serving.model import Ensemble
@@ -49,8 +49,8 @@ def require_output(path: Path, source: str) -> None:
     require_writable(path.parent)
 
 
-def evaluate(model: Ensemble, rows: Rows) -> Metrics:
-    """Return the metrics of an ensemble on labelled rows.
+def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]:
+    """Return the prediction of labelled rows, and their targets as base files hold them.
 
     Raises:
         DataError: the rows have no labels, or one that the model does not know.
@@ -61,9 +61,8 @@ def evaluate(model: Ensemble, rows: Rows) -> Metrics:
         raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
     targets = read_targets(rows, Roles(names, label))
     encoded = model.schema.encode_targets(targets, rows.cells(label))
-    outputs = np.concatenate([outputs for _, outputs in _outputs(model, rows)], axis=1)
-    return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
-    return Prediction(outputs, model.combiner, model.schema).metrics(encoded)
+    outputs = np.concatenate([outputs for _, outputs in outputs_of(model, rows)], axis=1)
+    return model.of_outputs(outputs), encoded
 
 
 def _no_labels(rows: Rows, label: str) -> str:
@@ -84,7 +83,7 @@ def _no_labels(rows: Rows, label: str) -> str:
 
 def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:
     """Yield the predictions, block by block."""
-    for first, outputs in _outputs(model, rows):
+    for first, outputs in outputs_of(model, rows):
         table = model.as_table(outputs)
         if rows.file is not None:
             files = [rows.file(first + row) for row in range(table.num_rows)]
@@ -92,7 +91,7 @@ def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:
         yield table
 
 
-def _outputs(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
+def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
     """Yield (number of the first row, the members' outputs (K, n, O)), block by block."""
     for first, block in rows.blocks(model.schema.source_columns):
         yield first, model.block_outputs(block, rows.place_from(first), first)

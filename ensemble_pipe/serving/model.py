@@ -36,12 +36,14 @@ class Ensemble:
         schema: of the data it was trained on.
         members: in order.
         combiner: what makes one prediction of theirs.
+        conformal: of the classes, or of each target; empty for none.
     """
 
     def __init__(self, model: Model) -> None:
         self.schema = model.schema
         self.members = tuple(model.members)
         self.combiner = model.combiner
+        self.conformal = model.conformal
         self._draws = model.draws
 
     def predict(self, inputs: Inputs) -> Array:
@@ -73,9 +75,38 @@ class Ensemble:
         found = self.prediction(inputs).uncertainty()
         return {name: self._flat(values) for name, values in found.items()}
 
+    def predict_sets(self, inputs: Inputs) -> Array:
+        """Return which classes are in each row's conformal set, (R, O) bool.
+
+        The order is that of `schema.classes`.
+
+        Raises:
+            InputError: the model has no conformal sets.
+        """
+        self._require("classification", "predict_sets")
+        self._require_coverage()
+        return self.prediction(inputs).sets
+
+    def predict_intervals(self, inputs: Inputs) -> Floats:
+        """Return the low and the high end of each row's conformal interval.
+
+        (R, 2) in the target's units, or (R, D, 2) of several targets.
+
+        Raises:
+            InputError: the model has no conformal intervals.
+        """
+        self._require("regression", "predict_intervals")
+        self._require_coverage()
+        ends = self.prediction(inputs).interval
+        return np.stack([self._flat(end) for end in ends], axis=-1)
+
     def prediction(self, inputs: Inputs) -> Prediction:
         """Return all that the ensemble says of some rows."""
-        return Prediction(self.outputs(inputs), self.combiner, self.schema)
+        return self.of_outputs(self.outputs(inputs))
+
+    def of_outputs(self, outputs: Floats) -> Prediction:
+        """Return all that the members' outputs (K, R, O) come to."""
+        return Prediction(outputs, self.combiner, self.schema, self.conformal)
 
     def table(self, inputs: Inputs) -> pa.Table:
         """Return one row for each input row, in its order.
@@ -86,7 +117,7 @@ class Ensemble:
 
     def as_table(self, outputs: Floats) -> pa.Table:
         """Return what the members' outputs (K, R, O) mean, a row for each of R."""
-        columns = prediction_columns(Prediction(outputs, self.combiner, self.schema))
+        columns = prediction_columns(self.of_outputs(outputs))
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
     def outputs(self, inputs: Inputs) -> Floats:
@@ -125,6 +156,13 @@ class Ensemble:
     def _require(self, task: str, what: str) -> None:
         if self.schema.task != task:
             raise InputError(f"{what} needs a {task} model; this one is for {self.schema.task}")
+
+    def _require_coverage(self) -> None:
+        if not self.conformal:
+            raise InputError(
+                "this model was trained without a stated coverage; train it with, for instance, "
+                "ensemble.combine.coverage: 0.9"
+            )
 
 
 def load(model: str | Path) -> Ensemble:

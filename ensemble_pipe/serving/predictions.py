@@ -11,6 +11,8 @@ from ensemble_pipe.ensemble.aggregator import Measured
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.storage import atomic_write
 
+SEPARATOR = " | "  # between the classes of a set
+
 
 def prediction_columns(prediction: Prediction) -> dict[str, Array]:
     """Return what an ensemble says of each row, as columns (R,).
@@ -18,12 +20,16 @@ def prediction_columns(prediction: Prediction) -> dict[str, Array]:
     Returns:
         For classes `prediction`, `probability_<class>` for each class, and the uncertainties; for
         numbers `prediction` and `mean`, and `std` with its parts `aleatoric` and `epistemic`, in
-        the target's units. Of several targets each of these once, as `mean_<target>`.
+        the target's units. Of several targets each of these once, as `mean_<target>`. With a stated
+        coverage also the classes of the conformal `set` and its `set_size`, or the ends `low` and
+        `high` of the interval.
     """
     schema = prediction.schema
     if schema.task == "regression":
         mean = prediction.mean
         numbers = {"prediction": mean, "mean": mean, **prediction.uncertainty()}
+        if prediction.conformal:
+            numbers["low"], numbers["high"] = prediction.interval
         return _by_target(numbers, schema.target_names)
     probabilities = prediction.probabilities
     names = np.array(schema.classes)
@@ -31,7 +37,16 @@ def prediction_columns(prediction: Prediction) -> dict[str, Array]:
         "prediction": names[probabilities.argmax(axis=1)],
         **{f"probability_{name}": probabilities[:, i] for i, name in enumerate(schema.classes)},
         **prediction.uncertainty(),
+        **(_set_columns(prediction) if prediction.conformal else {}),
     }
+
+
+def _set_columns(prediction: Prediction) -> dict[str, Array]:
+    sets, names = prediction.sets, np.array(list(map(str, prediction.schema.classes)))
+    # By the classes in it, for there are fewer kinds of sets than rows.
+    kinds, kind_of = np.unique(sets, axis=0, return_inverse=True)
+    texts = np.array([SEPARATOR.join(names[kind]) for kind in kinds], dtype=str)
+    return {"set": texts[kind_of.reshape(-1)], "set_size": sets.sum(axis=1)}
 
 
 def _by_target(columns: dict[str, Floats], names: tuple[str, ...]) -> dict[str, Array]:

@@ -43,7 +43,9 @@ class Story:
         members: in order of learner and number.
         ensembles: validation metrics by the number of members.
         metrics: flat ones of the result; empty until there is one.
+        combined: the entry on the combination of the members; empty until there is one.
         failed: reasons by learner.
+        unfinished: learners whose training the result did not wait for.
         pictures: file names.
     """
 
@@ -60,7 +62,9 @@ class Story:
     members: list[MemberStory] = field(default_factory=list)
     ensembles: dict[int, Numbers] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
+    combined: Entry = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    unfinished: list[int] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
 
     @property
@@ -121,10 +125,19 @@ def _take(story: Story, entry: Entry) -> None:
                     member.test = {name.removeprefix("test/"): value for name, value in own}
         case "ensemble":
             story.ensembles[entry["members"]] = entry["metrics"]
+        case "combined":
+            story.combined = entry
         case "result":
-            story.metrics = entry["metrics"]
+            story.metrics, story.unfinished = entry["metrics"], entry["unfinished"]
         case "pictures":
             story.pictures += [name for name in entry["names"] if name not in story.pictures]
+
+
+def kind_of(plan: dict[str, Any]) -> str:
+    """Return what kind of learner a plan makes, such as "mlp" or "random_forest"."""
+    if "estimator" in plan:
+        return str(plan["estimator"]["strategy"])
+    return str(plan["network"]["name"])
 
 
 def _status(paths: RunPaths, entries: Sequence[Entry]) -> str:

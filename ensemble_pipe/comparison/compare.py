@@ -1,0 +1,206 @@
+"""Runs in groups that differ in nothing but the seed, and the differences between these groups."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from string import ascii_uppercase
+from typing import Any
+
+import numpy as np
+
+from ensemble_pipe import seeds
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.comparison.runs import Run
+from ensemble_pipe.ensemble.measures import intervals
+from ensemble_pipe.ensemble.metrics.resampling import bootstrap_difference
+from ensemble_pipe.ensemble.metrics.row_values import resamples_for
+from ensemble_pipe.errors import InputError
+
+COVERAGE = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, and how far it would move.
+
+    Attributes:
+        mean: over runs, or of one run.
+        standard_error: over seeds; None of one run.
+        low, high: the 95% interval: over seeds by Student's t, of one run by the bootstrap over its
+            test rows; None where there is none.
+        runs: how many, or how many pairs.
+        over: "seeds" or "rows".
+    """
+
+    mean: float
+    standard_error: float | None
+    low: float | None
+    high: float | None
+    runs: int
+    over: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but the seed.
+
+    Attributes:
+        label: A, B, ...
+        runs: in order of seed.
+        settings: those that differ between groups, by path.
+        metrics: of the test part, by name; those of members by names such as "member_mean/nll".
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+    settings: dict[str, Any]
+    metrics: dict[str, Estimate]
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """What a run takes, on average."""
+        costs = [asdict(run.cost) for run in self.runs]
+        return {name: float(np.mean([cost[name] for cost in costs])) for name in costs[0]}
+
+    def facts(self) -> dict[str, Any]:
+        """Return all as plain values, for JSON."""
+        return {
+            "label": self.label,
+            "name": self.runs[0].name,
+            "settings": self.settings,
+            "metrics": {name: asdict(one) for name, one in self.metrics.items()},
+            "cost": self.cost,
+            "runs": [run.facts() for run in self.runs],
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of runs side by side.
+
+    Attributes:
+        groups: in the order in which their first runs were named.
+        differences: by label, of each group but the first: its metrics minus those of the first;
+            empty where nothing pairs them.
+    """
+
+    groups: tuple[Group, ...]
+    differences: dict[str, dict[str, Estimate]]
+
+    def facts(self) -> dict[str, Any]:
+        """Return all as plain values, for JSON."""
+        differences = {
+            f"{label} - {self.groups[0].label}": {name: asdict(one) for name, one in own.items()}
+            for label, own in self.differences.items()
+        }
+        return {"groups": [group.facts() for group in self.groups], "differences": differences}
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """Group runs, and compare each group with the first.
+
+    Two groups are paired by seed where they have two seeds or more in common; else by row, where
+    they have one seed in common, or one run each, and these were tested on the same rows.
+
+    Raises:
+        InputError: the runs are of several tasks, or one of a group has the seed of another.
+    """
+    if len({run.task for run in runs}) > 1:
+        raise InputError("runs of classes and runs of numbers have no metrics in common")
+    together: dict[str, list[Run]] = {}
+    for run in runs:
+        together.setdefault(repr(sorted(run.settings.items())), []).append(run)
+    differing = _differing([own[0].settings for own in together.values()])
+    groups = []
+    for place, own in enumerate(together.values()):
+        own.sort(key=lambda run: run.seed)
+        _require_own_seeds(own)
+        settings = {name: own[0].settings.get(name) for name in differing}
+        groups.append(Group(_label(place), tuple(own), settings, _metrics(own)))
+    first = groups[0]
+    return Comparison(tuple(groups), {one.label: _difference(first, one) for one in groups[1:]})
+
+
+def over_seeds(values: Floats) -> Estimate:
+    """Return mean, standard error and Student's interval of values (N,), one for each seed."""
+    from scipy.stats import t
+
+    mean = float(values.mean())
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    half = float(t.ppf((1 + COVERAGE) / 2, len(values) - 1)) * error
+    return Estimate(mean, error, mean - half, mean + half, len(values), "seeds")
+
+
+def _differing(settings: Sequence[dict[str, Any]]) -> list[str]:
+    names = dict.fromkeys(name for one in settings for name in one)
+    return [name for name in names if len({repr(one.get(name)) for one in settings}) > 1]
+
+
+def _label(place: int) -> str:
+    letters = len(ascii_uppercase)
+    return ascii_uppercase[place % letters] * (1 + place // letters)
+
+
+def _require_own_seeds(runs: Sequence[Run]) -> None:
+    for run, following in zip(runs, runs[1:], strict=False):
+        if run.seed == following.seed:
+            raise InputError(
+                f"{run.root} and {following.root}: the same settings with the same seed; leave one "
+                "of them out"
+            )
+
+
+def _metrics(runs: Sequence[Run]) -> dict[str, Estimate]:
+    """Return the test metrics that all of some runs have."""
+    if len(runs) > 1:
+        return {name: over_seeds(values) for name, values in _columns(runs).items()}
+    ends = intervals(runs[0].values)
+    found = {}
+    for name, values in _columns(runs).items():
+        own = ends.get(name)
+        low, high = (own.low, own.high) if own else (None, None)
+        found[name] = Estimate(float(values[0]), None, low, high, 1, "rows")
+    return found
+
+
+def _columns(runs: Sequence[Run]) -> dict[str, Floats]:
+    """Return each finite test metric of all runs, (N,), without the "test/" in its name."""
+    shared = [
+        name
+        for name in runs[0].metrics
+        if "test/" in name and all(run.metrics.get(name) is not None for run in runs)
+    ]
+    return {
+        name.replace("test/", "", 1): np.array([run.metrics[name] for run in runs], np.float64)
+        for name in shared
+    }
+
+
+def _difference(first: Group, second: Group) -> dict[str, Estimate]:
+    pairs = _pairs(first.runs, second.runs)
+    if len(pairs) > 1:
+        ours, theirs = (_columns(side) for side in zip(*pairs, strict=True))
+        return {name: over_seeds(theirs[name] - ours[name]) for name in ours if name in theirs}
+    if len(pairs) == 1 and pairs[0][0].same_rows(pairs[0][1]):
+        return _by_row(*pairs[0])
+    return {}
+
+
+def _pairs(first: Sequence[Run], second: Sequence[Run]) -> list[tuple[Run, Run]]:
+    by_seed = {run.seed: run for run in first}
+    pairs = [(by_seed[run.seed], run) for run in second if run.seed in by_seed]
+    return pairs or ([(first[0], second[0])] if len(first) == len(second) == 1 else [])
+
+
+def _by_row(first: Run, second: Run) -> dict[str, Estimate]:
+    """Return differences of two runs on the same rows, which are resampled for both alike."""
+    found = {}
+    for place, (name, values) in enumerate(second.values.items()):
+        if len(values.values) < 2:
+            return {}
+        random = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=3, shard=place)
+        ends = bootstrap_difference(
+            values.over, first.values[name].over, len(values.values), random,
+            resamples_for(2 * values.values.size), COVERAGE,
+        )  # fmt: skip
+        found[name] = Estimate(ends.estimate, None, ends.low, ends.high, 1, "rows")
+    return found

@@ -1,0 +1,142 @@
+"""A comparison of runs as text for a terminal, as one HTML page, and as CSV."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.comparison.compare import Comparison, Estimate, Group
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import aligned, cut, escaped
+from ensemble_pipe.storage import atomic_write, require_writable
+from ensemble_pipe.tracking.page import element, page, section, table
+
+ENDINGS = (".html", ".csv")
+SHOWN = ("accuracy", "nll", "brier", "ece", "rmse", "mae", "crps")
+_COSTS = {
+    "learner_steps": "learner-steps",
+    "learner_epochs": "learner-epochs",
+    "seconds": "seconds",
+}
+
+Cells = list[tuple[str, ...]]
+
+
+def comparison_text(found: Comparison) -> str:
+    """Return a comparison as tables."""
+    return "\n\n".join(f"{title}\n{aligned(rows)}" for title, rows in _tables(found))
+
+
+def require_comparison_output(path: Path) -> None:
+    """Raise InputError where a comparison cannot be written to `path`."""
+    if path.suffix not in ENDINGS:
+        raise DataError(
+            f"{path}: comparisons are written as {', '.join(ENDINGS)}; choose such an ending"
+        )
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file")
+    require_writable(path.parent)
+
+
+def write_comparison(found: Comparison, path: Path) -> None:
+    """Write a comparison as HTML, or a line for each run as CSV, by the ending."""
+    atomic_write(path, comparison_page(found) if path.suffix == ".html" else comparison_csv(found))
+
+
+def comparison_page(found: Comparison) -> str:
+    """Return a comparison as an HTML page."""
+    parts = [section(title, table(rows[0], rows[1:])) for title, rows in _tables(found)]
+    names = ", ".join(dict.fromkeys(group.runs[0].name for group in found.groups))
+    return page(f"Comparison of {names}", element("h1", f"Comparison of {names}"), *parts)
+
+
+def comparison_csv(found: Comparison) -> str:
+    """Return a line for each run: its group, seed, settings that differ, test metrics and cost."""
+    lines = []
+    for group in found.groups:
+        for run in group.runs:
+            facts = run.facts()
+            line: dict[str, Any] = {"run": run.root.name, "group": group.label}
+            line |= {key: facts[key] for key in ("seed", "members", *_COSTS)}
+            lines.append(line | group.settings | facts["metrics"])
+    names = dict.fromkeys(name for line in lines for name in line)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _tables(found: Comparison) -> list[tuple[str, Cells]]:
+    """Return titles and tables, heads first."""
+    groups = found.groups
+    parts = [("Runs", _runs(groups))]
+    if len(groups) > 1:
+        parts.append(("Settings that differ", _settings(groups)))
+    names = [name for name in SHOWN if any(name in group.metrics for group in groups)]
+    head = ("", *(_group_title(group) for group in groups))
+    metrics = [(name, *(_estimate(group.metrics.get(name)) for group in groups)) for name in names]
+    parts.append(("Test part", [head, *metrics]))
+    if len(groups) > 1:
+        parts.append((f"Paired differences from {groups[0].label}", _differences(found, names)))
+    return parts
+
+
+def _runs(groups: tuple[Group, ...]) -> Cells:
+    rows: Cells = [("group", "pipeline", "runs", "seeds", "members", *_COSTS.values())]
+    for group in groups:
+        members = sorted({run.members for run in group.runs})
+        costs = (f"{group.cost[name]:,.0f}" for name in _COSTS)
+        rows.append(
+            (
+                group.label, group.runs[0].name, str(len(group.runs)),
+                cut(", ".join(str(run.seed) for run in group.runs), 30),
+                ", ".join(map(str, members)), *costs,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _settings(groups: tuple[Group, ...]) -> Cells:
+    rows: Cells = [("", *(group.label for group in groups))]
+    for name in groups[0].settings:
+        rows.append((name, *(_value(group.settings[name]) for group in groups)))
+    return rows
+
+
+def _value(value: Any) -> str:
+    return cut(escaped("-" if value is None else str(value)), 40)
+
+
+def _group_title(group: Group) -> str:
+    count = len(group.runs)
+    return f"{group.label}, mean of {count} (error)" if count > 1 else f"{group.label} (95%)"
+
+
+def _estimate(one: Estimate | None, sign: str = "") -> str:
+    """Return a number with its standard error over seeds, or with its interval over rows."""
+    if one is None:
+        return "-"
+    text = f"{one.mean:{sign}.4f}"
+    if one.standard_error is not None and not sign:
+        return f"{text} ({one.standard_error:.4f})"
+    if one.low is None:
+        return text
+    return f"{text} ({one.low:{sign}.4f} to {one.high:{sign}.4f})"
+
+
+def _differences(found: Comparison, names: list[str]) -> Cells:
+    first = found.groups[0].label
+    rows: Cells = [("", *(f"{label} - {first} (95%)" for label in found.differences))]
+    for name in names:
+        ends = (_estimate(own.get(name), "+") for own in found.differences.values())
+        rows.append((name, *ends))
+    rows.append(("paired by", *(_pairing(own) for own in found.differences.values())))
+    return rows
+
+
+def _pairing(own: dict[str, Estimate]) -> str:
+    if not own:
+        return "nothing: no seed and no test rows in common"
+    one = next(iter(own.values()))
+    return f"seed, {one.runs} pairs" if one.over == "seeds" else "test row"

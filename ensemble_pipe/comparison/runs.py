@@ -1,0 +1,165 @@
+"""A finished run as a comparison needs it: settings, test metrics, test rows one by one, and cost."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_values
+from ensemble_pipe.errors import CorruptFileError, RunDirectoryError
+from ensemble_pipe.storage import RunPaths, read_json
+from ensemble_pipe.tracking.journal import Entry, read_entries
+from ensemble_pipe.tracking.story import Numbers, flat, read_story
+
+# Keys that change no result, and the seed, which repetitions differ in.
+NO_SETTINGS = ("seed", "name", "tracking", "cluster")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run took.
+
+    Attributes:
+        learner_steps, learner_epochs: of all networks together; other learners have none.
+        seconds: from the run's first entry in the journal to its last, without the time between a
+            stop and its resumption.
+    """
+
+    learner_steps: int
+    learner_epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    Attributes:
+        root: its folder.
+        name: of its pipeline.
+        task: classification or regression.
+        seed: of the run.
+        settings: the resolved pipeline by path, without `NO_SETTINGS`.
+        members: of its ensemble.
+        metrics: of the journal's result, flat.
+        rows: (R,) places of the test rows in their source.
+        truth: (R,) or (R, D) classes or numbers of these.
+        values: metrics of the test rows, row by row.
+        cost: what it took.
+    """
+
+    root: Path
+    name: str
+    task: str
+    seed: int
+    settings: dict[str, Any]
+    members: int
+    metrics: Numbers
+    rows: Array
+    truth: Array
+    values: dict[str, RowValues]
+    cost: Cost
+
+    def same_rows(self, other: "Run") -> bool:
+        """Return whether both were tested on the same rows, in the same order."""
+        return np.array_equal(self.rows, other.rows) and np.array_equal(self.truth, other.truth)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what JSON tells of the run."""
+        return {
+            "run_dir": str(self.root),
+            "seed": self.seed,
+            "members": self.members,
+            "metrics": {name: v for name, v in self.metrics.items() if "test/" in name},
+            **asdict(self.cost),
+        }
+
+
+def read_run(root: Path) -> Run:
+    """Read a finished run.
+
+    Raises:
+        RunDirectoryError: it is no run directory, or has no result yet.
+        CorruptFileError: a file is damaged.
+    """
+    paths = RunPaths.open(root)
+    story = read_story(paths)
+    if not story.metrics or not paths.predictions("test").is_file():
+        raise RunDirectoryError(
+            f"{root}: this run has no result yet; finish it with `ensemble-pipe resume {root}`"
+        )
+    schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
+    rows, truth, values = _test_rows(paths.predictions("test"), schema)
+    return Run(
+        root=paths.root,
+        name=str(story.pipeline["name"]),
+        task=schema.task,
+        seed=int(story.pipeline["seed"]),
+        settings=settings_of(story.pipeline),
+        members=len(story.combined["members"]) if story.combined else len(story.members),
+        metrics=story.metrics,
+        rows=rows,
+        truth=truth,
+        values=values,
+        cost=cost_of(entry for entry, _ in read_entries(paths.journal)),
+    )
+
+
+def settings_of(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides a result beside the seed, by path."""
+    return flat({key: value for key, value in pipeline.items() if key not in NO_SETTINGS})
+
+
+def cost_of(entries: Iterable[Entry]) -> Cost:
+    """Return what a run took, from its journal."""
+    steps: dict[int, int] = {}
+    epochs: dict[int, int] = {}
+    milliseconds, began, last = 0, None, 0
+    for entry in entries:
+        now = entry["time_ms"]
+        if entry["kind"] == "resumed" and began is not None:
+            milliseconds, began = milliseconds + last - began, None
+        began, last = (now if began is None else began), now
+        if entry["kind"] == "epoch":
+            steps[entry["learner"]] = max(entry["step"], steps.get(entry["learner"], 0))
+            epochs[entry["learner"]] = max(entry["epoch"], epochs.get(entry["learner"], 0))
+        elif entry["kind"] == "ended":
+            milliseconds, began = milliseconds + now - began, None
+    if began is not None:
+        milliseconds += last - began
+    return Cost(sum(steps.values()), sum(epochs.values()), milliseconds / 1000)
+
+
+def _test_rows(path: Path, schema: Schema) -> tuple[Array, Array, dict[str, RowValues]]:
+    """Return rows, truth and values by row, from a file of predictions."""
+    try:
+        with pa.memory_map(str(path)) as stream:
+            table = pa.ipc.open_file(stream).read_all()
+            rows = np.array(table.column("row"))
+            if schema.task == "classification":
+                columns = [f"probability_{name}" for name in schema.classes]
+                truth = np.array(table.column("target"))
+                return rows, truth, class_values(_matrix(table, columns), _numbers(truth, schema))
+            names = schema.target_names
+            several = [f"_{name}" for name in names] if len(names) > 1 else [""]
+            mean, std, truth = (
+                _matrix(table, [what + end for end in several])
+                for what in ("mean", "std", "target")
+            )
+            return rows, truth, number_values(mean, std, truth)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise CorruptFileError(f"{path}: no predictions of this run ({error})") from None
+
+
+def _matrix(table: pa.Table, names: list[str]) -> Floats:
+    return np.stack([np.array(table.column(name), np.float64) for name in names], axis=1)
+
+
+def _numbers(truth: Array, schema: Schema) -> Array:
+    places = {str(name): place for place, name in enumerate(schema.classes)}
+    return np.array([places[str(name)] for name in truth.tolist()], np.int64)

@@ -1,0 +1,79 @@
+"""Metrics as means over rows of a value of each row, which the bootstrap needs. R rows, D targets."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.ensemble.metrics.regression import gaussian_crps
+from ensemble_pipe.ensemble.metrics.resampling import Interval, bootstrap_interval
+
+_MOST_RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
+_RESAMPLED_NUMBERS = 50_000_000
+
+
+@dataclass(frozen=True)
+class RowValues:
+    """A metric: the mean of a value of each row, or the root of that mean.
+
+    Attributes:
+        values: (R, D); D = 1 for classes. Of several targets the metric is the mean of theirs.
+        root: whether the root is taken.
+    """
+
+    values: Floats
+    root: bool = False
+
+    def over(self, rows: Integers | None = None) -> float:
+        """Return the metric over some rows, by number; over all without."""
+        means = (self.values if rows is None else self.values[rows]).mean(axis=0)
+        return float(np.mean(np.sqrt(means) if self.root else means))
+
+    def interval(self, random: np.random.Generator) -> Interval:
+        """Return the metric and its percentile bootstrap interval.
+
+        Raises:
+            DataError: there are fewer than two rows.
+        """
+        rows = len(self.values)
+        return bootstrap_interval(self.over, rows, random, resamples_for(self.values.size))
+
+
+def resamples_for(numbers: int) -> int:
+    """Return how many resamples to draw of so many numbers: 1000, or fewer of very many, 200."""
+    return max(_FEWEST_RESAMPLES, min(_MOST_RESAMPLES, _RESAMPLED_NUMBERS // max(numbers, 1)))
+
+
+def class_values(probabilities: Floats, labels: Integers) -> dict[str, RowValues]:
+    """Return `accuracy`, `nll` and `brier`, as `classification_metrics` has them, row by row.
+
+    Args:
+        probabilities: (R, O) float64.
+        labels: (R,) class numbers.
+    """
+    rows = np.arange(len(labels))
+    smallest = np.finfo(np.float64).eps  # as in scikit-learn's log_loss
+    true = np.clip(probabilities[rows, labels], smallest, 1 - smallest)
+    errors = probabilities.copy()
+    errors[rows, labels] -= 1.0
+    found = {
+        "accuracy": probabilities.argmax(axis=1) == labels,
+        "nll": -np.log(true),
+        "brier": (errors**2).sum(axis=1),
+    }
+    return {name: RowValues(np.float64(values)[:, None]) for name, values in found.items()}
+
+
+def number_values(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, RowValues]:
+    """Return `rmse`, `mae`, `nll` and `crps`, as `regression_metrics` has them, row by row.
+
+    Args:
+        mean, deviation, targets: (R, D).
+    """
+    error, variance = targets - mean, deviation**2
+    return {
+        "rmse": RowValues(error**2, root=True),
+        "mae": RowValues(np.abs(error)),
+        "nll": RowValues(0.5 * np.log(2 * np.pi * variance) + error**2 / (2 * variance)),
+        "crps": RowValues(gaussian_crps(mean, deviation, targets)),
+    }

@@ -1,0 +1,140 @@
+"""The measures of a model on labelled rows, and against rows of another kind."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ensemble_pipe.arrays import Integers
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.ensemble.aggregator import member_metrics
+from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
+from ensemble_pipe.ensemble.metrics.resampling import Interval
+from ensemble_pipe.ensemble.prediction import Metrics, Prediction
+from ensemble_pipe.evaluation.detection import Detected, detected, scores_of, scores_of_rows
+from ensemble_pipe.serving.files import labelled_prediction
+from ensemble_pipe.serving.model import Ensemble
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """How one class fares.
+
+    Attributes:
+        name: of the class.
+        rows: of this class.
+        recall: share of its rows that are taken for it; None where it has no rows.
+        precision: share of it among the rows taken for it; None where there are none.
+        f1: harmonic mean of both; None where either is.
+        nll: mean over its rows, in nats; None where it has none.
+    """
+
+    name: int | str
+    rows: int
+    recall: float | None
+    precision: float | None
+    f1: float | None
+    nll: float | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model comes to on some data.
+
+    Attributes:
+        rows: measured.
+        metrics: flat: those of the ensemble, "member_mean/nll", "rejection/area", ...
+        intervals: of 95%, of those metrics that have one.
+        classes: each class's own; empty for numbers.
+        ood: by score, against rows of another kind; empty without these.
+        ood_rows: how many those are.
+    """
+
+    rows: int
+    metrics: Metrics
+    intervals: dict[str, Interval]
+    classes: list[ClassResult]
+    ood: dict[str, Detected] = field(default_factory=dict)
+    ood_rows: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """Return all as plain values, for JSON."""
+        ends = {name: [one.low, one.high] for name, one in self.intervals.items()}
+        classes = [asdict(one) for one in self.classes]
+        facts = {"rows": self.rows, "metrics": self.metrics, "intervals": ends, "classes": classes}
+        return {**facts, "ood_rows": self.ood_rows} if self.ood else facts
+
+
+def evaluate(model: Ensemble, rows: Rows, other: Rows | None = None) -> Evaluation:
+    """Measure a model on labelled rows, and its uncertainties against rows of another kind.
+
+    Args:
+        model: the model.
+        rows: labelled, like those that it was trained on.
+        other: of another kind, read block by block; None for none.
+
+    Raises:
+        DataError: the rows have no labels, or one that the model does not know, or a value is not
+            as the model needs it.
+    """
+    prediction, targets = labelled_prediction(model, rows)
+    metrics = prediction.metrics(targets)
+    own = member_metrics(prediction, targets)
+    for name in list(metrics):
+        metrics[f"member_mean/{name}"] = float(np.mean([member[name] for member in own]))
+    metrics |= further_metrics(prediction, targets)
+    found = intervals(row_values(prediction, targets))
+    classes = class_results(prediction, targets) if model.schema.classes else []
+    if other is None:
+        return Evaluation(rows.count, metrics, found, classes)
+    outside = scores_of_rows(model, other)
+    ood = detected(scores_of(prediction), outside, model.schema.task)
+    ood_values, ood_ends = _flat(ood)
+    metrics |= ood_values
+    found |= ood_ends
+    return Evaluation(rows.count, metrics, found, classes, ood, other.count)
+
+
+def class_results(prediction: Prediction, targets: Integers) -> list[ClassResult]:
+    """Return what each class comes to.
+
+    Args:
+        prediction: of R rows.
+        targets: (R,) class numbers.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    names = prediction.schema.classes
+    predicted = prediction.probabilities.argmax(axis=1)
+    numbers = np.arange(len(names))
+    precision, recall, f1, count = precision_recall_fscore_support(
+        targets, predicted, labels=numbers, zero_division=np.nan
+    )
+    nll = row_values(prediction, targets)["nll"].values[:, 0]
+    sums = np.bincount(targets, nll, minlength=len(names))
+    return [
+        ClassResult(
+            names[place], int(count[place]), _known(recall[place]), _known(precision[place]),
+            _known(f1[place]), _known(sums[place] / count[place] if count[place] else np.nan),
+        )
+        for place in numbers
+    ]  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _flat(ood: dict[str, Detected]) -> tuple[Metrics, dict[str, Interval]]:
+    """Return metrics such as "ood/entropy/auroc", and their intervals."""
+    ends = {
+        f"ood/{name}/{measure}": interval
+        for name, one in ood.items()
+        for measure, interval in one.measures.items()
+    }
+    ends |= {f"ood/{name}/closed": one.closed for name, one in ood.items() if one.closed}
+    values = {name: interval.estimate for name, interval in ends.items()}
+    for name, one in ood.items():
+        if one.own:
+            values[f"member_mean/ood/{name}/auroc"] = one.members
+    return values, ends

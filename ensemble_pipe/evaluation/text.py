@@ -1,0 +1,81 @@
+"""The evaluation of a model as tables for a person to read."""
+
+from collections.abc import Iterator, Sequence
+
+from ensemble_pipe.ensemble.measures import KEPT
+from ensemble_pipe.ensemble.metrics.resampling import Interval
+from ensemble_pipe.evaluation.detection import ALONE
+from ensemble_pipe.evaluation.labelled import ClassResult, Evaluation
+from ensemble_pipe.messages import aligned, cut, escaped
+
+MOST_CLASSES = 40
+
+
+def evaluation_text(found: Evaluation) -> str:
+    """Return an evaluation as tables."""
+    parts = [_metrics(found), *_sections(found), *_classes(found.classes), *_detection(found)]
+    return "\n\n".join(parts)
+
+
+def between(interval: Interval | None) -> str:
+    """Return the ends of an interval; empty where there is none."""
+    return "" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def _metrics(found: Evaluation) -> str:
+    rows = [(f"{found.rows:,} rows", "ensemble", "95% interval", "mean member")]
+    for name, value in found.metrics.items():
+        member = found.metrics.get(f"member_mean/{name}")
+        if member is not None and not name.startswith("ood/"):
+            ends = between(found.intervals.get(name))
+            rows.append((name, f"{value:.4f}", ends, f"{member:.4f}"))
+    return aligned(rows)
+
+
+def _sections(found: Evaluation) -> Iterator[str]:
+    metrics = found.metrics
+    name = "accuracy" if found.classes else "rmse"
+    curve = [f"{metrics[f'rejection/{name}_at_{100 * share:.0f}']:.4f}" for share in KEPT]
+    head = ("most certain rows kept", *(f"{share:.0%}" for share in KEPT), "mean over all shares")
+    yield aligned([head, (name, *curve, f"{metrics['rejection/area']:.4f}")])
+    for group, title in (("diversity", "diversity of members"), ("conformal", "stated coverage")):
+        own = {n.partition("/")[2]: v for n, v in metrics.items() if n.startswith(f"{group}/")}
+        if own:
+            yield aligned([(title, ""), *((name, f"{value:.4f}") for name, value in own.items())])
+
+
+def _classes(classes: Sequence[ClassResult]) -> Iterator[str]:
+    if not classes:
+        return
+    rows = [("class", "rows", "recall", "precision", "f1", "nll")]
+    for one in classes[:MOST_CLASSES]:
+        numbers = (_number(value) for value in (one.recall, one.precision, one.f1, one.nll))
+        rows.append((cut(escaped(str(one.name)), 24), f"{one.rows:,}", *numbers))
+    more = len(classes) - MOST_CLASSES
+    yield aligned(rows) + (f"\nand {more} more classes" if more > 0 else "")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _detection(found: Evaluation) -> Iterator[str]:
+    if not found.ood:
+        return
+    title = f"against {found.ood_rows:,} other rows"
+    rows = [(title, "auroc", "95% interval", "fpr95", "auprc", "mean member", "closed", "95%")]
+    for name, one in found.ood.items():
+        measures = one.measures
+        rows.append(
+            (
+                name, f"{measures['auroc'].estimate:.4f}", between(measures["auroc"]),
+                f"{measures['fpr95'].estimate:.4f}", f"{measures['auprc'].estimate:.4f}",
+                f"{one.members:.4f}" + ("" if one.own else "*"),
+                "" if one.closed is None else f"{one.closed.estimate:.4f}", between(one.closed),
+            )
+        )  # fmt: skip
+    lines = [aligned(rows), "closed: the share of the mean member's distance to 1 that is closed"]
+    if not all(one.own for one in found.ood.values()):
+        alone = ALONE["classification" if found.classes else "regression"][0]
+        lines.append(f"* a member alone has no such score; its {alone} is taken")
+    yield "\n".join(lines)
