@@ -91,6 +91,15 @@ def estimator_plans(pipeline: Pipeline) -> list[EstimatorPlan]:
     ]
 
 
+def fold_groups(pipeline: Pipeline) -> list[tuple[int, ...]]:
+    """Return the learners of each group whose learners left out a fold each."""
+    groups: dict[tuple[str | int, ...], list[int]] = {}
+    for place in _places(pipeline):
+        if place.group.leaves_folds_out:
+            groups.setdefault(place.path, []).append(place.learner)
+    return [tuple(learners) for learners in groups.values()]
+
+
 @dataclass(frozen=True)
 class _Place:
     """Where a learner stands.

@@ -4,14 +4,21 @@ import time
 from dataclasses import dataclass, field
 
 from ensemble_pipe.cluster.executor import Executor
-from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.config import Pipeline, estimator_plans, fold_groups, learner_plans
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.display import Display
-from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measured, summary
+from ensemble_pipe.ensemble.aggregator import (
+    Aggregator,
+    Measured,
+    measured,
+    measured_groups,
+    summary,
+)
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import further_metrics
+from ensemble_pipe.ensemble.out_of_fold import out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
 from ensemble_pipe.learners import Intake, Waiting
@@ -220,7 +227,9 @@ def _report(
 ) -> Outcome:
     """Combine and measure the members; write predictions, pictures and the model; journal them."""
     schema, draws = aggregator.schema, aggregator.draws
-    chosen = aggregator.combine(config.ensemble.combine, config.seed)
+    folds = out_of_fold(fold_groups(config), aggregator.members, schema, data, draws)
+    groups = data.row_groups("validation")
+    chosen = aggregator.combine(config.ensemble.combine, config.seed, folds, groups)
     journal.append("combined", **chosen.facts())
     parts: dict[str, Measured] = {}
     for name in SPLITS[1:]:
@@ -234,6 +243,10 @@ def _report(
         journal.append("member_test", **facts, metrics=own)
     test = parts["test"]
     metrics = summary(parts) | further_metrics(test.prediction, test.targets, "test/")
+    if folds is not None:
+        left_out = measured_groups(folds, schema)
+        write_predictions(paths.predictions("out_of_fold"), paths.base / "train.arrow", left_out)
+        metrics |= {f"out_of_fold/{name}": value for name, value in left_out.ensemble.items()}
     unfinished = tuple(sorted(training.open))
     journal.append(
         "result",

@@ -135,7 +135,7 @@ class TrainingData:
         counts = None
         if not view.is_whole:
             rows, strata, _ = self._columns
-            fold = None if view.folds is None else self._fold_of(view.folds)
+            fold = None if view.folds is None else self.fold_of(view.folds)
             counts = row_counts(view, self.recipe.seed, learner, rows, strata, fold)
         return RowStream(self.recipe.seed, learner, self.grid, self.recipe.window_rows, counts)
 
@@ -168,6 +168,11 @@ class TrainingData:
         """Return one of the parts, without augmentation."""
         return self._whole(open_base(self.recipe.base / f"{name}.arrow"))
 
+    def row_groups(self, name: str) -> Integers | None:
+        """Return the group (R,) of each row of one of the parts, where rows have groups."""
+        base = open_base(self.recipe.base / f"{name}.arrow")
+        return base.read_column("group") if "group" in base.places else None
+
     def make_shards(self, wanted: Wanted) -> list[pa.Table]:
         """Make the shards that are wanted, in this process."""
         return [make_shard(self._train, self.recipe, *key) for key in wanted.keys(self.grid.shards)]
@@ -185,7 +190,7 @@ class TrainingData:
             self._kept.put(key, table, table.nbytes)
         return table
 
-    def _fold_of(self, folds: int) -> Integers:
+    def fold_of(self, folds: int) -> Integers:
         """Return the fold (R,) of each row, dealt out once for all learners."""
         if folds not in self._folds:
             self._folds[folds] = folds_of(folds, self.recipe.seed, *self._columns)

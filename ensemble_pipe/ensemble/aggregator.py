@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
@@ -20,7 +20,9 @@ from ensemble_pipe.ensemble.members import (
     with_noise,
     with_variance,
 )
+from ensemble_pipe.ensemble.out_of_fold import OutOfFold
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
+from ensemble_pipe.errors import TrainingError
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,40 @@ class Aggregator:
         """Leave out the members of later learners."""
         self.members = [member for member in self.members if member.learner <= learner]
 
-    def combine(self, how: Combine, seed: int) -> Combined:
-        """Return the combination that is best on the validation part, as `how` says."""
-        places = [(member.learner, member.number) for member in self.members]
-        costs = np.array([self._costs_ms[place] for place in places])
-        return combined(how, self.members, self._stacked(), self._targets, self.schema, costs, seed)
+    def combine(
+        self,
+        how: Combine,
+        seed: int,
+        folds: OutOfFold | None = None,
+        row_groups: Integers | None = None,
+    ) -> Combined:
+        """Return the best combination, as `how` says.
+
+        Args:
+            how: the way.
+            seed: of the run.
+            folds: out-of-fold predictions, where these are the evidence.
+            row_groups: (R,) of the validation part, where rows have groups.
+
+        Raises:
+            TrainingError: out-of-fold predictions are wanted, and a learner of each group failed.
+        """
+        units: Sequence[tuple[Member, ...]]
+        if how.evidence == "validation":
+            units = [(member,) for member in self.members]
+            outputs, targets, groups = self._stacked(), self._targets, row_groups
+        elif folds is not None:
+            units, outputs, targets, groups = folds
+        else:
+            raise TrainingError(
+                "a learner of each cross-validated group failed, so that no out-of-fold "
+                "predictions are whole; set ensemble.combine.evidence to validation"
+            )
+        costs = np.array([sum(self._cost_ms(member) for member in unit) for unit in units])
+        return combined(how, units, outputs, targets, self.schema, costs, seed, groups)
+
+    def _cost_ms(self, member: Member) -> float:
+        return self._costs_ms[member.learner, member.number]
 
     def _measure(self, outputs: Floats, combiner: Combiner) -> Metrics:
         return Prediction(outputs, combiner, self.schema).metrics(self._targets)
@@ -130,6 +161,14 @@ def measured(
     outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows)
     prediction = Prediction(outputs, combiner, schema, conformal)
     targets = view.targets
+    own = member_metrics(prediction, targets)
+    return Measured(prediction, targets, prediction.metrics(targets), own)
+
+
+def measured_groups(folds: OutOfFold, schema: Schema) -> Measured:
+    """Return groups of cross-validated learners, weighted alike, on the training part."""
+    prediction = Prediction(folds.outputs, Weighted.equal(len(folds.groups)), schema)
+    targets = folds.targets
     own = member_metrics(prediction, targets)
     return Measured(prediction, targets, prediction.metrics(targets), own)
 

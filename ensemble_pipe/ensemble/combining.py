@@ -1,7 +1,7 @@
 """The way from all members to an ensemble: which are kept, and what combines them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -35,9 +35,13 @@ _Choice = tuple[Integers, Combiner, tuple[Candidate, ...]]
 
 @settings
 class Combine:
-    """How members become one predictor; all of it is fitted to the validation part.
+    """How members become one predictor.
 
     Attributes:
+        evidence: what all of it is fitted to: "validation", a part that no learner was trained on;
+            or "out_of_fold", the training part as predicted by the learners that left each row out,
+            where all groups of learners are cross-validated. Then members of a group share what
+            their group gets.
         method: "mean_probability", "mean_logit" or "vote" weigh all members alike; "weights" have
             the lowest NLL of all mixtures; "greedy" selects with replacement (Caruana et al. 2004);
             "stacking" is a linear model on top of the members; "choose" takes what has the lowest
@@ -52,6 +56,7 @@ class Combine:
             for at least this share of new rows (see `conformal`); null for none.
     """
 
+    evidence: Literal["validation", "out_of_fold"] = "validation"
     method: Literal[
         "mean_probability", "mean_logit", "vote", "weights", "greedy", "stacking", "choose"
     ] = "mean_probability"
@@ -90,7 +95,7 @@ class Combined:
 
 def combined(
     how: Combine,
-    members: Sequence[Member],
+    units: Sequence[tuple[Member, ...]],
     outputs: Floats,
     targets: Array,
     schema: Schema,
@@ -102,11 +107,11 @@ def combined(
 
     Args:
         how: the way.
-        members: K of them, in order.
+        units: K of them, in order; the members of one are weighted alike.
         outputs: (K, R, O) of `member_outputs`, on rows that no member was trained on.
         targets: (R,) or (R, D) of these rows, as base files hold them.
         schema: of the data.
-        costs: (K,), milliseconds that each member takes for a row.
+        costs: (K,), milliseconds that each unit takes for a row.
         seed: of the run.
         groups: (R,), where rows have groups, which cross-fitting keeps together.
 
@@ -125,7 +130,10 @@ def combined(
         random = seeds.generator(seed, seeds.Purpose.COMBINE, step=1)
         clusters = np.arange(len(known)) if groups is None else groups
         conformal = _conformal(how.coverage, fitted, outputs, known, schema, clusters, random)
-    return Combined(tuple(members[place] for place in places), combiner, candidates, conformal)
+    chosen = [units[place] for place in places]
+    members = tuple(member for unit in chosen for member in unit)
+    spread = _spread(combiner, [len(unit) for unit in chosen])
+    return Combined(members, spread, candidates, conformal)
 
 
 def _choice(
@@ -151,6 +159,22 @@ def _choice(
     return places[counting], combiner, candidates
 
 
+def _spread(combiner: Combiner, sizes: Sequence[int]) -> Combiner:
+    """Return the combiner of members where those of a unit share what it got."""
+    if isinstance(combiner, Weighted):
+        pairs = zip(combiner.weights, sizes, strict=True)
+        return replace(combiner, weights=tuple(w / n for w, n in pairs for _ in range(n)))
+    rows = tuple(
+        tuple(
+            tuple(value / size for value in unit)
+            for unit, size in zip(output, sizes, strict=True)
+            for _ in range(size)
+        )
+        for output in combiner.coefficients
+    )
+    return replace(combiner, coefficients=rows)
+
+
 def _conformal(
     coverage: float,
     fitted: Callable[[Rows], _Choice],
@@ -167,7 +191,7 @@ def _conformal(
     """
     classes = schema.task == "classification"
     count = len(targets)
-    folds = np.zeros(count, np.int64)
+    folds: Integers = np.zeros(count, np.int64)
     if len(np.unique(clusters)) >= 2 * FOLDS:
         folds = fold_numbers(targets if classes else folds, clusters, FOLDS, random)
     first, second = np.empty((2, count, outputs.shape[2]))

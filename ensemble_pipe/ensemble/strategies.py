@@ -91,6 +91,11 @@ class Learners:
     vary: dict[str, Range | Choices] | None = None
     set: dict[str, Any] | None = None
 
+    @property
+    def leaves_folds_out(self) -> bool:
+        """Whether each learner leaves out a fold, of as many as there are learners."""
+        return self.strategy == "cross_validation"
+
 
 Group = Learners | EstimatorSettings
 
@@ -115,6 +120,12 @@ class Ensemble(Learners):
     def __post_init__(self) -> None:
         if self.pool is not None and (self.vary or self.set):
             raise ValueError("vary and set stand within the groups of a pool")
+        folds = all(group.leaves_folds_out for group in self.groups)
+        if self.combine.evidence == "out_of_fold" and not folds:
+            raise ValueError(
+                "combine.evidence: out_of_fold needs groups that are all cross-validated "
+                "(strategy: cross_validation, or cross_validate: true)"
+            )
 
     @property
     def groups(self) -> tuple[Group, ...]:

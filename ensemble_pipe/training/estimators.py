@@ -26,12 +26,28 @@ TRUSTED = (
 )
 
 
+class Folds:
+    """Learners that may leave out a fold each.
+
+    Where `cross_validate` is set, learner i leaves out fold i, of as many as there are learners.
+    """
+
+    learners: int
+    cross_validate: bool
+
+    @property
+    def leaves_folds_out(self) -> bool:
+        """Whether each learner leaves out a fold, of as many as there are learners."""
+        return self.cross_validate
+
+
 @settings
-class RandomForest:
+class RandomForest(Folds):
     """Trees on bootstrap samples, each split among some of the columns (Breiman 2001).
 
     Attributes:
         learners: how many forests, each of other draws.
+        cross_validate: see `Folds`.
         trees: in each forest.
         leaf_rows: the least number of rows in a leaf.
     """
@@ -40,6 +56,7 @@ class RandomForest:
 
     strategy: Literal["random_forest"] = "random_forest"
     learners: Annotated[int, Ge(1)] = 1
+    cross_validate: bool = False
     trees: Annotated[int, Ge(1)] = 200
     leaf_rows: Annotated[int, Ge(1)] = 2
 
@@ -51,13 +68,14 @@ class RandomForest:
 
 
 @settings
-class HistogramBoosting:
+class HistogramBoosting(Folds):
     """Gradient boosting of trees on binned columns (Friedman 2001; Ke et al. 2017, "LightGBM").
 
     It stops where a tenth of the training rows, put aside, says that further trees are no gain.
 
     Attributes:
         learners: how many, each of other draws.
+        cross_validate: see `Folds`.
         rounds: the most trees, for each class where there are several.
         learning_rate: what each tree's values are multiplied by.
         leaves: the most leaves of a tree.
@@ -67,6 +85,7 @@ class HistogramBoosting:
 
     strategy: Literal["histogram_boosting"] = "histogram_boosting"
     learners: Annotated[int, Ge(1)] = 1
+    cross_validate: bool = False
     rounds: Annotated[int, Ge(1)] = 300
     learning_rate: Annotated[float, Gt(0)] = 0.1
     leaves: Annotated[int, Ge(2)] = 31
@@ -89,11 +108,12 @@ class HistogramBoosting:
 
 
 @settings
-class Linear:
+class Linear(Folds):
     """Logistic regression, or for numbers ridge regression; both have one solution.
 
     Attributes:
         learners: how many; all are alike, so one is enough.
+        cross_validate: see `Folds`.
         penalty: of the squared weights, lambda in loss + lambda/2 |w|^2, summed over rows.
     """
 
@@ -101,6 +121,7 @@ class Linear:
 
     strategy: Literal["linear"] = "linear"
     learners: Annotated[int, Ge(1)] = 1
+    cross_validate: bool = False
     penalty: Annotated[float, Gt(0)] = 1.0
 
     def build(self, task: Task, seed: int) -> Any:
@@ -112,11 +133,12 @@ class Linear:
 
 
 @settings
-class NearestNeighbors:
+class NearestNeighbors(Folds):
     """The mean over the nearest training rows, which it keeps (Fix & Hodges 1951).
 
     Attributes:
         learners: how many; all are alike, so one is enough.
+        cross_validate: see `Folds`.
         neighbors: how many rows are the nearest.
     """
 
@@ -124,6 +146,7 @@ class NearestNeighbors:
 
     strategy: Literal["nearest_neighbors"] = "nearest_neighbors"
     learners: Annotated[int, Ge(1)] = 1
+    cross_validate: bool = False
     neighbors: Annotated[int, Ge(1)] = 15
 
     def build(self, task: Task, seed: int) -> Any:
@@ -169,9 +192,13 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     train.read(0, train.rows, inputs)
     draws = seeds.generator(plan.seed, seeds.Purpose.ESTIMATOR, learner=plan.learner)
     estimator = plan.settings.build(schema.task, int(draws.integers(2**31)))
-    weights = {"sample_weight": train.weights} if plan.settings.weighs_rows else {}
     flat = inputs.reshape(train.rows, prod(schema.input_shape))
-    estimator.fit(flat, train.targets, **weights)
+    used = np.ones(train.rows, bool)
+    if plan.settings.leaves_folds_out:
+        folds = plan.settings.learners
+        used = data.fold_of(folds) != plan.learner % folds
+    weights = {"sample_weight": train.weights[used]} if plan.settings.weighs_rows else {}
+    estimator.fit(flat[used], train.targets[used], **weights)
     estimator.predict(flat[:1])  # what it cannot do is to be known now
     content: bytes = io.dumps(estimator)
     return content

@@ -1,0 +1,67 @@
+"""Out-of-fold predictions: each training row as the learner says that left it out.
+
+Stone 1974, "Cross-validatory choice and assessment of statistical predictions"; as what a combiner
+is fitted to: Wolpert 1992, "Stacked generalization".
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.augment.prediction import PredictionDraws
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.ensemble.members import Member, member_outputs
+
+# Learners that left out one fold each, as many as there are folds.
+FoldGroup = tuple[int, ...]
+
+
+class OutOfFold(NamedTuple):
+    """What groups of cross-validated learners say of the training part.
+
+    Attributes:
+        groups: the members of each of G groups, one for each fold.
+        outputs: (G, R, O) of `member_outputs`, each row by the member that left it out.
+        targets: (R,) or (R, D).
+        row_groups: (R,) where rows have groups.
+    """
+
+    groups: Sequence[tuple[Member, ...]]
+    outputs: Floats
+    targets: Array
+    row_groups: Integers | None
+
+
+def out_of_fold(
+    groups: Sequence[FoldGroup],
+    members: Sequence[Member],
+    schema: Schema,
+    data: TrainingData,
+    draws: PredictionDraws,
+) -> OutOfFold | None:
+    """Return the predictions of the groups all of whose learners are members; None for no group."""
+    by_learner = {member.learner: member for member in members}
+    whole = [group for group in groups if all(learner in by_learner for learner in group)]
+    if not whole:
+        return None
+    train = data.part("train")
+    outputs = []
+    for group in whole:
+        fold = data.fold_of(len(group))
+        own: Floats | None = None
+        for learner in group:
+            reads = draws.reads(train, schema.spans)
+            (said,) = member_outputs([by_learner[learner]], schema, reads, train.rows)
+            own = np.empty_like(said) if own is None else own
+            here = fold == learner % len(group)
+            own[here] = said[here]
+        outputs.append(own)
+    return OutOfFold(
+        tuple(tuple(by_learner[learner] for learner in group) for group in whole),
+        np.stack([own for own in outputs if own is not None]),
+        train.targets,
+        data.row_groups("train"),
+    )

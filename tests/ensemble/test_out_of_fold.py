@@ -1,0 +1,100 @@
+"""Out-of-fold predictions: kept, honest, and what combiners can be fitted to."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.datasets import load_digits
+
+import ensemble_pipe
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.config import Pipeline, fold_groups
+from ensemble_pipe.ensemble.combiners import Weighted
+from ensemble_pipe.pipeline import RunResult, resume, run
+from ensemble_pipe.storage import RunPaths
+
+POOL = [
+    {"strategy": "cross_validation", "learners": 3},
+    {"strategy": "linear", "learners": 3, "cross_validate": True},
+]
+
+
+def pipeline(**ensemble: Any) -> Pipeline:
+    values = {
+        "splits": {"validation": 0.2, "stop": 0.1},
+        "network": {"hidden": [8]},
+        "training": {"epochs": 6, "batch_size": 32},
+        "tracking": {"mlflow": False},
+        "ensemble": ensemble,
+    }
+    return Pipeline.model_validate(values)
+
+
+def table_of(result: RunResult) -> pa.Table:
+    path = RunPaths(Path(result.run_dir)).predictions("out_of_fold")
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def outputs_of(result: RunResult) -> Array:
+    outputs = table_of(result).column("outputs").chunk(0).to_numpy_ndarray()
+    return np.asarray(outputs.transpose(1, 0, 2))
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    combine = {"evidence": "out_of_fold", "method": "mean_probability", "temperature": True}
+    folder = tmp_path_factory.mktemp("folds")
+    return run(pipeline(pool=POOL, combine=combine), output=folder, inline=True)
+
+
+def test_groups_of_learners_that_leave_folds_out_are_known_by_their_ids() -> None:
+    assert fold_groups(pipeline(pool=[{"strategy": "linear"}, *POOL])) == [(1, 2, 3), (4, 5, 6)]
+    assert fold_groups(pipeline(learners=4)) == []
+
+
+def test_each_training_row_is_predicted_by_the_learner_that_left_it_out(pooled: RunResult) -> None:
+    table, outputs = table_of(pooled), outputs_of(pooled)
+    images = load_digits().images.astype(np.uint8)[table.column("row").to_numpy()]
+    model = ensemble_pipe.load(pooled.run_dir)
+    own = model.outputs(images)  # (6, R, 10)
+    for group in range(2):
+        members = own[3 * group : 3 * group + 3]
+        same = (members == outputs[group]).all(axis=2)
+        np.testing.assert_array_equal(same.sum(axis=0), 1)  # by one of the three each
+        # Folds are of one size, and hold every class.
+        assert np.ptp(same.sum(axis=1)) <= 1
+
+
+def test_out_of_fold_accuracy_is_no_better_than_that_on_seen_rows(pooled: RunResult) -> None:
+    table = table_of(pooled)
+    images = load_digits().images.astype(np.uint8)[table.column("row").to_numpy()]
+    seen = ensemble_pipe.load(pooled.run_dir).predict(images) == table.column("target").to_numpy()
+    left_out = table.column("prediction").to_numpy() == table.column("target").to_numpy()
+    assert left_out.mean() < seen.mean()
+    assert left_out.mean() == pytest.approx(pooled.metrics["out_of_fold/accuracy"])
+    assert left_out.mean() > 0.85
+
+
+def test_members_of_a_group_share_its_weight(pooled: RunResult) -> None:
+    combiner = ensemble_pipe.load(pooled.run_dir).combiner
+    assert isinstance(combiner, Weighted)
+    weights = np.array(combiner.weights).reshape(-1, 3)
+    np.testing.assert_allclose(weights, weights[:, :1].repeat(3, axis=1))
+    np.testing.assert_allclose(weights.sum(), 1.0)
+    assert combiner.temperature != 1.0
+
+
+@pytest.mark.parametrize("method", ["stacking", "greedy", "choose"])
+def test_every_way_of_combining_takes_out_of_fold_predictions(tmp_path: Path, method: str) -> None:
+    combine = {"evidence": "out_of_fold", "method": method}
+    result = run(pipeline(pool=POOL, combine=combine), output=tmp_path, inline=True)
+    assert result.members in (3, 6)
+    assert result.metrics["test/accuracy"] > 0.85
+    assert resume(result.run_dir, inline=True).metrics == result.metrics
+
+
+def test_evidence_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="groups that are all cross-validated"):
+        pipeline(pool=[*POOL, {"strategy": "linear"}], combine={"evidence": "out_of_fold"})
