@@ -47,6 +47,10 @@ def test_the_numbers_of_purposes_are_frozen() -> None:
         "FEATURES": 9,
         "MIX": 10,
         "TEST_TIME": 11,
+        "MC_DROPOUT": 12,
+        "COMBINE": 13,
+        "ESTIMATOR": 14,
+        "BOOTSTRAP": 15,
     }
 
 

@@ -107,7 +107,7 @@ def test_a_run_leaves_its_report_and_the_verb_writes_the_same(finished: RunPaths
 def test_it_stands_alone_and_executes_nothing(finished: RunPaths) -> None:
     page = page_of(finished)
     assert not {"script", "iframe", "object", "link", "form"} & set(page.tags)
-    assert len(page.links) == 5
+    assert len(page.links) == 6
     assert all(link.startswith("data:image/png;base64,iVBOR") for link in page.links)
     assert "http" not in finished.report.read_text().replace("http-equiv", "")
     assert page.text.count(SCRIPT) == 2  # the column and the class, as text
@@ -188,5 +188,5 @@ def test_pictures_are_looked_for_in_their_folder_alone(copied: RunPaths) -> None
     name = json.dumps(["../../secret.png", str(outside)])
     with copied.journal.open("a") as journal:
         journal.write(f'{{"kind": "pictures", "time_ms": 1, "names": {name}}}\n')
-    assert len(page_of(copied).links) == 5
+    assert len(page_of(copied).links) == 6
     assert read_json(copied.manifest)["run_id"] in copied.report.read_text()
