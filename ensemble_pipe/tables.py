@@ -5,15 +5,17 @@ import numpy as np
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.ensemble.prediction import Metrics
 
+# The others stand in --json, the report and MLflow.
+_SHOWN = ("accuracy", "rmse", "mae", "nll", "brier", "ece", "crps", "coverage_90")
 _ROWS = {"mean member": "member_mean/", "best member": "member_best/", "ensemble": ""}
 
 
 def result_table(metrics: Metrics, members: int) -> str:
     """Return the test metrics of mean member, best member (by validation) and ensemble."""
-    names = [n.removeprefix("test/") for n in metrics if n.startswith("test/")]
-    lines = [f"{'test':12}" + "".join(f"{name:>10}" for name in names)]
+    names = [name for name in _SHOWN if f"test/{name}" in metrics]
+    lines = [f"{'test':12}" + "".join(f"{name:>13}" for name in names)]
     for title, prefix in _ROWS.items():
-        values = "".join(f"{metrics[f'{prefix}test/{name}']:10.4f}" for name in names)
+        values = "".join(f"{metrics[f'{prefix}test/{name}']:13.4f}" for name in names)
         lines.append(f"{title:12}{values}")
     lines.append(f"({members} members; best member by validation NLL)")
     return "\n".join(lines)

@@ -129,7 +129,9 @@ def test_imports_point_down(path: Path) -> None:
         assert other == own or level_of(other) <= level_of(own), f"{module} is above {own}"
         same_level = level_of(other) == level_of(own) and other != own
         if same_level:
-            assert level_of(own) in (1, 7), f"{own} and {other} stand beside each other"
+            assert level_of(own) in (1, level_of("config")), (
+                f"{own} and {other} stand beside each other"
+            )
 
 
 @pytest.mark.parametrize("library", MAY_IMPORT)

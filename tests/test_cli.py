@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 from ensemble_pipe import __version__
 from ensemble_pipe.cli import app
 
-VERBS = ["run", "resume", "predict", "evaluate", "report", "sync", "ui", "schema"]
+VERBS = [
+    "run", "resume", "predict", "evaluate", "report", "compare", "sync", "ui", "schema"
+]  # fmt: skip
 
 
 def invoke(*arguments: object) -> "subprocess.CompletedProcess[str]":

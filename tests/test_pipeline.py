@@ -66,7 +66,8 @@ def test_a_run_directory_holds_what_the_design_names(finished: RunResult) -> Non
         "stop.arrow", "validation.arrow", "test.arrow"
     }  # fmt: skip
     assert {path.name for path in (root / "pictures").iterdir()} == {
-        "learning_curves.png", "ensemble_size.png", "reliability.png", "confusion_matrix.png"
+        "learning_curves.png", "ensemble_size.png", "reliability.png", "confusion_matrix.png",
+        "rejection.png",
     }  # fmt: skip
     assert len(list((root / "learners").glob("*/step-*.safetensors"))) == 3
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from string import ascii_uppercase
 from typing import Any
 
@@ -141,7 +142,7 @@ def _label(place: int) -> str:
 
 
 def _require_own_seeds(runs: Sequence[Run]) -> None:
-    for run, following in zip(runs, runs[1:], strict=False):
+    for run, following in pairwise(runs):
         if run.seed == following.seed:
             raise InputError(
                 f"{run.root} and {following.root}: the same settings with the same seed; leave one "

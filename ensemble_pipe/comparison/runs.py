@@ -1,4 +1,4 @@
-"""A finished run as a comparison needs it: settings, test metrics, test rows one by one, and cost."""
+"""A finished run as a comparison needs it: settings, metrics, test rows one by one, and cost."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

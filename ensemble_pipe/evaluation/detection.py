@@ -1,4 +1,4 @@
-"""How well a model's uncertainties tell rows of another kind from rows like those it was trained on.
+"""How well a model's uncertainties tell rows of another kind from rows like its training data.
 
 R rows inside the distribution, S rows outside of it, K members.
 """

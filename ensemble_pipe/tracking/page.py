@@ -117,6 +117,7 @@ p { margin: .4rem 0; }
   font-size: .85rem; font-weight: 600; letter-spacing: .03em; background: #57606a; }
 .FINISHED { background: #1a7f37; } .FAILED, .KILLED { background: #b42318; }
 .RUNNING { background: #0b5cad; }
+.warning { color: #b42318; font-weight: 600; }
 .note { color: #57606a; font-size: .9rem; }
 .wide { overflow-x: auto; margin: .6rem 0; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }

@@ -10,10 +10,11 @@ import numpy as np
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured
-from ensemble_pipe.ensemble.combiners import softmax
+from ensemble_pipe.ensemble.combiners import Weighted, softmax
+from ensemble_pipe.ensemble.measures import rejection
 from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.metrics.classification import confusion
-from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.storage import RunPaths, atomic_write
 from ensemble_pipe.tracking.journal import read_entries
 
@@ -35,9 +36,11 @@ def draw_pictures(
         test: outputs and metrics on the test part.
     """
     drawings: dict[str, Callable[[], Figure]] = {
-        "learning_curves": lambda: learning_curves(paths.journal),
         "ensemble_size": lambda: ensemble_size(curve, schema),
+        "rejection": lambda: rejection_curves(test),
     }
+    if curves_of(paths.journal):
+        drawings = {"learning_curves": lambda: learning_curves(paths.journal), **drawings}
     if schema.task == "classification":
         drawings["reliability"] = lambda: reliability_diagram(test)
         drawings["confusion_matrix"] = lambda: confusion_matrix(test, schema)
@@ -80,15 +83,21 @@ def _figure(columns: int = 1) -> "tuple[Figure, list[Any]]":
     return figure, axes
 
 
-def learning_curves(journal: Path) -> "Figure":
-    """Loss on the training and stop parts by epoch, a line for each learner."""
+def curves_of(journal: Path) -> dict[int, list[tuple[int, Any, Any]]]:
+    """Return epochs, training and stop losses by learner; of learners that have no epochs none."""
     curves: dict[int, list[tuple[int, Any, Any]]] = {}
     for entry, _ in read_entries(journal):
         if entry["kind"] == "epoch":
             values = entry["metrics"]
             point = (entry["epoch"], values["train/loss"], values["stop/loss"])
             curves.setdefault(entry["learner"], []).append(point)
+    return curves
+
+
+def learning_curves(journal: Path) -> "Figure":
+    """Loss on the training and stop parts by epoch, a line for each learner."""
     figure, axes = _figure(2)
+    curves = curves_of(journal)
     for _, points in sorted(curves.items()):
         epochs, train, stop = (np.array(column, float) for column in zip(*points, strict=True))
         axes[0].plot(epochs, train, color=_MEMBER, linewidth=1.2)
@@ -124,6 +133,21 @@ def reliability_diagram(test: Measured) -> "Figure":
         xlabel="confidence", ylabel="accuracy",
         title=f"test reliability, ECE {test.ensemble['ece']:.3f}",
     )  # fmt: skip
+    axis.legend(frameon=False)
+    return figure
+
+
+def rejection_curves(test: Measured) -> "Figure":
+    """Accuracy or RMSE of the most certain test rows, for the ensemble and for its members."""
+    figure, (axis,) = _figure()
+    alone, schema = Weighted.equal(1), test.prediction.schema
+    for index, outputs in enumerate(test.prediction.outputs):
+        _, curve = rejection(Prediction(outputs[None], alone, schema), test.targets)
+        label = "members" if index == 0 else None
+        axis.plot(curve.kept, curve.mean, color=_MEMBER, linewidth=0.8, label=label)
+    name, curve = rejection(test.prediction, test.targets)
+    axis.plot(curve.kept, curve.mean, color=_ENSEMBLE, label="ensemble")
+    axis.set(xlabel="share of the test rows kept", ylabel=name, title="the most certain test rows")
     axis.legend(frameon=False)
     return figure
 

@@ -12,6 +12,8 @@ import yaml
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.features import CategoryColumn, Column
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json
+from ensemble_pipe.tracking.combination import combination, count_of
+from ensemble_pipe.tracking.learners import failures, learners, members
 from ensemble_pipe.tracking.page import Html, element, facts, html_of, page, picture, section, table
 from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves, png_of
 from ensemble_pipe.tracking.story import Numbers, Story, flat, read_story
@@ -25,6 +27,7 @@ _CAPTIONS = {
     "augmentation": "Training rows, and what augmentation makes of them",
     "learning_curves": "Loss by epoch; a line for each learner",
     "ensemble_size": "Validation metrics of the first 1, 2, ... members together",
+    "rejection": "The most certain test rows, by how many are kept; a thin line for each member",
     "reliability": "Accuracy against confidence; on the dashed line they agree",
     "confusion_matrix": "True classes, and what they were taken for",
     "predicted": "Predictions against the truth, with one standard deviation",
@@ -35,7 +38,11 @@ _STATES = {
     "KILLED": "The run was stopped before its end; this page shows what there is.",
     "FAILED": "The run ended with an error; this page shows what there is.",
 }
-_PREDICTORS = {"ensemble": "", "mean member": "member_mean/", "best member": "member_best/"}
+_PREDICTORS = {
+    "ensemble": "",
+    "mean\N{NO-BREAK SPACE}member": "member_mean/",
+    "best\N{NO-BREAK SPACE}member": "member_best/",
+}
 
 
 def write_report(paths: RunPaths, status: str | None = None) -> Path:
@@ -55,11 +62,12 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         story.run_id,
         _head(story),
         section("Result", _result(story)),
+        section("Combination", combination(story)),
         section("Data", _data(story, schema)),
         section("Pictures", _pictures(paths, story, schema)),
-        section("Learners", _learners(story)),
-        section("Members", _members(story)),
-        section("Failures", _failures(story)),
+        section("Learners", learners(story)),
+        section("Members", members(story)),
+        section("Failures", failures(story)),
         section("Times", _times(story)),
         section("Going on", _commands(paths, story)),
         section("Pipeline", _pipeline(story)),
@@ -78,7 +86,8 @@ def _head(story: Story) -> Html:
         [
             ("task", pipeline["task"]),
             ("network", _named(pipeline["network"])),
-            ("ensemble", f"{len(story.plans)} learners, {pipeline['ensemble']['strategy']}"),
+            ("ensemble", _groups(story)),
+            ("combination", pipeline["ensemble"]["combine"]["method"]),
             ("training", f"{training['epochs']} epochs, batches of {training['batch_size']}"),
             ("optimizer", _named(training["optimizer"], ("learning_rate",))),
             ("schedule", training["schedule"]["name"]),
@@ -89,6 +98,17 @@ def _head(story: Story) -> Html:
         ]
     )
     return Html(element("h1", story.run_id) + status + state + told)
+
+
+def _groups(story: Story) -> str:
+    """Return how many learners there are, and of which strategies."""
+    ensemble = story.pipeline["ensemble"]
+    groups = ensemble["pool"] or [ensemble]
+    strategies = ", ".join(
+        f"{group['learners']} {group['strategy']}" if len(groups) > 1 else group["strategy"]
+        for group in groups
+    )
+    return f"{len(story.plans)} learners: {strategies}"
 
 
 def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:
@@ -110,19 +130,28 @@ def _view(view: dict[str, Any]) -> str:
 def _result(story: Story) -> Html:
     if story.metrics:
         names = _names(story.metrics, "test/")
+        head = ("part", "predictor", *names)
         rows = [
             (part, who, *(story.metrics.get(f"{prefix}{part}/{name}") for name in names))
             for part in ("test", "validation")
             for who, prefix in _PREDICTORS.items()
         ]
-        note = f"{len(story.members)} members; the best member is that of the lowest validation NLL"
-        shown = table(("part", "predictor", *names), rows, strong=(0, 3))
-        return Html(shown + element("p", note, kind="note"))
+        best = "the best member is that of the lowest validation NLL"
+        note = element("p", f"{count_of(story)} members; {best}", kind="note")
+        return Html(_unfinished(story) + table(head, rows, strong=(0, 3)) + note)
     if story.ensembles:
         count, metrics = max(story.ensembles.items())
         note = f"on the validation part, the {count} members so far together"
         return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", note))
     return element("p", "No learner has yielded a member yet.")
+
+
+def _unfinished(story: Story) -> Html:
+    """Return which learners the result did not wait for."""
+    if not story.unfinished:
+        return Html("")
+    names = ", ".join(str(learner) for learner in story.unfinished)
+    return element("p", f"Training was not ended of these learners: {names}.", kind="warning")
 
 
 def _names(metrics: Numbers, prefix: str) -> list[str]:
@@ -206,53 +235,6 @@ def _pngs(paths: RunPaths, story: Story, schema: Schema) -> Iterator[tuple[str, 
             yield name, files[name].read_bytes()
         elif name in draws:
             yield name, png_of(draws[name]())
-
-
-def _learners(story: Story) -> Html:
-    """Return how far each learner of an unfinished run has come."""
-    if story.status == "FINISHED":
-        return Html("")
-    rows = []
-    for learner, plan in story.plans.items():
-        done = story.epochs.get(learner, [])
-        last = done[-1]["metrics"] if done else {}
-        state = "waiting" if not done else "under way"
-        state = "finished" if learner in story.finished else state
-        state = "failed" if learner in story.failed else state
-        epochs = plan.get("epochs")  # a scikit-learn learner has none
-        epoch = f"{done[-1]['epoch'] if done else 0} of {epochs}" if epochs else ""
-        rows.append((learner, state, epoch, last.get("train/loss"), last.get("stop/loss")))
-    return table(("learner", "state", "epochs", "training loss", "stop loss"), rows)
-
-
-def _members(story: Story) -> Html:
-    if not story.members:
-        return Html("")
-    differing, plans = story.differing, {k: flat(plan) for k, plan in story.plans.items()}
-    validation = list(story.members[0].validation)
-    test = list(story.members[0].test)
-    head = [
-        "learner", "member", "steps", *differing,
-        *(f"validation {name}" for name in validation), *(f"test {name}" for name in test),
-    ]  # fmt: skip
-    rows = [
-        [
-            member.learner,
-            member.number,
-            member.step,
-            *(plans[member.learner].get(name) for name in differing),
-            *(member.validation.get(name) for name in validation),
-            *(member.test.get(name) for name in test),
-        ]
-        for member in story.members
-    ]
-    return table(head, rows)
-
-
-def _failures(story: Story) -> Html:
-    if not story.failed:
-        return Html("") if story.status == "RUNNING" else element("p", "No learner failed.")
-    return table(("learner", "why it yields no member"), story.failed.items())
 
 
 def _times(story: Story) -> Html:

@@ -13,9 +13,10 @@ from zlib import crc32
 
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths, read_json, write_json
+from ensemble_pipe.tracking.combination import combiner_text
 from ensemble_pipe.tracking.journal import Entry
 from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
-from ensemble_pipe.tracking.story import flat
+from ensemble_pipe.tracking.story import flat, kind_of
 
 # (tracking URI, experiment id, MLflow run id, run paths) -> URI of the logged model
 LogModel = Callable[[str, str, str, RunPaths], str]
@@ -170,6 +171,7 @@ class Shipper:
             tags = {"mlflow.parentRunId": str(cursor.parent)}
             name = f"learner {learner}"
             cursor.children[learner] = self._make_run(key, name, tags, entry["time_ms"])
+        self._client.set_tag(cursor.children[learner], "kind", kind_of(entry["plan"]))
         self._log_params(cursor.children[learner], _params(entry["plan"]))
         self._save()
 
@@ -221,10 +223,13 @@ class Shipper:
         self._end_child(learner, "KILLED", entry)
 
     def _combined(self, entry: Entry) -> None:
-        facts = {name: entry[name] for name in ("combiner", "members", "candidates")}
+        facts = {k: v for k, v in entry.items() if k not in ("kind", "time_ms")}
         self._client.log_dict(self.cursor.parent, facts, "combined.json")
+        self._client.set_tag(self.cursor.parent, "combiner", combiner_text(entry["combiner"]))
 
     def _result(self, entry: Entry) -> None:
+        unfinished = ", ".join(str(learner) for learner in entry["unfinished"])
+        self._client.set_tag(self.cursor.parent, "unfinished", unfinished or "none")
         # A run that was interrupted and resumed has two results.
         if self._first_time(f"result/{crc32(json.dumps(entry['metrics']).encode())}"):
             metrics = entry["metrics"]

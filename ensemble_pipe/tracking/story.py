@@ -10,6 +10,8 @@ from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Entry, read_entries
 
+# What says the kind of a learner, see `kind_of`.
+_KINDS = ("network.name", "estimator.strategy")
 # A number that was not finite stands in the journal as null.
 Numbers = dict[str, float | None]
 
@@ -69,10 +71,13 @@ class Story:
 
     @property
     def differing(self) -> list[str]:
-        """Return the hyperparameters that learners differ in, such as "network.hidden"."""
+        """Return the hyperparameters that learners differ in, such as "network.hidden".
+
+        Learners that have no such hyperparameter, being of another kind, do not count.
+        """
         flats = [flat(plan) for plan in self.plans.values()]
-        names = dict.fromkeys(name for one in flats for name in one)
-        return [name for name in names if len({repr(one.get(name)) for one in flats}) > 1]
+        names = dict.fromkeys(name for one in flats for name in one if name not in _KINDS)
+        return [n for n in names if len({repr(one[n]) for one in flats if n in one}) > 1]
 
 
 def read_story(paths: RunPaths, status: str | None = None) -> Story:
@@ -128,7 +133,7 @@ def _take(story: Story, entry: Entry) -> None:
         case "combined":
             story.combined = entry
         case "result":
-            story.metrics, story.unfinished = entry["metrics"], entry["unfinished"]
+            story.metrics, story.unfinished = entry["metrics"], entry.get("unfinished", [])
         case "pictures":
             story.pictures += [name for name in entry["names"] if name not in story.pictures]
 

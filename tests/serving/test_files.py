@@ -13,8 +13,9 @@ import ensemble_pipe
 from ensemble_pipe.config import Pipeline
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.pipeline import run
-from ensemble_pipe.serving.files import evaluate, predict_file, require_output
+from ensemble_pipe.serving.files import predict_file, require_output
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
@@ -153,7 +154,7 @@ def test_a_wrong_value_in_a_later_block_leaves_no_file(model: Ensemble, tmp_path
 
 
 def test_labelled_rows_are_measured_over_all_blocks(model: Ensemble, rows: Path) -> None:
-    found = evaluate(model, open_input(str(rows / "rows.parquet"), model.schema))
+    found = evaluate(model, open_input(str(rows / "rows.parquet"), model.schema)).metrics
     table = parquet.read_table(rows / "rows.parquet")
     expected = table.column(model.schema.target_name).to_numpy()
     if model.schema.task == "classification":

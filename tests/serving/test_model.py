@@ -210,6 +210,12 @@ MEMBER = {
         ({"combiner": {"name": "weighted", "weights": [0.5, 0.6]}}, "sum to 1"),
         ({"combiner": {"name": "weighted", "weights": [1.0]}}, "1 weights do not fit"),
         ({"combiner": {"name": "os.system"}}, "combiner"),
+        (
+            {"conformal": [{"method": "normalized", "coverage": 0.9, "threshold": 1.0}]},
+            "must be sets of classes",
+        ),
+        ({"conformal": [{"method": "aps", "coverage": 1.5, "threshold": 1.0}]}, "coverage"),
+        ({"conformal": [{"method": "aps", "coverage": 0.5, "threshold": -1.0}]}, "threshold"),
         ({"augment": {"policy": [{"name": "blur"}, {"name": "swap_noise"}]}}, "does not fit"),
         ({"augment": {"policy": [{"name": "blur", "sigma": [0, 1e9]}]}}, "sigma"),
         ({"members": [{**MEMBER, "features": []}]}, "features must lie|are images"),

@@ -107,7 +107,7 @@ def test_a_run_leaves_its_report_and_the_verb_writes_the_same(finished: RunPaths
 def test_it_stands_alone_and_executes_nothing(finished: RunPaths) -> None:
     page = page_of(finished)
     assert not {"script", "iframe", "object", "link", "form"} & set(page.tags)
-    assert len(page.links) == 5
+    assert len(page.links) == 6
     assert all(link.startswith("data:image/png;base64,iVBOR") for link in page.links)
     assert "http" not in finished.report.read_text().replace("http-equiv", "")
     assert page.text.count(SCRIPT) == 2  # the column and the class, as text
@@ -188,5 +188,68 @@ def test_pictures_are_looked_for_in_their_folder_alone(copied: RunPaths) -> None
     name = json.dumps(["../../secret.png", str(outside)])
     with copied.journal.open("a") as journal:
         journal.write(f'{{"kind": "pictures", "time_ms": 1, "names": {name}}}\n')
-    assert len(page_of(copied).links) == 5
+    assert len(page_of(copied).links) == 6
     assert read_json(copied.manifest)["run_id"] in copied.report.read_text()
+
+
+POOL = {
+    "name": "pooled",
+    "network": {"hidden": [8]},
+    "training": {"epochs": 2},
+    "ensemble": {
+        "combine": {"method": "choose", "coverage": 0.9},
+        "pool": [
+            {"strategy": "independent", "learners": 2},
+            {"strategy": "random_forest", "trees": 5},
+            {"strategy": "nearest_neighbors", "neighbors": 5},
+        ],
+    },
+    "tracking": {"mlflow": False},
+}
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    folder = tmp_path_factory.mktemp("pooled")
+    (folder / "p.yaml").write_text(json.dumps(POOL))
+    return RunPaths(Path(run(folder / "p.yaml", output=folder, inline=True).run_dir))
+
+
+def test_a_pool_of_several_kinds_shows_kinds_weights_and_candidates(pooled: RunPaths) -> None:
+    text = page_of(pooled).text
+    entries = [entry for entry, _ in read_entries(pooled.journal)]
+    candidates = next(e for e in entries if e["kind"] == "combined")["candidates"]
+    assert len(candidates) > 5
+    for one in candidates:
+        assert f"{one['nll']:.4f}" in text
+    for told in (
+        "4 learners: 2 independent, 1 random_forest, 1 nearest_neighbors", "members' ", "weight",
+        "cross-fitted NLL", "temperature", "90%, aps", "disagreement", "accuracy_at_90",
+        "The most certain test rows",
+    ):  # fmt: skip
+        assert told in text, told
+    assert "estimator." not in text  # learners of other kinds do not "differ" in these
+
+
+def test_a_pool_under_way_shows_learners_without_epochs(pooled: RunPaths, tmp_path: Path) -> None:
+    copied = RunPaths(Path(shutil.copytree(pooled.root, tmp_path / "copied")))
+    keep(copied, lambda entry: entry["kind"] in ("started", "learner", "epoch"))
+    text = page_of(copied).text
+    assert "2 of 2" in text
+    assert "nearest_neighbors" in text
+
+
+def test_learners_that_were_not_waited_for_are_named(pooled: RunPaths, tmp_path: Path) -> None:
+    copied = RunPaths(Path(shutil.copytree(pooled.root, tmp_path / "copied")))
+    text = copied.journal.read_text()
+    assert '"unfinished": []' in text
+    copied.journal.write_text(text.replace('"unfinished": []', '"unfinished": [1, 3]'))
+    assert "Training was not ended of these learners: 1, 3." in page_of(copied).text
+
+
+def test_a_pool_without_networks_has_no_learning_curves(tmp_path: Path) -> None:
+    pool = [{"strategy": "linear"}, {"strategy": "random_forest", "trees": 5}]
+    (tmp_path / "p.yaml").write_text(json.dumps({**POOL, "ensemble": {"pool": pool}}))
+    paths = RunPaths(Path(run(tmp_path / "p.yaml", output=tmp_path, inline=True).run_dir))
+    assert not (paths.pictures / "learning_curves.png").exists()
+    assert len(page_of(paths).links) == 4

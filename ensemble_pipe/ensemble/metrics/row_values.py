@@ -1,4 +1,4 @@
-"""Metrics as means over rows of a value of each row, which the bootstrap needs. R rows, D targets."""
+"""Metrics as means of a value of each row, which the bootstrap needs. R rows, D targets."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,178 @@
+"""`compare`: runs in groups that differ in nothing but the seed, and paired differences."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_rel
+from typer.testing import CliRunner
+
+from ensemble_pipe.cli import app
+from ensemble_pipe.comparison.compare import compare, over_seeds
+from ensemble_pipe.comparison.output import comparison_page, comparison_text
+from ensemble_pipe.comparison.runs import Run, cost_of, read_run
+from ensemble_pipe.errors import InputError, RunDirectoryError
+from ensemble_pipe.pipeline import run
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.journal import read_entries
+
+PIPELINE = """
+name: compared
+network: {hidden: [8]}
+training: {epochs: 1, batch_size: 32}
+ensemble: {learners: 2}
+tracking: {mlflow: false}
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path]:
+    """Runs by epochs and seed."""
+    folder = tmp_path_factory.mktemp("compared")
+    (folder / "p.yaml").write_text(PIPELINE)
+    found = {}
+    for epochs in (1, 3):
+        for seed in (1, 2):
+            settings = {"training.epochs": epochs, "seed": seed}
+            result = run(folder / "p.yaml", output=folder / "runs", inline=True, **settings)
+            found[epochs, seed] = Path(result.run_dir)
+    return found
+
+
+def test_repeated_runs_are_grouped_and_paired_by_seed(runs: dict[tuple[int, int], Path]) -> None:
+    order = [(1, 2), (3, 1), (1, 1), (3, 2)]
+    read = {place: read_run(runs[place]) for place in order}
+    found = compare([read[place] for place in order])
+    first, second = found.groups
+    assert [[run.root for run in group.runs] for group in found.groups] == [
+        [runs[epochs, 1], runs[epochs, 2]] for epochs in (1, 3)
+    ]
+    assert (first.settings, second.settings) == ({"training.epochs": 1}, {"training.epochs": 3})
+    nll = {place: float(one.metrics["test/nll"] or 0) for place, one in read.items()}
+    ours, theirs = ([nll[epochs, seed] for seed in (1, 2)] for epochs in (1, 3))
+    assert first.metrics["nll"].mean == pytest.approx(np.mean(ours))
+    assert first.metrics["nll"].standard_error == pytest.approx(np.std(ours, ddof=1) / np.sqrt(2))
+    difference = found.differences["B"]["nll"]
+    expected = ttest_rel(theirs, ours).confidence_interval()
+    assert difference.mean == pytest.approx(np.subtract(theirs, ours).mean())
+    assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
+    assert (difference.over, difference.runs) == ("seeds", 2)
+    assert second.cost["learner_epochs"] == 3 * first.cost["learner_epochs"] == 6
+    assert {"member_mean/nll", "diversity/kl"} <= found.differences["B"].keys()
+
+
+def test_single_runs_on_the_same_rows_are_paired_by_row(
+    runs: dict[tuple[int, int], Path],
+) -> None:
+    ours, theirs = read_run(runs[1, 1]), read_run(runs[3, 1])
+    assert ours.same_rows(theirs)
+    found = compare([ours, theirs])
+    for name in ("accuracy", "nll", "brier"):
+        own = found.groups[0].metrics[name]
+        assert own.mean == pytest.approx(ours.values[name].over())
+        assert own.low is not None
+        assert own.high is not None
+        assert own.low < own.mean < own.high
+    difference = found.differences["B"]["nll"]
+    rows = theirs.values["nll"].values - ours.values["nll"].values
+    half = 1.96 * rows.std() / np.sqrt(len(rows))
+    assert difference.mean == pytest.approx(rows.mean())
+    assert (difference.low, difference.high) == pytest.approx(
+        (rows.mean() - half, rows.mean() + half), abs=0.3 * half
+    )
+    assert difference.over == "rows"
+
+
+def test_runs_with_nothing_in_common_have_no_difference(
+    runs: dict[tuple[int, int], Path],
+) -> None:
+    found = compare([read_run(runs[1, 1]), read_run(runs[3, 2])])
+    assert found.differences == {"B": {}}
+    assert "no seed and no test rows in common" in comparison_text(found)
+
+
+def test_a_run_against_itself_differs_by_nothing(runs: dict[tuple[int, int], Path]) -> None:
+    one = read_run(runs[1, 1])
+    again = replace(one, settings={**one.settings, "view.bootstrap": True})
+    found = compare([one, again]).differences["B"]
+    assert [(d.mean, d.low, d.high) for d in found.values()] == [(0.0, 0.0, 0.0)] * 3
+
+
+def regression(folder: Path, hidden: int) -> Run:
+    data = {"source": "bundled", "set": "diabetes"}
+    settings = {"task": "regression", "data": data, "network.hidden": [hidden]}
+    (folder / "p.yaml").write_text(PIPELINE)
+    return read_run(Path(run(folder / "p.yaml", output=folder, inline=True, **settings).run_dir))
+
+
+def test_numbers_are_compared_by_their_own_metrics(
+    tmp_path: Path, runs: dict[tuple[int, int], Path]
+) -> None:
+    one, other = regression(tmp_path, 8), regression(tmp_path, 16)
+    for name, values in one.values.items():
+        assert values.over() == pytest.approx(one.metrics[f"test/{name}"])
+    found = compare([one, other])
+    assert found.differences["B"].keys() == {"rmse", "mae", "nll", "crps"}
+    with pytest.raises(InputError, match="no metrics in common"):
+        compare([one, read_run(runs[1, 1])])
+
+
+def test_the_verb_writes_tables_json_csv_and_a_page(
+    runs: dict[tuple[int, int], Path], tmp_path: Path
+) -> None:
+    for ending in ("csv", "html"):
+        output = tmp_path / f"found.{ending}"
+        arguments = ["compare", *map(str, runs.values()), "--output", str(output), "--json"]
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout.splitlines()[-1])
+    assert [group["label"] for group in facts["groups"]] == ["A", "B"]
+    assert facts["differences"]["B - A"]["nll"]["runs"] == 2
+    for word in ("Settings that differ", "training.epochs", "B - A (95%)", "seed, 2 pairs"):
+        assert word in done.stderr
+        assert word in output.read_text()
+    lines = list(csv.DictReader((tmp_path / "found.csv").open()))
+    assert [line["group"] for line in lines] == ["A", "A", "B", "B"]
+    assert {"seed", "seconds", "training.epochs", "test/nll"} <= lines[0].keys()
+
+
+def test_the_page_shows_hostile_settings_as_text(runs: dict[tuple[int, int], Path]) -> None:
+    one = read_run(runs[1, 1])
+    other = replace(one, settings={**one.settings, "<script>": "<b>\x1b[2J"})
+    found = compare([one, other])
+    assert "<script>" not in comparison_page(found)
+    assert "\x1b" not in comparison_text(found) + comparison_page(found)
+
+
+def test_mistakes_are_named(runs: dict[tuple[int, int], Path], tmp_path: Path) -> None:
+    one = read_run(runs[1, 1])
+    with pytest.raises(InputError, match="same settings with the same seed"):
+        compare([one, one])
+    copied = Path(shutil.copytree(runs[1, 1], tmp_path / "copied"))
+    journal = RunPaths(copied).journal
+    kept = [json.dumps(entry) for entry, _ in read_entries(journal) if entry["kind"] != "result"]
+    journal.write_text("\n".join([*kept, ""]))
+    with pytest.raises(RunDirectoryError, match="no result yet"):
+        read_run(copied)
+    for arguments in ([str(tmp_path / "none")], [str(one.root), "--output", "x.pdf"]):
+        done = CliRunner().invoke(app, ["compare", *arguments])
+        assert done.exit_code == 2
+        assert "Traceback" not in done.output
+
+
+def test_the_time_between_a_stop_and_a_resumption_is_no_cost() -> None:
+    kinds = [("started", 0), ("epoch", 4), ("resumed", 1000), ("epoch", 1003), ("ended", 1005)]
+    facts = {"learner": 0, "step": 7, "epoch": 2}
+    entries = [{"kind": kind, "time_ms": 1000 * moment, **facts} for kind, moment in kinds]
+    cost = cost_of(entries)
+    assert (cost.seconds, cost.learner_steps, cost.learner_epochs) == (9.0, 7, 2)
+
+
+def test_over_seeds_in_figures() -> None:
+    found = over_seeds(np.array([1.0, 2.0, 3.0]))
+    assert (found.mean, found.standard_error) == pytest.approx((2.0, 0.57735), rel=1e-4)
+    assert (found.low, found.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), rel=1e-4)

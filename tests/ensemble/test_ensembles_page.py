@@ -1,0 +1,43 @@
+"""The examples of docs/ensembles.md can be read and run, and name what there is."""
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.ensemble.combining import Combine
+from ensemble_pipe.ensemble.strategies import StrategyName
+from ensemble_pipe.pipeline import run
+from ensemble_pipe.training.estimators import EstimatorSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()
+EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=["pool", "combine"])
+def test_the_examples_run(example: dict[str, Any], tmp_path: Path) -> None:
+    small = {
+        "task": "classification",
+        "data": {"source": "bundled", "set": "wine"},
+        "training": {"epochs": 2},
+        "tracking": {"mlflow": False},
+    }
+    config = Pipeline.model_validate({**small, **example})
+    count = len(learner_plans(config)) + len(estimator_plans(config))
+    result = run(config, output=tmp_path, inline=True)
+    assert result.failed == {}
+    assert 1 <= result.members
+    assert count in (8, 10)
+
+
+def test_every_strategy_method_and_measure_is_on_the_page() -> None:
+    fields: dict[str, Any] = Combine.__annotations__
+    methods = get_args(fields["method"])
+    kinds = [kind.__dataclass_fields__["strategy"].default for kind in get_args(EstimatorSettings)]
+    for name in (*get_args(StrategyName), *kinds, *methods):
+        assert f"`{name}`" in PAGE, name
+    for name in set(fields) - {"method"}:
+        assert f"{name}: " in PAGE, name
