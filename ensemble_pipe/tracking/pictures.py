@@ -54,12 +54,17 @@ def draw_pictures(
     return files
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of so many inches."""
+def new_figure(width: float, height: float, *, fits_labels: bool = True) -> "Figure":
+    """Return an empty figure of so many inches.
+
+    Args:
+        width, height: in inches.
+        fits_labels: whether margins follow the labels, which takes as long as drawing again.
+    """
     # Not through pyplot, which keeps global state and is not safe beside other threads.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout="constrained" if fits_labels else None)
 
 
 def png_of(figure: "Figure") -> bytes:
@@ -74,8 +79,12 @@ def save_figure(figure: "Figure", path: Path) -> None:
     atomic_write(path, png_of(figure))
 
 
-def _figure(columns: int = 1) -> "tuple[Figure, list[Any]]":
-    figure = new_figure(5.2 * columns, 4.0)
+def _figure(columns: int = 1, *, fits_labels: bool = False) -> "tuple[Figure, list[Any]]":
+    width = 5.2 * columns
+    figure = new_figure(width, 4.0, fits_labels=fits_labels)
+    if not fits_labels:
+        left, right = 0.85 / width, 1 - 0.15 / width
+        figure.subplots_adjust(left, 0.14, right, 0.91, wspace=0.9 * columns / width)
     axes = [figure.add_subplot(1, columns, index + 1) for index in range(columns)]
     for axis in axes:
         axis.grid(alpha=0.25)
@@ -156,7 +165,7 @@ def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     """How often each class of the test part was taken for each other."""
     predicted = test.prediction.probabilities.argmax(axis=1)
     counts = confusion(predicted, test.targets, len(schema.classes))
-    figure, (axis,) = _figure()
+    figure, (axis,) = _figure(fits_labels=True)
     axis.grid(visible=False)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)

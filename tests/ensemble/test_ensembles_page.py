@@ -29,7 +29,7 @@ def test_the_examples_run(example: dict[str, Any], tmp_path: Path) -> None:
     count = len(learner_plans(config)) + len(estimator_plans(config))
     result = run(config, output=tmp_path, inline=True)
     assert result.failed == {}
-    assert 1 <= result.members
+    assert result.members >= 1
     assert count in (8, 10)
 
 
