@@ -47,7 +47,6 @@ def entries(result: RunResult, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("ensemble", [
-    {"learners": 3},
     {"pool": [{"strategy": "linear"}, {"strategy": "independent", "learners": 2}]},
     {"learners": 3, "vary": {"training.optimizer.learning_rate": {"low": 1e-3, "high": 1e-2}}},
 ])  # fmt: skip
