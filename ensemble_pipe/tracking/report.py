@@ -147,11 +147,15 @@ def _result(story: Story) -> Html:
 
 
 def _unfinished(story: Story) -> Html:
-    """Return which learners the result did not wait for."""
-    if not story.unfinished:
-        return Html("")
-    names = ", ".join(str(learner) for learner in story.unfinished)
-    return element("p", f"Training was not ended of these learners: {names}.", kind="warning")
+    """Return which learners the result did without, and why."""
+    told = []
+    if story.unfinished:
+        names = ", ".join(str(learner) for learner in story.unfinished)
+        told.append(f"Training was not ended of these learners: {names}.")
+    if story.spared:
+        names = ", ".join(str(learner) for learner in story.spared)
+        told.append(f"Learners {names} were spared: {next(iter(story.spared.values()))}.")
+    return Html("".join(element("p", text, kind="warning") for text in told))
 
 
 def _names(metrics: Numbers, prefix: str) -> list[str]:

@@ -165,7 +165,10 @@ def test_mistakes_are_named(runs: dict[tuple[int, int], Path], tmp_path: Path) -
 
 
 def test_the_time_between_a_stop_and_a_resumption_is_no_cost() -> None:
-    kinds = [("started", 0), ("epoch", 4), ("resumed", 1000), ("epoch", 1003), ("ended", 1005)]
+    kinds = [
+        ("started", 0), ("epoch", 4), ("resumed", 1000), ("epoch", 1003),
+        ("learner", 2000), ("grown", 2000), ("epoch", 2001), ("ended", 2002),
+    ]  # fmt: skip
     facts = {"learner": 0, "step": 7, "epoch": 2}
     entries = [{"kind": kind, "time_ms": 1000 * moment, **facts} for kind, moment in kinds]
     cost = cost_of(entries)
