@@ -141,8 +141,8 @@ def _result(story: Story) -> Html:
         return Html(_unfinished(story) + table(head, rows, strong=(0, 3)) + note)
     if story.ensembles:
         count, metrics = max(story.ensembles.items())
-        note = f"on the validation part, the {count} members so far together"
-        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", note))
+        told = f"on the validation part, the {count} members so far together"
+        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", told))
     return element("p", "No learner has yielded a member yet.")
 
 

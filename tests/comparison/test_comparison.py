@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path
     found = {}
     for epochs in (1, 3):
         for seed in (1, 2):
-            settings = {"training.epochs": epochs, "seed": seed}
+            settings: dict[str, Any] = {"training.epochs": epochs, "seed": seed}
             result = run(folder / "p.yaml", output=folder / "runs", inline=True, **settings)
             found[epochs, seed] = Path(result.run_dir)
     return found
@@ -104,7 +105,7 @@ def test_a_run_against_itself_differs_by_nothing(runs: dict[tuple[int, int], Pat
 
 def regression(folder: Path, hidden: int) -> Run:
     data = {"source": "bundled", "set": "diabetes"}
-    settings = {"task": "regression", "data": data, "network.hidden": [hidden]}
+    settings: dict[str, Any] = {"task": "regression", "data": data, "network.hidden": [hidden]}
     (folder / "p.yaml").write_text(PIPELINE)
     return read_run(Path(run(folder / "p.yaml", output=folder, inline=True, **settings).run_dir))
 

@@ -36,8 +36,8 @@ def numbers(rows: int, seed: int) -> tuple[Floats, Array]:
     return outputs.astype(np.float32), truth.astype(np.float32)
 
 
-def members(count: int) -> list[Member]:
-    return [EstimatorMember(learner, "linear", b"") for learner in range(count)]
+def members(count: int) -> list[tuple[Member, ...]]:
+    return [(EstimatorMember(learner, "linear", b""),) for learner in range(count)]
 
 
 def ensemble(task: str, rows: int, seed: int, **how: Any) -> Combined:
