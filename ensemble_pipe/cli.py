@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ensemble_pipe import __version__, cli_data
+from ensemble_pipe import __version__, cli_data, cli_results
+from ensemble_pipe.cli_support import AsJson, RunDir
 from ensemble_pipe.cli_support import errors as _errors
 from ensemble_pipe.cli_support import say as _say
 from ensemble_pipe.errors import ConfigError, EnsemblePipeError
@@ -27,24 +28,10 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 
-RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A run directory, model directory or MLflow URI.")
-]
-Input = Annotated[
-    str,
-    typer.Argument(
-        metavar="INPUT",
-        help="Parquet, Arrow, CSV, NPY, NPZ, IDX, PNG or JPEG: a file, folder, pattern or URI.",
-    ),
-]
 Address = Annotated[
     str, typer.Option(help="local starts a Ray, auto finds one, or HOST:PORT of a cluster.")
 ]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on the last line of stdout.")
-]
 
 
 @app.command(epilog="Example: ensemble-pipe run pipelines/digits.yaml --set seed=2")
@@ -172,86 +159,18 @@ def grow(
         _show(result, as_json)
 
 
-@app.command(epilog="Example: ensemble-pipe predict runs/digits-... new.parquet --output out.csv")
-def predict(
-    model: Model,
-    input_: Input,
-    output: Annotated[Path, typer.Option(help="Parquet, Arrow or CSV, by its ending.")],
-    as_json: AsJson = False,
-) -> None:
-    """Predict every row of a file, in its order, with uncertainties."""
-    with _errors():
-        from ensemble_pipe.serving import files
-        from ensemble_pipe.serving.inputs import open_input
-        from ensemble_pipe.serving.model import load
-
-        files.require_output(output, input_)
-        ensemble = load(model)
-        rows = files.predict_file(ensemble, open_input(input_, ensemble.schema), output)
-        _say(f"{rows} predictions of {len(ensemble.members)} members in {output}")
-        if as_json:
-            print(json.dumps({"rows": rows, "output": str(output)}))
-
-
-@app.command(epilog="Example: ensemble-pipe evaluate runs/digits-... labelled.parquet --json")
-def evaluate(
-    model: Model,
-    input_: Input,
-    ood: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Rows of another kind, which should look unusual."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure a model on labelled data, and its uncertainties against data of another kind."""
-    with _errors():
-        from ensemble_pipe.evaluation import labelled
-        from ensemble_pipe.evaluation.text import evaluation_text
-        from ensemble_pipe.serving.inputs import open_input
-        from ensemble_pipe.serving.model import load
-
-        ensemble = load(model)
-        rows = open_input(input_, ensemble.schema)
-        other = None if ood is None else open_input(ood, ensemble.schema)
-        found = labelled.evaluate(ensemble, rows, other)
-        _say(evaluation_text(found))
-        if as_json:
-            print(json.dumps(found.facts()))
-
-
-@app.command(epilog="Example: ensemble-pipe report runs/digits-20260101-120000-abcd")
-def report(run_dir: RunDir) -> None:
-    """Write report.html in a run directory: one page about the run, finished or not."""
-    with _errors():
-        from ensemble_pipe.storage import RunPaths
-        from ensemble_pipe.tracking.report import write_report
-
-        print(write_report(RunPaths.open(run_dir)))
-
-
-@app.command(epilog="Example: ensemble-pipe compare runs/single-* runs/snapshot-* --output c.html")
-def compare(
-    run_dirs: Annotated[
-        list[Path], typer.Argument(metavar="RUN_DIR...", help="Finished runs, the baseline first.")
-    ],
-    output: Annotated[Path | None, typer.Option(help="HTML or CSV, by its ending.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Put finished runs side by side: settings, test metrics, paired differences and cost."""
-    with _errors():
-        from ensemble_pipe.comparison import output as outputs
-        from ensemble_pipe.comparison.compare import compare as compared
-        from ensemble_pipe.comparison.runs import read_run
-
-        if output is not None:
-            outputs.require_comparison_output(output)
-        found = compared([read_run(run_dir) for run_dir in run_dirs])
-        _say(outputs.comparison_text(found))
-        if output is not None:
-            outputs.write_comparison(found, output)
-            _say(f"\nthe comparison is in {output}")
-        if as_json:
-            print(json.dumps(found.facts()))
+app.command(epilog="Example: ensemble-pipe predict runs/digits-... new.parquet --output out.csv")(
+    cli_results.predict
+)
+app.command(epilog="Example: ensemble-pipe evaluate runs/digits-... labelled.parquet --json")(
+    cli_results.evaluate
+)
+app.command(epilog="Example: ensemble-pipe report runs/digits-20260101-120000-abcd")(
+    cli_results.report
+)
+app.command(epilog="Example: ensemble-pipe compare runs/single-* runs/snapshot-* --output c.html")(
+    cli_results.compare
+)
 
 
 @app.command(epilog="Example: ensemble-pipe sync runs/digits-20260101-120000-abcd")

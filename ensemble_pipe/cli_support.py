@@ -1,15 +1,31 @@
-"""What all commands share: one message for an error, its exit status, and words for a person."""
+"""What all commands share: arguments, one message for an error, its exit status, words to say."""
 
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
 from ensemble_pipe.errors import EnsemblePipeError, InputError
 from ensemble_pipe.messages import escaped
+
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A run directory, model directory or MLflow URI.")
+]
+Input = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="Parquet, Arrow, CSV, NPY, NPZ, IDX, PNG or JPEG: a file, folder, pattern or URI.",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on the last line of stdout.")
+]
 
 
 @contextmanager

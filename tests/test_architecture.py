@@ -31,7 +31,7 @@ LEVELS = [
     {"estimators"},
     {"tables"},
     {"cli_support"},
-    {"cli_data"},
+    {"cli_data", "cli_results"},
     {"cli"},
 ]
 NUMBA = {

@@ -122,8 +122,8 @@ def cost_of(entries: Iterable[Entry]) -> Cost:
     milliseconds, began, last = 0, None, 0
     for entry in entries:
         now = entry["time_ms"]
-        if entry["kind"] == "resumed" and began is not None:
-            milliseconds, began = milliseconds + last - began, None
+        if entry["kind"] in ("learner", "grown", "resumed") and began is not None:
+            milliseconds, began = milliseconds + last - began, None  # from here on it goes on
         began, last = (now if began is None else began), now
         if entry["kind"] == "epoch":
             steps[entry["learner"]] = max(entry["step"], steps.get(entry["learner"], 0))

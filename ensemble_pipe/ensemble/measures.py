@@ -44,7 +44,8 @@ def unsureness(prediction: Prediction) -> Floats:
     targets the root of the mean square of their standardised ones.
     """
     if prediction.schema.task == "classification":
-        return 1.0 - prediction.probabilities.max(axis=1)
+        unsure: Floats = 1.0 - prediction.probabilities.max(axis=1)
+        return unsure
     return standardised(prediction.std, prediction)
 
 

@@ -3,13 +3,12 @@
 R rows inside the distribution, S rows outside of it, K members.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import standardised
@@ -97,20 +96,23 @@ def detected(inside: Scores, outside: Scores, task: str) -> dict[str, Detected]:
         outside: of S others.
         task: of the model.
     """
-    reference = ALONE[task][0]
+    members = {
+        name: [places_of(*pair) for pair in zip(scores, outside.members[name], strict=True)]
+        for name, scores in inside.members.items()
+    }
+    pairs = [places_of(scores, outside.ensemble[name]) for name, scores in inside.ensemble.items()]
+    pairs += [pair for own in members.values() for pair in own]
+    count = resamples_for(len(pairs) * sum(len(places) for places in pairs[0]))
+    random = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=1)
+    areas = _areas(pairs, random, count)
+    means = areas[:, len(inside.ensemble) :].reshape(len(areas), len(members), -1).mean(axis=2)
     found = {}
-    for place, (name, own) in enumerate(inside.ensemble.items()):
-        alone = name if name in inside.members else reference
-        pairs = [places_of(own, outside.ensemble[name])]
-        members = zip(inside.members[alone], outside.members[alone], strict=True)
-        pairs += [places_of(*pair) for pair in members]
-        random = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=1, shard=place)
-        again = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=2, shard=place)
-        count = resamples_for(len(pairs) * (len(pairs[0][0]) + len(pairs[0][1])))
-        measures = ood_intervals(own, outside.ensemble[name], random, count)
-        mean = float(np.mean([auroc(*counts_of(*pair)) for pair in pairs[1:]]))
-        closed = _closed_interval(pairs, again, count)
-        found[name] = Detected(measures, mean, alone == name, closed)
+    for place, (name, scores) in enumerate(inside.ensemble.items()):
+        alone = list(members).index(name if name in members else ALONE[task][0])
+        draws = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=2, shard=place)
+        measures = ood_intervals(scores, outside.ensemble[name], draws, count)
+        closed = _closed(areas[:, place], means[:, alone])
+        found[name] = Detected(measures, float(means[0, alone]), name in members, closed)
     return found
 
 
@@ -123,43 +125,38 @@ def _scores(prediction: Prediction) -> dict[str, Floats]:
     return {**found, "margin": -found["margin"], "max_probability": 1.0 - largest}
 
 
-Pair = tuple[Floats, Floats]
+Pair = tuple[Integers, Integers]
 
 
-def _closed_interval(
-    pairs: list[Pair], random: np.random.Generator, resamples: int
-) -> Interval | None:
-    """Return the share of the members' distance to 1 that the ensemble closes, and its interval.
+def _areas(pairs: list[Pair], random: np.random.Generator, resamples: int) -> Floats:
+    """Return AUROCs (1 + resamples, scores): of all rows, then of resamples of both sets of rows.
 
-    Both sets of rows are resampled, and all scores see the same rows. Resamples whose members are
-    at 1 are passed over.
+    All scores see the same rows, so that differences between them are paired.
 
     Args:
-        pairs: places (R,) and (S,) of the scores inside and outside: the ensemble's, then those of
-            each member.
+        pairs: places (R,) and (S,) of each score inside and outside.
         random: the generator of the resamples.
         resamples: how many.
     """
-    whole = _closed([counts_of(*pair) for pair in pairs])
-    if whole is None:
-        return None
-    drawn = [
-        value for one in _resampled(pairs, random, resamples) if (value := _closed(one)) is not None
-    ]
-    low, high = np.quantile(drawn or [whole], [0.025, 0.975])
-    return Interval(whole, float(low), float(high))
-
-
-def _resampled(
-    pairs: list[Pair], random: np.random.Generator, resamples: int
-) -> Iterator[list[Pair]]:
     inside, outside = (len(places) for places in pairs[0])
+    areas = [[auroc(*counts_of(*pair)) for pair in pairs]]
     for _ in range(resamples):
-        rows = random.integers(0, inside, inside), random.integers(0, outside, outside)
-        yield [counts_of(first[rows[0]], second[rows[1]]) for first, second in pairs]
+        rows, others = random.integers(0, inside, inside), random.integers(0, outside, outside)
+        areas.append([auroc(*counts_of(own[rows], far[others])) for own, far in pairs])
+    return np.array(areas)
 
 
-def _closed(counts: list[Pair]) -> float | None:
-    own, *members = (auroc(*pair) for pair in counts)
-    distance = 1.0 - float(np.mean(members))
-    return None if distance <= 0 else (own - (1.0 - distance)) / distance
+def _closed(ensemble: Floats, members: Floats) -> Interval | None:
+    """Return the share of the members' distance to 1 that the ensemble closes, with its interval.
+
+    Resamples whose members are at 1 are passed over.
+
+    Args:
+        ensemble, members: AUROCs (1 + resamples,), the first of all rows.
+    """
+    known = members < 1
+    if not known[0]:
+        return None
+    shares = (ensemble - members)[known] / (1 - members[known])
+    low, high = np.quantile(shares[1:] if len(shares) > 1 else shares, [0.025, 0.975])
+    return Interval(float(shares[0]), float(low), float(high))

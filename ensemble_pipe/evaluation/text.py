@@ -47,7 +47,7 @@ def _sections(found: Evaluation) -> Iterator[str]:
 def _classes(classes: Sequence[ClassResult]) -> Iterator[str]:
     if not classes:
         return
-    rows = [("class", "rows", "recall", "precision", "f1", "nll")]
+    rows: list[tuple[str, ...]] = [("class", "rows", "recall", "precision", "f1", "nll")]
     for one in classes[:MOST_CLASSES]:
         numbers = (_number(value) for value in (one.recall, one.precision, one.f1, one.nll))
         rows.append((cut(escaped(str(one.name)), 24), f"{one.rows:,}", *numbers))

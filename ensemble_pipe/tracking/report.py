@@ -141,17 +141,21 @@ def _result(story: Story) -> Html:
         return Html(_unfinished(story) + table(head, rows, strong=(0, 3)) + note)
     if story.ensembles:
         count, metrics = max(story.ensembles.items())
-        note = f"on the validation part, the {count} members so far together"
-        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", note))
+        told = f"on the validation part, the {count} members so far together"
+        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", told))
     return element("p", "No learner has yielded a member yet.")
 
 
 def _unfinished(story: Story) -> Html:
-    """Return which learners the result did not wait for."""
-    if not story.unfinished:
-        return Html("")
-    names = ", ".join(str(learner) for learner in story.unfinished)
-    return element("p", f"Training was not ended of these learners: {names}.", kind="warning")
+    """Return which learners the result did without, and why."""
+    told = []
+    if story.unfinished:
+        names = ", ".join(str(learner) for learner in story.unfinished)
+        told.append(f"Training was not ended of these learners: {names}.")
+    if story.spared:
+        names = ", ".join(str(learner) for learner in story.spared)
+        told.append(f"Learners {names} were spared: {next(iter(story.spared.values()))}.")
+    return Html("".join(element("p", text, kind="warning") for text in told))
 
 
 def _names(metrics: Numbers, prefix: str) -> list[str]:

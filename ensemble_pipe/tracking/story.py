@@ -48,6 +48,7 @@ class Story:
         combined: the entry on the combination of the members; empty until there is one.
         failed: reasons by learner.
         unfinished: learners whose training the result did not wait for.
+        spared: why learners were not trained, by learner.
         pictures: file names.
     """
 
@@ -67,6 +68,7 @@ class Story:
     combined: Entry = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: list[int] = field(default_factory=list)
+    spared: dict[int, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
 
     @property
@@ -112,6 +114,12 @@ def _take(story: Story, entry: Entry) -> None:
     match entry["kind"]:
         case "learner":
             story.plans[entry["learner"]] = entry["plan"]
+        case "grown":
+            ensemble = story.pipeline["ensemble"]
+            groups = ensemble["pool"] or [ensemble]  # all but the last are as they were
+            groups[-1]["learners"] = entry["learners"] - sum(g["learners"] for g in groups[:-1])
+        case "spared":
+            story.spared[entry["learner"]] = entry["reason"]
         case "resumed":
             story.resumed_ms.append(entry["time_ms"])
         case "epoch":

@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path
     found = {}
     for epochs in (1, 3):
         for seed in (1, 2):
-            settings = {"training.epochs": epochs, "seed": seed}
+            settings: dict[str, Any] = {"training.epochs": epochs, "seed": seed}
             result = run(folder / "p.yaml", output=folder / "runs", inline=True, **settings)
             found[epochs, seed] = Path(result.run_dir)
     return found
@@ -104,7 +105,7 @@ def test_a_run_against_itself_differs_by_nothing(runs: dict[tuple[int, int], Pat
 
 def regression(folder: Path, hidden: int) -> Run:
     data = {"source": "bundled", "set": "diabetes"}
-    settings = {"task": "regression", "data": data, "network.hidden": [hidden]}
+    settings: dict[str, Any] = {"task": "regression", "data": data, "network.hidden": [hidden]}
     (folder / "p.yaml").write_text(PIPELINE)
     return read_run(Path(run(folder / "p.yaml", output=folder, inline=True, **settings).run_dir))
 
@@ -165,7 +166,10 @@ def test_mistakes_are_named(runs: dict[tuple[int, int], Path], tmp_path: Path) -
 
 
 def test_the_time_between_a_stop_and_a_resumption_is_no_cost() -> None:
-    kinds = [("started", 0), ("epoch", 4), ("resumed", 1000), ("epoch", 1003), ("ended", 1005)]
+    kinds = [
+        ("started", 0), ("epoch", 4), ("resumed", 1000), ("epoch", 1003),
+        ("learner", 2000), ("grown", 2000), ("epoch", 2001), ("ended", 2002),
+    ]  # fmt: skip
     facts = {"learner": 0, "step": 7, "epoch": 2}
     entries = [{"kind": kind, "time_ms": 1000 * moment, **facts} for kind, moment in kinds]
     cost = cost_of(entries)

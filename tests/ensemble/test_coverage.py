@@ -36,7 +36,7 @@ def numbers(rows: int, seed: int) -> tuple[Floats, Array]:
     return outputs.astype(np.float32), truth.astype(np.float32)
 
 
-def units(count: int) -> list[tuple[Member, ...]]:
+def members(count: int) -> list[tuple[Member, ...]]:
     return [(EstimatorMember(learner, "linear", b""),) for learner in range(count)]
 
 
@@ -44,7 +44,7 @@ def ensemble(task: str, rows: int, seed: int, **how: Any) -> Combined:
     outputs, targets = (classes if task == "classes" else numbers)(rows, seed)
     schema = CLASSES if task == "classes" else NUMBERS
     costs = np.ones(len(outputs))
-    return combined(Combine(**how), units(len(outputs)), outputs, targets, schema, costs, seed)
+    return combined(Combine(**how), members(len(outputs)), outputs, targets, schema, costs, seed)
 
 
 def covered(task: str, found: Combined, seed: int, rows: int = 4000) -> dict[str, float]:

@@ -56,12 +56,9 @@ def class_values(probabilities: Floats, labels: Integers) -> dict[str, RowValues
     true = np.clip(probabilities[rows, labels], smallest, 1 - smallest)
     errors = probabilities.copy()
     errors[rows, labels] -= 1.0
-    found = {
-        "accuracy": probabilities.argmax(axis=1) == labels,
-        "nll": -np.log(true),
-        "brier": (errors**2).sum(axis=1),
-    }
-    return {name: RowValues(np.float64(values)[:, None]) for name, values in found.items()}
+    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    found = {"accuracy": right, "nll": -np.log(true), "brier": (errors**2).sum(axis=1)}
+    return {name: RowValues(values[:, None]) for name, values in found.items()}
 
 
 def number_values(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, RowValues]:

@@ -1,0 +1,89 @@
+"""The commands on finished runs and models: `predict`, `evaluate`, `report` and `compare`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ensemble_pipe.cli_support import AsJson, Input, Model, RunDir
+from ensemble_pipe.cli_support import errors as _errors
+from ensemble_pipe.cli_support import say as _say
+
+
+def predict(
+    model: Model,
+    input_: Input,
+    output: Annotated[Path, typer.Option(help="Parquet, Arrow or CSV, by its ending.")],
+    as_json: AsJson = False,
+) -> None:
+    """Predict every row of a file, in its order, with uncertainties."""
+    with _errors():
+        from ensemble_pipe.serving import files
+        from ensemble_pipe.serving.inputs import open_input
+        from ensemble_pipe.serving.model import load
+
+        files.require_output(output, input_)
+        ensemble = load(model)
+        rows = files.predict_file(ensemble, open_input(input_, ensemble.schema), output)
+        _say(f"{rows} predictions of {len(ensemble.members)} members in {output}")
+        if as_json:
+            print(json.dumps({"rows": rows, "output": str(output)}))
+
+
+def evaluate(
+    model: Model,
+    input_: Input,
+    ood: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Rows of another kind, which should look unusual."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on labelled data, and its uncertainties against data of another kind."""
+    with _errors():
+        from ensemble_pipe.evaluation import labelled
+        from ensemble_pipe.evaluation.text import evaluation_text
+        from ensemble_pipe.serving.inputs import open_input
+        from ensemble_pipe.serving.model import load
+
+        ensemble = load(model)
+        rows = open_input(input_, ensemble.schema)
+        other = None if ood is None else open_input(ood, ensemble.schema)
+        found = labelled.evaluate(ensemble, rows, other)
+        _say(evaluation_text(found))
+        if as_json:
+            print(json.dumps(found.facts()))
+
+
+def report(run_dir: RunDir) -> None:
+    """Write report.html in a run directory: one page about the run, finished or not."""
+    with _errors():
+        from ensemble_pipe.storage import RunPaths
+        from ensemble_pipe.tracking.report import write_report
+
+        print(write_report(RunPaths.open(run_dir)))
+
+
+def compare(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR...", help="Finished runs, the baseline first.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="HTML or CSV, by its ending.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put finished runs side by side: settings, test metrics, paired differences and cost."""
+    with _errors():
+        from ensemble_pipe.comparison import output as outputs
+        from ensemble_pipe.comparison.compare import compare as compared
+        from ensemble_pipe.comparison.runs import read_run
+
+        if output is not None:
+            outputs.require_comparison_output(output)
+        found = compared([read_run(run_dir) for run_dir in run_dirs])
+        _say(outputs.comparison_text(found))
+        if output is not None:
+            outputs.write_comparison(found, output)
+            _say(f"\nthe comparison is in {output}")
+        if as_json:
+            print(json.dumps(found.facts()))
