@@ -19,6 +19,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.messages import shown
@@ -78,10 +79,11 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     """
     source, test = config.data.open()
     roles = config.data.roles(source)
+    _require_one_label(config, roles)
     data = labelled(source, roles, config.classes)
     if config.task == "classification":
         # What has no classes is refused before it is divided.
-        classes_of(data.rows, data.targets, data.rows.cells(roles.label or ""))
+        classes_of(data.rows, data.targets, data.rows.cells(roles.labels[0]))
     official = None if test is None else labelled(test, roles, config.classes)
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shares_group(data, official)) is not None:
@@ -98,7 +100,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     require_fit(config, plans, schema, len(parts["train"]))
     if official is not None:
         schema.require_rows(official.rows)
-        schema.encode_targets(official.targets, official.rows.cells(schema.target_name))
+        schema.encode_targets(official.targets, schema.target_place(official.rows))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
     warning = None if official is None else not_later(data, official)
     return Prepared(schema, data, parts, official, rows, warning)
@@ -149,6 +151,19 @@ def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     return Recipe(
         paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows
     )
+
+
+def _require_one_label(config: Pipeline, roles: Roles) -> None:
+    """Raise ConfigError where several labels are named for what has one."""
+    if len(roles.labels) == 1:
+        return
+    if config.task == "classification":
+        raise ConfigError(
+            f"data.label: names {len(roles.labels)} columns, but a classifier predicts one; set "
+            "`task: regression` to predict numbers, or name one column"
+        )
+    if config.classes is not None:
+        raise ConfigError("classes: chooses rows by one label, but data.label names several")
 
 
 def _shard_rows(config: Pipeline, schema: Schema) -> int:
@@ -276,7 +291,7 @@ def _write(
     data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
 ) -> None:
     """Encode all rows, block by block, and give each to the writer of its part."""
-    label = data.rows.cells(schema.target_name)
+    label = schema.target_place(data.rows)
     for first, block in data.rows.blocks(schema.source_columns):
         here = slice(first, first + block.num_rows)
         columns: dict[str, Array] = {

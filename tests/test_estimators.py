@@ -252,3 +252,16 @@ def test_the_package_does_not_load_scikit_learn_before_an_estimator_is_asked_for
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
+
+
+def test_a_regressor_of_several_targets_predicts_each_in_its_own_units() -> None:
+    y = np.stack([NUMBERS, 1000 * X[:, 1]], axis=1)
+    model = EnsembleRegressor(**{**QUICK, "epochs": 200}).fit(X, y)
+    mean, std = model.predict(X, return_std=True)
+    assert mean.shape == std.shape == y.shape
+    assert outputs(model).shape == (2, *y.shape)
+    np.testing.assert_allclose(outputs(model).mean(axis=0), mean)
+    assert model.score(X, y) > 0.9
+    first = EnsembleRegressor(**QUICK).fit(X, y[:, :1])
+    assert first.predict(X).shape == (len(X),)
+    assert outputs(first).tobytes() == outputs(EnsembleRegressor(**QUICK).fit(X, y[:, 0])).tobytes()

@@ -57,7 +57,7 @@ class Batches:
 
     Attributes:
         inputs: the current batch, (M, N, *shape) float32; (N, *shape) where the order is shared.
-        targets: (M, N); (M, N, T) float32 where rows are mixed.
+        targets: (M, N); (M, N, D) of several targets; (M, N, T) float32 where rows are mixed.
         weights: (M, N) float32, with a mean of 1 over the data.
     """
 
@@ -80,8 +80,8 @@ class Batches:
             batch_rows: N.
             order: "own" gives each learner an order of its own; "shared" one to all.
             view: which rows and columns each learner sees; None for all, as a shared order needs.
-            outputs: T, of the targets of mixed rows: the number of classes, or 1 for one share or
-                one number.
+            outputs: T, of the targets of mixed rows: the number of classes, 1 for one share, or D
+                numbers.
             epochs: that will be read, so that no shards of a further one are asked for.
         """
         self._data = data
@@ -96,11 +96,13 @@ class Batches:
         shape = data.scale.shape
         self._buffer = np.empty((len(keys), batch_rows, *shape), np.float32)
         self.inputs: Floats = self._buffer if order == "own" else self._buffer[0]
-        self._targets: Array = np.empty((len(learners), batch_rows), data.target_dtype)
+        self._targets: Array = np.empty(
+            (len(learners), batch_rows, *data.target_shape), data.target_dtype
+        )
         self.weights: Floats = np.ones((len(learners), batch_rows), np.float32)
         # The same buffers with the rows of all learners in one line.
         self._rows = self._buffer.reshape(-1, *shape)
-        self._row_targets = self._targets[: len(keys)].reshape(-1)
+        self._row_targets = self._targets[: len(keys)].reshape(-1, *data.target_shape)
         self._row_weights = self.weights[: len(keys)].reshape(-1)
         self._ids = np.empty(len(self._rows), np.int32)
         self._masks = [data.mask(key, view) for key in keys]

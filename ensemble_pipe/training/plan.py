@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ def batches_of(plans: Sequence[LearnerPlan], data: TrainingData, outputs: int) -
         first.steps(data.rows).batch_rows,
         first.order,
         view=first.view,
-        outputs=outputs if first.loss.task == "classification" else 1,
+        outputs=outputs if first.loss.task == "classification" else prod(data.target_shape),
         epochs=first.epochs,
     )
 
@@ -159,7 +160,7 @@ def build(network: Architecture, loss: Loss, schema: Schema) -> Network:
         ConfigError: network or loss do not fit the data.
     """
     try:
-        outputs = loss.outputs(len(schema.classes))
+        outputs = loss.outputs(len(schema.classes), schema.target_count)
     except ValueError as error:
         raise ConfigError(f"training.loss: {error}") from None
     return network.build(schema.input_shape, outputs)

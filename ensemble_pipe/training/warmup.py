@@ -37,7 +37,11 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
     }  # fmt: skip
     stored = np.uint8 if schema.is_image else np.float32
     inputs = np.zeros((_ROWS, *schema.input_shape), stored)
-    targets = np.zeros(_ROWS, np.int32 if schema.task == "classification" else np.float32)
+    targets = np.zeros((_ROWS, schema.target_count), np.float32)
+    if schema.task == "classification":
+        targets = np.zeros(_ROWS, np.int32)
+    elif schema.target_count == 1:
+        targets = targets[:, 0].copy()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         for part in ("train", "stop"):

@@ -39,14 +39,10 @@ every_task = pytest.mark.parametrize("task", TASKS)
 
 
 def schema_of(task: Task) -> Schema:
-    classes = task == "classification"
-    return plain_schema(
-        task,
-        (4,),
-        ("x", "y", "z") if classes else (),
-        target_mean=0.0 if classes else TARGET_MEAN,
-        target_deviation=1.0 if classes else TARGET_DEVIATION,
-    )
+    if task == "classification":
+        return plain_schema(task, (4,), ("x", "y", "z"))
+    scale = {"target_means": (TARGET_MEAN,), "target_deviations": (TARGET_DEVIATION,)}
+    return plain_schema(task, (4,), **scale)
 
 
 def view_of(task: Task, seed: int = 0) -> ShardView:

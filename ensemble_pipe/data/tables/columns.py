@@ -129,7 +129,7 @@ class Roles:
 
     Attributes:
         features: the columns that are learned from, in order; of images the one column "image".
-        label: the column to predict; None where there is none.
+        label: the column to predict, or several columns of numbers; None where there is none.
         weight: of each row in the loss.
         group: rows of one group never stand on both sides of a split.
         time: the splits follow its order.
@@ -138,12 +138,19 @@ class Roles:
     """
 
     features: tuple[str, ...]
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     weight: str | None = None
     group: str | None = None
     time: str | None = None
     rules: Mapping[str, NumberRule | DateRule | CategoryRule] = field(default_factory=dict)
     missing_values: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        if self.label is None:
+            return ()
+        return (self.label,) if isinstance(self.label, str) else self.label
 
     def rule(self, name: str) -> NumberRule | DateRule | CategoryRule:
         """Return the rule of a feature: that of its name, or else of the last pattern that fits."""

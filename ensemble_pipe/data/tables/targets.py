@@ -24,7 +24,8 @@ class Targets:
     """The labels of R rows: numbers as they were read, or texts by their places in a list.
 
     Attributes:
-        values: (R,) numbers of the source's own type, or int32 places in `names`.
+        values: (R,) numbers of the source's own type, or int32 places in `names`; (R, D) float64 of
+            several targets.
         names: the texts, sorted; None where the labels are numbers.
     """
 
@@ -36,6 +37,13 @@ class Targets:
 
     def __getitem__(self, rows: slice | Integers) -> "Targets":
         return Targets(self.values[rows], self.names)
+
+    @property
+    def columns(self) -> list["Targets"]:
+        """Each of the targets, (R,), in order."""
+        if self.values.ndim == 1:
+            return [self]
+        return [Targets(column) for column in self.values.T]
 
     def tolist(self) -> list[int | float | str]:
         """Return the labels as numbers or texts."""
@@ -157,17 +165,26 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
         yield part, numbers
 
 
-def moments_of(rows: Rows, targets: Targets, train: Train, place: Place) -> tuple[float, float]:
-    """Return mean and deviation of the targets of the rows where `train` is true.
+def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[float, float]:
+    """Return mean and deviation of one target of the rows where `train` is true.
+
+    Args:
+        rows: that it belongs to.
+        targets: (R,).
+        train: (R,).
+        name: of its column.
 
     Raises:
         DataError: as `number_parts`, or all are the same.
     """
     moments = Moments.empty(1)
-    for part, numbers in number_parts(targets, place):
+    for part, numbers in number_parts(targets, rows.cells(name)):
         moments.add(numbers[train[part]][None])
     if moments.constant[0]:
-        raise DataError(f"{rows.where}: every training row has the same target, {moments.means[0]}")
+        raise DataError(
+            f"{rows.where}: every training row has the same target, {moments.means[0]}, in column "
+            f"{shown(name)}"
+        )
     return float(moments.means[0]), float(moments.deviations[0])
 
 
