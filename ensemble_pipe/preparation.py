@@ -19,7 +19,6 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
-from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.messages import shown
@@ -79,7 +78,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     """
     source, test = config.data.open()
     roles = config.data.roles(source)
-    _require_one_label(config, roles)
+    roles.require_labels_for(config.task, chosen=config.classes is not None)
     data = labelled(source, roles, config.classes)
     if config.task == "classification":
         # What has no classes is refused before it is divided.
@@ -151,19 +150,6 @@ def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     return Recipe(
         paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows
     )
-
-
-def _require_one_label(config: Pipeline, roles: Roles) -> None:
-    """Raise ConfigError where several labels are named for what has one."""
-    if len(roles.labels) == 1:
-        return
-    if config.task == "classification":
-        raise ConfigError(
-            f"data.label: names {len(roles.labels)} columns, but a classifier predicts one; set "
-            "`task: regression` to predict numbers, or name one column"
-        )
-    if config.classes is not None:
-        raise ConfigError("classes: chooses rows by one label, but data.label names several")
 
 
 def _shard_rows(config: Pipeline, schema: Schema) -> int:

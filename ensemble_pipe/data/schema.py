@@ -231,14 +231,16 @@ class Schema:
         """
         if self.task == "classification":
             return class_codes(values, self.classes, place)
-        if self.target_count == 1:
-            return scaled_targets(values, *self.target_means, *self.target_deviations, place)
-        named = zip(self.target_names, values.columns, *self.target_scale, strict=True)
+        places = [place]
+        if self.target_count > 1:
+            places = [_cells(place, name) for name in self.target_names]
         scaled = [
-            scaled_targets(column, mean, deviation, _cells(place, name))
-            for name, column, mean, deviation in named
+            scaled_targets(column, float(mean), float(deviation), own)
+            for column, mean, deviation, own in zip(
+                values.columns, *self.target_scale, places, strict=True
+            )
         ]
-        return np.stack(scaled, axis=1)
+        return scaled[0] if self.target_count == 1 else np.stack(scaled, axis=1)
 
     def _require_images(self, kind: pa.DataType, where: str) -> None:
         if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():

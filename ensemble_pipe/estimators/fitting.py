@@ -233,8 +233,7 @@ def _train(
             aggregator.add(EstimatorMember(event.learner, kind, event.content))
         elif isinstance(event, Checkpoint) and event.member is not None:
             for member in members_at(by_id[event.learner], event.member, event.state, schema):
-                # A copy, since what Ray sends lies in memory that it wants back.
-                aggregator.add(replace(member, row=member.row.copy()))
+                aggregator.add(member)
     if not aggregator.members:
         reasons = [f"learner {learner}: {reason}" for learner, reason in failed.items()]
         raise TrainingError("no learner was trained to the end: " + "; ".join(reasons))

@@ -41,8 +41,8 @@ every_task = pytest.mark.parametrize("task", TASKS)
 def schema_of(task: Task) -> Schema:
     if task == "classification":
         return plain_schema(task, (4,), ("x", "y", "z"))
-    scale = {"target_means": (TARGET_MEAN,), "target_deviations": (TARGET_DEVIATION,)}
-    return plain_schema(task, (4,), **scale)
+    means, deviations = (TARGET_MEAN,), (TARGET_DEVIATION,)
+    return plain_schema(task, (4,), target_means=means, target_deviations=deviations)
 
 
 def view_of(task: Task, seed: int = 0) -> ShardView:

@@ -174,7 +174,11 @@ def test_a_learner_alone_in_a_stack_or_resumed_has_the_same_bits(
         ({"classes": [1, 2]}, ConfigError, "classes: chooses rows by one label"),
         ({"label": ["x", "x"]}, DataError, "'x' is named as label and as label"),
         ({"label": ["x", "word"]}, DataError, r"column 'word': target 'a' is not a number"),
-        ({"label": ["x", "same"]}, DataError, "every training row has the same target, 1.0, in column 'same'"),
+        (
+            {"label": ["x", "same"]},
+            DataError,
+            "every training row has the same target, 1.0, in column 'same'",
+        ),
         ({"label": ["x", "gap"]}, DataError, r"row 2 .line 3., column 'gap': the label is missing"),
         ({"label": ["x", "nope"]}, DataError, "has no column 'nope'"),
     ],
