@@ -231,16 +231,8 @@ class Schema:
         """
         if self.task == "classification":
             return class_codes(values, self.classes, place)
-        places = [place]
-        if self.target_count > 1:
-            places = [_cells(place, name) for name in self.target_names]
-        scaled = [
-            scaled_targets(column, float(mean), float(deviation), own)
-            for column, mean, deviation, own in zip(
-                values.columns, *self.target_scale, places, strict=True
-            )
-        ]
-        return scaled[0] if self.target_count == 1 else np.stack(scaled, axis=1)
+        moments = zip(self.target_names, self.target_means, self.target_deviations, strict=True)
+        return scaled_targets(values, list(moments), place)
 
     def _require_images(self, kind: pa.DataType, where: str) -> None:
         if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
@@ -271,10 +263,6 @@ class Schema:
         if not _agrees(schema):
             raise CorruptFileError(f"{where}: its shape, columns and scaling do not agree")
         return schema
-
-
-def _cells(place: Place, name: str) -> Place:
-    return lambda row: f"{place(row)}, column {shown(name)}"
 
 
 def _agrees(schema: Schema) -> bool:

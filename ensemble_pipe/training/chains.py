@@ -71,7 +71,7 @@ class Chains:
 
         def outputs(part: ShardView) -> Floats:
             row = rows[sums.networks : sums.networks + 1]
-            (found,) = outputs_of(network, row, part.read, part.rows, masks=masks)
+            found: Floats = outputs_of(network, row, part.read, part.rows, masks=masks)[0]
             return found
 
         while sums.networks < len(factors):

@@ -364,7 +364,8 @@ def test_a_regression_target_is_standardised_over_the_training_rows_only() -> No
             ["low", "high"] * 30,
             r"row 1, column 'y': target 'low' is not a number; for classes set `task: cl",
         ),
-        ([3.0] * 40 + [4.0] * 20, "every training row has the same target, 3.0"),
+        ([3.0] * 40 + [4.0] * 20, "every training row has the same target, 3.0, in column 'y'"),
+        ([1.0, 1e300] * 30, "the target 'y' has values too far apart to be standardised"),
         ([1.0, np.inf] * 30, r"row 2, column 'y': the target is inf; remove such rows"),
     ],
 )

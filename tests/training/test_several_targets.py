@@ -180,6 +180,7 @@ def test_a_learner_alone_in_a_stack_or_resumed_has_the_same_bits(
             "every training row has the same target, 1.0, in column 'same'",
         ),
         ({"label": ["x", "gap"]}, DataError, r"row 2 .line 3., column 'gap': the label is missing"),
+        ({"label": ["x", "huge"]}, DataError, "the target 'huge' has values too far apart"),
         ({"label": ["x", "nope"]}, DataError, "has no column 'nope'"),
     ],
 )
@@ -188,12 +189,12 @@ def test_what_cannot_be_a_target_is_named(
 ) -> None:
     path = tmp_path / "rows.csv"
     random = np.random.default_rng(0)
-    gap = ["1", "", *["2"] * 38]
-    columns = {"x": random.normal(size=40), "word": "a", "same": 1, "gap": gap}
+    gap, huge = ["1", "", *["2"] * 38], [*random.normal(size=39), 1e300]
+    columns = {"x": random.normal(size=40), "word": "a", "same": 1, "gap": gap, "huge": huge}
     plain = {name: random.normal(size=40) for name in "yz"}
     pd.DataFrame({**columns, **plain}).to_csv(path, index=False)
     label = changes.pop("label", ["x", "y"])
-    ignore = [name for name in ("word", "same", "gap") if name not in label]
+    ignore = [name for name in ("word", "same", "gap", "huge") if name not in label]
     data = {"source": "table", "path": str(path), "label": label, "ignore": ignore}
     config = Pipeline.model_validate({"task": "regression", "data": data, **changes})
     with pytest.raises(kind, match=message):
