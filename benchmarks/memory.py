@@ -49,7 +49,7 @@ def schema_of() -> Schema:
     columns = tuple(NumberColumn(f"x{n}", "number", None, False) for n in range(FEATURES))
     zero, one = (0.0,) * FEATURES, (1.0,) * FEATURES
     scaling = Scaling("standardize", zero, one, zero, one)
-    return Schema("classification", (FEATURES,), columns, scaling, "y", tuple(range(CLASSES)))
+    return Schema("classification", (FEATURES,), columns, scaling, ("y",), tuple(range(CLASSES)))
 
 
 def write_data(folder: Path, gigabytes: float) -> Recipe:

@@ -15,6 +15,7 @@ from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import NETWORKS
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, FastGeometric, cycle_ends
 from ensemble_pipe.sections import Pipeline
+from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
@@ -172,7 +173,9 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
 
 
 def _plan(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
-    training = pipeline.training
+    training, boosting = pipeline.training, None
+    if group.strategy == "boosting":
+        boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
     view, schedule = pipeline.view, training.schedule
     if group.strategy == "bagging":
         view = replace(view, bootstrap=True)
@@ -187,7 +190,7 @@ def _plan(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         loss=training.loss or _DEFAULT_LOSS[pipeline.task],
         rule=training.optimizer,
         schedule=schedule,
-        epochs=training.epochs,
+        epochs=training.epochs * (boosting.rounds if boosting else 1),
         batch_rows=None if training.batch_size == "all" else training.batch_size,
         order=training.order,
         snapshots=group.strategy in ("snapshot", "fast_geometric"),
@@ -196,6 +199,7 @@ def _plan(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         early_stopping=training.early_stopping,
         rate_factors=pipeline.transfer.factors if pipeline.transfer else (),
         view=view,
+        boosting=boosting,
     )
 
 

@@ -78,10 +78,11 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     """
     source, test = config.data.open()
     roles = config.data.roles(source)
+    roles.require_labels_for(config.task, chosen=config.classes is not None)
     data = labelled(source, roles, config.classes)
     if config.task == "classification":
         # What has no classes is refused before it is divided.
-        classes_of(data.rows, data.targets, data.rows.cells(roles.label or ""))
+        classes_of(data.rows, data.targets, data.rows.cells(roles.labels[0]))
     official = None if test is None else labelled(test, roles, config.classes)
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shares_group(data, official)) is not None:
@@ -98,7 +99,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     require_fit(config, plans, schema, len(parts["train"]))
     if official is not None:
         schema.require_rows(official.rows)
-        schema.encode_targets(official.targets, official.rows.cells(schema.target_name))
+        schema.encode_targets(official.targets, schema.target_place(official.rows))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
     warning = None if official is None else not_later(data, official)
     return Prepared(schema, data, parts, official, rows, warning)
@@ -276,7 +277,7 @@ def _write(
     data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
 ) -> None:
     """Encode all rows, block by block, and give each to the writer of its part."""
-    label = data.rows.cells(schema.target_name)
+    label = schema.target_place(data.rows)
     for first, block in data.rows.blocks(schema.source_columns):
         here = slice(first, first + block.num_rows)
         columns: dict[str, Array] = {

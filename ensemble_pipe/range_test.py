@@ -61,7 +61,7 @@ def rate_curve(config: Pipeline, low: float, high: float, steps: int = STEPS) ->
     rule = replace(plans[0].rule, learning_rate=1.0)
     plan = replace(
         plans[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
-        averaging=None, early_stopping=None,
+        averaging=None, early_stopping=None, boosting=None,
     )  # fmt: skip
     rows = prepared.rows["train"]
     epochs = -(-steps * min(plan.batch_rows or rows, rows) // rows)

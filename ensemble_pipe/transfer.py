@@ -31,8 +31,15 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
         ConfigError: there are no weights there, a tensor is missing, has another shape or is not
             finite, a pattern fits no tensor, or what is drawn anew, or all, is frozen.
     """
+    if any(plan.boosting is not None for plan in plans):
+        raise ConfigError(
+            "transfer: boosting draws the weights of every network anew; leave transfer out, or "
+            "take another ensemble.strategy"
+        )
     path = newest(transfer.weights)
     sources = source_tensors(path)
+    if not sources:
+        raise ConfigError(f"transfer.weights: no member of {path} is a single network")
     rows = []
     for plan in plans:
         network = plan.build(schema)

@@ -148,4 +148,6 @@ def plain_schema(
     )
     means, deviations = (mean,) * width, (deviation,) * width
     scaling = Scaling("standardize", means, deviations, (0.0,) * width, (1.0,) * width)
-    return Schema(task, shape, columns, scaling, "y", classes, **target)
+    if task == "regression":
+        target = {"target_means": (0.0,), "target_deviations": (1.0,), **target}
+    return Schema(task, shape, columns, scaling, ("y",), classes, **target)

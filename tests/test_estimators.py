@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_friedman1
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -252,3 +252,17 @@ def test_the_package_does_not_load_scikit_learn_before_an_estimator_is_asked_for
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
+
+
+def test_a_regressor_of_several_targets_predicts_each_in_its_own_units() -> None:
+    y = np.stack([NUMBERS, 1000 * X[:, 1]], axis=1)
+    model = EnsembleRegressor(**{**QUICK, "epochs": 200}).fit(X, y)
+    mean, std = model.predict(X, return_std=True)
+    assert mean.shape == std.shape == y.shape
+    assert outputs(model).shape == (2, *y.shape)
+    np.testing.assert_allclose(outputs(model).mean(axis=0), mean)
+    assert model.score(X, y) > 0.9
+    with pytest.warns(DataConversionWarning):
+        first = EnsembleRegressor(**QUICK).fit(X, y[:, :1])
+    assert outputs(first).shape == (2, len(X))
+    assert outputs(first).tobytes() == outputs(EnsembleRegressor(**QUICK).fit(X, y[:, 0])).tobytes()

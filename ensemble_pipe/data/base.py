@@ -1,8 +1,9 @@
 """Base files: each part of the data as uncompressed Arrow IPC, read by memory map.
 
 Columns: `input`, a FixedShapeTensor of uint8 (H, W, C) or float32 (D,); `target`, int32 class or
-float32 number; `row`, int64 number of the row in its source; where the data has them `weight`,
-float32 with a mean of 1, and `group`, int64. One record batch is one shard.
+float32 number, or a FixedShapeTensor of several float32 numbers (D,); `row`, int64 number of the
+row in its source; where the data has them `weight`, float32 with a mean of 1, and `group`, int64.
+One record batch is one shard.
 
 Beside `train.arrow` lies `train.json`: where in the file each shard's columns lie, with a CRC-32 of
 each, and one of all bytes between them. A shard is checked when it is first read, so that damage is
@@ -27,10 +28,29 @@ Place = tuple[int, int, int]
 
 
 def shard_table(input: Array, target: Array, row: Integers, **others: Array) -> pa.Table:
-    """Return one shard: inputs (R, *shape), targets (R,), source row numbers (R,), others (R,)."""
-    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(input)
-    plain = {name: pa.array(values) for name, values in others.items()}
-    return pa.table({"input": tensor, "target": pa.array(target), "row": pa.array(row), **plain})
+    """Return one shard.
+
+    Args:
+        input: (R, *shape).
+        target: (R,), or (R, D).
+        row: (R,), numbers of the rows in their source.
+        others: (R,) each.
+    """
+    columns = {"input": input, "target": target, "row": row, **others}
+    return pa.table({name: _column(values) for name, values in columns.items()})
+
+
+def _column(values: Array) -> pa.Array:
+    if values.ndim == 1:
+        return pa.array(values)
+    return pa.FixedShapeTensorArray.from_numpy_ndarray(values)
+
+
+def values_of(column: pa.Array) -> Array:
+    """Return a column of a shard as an array (R, ...), without a copy."""
+    if isinstance(column.type, pa.FixedShapeTensorType):
+        return np.asarray(column.to_numpy_ndarray())
+    return np.asarray(column.to_numpy())
 
 
 def sums_path(path: Path) -> Path:
@@ -105,7 +125,7 @@ def write_base(
     shard_rows: int,
     **others: Array,
 ) -> None:
-    """Write one part of the data that lies in memory; see `base_writer`."""
+    """Write one part of the data that lies in memory; see `base_writer` and `shard_table`."""
     with base_writer(path, shard_rows) as writer:
         writer.append({"input": inputs, "target": targets, "row": rows, **others})
 
@@ -196,18 +216,12 @@ def _places(
     """Return where each column's shards lie in the file."""
     places: dict[str, list[Place]] = {}
     for name in table.column_names:
-        arrays = [_values(chunk) for chunk in table.column(name).chunks]
+        arrays = [values_of(chunk) for chunk in table.column(name).chunks]
         places[name] = [
             (array.ctypes.data - buffer.address, array.nbytes, total)
             for array, total in zip(arrays, sums[name], strict=True)
         ]
     return places
-
-
-def _values(chunk: pa.Array) -> Array:
-    if isinstance(chunk.type, pa.FixedShapeTensorType):
-        return np.asarray(chunk.to_numpy_ndarray())
-    return np.asarray(chunk.to_numpy())
 
 
 def _frame_sum(buffer: pa.Buffer, places: Mapping[str, list[Place]]) -> int:

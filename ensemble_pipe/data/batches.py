@@ -57,7 +57,7 @@ class Batches:
 
     Attributes:
         inputs: the current batch, (M, N, *shape) float32; (N, *shape) where the order is shared.
-        targets: (M, N); (M, N, T) float32 where rows are mixed.
+        targets: (M, N); (M, N, D) of several targets; (M, N, T) float32 where rows are mixed.
         weights: (M, N) float32, with a mean of 1 over the data.
     """
 
@@ -71,6 +71,7 @@ class Batches:
         view: View | None = None,
         outputs: int = 1,
         epochs: int | None = None,
+        own_targets: Sequence[Floats] | None = None,
     ) -> None:
         """Prepare buffers.
 
@@ -80,9 +81,11 @@ class Batches:
             batch_rows: N.
             order: "own" gives each learner an order of its own; "shared" one to all.
             view: which rows and columns each learner sees; None for all, as a shared order needs.
-            outputs: T, of the targets of mixed rows: the number of classes, or 1 for one share or
-                one number.
+            outputs: T, of the targets of mixed rows: the number of classes, 1 for one share, or D
+                numbers.
             epochs: that will be read, so that no shards of a further one are asked for.
+            own_targets: (R, T) float32 of each learner, which has an order of its own, in place of
+                the stored targets.
         """
         self._data = data
         view = view or View()
@@ -96,11 +99,16 @@ class Batches:
         shape = data.scale.shape
         self._buffer = np.empty((len(keys), batch_rows, *shape), np.float32)
         self.inputs: Floats = self._buffer if order == "own" else self._buffer[0]
-        self._targets: Array = np.empty((len(learners), batch_rows), data.target_dtype)
+        lead = len(learners), batch_rows
+        stored: Array = np.empty((*lead, *data.target_shape), data.target_dtype)
+        self._own_targets = own_targets
+        self._targets = stored
+        if own_targets is not None:
+            self._targets = np.empty((*lead, own_targets[0].shape[1]), np.float32)
         self.weights: Floats = np.ones((len(learners), batch_rows), np.float32)
         # The same buffers with the rows of all learners in one line.
         self._rows = self._buffer.reshape(-1, *shape)
-        self._row_targets = self._targets[: len(keys)].reshape(-1)
+        self._row_targets = stored[: len(keys)].reshape(-1, *data.target_shape)
         self._row_weights = self.weights[: len(keys)].reshape(-1)
         self._ids = np.empty(len(self._rows), np.int32)
         self._masks = [data.mask(key, view) for key in keys]
@@ -121,6 +129,9 @@ class Batches:
             rows, targets = self._rows[start:stop], self._row_targets[start:stop]
             view.gather(self._ids[start:stop], rows, targets, self._row_weights[start:stop])
         self._views = used
+        for m, own in enumerate(self._own_targets or ()):
+            ids = self._ids[m * self._batch_rows : (m + 1) * self._batch_rows]
+            np.take(own, ids, axis=0, out=self._targets[m], mode="clip")
         for inputs, mask in zip(self._buffer, self._masks, strict=True):
             if mask is not None:
                 inputs *= mask

@@ -31,7 +31,7 @@ class Labelled:
 
     Attributes:
         rows: their features.
-        targets: of the R rows.
+        targets: of the R rows, one or several of each.
         weights: (R,) in the loss; None where all are alike.
         groups, group_names: (R,) number of each row's group, and the groups' names; None for none.
         times: (R,) when each row was; None where no column says.

@@ -42,9 +42,9 @@ class Schema:
         input_shape: of one encoded row, (H, W, C) or (D,).
         columns: of a table, the feature columns in order, fitted; empty for images.
         scaling: of the numbers of a table, or of the channels of images.
-        target_name: column of the target.
+        target_names: columns of the targets: D of a regression, one of classes.
         classes: class names in the order of the network's outputs; empty for regression.
-        target_mean, target_deviation: of a regression target; 0 and 1 for classes.
+        target_means, target_deviations: of the D targets of a regression; empty for classes.
         missing_values: texts of a CSV file that stand for a missing value.
     """
 
@@ -52,10 +52,10 @@ class Schema:
     input_shape: tuple[int, ...]
     columns: tuple[Column, ...]
     scaling: Scaling
-    target_name: str
+    target_names: tuple[str, ...]
     classes: tuple[int | str, ...]
-    target_mean: float = 0.0
-    target_deviation: float = 1.0
+    target_means: tuple[float, ...] = ()
+    target_deviations: tuple[float, ...] = ()
     missing_values: tuple[str, ...] = ()
 
     @classmethod
@@ -64,7 +64,7 @@ class Schema:
     ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
-        The targets (R,) are those of `read_targets`.
+        The targets (R,) or (R, D) are those of `read_targets`.
 
         Sums are made in float64, block by block in the order of the rows, so that they have the
         same bits however the files are divided.
@@ -81,19 +81,22 @@ class Schema:
         else:
             columns, scaling = fit_table(rows, roles, train, scale)
             shape = (len(layout(columns, scaling).names),)
-        place = rows.cells(roles.label or "")
-        mean, deviation = (0.0, 1.0)
+        moments: list[tuple[float, float]] = []
+        classes: tuple[int | str, ...] = ()
         if task == "regression":
-            mean, deviation = moments_of(rows, targets, train, place)
+            named = zip(roles.labels, targets.columns, strict=True)
+            moments = [moments_of(rows, values, train, name) for name, values in named]
+        else:
+            classes = classes_of(rows, targets, rows.cells(roles.labels[0]))
         schema = cls(
             task=task,
             input_shape=shape,
             columns=columns,
             scaling=scaling,
-            target_name=roles.label or "",
-            classes=classes_of(rows, targets, place) if task == "classification" else (),
-            target_mean=mean,
-            target_deviation=deviation,
+            target_names=roles.labels,
+            classes=classes,
+            target_means=tuple(mean for mean, _ in moments),
+            target_deviations=tuple(deviation for _, deviation in moments),
             missing_values=roles.missing_values,
         )
         if task == "classification":
@@ -110,11 +113,6 @@ class Schema:
         return tuple(column.name for column in self.columns)
 
     @property
-    def target_names(self) -> tuple[str, ...]:
-        """Columns of the targets."""
-        return (self.target_name,)
-
-    @property
     def target_count(self) -> int:
         """D, the number of targets of a regression."""
         return len(self.target_names)
@@ -122,7 +120,7 @@ class Schema:
     @property
     def target_scale(self) -> tuple[Floats, Floats]:
         """Mean and deviation (D,) of the targets of a regression."""
-        return np.array([self.target_mean]), np.array([self.target_deviation])
+        return np.array(self.target_means), np.array(self.target_deviations)
 
     def decode_targets(self, targets: Array) -> Array:
         """Return what stored targets (R,) or (R, D) mean: class names (R,), or numbers (R, D)."""
@@ -217,19 +215,24 @@ class Schema:
             np.broadcast_to(shift, shape).astype(np.float32),
         )
 
+    def target_place(self, rows: Rows) -> Place:
+        """Return what names the target of a row, or the row where it has several."""
+        return rows.cells(self.target_names[0]) if self.target_count == 1 else rows.place
+
     def encode_targets(self, values: Targets, place: Place) -> Array:
-        """Return (n,) class numbers int32, or standardised targets float32.
+        """Return (n,) class numbers int32, or standardised targets (n,) or (n, D) float32.
 
         Args:
-            values: (n,), as `read_targets` returns them.
-            place: names value i of them, for messages, as `Rows.cells` does.
+            values: (n,) or (n, D), as `read_targets` returns them.
+            place: names row i of them, for messages, as `target_place` does.
 
         Raises:
             DataError: a label is no class of the training data, or no number.
         """
-        if self.task == "regression":
-            return scaled_targets(values, self.target_mean, self.target_deviation, place)
-        return class_codes(values, self.classes, place)
+        if self.task == "classification":
+            return class_codes(values, self.classes, place)
+        moments = zip(self.target_names, self.target_means, self.target_deviations, strict=True)
+        return scaled_targets(values, list(moments), place)
 
     def _require_images(self, kind: pa.DataType, where: str) -> None:
         if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
@@ -269,7 +272,11 @@ def _agrees(schema: Schema) -> bool:
     encoded = len(scaling.means)
     if len(scaling.centers) != sources or len(scaling.units) != sources:
         return False
-    if not (np.isfinite(schema.target_mean) and 0 < schema.target_deviation < np.inf):
+    center, unit = schema.target_scale
+    targets = schema.target_count if schema.task == "regression" else 0
+    if not schema.target_names or len(center) != targets or len(unit) != targets:
+        return False
+    if not (np.isfinite(center).all() and ((unit > 0) & (unit < np.inf)).all()):
         return False
     if len(set(map(str, schema.classes))) < len(schema.classes):
         return False

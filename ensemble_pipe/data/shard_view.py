@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.data.base import values_of
 from ensemble_pipe.data.kernels import gather as kernels
 
 
@@ -43,6 +45,7 @@ class ShardView:
 
     Attributes:
         grid: of all shards, be they here or not.
+        target_dtype, target_shape: of the target of a row: () or (D,).
     """
 
     def __init__(
@@ -65,11 +68,11 @@ class ShardView:
             verify: checks a shard before it is first read.
         """
         self._tables = tables  # keeps the memory alive that the addresses point to
-        self._inputs = [
-            chunk.to_numpy_ndarray() for table in tables for chunk in table.column("input").chunks
-        ]
-        self._targets = _plain(tables, "target")
-        self._weights = _plain(tables, "weight") if "weight" in tables[0].column_names else []
+        self._inputs = _arrays(tables, "input")
+        self._targets = _arrays(tables, "target")
+        self._weights = _arrays(tables, "weight") if "weight" in tables[0].column_names else []
+        self.target_dtype = self._targets[0].dtype
+        self.target_shape = self._targets[0].shape[1:]
         for array in (*self._inputs, *self._targets):
             array.setflags(write=False)  # one kind of array, so one compiled kernel
         self.grid = grid or Grid.of([len(array) for array in self._inputs])
@@ -92,7 +95,7 @@ class ShardView:
 
     @property
     def targets(self) -> Array:
-        """All targets (R,), copied."""
+        """All targets (R,) or (R, D), copied."""
         self._require(np.arange(self.grid.shards))
         return np.concatenate(self._targets)
 
@@ -110,7 +113,7 @@ class ShardView:
         Args:
             ids: (N,) row numbers, 0 to R - 1.
             inputs: (N, ...) float32, written as stored * scale + shift.
-            targets: (N,), written.
+            targets: (N,) or (N, D), contiguous, written.
             weights: (N,) float32, written where rows have weights.
 
         Raises:
@@ -127,19 +130,19 @@ class ShardView:
             self._weight_addresses,
             self.grid.shard_rows,
             self._inputs[0],
-            self._targets[0],
+            self._targets[0].reshape(-1),
             ids,
             self._scale,
             self._shift,
             inputs.reshape(len(ids), len(self._scale)),
-            targets,
+            targets.reshape(len(ids), prod(self.target_shape), copy=False),
             weights,
         )
 
     def read(self, start: int, stop: int, inputs: Floats) -> None:
         """Copy the inputs of rows start to stop; the form that inference asks for."""
         count = stop - start
-        targets = np.empty(count, self._targets[0].dtype)
+        targets = np.empty((count, *self.target_shape), self.target_dtype)
         ids = np.arange(start, stop, dtype=np.int32)
         self.gather(ids, inputs, targets, np.empty(count, np.float32))
 
@@ -171,5 +174,5 @@ class ShardView:
         return addresses
 
 
-def _plain(tables: Sequence[pa.Table], name: str) -> list[Array]:
-    return [chunk.to_numpy() for table in tables for chunk in table.column(name).chunks]
+def _arrays(tables: Sequence[pa.Table], name: str) -> list[Array]:
+    return [values_of(chunk) for table in tables for chunk in table.column(name).chunks]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.policy import Augment, augment
-from ensemble_pipe.data.base import Base, open_base, shard_table
+from ensemble_pipe.data.base import Base, open_base, shard_table, values_of
 from ensemble_pipe.data.kept import Kept
 from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
 from ensemble_pipe.data.order import RowStream
@@ -85,15 +85,13 @@ def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int
         CorruptFileError: the shard does not match its sum.
     """
     base.verify(index)
-    columns = {name: base.table.column(name).chunk(index) for name in base.table.column_names}
+    names = base.table.column_names
+    columns = {name: values_of(base.table.column(name).chunk(index)) for name in names}
     random = seeds.generator(
         recipe.seed, seeds.Purpose.AUGMENT, learner=stream, epoch=version, shard=index
     )
-    inputs = augment(
-        columns.pop("input").to_numpy_ndarray(), recipe.augment.shard_policy, random, recipe.spans
-    )
-    inputs = np.ascontiguousarray(inputs)  # as Arrow wants them
-    return shard_table(inputs, **{name: column.to_numpy() for name, column in columns.items()})
+    inputs = augment(columns.pop("input"), recipe.augment.shard_policy, random, recipe.spans)
+    return shard_table(np.ascontiguousarray(inputs), **columns)  # as Arrow wants them
 
 
 class TrainingData:
@@ -102,7 +100,7 @@ class TrainingData:
     Attributes:
         recipe: what the data is made from.
         grid: of the training part's shards.
-        target_dtype: of the stored targets.
+        target_dtype, target_shape: of the stored target of a row: () or (D,).
         waited_s: seconds that were spent on waiting for augmented shards.
     """
 
@@ -122,7 +120,8 @@ class TrainingData:
         self._kept: Kept[Key, pa.Table] = Kept(recipe.augment.memory_bytes)
         self._folds: dict[int, Integers] = {}
         self.grid = self._static.grid
-        self.target_dtype = self._train.table.schema.field("target").type.to_pandas_dtype()
+        self.target_dtype = self._static.target_dtype
+        self.target_shape = self._static.target_shape
         self.waited_s = 0.0
 
     @property

@@ -60,7 +60,11 @@ class Aggregator:
         self.members: list[Member] = []
 
     def add(self, member: Member) -> Metrics:
-        """Take in a member; return its own metrics on the validation part."""
+        """Take in a member, in place of an earlier one of its learner and number.
+
+        Returns:
+            its own metrics on the validation part.
+        """
         view = self._validation
         reads = self.draws.reads(view, self.schema.spans)
         began = time.perf_counter()
@@ -70,7 +74,8 @@ class Aggregator:
         known = with_noise(member, raw, self._targets, self.schema)
         outputs = with_variance(known, raw)
         self._outputs[place] = outputs
-        self.members = sorted([*self.members, known], key=lambda m: (m.learner, m.number))
+        others = [m for m in self.members if (m.learner, m.number) != place]
+        self.members = sorted([*others, known], key=lambda m: (m.learner, m.number))
         return self._measure(outputs[None], Weighted.equal(1))
 
     def ensemble_metrics(self) -> Metrics:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import exp, floor, log
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import Field
 
 from ensemble_pipe import seeds
@@ -60,6 +60,7 @@ StrategyName = Literal[
     "fast_geometric",
     "mc_dropout",
     "cross_validation",
+    "boosting",
 ]
 
 
@@ -79,8 +80,13 @@ class Learners:
             "fast_geometric": the same with short triangles at the end (Garipov et al. 2018).
             "mc_dropout": each yields `passes` members, which are its network with other units
             dropped (Gal & Ghahramani 2016).
+            "boosting": each is a chain of `rounds` networks, every one fitted to what the sum of
+            those before it leaves, and yields their sum (Friedman 2001). `training.epochs` are of
+            one round.
         learners: how many.
         passes: members of a learner under mc_dropout.
+        rounds: networks of a learner under boosting.
+        shrinkage: under boosting, the share of the best step that each network's sum goes.
         vary: hyperparameters that differ within the group, by their path in the pipeline.
         set: values of all the group's learners, by path; for a pool of several groups.
     """
@@ -88,6 +94,8 @@ class Learners:
     strategy: StrategyName = "independent"
     learners: Annotated[int, Ge(1)] = 5
     passes: Annotated[int, Ge(1)] = 20
+    rounds: Annotated[int, Ge(1)] = 10
+    shrinkage: Annotated[float, Gt(0), Le(1)] = 0.5
     vary: dict[str, Range | Choices] | None = None
     set: dict[str, Any] | None = None
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -71,13 +71,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def predict_members(self, X: Any) -> Floats:
-        """Return each member's probabilities (K, R, O), or its numbers (K, R)."""
+        """Return each member's probabilities (K, R, O), or its numbers (K, R) or (K, R, D)."""
         ensemble, inputs = self._ready(X)
         with _value_errors():
             return ensemble.predict_members(inputs)
 
     def uncertainty(self, X: Any) -> dict[str, Floats]:
-        """Return how unsure the ensemble is of each row, (R,) each.
+        """Return how unsure the ensemble is of each row, (R,) or (R, D) each.
 
         The names are those of `serving.model.Ensemble.uncertainty`.
         """
@@ -219,7 +219,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
 
 class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
-    """An ensemble of neural networks that predicts a number, and how far off it may be.
+    """An ensemble of neural networks that predicts numbers, and how far off they may be.
 
     Parameters are those of `EnsembleClassifier`.
 
@@ -235,7 +235,7 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
         Args:
             X: features (R, D), numbers.
-            y: targets (R,), numbers.
+            y: targets (R,) or (R, D), numbers.
             sample_weight: (R,) of each row in the loss; 0 leaves it out.
 
         Raises:
@@ -244,18 +244,25 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         """
         with _value_errors():
             config = self._pipeline()
-            X, y, weights = self._checked(X, y, sample_weight, y_numeric=True)
+            X, y, weights = self._checked(X, y, sample_weight, y_numeric=True, multi_output=True)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
             names = self._names(X.shape[1])
             self._train(config, Examples(X, names, y.astype(np.float64), weights))
         return self
 
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def predict(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
-        """Return the mean (R,) of each row.
+        """Return the mean (R,) of each row, or (R, D) of its targets.
 
         Args:
             X: features (R, D).
-            return_std: whether to return the standard deviation (R,) as well: of the members'
-                disagreement and of the noise about them.
+            return_std: whether to return the standard deviation, of the mean's shape, as well: of
+                the members' disagreement and of the noise about them.
         """
         ensemble, inputs = self._ready(X)
         with _value_errors():

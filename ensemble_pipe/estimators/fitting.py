@@ -47,7 +47,7 @@ class Examples:
     Attributes:
         inputs: (R, D) float64.
         names: of the D features.
-        targets: (R,) int32 class numbers, or float64 numbers.
+        targets: (R,) int32 class numbers, or float64 numbers (R,) or (R, D).
         weights: (R,) float64 above 0, in the loss.
         classes: their names, by number; empty for numbers.
     """
@@ -166,14 +166,14 @@ def schema_of(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     chosen[train] = True
     with one_thread():  # more would change the last bits of whitened numbers
         columns, scaling = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
-    mean, deviation = 0.0, 1.0
-    if config.task == "regression":
-        mean, deviation = _moments(examples.targets[train])
     shape = (len(layout(columns, scaling).names),)
-    return Schema(
-        config.task, shape, columns, scaling, "y", examples.classes,
-        target_mean=mean, target_deviation=deviation,
-    )  # fmt: skip
+    schema = Schema(config.task, shape, columns, scaling, ("y",), examples.classes)
+    if config.task == "classification":
+        return schema
+    targets = examples.targets[train].reshape(len(train), -1).T
+    means, deviations = zip(*(_moments(values) for values in targets), strict=True)
+    names = ("y",) if len(targets) == 1 else tuple(f"y{place}" for place in range(len(targets)))
+    return replace(schema, target_names=names, target_means=means, target_deviations=deviations)
 
 
 def _moments(targets: Floats) -> tuple[float, float]:
@@ -233,8 +233,7 @@ def _train(
             aggregator.add(EstimatorMember(event.learner, kind, event.content))
         elif isinstance(event, Checkpoint) and event.member is not None:
             for member in members_at(by_id[event.learner], event.member, event.state, schema):
-                # A copy, since what Ray sends lies in memory that it wants back.
-                aggregator.add(replace(member, row=member.row.copy()))
+                aggregator.add(member)
     if not aggregator.members:
         reasons = [f"learner {learner}: {reason}" for learner, reason in failed.items()]
         raise TrainingError("no learner was trained to the end: " + "; ".join(reasons))

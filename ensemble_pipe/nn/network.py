@@ -33,16 +33,23 @@ class Network:
         self.test_draws = self.chain.test_draws
         self.drops = self.chain.drops
 
-    def initialize(self, seed: int, learner: int, dtype: type[np.floating] = np.float32) -> Floats:
-        """Return a fresh row (P,) for one learner, each tensor drawn at its own address."""
+    def initialize(
+        self, seed: int, learner: int, dtype: type[np.floating] = np.float32, *, number: int = 0
+    ) -> Floats:
+        """Return a fresh row (P,) for one learner, each tensor drawn at its own address.
+
+        A learner of several networks draws another for each `number` of them.
+        """
         names = [parameter.name for parameter in self.layout.parameters]
-        pieces = [self.draw(name, seed, learner).ravel() for name in names]
+        pieces = [self.draw(name, seed, learner, number=number).ravel() for name in names]
         return np.concatenate(pieces).astype(dtype)
 
-    def draw(self, name: str, seed: int, learner: int) -> Floats:
+    def draw(self, name: str, seed: int, learner: int, *, number: int = 0) -> Floats:
         """Return the first values of one tensor, float64."""
         index = [parameter.name for parameter in self.layout.parameters].index(name)
-        address = seeds.generator(seed, seeds.Purpose.INITIALIZE, learner=learner, shard=index)
+        address = seeds.generator(
+            seed, seeds.Purpose.INITIALIZE, learner=learner, epoch=number, shard=index
+        )
         parameter = self.layout.parameters[index]
         return draw(parameter.initializer, address, parameter)
 

@@ -1,7 +1,7 @@
 """The model artifact: a folder that holds an ensemble and nothing that is executed.
 
 model.json            schema, members and their networks, combiner, conformal sets, draws, versions
-members.safetensors   the rows (P,) of members that are networks
+members.safetensors   the rows (P,) of members that are networks, (r, P) of chains of them
 estimator-*.skops     members that are scikit-learn estimators
 manifest.json         sha256 sums of these
 """
@@ -21,7 +21,7 @@ from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
-from ensemble_pipe.ensemble.members import EstimatorMember, Member, NetworkMember
+from ensemble_pipe.ensemble.members import EstimatorMember, Member
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.seeds import MAX_SEED
 from ensemble_pipe.serving.member_facts import (
@@ -30,7 +30,7 @@ from ensemble_pipe.serving.member_facts import (
     facts_of,
     file_name,
     member_of,
-    tensor_name,
+    tensors_of,
 )
 from ensemble_pipe.storage import atomic_write, check_sums, read_json, sums_of, write_json
 from ensemble_pipe.training.checkpoints import read_tensors
@@ -65,9 +65,7 @@ def write_artifact(folder: Path, model: Model) -> None:
         folder: where to; made if need be.
         model: what to write.
     """
-    networks = [member for member in model.members if isinstance(member, NetworkMember)]
-    rows = {tensor_name(member): member.row for member in networks}
-    atomic_write(folder / _TENSORS, save(rows))
+    atomic_write(folder / _TENSORS, save(tensors_of(model.members)))
     estimators = [member for member in model.members if isinstance(member, EstimatorMember)]
     for member in estimators:
         atomic_write(folder / file_name(member), member.content)

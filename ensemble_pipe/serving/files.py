@@ -55,12 +55,12 @@ def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]
     Raises:
         DataError: the rows have no labels, or one that the model does not know.
     """
-    names = model.schema.source_columns
-    label = model.schema.target_name
-    if label not in rows.schema.names:
-        raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
-    targets = read_targets(rows, Roles(names, label))
-    encoded = model.schema.encode_targets(targets, rows.cells(label))
+    schema = model.schema
+    for label in schema.target_names:
+        if label not in rows.schema.names:
+            raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
+    targets = read_targets(rows, Roles(schema.source_columns, schema.target_names))
+    encoded = schema.encode_targets(targets, schema.target_place(rows))
     outputs = np.concatenate([outputs for _, outputs in outputs_of(model, rows)], axis=1)
     return model.of_outputs(outputs), encoded
 

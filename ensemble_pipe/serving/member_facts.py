@@ -1,6 +1,6 @@
 """What model.json says of each member, and members made of it and of the files beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -9,7 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.members import DropoutPass, EstimatorMember, Member, NetworkMember
+from ensemble_pipe.ensemble.members import (
+    BoostedMember,
+    DropoutPass,
+    EstimatorMember,
+    Member,
+    NetworkMember,
+)
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
@@ -17,6 +23,7 @@ from ensemble_pipe.training.plan import build
 
 FILE_PATTERN = r"^estimator-\d+\.skops$"
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Factor = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Facts(BaseModel):
@@ -39,6 +46,17 @@ class NetworkFacts(_Facts):
     dropout: DropoutPass | None
 
 
+class BoostedFacts(_Facts):
+    """Of a chain of networks; `tensor` names their rows."""
+
+    kind: Literal["boosted"]
+    tensor: str
+    network: Annotated[Architecture, Field(discriminator="name")]
+    loss: Annotated[Loss, Field(discriminator="name")]
+    features: list[int] | None
+    factors: Annotated[tuple[Factor, ...], Field(min_length=1)]
+
+
 class EstimatorFacts(_Facts):
     """Of a scikit-learn estimator, which has a file of its own."""
 
@@ -47,7 +65,7 @@ class EstimatorFacts(_Facts):
     file: Annotated[str, Field(pattern=FILE_PATTERN)]
 
 
-Facts = NetworkFacts | EstimatorFacts
+Facts = NetworkFacts | BoostedFacts | EstimatorFacts
 
 
 def facts_of(member: Member) -> dict[str, Any]:
@@ -61,19 +79,31 @@ def facts_of(member: Member) -> dict[str, Any]:
     if isinstance(member, EstimatorMember):
         own = {"kind": "estimator", "strategy": member.kind, "file": file_name(member)}
         return {**own, **facts}
-    return {
-        "kind": "network",
-        **facts,
+    facts |= {
         "tensor": tensor_name(member),
         "network": asdict(member.network),
         "loss": asdict(member.loss),
         "features": None if member.mask is None else np.flatnonzero(member.mask).tolist(),
-        "dropout": None if member.dropout is None else asdict(member.dropout),
     }
+    if isinstance(member, BoostedMember):
+        return {"kind": "boosted", **facts, "factors": list(member.factors)}
+    dropout = None if member.dropout is None else asdict(member.dropout)
+    return {"kind": "network", **facts, "dropout": dropout}
 
 
-def tensor_name(member: NetworkMember) -> str:
-    """Return the name of a network's row among the tensors."""
+def tensors_of(members: Sequence[Member]) -> dict[str, Floats]:
+    """Return the rows (P,) of networks and (r, P) of chains, by name."""
+    found = {}
+    for member in members:
+        if isinstance(member, NetworkMember):
+            found[tensor_name(member)] = member.row
+        elif isinstance(member, BoostedMember):
+            found[tensor_name(member)] = member.rows
+    return found
+
+
+def tensor_name(member: NetworkMember | BoostedMember) -> str:
+    """Return the name of a network's row, or a chain's rows, among the tensors."""
     return f"{member.learner:04d}-{member.step:08d}"
 
 
@@ -100,7 +130,7 @@ def member_of(
     targets = schema.target_count if schema.task == "regression" else 0
     if len(facts.noise) not in (0, targets):
         raise ValueError(f"it has {len(facts.noise)} noise variances for {targets} targets")
-    if isinstance(facts, NetworkFacts):
+    if not isinstance(facts, EstimatorFacts):
         return _network(facts, schema, rows)
     if facts.file not in files:
         raise ValueError(f"{facts.file} is not among the files")
@@ -108,26 +138,33 @@ def member_of(
     member = EstimatorMember(
         facts.learner, facts.strategy, content, facts.number, facts.step, facts.noise
     )
-    _require_inputs(member.estimator, schema)
+    _require_fit(member.estimator, schema)
     return member
 
 
-def _network(facts: NetworkFacts, schema: Schema, rows: Mapping[str, Floats]) -> NetworkMember:
+def _network(
+    facts: NetworkFacts | BoostedFacts, schema: Schema, rows: Mapping[str, Floats]
+) -> NetworkMember | BoostedMember:
     if facts.loss.task != schema.task:
         raise ValueError(f"it is for {facts.loss.task}, the model for {schema.task}")
     if facts.features is not None and schema.is_image:
         raise ValueError("it sees some columns, but rows are images")
     mask = _mask(facts.features, schema.input_shape[-1])
     try:
-        expected = build(facts.network, facts.loss, schema).layout.size
+        size = build(facts.network, facts.loss, schema).layout.size
     except ConfigError as error:
         raise ValueError(str(error)) from None
     row = rows.get(facts.tensor, np.zeros(0, np.float32))
-    if row.shape != (expected,) or row.dtype != np.float32:
+    expected = (len(facts.factors), size) if isinstance(facts, BoostedFacts) else (size,)
+    if row.shape != expected or row.dtype != np.float32:
         raise ValueError(
-            f"its tensor is {row.dtype} of shape {row.shape}; its network needs float32 "
-            f"({expected},)"
+            f"its tensor is {row.dtype} of shape {row.shape}; its network needs float32 {expected}"
         )
+    if isinstance(facts, BoostedFacts):
+        return BoostedMember(
+            facts.learner, facts.number, facts.step, facts.network, facts.loss, row,
+            facts.factors, mask, facts.noise,
+        )  # fmt: skip
     return NetworkMember(
         facts.learner, facts.number, facts.step, facts.network, facts.loss, row, mask,
         facts.dropout, facts.noise,
@@ -145,8 +182,8 @@ def _mask(features: list[int] | None, count: int) -> Floats | None:
     return mask
 
 
-def _require_inputs(estimator: Any, schema: Schema) -> None:
-    """Raise ValueError unless an estimator takes the schema's rows and knows its classes."""
+def _require_fit(estimator: Any, schema: Schema) -> None:
+    """Raise ValueError unless an estimator takes the schema's rows and gives what they want."""
     features = int(np.prod(schema.input_shape))
     if getattr(estimator, "n_features_in_", None) != features:
         raise ValueError(f"its estimator is not for rows of {features} numbers")
@@ -155,3 +192,5 @@ def _require_inputs(estimator: Any, schema: Schema) -> None:
         whole = known.dtype.kind in "iu" and known.ndim == 1
         if not whole or not ((known >= 0) & (known < len(schema.classes))).all():
             raise ValueError(f"its estimator is not for {len(schema.classes)} classes")
+    elif np.size(estimator.predict(np.zeros((1, features)))) != schema.target_count:
+        raise ValueError(f"its estimator is not for {schema.target_count} targets")

@@ -18,7 +18,7 @@ from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
 from ensemble_pipe.data.augment.policy import SignalStep
-from ensemble_pipe.data.base import Base, open_base
+from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
 from ensemble_pipe.storage import RunPaths
@@ -93,7 +93,7 @@ def make_sheet(recipe: Recipe, schema: Schema, epochs: int) -> Sheet:
     """Return rows of some shards, and their versions in the first epochs that differ."""
     base, policy = open_base(recipe.base / "train.arrow"), recipe.augment
     chosen = _chosen(base, schema)
-    targets = _rows(chosen, lambda shard: base.table.column("target").chunk(shard).to_numpy())
+    targets = _rows(chosen, lambda shard: values_of(base.table.column("target").chunk(shard)))
     count = min(VERSIONS, epochs, policy.pool or VERSIONS)
     plain = count - min(MIXED, -(-count // 2)) if policy.shard_policy else 0
     stream = int(policy.share == "per_learner")  # the first learner's, where each has its own
@@ -127,7 +127,7 @@ def _chosen(base: Base, schema: Schema) -> list[Place]:
         shards = np.unique(np.linspace(0, base.shards - 1, most).astype(int)).tolist()
         for shard in shards:
             base.verify(shard)
-        targets = {shard: column.chunk(shard).to_numpy() for shard in shards}
+        targets = {shard: values_of(column.chunk(shard)) for shard in shards}
         firsts = _of_each_class(targets) if classes else []
         if len(firsts) >= min(ROWS, classes):
             break
@@ -163,7 +163,7 @@ def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epo
     """Return the rows mixed with one another, as a batch of them would be."""
     scale, shift = schema.input_scale()
     inputs = np.ascontiguousarray(version.rows * scale + shift, np.float32)
-    width = max(len(schema.classes), 1)
+    width = len(schema.classes) or schema.target_count
     shares = np.empty((len(targets), width), np.float32)
     write_shares(targets, shares)
     weights, scratch = np.ones(len(targets), np.float32), np.empty_like(inputs)
@@ -178,12 +178,13 @@ def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epo
 def _label(target: Any, schema: Schema) -> str:
     if schema.classes:
         return str(schema.classes[target])
-    return f"{float(target) * schema.target_deviation + schema.target_mean:.4g}"
+    numbers = schema.decode_targets(np.reshape(target, (1, -1)))[0]
+    return ", ".join(f"{number:.4g}" for number in numbers)
 
 
 def _caption(shares: Floats, schema: Schema) -> str:
     if not schema.classes:
-        return _label(shares[0], schema)
+        return _label(shares, schema)
     largest = [int(place) for place in np.argsort(-shares, kind="stable")[:2]]
     names = [(_short(_label(place, schema)), shares[place]) for place in largest]
     return ", ".join(f"{name}: {share:.0%}" for name, share in names if share >= 0.005)

@@ -170,8 +170,9 @@ def _data(story: Story, schema: Schema) -> Html:
         more = len(schema.classes) - CLASSES
         told.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
     else:
-        moments = f"mean {schema.target_mean:.4g}, deviation {schema.target_deviation:.4g}"
-        told.append(("target", f"{schema.target_name}: {moments} on the training part"))
+        for name, mean, deviation in zip(schema.target_names, *schema.target_scale, strict=True):
+            moments = f"mean {mean:.4g}, deviation {deviation:.4g}"
+            told.append(("target", f"{name}: {moments} on the training part"))
     if schema.is_image:
         told.append(("images", " x ".join(map(str, schema.input_shape))))
     else:

@@ -129,8 +129,9 @@ def _take(story: Story, entry: Entry) -> None:
         case "failed":
             story.failed[entry["learner"]] = entry["reason"]
         case "member":
-            place = entry["learner"], entry["number"], entry["step"]
-            story.members.append(MemberStory(*place, entry["metrics"]))
+            place = entry["learner"], entry["number"]
+            others = [m for m in story.members if (m.learner, m.number) != place]
+            story.members = [*others, MemberStory(*place, entry["step"], entry["metrics"])]
         case "member_test":
             for member in story.members:
                 if (member.learner, member.number) == (entry["learner"], entry["number"]):

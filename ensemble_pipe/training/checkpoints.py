@@ -29,7 +29,7 @@ class Saved:
 
 
 def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, then remove the earlier ones of its learner that yield no member."""
+    """Write a checkpoint, then remove those before it, unless they yield other members."""
     weights = paths.checkpoint(checkpoint.learner, checkpoint.step)
     tensors = {"row": checkpoint.state.row, **checkpoint.state.slots}
     atomic_write(weights, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}))
@@ -46,7 +46,8 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint) -> None:
         },
     )
     for saved in list_checkpoints(paths, checkpoint.learner):
-        if saved.step < checkpoint.step and saved.member is None:
+        superseded = saved.member is None or saved.member == checkpoint.member
+        if saved.step < checkpoint.step and superseded:
             old = paths.checkpoint(saved.learner, saved.step)
             old.with_suffix(".json").unlink()
             old.unlink()

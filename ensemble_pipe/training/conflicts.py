@@ -39,6 +39,16 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
             ("ensemble", "strategy"),
             "snapshot takes members at the ends of cycles; remove averaging and early_stopping",
         )
+    if plan.boosting is not None and (plan.averaging is not None or stopping is not None):
+        yield (
+            ("ensemble", "strategy"),
+            "boosting ends each round where its epochs do; remove averaging and early_stopping",
+        )
+    if plan.boosting is not None and plan.order == "shared":
+        yield (
+            ("ensemble", "strategy"),
+            "boosting gives each learner targets of its own, so training.order must be own",
+        )
     if plan.view.folds == 1:
         yield ("ensemble", "learners"), "cross_validation needs at least 2 learners, one for a fold"
     if isinstance(plan.averaging, SWA) and plan.averaging.at == "cycle" and not cyclic:

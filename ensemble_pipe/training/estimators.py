@@ -185,6 +185,7 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     Raises:
         ValueError: the data does not fit the estimator, such as fewer rows than neighbours.
     """
+    from sklearn.multioutput import MultiOutputRegressor
     from skops import io
 
     train = data.part("train")
@@ -192,6 +193,8 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     train.read(0, train.rows, inputs)
     draws = seeds.generator(plan.seed, seeds.Purpose.ESTIMATOR, learner=plan.learner)
     estimator = plan.settings.build(schema.task, int(draws.integers(2**31)))
+    if schema.target_count > 1 and isinstance(plan.settings, HistogramBoosting):
+        estimator = MultiOutputRegressor(estimator)  # it takes one target only
     flat = inputs.reshape(train.rows, prod(schema.input_shape))
     used = np.ones(train.rows, bool)
     if plan.settings.leaves_folds_out:

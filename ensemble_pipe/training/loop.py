@@ -1,6 +1,7 @@
 """The loop that trains one stack."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,9 +10,10 @@ from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.inference import outputs_of
-from ensemble_pipe.nn.losses import numbers_of
+from ensemble_pipe.nn.losses import Loss, SquaredError, numbers_of
 from ensemble_pipe.optim import PlateauState, Stacked, StackedAverage, plateau_of
 from ensemble_pipe.seeds import Draws, Purpose
+from ensemble_pipe.training.chains import Chains
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.measures import stop_metrics
 from ensemble_pipe.training.plan import (
@@ -70,7 +72,8 @@ class StackTraining:
         plan = stack.plans[0]
         self.network = plan.build(schema)
         self.steps = plan.steps(data.rows)
-        self.loss = plan.loss
+        self.loss = _fitted_loss(plan)
+        self.chains = None if plan.boosting is None else Chains(data, schema)
         states = [
             state or initial_state(plan, schema)
             for plan, state in zip(stack.plans, stack.states, strict=True)
@@ -97,6 +100,9 @@ class StackTraining:
         self.average = self._stacked_average()
         self.plateaus = [PlateauState(**counters.get("plateau", {})) for counters in self.counters]
         self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
+        ends = first.round_ends(self.data.rows)
+        done = bisect_right(ends, self.step)
+        self.round = (ends[done - 1] if done else 0, ends[min(done, len(ends) - 1)])
         self.bound = self.network.bind(
             self.rows,
             batch_rows,
@@ -105,10 +111,10 @@ class StackTraining:
             values=_values(plans, self.schema),
             frozen=frozen_names(self.network.layout, first.rate_factors),
         )
-        self.batches = batches_of(plans, self.data, self.network.outputs)
+        self.batches = batches_of(plans, self.data, self.network.outputs, self._own_targets())
         shape = (len(plans), batch_rows, self.network.outputs)
         self.output_gradient = np.zeros(shape, self.rows.dtype)
-        self.loss_numbers = numbers_of([plan.loss for plan in plans])
+        self.loss_numbers = numbers_of([_fitted_loss(plan) for plan in plans])
         self.losses = np.zeros(len(plans))
         self.loss_sums = np.array([counters.get("loss_sum", 0.0) for counters in self.counters])
         self.steps_summed = self.counters[0].get("steps_summed", 0.0)
@@ -128,7 +134,8 @@ class StackTraining:
                 self.losses,
             )
             self.bound.backward(self.output_gradient)
-            self.rule.step(self.rows, self.gradients, self.rates(self.step), self.step)
+            rates, within = self.rates(self.step), self.step - self.round[0]
+            self.rule.step(self.rows, self.gradients, rates, within)
         self.step += 1
         if self.average is not None:
             self.average.update(self.rows, self.step)
@@ -138,9 +145,9 @@ class StackTraining:
 
     def rates(self, step: int) -> Floats:
         """Return the learning rates (M,) of step number `step`."""
-        total = self.steps.total
+        began, ends = self.round
         factors = [
-            plan.schedule.factor(step, total) * plateau.factor
+            plan.schedule.factor(step - began, ends - began) * plateau.factor
             for plan, plateau in zip(self.plans, self.plateaus, strict=True)
         ]
         return self.rule.rate(np.array(factors))
@@ -162,6 +169,8 @@ class StackTraining:
             stopped = ends_epoch and self._observe(m, values)
             finished = stopped or self.step == self.steps.total
             member = 0 if stopped else self._member(plan)
+            if self.chains is not None and member is not None:
+                self._end_round(m)
             state = self.state(m)
             if member is not None:
                 state.slots.update(self._member_row(m))
@@ -171,7 +180,8 @@ class StackTraining:
             yield Checkpoint(
                 plan.learner, epoch, self.step, total, state, values, member, finished, waited
             )
-        if len(going) < len(self.plans) and self.step < self.steps.total:
+        changed = len(going) < len(self.plans) or self.step == self.round[1]
+        if changed and self.step < self.steps.total:
             states = [self.state(m) for m in going]
             self._place(tuple(self.plans[m] for m in going), states)
 
@@ -193,6 +203,27 @@ class StackTraining:
         slots = {name: self.slots[name] for name in averagings[0].slots}
         calendars = [plan.calendar(self.data.rows) for plan in self.plans]
         return StackedAverage(averagings, slots, calendars)
+
+    def _own_targets(self) -> list[Floats] | None:
+        """Return what each learner's network is fitted to, where that is not the data's targets."""
+        if self.chains is None:
+            return None
+        known = zip(self.plans, self.slots["chain"], self.counters, strict=True)
+        return [
+            self.chains.targets(plan, rows, own.get("factors", [])) for plan, rows, own in known
+        ]
+
+    def _end_round(self, m: int) -> None:
+        """Put a learner's network into its chain, and begin the next one anew."""
+        plan, counters = self.plans[m], self.counters[m]
+        factors = [*counters.get("factors", []), counters.pop("factor")]
+        counters["factors"] = factors
+        self.slots["chain"][m, len(factors) - 1] = self.rows[m]
+        fresh = initial_state(plan, self.schema, number=len(factors))
+        self.rows[m] = fresh.row
+        for name in plan.rule.slots:
+            self.slots[name][m] = fresh.slots[name]
+        self.plateaus[m] = PlateauState()
 
     def _observe(self, m: int, metrics: dict[str, float]) -> bool:
         """Take in a learner's epoch; return whether it ends here."""
@@ -224,12 +255,21 @@ class StackTraining:
             row = recomputed(plan.build(self.schema), plan, row, self.data, self.step)
         return {"member": row.copy()}
 
+    def _extended(self, m: int, outputs: Floats) -> Floats:
+        """Return the outputs (R, O) on the stop part of a chain with the network under way."""
+        assert self.chains is not None
+        factor, sums = self.chains.extended(self.plans[m], outputs)
+        self.counters[m]["factor"] = factor
+        return sums
+
     def _ends_epoch(self) -> bool:
         return self.steps.epochs_done(self.step) > self.steps.epochs_done(self.step - 1)
 
     def _member(self, plan: LearnerPlan) -> int | None:
         steps = self.member_steps[plan.learner]
-        return steps.index(self.step) if self.step in steps else None
+        if self.step not in steps:
+            return None
+        return 0 if plan.boosting is not None else steps.index(self.step)
 
     def _epoch_metrics(self) -> list[dict[str, float]]:
         """Return each learner's numbers for the epoch that ends now, and start the next sums."""
@@ -243,6 +283,8 @@ class StackTraining:
             outputs = outputs_of(
                 self.network, self._candidates(), stop.read, stop.rows, values, masks
             )
+        if self.chains is not None:
+            outputs = np.stack([self._extended(m, outputs[m]) for m in range(len(outputs))])
         rates, targets, weights = self.rates(self.step - 1), stop.targets, stop.weights
         return [
             {
@@ -252,6 +294,11 @@ class StackTraining:
             }
             for m, plan in enumerate(self.plans)
         ]
+
+
+def _fitted_loss(plan: LearnerPlan) -> Loss:
+    """Return the loss of a learner's network; a chain's own loss says what it is fitted to."""
+    return plan.loss if plan.boosting is None else SquaredError()
 
 
 def _values(plans: tuple[LearnerPlan, ...], schema: Schema) -> dict[str, Floats]:

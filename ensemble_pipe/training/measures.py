@@ -11,7 +11,7 @@ def stop_metrics(outputs: Floats, targets: Array, loss: Loss, weights: Floats) -
 
     Args:
         outputs: (R, O) float32.
-        targets: (R,) as base files hold them.
+        targets: (R,) or (R, D), as base files hold them.
         loss: that it is trained with.
         weights: (R,) of the rows in the loss.
     """

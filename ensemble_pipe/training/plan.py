@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.optim import Averaging, Calendar, Rule, Schedule, cycle_ends
 from ensemble_pipe.settings import structure
+from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
 
@@ -42,6 +44,8 @@ class LearnerPlan:
         early_stopping: when it ends before its last epoch.
         rate_factors: of the learning rate, by pattern of tensor names; 0 freezes.
         view: which rows and columns it sees.
+        boosting: how it is a chain of networks, one trained after another, each for an equal part
+            of the epochs; None for one network.
     """
 
     learner: int
@@ -59,6 +63,7 @@ class LearnerPlan:
     early_stopping: EarlyStopping | None = None
     rate_factors: RateFactors = ()
     view: View = field(default_factory=View)
+    boosting: Boosting | None = None
 
     def build(self, schema: Schema) -> Network:
         """Return its network for the data.
@@ -83,6 +88,7 @@ class LearnerPlan:
             "early_stopping": asdict(self.early_stopping) if self.early_stopping else None,
             "rate_factors": dict(self.rate_factors),
             "view": asdict(self.view),
+            "boosting": asdict(self.boosting) if self.boosting else None,
         }
 
     def steps(self, rows: int) -> Steps:
@@ -92,8 +98,13 @@ class LearnerPlan:
 
     def member_steps(self, rows: int) -> list[int]:
         """Return the numbers of steps after which the learner yields a member, ascending."""
-        total = self.steps(rows).total
-        return cycle_ends(self.schedule, total) if self.snapshots else [total]
+        ends = self.round_ends(rows)
+        return cycle_ends(self.schedule, ends[-1]) if self.snapshots else ends
+
+    def round_ends(self, rows: int) -> list[int]:
+        """Return the numbers of steps taken when each of its networks is trained, ascending."""
+        steps, rounds = self.steps(rows), self.boosting.rounds if self.boosting else 1
+        return [steps.end_of((r + 1) * self.epochs // rounds - 1) for r in range(rounds)]
 
     def calendar(self, rows: int) -> Calendar:
         """Return when its epochs and cycles end, for averages of weights."""
@@ -110,9 +121,10 @@ class LearnerState:
         step: number of steps taken.
         row: (P,) parameters and statistics.
         slots: what is remembered beside the row: by its update rule (T,), by averages and early
-            stopping (P,), and the "member" row (P,) where the learner yields another than its own.
+            stopping (P,), the "member" row (P,) where the learner yields another than its own, and
+            the rows (rounds, P) of a "chain", those of finished rounds first.
         counters: what is counted, as plain numbers: the losses of the epoch under way, epochs
-            without gain, the state of a plateau schedule.
+            without gain, the state of a plateau schedule, the factors of a chain's networks.
     """
 
     step: int
@@ -138,17 +150,31 @@ class Stack:
             object.__setattr__(self, "states", tuple(None for _ in self.plans))
 
 
-def batches_of(plans: Sequence[LearnerPlan], data: TrainingData, outputs: int) -> Batches:
-    """Return the batches of a stack whose networks have so many outputs."""
+def batches_of(
+    plans: Sequence[LearnerPlan],
+    data: TrainingData,
+    outputs: int,
+    own_targets: Sequence[Floats] | None = None,
+) -> Batches:
+    """Return the batches of a stack.
+
+    Args:
+        plans: of its learners.
+        data: the training part.
+        outputs: O, of their networks.
+        own_targets: (R, O) of each learner, in place of those of the data.
+    """
     first = plans[0]
+    shared = first.loss.task == "classification" or own_targets is not None
     return Batches(
         data,
         [plan.learner for plan in plans],
         first.steps(data.rows).batch_rows,
         first.order,
         view=first.view,
-        outputs=outputs if first.loss.task == "classification" else 1,
+        outputs=outputs if shared else prod(data.target_shape),
         epochs=first.epochs,
+        own_targets=own_targets,
     )
 
 
@@ -159,21 +185,32 @@ def build(network: Architecture, loss: Loss, schema: Schema) -> Network:
         ConfigError: network or loss do not fit the data.
     """
     try:
-        outputs = loss.outputs(len(schema.classes))
+        outputs = loss.outputs(len(schema.classes), schema.target_count)
     except ValueError as error:
         raise ConfigError(f"training.loss: {error}") from None
     return network.build(schema.input_shape, outputs)
 
 
-def initial_state(plan: LearnerPlan, schema: Schema, row: Floats | None = None) -> LearnerState:
-    """Return the state of a learner before its first step, from a row (P,) or a fresh one."""
+def initial_state(
+    plan: LearnerPlan, schema: Schema, row: Floats | None = None, *, number: int = 0
+) -> LearnerState:
+    """Return the state of a learner before its first step.
+
+    Args:
+        plan: of the learner.
+        schema: of the data.
+        row: (P,) to begin with; None for a fresh one.
+        number: of the network within its chain.
+    """
     network = plan.build(schema)
-    row = network.initialize(plan.seed, plan.learner) if row is None else row
+    row = network.initialize(plan.seed, plan.learner, number=number) if row is None else row
     slots = {name: np.zeros(network.layout.trainable, row.dtype) for name in plan.rule.slots}
     kept = plan.averaging.slots if plan.averaging is not None else ()
     slots |= {name: np.zeros_like(row) for name in kept}
     if plan.early_stopping is not None:
         slots["best"] = row
+    if plan.boosting is not None:
+        slots["chain"] = np.zeros((plan.boosting.rounds, len(row)), row.dtype)
     return LearnerState(0, row, slots)
 
 
@@ -207,7 +244,7 @@ def make_stacks(
             repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
             repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
             plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
-            step_of(plan),
+            repr(structure(plan.boosting)), step_of(plan),
         )  # fmt: skip
 
     stacks = []

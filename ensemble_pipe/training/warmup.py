@@ -31,13 +31,14 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
     kinds = {
         (
             repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.order,
-            repr(structure(plan.averaging)),
+            repr(structure(plan.averaging)), plan.boosting is not None,
         ): plan
         for plan in plans
     }  # fmt: skip
     stored = np.uint8 if schema.is_image else np.float32
     inputs = np.zeros((_ROWS, *schema.input_shape), stored)
-    targets = np.zeros(_ROWS, np.int32 if schema.task == "classification" else np.float32)
+    shape = (_ROWS, schema.target_count) if schema.target_count > 1 else (_ROWS,)
+    targets = np.zeros(shape, np.int32 if schema.task == "classification" else np.float32)
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         for part in ("train", "stop"):
@@ -45,5 +46,7 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         data = TrainingData(replace(recipe, base=base, sums={}), schema)
         for plan in kinds.values():
             tiny = replace(plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None)
+            if plan.boosting is not None:
+                tiny = replace(tiny, boosting=replace(plan.boosting, rounds=1))
             for _ in train(Stack((tiny,)), data, schema):
                 pass

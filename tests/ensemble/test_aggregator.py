@@ -39,14 +39,10 @@ every_task = pytest.mark.parametrize("task", TASKS)
 
 
 def schema_of(task: Task) -> Schema:
-    classes = task == "classification"
-    return plain_schema(
-        task,
-        (4,),
-        ("x", "y", "z") if classes else (),
-        target_mean=0.0 if classes else TARGET_MEAN,
-        target_deviation=1.0 if classes else TARGET_DEVIATION,
-    )
+    if task == "classification":
+        return plain_schema(task, (4,), ("x", "y", "z"))
+    means, deviations = (TARGET_MEAN,), (TARGET_DEVIATION,)
+    return plain_schema(task, (4,), target_means=means, target_deviations=deviations)
 
 
 def view_of(task: Task, seed: int = 0) -> ShardView:

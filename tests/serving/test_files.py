@@ -156,7 +156,7 @@ def test_a_wrong_value_in_a_later_block_leaves_no_file(model: Ensemble, tmp_path
 def test_labelled_rows_are_measured_over_all_blocks(model: Ensemble, rows: Path) -> None:
     found = evaluate(model, open_input(str(rows / "rows.parquet"), model.schema)).metrics
     table = parquet.read_table(rows / "rows.parquet")
-    expected = table.column(model.schema.target_name).to_numpy()
+    expected = table.column(model.schema.target_names[0]).to_numpy()
     if model.schema.task == "classification":
         assert found["accuracy"] == np.mean(model.predict(table) == expected)
     else:

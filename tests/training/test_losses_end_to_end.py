@@ -135,7 +135,7 @@ def test_the_deviation_is_that_of_the_members_mixture(
     assert (variances > 0).all()
     # E[y**2] - E[y]**2 of an equal mixture.
     variance = (variances + means**2).mean(axis=0) - means.mean(axis=0) ** 2
-    expected = np.sqrt(variance) * model.schema.target_deviation
+    expected = np.sqrt(variance) * model.schema.target_deviations[0]
     np.testing.assert_allclose(model.uncertainty(rows)["std"], expected, rtol=1e-9)
 
 

@@ -105,9 +105,9 @@ def addressed(mixings: Sequence[Mixing]) -> list[tuple[str, Mixing]]:
 
 
 def write_shares(targets: Array, shares: Floats) -> None:
-    """Write targets (N,) as shares (N, T): of T classes; or as they are, where T is 1."""
-    if shares.shape[1] == 1:
-        shares[:, 0] = targets
+    """Write class numbers (N,) as shares (N, T); other targets (N,) or (N, T) as they are."""
+    if targets.ndim == 2 or shares.shape[1] == 1:
+        shares[:] = targets.reshape(shares.shape)
     else:
         shares[:] = 0.0
         np.put_along_axis(shares, targets[:, None].astype(np.intp), 1, 1)

@@ -48,18 +48,19 @@ def gather(
         ids: (N,) rows to copy.
         scale, shift: (D,).
         inputs: (N, D), written.
-        targets: (N,), written.
+        targets: (N, T), written.
         weights: (N,) float32, written.
     """
-    width = scale.shape[0]
+    width, columns = scale.shape[0], targets.shape[1]
     for n in range(ids.shape[0]):
         shard, row = ids[n] // shard_rows, ids[n] % shard_rows
         stored = carray(_pointer(input_addresses[shard], input_like), (shard_rows * width,))
         start = row * width
         for d in range(width):
             inputs[n, d] = stored[start + d] * scale[d] + shift[d]
-        stored_targets = carray(_pointer(target_addresses[shard], target_like), (shard_rows,))
-        targets[n] = stored_targets[row]
+        known = carray(_pointer(target_addresses[shard], target_like), (shard_rows * columns,))
+        for t in range(columns):
+            targets[n, t] = known[row * columns + t]
         if weight_addresses.shape[0] > 0:
             stored_weights = carray(_pointer(weight_addresses[shard], weights), (shard_rows,))
             weights[n] = stored_weights[row]

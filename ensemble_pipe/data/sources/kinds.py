@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import MinLen
 
 from ensemble_pipe.data.sources.bundled import Name, open_bundled
 from ensemble_pipe.data.sources.files import open_rows
@@ -27,9 +29,11 @@ from ensemble_pipe.settings import settings
 class Table:
     """Rows with named columns, of which one is the label; all not named otherwise are features.
 
+    A regression may have several labels.
+
     Attributes:
         path: a file, folder or glob of rows, or a URI of Parquet: see open_rows.
-        label: the column to predict.
+        label: the column to predict; a list of columns for a regression of several numbers.
         ignore: columns to leave out, such as an identifier.
         test_path: the official test part, where there is one.
         weight: the column with each row's weight in the loss.
@@ -41,7 +45,7 @@ class Table:
 
     source: Literal["table"] = "table"
     path: str
-    label: str
+    label: str | Annotated[tuple[str, ...], MinLen(1)]
     ignore: tuple[str, ...] = ()
     test_path: str | None = None
     weight: str | None = None
@@ -68,7 +72,8 @@ class Table:
             DataError: a named column is not there or is named for two purposes, there are no
                 features, or a rule is of no feature.
         """
-        named = [(self.label, "label")]
+        labels = (self.label,) if isinstance(self.label, str) else self.label
+        named = [(name, "label") for name in labels]
         named += [(name, "ignore") for name in self.ignore]
         others = (("weight", self.weight), ("group", self.group), ("time", self.time))
         named += [(name, purpose) for purpose, name in others if name is not None]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.messages import MOST_CHARACTERS
 from ensemble_pipe.settings import settings
 
@@ -129,7 +129,7 @@ class Roles:
 
     Attributes:
         features: the columns that are learned from, in order; of images the one column "image".
-        label: the column to predict; None where there is none.
+        label: the column to predict, or several columns of numbers; None where there is none.
         weight: of each row in the loss.
         group: rows of one group never stand on both sides of a split.
         time: the splits follow its order.
@@ -138,12 +138,34 @@ class Roles:
     """
 
     features: tuple[str, ...]
-    label: str | None = None
+    label: str | tuple[str, ...] | None = None
     weight: str | None = None
     group: str | None = None
     time: str | None = None
     rules: Mapping[str, NumberRule | DateRule | CategoryRule] = field(default_factory=dict)
     missing_values: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns to predict."""
+        if self.label is None:
+            return ()
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+    def require_labels_for(self, task: str, *, chosen: bool) -> None:
+        """Raise ConfigError where several labels are named for what has one.
+
+        Args:
+            task: classification or regression.
+            chosen: whether rows of some classes are chosen.
+        """
+        if len(self.labels) > 1 and task == "classification":
+            raise ConfigError(
+                f"data.label: names {len(self.labels)} columns, but a classifier predicts one; set "
+                "`task: regression` to predict numbers, or name one column"
+            )
+        if len(self.labels) > 1 and chosen:
+            raise ConfigError("classes: chooses rows by one label, but data.label names several")
 
     def rule(self, name: str) -> NumberRule | DateRule | CategoryRule:
         """Return the rule of a feature: that of its name, or else of the last pattern that fits."""

@@ -11,7 +11,7 @@ from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets
+from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets, number_parts
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
 
@@ -19,12 +19,24 @@ from ensemble_pipe.messages import shown
 def read_targets(rows: Rows, roles: Roles) -> Targets:
     """Return the labels (R,): numbers of the source's type, or text; true and false are 1 and 0.
 
+    Where several columns are labels, they are numbers (R, D) float64.
+
     Raises:
         DataError: there is no label column, or a label is missing, or of another type.
     """
-    if roles.label is None:
+    names = roles.labels
+    if not names:
         raise DataError(f"{rows.where}: has no labels")
-    name = roles.label
+    if len(names) == 1:
+        return _read_labels(rows, names[0])
+    values = np.empty((rows.count, len(names)))
+    for name, column in zip(names, values.T, strict=True):
+        for part, numbers in number_parts(_read_labels(rows, name), rows.cells(name)):
+            column[part] = numbers
+    return Targets(values)
+
+
+def _read_labels(rows: Rows, name: str) -> Targets:
     require_columns(rows.where, [name], rows.schema.names)
     kind = cells.plain(pa.nulls(0, rows.schema.field(name).type)).type
     if cells.is_text(kind):

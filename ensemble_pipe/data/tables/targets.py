@@ -1,6 +1,6 @@
 """Labels as they were read, in little memory; and what they are, class names or numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,8 @@ class Targets:
     """The labels of R rows: numbers as they were read, or texts by their places in a list.
 
     Attributes:
-        values: (R,) numbers of the source's own type, or int32 places in `names`.
+        values: (R,) numbers of the source's own type, or int32 places in `names`; (R, D) float64 of
+            several targets.
         names: the texts, sorted; None where the labels are numbers.
     """
 
@@ -36,6 +37,13 @@ class Targets:
 
     def __getitem__(self, rows: slice | Integers) -> "Targets":
         return Targets(self.values[rows], self.names)
+
+    @property
+    def columns(self) -> list["Targets"]:
+        """Each of the targets, (R,), in order."""
+        if self.values.ndim == 1:
+            return [self]
+        return [Targets(column) for column in self.values.T]
 
     def tolist(self) -> list[int | float | str]:
         """Return the labels as numbers or texts."""
@@ -157,26 +165,62 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
         yield part, numbers
 
 
-def moments_of(rows: Rows, targets: Targets, train: Train, place: Place) -> tuple[float, float]:
-    """Return mean and deviation of the targets of the rows where `train` is true.
+def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[float, float]:
+    """Return mean and deviation of one target of the rows where `train` is true.
+
+    Args:
+        rows: that it belongs to.
+        targets: (R,).
+        train: (R,).
+        name: of its column.
 
     Raises:
-        DataError: as `number_parts`, or all are the same.
+        DataError: as `number_parts`, or all are the same, or too far apart.
     """
     moments = Moments.empty(1)
-    for part, numbers in number_parts(targets, place):
-        moments.add(numbers[train[part]][None])
+    with np.errstate(over="ignore", invalid="ignore"):
+        for part, numbers in number_parts(targets, rows.cells(name)):
+            moments.add(numbers[train[part]][None])
+    if not np.isfinite(moments.deviations[0]):
+        raise DataError(
+            f"{rows.where}: the target {shown(name)} has values too far apart to be standardised; "
+            "remove or clip the largest"
+        )
     if moments.constant[0]:
-        raise DataError(f"{rows.where}: every training row has the same target, {moments.means[0]}")
+        raise DataError(
+            f"{rows.where}: every training row has the same target, {moments.means[0]}, in column "
+            f"{shown(name)}"
+        )
     return float(moments.means[0]), float(moments.deviations[0])
 
 
-def scaled_targets(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
-    """Return targets (R,) standardised, as float32.
+def scaled_targets(
+    targets: Targets, moments: Sequence[tuple[str, float, float]], place: Place
+) -> Floats:
+    """Return targets (R,) or (R, D) standardised, as float32.
+
+    Args:
+        targets: of R rows.
+        moments: name, mean and deviation of each of the D targets.
+        place: names a target, or the row of several, for messages.
 
     Raises:
         DataError: as `number_parts`, or one is too large for float32.
     """
+    if len(moments) == 1:
+        return _scaled(targets, *moments[0][1:], place)
+    found = [
+        _scaled(column, mean, deviation, _cells(place, name))
+        for column, (name, mean, deviation) in zip(targets.columns, moments, strict=True)
+    ]
+    return np.stack(found, axis=1)
+
+
+def _cells(place: Place, name: str) -> Place:
+    return lambda row: f"{place(row)}, column {shown(name)}"
+
+
+def _scaled(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
     scaled = np.empty(len(targets), np.float32)
     for part, numbers in number_parts(targets, place):
         with np.errstate(over="ignore"):

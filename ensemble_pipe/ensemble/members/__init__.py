@@ -1,5 +1,6 @@
 """Members: one predictor each, of several kinds, and the outputs of many at once."""
 
+from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
 from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember, members_at
 from ensemble_pipe.ensemble.members.outputs import (
@@ -11,6 +12,7 @@ from ensemble_pipe.ensemble.members.outputs import (
 )
 
 __all__ = [
+    "BoostedMember",
     "DropoutPass",
     "EstimatorMember",
     "Member",

@@ -9,6 +9,7 @@ import numpy as np
 from ensemble_pipe.arrays import Floats, Read
 from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.nn.inference import outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
@@ -67,8 +68,10 @@ class NetworkMember:
 
 def members_at(
     plan: LearnerPlan, number: int, state: LearnerState, schema: Schema
-) -> Iterator[NetworkMember]:
+) -> Iterator[NetworkMember | BoostedMember]:
     """Yield the members that a learner is at a checkpoint: one, or one for each pass of dropout.
+
+    Their rows are copies: what Ray sends lies in memory that it wants back.
 
     Args:
         plan: of the learner.
@@ -77,12 +80,19 @@ def members_at(
         schema: of the data.
     """
     mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
-    passes = plan.dropout_passes or 1
+    if plan.boosting is not None:
+        factors = tuple(state.counters["factors"])
+        rows = state.slots["chain"][: len(factors)].copy()
+        yield BoostedMember(
+            plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask
+        )
+        return
+    passes, row = plan.dropout_passes or 1, state.member_row.copy()
     for index in range(passes):
         dropout = None if plan.dropout_passes is None else DropoutPass(plan.seed, index)
         yield NetworkMember(
             plan.learner, number * passes + index, state.step, plan.network, plan.loss,
-            state.member_row, mask, dropout,
+            row, mask, dropout,
         )  # fmt: skip
 
 

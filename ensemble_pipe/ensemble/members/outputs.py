@@ -9,10 +9,11 @@ import numpy as np
 from ensemble_pipe.arrays import Array, Floats, Read
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import softmax
+from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
 from ensemble_pipe.ensemble.members.network import NetworkMember, network_outputs
 
-Member = NetworkMember | EstimatorMember
+Member = NetworkMember | BoostedMember | EstimatorMember
 
 # So that members without any residual still have a likelihood.
 NOISE_FLOOR = 1e-12
@@ -118,6 +119,6 @@ def _outputs(members: Sequence[Member], schema: Schema, read: Read, rows: int) -
             networks = [member for member in alike if isinstance(member, NetworkMember)]
             outputs += network_outputs(networks, schema, read, rows)
         else:
-            others = [member for member in alike if isinstance(member, EstimatorMember)]
+            others = [member for member in alike if not isinstance(member, NetworkMember)]
             outputs += [member.outputs(schema, read, rows) for member in others]
     return outputs

@@ -17,10 +17,11 @@ Every loss has
       numbers: the fields that `numbers` names, (M,) each, from `numbers_of`.
       losses: (M,) float64.
 
-- `outputs(classes)`, which says what O must be; 0 classes stands for regression;
+- `outputs(classes, targets)`, which says what O must be; 0 classes stands for regression, whose D
+  targets are counted;
 - `predictions(outputs)`, which turns the outputs of a learner, (..., O), into what members are
-  combined by, in float32: logits (..., C) whose softmax are the probabilities, or the mean
-  (..., 1), or mean and variance (..., 2) in units of the standardised target.
+  combined by, in float32: logits (..., C) whose softmax are the probabilities, or the means
+  (..., D), or means and variances (..., 2 D) in units of the standardised targets.
 """
 
 from collections.abc import Sequence

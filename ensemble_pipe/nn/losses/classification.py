@@ -32,7 +32,7 @@ class CrossEntropy:
     name: Literal["cross_entropy"] = "cross_entropy"
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
 
-    def outputs(self, classes: int) -> int:
+    def outputs(self, classes: int, targets: int = 1) -> int:
         """Return O, one logit per class; ValueError where there are fewer than two classes."""
         return _one_per_class(self.name, classes)
 
@@ -74,7 +74,7 @@ class BinaryCrossEntropy:
     name: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
 
-    def outputs(self, classes: int) -> int:
+    def outputs(self, classes: int, targets: int = 1) -> int:
         """Return O = 1; ValueError where there are not exactly two classes."""
         if classes == 2:
             return 1
@@ -125,7 +125,7 @@ class Hinge:
     name: Literal["hinge"] = "hinge"
     margin: Annotated[float, Gt(0)] = 1.0
 
-    def outputs(self, classes: int) -> int:
+    def outputs(self, classes: int, targets: int = 1) -> int:
         """Return O, one score per class; ValueError where there are fewer than two classes."""
         return _one_per_class(self.name, classes)
 

@@ -33,10 +33,10 @@ class GaussianNLL:
     name: Literal["gaussian_nll"] = "gaussian_nll"
     variance_floor: Annotated[float, Gt(0)] = 1e-6
 
-    def outputs(self, classes: int) -> int:
-        """Return O = 2, mean and raw variance; ValueError where there are classes."""
+    def outputs(self, classes: int, targets: int = 1) -> int:
+        """Return O = 2 D, means, then raw variances; ValueError where there are classes."""
         refuse_classes(self.name, classes)
-        return 2
+        return 2 * targets
 
     @staticmethod
     def evaluate(
@@ -78,10 +78,10 @@ class BetaNLL:
     beta: Annotated[float, Ge(0), Le(1)] = 0.5
     variance_floor: Annotated[float, Gt(0)] = 1e-6
 
-    def outputs(self, classes: int) -> int:
-        """Return O = 2, mean and raw variance; ValueError where there are classes."""
+    def outputs(self, classes: int, targets: int = 1) -> int:
+        """Return O = 2 D, means, then raw variances; ValueError where there are classes."""
         refuse_classes(self.name, classes)
-        return 2
+        return 2 * targets
 
     @staticmethod
     def evaluate(

@@ -22,10 +22,10 @@ class SquaredError:
 
     name: Literal["squared_error"] = "squared_error"
 
-    def outputs(self, classes: int) -> int:
-        """Return O = 1; ValueError where there are classes."""
+    def outputs(self, classes: int, targets: int = 1) -> int:
+        """Return O = D, one for each target; ValueError where there are classes."""
         refuse_classes(self.name, classes)
-        return 1
+        return targets
 
     @staticmethod
     def evaluate(
@@ -57,10 +57,10 @@ class AbsoluteError:
 
     name: Literal["absolute_error"] = "absolute_error"
 
-    def outputs(self, classes: int) -> int:
-        """Return O = 1; ValueError where there are classes."""
+    def outputs(self, classes: int, targets: int = 1) -> int:
+        """Return O = D, one for each target; ValueError where there are classes."""
         refuse_classes(self.name, classes)
-        return 1
+        return targets
 
     @staticmethod
     def evaluate(
@@ -97,10 +97,10 @@ class Huber:
     name: Literal["huber"] = "huber"
     delta: Annotated[float, Gt(0)] = 1.0
 
-    def outputs(self, classes: int) -> int:
-        """Return O = 1; ValueError where there are classes."""
+    def outputs(self, classes: int, targets: int = 1) -> int:
+        """Return O = D, one for each target; ValueError where there are classes."""
         refuse_classes(self.name, classes)
-        return 1
+        return targets
 
     @staticmethod
     def evaluate(
