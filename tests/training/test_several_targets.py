@@ -14,10 +14,10 @@ import ensemble_pipe
 from ensemble_pipe.config import Pipeline
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.errors import ConfigError, DataError
+from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.pipeline import RunResult, resume, run
 from ensemble_pipe.preparation import prepare as look_through
-from ensemble_pipe.serving.files import evaluate
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
@@ -106,7 +106,7 @@ def test_a_loaded_model_repeats_the_runs_predictions_and_metrics(
     assert all(values.shape == (len(rows), 2) for values in model.uncertainty(rows).values())
     path = tmp_path / "labelled.csv"
     rows.to_csv(path, index=False)
-    found = evaluate(model, open_rows(str(path)))
+    found = evaluate(model, open_rows(str(path))).metrics
     assert found == pytest.approx({k: result.metrics[f"test/{k}"] for k in found}, rel=1e-6)
     rows.drop(columns="price").to_csv(path, index=False)
     with pytest.raises(DataError, match="has no column 'price'"):
