@@ -18,11 +18,24 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.settings import settings
 from ensemble_pipe.training.events import Event, Failed, Fitted
+from ensemble_pipe.training.sound_trees import require_sound_trees
 
 # Beside what skops trusts by itself: what fitted trees are made of.
 TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+)
+
+KINDS = (
+    "RandomForestClassifier",
+    "RandomForestRegressor",
+    "HistGradientBoostingClassifier",
+    "HistGradientBoostingRegressor",
+    "MultiOutputRegressor",
+    "LogisticRegression",
+    "Ridge",
+    "KNeighborsClassifier",
+    "KNeighborsRegressor",
 )
 
 
@@ -229,8 +242,12 @@ def read_estimator(content: bytes, where: str) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        return io.loads(content, trusted=list(TRUSTED))
+        estimator = io.loads(content, trusted=list(TRUSTED))
+        if type(estimator).__name__ not in KINDS:
+            raise ValueError(f"it is a {type(estimator).__name__}")
+        require_sound_trees(estimator)
     except UntrustedTypesFoundException as error:
         raise CorruptFileError(f"{where}: refused: it is no such estimator ({error})") from None
     except (BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CorruptFileError(f"{where}: not an estimator that can be read ({error})") from None
+    return estimator

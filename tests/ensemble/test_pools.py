@@ -231,3 +231,29 @@ def test_one_forest_is_its_member_outputs() -> None:
     expected = forest.predict_proba(inputs)
     np.testing.assert_allclose(np.exp(outputs[:, [0, 2]]), expected, atol=1e-5)
     assert (outputs[:, 1] < np.log(1e-5)).all()
+
+
+@pytest.mark.parametrize("name", ["left_child", "feature"])
+def test_a_tree_that_leads_out_of_its_nodes_is_refused(name: str) -> None:
+    """Compiled code would follow the number out of its array."""
+    from sklearn.ensemble import RandomForestClassifier
+    from skops import io as skops
+
+    random = np.random.default_rng(5)
+    inputs = random.standard_normal((100, 4))
+    forest = RandomForestClassifier(2, random_state=1).fit(inputs, inputs[:, 0] > 0)
+    tree = forest.estimators_[1].tree_
+    state = tree.__getstate__()
+    state["nodes"][name][0] = 10**6
+    tree.__setstate__(state)
+    with pytest.raises(CorruptFileError, match="a node of a tree"):
+        read_estimator(skops.dumps(forest), "estimator-0000.skops")
+
+
+def test_another_estimator_of_scikit_learn_is_refused() -> None:
+    from sklearn.naive_bayes import GaussianNB
+    from skops import io as skops
+
+    other = GaussianNB().fit(np.eye(3), [0, 1, 2])
+    with pytest.raises(CorruptFileError, match="it is a GaussianNB"):
+        read_estimator(skops.dumps(other), "estimator-0000.skops")
