@@ -15,6 +15,7 @@ from ensemble_pipe.config import Pipeline
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.evaluation.labelled import evaluate
+from ensemble_pipe.evaluation.text import evaluation_text
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.pipeline import RunResult, resume, run
 from ensemble_pipe.preparation import prepare as look_through
@@ -94,7 +95,7 @@ def test_both_targets_are_learned_and_told_in_units_of_their_own(
 def test_a_loaded_model_repeats_the_runs_predictions_and_metrics(
     table: Path, tmp_path: Path
 ) -> None:
-    pool = {"pool": POOL, "combine": {"method": "stacking"}}
+    pool = {"pool": POOL, "combine": {"method": "stacking", "coverage": 0.9}}
     result = run_of(tmp_path, settings_of(table, ensemble=pool))
     model, frame = ensemble_pipe.load(result.run_dir), test_part(result)
     rows = pd.read_parquet(table).iloc[frame.row]
@@ -106,11 +107,22 @@ def test_a_loaded_model_repeats_the_runs_predictions_and_metrics(
     assert all(values.shape == (len(rows), 2) for values in model.uncertainty(rows).values())
     path = tmp_path / "labelled.csv"
     rows.to_csv(path, index=False)
-    found = evaluate(model, open_rows(str(path))).metrics
-    assert found == pytest.approx({k: result.metrics[f"test/{k}"] for k in found}, rel=1e-6)
+    found = evaluate(model, open_rows(str(path)))
+    for measure in ("rmse", "nll/height", "nll/price", "coverage_90/price"):
+        assert found.metrics[measure] == pytest.approx(result.metrics[f"test/{measure}"], rel=1e-6)
+    assert "nll/height" in evaluation_text(found)
     rows.drop(columns="price").to_csv(path, index=False)
     with pytest.raises(DataError, match="has no column 'price'"):
         evaluate(model, open_rows(str(path)))
+
+
+def test_several_targets_are_combined_by_what_folds_say_of_them(
+    table: Path, tmp_path: Path
+) -> None:
+    combine = {"method": "weights", "evidence": "out_of_fold"}
+    ensemble = {"strategy": "cross_validation", "learners": 3, "combine": combine}
+    result = run_of(tmp_path, settings_of(table, ensemble=ensemble))
+    assert result.metrics["test/rmse/height"] < 0.06
 
 
 def test_one_run_says_of_each_target_what_its_own_run_says(table: Path, tmp_path: Path) -> None:
