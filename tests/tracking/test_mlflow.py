@@ -79,11 +79,14 @@ def test_the_parent_has_the_ensembles_metrics_and_the_resolved_pipeline(
         assert parent.data.metrics[name] == value
     assert parent.data.params["training.optimizer.name"] == "adam"
     assert parent.data.params["seed"] == "1"
+    assert parent.data.tags["combiner"] == "mean of the members' probability"
+    assert parent.data.tags["unfinished"] == "none"
+    assert {"diversity/test/kl", "rejection/test/area"} <= parent.data.metrics.keys()
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert names == {"pipeline.yaml", "pictures", "report.html", "combined.json"}
     pictures = {file.path for file in client.list_artifacts(parent.info.run_id, "pictures")}
     assert {Path(p).stem for p in pictures} == {
-        "learning_curves", "ensemble_size", "reliability", "confusion_matrix"
+        "learning_curves", "ensemble_size", "rejection", "reliability", "confusion_matrix"
     }  # fmt: skip
 
 

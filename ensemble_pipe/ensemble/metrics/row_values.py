@@ -9,7 +9,7 @@ from ensemble_pipe.ensemble.metrics.regression import gaussian_crps
 from ensemble_pipe.ensemble.metrics.resampling import Interval, bootstrap_interval
 
 _MOST_RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
-_RESAMPLED_NUMBERS = 50_000_000
+_RESAMPLED_NUMBERS = 300_000_000
 
 
 @dataclass(frozen=True)
