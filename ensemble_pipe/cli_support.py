@@ -26,7 +26,9 @@ Input = Annotated[
 With = Annotated[
     list[str] | None,
     typer.Option(
-        "--with", metavar="NAME=FILE", help="What another program, a member, predicts of these rows."
+        "--with",
+        metavar="NAME=FILE",
+        help="What another program, a member, predicts of these rows.",
     ),
 ]
 AsJson = Annotated[

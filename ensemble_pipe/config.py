@@ -100,6 +100,12 @@ def estimator_plans(pipeline: Pipeline) -> list[EstimatorPlan]:
     ]
 
 
+def other_facts(pipeline: Pipeline) -> dict[int, dict[str, Any]]:
+    """Return what the journal tells of every learner that is no network, by learner."""
+    facts = {plan.learner: plan.facts() for plan in estimator_plans(pipeline)}
+    return facts | {plan.learner: plan.facts() for plan in given_plans(pipeline)}
+
+
 def given_plans(pipeline: Pipeline) -> list[GivenPlan]:
     """Return the plan of every member whose predictions are read from a file."""
     return [

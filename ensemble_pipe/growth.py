@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config import Pipeline, estimator_plans, given_plans, learner_plans, resolved
+from ensemble_pipe.config import Pipeline, learner_plans, other_facts, resolved
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.strategies import Group, Learners, Predictions
 from ensemble_pipe.errors import ConfigError
@@ -84,8 +84,7 @@ def _tell(paths: RunPaths, config: Pipeline) -> None:
     entries = [entry for entry, _ in read_entries(paths.journal)]
     known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
     facts = {plan.learner: plan.facts() for plan in learner_plans(config)}
-    others = (*estimator_plans(config), *given_plans(config))
-    facts |= {plan.learner: plan.facts() for plan in others}
+    facts |= other_facts(config)
     journal = Journal(paths.journal)
     for learner in sorted(set(facts) - known):
         journal.append("learner", learner=learner, plan=facts[learner])

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from ensemble_pipe import provenance
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.config import Pipeline, estimator_plans, given_plans, resolved
+from ensemble_pipe.config import Pipeline, given_plans, other_facts, resolved
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import Labelled, labelled, not_later, shares_group
 from ensemble_pipe.data.schema import Schema
@@ -144,8 +144,8 @@ def write_run(
     )
     for plan in plans:
         journal.append("learner", learner=plan.learner, plan=plan.facts())
-    for other in (*estimator_plans(config), *given_plans(config)):
-        journal.append("learner", learner=other.learner, plan=other.facts())
+    for learner, facts in other_facts(config).items():
+        journal.append("learner", learner=learner, plan=facts)
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)

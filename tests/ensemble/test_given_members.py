@@ -89,7 +89,8 @@ def tested_rows(result: RunResult) -> pd.DataFrame:
 
 @pytest.mark.parametrize("case", ["all rows", "some classes", "an official test part"])
 def test_its_metrics_are_those_of_the_file(folder: Path, case: str) -> None:
-    kinds, frame, values, group = KINDS, rows_of(1), {}, given(folder)
+    kinds, frame, group = KINDS, rows_of(1), given(folder)
+    values: dict[str, Any] = {}
     file = predicted(frame)
     if case == "some classes":
         kinds = ["high", "mid"]
@@ -132,6 +133,31 @@ def test_numbers_are_in_the_targets_own_units(folder: Path, has_std: bool) -> No
     assert own["test/nll"] == pytest.approx(nll.mean(), rel=1e-5)
     member = ensemble_pipe.load(result.run_dir).members[2]
     assert member.noise == () if has_std else len(member.noise) == 1
+
+
+def test_several_targets_have_a_mean_and_a_deviation_each(folder: Path) -> None:
+    frame, random = rows_of(1), np.random.default_rng(5)
+    targets = ["value", "c"]
+    file = pd.DataFrame()
+    for name in targets:
+        file[f"std_{name}"] = random.uniform(0.5, 1.5, ROWS) * frame[name].std()
+        file[f"mean_{name}"] = frame[name] + file[f"std_{name}"] * random.normal(size=ROWS)
+    file.to_parquet(folder / "other.parquet")
+    data = {"label": targets, "ignore": ["kind"]}
+    config = pipeline(folder, NETWORKS, given(folder), task="regression", data=data)
+    result = run_here(folder, config)
+    (own,) = [e["metrics"] for e in entries(result, "member_test") if e["learner"] == 2]
+    path = Path(result.run_dir) / "predictions" / "test.arrow"
+    rows = pd.read_feather(path, columns=["row"]).row
+    for name in targets:
+        errors = (file[f"mean_{name}"] - frame[name])[rows]
+        std = file[f"std_{name}"][rows]
+        nll = 0.5 * np.log(2 * np.pi * std**2) + 0.5 * (errors / std) ** 2
+        assert own[f"test/rmse/{name}"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-6)
+        assert own[f"test/nll/{name}"] == pytest.approx(nll.mean(), rel=1e-5)
+    model = ensemble_pipe.load(result.run_dir)
+    means = model.predict_members(frame[list("ab")], {"other": file})[2]
+    np.testing.assert_allclose(means, file[[f"mean_{n}" for n in targets]], rtol=1e-5, atol=1e-4)
 
 
 def test_a_perfect_file_gets_all_the_weight_and_a_useless_one_is_dropped(folder: Path) -> None:

@@ -106,9 +106,11 @@ def given_values(outputs: Floats, schema: Schema) -> Floats:
         return softmax(exact)
     count = schema.target_count
     center, unit = schema.target_scale
-    return np.concatenate(
-        [exact[:, :count] * unit + center, np.sqrt(exact[:, count:]) * unit], axis=1
+    deviations = np.sqrt(exact[:, count:].reshape(len(exact), -1, count)) * unit
+    values: Floats = np.concatenate(
+        [exact[:, :count] * unit + center, deviations.reshape(len(exact), -1)], axis=1
     )
+    return values
 
 
 def _numbers(column: pa.Array, cell: Place) -> Floats:
