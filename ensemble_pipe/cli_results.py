@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ensemble_pipe.cli_support import AsJson, Input, Model, RunDir
+from ensemble_pipe.cli_support import AsJson, Input, Model, RunDir, With
 from ensemble_pipe.cli_support import errors as _errors
 from ensemble_pipe.cli_support import say as _say
 
@@ -15,17 +15,17 @@ def predict(
     model: Model,
     input_: Input,
     output: Annotated[Path, typer.Option(help="Parquet, Arrow or CSV, by its ending.")],
+    with_: With = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict every row of a file, in its order, with uncertainties."""
     with _errors():
         from ensemble_pipe.serving import files
-        from ensemble_pipe.serving.inputs import open_input
         from ensemble_pipe.serving.model import load
 
         files.require_output(output, input_)
         ensemble = load(model)
-        rows = files.predict_file(ensemble, open_input(input_, ensemble.schema), output)
+        rows = files.predict_file(ensemble, files.open_for(ensemble, input_, with_), output)
         _say(f"{rows} predictions of {len(ensemble.members)} members in {output}")
         if as_json:
             print(json.dumps({"rows": rows, "output": str(output)}))
@@ -38,18 +38,23 @@ def evaluate(
         str | None,
         typer.Option(metavar="FILE", help="Rows of another kind, which should look unusual."),
     ] = None,
+    with_: With = None,
+    ood_with: Annotated[
+        list[str] | None,
+        typer.Option("--ood-with", metavar="NAME=FILE", help="The same as --with, of --ood's."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on labelled data, and its uncertainties against data of another kind."""
     with _errors():
         from ensemble_pipe.evaluation import labelled
         from ensemble_pipe.evaluation.text import evaluation_text
-        from ensemble_pipe.serving.inputs import open_input
+        from ensemble_pipe.serving.files import open_for
         from ensemble_pipe.serving.model import load
 
         ensemble = load(model)
-        rows = open_input(input_, ensemble.schema)
-        other = None if ood is None else open_input(ood, ensemble.schema)
+        rows = open_for(ensemble, input_, with_)
+        other = None if ood is None else open_for(ensemble, ood, ood_with)
         found = labelled.evaluate(ensemble, rows, other)
         _say(evaluation_text(found))
         if as_json:

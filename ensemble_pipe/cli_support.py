@@ -23,6 +23,14 @@ Input = Annotated[
         help="Parquet, Arrow, CSV, NPY, NPZ, IDX, PNG or JPEG: a file, folder, pattern or URI.",
     ),
 ]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="NAME=FILE",
+        help="What another program, a member, predicts of these rows.",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line of stdout.")
 ]

@@ -9,7 +9,13 @@ from pydantic import ValidationError
 
 from ensemble_pipe import yaml_errors
 from ensemble_pipe.data.tables.scaling import SCALES
-from ensemble_pipe.ensemble.strategies import Group, Learners, varied_values
+from ensemble_pipe.ensemble.strategies import (
+    GivenPlan,
+    Group,
+    Learners,
+    Predictions,
+    varied_values,
+)
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import NETWORKS
@@ -17,13 +23,15 @@ from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, FastGeometric, cycle
 from ensemble_pipe.sections import Pipeline
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
-from ensemble_pipe.training.estimators import EstimatorPlan
+from ensemble_pipe.training.estimators import EstimatorPlan, EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.yaml_errors import Document, KeyPath
 
 __all__ = [
+    "GivenPlan",
     "Pipeline",
     "estimator_plans",
+    "given_plans",
     "learner_plans",
     "load_pipeline",
     "resolved",
@@ -88,7 +96,22 @@ def estimator_plans(pipeline: Pipeline) -> list[EstimatorPlan]:
     return [
         EstimatorPlan(place.learner, pipeline.seed, place.group)
         for place in _places(pipeline)
-        if not isinstance(place.group, Learners)
+        if isinstance(place.group, EstimatorSettings)
+    ]
+
+
+def other_facts(pipeline: Pipeline) -> dict[int, dict[str, Any]]:
+    """Return what the journal tells of every learner that is no network, by learner."""
+    facts = {plan.learner: plan.facts() for plan in estimator_plans(pipeline)}
+    return facts | {plan.learner: plan.facts() for plan in given_plans(pipeline)}
+
+
+def given_plans(pipeline: Pipeline) -> list[GivenPlan]:
+    """Return the plan of every member whose predictions are read from a file."""
+    return [
+        GivenPlan(place.learner, place.group)
+        for place in _places(pipeline)
+        if isinstance(place.group, Predictions)
     ]
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans, resolved
+from ensemble_pipe.config import Pipeline, learner_plans, other_facts, resolved
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.strategies import Learners
+from ensemble_pipe.ensemble.strategies import Group, Learners, Predictions
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.preparation import FIRST_ROWS
 from ensemble_pipe.storage import RunPaths, atomic_write, read_json, sums_of, write_json
@@ -23,13 +23,19 @@ from ensemble_pipe.transfer import first_rows
 def grown(config: Pipeline, learners: int) -> Pipeline:
     """Return a pipeline with more learners in its last group, which leaves others' ids alone.
 
+    Where predictions from a file come last, there is a further group behind them, like the last one
+    that is trained.
+
     Raises:
         ConfigError: there are fewer than one more, or the last group cannot have more.
     """
     if learners < 1:
         raise ConfigError(f"--learners {learners}: at least 1 is to be added")
     ensemble = config.ensemble
-    last = ensemble.groups[-1]
+    trained = [group for group in ensemble.groups if not isinstance(group, Predictions)]
+    if not trained:
+        raise ConfigError("ensemble.pool: holds only predictions from files, so nothing can grow")
+    last = trained[-1]
     if isinstance(last, Learners) and last.strategy == "cross_validation":
         raise ConfigError(
             "ensemble.strategy: with more learners cross_validation would have other folds, so all "
@@ -38,7 +44,9 @@ def grown(config: Pipeline, learners: int) -> Pipeline:
     more = last.learners + learners
     if ensemble.pool is None:
         return config.model_copy(update={"ensemble": replace(ensemble, learners=more)})
-    pool = (*ensemble.pool[:-1], replace(last, learners=more))
+    pool: tuple[Group, ...] = (*ensemble.pool[:-1], replace(last, learners=more))
+    if last is not ensemble.pool[-1]:
+        pool = (*ensemble.pool, replace(last, learners=learners))
     return config.model_copy(update={"ensemble": replace(ensemble, pool=pool)})
 
 
@@ -76,7 +84,7 @@ def _tell(paths: RunPaths, config: Pipeline) -> None:
     entries = [entry for entry, _ in read_entries(paths.journal)]
     known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
     facts = {plan.learner: plan.facts() for plan in learner_plans(config)}
-    facts |= {plan.learner: plan.facts() for plan in estimator_plans(config)}
+    facts |= other_facts(config)
     journal = Journal(paths.journal)
     for learner in sorted(set(facts) - known):
         journal.append("learner", learner=learner, plan=facts[learner])

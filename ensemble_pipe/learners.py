@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.members import EstimatorMember, Member, members_at
+from ensemble_pipe.ensemble.strategies import GivenPlan
+from ensemble_pipe.given import given_member
 from ensemble_pipe.preparation import FIRST_ROWS
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Journal
@@ -84,6 +86,12 @@ class Intake:
     def take_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
         """Take in a scikit-learn learner, which is finished."""
         self._add(EstimatorMember(plan.learner, plan.settings.strategy, content))
+        self._tell_ensemble()
+        self.journal.append("finished", learner=plan.learner)
+
+    def take_given(self, plan: GivenPlan) -> None:
+        """Take in a member whose predictions were read from a file."""
+        self._add(given_member(plan))
         self._tell_ensemble()
         self.journal.append("finished", learner=plan.learner)
 

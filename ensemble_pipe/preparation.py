@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from ensemble_pipe import provenance
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.config import Pipeline, estimator_plans, resolved
+from ensemble_pipe.config import Pipeline, given_plans, other_facts, resolved
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import Labelled, labelled, not_later, shares_group
 from ensemble_pipe.data.schema import Schema
@@ -21,6 +21,7 @@ from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.errors import ConfigError, DataError
+from ensemble_pipe.given import Wanted, given_parts, save_given, with_examples
 from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.inference import CHUNK_ROWS
@@ -50,6 +51,7 @@ class Prepared:
         parts: by name, ascending places in `data`.
         official_test: the rows of an official test part; None where the test part is in `parts`.
         first_rows: (P,) for each learner where weights are transferred; else empty.
+        given: outputs (R, O) of each given member and part, by learner.
         warning: what a person should know; None for nothing.
     """
 
@@ -58,6 +60,7 @@ class Prepared:
     parts: dict[str, Integers]
     official_test: Labelled | None
     first_rows: list[Floats]
+    given: dict[int, dict[str, Floats]]
     warning: str | None = None
 
     @property
@@ -101,8 +104,12 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, schema.target_place(official.rows))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
+    wanted, tested = Wanted.of(source, data, parts), None
+    if test is not None and official is not None:
+        tested = Wanted.of(test, official, {"test": np.arange(official.count)})
+    given = {p.learner: given_parts(p, schema, wanted, tested) for p in given_plans(config)}
     warning = None if official is None else not_later(data, official)
-    return Prepared(schema, data, parts, official, rows, warning)
+    return Prepared(schema, data, parts, official, rows, given, warning)
 
 
 def write_run(
@@ -117,7 +124,8 @@ def write_run(
     with one_thread():
         _write_parts(paths.base, prepared, _shard_rows(config, schema))
     write_json(paths.base / "schema.json", schema.to_json())
-    example = _example(prepared)
+    save_given(paths.base, prepared.given)
+    example = _example(config, prepared)
     atomic_write(paths.base / EXAMPLE, lambda path: save_arrow(example, path))
     if prepared.first_rows:
         named = zip((str(plan.learner) for plan in plans), prepared.first_rows, strict=True)
@@ -136,8 +144,8 @@ def write_run(
     )
     for plan in plans:
         journal.append("learner", learner=plan.learner, plan=plan.facts())
-    for other in estimator_plans(config):
-        journal.append("learner", learner=other.learner, plan=other.facts())
+    for learner, facts in other_facts(config).items():
+        journal.append("learner", learner=learner, plan=facts)
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)
@@ -295,7 +303,7 @@ def _write(
                 writer.append({name: values[chosen] for name, values in columns.items()})
 
 
-def _example(prepared: Prepared) -> pa.Table:
+def _example(config: Pipeline, prepared: Prepared) -> pa.Table:
     """Return a few raw rows of the validation part, for the model's documentation in MLflow."""
     wanted = prepared.parts["validation"][:EXAMPLE_ROWS]
     rows: Rows = prepared.data.rows
@@ -306,4 +314,5 @@ def _example(prepared: Prepared) -> pa.Table:
             found.append(pa.Table.from_batches([block]).take(pa.array(own)))
         if first + block.num_rows > wanted[-1]:
             break
-    return pa.concat_tables(found)
+    given = {n: parts["validation"][:EXAMPLE_ROWS] for n, parts in prepared.given.items()}
+    return with_examples(pa.concat_tables(found), given_plans(config), given, prepared.schema)

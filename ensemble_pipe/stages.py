@@ -4,7 +4,13 @@ import time
 from dataclasses import dataclass, field
 
 from ensemble_pipe.cluster.executor import Executor
-from ensemble_pipe.config import Pipeline, estimator_plans, fold_groups, learner_plans
+from ensemble_pipe.config import (
+    Pipeline,
+    estimator_plans,
+    fold_groups,
+    given_plans,
+    learner_plans,
+)
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
@@ -21,6 +27,7 @@ from ensemble_pipe.ensemble.measures import further_metrics
 from ensemble_pipe.ensemble.out_of_fold import out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
+from ensemble_pipe.given import load_given
 from ensemble_pipe.learners import Intake, Waiting
 from ensemble_pipe.preparation import recipe_of
 from ensemble_pipe.serving.artifact import Model, write_artifact
@@ -77,7 +84,8 @@ def train_and_measure(
     recipe = recipe_of(paths, config, schema)
     data = TrainingData(recipe, schema)
     draws = PredictionDraws(config.augment, config.seed)
-    aggregator = Aggregator(schema, data.part("validation"), draws)
+    given = load_given(paths, given_plans(config), "validation")
+    aggregator = Aggregator(schema, data.part("validation"), draws, given)
     training = _Training(paths, config, recipe, aggregator, journal, display)
     try:
         training.run(executor if train else None)
@@ -136,6 +144,8 @@ class _Training:
     def run(self, executor: Executor | None) -> None:
         """Train learners that are not finished, until the ensemble has enough; None trains none."""
         self._show_augmentation()
+        for given in given_plans(self.config):
+            self.intake.take_given(given)
         waiting = self.intake.resume(list(self.plans.values()), list(self.estimators.values()))
         self.open = {plan.learner for plan in waiting.plans}
         self.open |= {plan.learner for plan in waiting.estimators}
@@ -233,8 +243,9 @@ def _report(
     journal.append("combined", **chosen.facts())
     parts: dict[str, Measured] = {}
     for name in SPLITS[1:]:
+        given = load_given(paths, given_plans(config), name)
         parts[name] = measured(
-            chosen.members, chosen.combiner, schema, data.part(name), draws, chosen.conformal
+            chosen.members, chosen.combiner, schema, data.part(name), draws, chosen.conformal, given
         )
         write_predictions(paths.predictions(name), paths.base / f"{name}.arrow", parts[name])
     for index, member in enumerate(chosen.members):

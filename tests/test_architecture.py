@@ -21,7 +21,7 @@ LEVELS = [
     {"evaluation", "comparison"},
     {"sections"},
     {"config", "yaml_errors", "provenance"},
-    {"transfer"},
+    {"transfer", "given"},
     {"preparation"},
     {"learners"},
     {"stages"},

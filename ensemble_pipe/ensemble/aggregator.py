@@ -14,6 +14,9 @@ from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import (
+    NONE_GIVEN,
+    Given,
+    GivenMember,
     Member,
     member_outputs,
     raw_outputs,
@@ -50,9 +53,24 @@ class Aggregator:
         members: in order of learner and number, whatever the order they came in.
     """
 
-    def __init__(self, schema: Schema, validation: ShardView, draws: PredictionDraws) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        validation: ShardView,
+        draws: PredictionDraws,
+        given: Given = NONE_GIVEN,
+    ) -> None:
+        """Begin without members.
+
+        Args:
+            schema: of the data.
+            validation: the part that members are compared on.
+            draws: how rows are augmented when they are predicted.
+            given: outputs of given members on that part.
+        """
         self.schema = schema
         self.draws = draws
+        self._given = given
         self._validation = validation
         self._targets = validation.targets
         self._outputs: dict[tuple[int, int], Floats] = {}
@@ -68,7 +86,7 @@ class Aggregator:
         view = self._validation
         reads = self.draws.reads(view, self.schema.spans)
         began = time.perf_counter()
-        (raw,) = raw_outputs([member], self.schema, reads, view.rows)
+        (raw,) = raw_outputs([member], self.schema, reads, view.rows, self._given)
         place = member.learner, member.number
         self._costs_ms[place] = 1000.0 * (time.perf_counter() - began) / max(1, view.rows)
         known = with_noise(member, raw, self._targets, self.schema)
@@ -93,24 +111,23 @@ class Aggregator:
         Args:
             least_gain: in nats, on the validation part, of all members weighted alike.
             first_open: learners from this one on are not finished; None where all are.
+
+        Given members are no learners; they are part of the ensemble from the start.
         """
-        done = sorted(
-            {m.learner for m in self.members if first_open is None or m.learner < first_open}
-        )
-        before = np.inf
-        for learner in done:
-            outputs = np.stack(
-                [self._outputs[m.learner, m.number] for m in self.members if m.learner <= learner]
-            )
-            nll = self._measure(outputs, Weighted.equal(len(outputs)))["nll"]
+        trained = {m.learner for m in self.members if not isinstance(m, GivenMember)}
+        before = self._nll_up_to(-1)
+        for learner in sorted(trained):
+            if first_open is not None and learner >= first_open:
+                break
+            nll = self._nll_up_to(learner)
             if before - nll < least_gain:
                 return learner
             before = nll
         return None
 
     def drop_after(self, learner: int) -> None:
-        """Leave out the members of later learners."""
-        self.members = [member for member in self.members if member.learner <= learner]
+        """Leave out the members of later learners; given members are of none."""
+        self.members = self._up_to(learner)
 
     def combine(
         self,
@@ -144,6 +161,17 @@ class Aggregator:
         costs = np.array([sum(self._cost_ms(member) for member in unit) for unit in units])
         return combined(how, units, outputs, targets, self.schema, costs, seed, groups)
 
+    def _up_to(self, learner: int) -> list[Member]:
+        return [m for m in self.members if isinstance(m, GivenMember) or m.learner <= learner]
+
+    def _nll_up_to(self, learner: int) -> float:
+        """Return the NLL of the members of learners up to one; infinite where there are none."""
+        members = self._up_to(learner)
+        if not members:
+            return np.inf
+        outputs = np.stack([self._outputs[m.learner, m.number] for m in members])
+        return self._measure(outputs, Weighted.equal(len(outputs)))["nll"]
+
     def _cost_ms(self, member: Member) -> float:
         return self._costs_ms[member.learner, member.number]
 
@@ -161,9 +189,13 @@ def measured(
     view: ShardView,
     draws: PredictionDraws,
     conformal: tuple[Conformal, ...] = (),
+    given: Given = NONE_GIVEN,
 ) -> Measured:
-    """Return a combination's prediction of a part of the data, and every metric."""
-    outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows)
+    """Return a combination's prediction of a part of the data, and every metric.
+
+    `given` holds the outputs of given members on this part.
+    """
+    outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows, given)
     prediction = Prediction(outputs, combiner, schema, conformal)
     targets = view.targets
     own = member_metrics(prediction, targets)

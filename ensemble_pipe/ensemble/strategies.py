@@ -6,8 +6,9 @@ adding learners leaves the earlier ones as they were.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from math import exp, floor, log
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import Field
@@ -52,6 +53,8 @@ class Range:
 
 Choices = Annotated[tuple[Any, ...], MinLen(1)]
 Vary = Mapping[str, Range | Choices]
+# Of predictions from a file, as they stand in commands and before a colon in columns.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 StrategyName = Literal[
     "independent",
@@ -105,7 +108,47 @@ class Learners:
         return self.strategy == "cross_validation"
 
 
-Group = Learners | EstimatorSettings
+@settings
+class Predictions:
+    """What another program predicts, read from a file: a member that is not trained here.
+
+    The rows of validation and test should be new to that program, as they are to the learners.
+
+    Attributes:
+        name: that predictions for new rows are given by.
+        path: a file with one row for each row of the source, in its order. Its columns are, as
+            `predict` writes them, `probability_<class>` for each class; or for numbers `mean` and,
+            where known, `std`, of several targets `mean_<target>` and `std_<target>`.
+        test_path: the same of the source's official test part, where it has one.
+    """
+
+    learners: ClassVar[int] = 1
+    leaves_folds_out: ClassVar[bool] = False
+
+    strategy: Literal["predictions"] = "predictions"
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    path: str
+    test_path: str | None = None
+
+
+@dataclass(frozen=True)
+class GivenPlan:
+    """A member whose predictions are read from a file.
+
+    Attributes:
+        learner: its place among the learners of the run.
+        settings: where they come from.
+    """
+
+    learner: int
+    settings: Predictions
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the journal and MLflow tell of the plan, as plain values."""
+        return {"predictions": asdict(self.settings)}
+
+
+Group = Learners | EstimatorSettings | Predictions
 
 
 @settings
@@ -128,6 +171,9 @@ class Ensemble(Learners):
     def __post_init__(self) -> None:
         if self.pool is not None and (self.vary or self.set):
             raise ValueError("vary and set stand within the groups of a pool")
+        names = [group.name for group in self.groups if isinstance(group, Predictions)]
+        if len(set(names)) < len(names):
+            raise ValueError("each group of predictions needs a name of its own")
         folds = all(group.leaves_folds_out for group in self.groups)
         if self.combine.evidence == "out_of_fold" and not folds:
             raise ValueError(

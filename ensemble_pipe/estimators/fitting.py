@@ -10,7 +10,7 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.config import Pipeline, estimator_plans, given_plans, learner_plans
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
@@ -25,7 +25,7 @@ from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.members import EstimatorMember, members_at
-from ensemble_pipe.errors import DataError, TrainingError
+from ensemble_pipe.errors import ConfigError, DataError, TrainingError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
 from ensemble_pipe.preparation import require_fit
@@ -95,6 +95,8 @@ def fit_examples(
         ClusterError: the executor lost a stack too often.
     """
     plans = learner_plans(config)
+    if given_plans(config):
+        raise ConfigError("ensemble.pool: predictions from a file are for pipeline files")
     if all(_sees_all_at_once(plan, examples.count) for plan in plans):
         examples = merged(examples)
     parts = parts_of(config, plans, examples)

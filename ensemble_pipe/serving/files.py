@@ -1,6 +1,6 @@
 """Prediction from a file to a file, and of labelled files: block by block."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,13 +12,31 @@ from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_targets
+from ensemble_pipe.ensemble.members.given_files import cells_from
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import listed, shown
+from ensemble_pipe.serving.given import with_files
+from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.storage import atomic_file, require_writable
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
+
+
+def open_for(model: Ensemble, path: str, given: Sequence[str] | None = None) -> Rows:
+    """Open a file, folder or pattern for a model, with files of given predictions beside it.
+
+    Args:
+        model: which says which columns are needed.
+        path: of the rows.
+        given: NAME=FILE of each member whose predictions come from another program.
+
+    Raises:
+        InputError: what is there cannot be used, or the predictions of such a member are missing.
+    """
+    rows = open_input(path, model.schema)
+    return with_files(rows, given or (), model.members, model.schema)
 
 
 def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
@@ -93,8 +111,9 @@ def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:
 
 def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
     """Yield (number of the first row, the members' outputs (K, n, O)), block by block."""
-    for first, block in rows.blocks(model.schema.source_columns):
-        yield first, model.block_outputs(block, rows.place_from(first), first)
+    for first, block in rows.blocks(model.columns):
+        place, cells = rows.place_from(first), cells_from(rows, first)
+        yield first, model.block_outputs(block, place, first, cells)
 
 
 @contextmanager

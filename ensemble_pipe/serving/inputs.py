@@ -30,11 +30,18 @@ def batch_of(inputs: Any, schema: Schema) -> pa.RecordBatch:
         inputs = pa.Table.from_batches([inputs])
     if isinstance(inputs, pa.Table):
         schema.require_columns(inputs.column_names, "the table")
-        return _one_batch(inputs.select(names))
+        return one_batch(inputs.select(names))
     if hasattr(inputs, "columns"):
         schema.require_columns([str(name) for name in inputs.columns], "the data frame")
         return _frame_batch(inputs[names])
     return _array_batch(np.asarray(inputs), schema)
+
+
+def columns_of(inputs: Any) -> list[str]:
+    """Return the names of the columns of a table or data frame; none of an array."""
+    if isinstance(inputs, pa.Table | pa.RecordBatch):
+        return list(inputs.schema.names)
+    return [str(name) for name in getattr(inputs, "columns", ())]
 
 
 def open_input(path: str, schema: Schema) -> Rows:
@@ -109,7 +116,8 @@ def _array_batch(array: Array, schema: Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, list(names))
 
 
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return a table as one batch, also where it has no rows."""
     batches = table.combine_chunks().to_batches()
     if batches:
         return batches[0]

@@ -13,9 +13,11 @@ from ensemble_pipe.ensemble.members import (
     BoostedMember,
     DropoutPass,
     EstimatorMember,
+    GivenMember,
     Member,
     NetworkMember,
 )
+from ensemble_pipe.ensemble.strategies import NAME_PATTERN
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
@@ -65,7 +67,14 @@ class EstimatorFacts(_Facts):
     file: Annotated[str, Field(pattern=FILE_PATTERN)]
 
 
-Facts = NetworkFacts | BoostedFacts | EstimatorFacts
+class GivenFacts(_Facts):
+    """Of a member whose predictions come with the rows, by the name."""
+
+    kind: Literal["given"]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+
+
+Facts = NetworkFacts | BoostedFacts | EstimatorFacts | GivenFacts
 
 
 def facts_of(member: Member) -> dict[str, Any]:
@@ -79,6 +88,8 @@ def facts_of(member: Member) -> dict[str, Any]:
     if isinstance(member, EstimatorMember):
         own = {"kind": "estimator", "strategy": member.kind, "file": file_name(member)}
         return {**own, **facts}
+    if isinstance(member, GivenMember):
+        return {"kind": "given", "name": member.name, **facts}
     facts |= {
         "tensor": tensor_name(member),
         "network": asdict(member.network),
@@ -130,6 +141,8 @@ def member_of(
     targets = schema.target_count if schema.task == "regression" else 0
     if len(facts.noise) not in (0, targets):
         raise ValueError(f"it has {len(facts.noise)} noise variances for {targets} targets")
+    if isinstance(facts, GivenFacts):
+        return GivenMember(facts.learner, facts.name, facts.number, facts.step, facts.noise)
     if not isinstance(facts, EstimatorFacts):
         return _network(facts, schema, rows)
     if facts.file not in files:

@@ -70,11 +70,12 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         print(json.dumps({"model_uri": known}))
         return
     ensemble = load(paths.model)
-    example = _example(paths, ensemble.schema.is_image)
-    signature = infer_signature(example, ensemble.table(example).to_pandas())
+    rows = _example(paths).select(ensemble.columns)
+    example = _as_users_have(rows, ensemble.schema.is_image)
+    signature = infer_signature(example, ensemble.table(rows).to_pandas())
     if not ensemble.schema.is_image:
         # Any kind of number will do; MLflow would refuse whole numbers for a column of doubles.
-        columns = [ColSpec(AnyType(), name) for name in ensemble.schema.feature_names]
+        columns = [ColSpec(AnyType(), name) for name in ensemble.columns]
         signature = ModelSignature(Schema(columns), signature.outputs)
     logged = Model.log(
         None,
@@ -95,11 +96,15 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     print(json.dumps({"model_uri": logged.model_uri}))
 
 
-def _example(paths: RunPaths, is_image: bool) -> Any:
-    """Return a few raw rows, as MLflow's users have them: images (n, H, W, C), or a data frame."""
+def _example(paths: RunPaths) -> pa.Table:
+    """Return a few raw rows, with what other programs predict of them where that is given."""
     with pa.memory_map(str(paths.base / "example.arrow")) as stream:
-        table = pa.ipc.open_file(stream).read_all().combine_chunks()
-    return table.column("image").chunk(0).to_numpy_ndarray() if is_image else table.to_pandas()
+        return pa.ipc.open_file(stream).read_all().combine_chunks()
+
+
+def _as_users_have(rows: pa.Table, is_image: bool) -> Any:
+    """Return rows as MLflow's users have them: images (n, H, W, C), or a data frame."""
+    return rows.column("image").chunk(0).to_numpy_ndarray() if is_image else rows.to_pandas()
 
 
 def _logged_before(run_id: str, sums: str) -> str | None:

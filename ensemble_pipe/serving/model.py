@@ -1,5 +1,6 @@
 """A trained ensemble in memory, and how one is loaded."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
 
@@ -12,10 +13,13 @@ from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import member_outputs
+from ensemble_pipe.ensemble.members.given import Cells, given_outputs
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.errors import DataError, InputError
+from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
+from ensemble_pipe.serving.given import Predictions, given_members, with_predictions
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
 from ensemble_pipe.storage import RunPaths
@@ -25,12 +29,18 @@ if TYPE_CHECKING:
 
 # Rows as a person has them: features (R, D), images (R, H, W[, C]) uint8, a data frame, or Arrow.
 Inputs = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
+# What other programs predict of these rows, by the name of the member, where the model has such.
+Given = Mapping[str, Predictions] | None
 
 _MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
 
 class Ensemble:
     """K members behind one predictor.
+
+    Where members' predictions come from other programs, all that predicts takes these as `given`:
+    by name an array, whose columns are in the order of `GivenMember.columns`, or a table of them.
+    Tables may also have them beside the input's own columns, as `columns` names them.
 
     Attributes:
         schema: of the data it was trained on.
@@ -46,36 +56,43 @@ class Ensemble:
         self.conformal = model.conformal
         self._draws = model.draws
 
-    def predict(self, inputs: Inputs) -> Array:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that a block must have to be predicted."""
+        wanted = given_members(self.members).values()
+        joined = [name for member in wanted for name in member.joined_columns(self.schema)]
+        return (*self.schema.source_columns, *joined)
+
+    def predict(self, inputs: Inputs, given: Given = None) -> Array:
         """Return (R,) class names, or means in the target's units; (R, D) of several targets."""
-        prediction = self.prediction(inputs)
+        prediction = self.prediction(inputs, given)
         if self.schema.task == "regression":
             return self._flat(prediction.mean)
         found: Array = np.array(self.schema.classes)[prediction.probabilities.argmax(axis=1)]
         return found
 
-    def predict_proba(self, inputs: Inputs) -> Floats:
+    def predict_proba(self, inputs: Inputs, given: Given = None) -> Floats:
         """Return class probabilities (R, O), float64, in the order of `schema.classes`."""
         self._require("classification", "predict_proba")
-        return self.prediction(inputs).probabilities
+        return self.prediction(inputs, given).probabilities
 
-    def predict_members(self, inputs: Inputs) -> Floats:
+    def predict_members(self, inputs: Inputs, given: Given = None) -> Floats:
         """Return each member's probabilities (K, R, O), or its means (K, R) in the target's units.
 
         Of several targets (K, R, D).
         """
-        outputs, schema = self.outputs(inputs), self.schema
+        outputs, schema = self.outputs(inputs, given), self.schema
         if schema.task == "classification":
             return softmax(outputs)
         center, unit = schema.target_scale
         return self._flat(outputs[:, :, : schema.target_count].astype(np.float64) * unit + center)
 
-    def uncertainty(self, inputs: Inputs) -> dict[str, Floats]:
+    def uncertainty(self, inputs: Inputs, given: Given = None) -> dict[str, Floats]:
         """Return how unsure the ensemble is of each row (R,): see `Prediction.uncertainty`."""
-        found = self.prediction(inputs).uncertainty()
+        found = self.prediction(inputs, given).uncertainty()
         return {name: self._flat(values) for name, values in found.items()}
 
-    def predict_sets(self, inputs: Inputs) -> Array:
+    def predict_sets(self, inputs: Inputs, given: Given = None) -> Array:
         """Return which classes are in each row's conformal set, (R, O) bool.
 
         The order is that of `schema.classes`.
@@ -85,9 +102,9 @@ class Ensemble:
         """
         self._require("classification", "predict_sets")
         self._require_coverage()
-        return self.prediction(inputs).sets
+        return self.prediction(inputs, given).sets
 
-    def predict_intervals(self, inputs: Inputs) -> Floats:
+    def predict_intervals(self, inputs: Inputs, given: Given = None) -> Floats:
         """Return the low and the high end of each row's conformal interval.
 
         (R, 2) in the target's units, or (R, D, 2) of several targets.
@@ -97,47 +114,58 @@ class Ensemble:
         """
         self._require("regression", "predict_intervals")
         self._require_coverage()
-        ends = self.prediction(inputs).interval
+        ends = self.prediction(inputs, given).interval
         return np.stack([self._flat(end) for end in ends], axis=-1)
 
-    def prediction(self, inputs: Inputs) -> Prediction:
+    def prediction(self, inputs: Inputs, given: Given = None) -> Prediction:
         """Return all that the ensemble says of some rows."""
-        return self.of_outputs(self.outputs(inputs))
+        return self.of_outputs(self.outputs(inputs, given))
 
     def of_outputs(self, outputs: Floats) -> Prediction:
         """Return all that the members' outputs (K, R, O) come to."""
         return Prediction(outputs, self.combiner, self.schema, self.conformal)
 
-    def table(self, inputs: Inputs) -> pa.Table:
+    def table(self, inputs: Inputs, given: Given = None) -> pa.Table:
         """Return one row for each input row, in its order.
 
         The columns are those of `serving.predictions.prediction_columns`.
         """
-        return self.as_table(self.outputs(inputs))
+        return self.as_table(self.outputs(inputs, given))
 
     def as_table(self, outputs: Floats) -> pa.Table:
         """Return what the members' outputs (K, R, O) mean, a row for each of R."""
         columns = prediction_columns(self.of_outputs(outputs))
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
-    def outputs(self, inputs: Inputs) -> Floats:
+    def outputs(self, inputs: Inputs, given: Given = None) -> Floats:
         """Return what `ensemble.members.member_outputs` does, (K, R, O) float32.
 
         Raises:
             DataError: a column is missing, or a value is not as the model needs it.
+            InputError: predictions that should be given are missing.
         """
-        return self.block_outputs(batch_of(inputs, self.schema), lambda row: f"row {row + 1}")
+        batch = batch_of(inputs, self.schema)
+        block = with_predictions(batch, inputs, given, self.members, self.schema)
+        return self.block_outputs(block, lambda row: f"row {row + 1}")
 
-    def block_outputs(self, block: pa.RecordBatch, place: Place, first: int = 0) -> Floats:
+    def block_outputs(
+        self, block: pa.RecordBatch, place: Place, first: int = 0, cells: Cells | None = None
+    ) -> Floats:
         """Return the outputs for a part of an input.
 
         Args:
-            block: with the columns that the model needs.
+            block: with the columns that the model needs, see `columns`.
             place: names row i of the block, for messages.
             first: number of its first row in the whole input.
+            cells: cells(column) names row i of a column of given predictions; None for `place`.
         """
+        cells = cells or (lambda column: lambda row: f"{place(row)}, column {shown(column)}")
+        given = {
+            name: self._given(block, member.joined_columns(self.schema), cells)
+            for name, member in given_members(self.members).items()
+        }
         if block.num_rows == 0:
-            return member_outputs(self.members, self.schema, [lambda *_: None], 0)
+            return member_outputs(self.members, self.schema, [lambda *_: None], 0, given)
         try:
             with one_thread():
                 encoded = self.schema.encode_inputs(block, place)
@@ -146,7 +174,12 @@ class Ensemble:
         none = np.zeros(len(encoded), np.int32)
         view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
         reads = self._draws.reads(view, self.schema.spans, first)
-        return member_outputs(self.members, self.schema, reads, len(encoded))
+        return member_outputs(self.members, self.schema, reads, len(encoded), given)
+
+    def _given(self, block: pa.RecordBatch, names: tuple[str, ...], cells: Cells) -> Floats:
+        """Return what is given of one member, as its outputs (R, O)."""
+        columns = [block.column(name) for name in names]
+        return given_outputs(columns, names, self.schema, cells)
 
     def _flat(self, values: Floats) -> Floats:
         """Return numbers without the axis of their targets where there is one target."""

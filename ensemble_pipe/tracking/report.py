@@ -105,7 +105,7 @@ def _groups(story: Story) -> str:
     ensemble = story.pipeline["ensemble"]
     groups = ensemble["pool"] or [ensemble]
     strategies = ", ".join(
-        f"{group['learners']} {group['strategy']}" if len(groups) > 1 else group["strategy"]
+        f"{group.get('learners', 1)} {group['strategy']}" if len(groups) > 1 else group["strategy"]
         for group in groups
     )
     return f"{len(story.plans)} learners: {strategies}"

@@ -11,7 +11,7 @@ from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Entry, read_entries
 
 # What says the kind of a learner, see `kind_of`.
-_KINDS = ("network.name", "estimator.strategy")
+_KINDS = ("network.name", "estimator.strategy", "predictions.strategy", "predictions.name")
 # A number that was not finite stands in the journal as null.
 Numbers = dict[str, float | None]
 
@@ -149,6 +149,8 @@ def _take(story: Story, entry: Entry) -> None:
 
 def kind_of(plan: dict[str, Any]) -> str:
     """Return what kind of learner a plan makes, such as "mlp" or "random_forest"."""
+    if "predictions" in plan:
+        return f"predictions {plan['predictions']['name']}"
     if "estimator" in plan:
         return str(plan["estimator"]["strategy"])
     return str(plan["network"]["name"])

@@ -2,8 +2,11 @@
 
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
+from ensemble_pipe.ensemble.members.given import GivenMember
 from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember, members_at
 from ensemble_pipe.ensemble.members.outputs import (
+    NONE_GIVEN,
+    Given,
     Member,
     member_outputs,
     raw_outputs,
@@ -12,9 +15,12 @@ from ensemble_pipe.ensemble.members.outputs import (
 )
 
 __all__ = [
+    "NONE_GIVEN",
     "BoostedMember",
     "DropoutPass",
     "EstimatorMember",
+    "Given",
+    "GivenMember",
     "Member",
     "NetworkMember",
     "member_outputs",

@@ -1,8 +1,9 @@
 """The outputs of members of any kind, in the form that combiners take."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,16 +12,26 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
+from ensemble_pipe.ensemble.members.given import GivenMember
 from ensemble_pipe.ensemble.members.network import NetworkMember, network_outputs
 
-Member = NetworkMember | BoostedMember | EstimatorMember
+Computed = NetworkMember | BoostedMember | EstimatorMember
+Member = Computed | GivenMember
+
+# Outputs (R, O) of given members, by name, as `given.given_outputs` returns them.
+Given = Mapping[str, Floats]
+NONE_GIVEN: Given = MappingProxyType({})
 
 # So that members without any residual still have a likelihood.
 NOISE_FLOOR = 1e-12
 
 
 def member_outputs(
-    members: Sequence[Member], schema: Schema, reads: Iterable[Read], rows: int
+    members: Sequence[Member],
+    schema: Schema,
+    reads: Iterable[Read],
+    rows: int,
+    given: Given = NONE_GIVEN,
 ) -> Floats:
     """Return outputs (K, R, O) float32; networks of one architecture are computed together.
 
@@ -32,21 +43,34 @@ def member_outputs(
         schema: of the data.
         reads: of the inputs, in each of their versions, as `nn.inference.outputs_of` takes them.
         rows: R.
+        given: of the given members among them, for these rows.
     """
-    outputs = raw_outputs(members, schema, reads, rows)
+    outputs = raw_outputs(members, schema, reads, rows, given)
     if schema.task == "classification":
         return np.stack(outputs)
     return np.stack([with_variance(m, o) for o, m in zip(outputs, members, strict=True)])
 
 
 def raw_outputs(
-    members: Sequence[Member], schema: Schema, reads: Iterable[Read], rows: int
+    members: Sequence[Member],
+    schema: Schema,
+    reads: Iterable[Read],
+    rows: int,
+    given: Given = NONE_GIVEN,
 ) -> list[Floats]:
     """Return the outputs (R, O) of each member; without variances where it gives none.
 
     Where rows are read in several versions, the outputs are those of the mean prediction over them:
     of probabilities, or of a mixture of normal distributions. Arguments as for `member_outputs`.
     """
+    computed = [member for member in members if not isinstance(member, GivenMember)]
+    outputs = iter(_computed(computed, schema, reads, rows))
+    return [given[m.name] if isinstance(m, GivenMember) else next(outputs) for m in members]
+
+
+def _computed(
+    members: Sequence[Computed], schema: Schema, reads: Iterable[Read], rows: int
+) -> list[Floats]:
     first, *others = reads
     outputs = _outputs(members, schema, first, rows)
     if not others:
@@ -111,7 +135,7 @@ def _from_moments(moments: Floats, schema: Schema, center: Floats) -> Floats:
     return moments.astype(np.float32)
 
 
-def _outputs(members: Sequence[Member], schema: Schema, read: Read, rows: int) -> list[Floats]:
+def _outputs(members: Sequence[Computed], schema: Schema, read: Read, rows: int) -> list[Floats]:
     outputs: list[Floats] = []
     for kind, group in groupby(members, type):
         alike = list(group)

@@ -1,0 +1,207 @@
+"""Predictions of other programs beside the rows to be predicted, for models with such members."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.sources.paths import require_columns
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.ensemble.members import GivenMember, Member
+from ensemble_pipe.ensemble.members.given import joined_name
+from ensemble_pipe.ensemble.members.given_files import open_given, require_given_columns
+from ensemble_pipe.errors import DataError, InputError
+from ensemble_pipe.messages import cut, listed, shown
+from ensemble_pipe.serving.inputs import columns_of, one_batch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Predictions of each row: an array whose columns are in the order of `GivenMember.columns`, or a
+# table that has these columns.
+Predictions = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
+
+
+def given_members(members: Sequence[Member]) -> dict[str, GivenMember]:
+    """Return those whose predictions are to be given, by name."""
+    return {member.name: member for member in members if isinstance(member, GivenMember)}
+
+
+def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], schema: Schema) -> Rows:
+    """Return rows with the predictions in some files as further columns.
+
+    Args:
+        rows: to be predicted.
+        files: NAME=FILE each; a file has a row for each of `rows`, in their order.
+        members: of the model.
+        schema: of the model.
+
+    Raises:
+        InputError: a member's predictions are missing, or a file is of no member.
+        DataError: a file cannot be read, or has other rows or columns than it should.
+    """
+    paths: dict[str, str] = {}
+    for text in files:
+        name, equals, path = text.partition("=")
+        if not equals or not path or name in paths:
+            raise InputError(f"--with {text}: must be NAME=FILE, and each name once")
+        paths[name] = path
+    wanted = given_members(members)
+    _require_known(paths, wanted)
+    opened = {name: open_given(path, rows.where, rows.count) for name, path in paths.items()}
+    for name, file in opened.items():
+        require_given_columns(file, wanted[name].columns(schema))
+    _require_given(wanted, schema, {*opened, *_joined(wanted, schema, rows.schema.names)})
+    for name, file in opened.items():
+        rows = _side_by_side(rows, file, name, wanted[name].columns(schema))
+    return rows
+
+
+def with_predictions(
+    block: pa.RecordBatch,
+    inputs: Any,
+    given: Mapping[str, Predictions] | None,
+    members: Sequence[Member],
+    schema: Schema,
+) -> pa.RecordBatch:
+    """Return rows in memory with the predictions of given members as further columns.
+
+    Args:
+        block: of the rows.
+        inputs: that it was made of; a table may have the further columns itself.
+        given: by name of the member; None for none.
+        members: of the model.
+        schema: of the model.
+
+    Raises:
+        InputError: a member's predictions are missing, or some are of no member.
+        DataError: they have other rows or columns than they should.
+    """
+    wanted, given = given_members(members), given or {}
+    _require_known(given, wanted)
+    beside = _joined(wanted, schema, columns_of(inputs)) - set(given)
+    _require_given(wanted, schema, {*given, *beside})
+    for name, member in wanted.items():
+        names = member.joined_columns(schema)
+        if name in beside:
+            found = [_column(inputs, column) for column in names]
+        else:
+            found = _columns(given[name], name, member.columns(schema), block.num_rows)
+        for column, values in zip(names, found, strict=True):
+            block = block.append_column(column, values)
+    return block
+
+
+def _require_known(given: Mapping[str, Any], wanted: Mapping[str, GivenMember]) -> None:
+    unknown = [name for name in given if name not in wanted]
+    if unknown:
+        needed = listed([shown(name) for name in wanted]) if wanted else "none at all"
+        raise InputError(
+            f"this model needs no predictions named {shown(unknown[0])}; it needs: {needed}"
+        )
+
+
+def _require_given(wanted: Mapping[str, GivenMember], schema: Schema, found: set[str]) -> None:
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        name = missing[0]
+        columns = wanted[name].columns(schema)
+        raise InputError(
+            f"this model has a member whose predictions come from another program, {shown(name)}: "
+            f"give them for these rows, with --with {name}=FILE, in Python with "
+            f"given={{{name!r}: ...}}, or as columns of the input such as "
+            f"{shown(joined_name(name, columns[0]))}; they are, in this order, {listed(columns)}"
+        )
+
+
+def _joined(wanted: Mapping[str, GivenMember], schema: Schema, columns: Sequence[str]) -> set[str]:
+    """Return which members have their predictions among the columns of the input."""
+    there = set(columns)
+    return {name for name, one in wanted.items() if there.issuperset(one.joined_columns(schema))}
+
+
+def _columns(given: Any, name: str, names: Sequence[str], rows: int) -> list[pa.Array]:
+    """Return the columns of predictions in memory."""
+    where = f"the predictions named {shown(name)}"
+    known = columns_of(given)
+    if known:
+        require_columns(where, names, known)
+        found = [_column(given, column) for column in names]
+    else:
+        array = np.asarray(given)
+        array = array[:, None] if array.ndim == 1 else array
+        if array.ndim != 2 or array.shape[1] != len(names) or array.dtype.kind not in "fiu":
+            raise DataError(
+                f"{where}: are {array.dtype} of shape {array.shape}; (R, {len(names)}) numbers are "
+                f"needed: {listed(names)}"
+            )
+        found = [pa.array(np.ascontiguousarray(column)) for column in array.T]
+    if any(len(column) != rows for column in found):
+        raise DataError(
+            f"{where}: are {len(found[0])} rows, but {rows} are to be predicted; one row for each "
+            "is needed, in their order"
+        )
+    return found
+
+
+def _column(table: Any, name: str) -> pa.Array:
+    if isinstance(table, pa.RecordBatch):
+        return table.column(name)
+    if isinstance(table, pa.Table):
+        return one_batch(table.select([name])).column(0)
+    try:
+        return pa.array(table[name], from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"column {shown(name)}: holds what is no number ({cut(str(error))})"
+        ) from None
+
+
+def _side_by_side(rows: Rows, given: Rows, name: str, columns: Sequence[str]) -> Rows:
+    """Return rows with columns of others, which are as many, beside their own."""
+    own = {joined_name(name, column): column for column in columns}
+    fields = [given.schema.field(column).with_name(joined) for joined, column in own.items()]
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        beside = [joined for joined in names if joined in own]
+        if not beside:
+            yield from rows.read(names)
+            return
+        others = given.read([own[joined] for joined in beside])
+        first = _Cut(rows.read([column for column in names if column not in own]))
+        second = _Cut(batch.rename_columns(beside) for batch in others)
+        while length := min(first.length, second.length):
+            parts = [*first.take(length), *second.take(length)]
+            arrays = dict(parts)
+            yield pa.RecordBatch.from_arrays([arrays[column] for column in names], list(names))
+
+    places = {joined: given.cells(column) for joined, column in own.items()}
+    schema = pa.schema([*(field for field in rows.schema if field.name not in own), *fields])
+    return replace(rows, schema=schema, read=read, places={**rows.places, **places})
+
+
+class _Cut:
+    """Batches, of which any number of rows is taken from the front."""
+
+    def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._held: pa.RecordBatch | None = None
+
+    @property
+    def length(self) -> int:
+        """Rows that can be taken at once; 0 at the end."""
+        while self._held is None or self._held.num_rows == 0:
+            self._held = next(self._batches, None)
+            if self._held is None:
+                return 0
+        return int(self._held.num_rows)
+
+    def take(self, rows: int) -> list[tuple[str, pa.Array]]:
+        """Return the columns of the next rows, by name."""
+        assert self._held is not None
+        part, self._held = self._held.slice(0, rows), self._held.slice(rows)
+        return list(zip(part.schema.names, part.columns, strict=True))
