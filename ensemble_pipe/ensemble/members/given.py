@@ -133,7 +133,8 @@ def _log_probabilities(values: Floats, names: Sequence[str], cells: Cells) -> Fl
             f"1; they are {len(names)}, of the classes that the model knows"
         )
     floored = np.maximum(values, PROBABILITY_FLOOR)
-    return np.log(floored / floored.sum(axis=1, keepdims=True)).astype(np.float32)
+    logs: Floats = np.log(floored / floored.sum(axis=1, keepdims=True))
+    return logs.astype(np.float32)
 
 
 def _standardised(values: Floats, names: Sequence[str], schema: Schema, cells: Cells) -> Floats:
