@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import ttest_rel
 from typer.testing import CliRunner
 
+import ensemble_pipe
 from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.compare import compare, over_seeds
 from ensemble_pipe.comparison.output import comparison_page, comparison_text
 from ensemble_pipe.comparison.runs import Run, cost_of, read_run
+from ensemble_pipe.config import Pipeline
 from ensemble_pipe.errors import InputError, RunDirectoryError
 from ensemble_pipe.pipeline import run
 from ensemble_pipe.storage import RunPaths
@@ -180,3 +183,30 @@ def test_over_seeds_in_figures() -> None:
     found = over_seeds(np.array([1.0, 2.0, 3.0]))
     assert (found.mean, found.standard_error) == pytest.approx((2.0, 0.57735), rel=1e-4)
     assert (found.low, found.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), rel=1e-4)
+
+
+def test_several_targets_are_covered_and_compared_over_all_of_them(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(500, 3)), columns=list("abc"))
+    frame["u"] = frame.a + random.normal(0, 0.1, 500)
+    frame["v"] = 100 * frame.b + random.normal(0, 10.0, 500)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    config = {
+        "task": "regression",
+        "data": {"source": "table", "path": str(tmp_path / "rows.csv"), "label": ["u", "v"]},
+        "network": {"hidden": [8]},
+        "training": {"epochs": 5},
+        "ensemble": {"learners": 2, "combine": {"coverage": 0.8}},
+        "tracking": {"mlflow": False},
+    }
+    result = run(Pipeline.model_validate(config), output=tmp_path, inline=True)
+    one = read_run(Path(result.run_dir))
+    for name, values in one.values.items():
+        assert values.over() == pytest.approx(one.metrics[f"test/{name}"])
+    assert one.metrics["rejection/test/rmse_at_100"] == pytest.approx(one.metrics["test/rmse"])
+    coverage = [one.metrics[f"conformal/test/coverage/{name}"] for name in "uv"]
+    assert one.metrics["conformal/test/coverage"] == pytest.approx(np.mean(coverage))
+    model = ensemble_pipe.load(result.run_dir)
+    ends = model.predict_intervals(frame)
+    assert ends.shape == (500, 2, 2)
+    assert ends[:, 1, 1].tolist() == model.table(frame).column("high_v").to_pylist()
