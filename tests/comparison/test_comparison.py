@@ -204,7 +204,7 @@ def test_several_targets_are_covered_and_compared_over_all_of_them(tmp_path: Pat
     for name, values in one.values.items():
         assert values.over() == pytest.approx(one.metrics[f"test/{name}"])
     assert one.metrics["rejection/test/rmse_at_100"] == pytest.approx(one.metrics["test/rmse"])
-    coverage = [one.metrics[f"conformal/test/coverage/{name}"] for name in "uv"]
+    coverage = [float(one.metrics[f"conformal/test/coverage/{name}"] or 0) for name in "uv"]
     assert one.metrics["conformal/test/coverage"] == pytest.approx(np.mean(coverage))
     model = ensemble_pipe.load(result.run_dir)
     ends = model.predict_intervals(frame)

@@ -15,7 +15,7 @@ from ensemble_pipe.ensemble.members import EstimatorMember, Member
 from ensemble_pipe.ensemble.prediction import Prediction
 
 CLASSES = plain_schema("classification", (2,), ("a", "b", "c"))
-NUMBERS = plain_schema("regression", (2,), target_mean=5.0, target_deviation=2.0)
+NUMBERS = plain_schema("regression", (2,), target_means=(5.0,), target_deviations=(2.0,))
 
 
 def classes(rows: int, seed: int) -> tuple[Floats, Array]:

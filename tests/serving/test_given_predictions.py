@@ -234,7 +234,7 @@ def test_a_bad_deviation_is_a_data_error() -> None:
 
     from ensemble_pipe.ensemble.members.given import given_columns, given_outputs, given_values
 
-    schema = plain_schema("regression", (2,), target_mean=100.0, target_deviation=20.0)
+    schema = plain_schema("regression", (2,), target_means=(100.0,), target_deviations=(20.0,))
     names = given_columns(schema, deviations=True)
     values = np.array([[90.0, 3.0], [130.0, 11.0]])
     outputs = given_outputs(list(map(pa.array, values.T)), names, schema, lambda n: lambda r: n)
