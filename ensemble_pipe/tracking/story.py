@@ -117,7 +117,9 @@ def _take(story: Story, entry: Entry) -> None:
         case "grown":
             ensemble = story.pipeline["ensemble"]
             groups = ensemble["pool"] or [ensemble]  # all but the last are as they were
-            groups[-1]["learners"] = entry["learners"] - sum(g["learners"] for g in groups[:-1])
+            groups[-1]["learners"] = entry["learners"] - sum(
+                g.get("learners", 1) for g in groups[:-1]
+            )
         case "spared":
             story.spared[entry["learner"]] = entry["reason"]
         case "resumed":
