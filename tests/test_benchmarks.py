@@ -1,11 +1,13 @@
 """The benchmarks run, in a small form."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +70,48 @@ def test_the_table_of_transfer_has_a_cell_for_each_way(fashion_mnist: Path, tmp_
     assert len(rows) == 2 * len(transfer.WAYS)
     assert all(0.05 < row["accuracy"] <= 1 for row in rows)
     assert transfer.table(rows).count("\n") == 3
+
+
+def pools_benchmark() -> Any:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    return importlib.import_module("pools")
+
+
+SMALL_POOL = [
+    {"strategy": "independent", "learners": 2},
+    {"strategy": "histogram_boosting", "rounds": 5},
+    {"strategy": "random_forest", "trees": 5},
+    {"strategy": "linear"},
+]
+
+
+@pytest.mark.slow
+def test_a_pool_is_compared_with_the_best_of_its_parts(adult: Path, tmp_path: Path) -> None:
+    pools, folder = pools_benchmark(), tmp_path / "adult"
+    folder.mkdir()
+    for part, rows in (("train", 2000), ("test", 500)):
+        pd.read_csv(adult / f"{part}.csv.gz", nrows=rows).to_csv(folder / f"{part}.csv")
+    changed = {"network": {"hidden": [4]}, "training.epochs": 2, "ensemble.pool": SMALL_POOL}
+    row = pools.measure(folder, 1, tmp_path / "runs", **changed)
+    kinds = ["network", "histogram_boosting", "random_forest", "linear"]
+    assert list(row["kind"]) == list(row["kind_combined"]) == kinds
+    assert len(row["member"]) == 5
+    assert sum(row["weights"].values()) == pytest.approx(1)
+    for one in (row["pool"], *row["member"].values(), *row["kind_combined"].values()):
+        assert 0 < one["test_nll"] < 1
+    assert row["kind"]["linear"] == row["member"]["linear 1"]
+    best = min(one["test_nll"] for one in row["kind"].values())
+    (one,) = pools.differences([row])["kind, by test"]["differences"]
+    assert one == row["pool"]["test_nll"] - best
+
+
+def test_the_published_figures_of_pools_are_those_that_are_kept() -> None:
+    kept = json.loads((ROOT / "benchmarks" / "results" / "pools.json").read_text())
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    pools = pools_benchmark()
+    for name, one in pools.differences(kept["seeds"]).items():
+        assert one["differences"] == kept["differences"][name]["differences"]
+    assert pools.tables(kept) in page
 
 
 def test_the_published_figures_are_those_that_are_kept() -> None:

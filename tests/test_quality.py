@@ -1,5 +1,7 @@
 """How good the results are, on real data, against scikit-learn and against the best member."""
 
+import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +110,16 @@ def test_a_mixed_table_against_logistic_regression(tmp_path: Path, adult: Path) 
     )
     assert metrics["test/accuracy"] >= 0.855
     assert metrics["test/nll"] < nll
+
+
+@pytest.mark.slow
+def test_a_pool_of_networks_and_trees_beats_its_best_member_and_its_best_kind(
+    tmp_path: Path, adult: Path
+) -> None:
+    sys.path.insert(0, str(PIPELINES.parent / "benchmarks"))
+    pools = importlib.import_module("pools")
+    row = pools.measure(adult, 1, tmp_path)
+    for rival in pools.RIVALS:
+        best = min(row[rival], key=lambda name: row[rival][name]["test_nll"])
+        print(f"pool {row['pool']['test_nll']:.4f}  {best} {row[rival][best]['test_nll']:.4f}")
+        assert row["pool"]["test_nll"] < row[rival][best]["test_nll"]
