@@ -149,11 +149,11 @@ def test_the_benchmark_of_regressions_compares_split_by_split() -> None:
 @pytest.mark.slow
 def test_the_tuning_of_regressions_never_reads_a_test_row(tmp_path: Path) -> None:
     folder = shared("uci_regression")
-    arguments = ["--sets", "boston", "--splits", "1", "--candidates", "one hidden layer"]
+    arguments = ["--sets", "boston", "--splits", "1", "--candidates", "beta 1"]
     result = result_of("uci_tuning.py", "--folder", str(folder), *arguments)
     scores = {line["candidate"]: line["score"] for line in result["summary"]}
     assert scores.pop("the pipeline") == 0
-    assert set(scores) == {"one hidden layer"}
+    assert set(scores) == {"beta 1"}
 
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import uci_tuning
