@@ -72,6 +72,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "noise 0.03": _noise(0.03),
     "dropout 0.03": {"network.dropout": 0.03},
     "validation 0.06": {"splits.validation": 0.06},
+    "floor 0.05": {"training.loss.variance_floor": 0.05},
 }  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, schema.target_place(official.rows))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
-    wanted, tested = Wanted.of(source, data, parts), None
+    wanted, tested = Wanted.of(source, data, parts, marked), None
     if test is not None and official is not None:
         tested = Wanted.of(test, official, {"test": np.arange(official.count)})
     given = {p.learner: given_parts(p, schema, wanted, tested) for p in given_plans(config)}

@@ -16,6 +16,7 @@ from ensemble_pipe.data.sources import Table
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_marks
 from ensemble_pipe.errors import ConfigError, DataError
+from ensemble_pipe.given import Wanted
 from ensemble_pipe.pipeline import run
 from ensemble_pipe.preparation import prepare
 from ensemble_pipe.serving.files import predict_file
@@ -69,6 +70,11 @@ def test_rows_keep_their_numbers_groups_and_times() -> None:
     assert [test.rows.place(row) for row in range(2)] == ["t.csv: row 2", "t.csv: row 5"]
     read = [block.column("x").to_pylist() for _, block in test.rows.blocks(["x"])]
     assert read == [[1.0, 4.0]]
+    wanted = Wanted.of(whole.rows, rest, {"train": np.array([0]), "stop": np.array([1])}, test)
+    assert {name: rows.tolist() for name, rows in wanted.numbers.items()} == {
+        "stop": [3],
+        "test": [1, 4],
+    }
     assert shares_group(rest, test) == "2"
     assert "1 of 2 test rows are earlier than the last row" in (not_later(rest, test) or "")
 
