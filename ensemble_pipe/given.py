@@ -35,10 +35,18 @@ class Wanted:
     numbers: Mapping[str, Integers]
 
     @classmethod
-    def of(cls, source: Rows, data: Labelled, parts: Mapping[str, Integers]) -> "Wanted":
-        """Return what is wanted of a source, some of whose rows are divided into parts."""
+    def of(
+        cls,
+        source: Rows,
+        data: Labelled,
+        parts: Mapping[str, Integers],
+        marked: Labelled | None = None,
+    ) -> "Wanted":
+        """Return what is wanted of a source: rows that are divided, and a marked test part."""
         numbers = data.numbers(0, data.count)
         held_out = {name: numbers[places] for name, places in parts.items() if name != "train"}
+        if marked is not None:
+            held_out["test"] = marked.numbers(0, marked.count)
         return cls(source.where, source.count, held_out)
 
 

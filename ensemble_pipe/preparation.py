@@ -14,7 +14,7 @@ from ensemble_pipe import provenance
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.config import Pipeline, given_plans, other_facts, resolved
 from ensemble_pipe.data.base import BaseWriter, base_writer
-from ensemble_pipe.data.labelled import Labelled, labelled, not_later, shares_group
+from ensemble_pipe.data.labelled import Labelled, by_marks, labelled, not_later, shares_group
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
@@ -86,12 +86,13 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     if config.task == "classification":
         # What has no classes is refused before it is divided.
         classes_of(data.rows, data.targets, data.rows.cells(roles.labels[0]))
-    official = None if test is None else labelled(test, roles, config.classes)
+    data, marked = by_marks(data)
+    official = marked if test is None else labelled(test, roles, config.classes)
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shares_group(data, official)) is not None:
         raise DataError(
             f"{official.rows.where}: group {shown(shared)} stands in the training data too; leave "
-            "the group column out, or name no test_path"
+            "the group column out, or name no test_path or test_where"
         )
     for plan in {plan.view.folds: plan for plan in plans}.values():
         _require_folds(plan.view.folds, data, parts["train"])
@@ -104,7 +105,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, schema.target_place(official.rows))
     rows = first_rows(config.transfer, plans, schema) if config.transfer else []
-    wanted, tested = Wanted.of(source, data, parts), None
+    wanted, tested = Wanted.of(source, data, parts, marked), None
     if test is not None and official is not None:
         tested = Wanted.of(test, official, {"test": np.arange(official.count)})
     given = {p.learner: given_parts(p, schema, wanted, tested) for p in given_plans(config)}

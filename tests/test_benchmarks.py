@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pytest
+from conftest import shared
+from pyarrow import parquet
 
 ROOT = Path(__file__).parents[1]
 
@@ -166,6 +169,57 @@ def test_trainers_hardly_wait_for_shards(fashion_mnist: Path) -> None:
     result = result_of("waiting.py", *arguments)
     # In so short a training the start of those who make the shards is a large part of the whole.
     assert 0 <= result["share_waited_after_the_first_epoch"] < 0.15
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_regressions_compares_split_by_split() -> None:
+    folder = str(shared("uci_regression"))
+    result = result_of("uci_regression.py", "--folder", folder, "--sets", "boston", "--splits", "2")
+    assert [(row["set"], row["split"]) for row in result["splits"]] == [
+        ("boston", 0),
+        ("boston", 1),
+    ]
+    rmse, nll = result["summary"]
+    assert rmse["mc_dropout"] == pytest.approx((2.745676 + 2.640772) / 2)
+    assert nll["mc_dropout"] == pytest.approx((2.443889 + 2.448347) / 2)
+    for line, measure in ((rmse, "rmse"), (nll, "nll")):
+        values = [row[measure] for row in result["splits"]]
+        assert line["mean"] == pytest.approx(sum(values) / 2)
+        assert line["paired"] == pytest.approx(line["mean"] - line["mc_dropout"])
+    assert rmse["mean"] < 4
+    assert nll["mean"] < 3
+
+
+@pytest.mark.slow
+def test_the_tuning_of_regressions_never_reads_a_test_row(tmp_path: Path) -> None:
+    folder = shared("uci_regression")
+    arguments = ["--sets", "boston", "--splits", "1", "--candidates", "beta 1"]
+    result = result_of("uci_tuning.py", "--folder", str(folder), *arguments)
+    scores = {line["candidate"]: line["score"] for line in result["summary"]}
+    assert scores.pop("the pipeline") == 0
+    assert set(scores) == {"beta 1"}
+
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import uci_tuning
+
+    uci_tuning.inner_table(folder, "boston", 3, tmp_path)
+    outer, inner = (parquet.read_table(path / "boston.parquet") for path in (folder, tmp_path))
+    train = outer.filter(pc.invert(outer["test_3"]))
+    features = [name for name in outer.column_names if not name.startswith("test_")]
+    assert inner.select(features).equals(train.select(features))
+    assert inner.column_names == [*features, "test_3"]
+    assert pc.sum(inner["test_3"]).as_py() == round(0.1 * train.num_rows)
+
+
+def test_the_published_figures_of_regressions_are_those_that_are_kept() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import uci_regression
+    import uci_tuning
+
+    results, page = ROOT / "benchmarks" / "results", (ROOT / "benchmarks" / "README.md").read_text()
+    for script in (uci_regression, uci_tuning):
+        kept = json.loads((results / f"{script.__name__}.json").read_text())
+        assert script.table(kept["summary"]) in page
 
 
 def test_the_published_figures_of_memory_are_those_that_are_kept() -> None:

@@ -13,6 +13,7 @@ from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (
     read_groups,
+    read_marks,
     read_targets,
     read_times,
     read_weights,
@@ -35,6 +36,7 @@ class Labelled:
         weights: (R,) in the loss; None where all are alike.
         groups, group_names: (R,) number of each row's group, and the groups' names; None for none.
         times: (R,) when each row was; None where no column says.
+        marks: (R,) bool, true in the rows of the test part; None where no column says.
         kept: (R,) ascending numbers of the rows in their source; None where all are there.
     """
 
@@ -44,6 +46,7 @@ class Labelled:
     groups: Integers | None = None
     group_names: pa.Array | None = None
     times: Array | None = None
+    marks: Array | None = None
     kept: Integers | None = None
 
     @property
@@ -80,19 +83,31 @@ def labelled(rows: Rows, roles: Roles, classes: tuple[int | str, ...] | None) ->
         groups,
         names,
         None if roles.time is None else read_times(rows, roles.time),
+        None if roles.test_where is None else read_marks(rows, roles.test_where),
     )
     return data if classes is None else _chosen(data, _of_classes(data, classes))
 
 
+def by_marks(data: Labelled) -> tuple[Labelled, Labelled | None]:
+    """Return the rows that are divided, and those that are marked as the test part; None for none.
+
+    Raises:
+        DataError: all rows are marked alike.
+    """
+    if data.marks is None:
+        return data, None
+    if data.marks.all() or not data.marks.any():
+        which = "every row" if data.marks.all() else "no row"
+        raise DataError(
+            f"{data.rows.where}: test_where marks {which} as one of the test part; name a column "
+            "that is true in some rows"
+        )
+    return _chosen(data, np.flatnonzero(~data.marks)), _chosen(data, np.flatnonzero(data.marks))
+
+
 def shares_group(first: Labelled, second: Labelled) -> str | None:
     """Return a group that both have rows of; None where there is none."""
-    if first.group_names is None or second.group_names is None:
-        return None
-    names, others = (
-        set(found.cast(pa.string()).to_pylist())
-        for found in (first.group_names, second.group_names)
-    )
-    return min(names & others, default=None)
+    return min(_groups_in(first) & _groups_in(second), default=None)
 
 
 def not_later(data: Labelled, test: Labelled) -> str | None:
@@ -107,6 +122,14 @@ def not_later(data: Labelled, test: Labelled) -> str | None:
         f"warning: {test.rows.where}: {early} of {test.count} test rows are earlier than the last "
         f"row of {data.rows.where}, so the test does not follow the training in time"
     )
+
+
+def _groups_in(data: Labelled) -> set[str]:
+    """Return the names of the groups that there are rows of."""
+    if data.groups is None or data.group_names is None:
+        return set()
+    there = data.group_names.take(pa.array(np.unique(data.groups)))
+    return set(there.cast(pa.string()).to_pylist())
 
 
 def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
@@ -148,7 +171,8 @@ def _chosen(data: Labelled, kept: Integers) -> Labelled:
         weights=None if data.weights is None else data.weights[kept],
         groups=None if data.groups is None else data.groups[kept],
         times=None if data.times is None else data.times[kept],
-        kept=kept,
+        marks=None if data.marks is None else data.marks[kept],
+        kept=kept if data.kept is None else data.kept[kept],
     )
 
 

@@ -1,6 +1,6 @@
 """The kinds of source that a pipeline can name: what each opens, and what its columns are for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -34,8 +34,11 @@ class Table:
     Attributes:
         path: a file, folder or glob of rows, or a URI of Parquet: see open_rows.
         label: the column to predict; a list of columns for a regression of several numbers.
-        ignore: columns to leave out, such as an identifier.
-        test_path: the official test part, where there is one.
+        ignore: columns to leave out, such as an identifier, by name or by pattern such as "old_*";
+            a pattern leaves columns that have another purpose.
+        test_path: the official test part, where it is a file of its own.
+        test_where: the column that is true (or 1) in the rows of the official test part, where
+            they stand among the others; a prediction needs no such column.
         weight: the column with each row's weight in the loss.
         group: the column whose equal values never stand on both sides of a split.
         time: the column that the splits follow in order.
@@ -48,11 +51,18 @@ class Table:
     label: str | Annotated[tuple[str, ...], MinLen(1)]
     ignore: tuple[str, ...] = ()
     test_path: str | None = None
+    test_where: str | None = None
     weight: str | None = None
     group: str | None = None
     time: str | None = None
     columns: dict[str, ColumnRule] = field(default_factory=dict)
     missing_values: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.test_path is not None and self.test_where is not None:
+            raise ValueError(
+                "test_path and test_where both say what the test part is; name one of them"
+            )
 
     def open(self) -> tuple[Rows, Rows | None]:
         """Return the rows, and those of `test_path`.
@@ -74,10 +84,11 @@ class Table:
         """
         labels = (self.label,) if isinstance(self.label, str) else self.label
         named = [(name, "label") for name in labels]
-        named += [(name, "ignore") for name in self.ignore]
-        others = (("weight", self.weight), ("group", self.group), ("time", self.time))
-        named += [(name, purpose) for purpose, name in others if name is not None]
+        others = {"weight": self.weight, "group": self.group, "time": self.time}
+        others["test_where"] = self.test_where
+        named += [(name, purpose) for purpose, name in others.items() if name is not None]
         names = rows.schema.names
+        named += _ignored(self.ignore, names, dict(named))
         require_columns(rows.where, [name for name, _ in named], names)
         _require_one_purpose(named)
         taken = {name for name, _ in named}
@@ -92,6 +103,7 @@ class Table:
             self.weight,
             self.group,
             self.time,
+            self.test_where,
             self.columns,
             self.missing_values,
         )
@@ -222,6 +234,21 @@ def _idx_file(folder: Path, name: str) -> Path | None:
     paths = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
     require_inside(folder, paths)
     return next(iter(paths), None)
+
+
+def _ignored(
+    ignore: Sequence[str], names: Sequence[str], purposes: Mapping[str, str]
+) -> list[tuple[str, str]]:
+    """Return what is ignored by its name, and by a pattern without having another purpose.
+
+    What is neither a column nor a pattern of one is returned as a name, to be refused.
+    """
+    found = [name for name in ignore if name in names]
+    for pattern in (pattern for pattern in ignore if pattern not in names):
+        fitting = [name for name in names if fnmatchcase(name, pattern)]
+        free = [name for name in fitting if name not in (*purposes, *found)]
+        found += free if fitting else [pattern]
+    return [(name, "ignore") for name in found]
 
 
 def _require_one_purpose(named: Sequence[tuple[str, str]]) -> None:

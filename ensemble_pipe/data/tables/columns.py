@@ -133,6 +133,7 @@ class Roles:
         weight: of each row in the loss.
         group: rows of one group never stand on both sides of a split.
         time: the splits follow its order.
+        test_where: true in the rows of the official test part.
         rules: of the features, by name or by pattern such as "x*".
         missing_values: texts of a CSV file that stand for a missing value.
     """
@@ -142,6 +143,7 @@ class Roles:
     weight: str | None = None
     group: str | None = None
     time: str | None = None
+    test_where: str | None = None
     rules: Mapping[str, NumberRule | DateRule | CategoryRule] = field(default_factory=dict)
     missing_values: tuple[str, ...] = ()
 

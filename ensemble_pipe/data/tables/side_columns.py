@@ -121,6 +121,32 @@ def read_weights(rows: Rows, name: str) -> Floats:
     return values
 
 
+def read_marks(rows: Rows, name: str) -> Array:
+    """Return which rows (R,) are of the official test part, bool.
+
+    Raises:
+        DataError: a mark is missing, or neither true, false, 1 nor 0.
+    """
+    require_columns(rows.where, [name], rows.schema.names)
+    marks = np.empty(rows.count, bool)
+    for first, column in _blocks(rows, name, "mark of the test part"):
+        if not (cells.is_number(column.type) or pa.types.is_boolean(column.type)):
+            raise DataError(
+                f"{rows.where}: test_where {shown(name)} is of type {column.type}; it marks rows "
+                "by true and false, or by 1 and 0"
+            )
+        values = cells.numbers(column, name, rows.place_from(first))
+        good = (values == 0) | (values == 1)
+        if not good.all():
+            row = int(good.argmin())
+            raise DataError(
+                f"{rows.cells(name)(first + row)}: {values[row]:g} marks no row of the test part; "
+                "1 (true) is in it, 0 (false) is not"
+            )
+        marks[first : first + len(column)] = values == 1
+    return marks
+
+
 def read_groups(rows: Rows, name: str) -> tuple[Integers, pa.Array]:
     """Return the number of the group of each row (R,) int64, and the names of the groups.
 
