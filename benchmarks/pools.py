@@ -201,8 +201,8 @@ def tables(result: dict[str, Any]) -> str:
         for choice, by in CHOICES.items():
             one = result["differences"][f"{rival}, by {choice}"]
             won = sum(value < 0 for value in one["differences"])
-            cells = f"{over_seeds_text(one['differences'])} | {one.get('t', np.nan):.1f}"
-            lines.append(f"| {words} | {by} | {cells} | {won} of {len(rows)} |")
+            found = f"{over_seeds_text(one['differences'])} | {one.get('t', np.nan):.1f}"
+            lines.append(f"| {words} | {by} | {found} | {won} of {len(rows)} |")
     return "\n".join(lines)
 
 

@@ -84,11 +84,12 @@ def test_the_column_is_no_feature_and_patterns_ignore_its_siblings() -> None:
     table = Table(path="t.csv", label="y", test_where="test_1", ignore=("test_*",))
     roles = table.roles(rows)
     assert (roles.features, roles.test_where) == (("x",), "test_1")
-    for settings, message in (
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"test_where": "test_9"}, "has no column 'test_9'; did you mean"),
         ({"test_where": "y"}, "column 'y' is named as label and as test_where"),
         ({"ignore": ("old_*",)}, r"has no column 'old_\*'"),
-    ):
+    ]
+    for settings, message in wrong:
         with pytest.raises(DataError, match=message):
             Table(**{"path": "t.csv", "label": "y", **settings}).roles(rows)
 

@@ -202,6 +202,15 @@ def test_an_endless_header_is_refused_after_two_blocks(tmp_path: Path) -> None:
     assert peak.total < 16 * MB
 
 
+def test_a_reader_that_is_given_up_leaves_nothing_that_reads(tmp_path: Path) -> None:
+    """pyarrow reads ahead in a thread, which once met a closed file and took the process along."""
+    path = tmp_path / "t.csv.gz"
+    write_gzip(path, b"x" * MB, 40)
+    for _ in range(40):
+        with pytest.raises(DataError):
+            open_rows(str(path))
+
+
 def test_many_lines_are_streamed(tmp_path: Path) -> None:
     path = tmp_path / "t.csv.gz"
     line = f"1,{'abc' * 60}\n".encode()

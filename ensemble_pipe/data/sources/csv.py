@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import IO, Any
 
 import pyarrow as pa
@@ -187,24 +188,33 @@ def _is_packed(path: Path) -> bool:
 
 
 class _Unpacked:
-    """What a gzip file holds, as far as a file of its size holds so much."""
+    """What a gzip file holds, as far as a file of its size holds so much.
+
+    pyarrow reads ahead in a thread of its own, which may still be at it when a reader is given up:
+    so reading and closing wait for each other, and nothing is read of what is closed.
+    """
 
     def __init__(self, path: Path, packed: pa.NativeFile) -> None:
         self.closed = False
+        self._lock = Lock()
         self._path = path
         self._size = path.stat().st_size
         self._stream = pa.CompressedInputStream(packed, "gzip")
         self._read = 0
 
     def read(self, size: int) -> pa.Buffer:
-        part = self._stream.read_buffer(size)
+        with self._lock:
+            if self.closed:
+                return pa.py_buffer(b"")
+            part = self._stream.read_buffer(size)
         self._read += part.size
         require_no_bomb(self._path, self._read, self._size, "unpack it with gunzip first")
         return part
 
     def close(self) -> None:
-        self._stream.close()
-        self.closed = True
+        with self._lock:
+            self.closed = True
+            self._stream.close()
 
 
 def _has_lines(value: str) -> bool:
