@@ -88,7 +88,7 @@ def _tell(paths: RunPaths, config: Pipeline) -> None:
     journal = Journal(paths.journal)
     for learner in sorted(set(facts) - known):
         journal.append("learner", learner=learner, plan=facts[learner])
-    journal.append("grown", learners=len(facts))
+    journal.append("grown", learners=len(facts), ensemble=resolved(config)["ensemble"])
     journal.close()
 
 

@@ -115,11 +115,7 @@ def _take(story: Story, entry: Entry) -> None:
         case "learner":
             story.plans[entry["learner"]] = entry["plan"]
         case "grown":
-            ensemble = story.pipeline["ensemble"]
-            groups = ensemble["pool"] or [ensemble]  # all but the last are as they were
-            groups[-1]["learners"] = entry["learners"] - sum(
-                g.get("learners", 1) for g in groups[:-1]
-            )
+            story.pipeline["ensemble"] = entry["ensemble"]
         case "spared":
             story.spared[entry["learner"]] = entry["reason"]
         case "resumed":

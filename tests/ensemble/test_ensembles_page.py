@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 
 from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
 from ensemble_pipe.ensemble.combining import Combine
-from ensemble_pipe.ensemble.strategies import StrategyName
+from ensemble_pipe.ensemble.strategies import Predictions, StrategyName
 from ensemble_pipe.pipeline import run
 from ensemble_pipe.training.estimators import EstimatorSettings
 
@@ -17,8 +20,13 @@ PAGE = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()
 EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["pool", "boosting", "combine"])
-def test_the_examples_run(example: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("example", EXAMPLES, ids=["pool", "boosting", "file", "combine"])
+def test_the_examples_run(
+    example: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guess = {f"probability_class_{kind}": np.full(178, 1 / 3) for kind in range(3)}
+    parquet.write_table(pa.table(guess), "other.parquet")
     small = {
         "task": "classification",
         "data": {"source": "bundled", "set": "wine"},
@@ -27,17 +35,17 @@ def test_the_examples_run(example: dict[str, Any], tmp_path: Path) -> None:
     training = {**example.get("training", {}), "epochs": 2}
     config = Pipeline.model_validate({**small, **example, "training": training})
     count = len(learner_plans(config)) + len(estimator_plans(config))
-    result = run(config, output=tmp_path, inline=True)
+    result = run(config, output=tmp_path / "runs", inline=True)
     assert result.failed == {}
     assert result.members >= 1
-    assert count in (3, 8, 10)
+    assert count in (3, 4, 8, 10)
 
 
 def test_every_strategy_method_and_measure_is_on_the_page() -> None:
     fields: dict[str, Any] = Combine.__annotations__
     methods = get_args(fields["method"])
     kinds = [kind.__dataclass_fields__["strategy"].default for kind in get_args(EstimatorSettings)]
-    for name in (*get_args(StrategyName), *kinds, *methods):
+    for name in (*get_args(StrategyName), *kinds, Predictions.strategy, *methods):
         assert f"`{name}`" in PAGE, name
     for name in set(fields) - {"method"}:
         assert f"{name}: " in PAGE, name

@@ -81,7 +81,7 @@ def entries(result: RunResult, kind: str) -> list[dict[str, Any]]:
     return [entry for entry in map(json.loads, lines) if entry["kind"] == kind]
 
 
-def tested_rows(result: RunResult) -> pd.DataFrame:
+def rows_of_test_part(result: RunResult) -> pd.DataFrame:
     return pd.read_feather(
         Path(result.run_dir) / "predictions" / "test.arrow", columns=["row", "target"]
     )
@@ -106,7 +106,7 @@ def test_its_metrics_are_those_of_the_file(folder: Path, case: str) -> None:
         group = given(folder, test_path=str(folder / "other_test.csv"))
     result = run_here(folder, pipeline(folder, NETWORKS, group, **values))
     (own,) = [e["metrics"] for e in entries(result, "member_test") if e["learner"] == 2]
-    rows = tested_rows(result)
+    rows = rows_of_test_part(result)
     assert (frame.kind.to_numpy()[rows.row] == rows.target).all()
     probabilities = file.to_numpy()[rows.row]
     assert own["test/nll"] == pytest.approx(log_loss(rows.target, probabilities), rel=1e-6)
@@ -123,7 +123,7 @@ def test_numbers_are_in_the_targets_own_units(folder: Path, has_std: bool) -> No
     file[["mean", "std"] if has_std else ["mean"]].to_parquet(folder / "other.parquet")
     result = run_here(folder, pipeline(folder, NETWORKS, given(folder), task="regression"))
     (own,) = [e["metrics"] for e in entries(result, "member_test") if e["learner"] == 2]
-    rows = tested_rows(result)
+    rows = rows_of_test_part(result)
     errors = (mean - frame.value)[rows.row]
     assert own["test/rmse"] == pytest.approx(np.sqrt((errors**2).mean()), rel=1e-6)
     validation = pd.read_feather(Path(result.run_dir) / "predictions" / "validation.arrow")
