@@ -45,7 +45,10 @@ Row = dict[str, Any]
 
 def fit(folder: Path, name: str, split: int, settings: dict[str, Any] | None = None) -> Row:
     """Run the pipeline on one split; return its test measures, in the target's own units."""
-    data: dict[str, Any] = {"data.path": str(folder / f"{name}.parquet"), "data.test_where": f"test_{split}"}
+    data: dict[str, Any] = {
+        "data.path": str(folder / f"{name}.parquet"),
+        "data.test_where": f"test_{split}",
+    }
     others = {"tracking.mlflow": False, **(settings or {})}
     began = time.process_time()
     with tempfile.TemporaryDirectory() as runs:
