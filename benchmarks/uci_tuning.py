@@ -73,6 +73,9 @@ CANDIDATES: dict[str, dict[str, Any]] = {
     "dropout 0.03": {"network.dropout": 0.03},
     "validation 0.06": {"splits.validation": 0.06},
     "floor 0.05": {"training.loss.variance_floor": 0.05},
+    "temperature out of fold, floor 0.05": {
+        **_OUT_OF_FOLD, "training.loss.variance_floor": 0.05,
+    },
 }  # fmt: skip
 
 
