@@ -48,7 +48,10 @@ def errors() -> Iterator[None]:
     except EnsemblePipeError as error:
         say(f"error: {error}")
         raise typer.Exit(1) from None
-    except OSError as error:  # a full disk, a folder that cannot be written to
+    except PermissionError as error:
+        say(f"error: {error.filename}: may not be read or written by this user")
+        raise typer.Exit(2) from None
+    except OSError as error:  # a full disk
         say(f"error: {error}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

@@ -75,3 +75,16 @@ def test_a_run_prints_a_table_the_next_commands_and_one_json_line(tmp_path: Path
 def test_a_usage_error_ends_with_status_2() -> None:
     assert invoke("run").returncode == 2
     assert invoke("launch").returncode == 2
+
+
+def test_what_this_user_may_not_write_ends_with_status_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from typer import Exit
+
+    from ensemble_pipe.cli_support import errors
+
+    with pytest.raises(Exit) as stopped, errors():
+        raise PermissionError(13, "Permission denied", "runs/a/report.html")
+    assert stopped.value.exit_code == 2
+    assert "runs/a/report.html: may not be read or written" in capsys.readouterr().err

@@ -103,18 +103,29 @@ def _example(paths: RunPaths) -> pa.Table:
 
 
 def _as_users_have(rows: pa.Table, is_image: bool) -> Any:
-    """Return rows as MLflow's users have them: images (n, H, W, C), or a data frame."""
-    return rows.column("image").chunk(0).to_numpy_ndarray() if is_image else rows.to_pandas()
+    """Return rows as MLflow's users have them: images (n, H, W, C), or a data frame.
+
+    Decimals become floats, since MLflow writes the example as JSON, which has none.
+    """
+    if is_image:
+        return rows.column("image").chunk(0).to_numpy_ndarray()
+    fields = [
+        field.with_type(pa.float64()) if pa.types.is_decimal(field.type) else field
+        for field in rows.schema
+    ]
+    return rows.cast(pa.schema(fields)).to_pandas()
 
 
 def _logged_before(run_id: str, sums: str) -> str | None:
-    """Return the URI of the same model of the same run, where an earlier attempt logged it."""
+    """Return the URI of the same model of the same run, where an earlier attempt logged it whole."""
     import mlflow
+    from mlflow.entities import LoggedModelStatus
 
     experiment = mlflow.get_run(run_id).info.experiment_id
     models = mlflow.search_logged_models([experiment], output_format="list")
     for model in models:
-        if model.source_run_id == run_id and model.tags.get(SUMS_TAG) == sums:
+        same = model.source_run_id == run_id and model.tags.get(SUMS_TAG) == sums
+        if same and model.status == LoggedModelStatus.READY:
             return str(model.model_uri)
     return None
 
