@@ -117,7 +117,7 @@ def _as_users_have(rows: pa.Table, is_image: bool) -> Any:
 
 
 def _logged_before(run_id: str, sums: str) -> str | None:
-    """Return the URI of the same model of the same run, where an earlier attempt logged it whole."""
+    """Return the URI of the same model of the same run, where an attempt logged it whole."""
     import mlflow
     from mlflow.entities import LoggedModelStatus
 

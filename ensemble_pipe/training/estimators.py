@@ -222,9 +222,12 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
 
 def fitted(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Event:
     """Fit a learner and return how that went."""
+    from threadpoolctl import threadpool_limits
+
     began = time.monotonic()
     try:
-        content = fit_estimator(plan, data, schema)
+        with threadpool_limits(1):  # boosting's own threads too: a trainer has one CPU
+            content = fit_estimator(plan, data, schema)
     except ValueError as error:
         return Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
     return Fitted(plan.learner, content, time.monotonic() - began)
