@@ -201,16 +201,16 @@ def tables(result: dict[str, Any]) -> str:
         for choice, by in CHOICES.items():
             one = result["differences"][f"{rival}, by {choice}"]
             won = sum(value < 0 for value in one["differences"])
-            found = f"{over_seeds_text(one['differences'])} | {one.get('t', np.nan):.1f}"
+            found = f"{over_seeds_text(one['differences'], 5)} | {one.get('t', np.nan):.1f}"
             lines.append(f"| {words} | {by} | {found} | {won} of {len(rows)} |")
     return "\n".join(lines)
 
 
-def over_seeds_text(values: list[float]) -> str:
+def over_seeds_text(values: list[float], digits: int = 4) -> str:
     """Return a mean and its standard error as a cell of a table."""
     found = spread(values)
-    error = f" +- {found['standard_error']:.4f}" if len(values) > 1 else ""
-    return f"{found['mean']:.4f}{error}"
+    error = f" +- {found['standard_error']:.{digits}f}" if len(values) > 1 else ""
+    return f"{found['mean']:.{digits}f}{error}"
 
 
 def main() -> None:
