@@ -12,6 +12,7 @@ Markdown table of the ensemble's test accuracy and NLL, mean over seeds, and one
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -50,7 +51,7 @@ def as_training_part(folder: Path, inside: Path) -> Path:
     """Return a folder that offers the test files of an IDX folder as training files."""
     inside.mkdir()
     for path in folder.glob("t10k-*"):
-        (inside / path.name.replace("t10k", "train")).symlink_to(path.resolve())
+        shutil.copyfile(path, inside / path.name.replace("t10k", "train"))
     return inside
 
 

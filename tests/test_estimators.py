@@ -65,6 +65,7 @@ def test_one_random_state_gives_the_same_bits(kind: Any, y: Array) -> None:
     assert len({bits(5), bits(6), bits(None), bits(None)}) == 4
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_bits(ray_cluster: None) -> None:
     here = EnsembleClassifier(**QUICK).fit(X, LABELS)
     there = clone(here).set_params(address="auto").fit(X, LABELS)

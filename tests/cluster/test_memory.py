@@ -63,6 +63,7 @@ class Reader:
         return private_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_eight_trainers_view_a_shard_without_private_memory() -> None:
     actor: Any = Reader

@@ -55,16 +55,12 @@ def covered(task: str, found: Combined, seed: int, rows: int = 4000) -> dict[str
 
 
 @pytest.mark.parametrize("task", ["classes", "numbers"])
-@pytest.mark.parametrize(
-    "how",
-    [
-        {},
-        {"method": "weights", "temperature": True},
-        {"method": "choose", "keep": 2},
-        {"method": "stacking"},
-    ],
-    ids=lambda how: how.get("method", "mean"),
-)
+@pytest.mark.parametrize("how", [
+    {},
+    {"method": "weights", "temperature": True},
+    pytest.param({"method": "choose", "keep": 2}, marks=pytest.mark.slow),
+    pytest.param({"method": "stacking"}, marks=pytest.mark.slow),
+], ids=lambda how: how.get("method", "mean"))  # fmt: skip
 def test_new_rows_are_covered_as_stated(task: str, how: dict[str, Any]) -> None:
     shares = []
     for seed in range(4):

@@ -85,6 +85,7 @@ def test_a_pool_is_resumed_and_loaded_to_the_same_predictions(pooled: RunResult)
     assert model.predict_proba(images[7:9]).tobytes() == whole[7:9].tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_scikit_learn_learners_are_the_same_on_ray(
     tmp_path: Path,

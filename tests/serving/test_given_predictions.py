@@ -196,6 +196,7 @@ def test_a_forged_name_is_refused(trained: RunResult, tmp_path: Path) -> None:
         ensemble_pipe.load(folder)
 
 
+@pytest.mark.slow
 def test_images_take_them_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sklearn.datasets import load_digits
 

@@ -230,6 +230,7 @@ def next_checkpoints(prepared: Prepared, stack: Stack) -> list[Checkpoint]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_ray_gives_the_same_bits(table: Path, tmp_path: Path) -> None:
     config = Pipeline.model_validate(settings_of(table, "side"))
