@@ -240,4 +240,5 @@ def _train(
         reasons = [f"learner {learner}: {reason}" for learner, reason in failed.items()]
         raise TrainingError("no learner was trained to the end: " + "; ".join(reasons))
     chosen = aggregator.combine(config.ensemble.combine, config.seed)
-    return Fitted(Model(schema, chosen.members, chosen.combiner, draws), failed)
+    model = Model(schema, chosen.members, chosen.combiner, draws, chosen.conformal)
+    return Fitted(model, failed)
