@@ -32,6 +32,10 @@ Address = Annotated[
     str, typer.Option(help="local starts a Ray, auto finds one, or HOST:PORT of a cluster.")
 ]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="Go on though versions or processor differ."),
+]
 
 
 @app.command(epilog="Example: ensemble-pipe run pipelines/digits.yaml --set seed=2")
@@ -104,10 +108,7 @@ def resume(
     run_dir: RunDir,
     address: Address = "local",
     inline: Inline = False,
-    accept_changes: Annotated[
-        bool,
-        typer.Option("--accept-changes", help="Go on though versions or processor differ."),
-    ] = False,
+    accept_changes: AcceptChanges = False,
     finish: Annotated[
         bool, typer.Option("--finish", help="Train no further; combine what is finished.")
     ] = False,
@@ -137,10 +138,7 @@ def grow(
     learners: Annotated[int, typer.Option(help="How many to add.")],
     address: Address = "local",
     inline: Inline = False,
-    accept_changes: Annotated[
-        bool,
-        typer.Option("--accept-changes", help="Go on though versions or processor differ."),
-    ] = False,
+    accept_changes: AcceptChanges = False,
     as_json: AsJson = False,
 ) -> None:
     """Add learners to a run, and combine all anew."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import SHARED_DATA, StopAt
+from conftest import StopAt, shared
 from pyarrow import parquet
 
 import ensemble_pipe
@@ -303,10 +303,7 @@ def test_snapshots_are_members_of_their_own(pipeline: Path) -> None:
 
 @pytest.fixture
 def boston() -> Path:
-    path = SHARED_DATA / "uci_regression" / "boston.parquet"
-    if not path.is_file():
-        pytest.skip("the UCI regression sets are a user's to bring")
-    return path
+    return shared("uci_regression") / "boston.parquet"
 
 
 def test_a_regression_predicts_in_the_targets_own_units(pipeline: Path, boston: Path) -> None:

@@ -39,14 +39,15 @@ KINDS = (
 )
 
 
+@settings
 class Folds:
     """Learners that may leave out a fold each.
 
     Where `cross_validate` is set, learner i leaves out fold i, of as many as there are learners.
     """
 
-    learners: int
-    cross_validate: bool
+    learners: Annotated[int, Ge(1)] = 1
+    cross_validate: bool = False
 
     @property
     def leaves_folds_out(self) -> bool:
@@ -68,8 +69,6 @@ class RandomForest(Folds):
     weighs_rows: ClassVar[bool] = True
 
     strategy: Literal["random_forest"] = "random_forest"
-    learners: Annotated[int, Ge(1)] = 1
-    cross_validate: bool = False
     trees: Annotated[int, Ge(1)] = 200
     leaf_rows: Annotated[int, Ge(1)] = 2
 
@@ -97,8 +96,6 @@ class HistogramBoosting(Folds):
     weighs_rows: ClassVar[bool] = True
 
     strategy: Literal["histogram_boosting"] = "histogram_boosting"
-    learners: Annotated[int, Ge(1)] = 1
-    cross_validate: bool = False
     rounds: Annotated[int, Ge(1)] = 300
     learning_rate: Annotated[float, Gt(0)] = 0.1
     leaves: Annotated[int, Ge(2)] = 31
@@ -133,8 +130,6 @@ class Linear(Folds):
     weighs_rows: ClassVar[bool] = True
 
     strategy: Literal["linear"] = "linear"
-    learners: Annotated[int, Ge(1)] = 1
-    cross_validate: bool = False
     penalty: Annotated[float, Gt(0)] = 1.0
 
     def build(self, task: Task, seed: int) -> Any:
@@ -158,8 +153,6 @@ class NearestNeighbors(Folds):
     weighs_rows: ClassVar[bool] = False
 
     strategy: Literal["nearest_neighbors"] = "nearest_neighbors"
-    learners: Annotated[int, Ge(1)] = 1
-    cross_validate: bool = False
     neighbors: Annotated[int, Ge(1)] = 15
 
     def build(self, task: Task, seed: int) -> Any:
