@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import IO, Any
 
 import pyarrow as pa
@@ -114,9 +113,9 @@ def _require_commas(path: Path) -> None:
 
 def _header(path: Path) -> dict[str, str]:
     _require_commas(path)
-    with _refusals(_File(path)), _stream(path) as stream:
+    with _refusals(_File(path)):
         try:
-            own = _open(stream, []).schema.names
+            own = _open(_stream(path), []).schema.names
         except UnicodeDecodeError:
             raise DataError(f"{path}: its column names are not UTF-8; save it as UTF-8") from None
     names = [name.strip() for name in own]
@@ -127,9 +126,10 @@ def _header(path: Path) -> dict[str, str]:
 def _texts(file: _File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yield columns as text, as they stand in the file."""
     own = [file.names[name] for name in names]
-    first = 0
-    with _refusals(file), _stream(file.path) as stream:
-        for batch in _open(stream, own):
+    first, size = 0, file.path.stat().st_size
+    with _refusals(file):
+        for block, batch in enumerate(_open(_stream(file.path), own)):
+            require_no_bomb(file.path, block * BLOCK, size, "unpack it with gunzip first")
             arrays = [
                 to_text(column, name, lambda row: file.place(first + row))  # noqa: B023
                 for name, column in zip(names, batch.columns, strict=True)
@@ -179,42 +179,17 @@ def _refusals(file: _File) -> Iterator[None]:
 
 
 def _stream(path: Path) -> pa.NativeFile:
+    """Open a file for pyarrow, whose reader reads ahead in a thread of its own.
+
+    That thread may still be at it when the reader is given up. So no Python code is run in it, and
+    the stream is not closed under it: it goes with the last that holds it.
+    """
     plain = pa.OSFile(str(path))
-    return pa.PythonFile(_Unpacked(path, plain), "r") if _is_packed(path) else plain
+    return pa.CompressedInputStream(plain, "gzip") if _is_packed(path) else plain
 
 
 def _is_packed(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
-
-
-class _Unpacked:
-    """What a gzip file holds, as far as a file of its size holds so much.
-
-    pyarrow reads ahead in a thread of its own, which may still be at it when a reader is given up:
-    so reading and closing wait for each other, and nothing is read of what is closed.
-    """
-
-    def __init__(self, path: Path, packed: pa.NativeFile) -> None:
-        self.closed = False
-        self._lock = Lock()
-        self._path = path
-        self._size = path.stat().st_size
-        self._stream = pa.CompressedInputStream(packed, "gzip")
-        self._read = 0
-
-    def read(self, size: int) -> pa.Buffer:
-        with self._lock:
-            if self.closed:
-                return pa.py_buffer(b"")
-            part = self._stream.read_buffer(size)
-        self._read += part.size
-        require_no_bomb(self._path, self._read, self._size, "unpack it with gunzip first")
-        return part
-
-    def close(self) -> None:
-        with self._lock:
-            self.closed = True
-            self._stream.close()
 
 
 def _has_lines(value: str) -> bool:
