@@ -252,7 +252,7 @@ def test_learner_3_is_bitwise_the_same_in_this_process(
 
 
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.parametrize("settings", ["adam", "augmented"])
+@pytest.mark.parametrize("settings", ["adam", pytest.param("augmented", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("way", [on_one_trainer, on_two_trainers])
 def test_learner_3_is_bitwise_the_same_on_ray(
     prepare: Callable[..., Prepared], settings: str, way: Callable[[Prepared], LearnerState]

@@ -63,6 +63,7 @@ def test_a_grown_run_is_one_that_had_so_many_learners_from_its_start(
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_growing_twice_and_resuming_agree(tmp_path: Path) -> None:
     result = run_here(tmp_path, pipeline(learners=1))
     grow(result.run_dir, 1, inline=True)

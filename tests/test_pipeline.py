@@ -123,7 +123,10 @@ def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
     assert before.read_bytes() == bits
 
 
-@pytest.mark.parametrize("checkpoints", [1, 5, 11])
+@pytest.mark.parametrize(
+    "checkpoints",
+    [pytest.param(1, marks=pytest.mark.slow), 5, pytest.param(11, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     "settings",
     [

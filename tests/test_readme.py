@@ -33,6 +33,7 @@ def test_ci_runs_the_readmes_own_commands(label: str, ending: str) -> None:
     assert f"command_of {label}" in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     (code,) = fences("python")
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")

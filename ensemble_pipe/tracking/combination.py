@@ -56,6 +56,8 @@ def _combiner(story: Story) -> list[tuple[str, object]]:
         ("temperature", combiner["temperature"]),
         ("members", f"{kept} of {len(story.members)}"),
     ]
+    if combiner.get("noise"):
+        told.insert(2, ("noise, in squared deviations of the target", combiner["noise"]))
     for one in story.combined["conformal"]:
         found = "no threshold: too few rows"
         if one["threshold"] is not None:

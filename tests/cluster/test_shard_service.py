@@ -74,9 +74,8 @@ def process_of(name: str) -> list[psutil.Process]:
     return [p for p in found if f"ray::{name}" in " ".join(p.cmdline() or [])]
 
 
-@pytest.mark.parametrize(
-    "victim", ["ShardService", pytest.param("ShardMaker", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["ShardService", "ShardMaker"])
 def test_a_killed_service_or_maker_changes_no_bit(
     prepare_images: Callable[..., Prepared], victim: str
 ) -> None:
@@ -108,7 +107,8 @@ def test_a_service_that_is_gone_for_good_is_done_without(
     assert rows_of(found) == inline_rows(prepared)
 
 
-@pytest.mark.parametrize("share", ["all", pytest.param("per_learner", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("share", ["all", "per_learner"])
 def test_shards_forgotten_at_a_quarter_of_the_memory_change_no_bit(
     prepare_images: Callable[..., Prepared], share: str
 ) -> None:

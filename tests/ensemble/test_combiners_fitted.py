@@ -123,6 +123,15 @@ def test_a_temperature_multiplies_the_standard_deviation_of_numbers() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_noise_is_added_to_what_members_see_and_not_to_what_they_disagree_about() -> None:
+    outputs, _ = numbers()
+    plain, noisy = Weighted.equal(6), replace(Weighted.equal(6), temperature=2.0, noise=0.5)
+    mean, aleatoric, epistemic = plain.mixture(outputs.means, outputs.variances)
+    found = noisy.mixture(outputs.means, outputs.variances)
+    for one, other in zip(found, (mean, 4 * aleatoric + 0.5, 4 * epistemic), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def stacked(zero: int) -> Stacked:
     coefficients = np.random.default_rng(4).standard_normal((3, 12, 3))
     coefficients[:, zero] = 0.0
@@ -267,6 +276,20 @@ def test_a_planted_temperature_is_found(planted: float) -> None:
     outputs = NumberOutputs(means, variances)
     found = fit("mean_probability", outputs, targets, random, temperature=True)
     assert found.temperature == pytest.approx(planted, rel=0.02)
+    assert found.noise == 0.0  # variances that are all alike tell nothing of it
+
+
+@pytest.mark.parametrize(("temperature", "noise"), [(1.5, 0.3), (0.7, 0.0), (1.0, 4.0)])
+def test_a_planted_noise_is_found_beside_the_temperature(temperature: float, noise: float) -> None:
+    random = np.random.default_rng(9)
+    variances = random.uniform(0.05, 1.0, (1, 40_000, 2)) ** 2
+    spread = np.sqrt(temperature**2 * variances[0] + noise)
+    targets = spread * random.standard_normal((40_000, 2))
+    outputs = NumberOutputs(np.zeros_like(variances), variances)
+    found = fit("mean_probability", outputs, targets, random, temperature=True)
+    assert found.noise == pytest.approx(noise, abs=0.05, rel=0.02)
+    std = np.sqrt(found.temperature**2 * variances[0] + found.noise)
+    np.testing.assert_allclose(std, spread, rtol=0.06)
 
 
 def test_stacking_finds_planted_ridge_coefficients() -> None:

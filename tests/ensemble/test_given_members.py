@@ -274,7 +274,7 @@ def test_a_run_goes_on_without_the_file_to_the_same_bits(folder: Path) -> None:
     assert model_bytes(result) == model_bytes(whole)
 
 
-@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("last", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_with_a_file_grows_by_what_is_trained(folder: Path, last: bool) -> None:
     pool = (NETWORKS, given(folder)) if last else (given(folder), NETWORKS)
     config = pipeline(folder, *pool)

@@ -86,7 +86,14 @@ def test_members_of_a_group_share_its_weight(pooled: RunResult) -> None:
     assert combiner.temperature != 1.0
 
 
-@pytest.mark.parametrize("method", ["stacking", "greedy", "choose"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param("stacking", marks=pytest.mark.slow),
+        pytest.param("greedy", marks=pytest.mark.slow),
+        "choose",
+    ],
+)
 def test_every_way_of_combining_takes_out_of_fold_predictions(tmp_path: Path, method: str) -> None:
     combine = {"evidence": "out_of_fold", "method": method}
     result = run(pipeline(pool=POOL, combine=combine), output=tmp_path, inline=True)

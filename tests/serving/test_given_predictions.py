@@ -151,6 +151,7 @@ def test_a_file_that_cannot_be_given_is_refused(
     assert not Path("none.csv").exists()
 
 
+@pytest.mark.slow
 def test_evaluate_takes_them_too(trained: RunResult, folder: Path) -> None:
     rows_of(3, 300).assign(a=5.0).to_parquet(folder / "odd.parquet")
     predicted(300).to_parquet(folder / "other_odd.parquet")

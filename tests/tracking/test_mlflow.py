@@ -155,6 +155,7 @@ def parent_of(client: MlflowClient, run_dir: Path) -> str:
     return str(found[0].info.run_id)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_killed_runs_and_a_resume_finishes_them(
     client: MlflowClient, finished: RunResult, folder: Path
 ) -> None:
@@ -194,6 +195,7 @@ def kill_a_run(client: MlflowClient, folder: Path) -> Path:
     return newest(folder)
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_swept_up_by_the_next_start(client: MlflowClient, folder: Path) -> None:
     run_dir = kill_a_run(client, folder)
     settings: dict[str, Any] = {"training.epochs": 1, "tracking.register_as": None}
@@ -252,6 +254,7 @@ def test_a_server_that_is_down_loses_nothing(folder: Path, tmp_path: Path) -> No
         server.wait(timeout=30)
 
 
+@pytest.mark.slow
 def test_the_ui_serves_the_store_on_loopback(folder: Path, finished: RunResult) -> None:
     code = "from ensemble_pipe.cli import app; app()"
     with socket.socket() as taken:

@@ -15,7 +15,13 @@ from ensemble_pipe.ensemble.combiners.fits import (
     fits_for,
 )
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
-from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, Combiner, Outputs, Prediction
+from ensemble_pipe.ensemble.combiners.outputs import (
+    NONE,
+    ClassOutputs,
+    Combiner,
+    Outputs,
+    Prediction,
+)
 
 _ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 1996)
 
@@ -137,9 +143,9 @@ def cross_fitted(
             if combiner not in predictions:
                 predictions[combiner] = evidence.outputs.combined(combiner)
             prediction = predictions[combiner]
-            best = prediction.take(used).best_temperature(fitting.targets, fitting.row_weights)
+            best = prediction.take(used).best_calibration(fitting.targets, fitting.row_weights)
             for warm in (False, True):
-                nll = prediction.take(out).nll(evidence.targets[out], best if warm else 1.0)
+                nll = prediction.take(out).nll(evidence.targets[out], best if warm else NONE)
                 found[name, warm][out] = nll
     return found
 

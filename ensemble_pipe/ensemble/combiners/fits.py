@@ -122,7 +122,7 @@ def fit(
         targets: labels (R,) or numbers (R, D).
         random: for the bags of greedy selection and the folds of stacking.
         row_weights: (R,), how much each row counts; all alike without.
-        temperature: whether to fit one, after all else.
+        temperature: whether to fit one, after all else; for numbers also the noise.
 
     Raises:
         ConfigError: there is no such fit for the task.
@@ -133,5 +133,5 @@ def fit(
     if not temperature:
         return combiner
     prediction = outputs.combined(combiner)
-    best = prediction.best_temperature(evidence.targets, evidence.row_weights)
-    return replace(combiner, temperature=best)
+    best = prediction.best_calibration(evidence.targets, evidence.row_weights)
+    return replace(combiner, temperature=best.temperature, noise=best.noise)

@@ -13,6 +13,23 @@ from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
 Combiner = Weighted | Stacked
 
 TEMPERATURES = (0.01, 100.0)  # the least and the largest that is fitted
+_NOISES = np.geomspace(1e-3, 1e3, 61)  # that are tried, in units of the mean variance
+_LEAST_GAIN = 1e-6  # of noise; less may be rounding where all variances are alike
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is fitted after combining.
+
+    Attributes:
+        temperature, noise: as in `Weighted`.
+    """
+
+    temperature: float = 1.0
+    noise: float = 0.0
+
+
+NONE = Calibration()
 
 
 @dataclass(frozen=True)
@@ -29,12 +46,13 @@ class ClassPrediction:
         """Return the prediction of some rows, by number."""
         return ClassPrediction(self.logs[rows])
 
-    def nll(self, targets: Array, temperature: float = 1.0) -> Floats:
+    def nll(self, targets: Array, calibration: Calibration = NONE) -> Floats:
         """Return the negative log-likelihood (R,) of the labels (R,), in nats."""
         # log_softmax(x / 1) is x but for rounding, so that all temperatures are judged alike.
-        return -log_softmax(self.logs / temperature)[np.arange(len(targets)), targets]
+        logs = log_softmax(self.logs / calibration.temperature)
+        return -logs[np.arange(len(targets)), targets]
 
-    def best_temperature(self, targets: Array, row_weights: Floats) -> float:
+    def best_calibration(self, targets: Array, row_weights: Floats) -> Calibration:
         """Return the temperature that minimises the mean NLL (Guo et al. 2017, section 4.2).
 
         The NLL is convex in 1 / temperature, so it has one minimum along the line.
@@ -46,12 +64,12 @@ class ClassPrediction:
         from scipy.optimize import minimize_scalar
 
         found = minimize_scalar(
-            lambda place: float(row_weights @ self.nll(targets, exp(place))),
+            lambda place: float(row_weights @ self.nll(targets, Calibration(exp(place)))),
             bounds=(log(TEMPERATURES[0]), log(TEMPERATURES[1])),
             method="bounded",
             options={"xatol": 1e-6},
         )
-        return exp(found.x)
+        return Calibration(temperature=exp(found.x))
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,7 @@ class NumberPrediction:
     """Combined predictions of numbers.
 
     Attributes:
-        mean, variance: (R, D) float64, at temperature 1.
+        mean, variance: (R, D) float64, at temperature 1 and without noise.
     """
 
     mean: Floats
@@ -69,22 +87,42 @@ class NumberPrediction:
         """Return the prediction of some rows, by number."""
         return NumberPrediction(self.mean[rows], self.variance[rows])
 
-    def nll(self, targets: Array, temperature: float = 1.0) -> Floats:
+    def nll(self, targets: Array, calibration: Calibration = NONE) -> Floats:
         """Return the Gaussian negative log-likelihood (R,) of targets (R, D), mean over D."""
-        variance = self.variance * temperature**2
+        variance = self.variance * calibration.temperature**2 + calibration.noise
         rows = 0.5 * np.log(2 * np.pi * variance) + (targets - self.mean) ** 2 / (2 * variance)
         nll: Floats = rows.mean(axis=1)
         return nll
 
-    def best_temperature(self, targets: Array, row_weights: Floats) -> float:
-        """Return the factor on the standard deviation that minimises the mean NLL.
+    def best_calibration(self, targets: Array, row_weights: Floats) -> Calibration:
+        """Return the temperature and the noise that minimise the mean NLL.
+
+        Where the ratio of noise to squared temperature is held, the best temperature is in closed
+        form; so the minimum is sought along the ratio, on a grid and then about its best point. No
+        noise is taken unless it is better than none.
 
         Args:
             targets: (R, D).
             row_weights: (R,), which sum to 1.
         """
-        squares = ((targets - self.mean) ** 2 / self.variance).mean(axis=1)
-        return float(np.clip(np.sqrt(row_weights @ squares), *TEMPERATURES))
+        from scipy.optimize import minimize_scalar
+
+        squares, unit = (targets - self.mean) ** 2, float(self.variance.mean())
+
+        def at(ratio: float) -> Calibration:
+            square = float(row_weights @ (squares / (self.variance + ratio)).mean(axis=1))
+            temperature = float(np.clip(np.sqrt(square), *TEMPERATURES))
+            return Calibration(temperature, temperature**2 * ratio)
+
+        def nll(place: float) -> float:
+            return float(row_weights @ self.nll(targets, at(unit * exp(place))))
+
+        places = np.log(_NOISES)
+        best = int(np.argmin([nll(place) for place in places]))
+        ends = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
+        found = minimize_scalar(nll, bounds=ends, method="bounded", options={"xatol": 1e-6})
+        gain = float(row_weights @ self.nll(targets, at(0.0))) - found.fun
+        return at(unit * exp(found.x)) if gain > _LEAST_GAIN else at(0.0)
 
 
 Prediction = ClassPrediction | NumberPrediction
@@ -120,7 +158,7 @@ class ClassOutputs:
         return ClassOutputs(self.logits[members])
 
     def combined(self, combiner: Combiner) -> ClassPrediction:
-        """Return the combined prediction at the combiner's temperature."""
+        """Return the combined prediction, calibrated as the combiner says."""
         return ClassPrediction(combiner.log_probabilities(self.logits))
 
     def checked(self, targets: Array) -> Array:
@@ -167,7 +205,7 @@ class NumberOutputs:
         return NumberOutputs(self.means[members], self.variances[members])
 
     def combined(self, combiner: Combiner) -> NumberPrediction:
-        """Return the combined prediction at the combiner's temperature."""
+        """Return the combined prediction, calibrated as the combiner says."""
         mean, aleatoric, epistemic = combiner.mixture(self.means, self.variances)
         return NumberPrediction(mean, aleatoric + epistemic)
 

@@ -5,7 +5,7 @@ from math import fsum
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Gt, MinLen
+from annotated_types import Ge, Gt, MinLen
 
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.ensemble.combiners import pooling
@@ -24,19 +24,20 @@ class Stacked:
     For classes, its inputs are the members' log-probabilities, none below log(1e-6), less their
     mean over the classes, and its outputs logits, which the temperature divides. For numbers,
     target d is a linear function of the members' means of target d, and the temperature multiplies
-    the standard deviation.
+    the standard deviation, before the noise is added.
 
     Attributes:
         coefficients: (J, K, F): of output j for input f of member k. J = F = O for classes;
             J = D and F = 1 for numbers.
         intercepts: (J,).
-        temperature: as in `Weighted`.
+        temperature, noise: as in `Weighted`.
     """
 
     name: Literal["stacked"] = "stacked"
     coefficients: Annotated[Coefficients, MinLen(1)]
     intercepts: tuple[float, ...]
     temperature: Annotated[float, Gt(0)] = 1.0
+    noise: Annotated[float, Ge(0)] = 0.0
 
     def __post_init__(self) -> None:
         members = {len(output) for output in self.coefficients}
@@ -96,7 +97,7 @@ class Stacked:
         weights = self.member_weights()
         aleatoric, epistemic = pooling.split_variance(means, variances, weights, mean)
         factor = self.temperature**2
-        return mean, aleatoric * factor, epistemic * factor
+        return mean, aleatoric * factor + self.noise, epistemic * factor
 
     def without_zero_weights(self) -> tuple["Stacked", Integers]:
         """Return the combiner of the members that count, and their places; no bit changes."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Gt, MinLen
+from annotated_types import Ge, Gt, MinLen
 
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.ensemble.combiners import pooling
@@ -19,7 +19,8 @@ class Weighted:
     """Members are averaged, each with a weight of its own.
 
     For classes the result is then softmax(log p / temperature) (Guo et al. 2017, section 4.2), for
-    numbers both variances are multiplied by the temperature squared; 1 changes no bit.
+    numbers both variances are multiplied by the temperature squared, and the noise is added; 1 and
+    0 change no bit.
 
     Attributes:
         space: what is averaged. "probability": the mixture of the members' distributions (for
@@ -30,12 +31,15 @@ class Weighted:
             number of members whose weight is not zero. The last two are for classes only.
         weights: (K,), none below 0; they sum to 1.
         temperature: above 1 for less confident predictions, below 1 for more confident ones.
+        noise: a variance that all rows have beside what the members see, in units of the
+            standardised target squared (as in Gal & Ghahramani 2016, eq. 7). For numbers only.
     """
 
     name: Literal["weighted"] = "weighted"
     space: Space = "probability"
     weights: Annotated[tuple[float, ...], MinLen(1)]
     temperature: Annotated[float, Gt(0)] = 1.0
+    noise: Annotated[float, Ge(0)] = 0.0
 
     def __post_init__(self) -> None:
         if min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-9:
@@ -82,7 +86,7 @@ class Weighted:
         mean = pooling.weighted_mean(means, weights)
         aleatoric, epistemic = pooling.split_variance(means, variances, weights, mean)
         factor = self.temperature**2
-        return mean, aleatoric * factor, epistemic * factor
+        return mean, aleatoric * factor + self.noise, epistemic * factor
 
     def without_zero_weights(self) -> tuple["Weighted", Integers]:
         """Return the combiner of the members that count, and their places; no bit changes."""
