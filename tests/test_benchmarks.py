@@ -1,5 +1,6 @@
 """The benchmarks run, in a small form."""
 
+import gzip
 import importlib
 import json
 import subprocess
@@ -211,6 +212,52 @@ def test_the_tuning_of_regressions_never_reads_a_test_row(tmp_path: Path) -> Non
     assert pc.sum(inner["test_3"]).as_py() == round(0.1 * train.num_rows)
 
 
+def small_images(folder: Path, found: Path, train: int, test: int) -> Path:
+    """Write the first images and labels of IDX files to a folder of their own."""
+    folder.mkdir()
+    for part, rows in (("train", train), ("t10k", test)):
+        for name, head, row in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+            source = found / f"{part}-{name}-ubyte.gz"
+            if source.is_file():
+                content = bytearray(gzip.decompress(source.read_bytes())[: head + rows * row])
+                content[4:8] = rows.to_bytes(4, "big")
+                (folder / source.name).write_bytes(gzip.compress(bytes(content)))
+    return folder
+
+
+@pytest.mark.slow
+def test_strategies_are_compared_at_equal_cost(fashion_mnist: Path, tmp_path: Path) -> None:
+    folder = small_images(tmp_path / "images", fashion_mnist, 1200, 300)
+    result = result_of("strategies.py", "--folder", str(folder), "--seeds", "2", "--epochs", "10")
+    lines = {line["strategy"]: line for line in result["strategies"]}
+    members = {name: line["members"] for name, line in lines.items()}
+    assert members == {
+        "single network": 1, "independent": 5, "bagging": 5, "snapshot": 5, "fast geometric": 5,
+        "SWA": 1, "MC-dropout": 20,
+    }  # fmt: skip
+    assert {line["cost"]["learner_epochs"] for line in lines.values()} == {10}
+    assert lines["single network"]["less_single"] == {}
+    for name, line in lines.items():
+        assert line["accuracy"]["runs"] == 2
+        assert line["accuracy"]["mean"] > 0.6
+        assert name == "single network" or line["less_single"]["nll"]["over"] == "seeds"
+
+
+@pytest.mark.slow
+def test_the_residual_networks_are_measured_against_other_images(
+    fashion_mnist: Path, tmp_path: Path
+) -> None:
+    folder = small_images(tmp_path / "images", fashion_mnist, 2000, 300)
+    other = small_images(tmp_path / "other", shared("notmnist"), 0, 300)
+    arguments = ["--folder", str(folder), "--other", str(other), "--epochs", "4"]
+    result = result_of("fashion_mnist.py", *arguments)
+    assert result["members"] == 8
+    assert result["learner_epochs"] == 8
+    assert result["test"]["accuracy"] > 0.5
+    assert 0 < result["share_of_peak"] < 2
+    assert result["ood"]["mutual_information"]["auroc"] > 0.5
+
+
 def test_the_published_figures_of_regressions_are_those_that_are_kept() -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import uci_regression
@@ -220,6 +267,18 @@ def test_the_published_figures_of_regressions_are_those_that_are_kept() -> None:
     for script in (uci_regression, uci_tuning):
         kept = json.loads((results / f"{script.__name__}.json").read_text())
         assert script.table(kept["summary"]) in page
+
+
+def test_the_published_figures_of_fashion_mnist_are_those_that_are_kept() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import fashion_mnist
+    import strategies
+
+    results, page = ROOT / "benchmarks" / "results", (ROOT / "benchmarks" / "README.md").read_text()
+    kept = json.loads((results / "fashion_mnist.json").read_text())
+    assert fashion_mnist.table(kept) in page
+    kept = json.loads((results / "strategies.json").read_text())
+    assert strategies.table(kept["strategies"]) in page
 
 
 def test_the_published_figures_of_memory_are_those_that_are_kept() -> None:

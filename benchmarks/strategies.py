@@ -1,0 +1,202 @@
+"""Strategies at equal cost on Fashion-MNIST, over several seeds, in one table.
+
+    python benchmarks/strategies.py --folder /path/to/fashion-mnist
+
+trains the network of pipelines/fashion_mnist.yaml for EPOCHS epochs in all under each strategy: one
+learner for all of them, or five for a fifth each. The seed decides the split, the learners and
+their draws. Then `ensemble-pipe compare` puts all runs side by side, paired by seed, with the
+single network first. Prints its tables, the same as Markdown, and one JSON line, which `--write`
+keeps. The same care for all: of each strategy the settings in `TRIED` were tried on seeds of their
+own (`--tune`), and those of the lowest validation NLL are in `STRATEGIES`.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe import provenance, run
+from ensemble_pipe.comparison.compare import compare
+from ensemble_pipe.comparison.output import comparison_text
+from ensemble_pipe.comparison.runs import read_run
+
+ROOT = Path(__file__).parents[1]
+PIPELINE = ROOT / "pipelines" / "fashion_mnist.yaml"
+EPOCHS = 40  # of all learners together
+LEARNERS = 5
+PROCESSES = 2
+TUNING_SEED = 100
+MEASURES = ("accuracy", "nll", "ece")
+
+Settings = dict[str, Any]
+
+RATE = "training.optimizer.learning_rate"
+_SINGLE: Settings = {"ensemble.learners": 1}
+_STRATEGIES: dict[str, Settings] = {
+    "single network": _SINGLE,
+    "independent": {"ensemble.learners": LEARNERS},
+    "bagging": {"ensemble.strategy": "bagging", "ensemble.learners": LEARNERS},
+    "snapshot": {
+        **_SINGLE,
+        "ensemble.strategy": "snapshot",
+        "training.schedule": {"name": "snapshot", "cycles": LEARNERS},
+    },
+    "fast geometric": {
+        **_SINGLE,
+        "ensemble.strategy": "fast_geometric",
+        "training.schedule": {"name": "fast_geometric", "start": 0.5, "members": LEARNERS},
+    },
+    "SWA": {**_SINGLE, "training.averaging": {"name": "swa", "start": 0.5}},
+    "MC-dropout": {**_SINGLE, "ensemble.strategy": "mc_dropout", "network.dropout": 0.2},
+}
+# What was tried for each strategy, on top of its settings.
+TRIED: dict[str, list[Settings]] = {
+    name: [{RATE: rate} for rate in (0.0005, 0.001, 0.002)] for name in _STRATEGIES
+}
+# Places in `TRIED`, by strategy.
+CHOSEN = dict.fromkeys(_STRATEGIES, 1)
+STRATEGIES = {name: {**own, **TRIED[name][CHOSEN[name]]} for name, own in _STRATEGIES.items()}
+
+
+def train(folder: str, runs: str, seed: int, settings: Settings, epochs: int) -> Settings:
+    """Run the pipeline; return its directory and flat metrics.
+
+    Args:
+        folder: of the four IDX files.
+        runs: the folder for the run directory.
+        seed: of the run.
+        settings: by path.
+        epochs: of all learners together.
+    """
+    own = {
+        "data.folder": folder,
+        "seed": seed,
+        "training.epochs": max(1, epochs // settings["ensemble.learners"]),
+        "tracking.mlflow": False,
+        **settings,
+    }
+    result = run(PIPELINE, output=runs, inline=True, **own)
+    return {"run_dir": result.run_dir, "metrics": result.metrics}
+
+
+def train_all(
+    folder: str, runs: str, jobs: Mapping[Any, tuple[int, Settings]], epochs: int
+) -> dict[Any, Settings]:
+    """Train some (seed, settings), two at a time; return what `train` returns, by the same keys."""
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        waiting = {
+            key: pool.submit(train, folder, runs, seed, settings, epochs)
+            for key, (seed, settings) in jobs.items()
+        }
+        found = {}
+        for key, job in waiting.items():
+            found[key] = job.result()
+            print(key, time.strftime("%H:%M:%S"), file=sys.stderr, flush=True)
+    return found
+
+
+def tune(folder: str, runs: str, strategies: Iterable[str], epochs: int) -> list[Settings]:
+    """Return the validation metrics of all that is tried, on a seed that the table leaves out."""
+    jobs = {
+        (name, place): (TUNING_SEED, {**_STRATEGIES[name], **tried})
+        for name in strategies
+        for place, tried in enumerate(TRIED[name])
+    }
+    return [
+        {
+            "strategy": name,
+            **TRIED[name][place],
+            **{m: found["metrics"][f"validation/{m}"] for m in ("accuracy", "nll")},
+        }
+        for (name, place), found in train_all(folder, runs, jobs, epochs).items()
+    ]
+
+
+def measure(
+    folder: str, runs: str, seeds: int, strategies: Iterable[str], epochs: int
+) -> tuple[str, list[Settings]]:
+    """Return the comparison as text, and a line for each strategy."""
+    jobs = {
+        (name, seed): (seed, STRATEGIES[name])
+        for seed, name in itertools.product(range(1, seeds + 1), strategies)
+    }
+    trained = train_all(folder, runs, jobs, epochs)
+    roots = [trained[name, s]["run_dir"] for name in strategies for s in range(1, seeds + 1)]
+    comparison = compare([read_run(Path(root)) for root in roots])
+    found, lines = comparison.facts(), []
+    for name, group in zip(strategies, found["groups"], strict=True):
+        difference = found["differences"].get(f"{group['label']} - A", {})
+        lines.append(
+            {
+                "strategy": name,
+                "members": group["runs"][0]["members"],
+                "cost": group["cost"],
+                **{m: group["metrics"][m] for m in MEASURES},
+                "less_single": {m: difference[m] for m in MEASURES if m in difference},
+            }
+        )
+    return comparison_text(comparison), lines
+
+
+def table(lines: list[Settings]) -> str:
+    """Return the lines as a Markdown table."""
+    text = [
+        "| strategy | members | epochs | accuracy | NLL | ECE | accuracy, less single | NLL, less "
+        "single |",
+        "|" + "---|" * 8,
+    ]
+    for line in lines:
+        own = (f"{line[m]['mean']:.4f} ± {line[m]['standard_error'] or 0:.4f}" for m in MEASURES)
+        less = (interval(line["less_single"].get(m)) for m in ("accuracy", "nll"))
+        cells = (line["strategy"], str(line["members"]), f"{line['cost']['learner_epochs']:.0f}")
+        text.append("| " + " | ".join((*cells, *own, *less)) + " |")
+    return "\n".join(text)
+
+
+def interval(one: Settings | None) -> str:
+    """Return a difference with its 95% interval."""
+    if one is None:
+        return ""
+    return f"{one['mean']:+.4f} ({one['low']:+.4f} to {one['high']:+.4f})"
+
+
+def main() -> None:
+    """Train and compare, or tune; print tables and one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="the four IDX files")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
+    parser.add_argument("--tune", action="store_true", help="try the settings in TRIED")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    folder, strategies = str(arguments.folder.resolve()), arguments.strategies
+    with tempfile.TemporaryDirectory() as runs:
+        if arguments.tune:
+            lines = tune(folder, runs, strategies, arguments.epochs)
+            print(*lines, sep="\n", file=sys.stderr)
+        else:
+            text, lines = measure(folder, runs, arguments.seeds, strategies, arguments.epochs)
+            print(text, table(lines), sep="\n\n", file=sys.stderr)
+    result = {
+        "command": "python benchmarks/strategies.py --folder fashion-mnist",
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": provenance.environment(),
+        "epochs": arguments.epochs,
+        "strategies": lines,
+    }
+    print(json.dumps(result))
+    if arguments.write:
+        name = "strategies_tuning.json" if arguments.tune else "strategies.json"
+        (ROOT / "benchmarks" / "results" / name).write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
