@@ -1,5 +1,6 @@
 """Shared pieces: real data, a small prepared data set, and one Ray cluster for the session."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,15 @@ class StopAt(Silent):
         self.left -= isinstance(event, Checkpoint)
         if self.left == 0:
             raise KeyboardInterrupt
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Work in an empty folder, and keep the signals of the tests as they are."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture

@@ -1,0 +1,104 @@
+"""Wrong pipelines: one message that teaches, status 2, nothing started."""
+
+import re
+
+import pytest
+from commands import (
+    refused,
+    run,
+    run_table,
+    write_parquet,
+)
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
+
+def test_an_unknown_key_names_the_nearest_valid_one() -> None:
+    assert run("seed: 1\ntraining:\n  epoch: 3\n") == (
+        "training.epoch: unknown key 'epoch'; did you mean 'epochs'? "
+        "valid: averaging, batch_size, early_stopping, epochs, loss, optimizer, order, schedule "
+        "(p.yaml:3)"
+    )
+
+
+def test_an_unknown_optimizer_names_the_nearest_valid_one() -> None:
+    message = run("training:\n  optimizer:\n    name: adm\n")
+    assert message.startswith("training.optimizer.name: unknown 'adm'; did you mean 'adam'? valid")
+    assert message.endswith(" (p.yaml:3)")
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    message = run("sed: 1\nshard_rows: 0\n", "training.epochs=none", "cluster.retries=-1")
+    keys = [line.split(":")[0] for line in message.splitlines()]
+    assert keys == ["shard_rows", "training.epochs", "cluster.retries", "sed"]
+    places = [line[line.rindex("(") :] for line in message.splitlines()]
+    assert places[:2] == ["(p.yaml:2)", "(--set training.epochs)"]
+    assert places[2:] == ["(--set cluster.retries)", "(p.yaml:1)"]
+
+
+def test_a_missing_pipeline_file() -> None:
+    assert refused("run", "absent.yaml") == "absent.yaml: no such pipeline file"
+
+
+@pytest.mark.parametrize("text", ["epochs", "=3"])
+def test_an_override_without_a_key_or_value(text: str) -> None:
+    assert run("seed: 1\n", text) == (f"--set {text}: must be KEY=VALUE, such as training.epochs=3")
+
+
+def test_an_override_that_is_no_yaml() -> None:
+    message = run("seed: 1\n", "network.hidden=[1")
+    assert message == "--set network.hidden=[1: '[1' is not a YAML value"
+
+
+def test_an_override_below_a_value() -> None:
+    assert run("seed: 1\n", "seed.x=2") == "seed.x: there is no such key (--set seed.x)"
+
+
+def test_a_key_that_stands_there_twice() -> None:
+    message = run("seed: 1\ntraining:\n  epochs: 1\n  epochs: 2\n")
+    assert message == "training.epochs: stands there twice, first in line 3 (p.yaml:4)"
+
+
+def test_a_tracking_server_of_no_known_kind() -> None:
+    assert "tracking.uri" in run("seed: 1", "tracking.uri=banana://x")
+
+
+def test_broken_yaml() -> None:
+    message = run("seed: 1\nnetwork: {hidden: [8}\n")
+    assert message.startswith("p.yaml:2: not valid YAML: expected ',' or ']', but got '}'")
+
+
+def test_a_vary_of_what_cannot_differ() -> None:
+    assert run("ensemble:\n  vary:\n    data.source: [digits]\n") == (
+        "ensemble.vary: 'data.source' cannot differ between learners; name keys below network, "
+        "training or view, such as training.optimizer.learning_rate (p.yaml:3)"
+    )
+
+
+def test_a_vary_of_a_key_that_does_not_exist() -> None:
+    message = run("ensemble:\n  vary:\n    training.optimizer.learningrate: [0.1]\n")
+    assert message.startswith("training.optimizer.learningrate: unknown key 'learningrate'; ")
+    assert "did you mean 'learning_rate'?" in message
+    assert message.endswith("(ensemble.vary, p.yaml:3)")
+
+
+def test_the_snapshot_strategy_without_its_schedule() -> None:
+    assert run("ensemble:\n  strategy: snapshot\n") == (
+        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
+        "triangular or fast_geometric), not 'constant' (p.yaml:2)"
+    )
+
+
+def test_more_snapshots_than_steps() -> None:
+    pipeline = "{ensemble: {strategy: snapshot}, training: {schedule: {name: snapshot}}}"
+    message = run(pipeline, "training.epochs=1", "training.schedule.cycles=1000")
+    assert re.fullmatch(
+        r"training\.schedule: 1000 cycles do not fit into the \d+ steps of the training; "
+        "take fewer or raise epochs",
+        message,
+    )
+
+
+def test_augmentations_of_a_table() -> None:
+    message = run_table(write_parquet(), "augment=[{name: shift_crop}]")
+    assert message == "augment: shift_crop is for images, but the data is a table"
