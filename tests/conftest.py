@@ -10,7 +10,7 @@ import pytest
 
 from ensemble_pipe import preparation
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.data.tables.features import NumberColumn
@@ -74,6 +74,19 @@ class StopAt(Silent):
         self.left -= isinstance(event, Checkpoint)
         if self.left == 0:
             raise KeyboardInterrupt
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pipeline]:
+    """Return a function that loads a text as the pipeline file `p.yaml`."""
+    monkeypatch.chdir(tmp_path)
+
+    def read(text: str, overrides: dict[str, Any] | None = None) -> Pipeline:
+        path = Path("p.yaml")
+        path.write_text(text, encoding="utf-8")
+        return load_pipeline(path, overrides)
+
+    return read
 
 
 @pytest.fixture

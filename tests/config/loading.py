@@ -1,0 +1,17 @@
+"""A pipeline that is refused."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ensemble_pipe.config import Pipeline
+from ensemble_pipe.errors import ConfigError
+
+Load = Callable[..., Pipeline]
+
+
+def refusal(load: Load, text: str, overrides: dict[str, Any] | None = None) -> str:
+    with pytest.raises(ConfigError) as refused:
+        load(text, overrides)
+    return str(refused.value)

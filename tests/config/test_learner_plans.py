@@ -1,0 +1,224 @@
+"""Learners that differ, and choices that do not go together."""
+
+from typing import Any
+
+import pytest
+import yaml
+from loading import Load, refusal
+
+from ensemble_pipe.config import learner_plans, resolved
+from ensemble_pipe.nn.losses import CrossEntropy, Hinge
+from ensemble_pipe.nn.networks import LinearModel, Mlp
+from ensemble_pipe.optim import (
+    EMA,
+    SGD,
+    SWA,
+    Adam,
+    Cosine,
+    Plateau,
+    Polyak,
+    StepDecay,
+)
+from ensemble_pipe.training.stopping import EarlyStopping
+
+# Learners that differ
+
+
+def test_without_vary_all_learners_share_everything_but_their_id(load: Load) -> None:
+    plans = learner_plans(load("ensemble: {learners: 3}"))
+    assert [plan.learner for plan in plans] == [0, 1, 2]
+    assert len({(plan.rule, plan.schedule, plan.network, plan.epochs) for plan in plans}) == 1
+
+
+def test_a_list_goes_round(load: Load) -> None:
+    text = "ensemble: {learners: 5, vary: {network.hidden: [[8], [16, 8]]}}"
+    networks = [plan.network for plan in learner_plans(load(text))]
+    assert networks == [Mlp(hidden=hidden) for hidden in [(8,), (16, 8), (8,), (16, 8), (8,)]]
+
+
+def test_a_range_is_drawn_for_each_learner_whoever_else_trains(load: Load) -> None:
+    vary = "vary: {training.optimizer.learning_rate: {low: 1e-4, high: 1e-1, scale: log}}"
+    few = learner_plans(load(f"ensemble: {{learners: 2, {vary}}}"))
+    many = learner_plans(load(f"ensemble: {{learners: 6, {vary}}}"))
+    rates = [plan.rule.learning_rate for plan in many]
+    assert few == many[:2]
+    assert len(set(rates)) == 6
+    assert min(rates) >= 1e-4
+    assert max(rates) <= 1e-1
+
+
+def test_a_varied_kind_drops_the_settings_of_the_other_kind(load: Load) -> None:
+    text = """
+training: {optimizer: {name: adam, learning_rate: 0.5, beta1: 0.8}}
+ensemble: {learners: 2, vary: {training.optimizer.name: [adam, sgd]}}
+"""
+    rules = [plan.rule for plan in learner_plans(load(text))]
+    assert rules == [Adam(learning_rate=0.5, beta1=0.8), SGD(learning_rate=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "kinds", "field", "expected"),
+    [
+        (
+            "network: {hidden: [8], dropout: 0.2, initializer: glorot_uniform}",
+            "network.name", ["mlp", "linear"], "network",
+            [
+                Mlp(hidden=(8,), dropout=0.2, initializer="glorot_uniform"),
+                LinearModel(initializer="glorot_uniform"),
+            ],
+        ),
+        (
+            "training: {loss: {name: cross_entropy, smoothing: 0.2}}",
+            "training.loss.name", ["cross_entropy", "hinge"], "loss",
+            [CrossEntropy(smoothing=0.2), Hinge()],
+        ),
+        (
+            "training: {averaging: {name: polyak, start: 0.3}}",
+            "training.averaging.name", ["polyak", "ema", "swa"], "averaging",
+            [Polyak(start=0.3), EMA(), SWA(start=0.3)],
+        ),
+        (
+            "training: {schedule: {name: plateau, decay: 0.3}}",
+            "training.schedule.name", ["plateau", "step", "cosine"], "schedule",
+            [Plateau(decay=0.3), StepDecay(decay=0.3), Cosine()],
+        ),
+    ],
+)  # fmt: skip
+def test_each_kind_keeps_only_the_keys_that_it_knows(
+    text: str, path: str, kinds: list[str], field: str, expected: list[Any], load: Load
+) -> None:
+    ensemble = {"ensemble.learners": len(kinds), "ensemble.vary": {path: kinds}}
+    pipeline = load(text, ensemble)
+    assert [getattr(plan, field) for plan in learner_plans(pipeline)] == expected
+    # The same where all defaults are filled in, as in a run directory.
+    again = learner_plans(load(yaml.safe_dump(resolved(pipeline))))
+    assert [getattr(plan, field) for plan in again] == expected
+
+
+def test_a_kind_that_was_left_out_may_be_varied(load: Load) -> None:
+    vary = {"training.averaging.name": ["ema", "swa"], "training.early_stopping.patience": [2, 3]}
+    plans = learner_plans(load("training: {averaging: null}", {"ensemble.vary": vary}))[:2]
+    assert [plan.averaging for plan in plans] == [EMA(), SWA()]
+    assert [plan.early_stopping for plan in plans] == [
+        EarlyStopping(patience=2), EarlyStopping(patience=3)
+    ]  # fmt: skip
+
+
+def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
+    text = "ensemble: {learners: 2, vary: {training.schedule.name: [constant, cosine]}}"
+    schedules = [plan.schedule for plan in learner_plans(load(text))]
+    assert schedules[1] == Cosine()
+    assert schedules[0] != Cosine()
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        (
+            "{data.path: [a], seed: [1, 2]}",
+            "ensemble.vary: 'data.path' cannot differ between learners; name keys below network, "
+            "training or view, such as training.optimizer.learning_rate (p.yaml:3)\n"
+            "ensemble.vary: 'seed' cannot differ between learners; name keys below network, "
+            "training or view, such as training.optimizer.learning_rate (p.yaml:3)",
+        ),
+        (
+            "{training.epoch: [1, 2]}",
+            "training.epoch: unknown key 'epoch'; did you mean 'epochs'? valid: averaging, "
+            "batch_size, early_stopping, epochs, loss, optimizer, order, schedule "
+            "(ensemble.vary, p.yaml:3)",
+        ),
+        (
+            "{training.epochs: [1, many]}",
+            "training.epochs: expected a whole number, got 'many' (ensemble.vary, p.yaml:3)",
+        ),
+        (
+            "{training.epochs: {low: 2, high: 1}}",
+            "ensemble.vary.training.epochs: low (2.0) must be less than high (1.0), "
+            "got {'low': 2, 'high': 1} (p.yaml:3)",
+        ),
+        (
+            "{training.epochs: {low: 1, high: 2, scal: log}}",
+            "ensemble.vary.training.epochs.scal: unknown key 'scal'; did you mean 'scale'? "
+            "valid: high, integer, low, scale (p.yaml:3)",
+        ),
+    ],
+)
+def test_a_wrong_vary_is_refused_at_its_line(vary: str, message: str, load: Load) -> None:
+    assert refusal(load, f"ensemble:\n  learners: 2\n  vary: {vary}\n") == message
+
+
+def test_snapshots_need_a_snapshot_schedule(load: Load) -> None:
+    message = refusal(load, "ensemble:\n  strategy: snapshot\n")
+    assert message == (
+        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
+        "triangular or fast_geometric), not 'constant' (p.yaml:2)"
+    )
+
+
+def test_snapshots_with_their_schedule_load(load: Load) -> None:
+    text = "{training: {schedule: {name: snapshot}}, ensemble: {strategy: snapshot}}"
+    assert all(plan.snapshots for plan in learner_plans(load(text)))
+
+
+# Choices that do not go together
+
+CONFLICTS: dict[str, tuple[str, str]] = {
+    "a loss of the other task": (
+        "task: regression\ntraining:\n  loss: {name: hinge}",
+        "training.loss.name: hinge is for classification, but task is regression (p.yaml:3)",
+    ),
+    "the other way round": (
+        "training:\n  loss: {name: beta_nll}",
+        "training.loss.name: beta_nll is for regression, but task is classification (p.yaml:2)",
+    ),
+    "snapshots that are averaged": (
+        "training: {schedule: {name: sgdr}, averaging: {name: ema}}\n"
+        "ensemble: {strategy: snapshot}",
+        "ensemble.strategy: snapshot takes members at the ends of cycles; remove averaging and "
+        "early_stopping (p.yaml:2)",
+    ),
+    "snapshots that may end early": (
+        "training: {schedule: {name: triangular}, early_stopping: {}}\n"
+        "ensemble: {strategy: snapshot}",
+        "ensemble.strategy: snapshot takes members at the ends of cycles; remove averaging and "
+        "early_stopping (p.yaml:2)",
+    ),
+    "averages at cycles without cycles": (
+        "training:\n  averaging: {name: swa, at: cycle}\n  schedule: {name: cosine}",
+        "training.averaging.at: cycle needs a schedule with cycles, such as snapshot, not "
+        "'cosine' (p.yaml:2)",
+    ),
+    "the accuracy of numbers": (
+        "task: regression\ntraining:\n  early_stopping:\n    metric: stop/accuracy",
+        "training.early_stopping.metric: stop/accuracy is for classification, but task is "
+        "regression; take stop/loss (p.yaml:4)",
+    ),
+    "one fold": (
+        "ensemble: {strategy: cross_validation, learners: 1}",
+        "ensemble.learners: cross_validation needs at least 2 learners, one for a fold (p.yaml:1)",
+    ),
+    "several at once": (
+        "task: regression\ntraining:\n  loss: {name: hinge}\n  averaging: {name: swa, at: cycle}",
+        "training.loss.name: hinge is for classification, but task is regression (p.yaml:3)\n"
+        "training.averaging.at: cycle needs a schedule with cycles, such as snapshot, not "
+        "'constant' (p.yaml:4)",
+    ),
+    "one learner's own": (
+        "ensemble:\n  vary: {training.loss.name: [cross_entropy, huber]}",
+        "training.loss.name: huber is for regression, but task is classification "
+        "(ensemble.vary, p.yaml:2)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), CONFLICTS.values(), ids=CONFLICTS.keys())
+def test_choices_that_do_not_go_together_are_refused(text: str, message: str, load: Load) -> None:
+    assert refusal(load, text) == message
+
+
+@pytest.mark.parametrize("name", ["snapshot", "sgdr", "triangular", "fast_geometric"])
+def test_snapshots_go_with_every_schedule_of_cycles(name: str, load: Load) -> None:
+    strategy = {"ensemble.strategy": "snapshot"}
+    for schedule in ({"name": name}, {"name": "warm_up", "then": {"name": name}}):
+        plans = learner_plans(load("seed: 1", {**strategy, "training.schedule": schedule}))
+        assert all(len(plan.member_steps(rows=1000)) > 1 for plan in plans)
