@@ -60,7 +60,10 @@ def flop_per_row(layers: list[Layer], shape: tuple[int, ...]) -> int:
 
 
 def training_rate(paths: RunPaths, batch_rows: int) -> float:
-    """Return the rows that all learners together took in a second, from the journal."""
+    """Return the rows that all learners together took in a second, from the journal.
+
+    The first epoch is left out, and the time of a run that was not stopped in between is meant.
+    """
     found: dict[int, list[tuple[float, int]]] = {}
     for entry, _ in read_entries(paths.journal):
         if entry["kind"] == "epoch":
@@ -131,7 +134,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="the four IDX files")
     parser.add_argument("--other", type=Path, required=True, help="IDX files of another kind")
     parser.add_argument("--run", type=Path, help="a finished run of the pipeline")
-    parser.add_argument("--epochs", type=int, help="instead of the pipeline's own")
+    parser.add_argument("--epochs", type=int, help="at least 4, instead of the pipeline's own")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()

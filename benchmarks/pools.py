@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe import load, run
+from ensemble_pipe import load, provenance, run
 from ensemble_pipe.comparison.compare import over_seeds
 from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans, load_pipeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
@@ -40,10 +40,6 @@ from ensemble_pipe.tracking.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipelines" / "adult_pool.yaml"
-MACHINE = (
-    "2 virtual cores of an Intel Xeon (Cascade Lake, AVX-512) at 2.5 GHz, shared with others; "
-    "24 GB; Python 3.11.7, constraints.txt"
-)
 # What the ensemble is compared with.
 RIVALS = {
     "member": "the best member",
@@ -227,7 +223,7 @@ def main() -> None:
         print(seed, rows[-1]["pool"], file=sys.stderr)
     command = f"python benchmarks/pools.py --folder adult --seeds {arguments.seeds}"
     result: dict[str, Any] = {"command": command, "date": date.today().isoformat()}
-    result |= {"machine": MACHINE, "seeds": rows, "differences": differences(rows)}
+    result |= {"machine": provenance.environment(), "seeds": rows, "differences": differences(rows)}
     print(tables(result), file=sys.stderr)
     print(json.dumps(result))
     if arguments.write:

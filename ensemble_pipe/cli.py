@@ -234,7 +234,7 @@ def _override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set {text}: must be KEY=VALUE, such as training.epochs=3")
     try:
         return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError):  # of dates and tags as well
         raise ConfigError(f"--set {text}: {shown(value)} is not a YAML value") from None
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ensemble_pipe import yaml_errors
 from ensemble_pipe.data.tables.scaling import SCALES
+from ensemble_pipe.ensemble.combiners import ONLY_CLASSES
 from ensemble_pipe.ensemble.strategies import (
     GivenPlan,
     Group,
@@ -19,7 +20,7 @@ from ensemble_pipe.ensemble.strategies import (
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import NETWORKS
-from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, FastGeometric, cycle_ends
+from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, Constant, FastGeometric
 from ensemble_pipe.sections import Pipeline
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
@@ -79,6 +80,10 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
     """
     document = document or Document("pipeline", resolved(pipeline))
     plans, problems = [], []
+    method = pipeline.ensemble.combine.method
+    if pipeline.task == "regression" and method in ONLY_CLASSES:
+        text = f"{method} is for classification, but task is regression; take mean_probability"
+        problems.append(_problem((("ensemble", "combine", "method"), text), document))
     for place in _places(pipeline):
         if isinstance(place.group, Learners):
             own, config = _own(place, place.group, pipeline, document)
@@ -180,7 +185,8 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
     """Return a document with values from `origin`; where a kind changes, the old one's keys go."""
     own = document.with_values(values, origin)
     for path, kinds in _KINDS.items():
-        kind = kinds.get(values.get(f"{path}.name", ""))
+        name = values.get(f"{path}.name")
+        kind = kinds.get(name) if isinstance(name, str) else None
         if kind is not None:
             known = {field.name for field in fields(kind)}
             *above, last = path.split(".")
@@ -204,7 +210,7 @@ def _plan(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         view = replace(view, bootstrap=True)
     elif group.strategy == "cross_validation":
         view = replace(view, folds=group.learners)
-    elif group.strategy == "fast_geometric" and not cycle_ends(schedule, total=10**9):
+    elif group.strategy == "fast_geometric" and isinstance(schedule, Constant):
         schedule = FastGeometric()
     return LearnerPlan(
         learner=learner,

@@ -11,10 +11,11 @@ import yaml
 from safetensors.numpy import save
 
 from ensemble_pipe.config import Pipeline, learner_plans, other_facts, resolved
+from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.strategies import Group, Learners, Predictions
+from ensemble_pipe.ensemble.strategies import Group, Predictions
 from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.preparation import FIRST_ROWS
+from ensemble_pipe.preparation import FIRST_ROWS, require_fit
 from ensemble_pipe.storage import RunPaths, atomic_write, read_json, sums_of, write_json
 from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.transfer import first_rows
@@ -36,10 +37,10 @@ def grown(config: Pipeline, learners: int) -> Pipeline:
     if not trained:
         raise ConfigError("ensemble.pool: holds only predictions from files, so nothing can grow")
     last = trained[-1]
-    if isinstance(last, Learners) and last.strategy == "cross_validation":
+    if last.leaves_folds_out:
         raise ConfigError(
-            "ensemble.strategy: with more learners cross_validation would have other folds, so all "
-            "would have to be trained anew; start another run"
+            "ensemble: with more learners cross-validation would have other folds, so all would "
+            "have to be trained anew; start another run"
         )
     more = last.learners + learners
     if ensemble.pool is None:
@@ -52,9 +53,11 @@ def grown(config: Pipeline, learners: int) -> Pipeline:
 
 def write_growth(paths: RunPaths, config: Pipeline) -> None:
     """Make a run one of another pipeline, which differs in the number of learners."""
-    plans = learner_plans(config)
-    if config.transfer:  # a source that is gone is noticed before anything is changed
-        first_rows(config.transfer, plans, _schema(paths))
+    plans, schema = learner_plans(config), _schema(paths)
+    # What cannot be trained, and a source that is gone, are noticed before anything is changed.
+    require_fit(config, plans, schema, open_base(paths.base / "train.arrow").table.num_rows)
+    if config.transfer:
+        first_rows(config.transfer, plans, schema)
     write_json(_plan(paths), {"pipeline": resolved(config)})
     finish_growth(paths)
 

@@ -95,7 +95,7 @@ def resume(
     paths = RunPaths.open(Path(run_dir))
     _require_same_conditions(paths, accept_changes)
     with driving(paths):
-        config = _rewound(paths)
+        config = _rewound(paths, train)
         return drive(paths, config, address, inline, display or Silent(), started, train)
 
 
@@ -127,7 +127,7 @@ def grow(
     with driving(paths):
         finish_growth(paths)
         write_growth(paths, grown(load_pipeline(paths.pipeline), learners))
-        config = _rewound(paths)
+        config = _rewound(paths, train=True)
         return drive(paths, config, address, inline, display or Silent(), started)
 
 
@@ -141,8 +141,8 @@ def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
         )
 
 
-def _rewound(paths: RunPaths) -> Pipeline:
-    """Take a run back to its checkpoints; return its pipeline."""
+def _rewound(paths: RunPaths, train: bool) -> Pipeline:
+    """Take a run back to its checkpoints, for training or for none; return its pipeline."""
     finish_growth(paths)
     check_sums(paths.root, read_json(paths.manifest, "sums")["sums"])
     config = load_pipeline(paths.pipeline)
@@ -153,7 +153,7 @@ def _rewound(paths: RunPaths) -> Pipeline:
         steps[plan.learner] = saved[-1].step if saved else 0
     # Before the journal changes: an offset into its old text would point anywhere.
     tracker_of(paths, config).ship_again()
-    rewind(paths.journal, steps)
+    rewind(paths.journal, steps, train=train)
     journal = Journal(paths.journal)
     journal.append("resumed")
     journal.close()

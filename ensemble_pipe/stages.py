@@ -34,7 +34,7 @@ from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.storage import SPLITS, RunPaths, read_json
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
-from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.journal import Journal, failures
 from ensemble_pipe.tracking.pictures import draw_pictures
 from ensemble_pipe.training.checkpoints import save_checkpoint, save_estimator
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted
@@ -149,7 +149,10 @@ class _Training:
         waiting = self.intake.resume(list(self.plans.values()), list(self.estimators.values()))
         self.open = {plan.learner for plan in waiting.plans}
         self.open |= {plan.learner for plan in waiting.estimators}
-        if executor is None or not self.open or self._has_enough():
+        if executor is None:  # those that failed before are not tried again
+            self.failed = failures(self.paths.journal)
+            self.open -= set(self.failed)
+        if not self.open or self._has_enough() or executor is None:
             return
         stacks = self._stacks(waiting, executor.trainers)
         self.display.begin(list(self.plans.values()))
@@ -238,6 +241,10 @@ def _report(
     """Combine and measure the members; write predictions, pictures and the model; journal them."""
     schema, draws = aggregator.schema, aggregator.draws
     folds = out_of_fold(fold_groups(config), aggregator.members, schema, data, draws)
+    if config.ensemble.combine.evidence == "out_of_fold" and folds is None:
+        training.display.message(
+            "no group has all of its folds, so members are combined by the validation part"
+        )
     groups = data.row_groups("validation")
     chosen = aggregator.combine(config.ensemble.combine, config.seed, folds, groups)
     journal.append("combined", **chosen.facts())

@@ -72,7 +72,7 @@ class Document:
         return own
 
     def _set(self, key: str, value: Any, source: str) -> None:
-        *parents, last = steps = [int(p) if p.isdigit() else p for p in key.split(".")]
+        *parents, last = steps = [int(p) if p.isdecimal() else p for p in key.split(".")]
         place: Any = self.data
         try:
             for step in parents:

@@ -190,6 +190,38 @@ def test_what_is_held_out(labels: list[int], patience: int | None, counts: tuple
     assert set(targets[parts["train"]]) == {0, 1}
 
 
+def test_equal_rows_are_joined_for_networks_alone() -> None:
+    random = np.random.default_rng(3)
+    rows = random.integers(0, 3, (600, 1)).astype(float)
+    labels = (random.random(600) < np.array([0.1, 0.5, 0.9])[rows[:, 0].astype(int)]).astype(int)
+    pool = [{"strategy": "random_forest", "trees": 20}]
+    model = EnsembleClassifier(**QUICK, batch_size="all", overrides={"ensemble.pool": pool})
+    chances = model.fit(rows, labels).predict_proba([[0.0], [1.0], [2.0]])[:, 1]
+    assert chances == pytest.approx([0.1, 0.5, 0.9], abs=0.1)
+
+
+def test_folds_may_be_the_evidence() -> None:
+    overrides = {
+        "ensemble.strategy": "cross_validation",
+        "ensemble.combine": {"evidence": "out_of_fold", "temperature": True},
+    }
+    model = EnsembleClassifier(**{**QUICK, "learners": 3}, overrides=overrides).fit(X, LABELS)
+    assert len(outputs(model)) == 3
+    assert model.model_.combiner.temperature != 1.0
+
+
+def test_boosting_has_a_stop_part_of_its_own() -> None:
+    values = EnsembleClassifier(overrides={}).get_params()
+    config = pipeline_of(
+        {name: values[name] for name in PATHS},
+        {"ensemble.strategy": "boosting"}, "classification", 1, "test",
+    )  # fmt: skip
+    targets = np.array([0, 1] * 100)
+    examples = Examples(np.zeros((200, 1)), ("x",), targets, np.ones(200), (0, 1))
+    parts = parts_of(config, learner_plans(config), examples)
+    assert not np.intersect1d(parts["stop"], parts["validation"]).size
+
+
 def test_a_learner_that_fails_is_named() -> None:
     overrides = {"ensemble.vary": {"training.optimizer.learning_rate": [0.001, 1e30]}}
     model = EnsembleRegressor(**QUICK, optimizer="sgd", overrides=overrides)
@@ -210,6 +242,9 @@ def test_a_learner_that_fails_is_named() -> None:
     ({"overrides": {"seed": 3}}, "overrides: 'seed' is for pipeline files"),
     ({"overrides": {"training.los": 3}}, "training.los: unknown key 'los'; did you mean 'loss'"),
     ({"overrides": {"training.loss.name": "huber"}}, "huber is for regression"),
+    ({"overrides": {"ensemble.stop_below_gain": 0.1}}, "stop_below_gain: is for pipeline files"),
+    ({"validation_fraction": 5, "overrides": {"ensemble.combine.coverage": 0.9}},
+     "coverage need held-out rows, but of 150 rows `validation_fraction` holds out fewer than 10"),
     ({"overrides": {"view.folds": "x", "training.epochs": 0}}, r"(?s)view.folds.*training.epochs"),
 ])  # fmt: skip
 def test_a_wrong_parameter_is_told_by_its_name(parameters: dict[str, Any], message: str) -> None:

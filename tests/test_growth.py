@@ -23,7 +23,7 @@ def pipeline(**ensemble: Any) -> Pipeline:
         "splits": {"validation": 0.2, "stop": 0.1},
         "network": {"hidden": [6]},
         "training": {"epochs": 4, "batch_size": 16},
-        "ensemble": {"learners": 3, **ensemble},
+        "ensemble": ensemble if "pool" in ensemble else {"learners": 3, **ensemble},
         "tracking": {"mlflow": False},
     }
     return Pipeline.model_validate(values)
@@ -85,12 +85,29 @@ def test_a_growth_that_was_cut_off_is_finished_by_the_next_command(tmp_path: Pat
 @pytest.mark.parametrize(("ensemble", "learners", "message"), [
     ({"learners": 2}, 0, "at least 1"),
     ({"strategy": "cross_validation", "learners": 3}, 1, "other folds"),
+    (
+        {"pool": [{"strategy": "random_forest", "cross_validate": True, "learners": 3}]},
+        1,
+        "other folds",
+    ),
 ])  # fmt: skip
 def test_a_growth_that_cannot_be_is_refused(
     ensemble: dict[str, Any], learners: int, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         grown(pipeline(**ensemble), learners)
+
+
+def test_a_learner_that_cannot_be_trained_is_refused_before_anything_changes(
+    tmp_path: Path,
+) -> None:
+    networks = [{"name": "mlp", "hidden": [4]}, {"name": "cnn", "filters": [4, 4, 4, 4, 4]}]
+    small = run_here(tmp_path, pipeline(learners=1, vary={"network": networks}))
+    before = (Path(small.run_dir) / "pipeline.yaml").read_bytes()
+    with pytest.raises(ConfigError, match="max_pool"):
+        grow(small.run_dir, 1, inline=True)
+    assert (Path(small.run_dir) / "pipeline.yaml").read_bytes() == before
+    assert resume(small.run_dir, inline=True).members == 1
 
 
 class StopAfter(Silent):
@@ -141,6 +158,15 @@ def test_a_stopped_run_can_be_ended_with_what_it_has(interrupted: tuple[Path, St
     assert resume(run_dir, inline=True).members == 3
 
 
+def test_a_run_that_is_ended_still_says_which_learners_failed(tmp_path: Path) -> None:
+    rates = {"training.optimizer.learning_rate": [1e-3, 1e30]}
+    whole = run_here(tmp_path, pipeline(learners=2, vary=rates))
+    result = resume(whole.run_dir, inline=True, train=False)
+    assert result.failed == whole.failed
+    assert list(result.failed) == [1]
+    assert result.unfinished == ()
+
+
 def test_a_run_without_a_finished_learner_has_no_ensemble(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_here(tmp_path, pipeline(learners=2), display=StopAfter(0))
@@ -173,3 +199,4 @@ def test_training_ends_when_a_further_learner_gains_too_little(
     spared = {entry["learner"] for entry in entries(result, "spared")}
     assert spared == set(range(enough, 8))
     assert resume(result.run_dir, inline=True).metrics == result.metrics
+    assert resume(result.run_dir, inline=True, train=False).metrics == result.metrics

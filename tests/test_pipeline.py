@@ -16,6 +16,7 @@ from conftest import StopAt, shared
 from pyarrow import parquet
 
 import ensemble_pipe
+from ensemble_pipe.config import Pipeline
 from ensemble_pipe.display import Silent
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.members import NetworkMember
@@ -261,6 +262,17 @@ def test_a_learner_that_diverges_is_named_and_the_others_go_on(pipeline: Path) -
     assert list(result.failed) == [1]
     assert "not finite" in result.failed[1]
     assert result.members == 2
+
+
+def test_a_regression_that_diverged_to_huge_numbers_costs_no_run(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "task": "regression", "data": {"source": "bundled", "set": "diabetes"},
+        "network": {"name": "linear"}, "tracking": {"mlflow": False},
+        "training": {"batch_size": "all", "epochs": 20, "optimizer": {"name": "sgd"}},
+        "ensemble": {"learners": 2, "vary": {"training.optimizer.learning_rate": [0.01, 20.0]}},
+    }  # fmt: skip
+    result = run(Pipeline.model_validate(settings), output=tmp_path, inline=True)
+    assert result.members + len(result.failed) == 2
 
 
 def test_a_run_whose_learners_all_diverge_says_why(pipeline: Path) -> None:

@@ -50,9 +50,10 @@ class Combine:
             al. 2017), numbers also by a noise that is added to the variance of every row; "choose"
             finds out for itself.
         keep: only so many members, those of the lowest NLL of their own; null for all.
-        most_members: the best mixture of at most so many members; null for any number.
-        milliseconds: the best mixture whose members take at most so long for a row, all together,
-            as measured on this machine; null for any time.
+        most_members: the best mixture of at most so many members, with weights of its own where
+            the method is "mean_probability"; null for any number.
+        milliseconds: the same of members that take at most so long for a row, all together, as
+            measured on this machine, or of the quickest where none is so quick; null for any time.
         coverage: each prediction comes with a set of classes, or an interval, that holds the truth
             for at least this share of new rows (see `conformal`); null for none.
     """
@@ -117,7 +118,7 @@ def combined(
         groups: (R,), where rows have groups, which cross-fitting keeps together.
 
     Raises:
-        ConfigError: the method is not for the task, or no member is within the budget.
+        ConfigError: the method is not for the task.
     """
     known = targets if schema.task == "classification" else targets.reshape(len(targets), -1)
 
@@ -148,16 +149,24 @@ def _choice(
     """Return the places of the members that count, their combiner, and what it was chosen from."""
     places = _kept(how, evidence, targets, costs)
     evidence, random = evidence.of(places), seeds.generator(seed, seeds.Purpose.COMBINE)
-    if len(places) == 1 and how.method != "stacking" and not how.temperature:
-        return places, Weighted.equal(1), ()
     candidates: tuple[Candidate, ...] = ()
-    if how.method == "choose":
-        choice = choose(evidence, targets, FOLDS, random, groups=groups)
+    folds = min(FOLDS, len(targets if groups is None else np.unique(groups)))
+    if how.method == "choose" and folds > 1:
+        choice = choose(evidence, targets, folds, random, groups=groups)
         combiner, candidates = choice.combiner, choice.table
     else:
-        combiner = fit(how.method, evidence, targets, random, temperature=how.temperature)
+        method = _method(how)
+        combiner = fit(method, evidence, targets, random, temperature=how.temperature)
     combiner, counting = combiner.without_zero_weights()
     return places[counting], combiner, candidates
+
+
+def _method(how: Combine) -> str:
+    """Return the name of the fit: under a budget the default is the mixture that was selected."""
+    if how.method == "choose":
+        return "mean_probability"  # of rows that are too few to choose by
+    budget = how.most_members is not None or how.milliseconds is not None
+    return "weights" if how.method == "mean_probability" and budget else how.method
 
 
 def _spread(combiner: Combiner, sizes: Sequence[int]) -> Combiner:

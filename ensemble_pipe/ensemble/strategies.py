@@ -149,6 +149,7 @@ class GivenPlan:
 
 
 Group = Learners | EstimatorSettings | Predictions
+_OF_A_GROUP = ("strategy", "learners", "passes", "rounds", "shrinkage")
 
 
 @settings
@@ -171,6 +172,9 @@ class Ensemble(Learners):
     def __post_init__(self) -> None:
         if self.pool is not None and (self.vary or self.set):
             raise ValueError("vary and set stand within the groups of a pool")
+        plain = {name: getattr(Learners(), name) for name in _OF_A_GROUP}
+        if self.pool is not None and any(getattr(self, name) != plain[name] for name in plain):
+            raise ValueError(f"{', '.join(_OF_A_GROUP)} stand within the groups of a pool")
         names = [group.name for group in self.groups if isinstance(group, Predictions)]
         if len(set(names)) < len(names):
             raise ValueError("each group of predictions needs a name of its own")
@@ -179,6 +183,17 @@ class Ensemble(Learners):
             raise ValueError(
                 "combine.evidence: out_of_fold needs groups that are all cross-validated "
                 "(strategy: cross_validation, or cross_validate: true)"
+            )
+        if self.combine.evidence == "out_of_fold" and self.stop_below_gain is not None:
+            raise ValueError(
+                "stop_below_gain leaves folds out, which combine.evidence: out_of_fold needs; "
+                "leave one of them out"
+            )
+        counted = (self.combine.keep, self.combine.most_members) != (None, None)
+        if self.combine.evidence == "out_of_fold" and counted:
+            raise ValueError(
+                "combine: keep and most_members count single members, but evidence: out_of_fold "
+                "weighs whole groups; leave them out, or take evidence: validation"
             )
 
     @property

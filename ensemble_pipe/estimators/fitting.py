@@ -10,7 +10,13 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config import Pipeline, estimator_plans, given_plans, learner_plans
+from ensemble_pipe.config import (
+    Pipeline,
+    estimator_plans,
+    fold_groups,
+    given_plans,
+    learner_plans,
+)
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
@@ -24,7 +30,10 @@ from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
+from ensemble_pipe.ensemble.combiners import UNFITTED
+from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.members import EstimatorMember, members_at
+from ensemble_pipe.ensemble.out_of_fold import out_of_fold
 from ensemble_pipe.errors import ConfigError, DataError, TrainingError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
@@ -97,9 +106,14 @@ def fit_examples(
     plans = learner_plans(config)
     if given_plans(config):
         raise ConfigError("ensemble.pool: predictions from a file are for pipeline files")
-    if all(_sees_all_at_once(plan, examples.count) for plan in plans):
+    if config.ensemble.stop_below_gain is not None:
+        raise ConfigError("ensemble.stop_below_gain: is for pipeline files; choose `learners`")
+    networks_alone = bool(plans) and not estimator_plans(config)
+    if networks_alone and all(_sees_all_at_once(plan, examples.count) for plan in plans):
         examples = merged(examples)
     parts = parts_of(config, plans, examples)
+    if parts["validation"] is parts["train"]:
+        _require_nothing_fitted(config.ensemble.combine, examples.count)
     schema = schema_of(config, examples, parts["train"])
     require_fit(config, plans, schema, len(parts["train"]))
     with tempfile.TemporaryDirectory(prefix="ensemble_pipe-") as folder:
@@ -109,6 +123,17 @@ def fit_examples(
             Path(folder), sums, config.seed, config.augment, schema.spans, config.window_rows
         )
         return _train(config, plans, schema, recipe, executor, display)
+
+
+def _require_nothing_fitted(how: Combine, rows: int) -> None:
+    """Raise ConfigError where something would be fitted to rows that learners were trained on."""
+    fitted = how.method not in UNFITTED or how.temperature or how.coverage is not None
+    if fitted and how.evidence == "validation":
+        raise ConfigError(
+            f"ensemble.combine: fitted combiners, temperature and coverage need held-out rows, but "
+            f"of {rows} rows `validation_fraction` holds out fewer than {LEAST_HELD}, so none; "
+            "raise it, or take combine method mean_probability"
+        )
 
 
 def _sees_all_at_once(plan: LearnerPlan, rows: int) -> bool:
@@ -132,9 +157,9 @@ def parts_of(config: Pipeline, plans: list[LearnerPlan], examples: Examples) -> 
     """Divide rows into train, stop and validation.
 
     `splits.validation` of them are held out, stratified by class, and as many again where training
-    looks at the stop part, for early stopping or a plateau schedule; else that is the validation
-    part again. A class that would have no training row keeps its rows. Of too few rows to hold out
-    `LEAST_HELD` none are held out: every part is then all rows.
+    looks at the stop part, for early stopping, a plateau schedule or boosting; else that is the
+    validation part again. A class that would have no training row keeps its rows. Of too few rows
+    to hold out `LEAST_HELD` none are held out: every part is then all rows.
 
     Raises:
         DataError: more are to be held out than there are.
@@ -144,7 +169,7 @@ def parts_of(config: Pipeline, plans: list[LearnerPlan], examples: Examples) -> 
     size = config.splits.validation
     if (size if size >= 1 else round(size * examples.count)) < LEAST_HELD:
         return whole
-    looks = any(plan.early_stopping or plateau_of(plan.schedule) for plan in plans)
+    looks = any(plan.early_stopping or plan.boosting or plateau_of(plan.schedule) for plan in plans)
     sizes = {"validation": size, "stop": size} if looks else {"validation": size}
     strata = examples.targets if examples.classes else None
     parts = split_rows(strata, examples.count, sizes, config.seed, "X")
@@ -214,14 +239,17 @@ def _train(
     executor: Executor,
     display: Display,
 ) -> Fitted:
-    size = max((plan.build(schema).layout.size for plan in plans), default=0)
-    stacks = make_stacks(
-        plans, {}, size=size, trainers=executor.trainers, width=config.cluster.stack
-    )
+    stacks = []
+    if plans:
+        size = max(plan.build(schema).layout.size for plan in plans)
+        stacks = make_stacks(
+            plans, {}, size=size, trainers=executor.trainers, width=config.cluster.stack
+        )
     if not isinstance(executor, InlineExecutor):  # here kernels compile as they are met
         warm_up(schema, plans, recipe)
     draws = PredictionDraws(config.augment, config.seed)
-    aggregator = Aggregator(schema, TrainingData(recipe, schema).part("validation"), draws)
+    data = TrainingData(recipe, schema)
+    aggregator = Aggregator(schema, data.part("validation"), draws)
     by_id = {plan.learner: plan for plan in plans}
     others = {plan.learner: plan for plan in estimator_plans(config)}
     failed: dict[int, str] = {}
@@ -239,6 +267,7 @@ def _train(
     if not aggregator.members:
         reasons = [f"learner {learner}: {reason}" for learner, reason in failed.items()]
         raise TrainingError("no learner was trained to the end: " + "; ".join(reasons))
-    chosen = aggregator.combine(config.ensemble.combine, config.seed)
+    folds = out_of_fold(fold_groups(config), aggregator.members, schema, data, draws)
+    chosen = aggregator.combine(config.ensemble.combine, config.seed, folds)
     model = Model(schema, chosen.members, chosen.combiner, draws, chosen.conformal)
     return Fitted(model, failed)

@@ -69,21 +69,29 @@ def _cut_torn_line(path: Path) -> None:
         os.truncate(path, whole)
 
 
-def rewind(path: Path, steps: dict[int, int]) -> None:
+def failures(path: Path) -> dict[int, str]:
+    """Return why learners failed, by learner."""
+    entries = (entry for entry, _ in read_entries(path))
+    return {e["learner"]: e["reason"] for e in entries if e["kind"] == "failed"}
+
+
+def rewind(path: Path, steps: dict[int, int], *, train: bool) -> None:
     """Drop what the run will say again: what lies past the checkpoints, and what is derived.
 
     Args:
         path: the journal of a run that is about to go on.
         steps: of each learner's checkpoint; a learner without one starts anew.
+        train: whether learners go on, so that those that failed are tried again.
     """
-    kept = [entry for entry, _ in read_entries(path) if _still_true(entry, steps)]
+    told = {"started", "learner", "grown", "resumed"} | (set() if train else {"failed"})
+    kept = [entry for entry, _ in read_entries(path) if _still_true(entry, steps, told)]
     atomic_write(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
 
-def _still_true(entry: Entry, steps: dict[int, int]) -> bool:
+def _still_true(entry: Entry, steps: dict[int, int], told: set[str]) -> bool:
     if entry["kind"] == "epoch":
         return bool(entry["step"] <= steps.get(entry["learner"], 0))
-    return entry["kind"] in ("started", "learner", "grown", "resumed")
+    return entry["kind"] in told
 
 
 def _finite(value: Any) -> Any:

@@ -49,6 +49,10 @@ class Folds:
     learners: Annotated[int, Ge(1)] = 1
     cross_validate: bool = False
 
+    def __post_init__(self) -> None:
+        if self.cross_validate and self.learners < 2:
+            raise ValueError("cross_validate needs at least 2 learners, one for each fold")
+
     @property
     def leaves_folds_out(self) -> bool:
         """Whether each learner leaves out a fold, of as many as there are learners."""

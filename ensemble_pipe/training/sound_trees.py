@@ -41,5 +41,7 @@ def _trees(estimator: Any) -> Iterator[tuple[Integers, Integers, Any, Integers]]
     for iteration in getattr(estimator, "_predictors", []):
         for predictor in iteration:
             nodes = predictor.nodes
+            if nodes["is_categorical"].any():  # which this package never trains
+                raise ValueError("a node of a tree asks for a category, where all are numbers")
             children = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
             yield *children, nodes["is_leaf"].astype(bool), nodes["feature_idx"].astype(np.int64)

@@ -50,6 +50,11 @@ def test_an_override_that_is_no_yaml() -> None:
     assert message == "--set network.hidden=[1: '[1' is not a YAML value"
 
 
+@pytest.mark.parametrize("value", ["2024-02-30", "!!int x", "!!bool x", "!!timestamp x"])
+def test_an_override_that_is_no_value_of_its_kind(value: str) -> None:
+    assert "is not a YAML value" in refused("run", "p.yaml", "--set", f"name={value}")
+
+
 def test_an_override_below_a_value() -> None:
     assert run("seed: 1\n", "seed.x=2") == "seed.x: there is no such key (--set seed.x)"
 

@@ -163,6 +163,11 @@ def test_snapshots_with_their_schedule_load(load: Load) -> None:
 # Choices that do not go together
 
 CONFLICTS: dict[str, tuple[str, str]] = {
+    "a vote on numbers": (
+        "task: regression\nensemble:\n  combine: {method: vote}",
+        "ensemble.combine.method: vote is for classification, but task is regression; take "
+        "mean_probability (p.yaml:3)",
+    ),
     "a loss of the other task": (
         "task: regression\ntraining:\n  loss: {name: hinge}",
         "training.loss.name: hinge is for classification, but task is regression (p.yaml:3)",
@@ -214,6 +219,44 @@ CONFLICTS: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize(("text", "message"), CONFLICTS.values(), ids=CONFLICTS.keys())
 def test_choices_that_do_not_go_together_are_refused(text: str, message: str, load: Load) -> None:
     assert refusal(load, text) == message
+
+
+def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
+    text = "ensemble:\n  strategy: cross_validation\n  combine: {evidence: out_of_fold, keep: 2}"
+    assert refusal(load, text).startswith(
+        "ensemble: combine: keep and most_members count single members, but evidence: out_of_fold "
+        "weighs whole groups; leave them out, or take evidence: validation"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "{learners: 16, pool: [{strategy: independent}]}",
+            "learners, passes, rounds, shrinkage stand within the groups of a pool",
+        ),
+        (
+            "{strategy: cross_validation, stop_below_gain: 1, combine: {evidence: out_of_fold}}",
+            "stop_below_gain leaves folds out",
+        ),
+        ("{pool: [{strategy: linear, cross_validate: true}]}", "needs at least 2 learners"),
+    ],
+)
+def test_settings_that_would_be_ignored_or_cannot_work_are_refused(
+    text: str, message: str, load: Load
+) -> None:
+    assert message in refusal(load, f"ensemble: {text}")
+
+
+def test_fast_geometric_does_not_silently_replace_another_schedule(load: Load) -> None:
+    text = "{training: {schedule: {name: cosine}}, ensemble: {strategy: fast_geometric}}"
+    assert "needs a training.schedule with cycles" in refusal(load, text)
+
+
+def test_a_kind_that_is_no_word_is_refused(load: Load) -> None:
+    text = "ensemble: {vary: {training.optimizer.name: [[sgd], [adam]]}}"
+    assert "training.optimizer" in refusal(load, text)
 
 
 @pytest.mark.parametrize("name", ["snapshot", "sgdr", "triangular", "fast_geometric"])

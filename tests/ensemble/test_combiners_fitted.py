@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.combiners import (
 )
 from ensemble_pipe.ensemble.combiners.fits import Evidence
 from ensemble_pipe.ensemble.combiners.greedy import greedy_weights
+from ensemble_pipe.ensemble.combiners.outputs import Calibration, NumberPrediction
 from ensemble_pipe.ensemble.combiners.simplex import best_weights, simplex_gap
 from ensemble_pipe.errors import ConfigError
 
@@ -292,6 +293,33 @@ def test_a_planted_noise_is_found_beside_the_temperature(temperature: float, noi
     np.testing.assert_allclose(std, spread, rtol=0.06)
 
 
+@pytest.mark.parametrize("rows", [10, 1000])
+def test_that_all_rows_are_right_makes_no_certainty(rows: int) -> None:
+    random = np.random.default_rng(10)
+    labels = random.integers(0, 3, rows)
+    logits = np.eye(3)[labels][None] * 2.0
+    found = fit("mean_probability", ClassOutputs(logits), labels, random, temperature=True)
+    chance = found.probabilities(logits).max()
+    assert chance == pytest.approx(1 - 1 / (rows + 2), abs=1e-4)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (1e-6, 1.0), (1e-12, 1e-12), (1e3, 1e3)])
+def test_the_calibration_is_near_the_best_whatever_the_variances(scales: tuple[float, ...]) -> None:
+    random = np.random.default_rng(11)
+    variances = random.uniform(0.5, 2.0, (400, 2)) * scales
+    errors = random.standard_normal((400, 2)) * [0.6, 0.7]
+    prediction = NumberPrediction(np.zeros((400, 2)), variances)
+    weights = np.full(400, 1 / 400)
+    found = prediction.best_calibration(errors, weights)
+    tried = [
+        Calibration(temperature, noise)
+        for temperature in np.geomspace(0.01, 100, 60)
+        for noise in [0.0, *np.geomspace(1e-4, 10, 60)]
+    ]
+    best = min(weights @ prediction.nll(errors, one) for one in tried)
+    assert weights @ prediction.nll(errors, found) <= best + 1e-6
+
+
 def test_stacking_finds_planted_ridge_coefficients() -> None:
     random = np.random.default_rng(9)
     means = random.standard_normal((3, 500, 2))
@@ -347,8 +375,9 @@ def test_selection_in_limited_time_stays_within_it_and_is_near_the_best() -> Non
     subsets = [s for n in range(1, 5) for s in combinations(range(6), n)]
     allowed = [s for s in subsets if costs[list(s)].sum() <= 4.0]
     assert evidence.likelihood.at(weights) <= exhaustive(evidence, allowed) + 0.005
-    with pytest.raises(ConfigError, match=r"no member takes 0.5 ms"):
-        select(outputs, labels, milliseconds=0.5, costs=costs)
+    quickest = select(outputs, labels, milliseconds=0.5, costs=costs)
+    assert (costs[quickest > 0] == 1.0).all()
+    assert quickest.max() == 1.0
     with pytest.raises(ConfigError, match="needs the milliseconds"):
         select(outputs, labels, milliseconds=0.5)
 

@@ -8,6 +8,7 @@ import pytest
 from conftest import plain_schema
 
 from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combined
 from ensemble_pipe.ensemble.conformal import conformal_sets
 from ensemble_pipe.ensemble.measures import coverage_metrics, further_metrics, rejection_metrics
@@ -114,3 +115,33 @@ def test_a_member_alone_has_no_diversity() -> None:
     found = ensemble("classes", 100, 1, keep=1)
     prediction = Prediction(outputs[:1], found.combiner, CLASSES)
     assert not [name for name in further_metrics(prediction, labels) if "diversity" in name]
+
+
+@pytest.mark.parametrize("task", ["classes", "numbers"])
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_the_best_few_members_are_no_worse_than_the_best_one(task: str, most: int) -> None:
+    outputs, targets = (classes if task == "classes" else numbers)(400, 2)
+    schema = CLASSES if task == "classes" else NUMBERS
+
+    def nll(found: Combined) -> float:
+        own = outputs[[member.learner for member in found.members]]
+        return Prediction(own, found.combiner, schema).metrics(targets)["nll"]
+
+    alone = [
+        Prediction(one[None], Weighted.equal(1), schema).metrics(targets)["nll"] for one in outputs
+    ]
+    found = ensemble(task, 400, 2, most_members=most)
+    assert len(found.members) <= most
+    assert nll(found) <= min(alone) + 1e-6
+
+
+def test_a_choice_among_one_member_calibrates_it() -> None:
+    found = ensemble("numbers", 400, 2, method="choose", keep=1)
+    assert len(found.members) == 1
+    assert found.combiner.temperature != 1.0
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_too_few_rows_to_choose_by_lose_no_run(rows: int) -> None:
+    found = ensemble("numbers", rows, 1, method="choose")
+    assert found.members

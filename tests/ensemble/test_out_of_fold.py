@@ -105,3 +105,12 @@ def test_every_way_of_combining_takes_out_of_fold_predictions(tmp_path: Path, me
 def test_evidence_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="groups that are all cross-validated"):
         pipeline(pool=[*POOL, {"strategy": "linear"}], combine={"evidence": "out_of_fold"})
+
+
+def test_a_fold_that_failed_leaves_an_ensemble_by_the_validation_part(tmp_path: Path) -> None:
+    rates = {"training.optimizer.learning_rate": [1e-3, 1e30, 1e-3]}
+    ensemble = {"strategy": "cross_validation", "learners": 3, "vary": rates}
+    combine = {"evidence": "out_of_fold", "method": "weights"}
+    result = run(pipeline(**ensemble, combine=combine), output=tmp_path, inline=True)
+    assert list(result.failed) == [1]
+    assert result.members == 2

@@ -251,6 +251,19 @@ def test_a_tree_that_leads_out_of_its_nodes_is_refused(name: str) -> None:
         read_estimator(skops.dumps(forest), "estimator-0000.skops")
 
 
+def test_a_tree_that_asks_for_a_category_is_refused() -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from skops import io as skops
+
+    inputs = np.random.default_rng(5).standard_normal((100, 4))
+    boosted = HistGradientBoostingClassifier(max_iter=2).fit(inputs, inputs[:, 0] > 0)
+    for predictor in boosted._predictors[0]:
+        predictor.nodes["is_categorical"][0] = 1
+        predictor.nodes["bitset_idx"][0] = 2**31 - 1
+    with pytest.raises(CorruptFileError, match="asks for a category"):
+        read_estimator(skops.dumps(boosted), "estimator-0000.skops")
+
+
 def test_another_estimator_of_scikit_learn_is_refused() -> None:
     from sklearn.naive_bayes import GaussianNB
     from skops import io as skops

@@ -71,7 +71,7 @@ def test_a_rewind_drops_what_lies_past_the_checkpoints(path: Path) -> None:
     write(path)
     with open(path, "a") as stream:
         stream.write('{"torn')
-    rewind(path, {0: 20, 1: 0})
+    rewind(path, {0: 20, 1: 0}, train=True)
     assert [(e["kind"], e.get("learner"), e.get("epoch")) for e in entries(path)] == [
         ("started", None, None),
         ("epoch", 0, 1),
@@ -81,9 +81,9 @@ def test_a_rewind_drops_what_lies_past_the_checkpoints(path: Path) -> None:
 
 def test_a_rewind_changes_nothing_the_second_time(path: Path) -> None:
     write(path)
-    rewind(path, {0: 20, 1: 30})
+    rewind(path, {0: 20, 1: 30}, train=True)
     once = path.read_bytes()
-    rewind(path, {0: 20, 1: 30})
+    rewind(path, {0: 20, 1: 30}, train=True)
     assert path.read_bytes() == once
 
 
@@ -97,10 +97,13 @@ def test_a_journal_opened_again_cuts_off_a_torn_line(path: Path) -> None:
     assert [entry["kind"] for entry in entries(path)][-2:] == ["ended", "resumed"]
 
 
-def test_a_rewind_drops_what_the_run_will_say_again(path: Path) -> None:
+@pytest.mark.parametrize(("train", "kept"), [(True, []), (False, ["failed"])])
+def test_a_rewind_drops_what_the_run_will_say_again(
+    path: Path, train: bool, kept: list[str]
+) -> None:
     journal = Journal(path)
     for kind in ("started", "learner", "member", "ensemble", "failed", "finished", "result"):
         journal.append(kind, learner=0, step=1)
     journal.close()
-    rewind(path, {0: 1})
-    assert [entry["kind"] for entry in entries(path)] == ["started", "learner"]
+    rewind(path, {0: 1}, train=train)
+    assert [entry["kind"] for entry in entries(path)] == ["started", "learner", *kept]

@@ -13,7 +13,7 @@ from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
 Combiner = Weighted | Stacked
 
 TEMPERATURES = (0.01, 100.0)  # the least and the largest that is fitted
-_NOISES = np.geomspace(1e-3, 1e3, 61)  # that are tried, in units of the mean variance
+_NOISE_STEP = 0.25  # between the logarithms of noises that are tried
 _LEAST_GAIN = 1e-6  # of noise; less may be rounding where all variances are alike
 
 
@@ -55,7 +55,9 @@ class ClassPrediction:
     def best_calibration(self, targets: Array, row_weights: Floats) -> Calibration:
         """Return the temperature that minimises the mean NLL (Guo et al. 2017, section 4.2).
 
-        The NLL is convex in 1 / temperature, so it has one minimum along the line.
+        Each label counts 1 - 1 / (R + 2), and the other classes share the rest, as one more row
+        would that is wrong: that R rows are all right must not mean certainty (Platt 1999, section
+        2.2). The NLL is convex in 1 / temperature, so it has one minimum along the line.
 
         Args:
             targets: (R,) labels.
@@ -63,8 +65,16 @@ class ClassPrediction:
         """
         from scipy.optimize import minimize_scalar
 
+        count, classes = self.logs.shape
+        wrong = 1 / (count + 2)
+        shares = np.full((count, classes), wrong / (classes - 1))
+        shares[np.arange(count), targets] = 1 - wrong
+
+        def nll(place: float) -> float:
+            return -float(row_weights @ (shares * log_softmax(self.logs / exp(place))).sum(axis=1))
+
         found = minimize_scalar(
-            lambda place: float(row_weights @ self.nll(targets, Calibration(exp(place)))),
+            nll,
             bounds=(log(TEMPERATURES[0]), log(TEMPERATURES[1])),
             method="bounded",
             options={"xatol": 1e-6},
@@ -107,22 +117,23 @@ class NumberPrediction:
         """
         from scipy.optimize import minimize_scalar
 
-        squares, unit = (targets - self.mean) ** 2, float(self.variance.mean())
+        squares = (targets - self.mean) ** 2
+        low, high = float(self.variance.min()), float(max(self.variance.max(), squares.max()))
 
         def at(ratio: float) -> Calibration:
             square = float(row_weights @ (squares / (self.variance + ratio)).mean(axis=1))
             temperature = float(np.clip(np.sqrt(square), *TEMPERATURES))
-            return Calibration(temperature, temperature**2 * ratio)
+            return Calibration(temperature, square * ratio)
 
         def nll(place: float) -> float:
-            return float(row_weights @ self.nll(targets, at(unit * exp(place))))
+            return float(row_weights @ self.nll(targets, at(exp(place))))
 
-        places = np.log(_NOISES)
+        places = np.arange(log(1e-3 * low), log(1e3 * high) + _NOISE_STEP, _NOISE_STEP)
         best = int(np.argmin([nll(place) for place in places]))
         ends = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
         found = minimize_scalar(nll, bounds=ends, method="bounded", options={"xatol": 1e-6})
         gain = float(row_weights @ self.nll(targets, at(0.0))) - found.fun
-        return at(unit * exp(found.x)) if gain > _LEAST_GAIN else at(0.0)
+        return at(exp(found.x)) if gain > _LEAST_GAIN else at(0.0)
 
 
 Prediction = ClassPrediction | NumberPrediction

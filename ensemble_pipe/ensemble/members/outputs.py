@@ -100,7 +100,9 @@ def with_noise(member: Member, outputs: Floats, targets: Array, schema: Schema) 
     if schema.task == "classification" or outputs.shape[1] == 2 * count:
         return member
     errors = outputs.astype(np.float64) - targets.reshape(len(outputs), count)
-    variances = np.maximum(np.mean(errors**2, axis=0), NOISE_FLOOR)
+    # A member that diverged may be wrong by more than the squares of float32 hold.
+    most = np.finfo(np.float32).max
+    variances = np.clip(np.mean(errors**2, axis=0), NOISE_FLOOR, most)
     return replace(member, noise=tuple(float(variance) for variance in variances))
 
 
