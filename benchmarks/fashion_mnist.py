@@ -23,6 +23,7 @@ from training import peak_gflops
 from ensemble_pipe import load, provenance, run
 from ensemble_pipe.comparison.runs import read_run
 from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.evaluation.detection import Detected
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.nn.layers import Dense, Layer, Residual
 from ensemble_pipe.nn.layers.convolution import Conv2d
@@ -101,15 +102,17 @@ def measure(run_dir: Path, folder: Path, other: Path) -> dict[str, Any]:
         "test": {name: metrics[name] for name in TARGET},
         "member_mean": {name: metrics[f"member_mean/{name}"] for name in TARGET},
         "intervals": {name: found.intervals[name]._asdict() for name in ("accuracy", "nll")},
-        "ood": {
-            score: {
-                "auroc": metrics[f"ood/{score}/auroc"],
-                "fpr95": metrics[f"ood/{score}/fpr95"],
-                "members_alone": metrics[f"member_mean/ood/{score}/auroc"],
-                "closed": found.intervals[f"ood/{score}/closed"]._asdict(),
-            }
-            for score in DETECTORS
-        },
+        "ood": {score: detection(found.ood[score]) for score in DETECTORS},
+    }
+
+
+def detection(found: Detected) -> dict[str, Any]:
+    """Return how well a score of the ensemble, and of its members alone, finds other images."""
+    return {
+        "auroc": found.measures["auroc"].estimate,
+        "fpr95": found.measures["fpr95"].estimate,
+        "members_alone": found.members,
+        "closed": None if found.closed is None else found.closed._asdict(),
     }
 
 

@@ -47,8 +47,8 @@ class Combine:
             "stacking" is a linear model on top of the members; "choose" takes what has the lowest
             cross-fitted NLL of these, each with and without a temperature.
         temperature: whether the result is made more or less confident, to the lowest NLL (Guo et
-            al. 2017), numbers also by a noise that is added to the variance of every row; "choose"
-            finds out for itself.
+            al. 2017), numbers also by a noise that is added to the variance of every row (see
+            `NumberPrediction.best_calibration`); "choose" finds out for itself.
         keep: only so many members, those of the lowest NLL of their own; null for all.
         most_members: the best mixture of at most so many members, with weights of its own where
             the method is "mean_probability"; null for any number.

@@ -317,7 +317,26 @@ def test_the_calibration_is_near_the_best_whatever_the_variances(scales: tuple[f
         for noise in [0.0, *np.geomspace(1e-4, 10, 60)]
     ]
     best = min(weights @ prediction.nll(errors, one) for one in tried)
-    assert weights @ prediction.nll(errors, found) <= best + 1e-6
+    assert weights @ prediction.nll(errors, found) <= best + 0.01
+
+
+def test_of_few_rows_the_expected_calibration_suits_new_rows_better_than_the_likeliest() -> None:
+    random = np.random.default_rng(12)
+    gains = []
+    for _ in range(200):
+        variances, fresh = random.uniform(0.02, 2.0, (10, 1)), random.uniform(0.02, 2.0, (1000, 1))
+        share = random.random()
+        errors, new = (
+            np.sqrt((1 - share) * own + share) * random.standard_normal(own.shape)
+            for own in (variances, fresh)
+        )
+        found = NumberPrediction(np.zeros((10, 1)), variances).best_calibration(
+            errors, np.full(10, 0.1)
+        )
+        likeliest = Calibration(float(np.sqrt((errors**2 / variances).mean())))
+        other = NumberPrediction(np.zeros((1000, 1)), fresh)
+        gains.append(float(other.nll(new, likeliest).mean() - other.nll(new, found).mean()))
+    assert np.mean(gains) > 3 * np.std(gains) / np.sqrt(len(gains))
 
 
 def test_stacking_finds_planted_ridge_coefficients() -> None:

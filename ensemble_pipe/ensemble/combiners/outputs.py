@@ -6,15 +6,15 @@ from math import exp, log
 import numpy as np
 
 from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.ensemble.combiners.pooling import log_softmax
+from ensemble_pipe.ensemble.combiners.pooling import log_softmax, softmax
 from ensemble_pipe.ensemble.combiners.stacked import Stacked
 from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
 
 Combiner = Weighted | Stacked
 
-TEMPERATURES = (0.01, 100.0)  # the least and the largest that is fitted
-_NOISE_STEP = 0.25  # between the logarithms of noises that are tried
-_LEAST_GAIN = 1e-6  # of noise; less may be rounding where all variances are alike
+TEMPERATURES = (0.01, 100.0)  # the least that is fitted, and for classes the largest
+_SHARES = 101  # of noise in the variance that are tried
+_LEAST_SCALE = 1e-300  # where every prediction is exact
 
 
 @dataclass(frozen=True)
@@ -105,35 +105,33 @@ class NumberPrediction:
         return nll
 
     def best_calibration(self, targets: Array, row_weights: Floats) -> Calibration:
-        """Return the temperature and the noise that minimise the mean NLL.
+        """Return the temperature and the noise whose variance is expected after seeing targets.
 
-        Where the ratio of noise to squared temperature is held, the best temperature is in closed
-        form; so the minimum is sought along the ratio, on a grid and then about its best point. No
-        noise is taken unless it is better than none.
+        The mean of what is probable, rather than what is most probable: of few rows these differ,
+        and too small a variance costs more than too large a one. A variance is
+        scale ((1 - share) v / mean(v) + share); before any row is seen the logarithm of the scale
+        and the share are uniform (Gelman et al. 2013, "Bayesian data analysis", section 3.2). For a
+        share the scale is then inverse-gamma, of mean n m / (n - 2), where m is the mean of
+        error**2 over the bracket; shares are summed over a grid. Variances that are all alike leave no noise.
 
         Args:
             targets: (R, D).
             row_weights: (R,), which sum to 1.
         """
-        from scipy.optimize import minimize_scalar
-
-        squares = (targets - self.mean) ** 2
-        low, high = float(self.variance.min()), float(max(self.variance.max(), squares.max()))
-
-        def at(ratio: float) -> Calibration:
-            square = float(row_weights @ (squares / (self.variance + ratio)).mean(axis=1))
-            temperature = float(np.clip(np.sqrt(square), *TEMPERATURES))
-            return Calibration(temperature, square * ratio)
-
-        def nll(place: float) -> float:
-            return float(row_weights @ self.nll(targets, at(exp(place))))
-
-        places = np.arange(log(1e-3 * low), log(1e3 * high) + _NOISE_STEP, _NOISE_STEP)
-        best = int(np.argmin([nll(place) for place in places]))
-        ends = places[max(best - 1, 0)], places[min(best + 1, len(places) - 1)]
-        found = minimize_scalar(nll, bounds=ends, method="bounded", options={"xatol": 1e-6})
-        gain = float(row_weights @ self.nll(targets, at(0.0))) - found.fun
-        return at(exp(found.x)) if gain > _LEAST_GAIN else at(0.0)
+        squares, unit = (targets - self.mean) ** 2, float(self.variance.mean())
+        count = squares.size
+        alike = self.variance.max() <= self.variance.min() * (1 + 1e-6)
+        shares = np.zeros(1) if alike else np.linspace(0.0, 1.0, _SHARES)
+        scales, logs = np.empty((2, len(shares)))
+        for place, share in enumerate(shares):
+            bracket = (1.0 - share) * self.variance / unit + share
+            scale = max(float(row_weights @ (squares / bracket).mean(axis=1)), _LEAST_SCALE)
+            scales[place] = scale
+            mean_log = float(row_weights @ np.log(bracket).mean(axis=1))
+            logs[place] = -count / 2 * (mean_log + log(scale))
+        expected = softmax(logs) * scales * count / max(count - 2, count / 4)
+        temperature = float(np.sqrt(expected @ (1.0 - shares) / unit))
+        return Calibration(max(temperature, TEMPERATURES[0]), float(expected @ shares))
 
 
 Prediction = ClassPrediction | NumberPrediction
