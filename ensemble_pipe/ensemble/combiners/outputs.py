@@ -112,7 +112,8 @@ class NumberPrediction:
         scale ((1 - share) v / mean(v) + share); before any row is seen the logarithm of the scale
         and the share are uniform (Gelman et al. 2013, "Bayesian data analysis", section 3.2). For a
         share the scale is then inverse-gamma, of mean n m / (n - 2), where m is the mean of
-        error**2 over the bracket; shares are summed over a grid. Variances that are all alike leave no noise.
+        error**2 over the bracket; shares are summed over a grid. Variances that are all alike leave
+        no noise.
 
         Args:
             targets: (R, D).
