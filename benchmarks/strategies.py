@@ -4,10 +4,10 @@
 
 trains a network like that of pipelines/fashion_mnist.yaml, half as wide, for EPOCHS epochs in all
 under each strategy: one learner for all of them, or five for a fifth each. The seed decides the
-split, the learners and their draws. Then `ensemble-pipe compare` puts all runs side by side, paired by seed, with the
-single network first. Prints its tables, the same as Markdown, and one JSON line, which `--write`
-keeps. The same care for all: of each strategy the settings in `TRIED` were tried on seeds of their
-own (`--tune`), and those of the lowest validation NLL are in `STRATEGIES`.
+split, the learners and their draws. Then `ensemble-pipe compare` puts all runs side by side, paired
+by seed, with the single network first. Prints its tables, the same as Markdown, and one JSON line,
+which `--write` keeps. The same care for all: of each strategy the settings in `TRIED` were tried on
+a seed of their own (`--tune`), and those of the lowest validation NLL are in `STRATEGIES`.
 """
 
 import argparse
