@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +61,26 @@ def flop_per_row(layers: list[Layer], shape: tuple[int, ...]) -> int:
     return 2 * (3 * multiply_adds(layers, shape) - multiply_adds(layers[:1], shape))
 
 
-def training_rate(paths: RunPaths, batch_rows: int) -> float:
+def training_rates(paths: RunPaths, batch_rows: int) -> dict[str, float]:
     """Return the rows that all learners together took in a second, from the journal.
 
-    The first epoch is left out, and the time of a run that was not stopped in between is meant.
+    The first epoch is left out. "mean" is over the others, and "fastest" of each learner's fastest
+    epoch, which tells of a shared machine when nothing else ran on it.
     """
     found: dict[int, list[tuple[float, int]]] = {}
     for entry, _ in read_entries(paths.journal):
         if entry["kind"] == "epoch":
             point = entry["time_ms"] / 1000, entry["step"]
             found.setdefault(entry["learner"], []).append(point)
-    rates = []
+    means, fastest = 0.0, 0.0
     for points in found.values():
-        (began, first), (ended, last) = points[0], points[-1]
-        rates.append((last - first) * batch_rows / (ended - began))
-    return sum(rates)
+        epochs = [
+            ((later[1] - sooner[1]) * batch_rows, later[0] - sooner[0])
+            for sooner, later in pairwise(points)
+        ]
+        means += sum(rows for rows, _ in epochs) / sum(seconds for _, seconds in epochs)
+        fastest += max(rows / seconds for rows, seconds in epochs)
+    return {"mean": means, "fastest": fastest}
 
 
 def measure(run_dir: Path, folder: Path, other: Path) -> dict[str, Any]:
@@ -83,9 +89,9 @@ def measure(run_dir: Path, folder: Path, other: Path) -> dict[str, Any]:
     member = next(one for one in model.members if isinstance(one, NetworkMember))
     shape = model.schema.input_shape
     network = member.network.build(shape, len(model.schema.classes))
-    rate = training_rate(paths, int(finished.settings["training.batch_size"]))
+    rates = training_rates(paths, int(finished.settings["training.batch_size"]))
     learners = int(finished.settings["ensemble.learners"])
-    gflops = rate * flop_per_row(list(network.chain.layers), shape) / 1e9
+    flop = flop_per_row(list(network.chain.layers), shape) / learners
     peak = peak_gflops()
     found = evaluate(
         model, open_for(model, str(folder / TEST_IMAGES)), open_for(model, str(other / TEST_IMAGES))
@@ -95,10 +101,10 @@ def measure(run_dir: Path, folder: Path, other: Path) -> dict[str, Any]:
         "members": len(model.members),
         "seconds": round(finished.cost.seconds),
         "learner_epochs": finished.cost.learner_epochs,
-        "images_per_second": round(rate),
-        "gflops_per_learner": round(gflops / learners, 1),
+        "images_per_second": {name: round(rate) for name, rate in rates.items()},
+        "gflops_per_learner": {name: round(rate * flop / 1e9, 1) for name, rate in rates.items()},
         "sgemm_peak_gflops": round(peak, 1),
-        "share_of_peak": round(gflops / learners / peak, 3),
+        "share_of_peak": {name: round(rate * flop / 1e9 / peak, 3) for name, rate in rates.items()},
         "test": {name: metrics[name] for name in TARGET},
         "member_mean": {name: metrics[f"member_mean/{name}"] for name in TARGET},
         "intervals": {name: found.intervals[name]._asdict() for name in ("accuracy", "nll")},

@@ -6,8 +6,8 @@ trains a network like that of pipelines/fashion_mnist.yaml, half as wide, for EP
 under each strategy: one learner for all of them, or five for a fifth each. The seed decides the
 split, the learners and their draws. Then `ensemble-pipe compare` puts all runs side by side, paired
 by seed, with the single network first. Prints its tables, the same as Markdown, and one JSON line,
-which `--write` keeps. The same care for all: of each strategy the settings in `TRIED` were tried on
-a seed of their own (`--tune`), and those of the lowest validation NLL are in `STRATEGIES`.
+which `--write` keeps. The same care for all: none was tuned; rate, batch and augmentation are those
+of the pipeline.
 """
 
 import argparse
@@ -33,14 +33,12 @@ EPOCHS = 30  # of all learners together
 LEARNERS = 5
 HIDDEN = [256, 128]  # half of the pipeline's, for time
 PROCESSES = 2
-TUNING_SEED = 100
 MEASURES = ("accuracy", "nll", "ece")
 
 Settings = dict[str, Any]
 
-RATE = "training.optimizer.learning_rate"
 _SINGLE: Settings = {"ensemble.learners": 1}
-_STRATEGIES: dict[str, Settings] = {
+STRATEGIES: dict[str, Settings] = {
     "single network": _SINGLE,
     "independent": {"ensemble.learners": LEARNERS},
     "bagging": {"ensemble.strategy": "bagging", "ensemble.learners": LEARNERS},
@@ -54,16 +52,14 @@ _STRATEGIES: dict[str, Settings] = {
         "ensemble.strategy": "fast_geometric",
         "training.schedule": {"name": "fast_geometric", "start": 0.5, "members": LEARNERS},
     },
-    "SWA": {**_SINGLE, "training.averaging": {"name": "swa", "start": 0.5}},
+    # The rate stays up while weights are averaged (Izmailov et al. 2018, section 3.2).
+    "SWA": {
+        **_SINGLE,
+        "training.averaging": {"name": "swa", "start": 0.5},
+        "training.schedule": {"name": "cosine", "minimum": 0.5},
+    },
     "MC-dropout": {**_SINGLE, "ensemble.strategy": "mc_dropout", "network.dropout": 0.2},
 }
-# What was tried for each strategy, on top of its settings.
-TRIED: dict[str, list[Settings]] = {
-    name: [{RATE: rate} for rate in (0.0005, 0.001, 0.002)] for name in _STRATEGIES
-}
-# Places in `TRIED`, by strategy.
-CHOSEN = dict.fromkeys(_STRATEGIES, 1)
-STRATEGIES = {name: {**own, **TRIED[name][CHOSEN[name]]} for name, own in _STRATEGIES.items()}
 
 
 def train(folder: str, runs: str, seed: int, settings: Settings, epochs: int) -> Settings:
@@ -102,23 +98,6 @@ def train_all(
             found[key] = job.result()
             print(key, time.strftime("%H:%M:%S"), file=sys.stderr, flush=True)
     return found
-
-
-def tune(folder: str, runs: str, strategies: Iterable[str], epochs: int) -> list[Settings]:
-    """Return the validation metrics of all that is tried, on a seed that the table leaves out."""
-    jobs = {
-        (name, place): (TUNING_SEED, {**_STRATEGIES[name], **tried})
-        for name in strategies
-        for place, tried in enumerate(TRIED[name])
-    }
-    return [
-        {
-            "strategy": name,
-            **TRIED[name][place],
-            **{m: found["metrics"][f"validation/{m}"] for m in ("accuracy", "nll")},
-        }
-        for (name, place), found in train_all(folder, runs, jobs, epochs).items()
-    ]
 
 
 def measure(
@@ -170,23 +149,18 @@ def interval(one: Settings | None) -> str:
 
 
 def main() -> None:
-    """Train and compare, or tune; print tables and one JSON line."""
+    """Train and compare; print tables and one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the four IDX files")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
-    parser.add_argument("--tune", action="store_true", help="try the settings in TRIED")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     folder, strategies = str(arguments.folder.resolve()), arguments.strategies
     with tempfile.TemporaryDirectory() as runs:
-        if arguments.tune:
-            lines = tune(folder, runs, strategies, arguments.epochs)
-            print(*lines, sep="\n", file=sys.stderr)
-        else:
-            text, lines = measure(folder, runs, arguments.seeds, strategies, arguments.epochs)
-            print(text, table(lines), sep="\n\n", file=sys.stderr)
+        text, lines = measure(folder, runs, arguments.seeds, strategies, arguments.epochs)
+    print(text, table(lines), sep="\n\n", file=sys.stderr)
     result = {
         "command": "python benchmarks/strategies.py --folder fashion-mnist",
         "date": time.strftime("%Y-%m-%d"),
@@ -196,8 +170,8 @@ def main() -> None:
     }
     print(json.dumps(result))
     if arguments.write:
-        name = "strategies_tuning.json" if arguments.tune else "strategies.json"
-        (ROOT / "benchmarks" / "results" / name).write_text(json.dumps(result, indent=1) + "\n")
+        path = ROOT / "benchmarks" / "results" / "strategies.json"
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import softmax as scipy_softmax
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.ensemble.combiners import Weighted, softmax
+from ensemble_pipe.ensemble.combiners import Weighted, pooling, softmax
 
 LOGITS = arrays(np.float32, (3, 4, 5), elements=st.floats(-50, 50, width=32))
 few = settings(max_examples=25, deadline=None)
@@ -105,3 +105,12 @@ def test_mixture_has_the_moments_of_draws_from_it(weights: tuple[float, ...]) ->
 def test_mixture_is_computed_in_float64(members: int) -> None:
     parts = moments(draw(members, 4, 1), np.full((members, 4, 1), 0.1, np.float32))
     assert {part.dtype for part in parts} == {np.dtype(np.float64)}
+
+
+@pytest.mark.parametrize("members", [3, 7, 20, 49])
+def test_no_probability_of_many_members_that_are_certain_is_above_1(members: int) -> None:
+    logits = np.zeros((members, 5, 3), np.float32)
+    logits[:, :, 1] = 60.0
+    probabilities = Weighted.equal(members).probabilities(logits)
+    assert probabilities.max() <= 1.0
+    assert pooling.log_mixture(logits, Weighted.equal(members).member_weights()).max() <= 0.0

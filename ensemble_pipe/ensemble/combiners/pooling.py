@@ -37,7 +37,7 @@ def mixture(logits: Floats, weights: Floats) -> Floats:
     for weight, member in zip(weights, logits, strict=True):
         if weight > 0:
             total += weight * softmax(member)
-    return total
+    return np.minimum(total, 1.0, out=total)  # weights may sum to just above 1
 
 
 def log_mixture(logits: Floats, weights: Floats) -> Floats:
