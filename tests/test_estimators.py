@@ -195,7 +195,8 @@ def test_equal_rows_are_joined_for_networks_alone() -> None:
     rows = random.integers(0, 3, (600, 1)).astype(float)
     labels = (random.random(600) < np.array([0.1, 0.5, 0.9])[rows[:, 0].astype(int)]).astype(int)
     pool = [{"strategy": "random_forest", "trees": 20}]
-    model = EnsembleClassifier(**QUICK, batch_size="all", overrides={"ensemble.pool": pool})
+    values = {**QUICK, "learners": 5, "batch_size": "all"}
+    model = EnsembleClassifier(**values, overrides={"ensemble.pool": pool})
     chances = model.fit(rows, labels).predict_proba([[0.0], [1.0], [2.0]])[:, 1]
     assert chances == pytest.approx([0.1, 0.5, 0.9], abs=0.1)
 
