@@ -72,6 +72,7 @@ def test_growing_twice_and_resuming_agree(tmp_path: Path) -> None:
     assert members_of(twice) == members_of(run_here(tmp_path, pipeline(learners=3)))
 
 
+@pytest.mark.slow
 def test_a_growth_that_was_cut_off_is_finished_by_the_next_command(tmp_path: Path) -> None:
     result = run_here(tmp_path, pipeline(learners=2))
     paths = RunPaths(Path(result.run_dir))
@@ -184,7 +185,7 @@ def enough(tmp_path_factory: pytest.TempPathFactory) -> int:
     return next(place for place, gain in enumerate(gains, start=2) if gain < 0.01)
 
 
-@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("width", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_training_ends_when_a_further_learner_gains_too_little(
     tmp_path: Path, width: int, enough: int
 ) -> None:

@@ -80,13 +80,8 @@ def trainer_processes() -> list[int]:
     return [p.pid for p in found if "ray::Trainer" in " ".join(p.cmdline() or [])]
 
 
-@pytest.mark.parametrize(
-    "augment",
-    [
-        pytest.param([], id="plain"),
-        pytest.param([{"name": "shift_crop"}], id="augmented", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("augment", [[], [{"name": "shift_crop"}]], ids=["plain", "augmented"])
 def test_a_killed_trainer_changes_no_bit(
     prepare: Callable[..., Prepared], augment: list[dict[str, Any]]
 ) -> None:

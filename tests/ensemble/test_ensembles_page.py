@@ -20,6 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()
 EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=["pool", "boosting", "file", "combine"])
 def test_the_examples_run(
     example: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -34,6 +34,9 @@ def predicted(rows: int) -> pd.DataFrame:
     return pd.DataFrame({"file": "x", "probability_yes": yes, "probability_no": 1 - yes})
 
 
+pytestmark = pytest.mark.slow  # one long run for all
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with new rows, and what another program predicts of them."""

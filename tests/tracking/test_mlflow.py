@@ -213,6 +213,7 @@ def test_a_sweep_gives_a_run_the_end_that_its_journal_says(
     assert statuses(client, parent.info.run_id) == ["FINISHED"] * 4
 
 
+@pytest.mark.slow
 def test_a_killed_driver_is_told_of_by_sync(client: MlflowClient, folder: Path) -> None:
     run_dir = kill_a_run(client, folder)
     with open(run_dir / "journal.jsonl", "a") as journal:
