@@ -95,3 +95,11 @@ def split_variance(
         if weight > 0:
             epistemic += weight * (member.astype(np.float64) - centre) ** 2
     return weighted_mean(variances, weights), epistemic
+
+
+def calibrated(
+    aleatoric: Floats, epistemic: Floats, temperature: float, noise: float
+) -> tuple[Floats, Floats]:
+    """Return both variances (R, D) times the squared temperature, the first with the noise."""
+    factor = temperature**2
+    return aleatoric * factor + noise, epistemic * factor

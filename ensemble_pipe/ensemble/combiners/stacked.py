@@ -96,8 +96,7 @@ class Stacked:
             mean += coefficients[:, place] * member.astype(np.float64)
         weights = self.member_weights()
         aleatoric, epistemic = pooling.split_variance(means, variances, weights, mean)
-        factor = self.temperature**2
-        return mean, aleatoric * factor + self.noise, epistemic * factor
+        return mean, *pooling.calibrated(aleatoric, epistemic, self.temperature, self.noise)
 
     def without_zero_weights(self) -> tuple["Stacked", Integers]:
         """Return the combiner of the members that count, and their places; no bit changes."""

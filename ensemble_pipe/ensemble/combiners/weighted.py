@@ -85,8 +85,7 @@ class Weighted:
         weights = self.member_weights()
         mean = pooling.weighted_mean(means, weights)
         aleatoric, epistemic = pooling.split_variance(means, variances, weights, mean)
-        factor = self.temperature**2
-        return mean, aleatoric * factor + self.noise, epistemic * factor
+        return mean, *pooling.calibrated(aleatoric, epistemic, self.temperature, self.noise)
 
     def without_zero_weights(self) -> tuple["Weighted", Integers]:
         """Return the combiner of the members that count, and their places; no bit changes."""
