@@ -11,16 +11,15 @@ keeps under benchmarks/results and docs/augmentation.md shows.
 """
 
 import argparse
-import json
 import math
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from keeping import publish
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
@@ -29,7 +28,6 @@ from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation
 from ensemble_pipe.data.sources import Idx
 
-ROOT = Path(__file__).parents[1]
 COUNT = 1000  # images
 
 Random = np.random.Generator
@@ -260,10 +258,7 @@ def main() -> None:
         }
         results["x".join(map(str, shape))] = {"images": kind, "augmentations": rows}
     print(table(results), file=sys.stderr)
-    print(json.dumps(results))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "augmentations.json"
-        path.write_text(json.dumps(results, indent=1) + "\n")
+    publish("augmentations", results, arguments.write)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ line, which `--write` keeps under benchmarks/results; docs/engine.md explains th
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from keeping import publish
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources import Bundled, Idx
@@ -267,10 +267,7 @@ def main() -> None:
             print(name, results[name], file=sys.stderr)
     results["start"] = start_seconds()
     print(table(results), file=sys.stderr)
-    print(json.dumps(results))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "engine.json"
-        path.write_text(json.dumps(results, indent=1) + "\n")
+    publish("engine", results, arguments.write)
 
 
 if __name__ == "__main__":

@@ -10,18 +10,17 @@ afterwards, on one core. Prints a Markdown table and one JSON line, which `--wri
 """
 
 import argparse
-import json
 import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keeping import circumstances, publish
 from training import peak_gflops
 
-from ensemble_pipe import load, provenance, run
+from ensemble_pipe import load, run
 from ensemble_pipe.comparison.runs import read_run
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.evaluation.detection import Detected
@@ -155,16 +154,13 @@ def main() -> None:
             run_dir = Path(run(PIPELINE, output=runs, **settings).run_dir)
         measured = measure(run_dir, folder, arguments.other.resolve())
     result = {
-        "command": "python benchmarks/fashion_mnist.py --folder fashion-mnist --other notmnist",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": provenance.environment(),
+        **circumstances(
+            "python benchmarks/fashion_mnist.py --folder fashion-mnist --other notmnist"
+        ),
         **measured,
     }
     print(table(result), file=sys.stderr)
-    print(json.dumps(result))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "fashion_mnist.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    publish("fashion_mnist", result, arguments.write)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import yaml
+from keeping import publish
 from processes import family, private_bytes
 from pyarrow import parquet
 
-ROOT = Path(__file__).parents[1]
 FEATURES, FILE_ROWS, GROUP_ROWS = 256, 200_000, 20_000
 MB = 2**20
 
@@ -131,10 +131,7 @@ def main() -> None:
         shutil.rmtree(run["run_dir"])
     for name, value in result["highest_private_mb"].items():
         print(f"{name:24} {value:8} MB", file=sys.stderr)
-    print(json.dumps(result))
-    if arguments.write:
-        kept = ROOT / "benchmarks" / "results" / "larger_than_memory.json"
-        kept.write_text(json.dumps(result, indent=2) + "\n")
+    publish("larger_than_memory", result, arguments.write)
 
 
 if __name__ == "__main__":

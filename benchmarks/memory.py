@@ -12,7 +12,6 @@ explains the figures.
 """
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keeping import publish
 from processes import cached_bytes, family, memory_of
 
 from ensemble_pipe.data.base import base_writer
@@ -38,7 +38,6 @@ from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.plan import LearnerPlan, Stack
 
-ROOT = Path(__file__).parents[1]
 FEATURES, CLASSES, SHARD_ROWS = 256, 10, 4096
 WARM_HIDDEN = 64  # of the network that the idle trainer has trained
 MB = 2**20
@@ -178,10 +177,7 @@ def main() -> None:
             )
             print(_line(lines[-1]), file=sys.stderr, flush=True)
     result = {"data_mb": round(data_bytes / MB), "state_mb": round(state / MB, 1), "lines": lines}
-    print(json.dumps(result))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "memory.json"
-        path.write_text(json.dumps(result, indent=2) + "\n")
+    publish("memory", result, arguments.write)
 
 
 def _line(line: dict[str, Any]) -> str:

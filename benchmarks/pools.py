@@ -11,18 +11,17 @@ seed. Prints a Markdown table and one JSON line, which `--write` keeps.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keeping import circumstances, publish
 
-from ensemble_pipe import load, provenance, run
+from ensemble_pipe import load, run
 from ensemble_pipe.comparison.compare import over_seeds
 from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans, load_pipeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
@@ -222,13 +221,9 @@ def main() -> None:
             rows.append(measure(Path(arguments.folder), seed, Path(runs)))
         print(seed, rows[-1]["pool"], file=sys.stderr)
     command = f"python benchmarks/pools.py --folder adult --seeds {arguments.seeds}"
-    result: dict[str, Any] = {"command": command, "date": date.today().isoformat()}
-    result |= {"machine": provenance.environment(), "seeds": rows, "differences": differences(rows)}
+    result = {**circumstances(command), "seeds": rows, "differences": differences(rows)}
     print(tables(result), file=sys.stderr)
-    print(json.dumps(result))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "pools.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    publish("pools", result, arguments.write)
 
 
 if __name__ == "__main__":

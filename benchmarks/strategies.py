@@ -12,7 +12,6 @@ of the pipeline.
 
 import argparse
 import itertools
-import json
 import sys
 import tempfile
 import time
@@ -22,7 +21,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe import provenance, run
+from keeping import circumstances, publish
+
+from ensemble_pipe import run
 from ensemble_pipe.comparison.compare import compare
 from ensemble_pipe.comparison.output import comparison_text
 from ensemble_pipe.comparison.runs import read_run
@@ -162,16 +163,11 @@ def main() -> None:
         text, lines = measure(folder, runs, arguments.seeds, strategies, arguments.epochs)
     print(text, table(lines), sep="\n\n", file=sys.stderr)
     result = {
-        "command": "python benchmarks/strategies.py --folder fashion-mnist",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": provenance.environment(),
+        **circumstances("python benchmarks/strategies.py --folder fashion-mnist"),
         "epochs": arguments.epochs,
         "strategies": lines,
     }
-    print(json.dumps(result))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "strategies.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    publish("strategies", result, arguments.write)
 
 
 if __name__ == "__main__":

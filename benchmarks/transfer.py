@@ -11,7 +11,6 @@ Markdown table of the ensemble's test accuracy and NLL, mean over seeds, and one
 """
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keeping import publish
 
 from ensemble_pipe import run
 
@@ -123,10 +123,7 @@ def main() -> None:
             arguments.folder, arguments.other, arguments.seeds, SIZES, arguments.epochs, Path(runs)
         )
     print(table(rows), file=sys.stderr)
-    print(json.dumps(rows))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "transfer.json"
-        path.write_text(json.dumps(rows, indent=1) + "\n")
+    publish("transfer", rows, arguments.write)
 
 
 if __name__ == "__main__":

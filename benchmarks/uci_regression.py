@@ -11,7 +11,6 @@ the authors' own results on these splits, one by one, hence the paired differenc
 
 import argparse
 import csv
-import json
 import sys
 import tempfile
 import time
@@ -22,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from keeping import circumstances, publish
 
-from ensemble_pipe import provenance, run
+from ensemble_pipe import run
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipelines" / "uci_regression.yaml"
@@ -149,19 +149,14 @@ def main() -> None:
     lines = summary(rows, published(arguments.folder))
     print(table(lines), file=sys.stderr)
     result = {
-        "command": "python benchmarks/uci_regression.py --folder uci_regression",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": provenance.environment(),
+        **circumstances("python benchmarks/uci_regression.py --folder uci_regression"),
         "processes": PROCESSES,
         "seconds": round(seconds),
         "cpu_seconds": round(sum(row["cpu_seconds"] for row in rows)),
         "summary": lines,
         "splits": rows,
     }
-    print(json.dumps(result))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "uci_regression.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    publish("uci_regression", result, arguments.write)
 
 
 if __name__ == "__main__":

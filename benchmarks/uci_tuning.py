@@ -11,10 +11,8 @@ keeps.
 """
 
 import argparse
-import json
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from keeping import circumstances, publish
 from pyarrow import parquet
-from uci_regression import MEASURES, ROOT, Row, fit, processes
-
-from ensemble_pipe import provenance
+from uci_regression import MEASURES, Row, fit, processes
 
 # Splits that count; the larger a set, the less its inner parts differ.
 SPLITS = {"kin8nm": 1, "concrete": 5, "energy": 3, "boston": 8}
@@ -134,16 +131,11 @@ def main() -> None:
     lines = summary(rows)
     print(table(lines), file=sys.stderr)
     result = {
-        "command": "python benchmarks/uci_tuning.py --folder uci_regression",
-        "date": time.strftime("%Y-%m-%d"),
-        "machine": provenance.environment(),
+        **circumstances("python benchmarks/uci_tuning.py --folder uci_regression"),
         "splits": splits,
         "summary": lines,
     }
-    print(json.dumps(result))
-    if arguments.write:
-        path = ROOT / "benchmarks" / "results" / "uci_tuning.json"
-        path.write_text(json.dumps(result, indent=1) + "\n")
+    publish("uci_tuning", result, arguments.write)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ docs/memory.md explains the figures.
 """
 
 import argparse
-import json
 import logging
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from keeping import publish
 
 from ensemble_pipe.config import Pipeline, learner_plans
 from ensemble_pipe.preparation import prepare, recipe_of, write_run
@@ -90,10 +90,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="keep the result")
     arguments = parser.parse_args()
     result = measure(pipeline_of(arguments.folder, arguments.epochs, arguments.rows))
-    print(json.dumps(result))
-    if arguments.write:
-        kept = ROOT / "benchmarks" / "results" / "waiting.json"
-        kept.write_text(json.dumps(result, indent=2) + "\n")
+    publish("waiting", result, arguments.write)
 
 
 if __name__ == "__main__":
