@@ -244,8 +244,10 @@ def test_a_learner_that_fails_is_named() -> None:
     ({"overrides": {"training.los": 3}}, "training.los: unknown key 'los'; did you mean 'loss'"),
     ({"overrides": {"training.loss.name": "huber"}}, "huber is for regression"),
     ({"overrides": {"ensemble.stop_below_gain": 0.1}}, "stop_below_gain: is for pipeline files"),
-    ({"validation_fraction": 5, "overrides": {"ensemble.combine.coverage": 0.9}},
-     "coverage need held-out rows, but of 150 rows `validation_fraction` holds out fewer than 10"),
+    *(({"validation_fraction": 5, "overrides": {f"ensemble.combine.{key}": value}},
+       "needs held-out rows, but of 150 rows `validation_fraction` holds out fewer than 10")
+      for key, value in (("coverage", 0.9), ("temperature", True), ("method", "greedy"),
+                         ("keep", 1), ("most_members", 1), ("milliseconds", 1.0))),
     ({"overrides": {"view.folds": "x", "training.epochs": 0}}, r"(?s)view.folds.*training.epochs"),
 ])  # fmt: skip
 def test_a_wrong_parameter_is_told_by_its_name(parameters: dict[str, Any], message: str) -> None:

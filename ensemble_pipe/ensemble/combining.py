@@ -11,6 +11,7 @@ from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import (
+    UNFITTED,
     Candidate,
     ClassOutputs,
     Combiner,
@@ -67,6 +68,13 @@ class Combine:
     most_members: Annotated[int, Ge(1)] | None = None
     milliseconds: Annotated[float, Gt(0)] | None = None
     coverage: Annotated[float, Gt(0), Lt(1)] | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether anything is fitted to the evidence, or selected by it."""
+        asked = (self.keep, self.most_members, self.milliseconds, self.coverage)
+        selects = any(value is not None for value in asked)
+        return self.method not in UNFITTED or self.temperature or selects
 
 
 @dataclass(frozen=True)

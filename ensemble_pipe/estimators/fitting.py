@@ -30,7 +30,6 @@ from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
-from ensemble_pipe.ensemble.combiners import UNFITTED
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.members import EstimatorMember, members_at
 from ensemble_pipe.ensemble.out_of_fold import out_of_fold
@@ -127,12 +126,11 @@ def fit_examples(
 
 def _require_nothing_fitted(how: Combine, rows: int) -> None:
     """Raise ConfigError where something would be fitted to rows that learners were trained on."""
-    fitted = how.method not in UNFITTED or how.temperature or how.coverage is not None
-    if fitted and how.evidence == "validation":
+    if how.fits and how.evidence == "validation":
         raise ConfigError(
-            f"ensemble.combine: fitted combiners, temperature and coverage need held-out rows, but "
-            f"of {rows} rows `validation_fraction` holds out fewer than {LEAST_HELD}, so none; "
-            "raise it, or take combine method mean_probability"
+            f"ensemble.combine: what is fitted or selected needs held-out rows, but of {rows} rows "
+            f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it, or take "
+            "all members by the method mean_probability, without temperature and coverage"
         )
 
 
