@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ensemble_pipe.data.augment.mixing import Mixing
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.tables import SwapNoise
 from ensemble_pipe.data.learner_view import View
@@ -72,12 +73,25 @@ def _data_conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator
             ("training", "loss", "name"),
             f"{names} gives rows a share of two classes, which hinge cannot; take cross_entropy",
         )
-    if augment.test_draws and not augment.shard_policy:
-        yield ("augment", "test_draws"), "needs augmentations of single rows in augment.policy"
-    if augment.test_draws and any(isinstance(step, SwapNoise) for step in augment.policy):
+    yield from _draw_conflicts(augment)
+
+
+def _draw_conflicts(augment: Augment) -> Iterator[Conflict]:
+    if augment.test_policy is not None and not augment.test_draws:
+        yield ("augment", "test_policy"), "is what draws are made by; set augment.test_draws"
+    for step in augment.test_policy or ():
+        if isinstance(step, Mixing):
+            yield ("augment", "test_policy"), f"{step.name} is for training batches; leave it out"
+    if not augment.test_draws:
+        return
+    if not augment.draw_policy:
+        where = "policy" if augment.test_policy is None else "test_policy"
+        yield ("augment", "test_draws"), f"needs augmentations of single rows in augment.{where}"
+    if any(isinstance(step, SwapNoise) for step in augment.draw_policy):
         yield (
             ("augment", "test_draws"),
-            "swap_noise would let a row's prediction depend on the rows beside it; set it to 0",
+            "swap_noise would let a row's prediction depend on the rows beside it; leave it out "
+            "of augment.test_policy, or set this to 0",
         )
 
 

@@ -89,7 +89,7 @@ def test_mistakes_in_a_section_of_augmentations_name_their_keys(load: Load) -> N
         "augment.policy.0.pixels: input should be greater than or equal to 0, got -1 (p.yaml:3)",
         "augment.policy.1: 'name' is missing; it says which kind this is (p.yaml:4)",
         "augment.pol: unknown key 'pol'; did you mean 'pool'? "
-        "valid: memory_mb, policy, pool, share, test_draws (p.yaml:5)",
+        "valid: memory_mb, policy, pool, share, test_draws, test_policy (p.yaml:5)",
     ]
 
 

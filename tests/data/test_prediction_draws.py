@@ -7,6 +7,7 @@ from conftest import plain_schema
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.data.augment import ShiftCrop
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import shard_table
@@ -123,9 +124,42 @@ def test_blocks_of_a_file_are_whole_groups_where_a_group_fits(pixels: int, lengt
     assert block_rows(schema, ["image"]) == length
 
 
-def test_swap_noise_is_refused_since_it_looks_at_other_rows() -> None:
-    config = Pipeline.model_validate(
-        {"augment": {"policy": [{"name": "swap_noise"}], "test_draws": 2}}
-    )
-    with pytest.raises(ConfigError, match=r"augment\.test_draws: swap_noise .* set it to 0"):
-        learner_plans(config)
+@each_case
+def test_a_policy_of_its_own_makes_the_draws_as_if_it_were_that_of_training(case: str) -> None:
+    rows, policy = rows_of(CASES[case]), POLICIES[case]
+    section = {"policy": policy[:1], "test_draws": DRAWS, "test_policy": policy}
+    augment = Pipeline.model_validate({"augment": section}).augment
+    found = drawn(rows, CASES[case], PredictionDraws(augment, 1))
+    assert found.tobytes() == drawn(rows, CASES[case], draws_of(case)).tobytes()
+    assert [step.name for step in augment.shard_policy] == [policy[0]["name"]]
+
+
+SWAP, FLIP, MIX = ([{"name": name}] for name in ("swap_noise", "horizontal_flip", "mixup"))
+
+
+@pytest.mark.parametrize(("section", "message"), [
+    ({"policy": SWAP, "test_draws": 2}, r"test_draws: swap_noise .* the rows beside it"),
+    ({"test_policy": SWAP, "test_draws": 2}, r"test_draws: swap_noise .* the rows beside it"),
+    ({"policy": MIX, "test_draws": 2}, r"test_draws: needs augmentations .* in augment\.policy"),
+    ({"policy": FLIP, "test_policy": [], "test_draws": 2}, r"needs .* in augment\.test_policy"),
+    ({"policy": FLIP, "test_policy": MIX, "test_draws": 2}, r"test_policy: mixup is for training"),
+    ({"policy": FLIP, "test_policy": FLIP}, r"test_policy: is what draws are made by; set augment"),
+])  # fmt: skip
+def test_draws_that_cannot_be_are_refused(section: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        learner_plans(Pipeline.model_validate({"augment": section}))
+
+
+@pytest.mark.parametrize("section", [
+    {"policy": SWAP, "test_policy": [{"name": "feature_noise"}], "test_draws": 2},
+    {"policy": [], "test_policy": FLIP, "test_draws": 2},
+])  # fmt: skip
+def test_what_rows_are_trained_with_need_not_suit_draws(section: dict[str, object]) -> None:
+    learner_plans(Pipeline.model_validate({"augment": section}))
+
+
+def test_the_policy_of_draws_must_suit_the_data() -> None:
+    augment = Augment(test_draws=1, test_policy=(ShiftCrop(pixels=5),))
+    assert [step.name for step in augment.misfits(images=False)] == ["shift_crop"]
+    with pytest.raises(ConfigError, match="may leave nothing of images of 6x5"):
+        augment.require_fit((6, 5, 2), (), ())

@@ -58,6 +58,7 @@ class Augment:
             again where they are wanted again.
         test_draws: how many augmented versions of a row its prediction is the mean of; 0 predicts
             from the row as it is.
+        test_policy: how these versions are made; null takes the policy, but for what mixes rows.
     """
 
     policy: Policy = ()
@@ -65,16 +66,26 @@ class Augment:
     pool: Annotated[int, Ge(1)] | None = None
     memory_mb: Annotated[int, Ge(1)] = 1000
     test_draws: Annotated[int, Ge(0)] = 0
+    test_policy: Policy | None = None
 
     @property
     def shard_policy(self) -> tuple[ShardStep, ...]:
         """The augmentations of single rows, which shards are made with."""
-        return tuple(step for step in self.policy if not isinstance(step, Mixing))
+        return _of_single_rows(self.policy)
+
+    @property
+    def draw_policy(self) -> tuple[ShardStep, ...]:
+        """The augmentations that rows are predicted with."""
+        return _of_single_rows(self.policy if self.test_policy is None else self.test_policy)
 
     @property
     def mixings(self) -> tuple[Mixing, ...]:
         """The augmentations of whole batches."""
         return tuple(step for step in self.policy if isinstance(step, Mixing))
+
+    @property
+    def _all_steps(self) -> Policy:
+        return (*self.policy, *(self.test_policy or ()))
 
     @property
     def memory_bytes(self) -> int:
@@ -86,7 +97,7 @@ class Augment:
 
     def misfits(self, *, images: bool) -> list[Step]:
         """Return what cannot be done to this kind of rows."""
-        return [step for step in self.policy if not _fits(step, images)]
+        return [step for step in self._all_steps if not _fits(step, images)]
 
     def require_fit(
         self, shape: tuple[int, ...], spans: Sequence[Span], names: Sequence[str]
@@ -100,11 +111,15 @@ class Augment:
         Raises:
             ConfigError: a step may leave nothing of an image, or is for numbers alone.
         """
-        for step in self.policy:
+        for step in self._all_steps:
             if isinstance(step, ShiftCrop):
                 _require_room(step, shape)
             elif isinstance(step, SignalStep):
                 _require_numbers(step, spans, names)
+
+
+def _of_single_rows(policy: Policy) -> tuple[ShardStep, ...]:
+    return tuple(step for step in policy if not isinstance(step, Mixing))
 
 
 def _as_section(value: Any) -> Any:

@@ -60,4 +60,4 @@ class PredictionDraws:
 
     def _augmented(self, rows: Array, spans: tuple[Span, ...], draw: int, group: int) -> Array:
         random = seeds.generator(self.seed, seeds.Purpose.TEST_TIME, epoch=draw, shard=group)
-        return augment(rows, self.augment.shard_policy, random, spans)
+        return augment(rows, self.augment.draw_policy, random, spans)
