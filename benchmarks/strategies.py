@@ -15,7 +15,7 @@ import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -63,35 +63,38 @@ STRATEGIES: dict[str, Settings] = {
 }
 
 
-def train(folder: str, runs: str, seed: int, settings: Settings, epochs: int) -> Settings:
-    """Run the pipeline; return its directory and flat metrics.
+def settings_of(strategy: Settings, folder: str, epochs: int) -> Settings:
+    """Return all settings of a strategy, for so many epochs of all learners together."""
+    own = max(1, epochs // strategy["ensemble.learners"])
+    return {
+        "network.hidden": HIDDEN,
+        "data.folder": folder,
+        "training.epochs": own,
+        **strategy,
+    }
+
+
+def train(pipeline: Path, runs: str, seed: int, settings: Settings) -> Settings:
+    """Run a pipeline with some settings; return its directory and flat metrics.
 
     Args:
-        folder: of the four IDX files.
+        pipeline: the file.
         runs: the folder for the run directory.
         seed: of the run.
         settings: by path.
-        epochs: of all learners together.
     """
-    own = {
-        "network.hidden": HIDDEN,
-        "data.folder": folder,
-        "seed": seed,
-        "training.epochs": max(1, epochs // settings["ensemble.learners"]),
-        "tracking.mlflow": False,
-        **settings,
-    }
-    result = run(PIPELINE, output=runs, inline=True, **own)
+    own = {"seed": seed, "tracking.mlflow": False, **settings}
+    result = run(pipeline, output=runs, inline=True, **own)
     return {"run_dir": result.run_dir, "metrics": result.metrics}
 
 
 def train_all(
-    folder: str, runs: str, jobs: Mapping[Any, tuple[int, Settings]], epochs: int
+    pipeline: Path, runs: str, jobs: Mapping[Any, tuple[int, Settings]]
 ) -> dict[Any, Settings]:
     """Train some (seed, settings), two at a time; return what `train` returns, by the same keys."""
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         waiting = {
-            key: pool.submit(train, folder, runs, seed, settings, epochs)
+            key: pool.submit(train, pipeline, runs, seed, settings)
             for key, (seed, settings) in jobs.items()
         }
         found = {}
@@ -102,14 +105,21 @@ def train_all(
 
 
 def measure(
-    folder: str, runs: str, seeds: int, strategies: Iterable[str], epochs: int
+    pipeline: Path, runs: str, seeds: int, strategies: Mapping[str, Settings]
 ) -> tuple[str, list[Settings]]:
-    """Return the comparison as text, and a line for each strategy."""
+    """Return the comparison as text, and a line for each strategy, the first of which is single.
+
+    Args:
+        pipeline: the file.
+        runs: the folder for run directories.
+        seeds: how many, from 1 on.
+        strategies: settings of each, by its name.
+    """
     jobs = {
-        (name, seed): (seed, STRATEGIES[name])
+        (name, seed): (seed, strategies[name])
         for seed, name in itertools.product(range(1, seeds + 1), strategies)
     }
-    trained = train_all(folder, runs, jobs, epochs)
+    trained = train_all(pipeline, runs, jobs)
     roots = [trained[name, s]["run_dir"] for name in strategies for s in range(1, seeds + 1)]
     comparison = compare([read_run(Path(root)) for root in roots])
     found, lines = comparison.facts(), []
@@ -158,9 +168,13 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    folder, strategies = str(arguments.folder.resolve()), arguments.strategies
+    folder = str(arguments.folder.resolve())
+    strategies = {
+        name: settings_of(STRATEGIES[name], folder, arguments.epochs)
+        for name in arguments.strategies
+    }
     with tempfile.TemporaryDirectory() as runs:
-        text, lines = measure(folder, runs, arguments.seeds, strategies, arguments.epochs)
+        text, lines = measure(PIPELINE, runs, arguments.seeds, strategies)
     print(text, table(lines), sep="\n\n", file=sys.stderr)
     result = {
         **circumstances("python benchmarks/strategies.py --folder fashion-mnist"),

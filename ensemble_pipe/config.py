@@ -88,7 +88,10 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
         if isinstance(place.group, Learners):
             own, config = _own(place, place.group, pipeline, document)
             plan = _plan(config, place.learner, place.group)
-            found = conflicts(plan, pipeline.task, pipeline.augment)
+            found = list(conflicts(plan, pipeline.task, pipeline.augment))
+            if place.group.leaves_folds_out and config.view.folds is not None:
+                text = "cross_validation has as many folds as learners; leave it out"
+                found.append((("view", "folds"), text))
             problems += [_problem(conflict, own) for conflict in found]
             plans.append(plan)
     if problems:
@@ -127,6 +130,12 @@ def fold_groups(pipeline: Pipeline) -> list[tuple[int, ...]]:
         if place.group.leaves_folds_out:
             groups.setdefault(place.path, []).append(place.learner)
     return [tuple(learners) for learners in groups.values()]
+
+
+def fold_counts(pipeline: Pipeline, plans: list[LearnerPlan]) -> list[int]:
+    """Return into how many folds the training part is divided, for any of the learners."""
+    of_groups = {len(group) for group in fold_groups(pipeline)}
+    return sorted(of_groups | {plan.view.folds for plan in plans if plan.view.folds is not None})
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,16 @@ def grown(config: Pipeline, learners: int) -> Pipeline:
 
 
 def write_growth(paths: RunPaths, config: Pipeline) -> None:
-    """Make a run one of another pipeline, which differs in the number of learners."""
+    """Make a run one of another pipeline, which differs in the number of learners.
+
+    Raises:
+        ConfigError: the run did not train all of the learners that it has.
+    """
+    if any(entry["kind"] == "spared" for entry, _ in read_entries(paths.journal)):
+        raise ConfigError(
+            "ensemble.stop_below_gain: ended this run, since a further learner gained too little; "
+            "more would not be trained either; start a run without it"
+        )
     plans, schema = learner_plans(config), _schema(paths)
     # What cannot be trained, and a source that is gone, are noticed before anything is changed.
     require_fit(config, plans, schema, open_base(paths.base / "train.arrow").table.num_rows)

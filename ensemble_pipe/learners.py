@@ -10,7 +10,7 @@ from ensemble_pipe.ensemble.strategies import GivenPlan
 from ensemble_pipe.given import given_member
 from ensemble_pipe.preparation import FIRST_ROWS
 from ensemble_pipe.storage import RunPaths
-from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.training.checkpoints import (
     list_checkpoints,
     load_estimator,
@@ -37,10 +37,18 @@ class Waiting:
 
 
 class Intake:
-    """Takes members into the aggregator, and says so in the journal."""
+    """Takes members into the aggregator, and says so in the journal.
 
-    def __init__(self, paths: RunPaths, aggregator: Aggregator, journal: Journal) -> None:
+    Where members are selected by the time they take, that is measured once: what the journal knows
+    of an earlier session holds, so that a run that goes on selects as it would have.
+    """
+
+    def __init__(
+        self, paths: RunPaths, aggregator: Aggregator, journal: Journal, *, by_time: bool = False
+    ) -> None:
         self.paths = paths
+        self.by_time = by_time
+        self.costs = costs(paths.journal) if by_time else {}
         self.aggregator = aggregator
         self.journal = journal
 
@@ -96,9 +104,13 @@ class Intake:
         self.journal.append("finished", learner=plan.learner)
 
     def _add(self, member: Member) -> None:
-        metrics = self.aggregator.add(member)
-        facts = {"learner": member.learner, "number": member.number, "step": member.step}
-        self.journal.append("member", **facts, metrics=metrics)
+        place = member.learner, member.number
+        metrics = self.aggregator.add(member, self.costs.get(place))
+        facts = {"learner": member.learner, "number": member.number}
+        if self.by_time and place not in self.costs:
+            self.costs[place] = self.aggregator.cost_ms(member)
+            self.journal.append("cost", **facts, ms=self.costs[place])
+        self.journal.append("member", **facts, step=member.step, metrics=metrics)
 
     def _tell_ensemble(self) -> None:
         members, metrics = len(self.aggregator.members), self.aggregator.ensemble_metrics()

@@ -119,7 +119,7 @@ def grow(
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.
-        ConfigError: the strategy does not allow it.
+        ConfigError: the strategy does not allow it, or the run was ended by stop_below_gain.
     """
     started = time.monotonic()
     paths = RunPaths.open(Path(run_dir))

@@ -12,9 +12,10 @@ from safetensors.numpy import save
 
 from ensemble_pipe import provenance
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.config import Pipeline, given_plans, other_facts, resolved
+from ensemble_pipe.config import Pipeline, fold_counts, given_plans, other_facts, resolved
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import Labelled, by_marks, labelled, not_later, shares_group
+from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
@@ -94,8 +95,9 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
             f"{official.rows.where}: group {shown(shared)} stands in the training data too; leave "
             "the group column out, or name no test_path or test_where"
         )
-    for plan in {plan.view.folds: plan for plan in plans}.values():
-        _require_folds(plan.view.folds, data, parts["train"])
+    groups = None if data.groups is None else data.groups[parts["train"]]
+    for folds in fold_counts(config, plans):
+        require_folds(folds, len(parts["train"]), groups, data.rows.where)
     train = np.zeros(data.count, bool)
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
@@ -219,19 +221,6 @@ def require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows
                 "ensemble.strategy: mc_dropout needs a network that drops units, such as "
                 "network: {name: mlp, dropout: 0.2}"
             )
-
-
-def _require_folds(folds: int | None, data: Labelled, train: Integers) -> None:
-    """Raise DataError where a fold would be empty."""
-    if folds is None:
-        return
-    what = "rows" if data.groups is None else "groups"
-    found = len(train) if data.groups is None else len(np.unique(data.groups[train]))
-    if found < folds:
-        raise DataError(
-            f"{data.rows.where}: view.folds is {folds}, but the training part has {found} {what}; "
-            f"take at most {found} folds"
-        )
 
 
 def _require_codes(plan: LearnerPlan, schema: Schema) -> None:

@@ -24,7 +24,7 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import further_metrics
-from ensemble_pipe.ensemble.out_of_fold import out_of_fold
+from ensemble_pipe.ensemble.out_of_fold import left_out_messages, out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
 from ensemble_pipe.given import load_given
@@ -135,7 +135,8 @@ class _Training:
         self.schema = aggregator.schema
         self.journal = journal
         self.display = display
-        self.intake = Intake(paths, aggregator, journal)
+        by_time = config.ensemble.combine.milliseconds is not None
+        self.intake = Intake(paths, aggregator, journal, by_time=by_time)
         self.plans = {plan.learner: plan for plan in learner_plans(config)}
         self.estimators = {plan.learner: plan for plan in estimator_plans(config)}
         self.failed: dict[int, str] = {}
@@ -241,10 +242,9 @@ def _report(
     """Combine and measure the members; write predictions, pictures and the model; journal them."""
     schema, draws = aggregator.schema, aggregator.draws
     folds = out_of_fold(fold_groups(config), aggregator.members, schema, data, draws)
-    if config.ensemble.combine.evidence == "out_of_fold" and folds is None:
-        training.display.message(
-            "no group has all of its folds, so members are combined by the validation part"
-        )
+    if config.ensemble.combine.evidence == "out_of_fold":
+        for message in left_out_messages(fold_groups(config), aggregator.members):
+            training.display.message(message)
     groups = data.row_groups("validation")
     chosen = aggregator.combine(config.ensemble.combine, config.seed, folds, groups)
     journal.append("combined", **chosen.facts())

@@ -27,7 +27,7 @@ _EXPECTED = {
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
 _CONTAINERS = {dict: "a mapping", list: "a list", tuple: "a list", type(None): "nothing"}
-_WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type")
+_WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type", "too_short")
 
 
 @dataclass
@@ -157,7 +157,8 @@ def describe(error: ValidationError, document: Document, schema: dict[str, Any])
         schema: the JSON schema of the whole, for the valid names.
     """
     messages: dict[KeyPath, str] = {}
-    # A value that fits no branch of a union is reported by each; the deepest report says most.
+    # A value that fits no branch of a union is reported by each, and a list whose items are wrong
+    # as one that lacks them; the deepest report says most.
     for mistake in sorted(error.errors(), key=lambda found: found["type"] in _WRONG_BRANCH):
         path = _path_in(document.data, mistake["loc"], mistake["type"] in _MISSING)
         if mistake["type"] in _WRONG_BRANCH and any(p[: len(path)] == path for p in messages):
@@ -225,8 +226,8 @@ def _valid_keys(schema: dict[str, Any], location: Sequence[str | int]) -> list[s
             place = place["properties"][step]
         elif step in place.get("discriminator", {}).get("mapping", {}):
             place = {"$ref": place["discriminator"]["mapping"][step]}
-        elif isinstance(step, int) and "items" in place:
-            place = place["items"]
+        elif isinstance(step, int) and (items := _items(schema, place)) is not None:
+            place = items
         elif "additionalProperties" in place and isinstance(place["additionalProperties"], dict):
             place = place["additionalProperties"]
         elif f"#/$defs/{step}" in (b.get("$ref") for b in place.get("anyOf", [])):
@@ -234,6 +235,12 @@ def _valid_keys(schema: dict[str, Any], location: Sequence[str | int]) -> list[s
         else:
             place = next((b for b in _branches(schema, place) if _is_kind(b, step)), place)
     return list(_follow(schema, place).get("properties", {}))
+
+
+def _items(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what the items of a list are, which may be one of several branches."""
+    found = (branch["items"] for branch in (place, *_branches(schema, place)) if "items" in branch)
+    return next(found, None)
 
 
 def _branches(schema: dict[str, Any], place: dict[str, Any]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.config import learner_plans
+from ensemble_pipe.errors import TrainingError
 from ensemble_pipe.estimators.fitting import Examples, parts_of
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 
@@ -229,6 +230,28 @@ def test_a_learner_that_fails_is_named() -> None:
     with pytest.warns(ConvergenceWarning, match="learner 1 failed and is no member: its loss"):
         model.fit(X, NUMBERS)
     assert len(outputs(model)) == 1
+
+
+def test_a_missing_fold_is_not_made_up_for_by_rows_that_were_trained_on() -> None:
+    overrides = {
+        "ensemble.strategy": "cross_validation",
+        "ensemble.vary": {"training.optimizer.learning_rate": [0.001, 1e30]},
+        "ensemble.combine": {"evidence": "out_of_fold", "temperature": True, "coverage": 0.8},
+    }
+    model = EnsembleRegressor(**QUICK, optimizer="sgd", overrides=overrides)
+    with pytest.raises(TrainingError, match=r"no group .* no rows are held out .*\(learner 1: its"):
+        model.fit(X[:60], NUMBERS[:60])  # of which a tenth is too few to hold out
+    with (
+        pytest.warns(ConvergenceWarning, match="learner 1 failed"),
+        pytest.warns(ConvergenceWarning, match="combined by the validation part"),
+    ):
+        model.fit(X, NUMBERS)
+
+
+def test_more_folds_than_rows_are_a_value_error() -> None:
+    overrides = {"ensemble.pool": [{"strategy": "linear", "cross_validate": True, "learners": 30}]}
+    with pytest.raises(ValueError, match="30 folds are to be left out"):
+        EnsembleClassifier(overrides=overrides).fit(X[:20], LABELS[:20])
 
 
 @pytest.mark.parametrize(("parameters", "message"), [

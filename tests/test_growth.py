@@ -111,6 +111,19 @@ def test_a_learner_that_cannot_be_trained_is_refused_before_anything_changes(
     assert resume(small.run_dir, inline=True).members == 1
 
 
+def test_what_members_cost_is_measured_once_for_all_sessions_of_a_run(tmp_path: Path) -> None:
+    config = pipeline(learners=3, combine={"method": "weights", "milliseconds": 0.001})
+    result = run_here(tmp_path, config)
+    first = entries(result, "cost")
+    assert [(cost["learner"], cost["number"]) for cost in first] == [(0, 0), (1, 0), (2, 0)]
+    assert all(cost["ms"] > 0 for cost in first)
+    assert resume(result.run_dir, inline=True).metrics == result.metrics
+    assert entries(result, "cost") == first
+    grow(result.run_dir, 1, inline=True)
+    assert entries(result, "cost")[:3] == first
+    assert len(entries(result, "cost")) == 4
+
+
 class StopAfter(Silent):
     """Presses Ctrl-C when so many learners are finished."""
 
@@ -199,5 +212,7 @@ def test_training_ends_when_a_further_learner_gains_too_little(
     assert result.members == enough
     spared = {entry["learner"] for entry in entries(result, "spared")}
     assert spared == set(range(enough, 8))
+    with pytest.raises(ConfigError, match="stop_below_gain: ended this run"):
+        grow(result.run_dir, 1, inline=True)
     assert resume(result.run_dir, inline=True).metrics == result.metrics
     assert resume(result.run_dir, inline=True, train=False).metrics == result.metrics

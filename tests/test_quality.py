@@ -69,7 +69,7 @@ def test_fashion_mnist_against_its_best_member(tmp_path: Path, fashion_mnist: Pa
 def test_snapshots_of_fashion_mnist_beat_their_best_member(
     tmp_path: Path, fashion_mnist: Path
 ) -> None:
-    settings = {"data.folder": str(fashion_mnist)}
+    settings = {"data.folder": str(fashion_mnist), "training.epochs": 10}
     metrics = run_pipeline("fashion_mnist_snapshot.yaml", tmp_path, **settings).metrics
     print({name: round(value, 4) for name, value in metrics.items() if "test/" in name})
     assert metrics["test/accuracy"] >= 0.89

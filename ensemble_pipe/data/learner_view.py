@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.tables.spans import Span
+from ensemble_pipe.errors import DataError
 from ensemble_pipe.settings import settings
 
 # Beyond the mean by so many, a Poisson count has no chance left in 53 bits.
@@ -105,6 +106,26 @@ def folds_of(
     fold = np.empty(len(rows), np.min_scalar_type(folds - 1))
     fold[np.lexsort((uniform, strata))] = np.arange(len(rows)) % folds
     return fold
+
+
+def require_folds(folds: int, rows: int, groups: Array | None, where: str) -> None:
+    """Check that no fold would be empty.
+
+    Args:
+        folds: how many.
+        rows: of the training part.
+        groups: (R,) of these, where rows have groups.
+        where: the name of the source.
+
+    Raises:
+        DataError: there are fewer rows, or groups, than folds.
+    """
+    found, what = (rows, "rows") if groups is None else (len(np.unique(groups)), "groups")
+    if found < folds:
+        raise DataError(
+            f"{where}: {folds} folds are to be left out in turn, but the training part has {found} "
+            f"{what}; take at most {found} learners under cross-validation, or view.folds"
+        )
 
 
 def feature_mask(view: View, seed: int, learner: int, spans: tuple[Span, ...]) -> Floats | None:

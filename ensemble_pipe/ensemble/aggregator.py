@@ -77,8 +77,12 @@ class Aggregator:
         self._costs_ms: dict[tuple[int, int], float] = {}
         self.members: list[Member] = []
 
-    def add(self, member: Member) -> Metrics:
+    def add(self, member: Member, cost_ms: float | None = None) -> Metrics:
         """Take in a member, in place of an earlier one of its learner and number.
+
+        Args:
+            member: the member.
+            cost_ms: milliseconds that it takes for a row, where that was measured before.
 
         Returns:
             its own metrics on the validation part.
@@ -92,7 +96,8 @@ class Aggregator:
         began = time.perf_counter()
         (raw,) = raw_outputs([member], self.schema, reads, view.rows, self._given)
         place = member.learner, member.number
-        self._costs_ms[place] = 1000.0 * (time.perf_counter() - began) / max(1, computed)
+        seconds = time.perf_counter() - began
+        self._costs_ms[place] = cost_ms or 1000.0 * seconds / max(1, computed)
         known = with_noise(member, raw, self._targets, self.schema)
         outputs = with_variance(known, raw)
         self._outputs[place] = outputs
@@ -155,7 +160,7 @@ class Aggregator:
         else:
             units = [(member,) for member in self.members]
             outputs, targets, groups = self._stacked(), self._targets, row_groups
-        costs = np.array([sum(self._cost_ms(member) for member in unit) for unit in units])
+        costs = np.array([sum(self.cost_ms(member) for member in unit) for unit in units])
         return combined(how, units, outputs, targets, self.schema, costs, seed, groups)
 
     def _up_to(self, learner: int) -> list[Member]:
@@ -169,7 +174,8 @@ class Aggregator:
         outputs = np.stack([self._outputs[m.learner, m.number] for m in members])
         return self._measure(outputs, Weighted.equal(len(outputs)))["nll"]
 
-    def _cost_ms(self, member: Member) -> float:
+    def cost_ms(self, member: Member) -> float:
+        """Return the milliseconds that a member takes for a row, as first measured."""
         return self._costs_ms[member.learner, member.number]
 
     def _measure(self, outputs: Floats, combiner: Combiner) -> Metrics:

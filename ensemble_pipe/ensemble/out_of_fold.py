@@ -35,6 +35,28 @@ class OutOfFold(NamedTuple):
     row_groups: Integers | None
 
 
+def left_out_messages(groups: Sequence[FoldGroup], members: Sequence[Member]) -> list[str]:
+    """Return what to say of groups some of whose folds are missing, where these are the evidence.
+
+    Args:
+        groups: learners of each group.
+        members: that there are.
+    """
+    there = {member.learner for member in members}
+    if not any(there >= set(group) for group in groups):
+        return ["no group has all of its folds, so members are combined by the validation part"]
+    messages = []
+    for group in groups:
+        missing = sorted(set(group) - there)
+        if missing:
+            one = "learner" if len(missing) == 1 else "learners"
+            messages.append(
+                f"learners {group[0]} to {group[-1]} are left out of the ensemble: without the "
+                f"folds of {one} {', '.join(map(str, missing))} nobody predicts some rows"
+            )
+    return messages
+
+
 def out_of_fold(
     groups: Sequence[FoldGroup],
     members: Sequence[Member],
@@ -44,7 +66,7 @@ def out_of_fold(
 ) -> OutOfFold | None:
     """Return the predictions of the groups all of whose learners are members; None for no group."""
     by_learner = {member.learner: member for member in members}
-    whole = [group for group in groups if all(learner in by_learner for learner in group)]
+    whole = [group for group in groups if by_learner.keys() >= set(group)]
     if not whole:
         return None
     train = data.part("train")

@@ -67,6 +67,10 @@ StrategyName = Literal[
 ]
 
 
+# What one strategy alone reads.
+_OF_A_STRATEGY = {"passes": "mc_dropout", "rounds": "boosting", "shrinkage": "boosting"}
+
+
 @settings
 class Learners:
     """A group of networks that come to differ in one way.
@@ -101,6 +105,11 @@ class Learners:
     shrinkage: Annotated[float, Gt(0), Le(1)] = 0.5
     vary: dict[str, Range | Choices] | None = None
     set: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name, strategy in _OF_A_STRATEGY.items():
+            if self.strategy != strategy and getattr(self, name) != getattr(Learners, name):
+                raise ValueError(f"{name} is for strategy {strategy}, not {self.strategy}")
 
     @property
     def leaves_folds_out(self) -> bool:
@@ -172,9 +181,10 @@ class Ensemble(Learners):
     def __post_init__(self) -> None:
         if self.pool is not None and (self.vary or self.set):
             raise ValueError("vary and set stand within the groups of a pool")
-        plain = {name: getattr(Learners(), name) for name in _OF_A_GROUP}
-        if self.pool is not None and any(getattr(self, name) != plain[name] for name in plain):
+        given = [n for n in _OF_A_GROUP if getattr(self, n) != getattr(Learners, n)]
+        if self.pool is not None and given:
             raise ValueError(f"{', '.join(_OF_A_GROUP)} stand within the groups of a pool")
+        super().__post_init__()
         names = [group.name for group in self.groups if isinstance(group, Predictions)]
         if len(set(names)) < len(names):
             raise ValueError("each group of predictions needs a name of its own")

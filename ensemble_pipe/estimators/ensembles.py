@@ -132,8 +132,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 fitted: Fitted = fit_examples(config, examples, executor, display)
         finally:
             executor.close()
-        for learner, reason in fitted.failed.items():
-            text = f"learner {learner} failed and is no member: {reason}"
+        for text in fitted.warnings:
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
         self.model_ = fitted.model
 
@@ -185,7 +184,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
         Raises:
             ValueError: a parameter or a value is wrong.
-            TrainingError: every learner failed; where one does, a ConvergenceWarning says so.
+            TrainingError: every learner failed, or so many that nothing is left to combine others
+                by; where one does, a ConvergenceWarning says so.
         """
         with _value_errors():
             config = self._pipeline()
@@ -240,7 +240,8 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
         Raises:
             ValueError: a parameter or a value is wrong.
-            TrainingError: every learner failed; where one does, a ConvergenceWarning says so.
+            TrainingError: every learner failed, or so many that nothing is left to combine others
+                by; where one does, a ConvergenceWarning says so.
         """
         with _value_errors():
             config = self._pipeline()

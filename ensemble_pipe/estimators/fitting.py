@@ -13,12 +13,14 @@ from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config import (
     Pipeline,
     estimator_plans,
+    fold_counts,
     fold_groups,
     given_plans,
     learner_plans,
 )
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import write_base
+from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.data.sources.rows import Rows, rows_of
@@ -32,7 +34,7 @@ from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.members import EstimatorMember, members_at
-from ensemble_pipe.ensemble.out_of_fold import out_of_fold
+from ensemble_pipe.ensemble.out_of_fold import left_out_messages, out_of_fold
 from ensemble_pipe.errors import ConfigError, DataError, TrainingError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
@@ -79,10 +81,15 @@ class Examples:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training came to: the model, and why learners failed, by learner."""
+    """What training came to.
+
+    Attributes:
+        model: the ensemble.
+        warnings: of learners that failed, and of groups that this leaves out.
+    """
 
     model: Model
-    failed: dict[int, str]
+    warnings: list[str]
 
 
 def fit_examples(
@@ -99,7 +106,7 @@ def fit_examples(
     Raises:
         DataError: a value cannot be used.
         ConfigError: what the pipeline asks for does not fit the rows.
-        TrainingError: every learner failed.
+        TrainingError: every learner failed, or so many that nothing is left to combine others by.
         ClusterError: the executor lost a stack too often.
     """
     plans = learner_plans(config)
@@ -111,8 +118,12 @@ def fit_examples(
     if networks_alone and all(_sees_all_at_once(plan, examples.count) for plan in plans):
         examples = merged(examples)
     parts = parts_of(config, plans, examples)
-    if parts["validation"] is parts["train"]:
-        _require_nothing_fitted(config.ensemble.combine, examples.count)
+    held_out = parts["validation"] is not parts["train"]
+    how = config.ensemble.combine
+    if not held_out and how.evidence == "validation":
+        _require_nothing_fitted(how, examples.count)
+    for folds in fold_counts(config, plans):
+        require_folds(folds, len(parts["train"]), None, "X")
     schema = schema_of(config, examples, parts["train"])
     require_fit(config, plans, schema, len(parts["train"]))
     with tempfile.TemporaryDirectory(prefix="ensemble_pipe-") as folder:
@@ -121,12 +132,12 @@ def fit_examples(
         recipe = Recipe(
             Path(folder), sums, config.seed, config.augment, schema.spans, config.window_rows
         )
-        return _train(config, plans, schema, recipe, executor, display)
+        return _train(config, plans, schema, recipe, executor, display, held_out=held_out)
 
 
 def _require_nothing_fitted(how: Combine, rows: int) -> None:
     """Raise ConfigError where something would be fitted to rows that learners were trained on."""
-    if how.fits and how.evidence == "validation":
+    if how.fits:
         raise ConfigError(
             f"ensemble.combine: what is fitted or selected needs held-out rows, but of {rows} rows "
             f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it, or take "
@@ -236,6 +247,8 @@ def _train(
     recipe: Recipe,
     executor: Executor,
     display: Display,
+    *,
+    held_out: bool,
 ) -> Fitted:
     stacks = []
     if plans:
@@ -262,10 +275,18 @@ def _train(
         elif isinstance(event, Checkpoint) and event.member is not None:
             for member in members_at(by_id[event.learner], event.member, event.state, schema):
                 aggregator.add(member)
+    reasons = "; ".join(f"learner {learner}: {reason}" for learner, reason in failed.items())
     if not aggregator.members:
-        reasons = [f"learner {learner}: {reason}" for learner, reason in failed.items()]
-        raise TrainingError("no learner was trained to the end: " + "; ".join(reasons))
+        raise TrainingError(f"no learner was trained to the end: {reasons}")
     folds = out_of_fold(fold_groups(config), aggregator.members, schema, data, draws)
+    if folds is None and config.ensemble.combine.fits and not held_out:
+        raise TrainingError(
+            "no group has all of its folds, and no rows are held out that the members could be "
+            f"combined by; raise validation_fraction ({reasons})"
+        )
     chosen = aggregator.combine(config.ensemble.combine, config.seed, folds)
     model = Model(schema, chosen.members, chosen.combiner, draws, chosen.conformal)
-    return Fitted(model, failed)
+    warnings = [f"learner {n} failed and is no member: {reason}" for n, reason in failed.items()]
+    if config.ensemble.combine.evidence == "out_of_fold":
+        warnings += left_out_messages(fold_groups(config), aggregator.members)
+    return Fitted(model, warnings)

@@ -75,6 +75,12 @@ def failures(path: Path) -> dict[int, str]:
     return {e["learner"]: e["reason"] for e in entries if e["kind"] == "failed"}
 
 
+def costs(path: Path) -> dict[tuple[int, int], float]:
+    """Return the milliseconds that members were found to take for a row, by learner and number."""
+    entries = (entry for entry, _ in read_entries(path))
+    return {(e["learner"], e["number"]): e["ms"] for e in entries if e["kind"] == "cost"}
+
+
 def rewind(path: Path, steps: dict[int, int], *, train: bool) -> None:
     """Drop what the run will say again: what lies past the checkpoints, and what is derived.
 
@@ -83,7 +89,7 @@ def rewind(path: Path, steps: dict[int, int], *, train: bool) -> None:
         steps: of each learner's checkpoint; a learner without one starts anew.
         train: whether learners go on, so that those that failed are tried again.
     """
-    told = {"started", "learner", "grown", "resumed"} | (set() if train else {"failed"})
+    told = {"started", "learner", "grown", "resumed", "cost"} | (set() if train else {"failed"})
     kept = [entry for entry, _ in read_entries(path) if _still_true(entry, steps, told)]
     atomic_write(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 

@@ -6,13 +6,14 @@ these estimators has is refused.
 
 import time
 from dataclasses import asdict, dataclass
-from math import prod
+from math import ceil, prod
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
 
 from ensemble_pipe import seeds
+from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.errors import CorruptFileError
@@ -87,7 +88,8 @@ class RandomForest(Folds):
 class HistogramBoosting(Folds):
     """Gradient boosting of trees on binned columns (Friedman 2001; Ke et al. 2017, "LightGBM").
 
-    It stops where a tenth of the training rows, put aside, says that further trees are no gain.
+    It stops where a tenth of the training rows, put aside, says that further trees are no gain;
+    where a class has one row alone, which cannot be on both sides, it takes all of its rounds.
 
     Attributes:
         learners: how many, each of other draws.
@@ -117,6 +119,7 @@ class HistogramBoosting(Folds):
             learning_rate=self.learning_rate,
             max_leaf_nodes=self.leaves,
             early_stopping=True,
+            validation_fraction=_STOP_SHARE,
             random_state=seed,
         )
 
@@ -170,6 +173,9 @@ class NearestNeighbors(Folds):
 EstimatorSettings = RandomForest | HistogramBoosting | Linear | NearestNeighbors
 
 
+_STOP_SHARE = 0.1  # of the training rows, which boosting stops by
+
+
 @dataclass(frozen=True)
 class EstimatorPlan:
     """Everything that decides the fit of one scikit-learn learner.
@@ -210,11 +216,22 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     if plan.settings.leaves_folds_out:
         folds = plan.settings.learners
         used = data.fold_of(folds) != plan.learner % folds
+    targets = train.targets[used]
+    boosted = isinstance(plan.settings, HistogramBoosting) and schema.task == "classification"
+    if boosted and not _can_be_divided(targets):
+        estimator.set_params(early_stopping=False)
     weights = {"sample_weight": train.weights[used]} if plan.settings.weighs_rows else {}
-    estimator.fit(flat[used], train.targets[used], **weights)
+    estimator.fit(flat[used], targets, **weights)
     estimator.predict(flat[:1])  # what it cannot do is to be known now
     content: bytes = io.dumps(estimator)
     return content
+
+
+def _can_be_divided(labels: Array) -> bool:
+    """Whether each class can have a row in the part that boosting stops by, and in the other."""
+    _, counts = np.unique(labels, return_counts=True)
+    held = ceil(_STOP_SHARE * len(labels))
+    return bool(counts.min() > 1 and held >= len(counts))
 
 
 def fitted(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Event:

@@ -241,12 +241,27 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
             "stop_below_gain leaves folds out",
         ),
         ("{pool: [{strategy: linear, cross_validate: true}]}", "needs at least 2 learners"),
+        ("{strategy: bagging, passes: 50}", "passes is for strategy mc_dropout, not bagging"),
+        ("{pool: [{strategy: snapshot, rounds: 3}]}", "rounds is for strategy boosting, not snap"),
+        ("{strategy: mc_dropout, shrinkage: 0.1}", "shrinkage is for strategy boosting"),
+        ("{pool: [{strategy: linear, set: {view.folds: 2}}]}", "'set'; valid: cross_validate, le"),
     ],
 )
 def test_settings_that_would_be_ignored_or_cannot_work_are_refused(
     text: str, message: str, load: Load
 ) -> None:
     assert message in refusal(load, f"ensemble: {text}")
+
+
+def test_cross_validation_divides_by_its_learners_alone(load: Load) -> None:
+    text = "{view: {folds: 4}, ensemble: {strategy: cross_validation, learners: 2}}"
+    message = "view.folds: cross_validation has as many folds as learners; leave it out (p.yaml:1)"
+    assert refusal(load, text) == message
+
+
+def test_a_list_of_wrong_items_is_not_said_to_lack_them(load: Load) -> None:
+    text = "ensemble: {pool: [{strategy: linear, sett: 1}]}"
+    assert refusal(load, text).count("\n") == 0
 
 
 def test_fast_geometric_does_not_silently_replace_another_schedule(load: Load) -> None:

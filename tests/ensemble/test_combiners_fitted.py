@@ -277,6 +277,19 @@ def test_stacking_finds_planted_ridge_coefficients() -> None:
     np.testing.assert_allclose(found.mixture(means, outputs.variances)[0], targets, atol=0.06)
 
 
+def test_stacking_of_numbers_that_are_all_alike_is_the_plain_mean() -> None:
+    """Or it would foresee them without any error, and be certain of all others too."""
+    random = np.random.default_rng(3)
+    means = 0.1 * random.standard_normal((3, 40, 1))
+    outputs = NumberOutputs(means, np.full_like(means, 0.01))
+    found = fit("stacking", outputs, np.zeros((40, 1)), random, temperature=True)
+    assert isinstance(found, Stacked)
+    assert found.coefficients == (((1 / 3,), (1 / 3,), (1 / 3,)),)
+    assert found.intercepts == (0.0,)
+    mean, noise, spread = found.mixture(means, outputs.variances)
+    assert (noise + spread).mean() == pytest.approx((mean**2).mean(), rel=0.5)
+
+
 @pytest.mark.parametrize("number", [2, 3])
 def test_stacking_of_classes_undoes_a_member_that_swaps_them(number: int) -> None:
     random = np.random.default_rng(10)

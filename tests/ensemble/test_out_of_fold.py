@@ -12,6 +12,8 @@ import ensemble_pipe
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.config import Pipeline, fold_groups
 from ensemble_pipe.ensemble.combiners import Weighted
+from ensemble_pipe.ensemble.out_of_fold import left_out_messages
+from ensemble_pipe.errors import DataError
 from ensemble_pipe.pipeline import RunResult, resume, run
 from ensemble_pipe.storage import RunPaths
 
@@ -105,6 +107,37 @@ def test_every_way_of_combining_takes_out_of_fold_predictions(tmp_path: Path, me
 def test_evidence_that_is_not_there_is_refused() -> None:
     with pytest.raises(ValueError, match="groups that are all cross-validated"):
         pipeline(pool=[*POOL, {"strategy": "linear"}], combine={"evidence": "out_of_fold"})
+
+
+def test_a_group_that_lacks_a_fold_is_named(pooled: RunResult) -> None:
+    members, groups = ensemble_pipe.load(pooled.run_dir).members, [(0, 1, 2), (3, 4, 5)]
+    assert left_out_messages(groups, members) == []
+    assert left_out_messages(groups, [*members[:1], *members[2:]]) == [
+        "learners 0 to 2 are left out of the ensemble: without the folds of learner 1 nobody "
+        "predicts some rows"
+    ]
+    (message,) = left_out_messages(groups, members[1:-1])
+    assert message.startswith("no group has all of its folds")
+
+
+@pytest.mark.parametrize("group", [
+    {"strategy": "cross_validation"}, {"pool": [{"strategy": "linear", "cross_validate": True}]},
+])  # fmt: skip
+def test_more_folds_than_rows_are_refused_by_the_name_of_what_was_written(
+    group: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "few.csv"
+    path.write_text("x,y\n" + "".join(f"{row},{'ab'[row % 2]}\n" for row in range(20)))
+    first = group["pool"][0] if "pool" in group else group
+    first["learners"] = 30
+    values = {
+        **pipeline(**group).model_dump(exclude={"data"}),
+        "data": {"source": "table", "path": str(path), "label": "y"},
+        "splits": {"validation": 2, "stop": 2, "test": 2},
+    }
+    config = Pipeline.model_validate(values)
+    with pytest.raises(DataError, match=r"30 folds .* has \d+ rows; take at most"):
+        run(config, output=tmp_path, inline=True)
 
 
 def test_a_fold_that_failed_leaves_an_ensemble_by_the_validation_part(tmp_path: Path) -> None:

@@ -158,6 +158,20 @@ def test_a_learner_that_cannot_be_fitted_is_named_and_the_others_go_on(tmp_path:
     assert "nearest_neighbors: Expected n_neighbors" in result.failed[0]
 
 
+@pytest.mark.parametrize("counts", [[60, 59, 1], [60, 30, 30], [9, 2, 2]])
+def test_boosting_takes_classes_that_cannot_be_divided(tmp_path: Path, counts: list[int]) -> None:
+    labels = np.repeat(["a", "b", "rare"], counts)
+    numbers = np.random.default_rng(0).normal(size=len(labels)) + np.arange(len(labels))
+    path = tmp_path / "rare.csv"
+    path.write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in zip(numbers, labels, strict=True)))
+    data = {"source": "table", "path": str(path), "label": "y"}
+    pool = [{"strategy": "histogram_boosting", "rounds": 5}]
+    splits = {"validation": 0.1, "stop": 2, "test": 0.1}
+    # By this seed the one row of a class stays in the training part.
+    config = pipeline(seed=2, data=data, splits=splits, ensemble={"pool": pool})
+    assert run(config, output=tmp_path / "runs", inline=True).members == 1
+
+
 def test_passes_of_dropout_differ_and_each_is_a_function_of_the_row(pooled: RunResult) -> None:
     model = ensemble_pipe.load(pooled.run_dir)
     passes = [m for m in model.members if m.kind == "mlp with dropout"]

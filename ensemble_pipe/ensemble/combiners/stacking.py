@@ -108,7 +108,8 @@ def fit_ridge(
     """Return the ridge regression of each target on the members' means of it.
 
     The penalty draws the coefficients towards 1 / K, which is the plain mean, and is the one of
-    lowest squared error in leave-one-out (Golub, Heath & Wahba 1979).
+    lowest squared error in leave-one-out (Golub, Heath & Wahba 1979). Targets that are all alike
+    would be met without any error, whatever the members say; of those it is the plain mean.
 
     Args:
         outputs: of K members.
@@ -129,6 +130,8 @@ def _ridge(means: Floats, targets: Floats, row_weights: Floats) -> tuple[Floats,
     from sklearn.linear_model import RidgeCV
 
     equal = np.full(means.shape[1], 1 / means.shape[1])
+    if np.ptp(targets) == 0:
+        return equal, 0.0
     scale = float(np.std(means)) or 1.0  # penalties are in units of it
     model = RidgeCV(alphas=_PENALTIES * len(targets))
     model.fit(means / scale, (targets - means @ equal) / scale, row_weights * len(targets))
