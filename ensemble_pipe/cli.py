@@ -256,7 +256,8 @@ def _show(result: "RunResult", as_json: bool) -> None:
         _say(f"learner {learner} failed and yields no member: {reason}")
     _say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
     _say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
-    _say(f"  {_command()} predict {result.run_dir} INPUT --output predictions.csv")
+    asked = "".join(f" --with {name}=FILE" for name in result.given)
+    _say(f"  {_command()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
     if as_json:
         print(json.dumps(vars(result)))
 

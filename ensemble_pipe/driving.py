@@ -40,6 +40,7 @@ class RunResult:
         members: K.
         failed: reasons of the learners that failed, by learner.
         unfinished: learners that the ensemble does without, since their training was ended.
+        given: names of members whose predictions were read from a file; `predict` asks for theirs.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class RunResult:
     members: int
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: tuple[int, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -171,4 +173,5 @@ def _result(paths: RunPaths, outcome: Outcome, tracker: Tracker, started: float)
         members=outcome.members,
         failed=outcome.failed,
         unfinished=outcome.unfinished,
+        given=outcome.given,
     )

@@ -24,6 +24,7 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import further_metrics
+from ensemble_pipe.ensemble.members import GivenMember
 from ensemble_pipe.ensemble.out_of_fold import left_out_messages, out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
@@ -51,12 +52,14 @@ class Outcome:
         members: K, of the ensemble.
         failed: reasons of the learners that failed, by learner.
         unfinished: learners whose training was not ended.
+        given: names of members whose predictions were read from a file.
     """
 
     metrics: Metrics
     members: int
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: tuple[int, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 def train_and_measure(
@@ -278,4 +281,5 @@ def _report(
     pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])
     journal.append("pictures", names=[path.name for path in pictures])
     journal.append("model", sums=read_json(paths.model / "manifest.json")["sums"])
-    return Outcome(metrics, len(chosen.members), training.failed, unfinished)
+    names = tuple(member.name for member in chosen.members if isinstance(member, GivenMember))
+    return Outcome(metrics, len(chosen.members), training.failed, unfinished, names)

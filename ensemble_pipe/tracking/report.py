@@ -263,7 +263,8 @@ def _commands(paths: RunPaths, story: Story) -> Html:
     run, above = shlex.quote(str(paths.root)), shlex.quote(str(paths.root.parent))
     lines = [f"ensemble-pipe ui --output {above}"]
     if story.metrics:
-        lines.insert(0, f"ensemble-pipe predict {run} INPUT --output predictions.csv")
+        asked = "".join(f" --with {name}=FILE" for name in story.given)
+        lines.insert(0, f"ensemble-pipe predict {run} INPUT{asked} --output predictions.csv")
     if story.status in ("FAILED", "KILLED"):
         lines.insert(0, f"ensemble-pipe resume {run}")
     if story.status == "RUNNING":

@@ -72,6 +72,12 @@ class Story:
     pictures: list[str] = field(default_factory=list)
 
     @property
+    def given(self) -> list[str]:
+        """Return the names of the ensemble's members whose predictions were read from a file."""
+        plans = [self.plans[learner] for learner, _ in self.combined.get("members", ())]
+        return [plan["predictions"]["name"] for plan in plans if "predictions" in plan]
+
+    @property
     def differing(self) -> list[str]:
         """Return the hyperparameters that learners differ in, such as "network.hidden".
 

@@ -169,6 +169,9 @@ def test_a_perfect_file_gets_all_the_weight_and_a_useless_one_is_dropped(folder:
     (member,) = ensemble_pipe.load(result.run_dir).members
     assert (member.learner, member.kind, result.members) == (2, "predictions other", 1)
     assert result.metrics["test/nll"] < 1e-5
+    assert result.given == ("other",)
+    report = (Path(result.run_dir) / "report.html").read_text()
+    assert "INPUT --with other=FILE --output" in report
 
     perfect.iloc[:, [1, 2, 0]].set_axis(perfect.columns, axis=1).to_parquet(
         folder / "other.parquet"
@@ -176,6 +179,7 @@ def test_a_perfect_file_gets_all_the_weight_and_a_useless_one_is_dropped(folder:
     result = run_here(folder, pipeline(folder, NETWORKS, given(folder), ensemble=weighed))
     model = ensemble_pipe.load(result.run_dir)
     assert all(member.kind == "mlp" for member in model.members)
+    assert result.given == ()
     assert model.predict_proba(rows_of(3, 5)[list("abc")]).shape == (5, 3)  # nothing is to be given
 
 
