@@ -244,15 +244,30 @@ def test_strategies_are_compared_at_equal_cost(fashion_mnist: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_snapshots_are_compared_with_a_single_network_at_equal_cost(
+    fashion_mnist: Path, tmp_path: Path
+) -> None:
+    folder = small_images(tmp_path / "images", fashion_mnist, 1200, 300)
+    arguments = ["--folder", str(folder), "--seeds", "2", "--epochs", "10"]
+    result = result_of("snapshots.py", *arguments)
+    single, snapshots = result["strategies"]
+    assert (single["members"], snapshots["members"]) == (1, 5)
+    assert single["cost"]["learner_epochs"] == snapshots["cost"]["learner_epochs"] == 10
+    assert min(single["accuracy"]["mean"], snapshots["accuracy"]["mean"]) > 0.6
+    errors = [1 - line["accuracy"]["mean"] for line in (single, snapshots)]
+    assert result["error_cut"] == pytest.approx(1 - errors[1] / errors[0])
+
+
+@pytest.mark.slow
 def test_the_residual_networks_are_measured_against_other_images(
     fashion_mnist: Path, tmp_path: Path
 ) -> None:
     folder = small_images(tmp_path / "images", fashion_mnist, 2000, 300)
     other = small_images(tmp_path / "other", shared("notmnist"), 0, 300)
-    arguments = ["--folder", str(folder), "--other", str(other), "--epochs", "4"]
+    arguments = ["--folder", str(folder), "--other", str(other), "--epochs", "8"]
     result = result_of("fashion_mnist.py", *arguments)
-    assert result["members"] == 8
-    assert result["learner_epochs"] == 8
+    assert result["members"] == 2
+    assert result["learner_epochs"] == 16
     assert result["test"]["accuracy"] > 0.5
     assert 0 < result["share_of_peak"]["mean"] <= result["share_of_peak"]["fastest"] < 3
     assert result["ood"]["mutual_information"]["auroc"] > 0.5
@@ -272,6 +287,7 @@ def test_the_published_figures_of_regressions_are_those_that_are_kept() -> None:
 def test_the_published_figures_of_fashion_mnist_are_those_that_are_kept() -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import fashion_mnist
+    import snapshots
     import strategies
 
     results, page = ROOT / "benchmarks" / "results", (ROOT / "benchmarks" / "README.md").read_text()
@@ -279,6 +295,8 @@ def test_the_published_figures_of_fashion_mnist_are_those_that_are_kept() -> Non
     assert fashion_mnist.table(kept) in page
     kept = json.loads((results / "strategies.json").read_text())
     assert strategies.table(kept["strategies"]) in page
+    kept = json.loads((results / "snapshots.json").read_text())
+    assert snapshots.table(kept) in page
 
 
 def test_the_published_figures_of_memory_are_those_that_are_kept() -> None:
