@@ -12,10 +12,9 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from keeping import circumstances, publish
-from strategies import Settings, interval, measure
+from strategies import Settings, measure, table
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipelines" / "fashion_mnist_snapshot.yaml"
@@ -33,22 +32,6 @@ def cut(lines: list[Settings]) -> float:
     """Return the share of the single network's error that snapshots save, in the mean."""
     single, snapshots = (line["accuracy"]["mean"] for line in lines)
     return float((snapshots - single) / (1 - single))
-
-
-def table(result: dict[str, Any]) -> str:
-    """Return the result as a Markdown table."""
-    text = [
-        "| | members | accuracy | NLL | ECE | accuracy, less single | NLL, less single |",
-        "|" + "---|" * 7,
-    ]
-    for line in result["strategies"]:
-        own = (
-            f"{line[m]['mean']:.4f} ± {line[m]['standard_error'] or 0:.4f}"
-            for m in ("accuracy", "nll", "ece")
-        )
-        less = (interval(line["less_single"].get(m)) for m in ("accuracy", "nll"))
-        text.append("| " + " | ".join((line["strategy"], str(line["members"]), *own, *less)) + " |")
-    return "\n".join(text)
 
 
 def main() -> None:
@@ -71,7 +54,7 @@ def main() -> None:
         "error_cut": cut(lines),
     }
     saved = f"snapshots save {result['error_cut']:.1%} of the error; the aim is {TARGET:.0%}"
-    print(text, table(result), saved, sep="\n\n", file=sys.stderr)
+    print(text, table(lines), saved, sep="\n\n", file=sys.stderr)
     publish("snapshots", result, arguments.write)
 
 
