@@ -83,12 +83,15 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     source, test = config.data.open()
     roles = config.data.roles(source)
     roles.require_labels_for(config.task, chosen=config.classes is not None)
-    data = labelled(source, roles, config.classes)
+    data = labelled(source, roles, config.classes, config.task)
+    classes: tuple[int | str, ...] = ()
     if config.task == "classification":
         # What has no classes is refused before it is divided.
-        classes_of(data.rows, data.targets, data.rows.cells(roles.labels[0]))
+        classes = classes_of(data.rows, data.targets, data.rows.cells(roles.labels[0]))
     data, marked = by_marks(data)
-    official = marked if test is None else labelled(test, roles, config.classes)
+    official = (
+        marked if test is None else labelled(test, roles, config.classes, config.task, classes)
+    )
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shares_group(data, official)) is not None:
         raise DataError(

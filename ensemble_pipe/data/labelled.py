@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.sources.rows import Place, Rows
+from ensemble_pipe.data.tables.category_names import canonical
+from ensemble_pipe.data.tables.class_names import texts_of
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (
     read_groups,
@@ -65,8 +65,21 @@ class Labelled:
         return self.kept[start:stop]
 
 
-def labelled(rows: Rows, roles: Roles, classes: tuple[int | str, ...] | None) -> Labelled:
+def labelled(
+    rows: Rows,
+    roles: Roles,
+    chosen: tuple[int | str, ...] | None,
+    task: str = "classification",
+    classes: tuple[int | str, ...] = (),
+) -> Labelled:
     """Read what stands beside the features of all rows, or of those of some classes.
+
+    Args:
+        rows: of the source.
+        roles: of its columns.
+        chosen: the classes whose rows are wanted; None for all.
+        task: classification or regression.
+        classes: of the training data, where these are other rows.
 
     Raises:
         DataError: there are no rows or too many, or a value is missing or cannot be used.
@@ -75,17 +88,18 @@ def labelled(rows: Rows, roles: Roles, classes: tuple[int | str, ...] | None) ->
         raise DataError(f"{rows.where}: has no rows")
     if rows.count > MOST_ROWS:
         raise DataError(f"{rows.where}: has {rows.count} rows; at most {MOST_ROWS} can be used")
-    groups, names = (None, None) if roles.group is None else read_groups(rows, roles.group)
+    rows, missing = rows.as_written(roles.as_written(task)), roles.missing
+    groups, names = (None, None) if roles.group is None else read_groups(rows, roles.group, missing)
     data = Labelled(
         rows,
-        read_targets(rows, roles),
-        None if roles.weight is None else read_weights(rows, roles.weight),
+        read_targets(rows, roles, classes),
+        None if roles.weight is None else read_weights(rows, roles.weight, missing),
         groups,
         names,
-        None if roles.time is None else read_times(rows, roles.time),
-        None if roles.test_where is None else read_marks(rows, roles.test_where),
+        None if roles.time is None else read_times(rows, roles.time, missing),
+        None if roles.test_where is None else read_marks(rows, roles.test_where, missing),
     )
-    return data if classes is None else _chosen(data, _of_classes(data, classes))
+    return data if chosen is None else _chosen(data, _of_classes(data, chosen))
 
 
 def by_marks(data: Labelled) -> tuple[Labelled, Labelled | None]:
@@ -128,21 +142,21 @@ def _groups_in(data: Labelled) -> set[str]:
     """Return the names of the groups that there are rows of."""
     if data.groups is None or data.group_names is None:
         return set()
-    there = data.group_names.take(pa.array(np.unique(data.groups)))
-    return set(there.cast(pa.string()).to_pylist())
+    there = data.group_names.take(pa.array(np.unique(data.groups))).to_pylist()
+    return {group if isinstance(group, str) else str(canonical(group)) for group in there}
 
 
 def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
     """Return the places of the rows of some classes."""
     if len(set(map(str, classes))) < len(classes):
         raise DataError(f"classes: {listed(classes)} names a class twice")
-    named = pa.array([str(name) for name in classes])
+    named = {str(name) for name in classes}
     chosen = np.zeros(data.count, bool)
     found: set[str] = set()
-    for part, texts, places in data.targets.coded():
-        wanted = pc.is_in(texts, value_set=named)
-        chosen[part] = wanted.to_numpy(zero_copy_only=False)[places]
-        found.update(texts.filter(wanted).to_pylist())
+    for part, labels, places in data.targets.coded():
+        own = [named.intersection(texts_of(label)) for label in labels]
+        chosen[part] = np.array([bool(one) for one in own], bool)[places]
+        found.update(*own)
     for name in classes:
         if str(name) not in found:
             raise DataError(

@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources.paths import require_columns
-from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
-from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn, layout
 from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of
+from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.targets import (
@@ -45,7 +45,7 @@ class Schema:
         target_names: columns of the targets: D of a regression, one of classes.
         classes: class names in the order of the network's outputs; empty for regression.
         target_means, target_deviations: of the D targets of a regression; empty for classes.
-        missing_values: texts of a CSV file that stand for a missing value.
+        missing_values: texts that stand for a missing value, from whatever source a row comes.
     """
 
     task: Task
@@ -130,6 +130,18 @@ class Schema:
         return targets.reshape(len(targets), -1).astype(np.float64) * unit + center
 
     @property
+    def roles(self) -> Roles:
+        """What each column is for: its features, labels, and what is a missing value."""
+        names = self.source_columns
+        return Roles(names, self.target_names, missing_values=self.missing_values)
+
+    @property
+    def named_columns(self) -> tuple[str, ...]:
+        """The columns that hold names: of a file without types they are read as text."""
+        names = [column.name for column in self.columns if isinstance(column, CategoryColumn)]
+        return (*names, *(self.target_names if self.task == "classification" else ()))
+
+    @property
     def source_columns(self) -> tuple[str, ...]:
         """Names of the columns that a block must have to be encoded."""
         return (IMAGE,) if self.is_image else self.feature_names
@@ -196,7 +208,8 @@ class Schema:
             DataError: a column is missing, or the type or a value of one is not as the rules want.
         """
         if not self.is_image:
-            return encoding.encode(block, self.columns, self.scaling, self._layout, place)
+            missing = Missing(self.missing_values)
+            return encoding.encode(block, self.columns, self.scaling, self._layout, place, missing)
         encoding.require_block(block, (IMAGE,), place)
         kind = block.schema.field(IMAGE).type
         if kind != pa.fixed_shape_tensor(pa.uint8(), self.input_shape):

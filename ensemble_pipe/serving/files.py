@@ -10,7 +10,6 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.members.given_files import cells_from
 from ensemble_pipe.ensemble.prediction import Prediction
@@ -77,7 +76,7 @@ def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]
     for label in schema.target_names:
         if label not in rows.schema.names:
             raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
-    targets = read_targets(rows, Roles(schema.source_columns, schema.target_names))
+    targets = read_targets(rows, schema.roles, schema.classes)
     encoded = schema.encode_targets(targets, schema.target_place(rows))
     outputs = np.concatenate([outputs for _, outputs in outputs_of(model, rows)], axis=1)
     return model.of_outputs(outputs), encoded

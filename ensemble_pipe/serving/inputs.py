@@ -50,7 +50,8 @@ def open_input(path: str, schema: Schema) -> Rows:
     Raises:
         DataError: it cannot be read, has no rows, or lacks what the model needs.
     """
-    rows = _named(open_rows(path, schema.missing_values), schema)
+    rows = open_rows(path, schema.missing_values).as_written(schema.named_columns)
+    rows = _named(rows, schema)
     if rows.is_image != schema.is_image:
         kinds = {True: "images", False: "features"}
         raise DataError(

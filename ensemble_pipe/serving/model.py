@@ -10,7 +10,7 @@ import pyarrow as pa
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
-from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import member_outputs
 from ensemble_pipe.ensemble.members.given import Cells, given_outputs

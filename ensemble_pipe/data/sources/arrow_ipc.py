@@ -11,7 +11,7 @@ from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, block_rows, numbered
 
 
-def open_arrow(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
+def open_arrow(path: Path) -> Rows:
     """Open an Arrow IPC file or stream.
 
     Uncompressed batches stay in the page cache; of compressed ones, one at a time is in memory.
@@ -26,7 +26,7 @@ def open_arrow(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
         require_no_bomb(where, stated_bytes(content), content.size, "write it in smaller batches")
         count = sum(batch.num_rows for batch in _batches(path, [0]))
         schema = _schema(path)
-    plain = Plain.of(where, schema, missing_values)
+    plain = Plain.of(where, schema)
     place = numbered(where)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:

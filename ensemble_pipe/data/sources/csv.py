@@ -53,15 +53,16 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
 
     A column is true/false, int64, double or text: the first that all its values are. Blanks around
     a value are trimmed, empty lines skipped. An empty field is a missing value; in columns of
-    numbers and true/false so are NA, N/A, #N/A, NaN, nan, null and NULL.
+    numbers and true/false so are NA, N/A, #N/A, NaN, nan, null and NULL. A column that is asked for
+    as it is written comes as text, blanks and all, whatever its values look like.
 
     Args:
         path: the file, gzipped where it ends in .gz.
         missing_values: further texts that mean a missing value.
 
     Raises:
-        DataError: a row has too many or too few fields, is longer than 4 MB or not UTF-8, an
-            integer is too large for int64, or the header is not as it must be.
+        DataError: a row has too many or too few fields, is longer than 4 MB or not UTF-8, or the
+            header is not as it must be. Reading refuses an integer too large for int64.
     """
     file = _File(path, _header(path))
     columns = {name: TextColumn(name, missing_values) for name in file.names}
@@ -73,18 +74,39 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
         last = batch.column(-1)[-1].as_py() if batch.num_rows else last
     if _has_lines(last) and _is_open_at_end(path):
         raise DataError(f"{file.place(count - 1)}: a quote that opens there is never closed")
-    for column in columns.values():
-        column.check(file.place)
-    schema = pa.schema([column.field(file.place) for column in columns.values()])
+    return _rows(file, columns, count, frozenset())
+
+
+def _rows(file: _File, columns: dict[str, TextColumn], count: int, written: frozenset[str]) -> Rows:
+    """Return the rows of a file that has been looked through, some columns as they are written."""
+    fields = [
+        pa.field(name, pa.string()) if name in written else column.field(file.place)
+        for name, column in columns.items()
+    ]
+    schema = pa.schema(fields)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for name in names:
+            if name not in written:
+                columns[name].check(file.place)
         chosen = pa.schema([schema.field(name) for name in names])
         for batch in _texts(file, names):
-            with reading(path, "; was it written to meanwhile?"):
-                arrays = [columns[name].typed(batch.column(name)) for name in names]
+            with reading(file.path, "; was it written to meanwhile?"):
+                arrays = [
+                    texts if name in written else columns[name].typed(texts)
+                    for name, texts in zip(names, batch.columns, strict=True)
+                ]
             yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
 
-    return Rows(str(path), count, schema, read, file.place)
+    return Rows(
+        str(file.path),
+        count,
+        schema,
+        read,
+        file.place,
+        written=written,
+        rewritten=lambda names: _rows(file, columns, count, names),
+    )
 
 
 def _require_commas(path: Path) -> None:

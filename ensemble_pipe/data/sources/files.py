@@ -45,31 +45,31 @@ def open_rows(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
 def _open(location: str, missing_values: tuple[str, ...]) -> Rows:
     path = Path(location)
     if "://" in location or is_glob(location):
-        return open_parquet(location, missing_values)
+        return open_parquet(location)
     if path.is_dir():
-        return _open_folder(path, missing_values)
+        return _open_folder(path)
     require_file(path)
     name = path.name.lower()
     if is_idx(path):
         return open_idx(path)
     if name.endswith(ENDING):
-        return open_parquet(location, missing_values)
+        return open_parquet(location)
     if name.endswith((".arrow", ".feather")):
-        return open_arrow(path, missing_values)
+        return open_arrow(path)
     if name.endswith((".csv", ".csv.gz")):
         return open_csv(path, missing_values)
     if name.endswith(".npy"):
         return open_npy(path)
     if name.endswith(".npz"):
-        return open_npz(path, missing_values)
+        return open_npz(path)
     if is_image_file(path):
         return open_images(path)
     raise DataError(f"{path}: unknown format {path.suffix!r}; {READABLE} can be read")
 
 
-def _open_folder(path: Path, missing_values: tuple[str, ...]) -> Rows:
+def _open_folder(path: Path) -> Rows:
     if any(path.glob(f"*{ENDING}")):
-        return open_parquet(str(path), missing_values)
+        return open_parquet(str(path))
     if has_parts(path):
         raise DataError(
             f"{path}: holds a training and a test part; name one: {path / 'train'} or "

@@ -32,7 +32,7 @@ class _Entry:
     fortran: bool
 
 
-def open_npz(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
+def open_npz(path: Path) -> Rows:
     """Open an NPZ file: its 1-D arrays are columns, a 2-D array x the columns x0, x1, ...
 
     One array may hold uint8 images (R, H, W[, C]).
@@ -49,7 +49,7 @@ def open_npz(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
         with zipfile.ZipFile(path) as archive:
             entries = [_entry(path, archive, info) for info in archive.infolist()]
         fields = [(entry, field) for entry in entries for field in entry.block.fields()]
-        plain = Plain.of(where, pa.schema([field for _, field in fields]), missing_values)
+        plain = Plain.of(where, pa.schema([field for _, field in fields]))
     lengths = {entry.block.name: entry.block.shape[0] for entry in entries}
     if len(set(lengths.values())) > 1:
         found = listed([f"{name} {length}" for name, length in lengths.items()])

@@ -31,7 +31,7 @@ class _Part:
     rows: int
 
 
-def open_parquet(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
+def open_parquet(location: str) -> Rows:
     """Open a Parquet file, the files of a folder or glob in sorted order, or a URI of either.
 
     The numbers of rows come from the files' metadata; pages are checked against their checksums,
@@ -49,7 +49,7 @@ def open_parquet(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
             stated = max(_stated_bytes(file.metadata), default=0)
             size = system.get_file_info(path).size
         require_no_bomb(where, stated, size, "write it in smaller row groups")
-        own = Plain.of(where, schema, missing_values)
+        own = Plain.of(where, schema)
         _require_same(own, plain or own)
         plain = plain or own
         parts.append(_Part(where, path, rows))

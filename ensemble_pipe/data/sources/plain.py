@@ -25,16 +25,14 @@ class Plain:
         where: the file, for messages.
         schema: as Rows declares it: dictionaries decoded, text as `string`, images as "image".
         names: the file's own name of each column.
-        missing_values: texts that become missing values.
     """
 
     where: str
     schema: pa.Schema
     names: dict[str, str]
-    missing_values: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, where: str, schema: pa.Schema, missing_values: tuple[str, ...] = ()) -> "Plain":
+    def of(cls, where: str, schema: pa.Schema) -> "Plain":
         """Derive it from a file's schema.
 
         Raises:
@@ -51,7 +49,7 @@ class Plain:
         require_unique(where, declared)
         kinds = [_plain_type(where, field) for field in schema]
         fields = [pa.field(name, kind) for name, kind in zip(declared, kinds, strict=True)]
-        return cls(where, pa.schema(fields), dict(zip(declared, own, strict=True)), missing_values)
+        return cls(where, pa.schema(fields), dict(zip(declared, own, strict=True)))
 
     def batches(
         self, batch: pa.RecordBatch, names: Sequence[str], place: Callable[[int], str]
@@ -85,10 +83,7 @@ class Plain:
             return as_images(column.storage.flatten(), kind.shape)
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
-        column = column.cast(kind)
-        if self.missing_values and pa.types.is_string(kind):
-            return without(column, self.missing_values)
-        return column
+        return column.cast(kind)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -107,12 +102,6 @@ def longest_text(column: pa.Array) -> int:
         return 0
     lengths = pc.binary_length(texts.cast(pa.large_binary()))
     return int(pc.max(lengths).as_py() or 0)
-
-
-def without(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
-    """Return texts with those that mean a missing value made null."""
-    found = pc.is_in(texts, value_set=pa.array(missing, pa.string()))
-    return pc.if_else(found, pa.scalar(None, pa.string()), texts)
 
 
 def _plain_type(where: str, field: pa.Field) -> pa.DataType:

@@ -1,6 +1,6 @@
 """Rows of a source: what every reader of files returns, before anything is fitted to it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -22,6 +22,10 @@ BLOCK_BYTES = 64 << 20
 TEXT_BYTES = 16 << 20  # of a block's text, of which each step holds a copy
 
 
+# Names row i, as a person would look it up.
+Place = Callable[[int], str]
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows that can be read again and again, block by block, always in the same order.
@@ -37,6 +41,9 @@ class Rows:
         places: the same of columns that do not stand in `where`, such as labels in their own file.
         file: file(row) names the image file that a row is, below `where`; None where rows are no
             files of their own.
+        written: columns of a file without types that are read as they are written there, as text.
+        rewritten: rewritten(names) returns the same rows with these columns read so; None where
+            the source has types.
     """
 
     where: str
@@ -46,6 +53,17 @@ class Rows:
     place: Callable[[int], str]
     places: Mapping[str, Callable[[int], str]] = field(default_factory=dict)
     file: Callable[[int], str] | None = None
+    written: frozenset[str] = frozenset()
+    rewritten: Callable[[frozenset[str]], "Rows"] | None = None
+
+    def as_written(self, names: Collection[str]) -> "Rows":
+        """Return the rows with some columns as their file has them, where it has no types.
+
+        A CSV file does not say whether 01 is a number, a name or a code; who reads it knows.
+        """
+        if self.rewritten is None:
+            return self
+        return self.rewritten(frozenset(names) & frozenset(self.schema.names))
 
     @property
     def is_image(self) -> bool:

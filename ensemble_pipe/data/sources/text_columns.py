@@ -1,12 +1,11 @@
 """Columns of a text file: what type all their values have, and the values as that type."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.data.sources.plain import without
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import cut, shown
@@ -47,13 +46,13 @@ class TextColumn:
         if self.kind != "double":
             self.kind = _before_double(self.kind, values)
         if self.kind == "double":
-            doubles = _cast(values, pa.float64())
+            doubles = cast_all(values, pa.float64())
             if doubles is None:
                 self.kind = "text"
             elif self.too_large is None:
-                self.too_large = _beyond_int64(values, doubles, first)
+                self.too_large = beyond_int64(values, doubles, first)
         if self.kind == "text":
-            self.first_text = _no_number(values, first)
+            self.first_text = first_no_number(values, first)
 
     def field(self, place: Callable[[int], str]) -> pa.Field:
         """Return name and type; of text also where the first value is that is no number."""
@@ -70,11 +69,7 @@ class TextColumn:
         """
         if self.kind == "double" and self.too_large:
             row, value = self.too_large
-            raise DataError(
-                f"{place(row)}, column {shown(self.name)}: {cut(value)} is too large for an "
-                "integer of 64 bits; write it with a decimal point or exponent if it is a measured "
-                "number, or name the column in `ignore`"
-            )
+            raise too_large(place(row), self.name, value)
 
     def typed(self, texts: pa.Array) -> pa.Array:
         """Return texts as values of this column's type."""
@@ -106,6 +101,15 @@ def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Arra
         raise
 
 
+def too_large(where: str, name: str, text: str) -> DataError:
+    """Return the error of an integer that int64 cannot hold."""
+    return DataError(
+        f"{where}, column {shown(name)}: {cut(text)} is too large for an integer of 64 bits; write "
+        "it with a decimal point or exponent if it is a measured number, or name the column in "
+        "`ignore`"
+    )
+
+
 def _before_double(kind: _Kind, values: pa.Array) -> _Kind:
     """Return the first type, not before `kind`, that holds all values too; double untried."""
     if kind in ("null", "bool"):
@@ -115,13 +119,15 @@ def _before_double(kind: _Kind, values: pa.Array) -> _Kind:
         if kind == "bool":
             return "text"
     fits = (
-        kind in ("null", "int") and _cast(values, pa.int64()) is not None and not _has_hex(values)
+        kind in ("null", "int")
+        and cast_all(values, pa.int64()) is not None
+        and not _has_hex(values)
     )
     return "int" if fits else "double"
 
 
-def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """Return values as another type, or None where one is not of it."""
+def cast_all(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
+    """Return texts as another type, or None where one is not of it."""
     try:
         values.drop_null()[:_PROBE].cast(kind)  # what fails often fails early, and at a price each
         return values.cast(kind)
@@ -134,21 +140,27 @@ def _has_hex(values: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
 
 
-def _no_number(values: pa.Array, first: int) -> tuple[int, str] | None:
+def without(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
+    """Return texts with those that mean a missing value made null."""
+    found = pc.is_in(texts, value_set=pa.array(missing, texts.type))
+    return pc.if_else(found, pa.scalar(None, texts.type), texts)
+
+
+def first_no_number(values: pa.Array, first: int) -> tuple[int, str] | None:
     """Return row and text of the first value that is no number, if there is one."""
-    if _cast(values, pa.float64()) is not None:
+    if cast_all(values, pa.float64()) is not None:
         return None
     low, high = 0, len(values)  # all before `low` are numbers; not all before `high` are
     while high - low > 1:
         middle = (low + high) // 2
-        if _cast(values.slice(low, middle - low), pa.float64()) is not None:
+        if cast_all(values.slice(low, middle - low), pa.float64()) is not None:
             low = middle
         else:
             high = middle
     return first + low, values[low].as_py()
 
 
-def _beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
+def beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
     """Return row and text of the first integer, of digits alone, that int64 cannot hold."""
     for row in pc.indices_nonzero(pc.greater_equal(pc.abs(doubles), 2.0**63)).to_pylist():
         text = values[row].as_py()

@@ -1,43 +1,51 @@
-"""The values of Arrow columns: as numbers, as seconds since 1970, and as names of categories."""
+"""The values of columns, as numbers and as names of categories, from whatever source they come."""
 
-import re
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
+from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE, Place
+from ensemble_pipe.data.sources.text_columns import (
+    beyond_int64,
+    cast_all,
+    first_no_number,
+    too_large,
+)
+from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text, is_time, plain
+from ensemble_pipe.data.tables.category_names import DATE, canonical, name_of_float
 from ensemble_pipe.data.tables.columns import misfit
+from ensemble_pipe.data.tables.dates import time_texts
+from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
 
-# Names row i of a block, as a person would look it up.
-Place = Callable[[int], str]
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
-_ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
-# Whole numbers up to here are exact as float64.
-_EXACT = 2**53
 MOST_NAME_BYTES = 10_000
 
 
-def numbers(column: pa.Array, name: str, place: Place) -> Floats:
+def numbers(column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID) -> Floats:
     """Return a column of numbers as (n,) of any float or integer type, NaN where it is missing.
 
+    Text that reads as a number is that number; true is 1 and false 0, as text too.
+
     Raises:
-        DataError: the column holds text, dates, or what else is no number.
+        DataError: the column holds other text, dates, or what else is no number.
     """
     column = plain(column)
-    if not is_number(column.type):
+    if is_text(column.type):
+        column = _of_texts(missing.blanked(column, usual=True), name, place)
+    elif not is_number(column.type):
         column = _no_number(column, name, place)
     if column.null_count or pa.types.is_decimal(column.type):
         column = column.cast(pa.float64(), safe=False)
-    values: Floats = column.to_numpy(zero_copy_only=False)
-    return values
+    return missing.in_numbers(column.to_numpy(zero_copy_only=False))
+
+
+def first_text(column: pa.Array, missing: Missing) -> tuple[int, str] | None:
+    """Return row and text of the first value of a column of text that is no number."""
+    texts = _as_numbers(missing.blanked(plain(column), usual=True))
+    return first_no_number(texts, 0)
 
 
 def require_no_text(field: pa.Field) -> None:
@@ -51,66 +59,40 @@ def require_no_text(field: pa.Field) -> None:
         _refuse_value(found[TEXT_PLACE].decode(), found[TEXT].decode(), field.name)
 
 
+def _of_texts(texts: pa.Array, name: str, place: Place) -> pa.Array:
+    """Return texts as float64, null where they are null."""
+    written = _as_numbers(texts)
+    doubles = cast_all(written, pa.float64())
+    if doubles is None:
+        found = first_no_number(written, 0)
+        assert found is not None
+        _refuse_value(place(found[0]), texts[found[0]].as_py(), name)
+    large = beyond_int64(written, doubles, 0)
+    if large is not None:
+        row, text = large
+        raise too_large(place(row), name, text)
+    return doubles
+
+
+def _as_numbers(texts: pa.Array) -> pa.Array:
+    """Return texts, those of true and false as 1 and 0."""
+    if cast_all(texts, pa.float64()) is not None:
+        return texts
+    lower = pc.ascii_lower(texts)
+    texts = pc.if_else(pc.equal(lower, "true"), pa.scalar("1", texts.type), texts)
+    return pc.if_else(pc.equal(lower, "false"), pa.scalar("0", texts.type), texts)
+
+
 def _no_number(column: pa.Array, name: str, place: Place) -> pa.Array:
     """Return a column of another type as numbers, if it holds true and false, or nothing."""
     kind = column.type
     if pa.types.is_boolean(kind):
         return column.cast(pa.uint8())
-    if is_text(kind):
-        _refuse_text(column, name, place)
-    elif is_time(kind):
+    if is_time(kind):
         _refuse_time(column, name, place)
     elif not pa.types.is_null(kind):
         raise DataError(f"{place(0)}, column {shown(name)}: is of type {kind}; numbers are needed")
     return pa.nulls(len(column), pa.float64())
-
-
-def seconds(column: pa.Array, name: str, place: Place) -> Floats:
-    """Return a column of dates or times as (n,) float64 seconds since 1970, NaN where missing.
-
-    Raises:
-        DataError: the column holds numbers, or text that is no date.
-    """
-    column = plain(column)
-    if is_number(column.type):
-        values = numbers(column, name, place).astype(np.float64)
-        if np.isnan(values).all():
-            return values
-        row = int(np.argmin(np.isnan(values)))
-        raise misfit(
-            f"{place(row)}, column {shown(name)}: {column[row].as_py()} is a number, not a date; "
-            "dates are such as 2026-02-28",
-            name,
-            "kind: number",
-            "convert it, or write {}",
-        )
-    instants, per_second = ticks(column, name, place)
-    missing = instants.is_null().to_numpy(zero_copy_only=False)
-    counts = pc.fill_null(instants, 0).to_numpy()
-    # Apart, so that a time has the same bits in whatever unit it is counted.
-    found = counts // per_second + (counts % per_second) / per_second
-    return np.where(missing, np.nan, found)
-
-
-def ticks(column: pa.Array, name: str, place: Place) -> tuple[pa.Array, int]:
-    """Return a column of dates or times as int64 since 1970, and how many of them are a second.
-
-    Raises:
-        DataError: the column holds something else, or text that is no date.
-    """
-    column = plain(column)
-    if pa.types.is_null(column.type):
-        return column.cast(pa.int64()), 1
-    if is_text(column.type):
-        column = _parsed(column, name, place)
-    elif pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    if not pa.types.is_timestamp(column.type):
-        raise DataError(
-            f"{place(0)}, column {shown(name)}: is of type {column.type}; dates or times are needed"
-        )
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
-    return column.cast(pa.int64()), per_second
 
 
 def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str | None]]:
@@ -123,16 +105,16 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
     """
     column = plain(column)
     kind = column.type
-    if not (is_text(kind) or is_number(kind) or is_time(kind) or _is_simple(kind)):
+    if not (is_text(kind) or is_number(kind) or is_time(kind) or is_simple(kind)):
         raise DataError(f"{place(0)}, column {shown(name)}: is of type {kind}; text is needed")
     if is_time(kind):
-        column = _time_texts(column)
+        column = time_texts(column)
     elif pa.types.is_float16(kind):
         column = column.cast(pa.float32())
     encoded = column.dictionary_encode()
     require_short(encoded, name, place)
     if pa.types.is_floating(kind):
-        found = [_name_of_float(x) for x in encoded.dictionary.to_numpy(zero_copy_only=False)]
+        found = [name_of_float(x) for x in encoded.dictionary.to_numpy(zero_copy_only=False)]
     else:
         found = [canonical(value) for value in encoded.dictionary.to_pylist()]
     codes = pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)
@@ -157,131 +139,20 @@ def require_short(encoded: pa.DictionaryArray, name: str, place: Place) -> None:
         )
 
 
-def canonical(value: Any) -> str | None:
-    """Return the name of a category: the same however a file stores it; None where missing.
-
-    >>> [canonical(value) for value in (3, "3", 3.0, "03", True, "TRUE", "Private", "")]
-    ['3', '3', '3', '3', 'true', 'true', 'Private', None]
-    """
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return _name_of_float(np.float64(value))
-    text = str(value)
-    if text.lower() in ("true", "false"):
-        return text.lower()
-    if not _NUMBER.fullmatch(text):
-        return text or None
-    # The length is bounded, since reading a whole number takes the square of its digits.
-    if text.lstrip("+-").isdecimal() and len(text) < 40:
-        return str(int(text))
-    number = np.float64(text)
-    return _name_of_float(number) if np.isfinite(number) else text
-
-
-def in_order(found: list[str]) -> list[str]:
-    """Return names of categories sorted: by their numbers, if all are numbers."""
-    if all(_NUMBER.fullmatch(name) for name in found):
-        return sorted(found, key=lambda name: (float(name), name))
-    return sorted(found)
-
-
-def _name_of_float(value: np.floating[Any]) -> str | None:
-    if np.isnan(value):
-        return None
-    return str(int(value)) if abs(value) < _EXACT and value == int(value) else str(value)
-
-
-def plain(column: pa.Array) -> pa.Array:
-    """Return a column as one of the types that all functions know: no dictionary or extension."""
-    if isinstance(column, pa.ExtensionArray):
-        column = column.storage
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = column.type
-    if pa.types.is_string_view(kind):
-        return column.cast(pa.string())
-    if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
-        return column.cast(pa.decimal128(kind.precision, kind.scale))
-    return column
-
-
-def is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def is_number(kind: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))
-
-
-def is_time(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
-
-
-def _is_simple(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
-
-
-def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
-    """Read ISO 8601 text, to the microsecond; empty text is missing."""
-    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
-    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
-    zoned = pc.match_substring_regex(text, _ZONE)
-    none = pa.scalar(None, text.type)
-    try:
-        far = pc.if_else(zoned, text, none).cast(pa.timestamp("us", "UTC"))
-        near = pc.if_else(zoned, none, text).cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        row = next(row for row, value in enumerate(text) if not _is_date(value))
-        raise DataError(
-            f"{place(row)}, column {shown(name)}: {shown(column[row].as_py())} is not a date; "
-            "dates are ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00"
-        ) from None
-    return pc.coalesce(far.cast(pa.timestamp("us")), near)
-
-
-def _is_date(value: pa.Scalar) -> bool:
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
-        try:
-            value.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-        return True
-    return False
-
-
-def _refuse_text(column: pa.Array, name: str, place: Place) -> None:
-    texts = [(row, text) for row, text in enumerate(column.to_pylist()) if text]
-    if not texts:
-        return
-    row, text = next((pair for pair in texts if not _NUMBER.fullmatch(pair[1])), texts[0])
-    _refuse_value(place(row), text, name)
-
-
 def _refuse_value(where: str, text: str, name: str) -> NoReturn:
-    kind = "date" if _DATE.fullmatch(text) else "category"
-    problem = "is text, not a number" if _NUMBER.fullmatch(text) else "is not a number"
-    _refuse(where, f"{shown(text)} {problem}", kind, name)
+    _refuse(where, f"{shown(text)} is not a number", kind_of_text(text), name)
+
+
+def kind_of_text(text: str) -> str:
+    """Return the kind of column that a text which is no number asks for."""
+    return "date" if DATE.fullmatch(text) else "category"
 
 
 def _refuse_time(column: pa.Array, name: str, place: Place) -> None:
     if column.null_count < len(column):
         row = int(column.is_null().to_numpy(zero_copy_only=False).argmin())
-        text = _time_texts(column)[row]
+        text = time_texts(column)[row]
         _refuse(place(row), f"{text} is a date, not a number", "date", name)
-
-
-def _time_texts(column: pa.Array) -> pa.Array:
-    """Return dates or times as text, those of a zone in UTC."""
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp(column.type.unit))
-    return column.cast(pa.string())
 
 
 def _refuse(where: str, problem: str, kind: str, name: str) -> NoReturn:

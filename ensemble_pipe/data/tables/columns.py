@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.messages import MOST_CHARACTERS
 from ensemble_pipe.settings import settings
@@ -135,7 +136,7 @@ class Roles:
         time: the splits follow its order.
         test_where: true in the rows of the official test part.
         rules: of the features, by name or by pattern such as "x*".
-        missing_values: texts of a CSV file that stand for a missing value.
+        missing_values: texts that stand for a missing value.
     """
 
     features: tuple[str, ...]
@@ -153,6 +154,17 @@ class Roles:
         if self.label is None:
             return ()
         return (self.label,) if isinstance(self.label, str) else self.label
+
+    @property
+    def missing(self) -> Missing:
+        """What stands for a missing value, in a column of any kind."""
+        return Missing(self.missing_values)
+
+    def as_written(self, task: str) -> tuple[str, ...]:
+        """Return the columns that hold names: of a file without types they are read as text."""
+        names = [name for name in self.features if isinstance(self.rule(name), CategoryRule)]
+        names += [] if self.group is None else [self.group]
+        return (*names, *(self.labels if task == "classification" else ()))
 
     def require_labels_for(self, task: str, *, chosen: bool) -> None:
         """Raise ConfigError where several labels are named for what has one.

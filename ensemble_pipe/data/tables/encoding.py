@@ -7,10 +7,13 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.paths import require_columns
-from ensemble_pipe.data.tables import cells
-from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.sources.rows import Place
+from ensemble_pipe.data.sources.text_columns import MISSING
+from ensemble_pipe.data.tables import cells, dates
+from ensemble_pipe.data.tables.category_names import settled
 from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
+from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import listed, shown
@@ -18,7 +21,9 @@ from ensemble_pipe.messages import listed, shown
 LARGEST = float(np.finfo(np.float32).max)
 
 
-def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place) -> Floats:
+def read_numbers(
+    block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place, missing: Missing
+) -> Floats:
     """Return the numbers of a block as (C, n) float64; NaN is a missing value that may be there.
 
     Raises:
@@ -28,10 +33,8 @@ def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: 
     # Rows of a length that is no power of two, or the columns would share the cache's lines.
     matrix = np.empty((len(columns), rows + 24))[:, :rows]
     for out, column in zip(matrix, columns, strict=True):
-        if column.kind == "number":
-            cells.require_no_text(block.schema.field(column.name))
-        read = cells.numbers if column.kind == "number" else cells.seconds
-        out[:] = read(block.column(column.name), column.name, place)
+        read = cells.numbers if column.kind == "number" else dates.seconds
+        out[:] = read(block.column(column.name), column.name, place, missing)
     with np.errstate(invalid="ignore"):
         low, high = matrix.min(axis=1, initial=0.0), matrix.max(axis=1, initial=0.0)
     usable = (low >= -LARGEST) & (high <= LARGEST)  # neither NaN nor infinity is
@@ -58,13 +61,16 @@ def _check(values: Floats, column: NumberColumn, place: Place) -> None:
     )
 
 
-def read_categories(block: pa.RecordBatch, column: CategoryColumn, place: Place) -> Integers:
+def read_categories(
+    block: pa.RecordBatch, column: CategoryColumn, place: Place, missing: Missing
+) -> Integers:
     """Return (n,) numbers of the categories of a block, from 0 on; -1 is an unseen one.
 
     Raises:
         DataError: a value is missing, or unseen, without a rule for it.
     """
-    codes, names = cells.names(block.column(column.name), column.name, place)
+    codes, written = cells.names(block.column(column.name), column.name, place)
+    names = [_category(name, column, missing) for name in written]
     known = column.numbers
     found: Integers = np.array([known.get(name, -1) for name in names])[codes]
     require_categories(codes, names, column, place)
@@ -81,6 +87,20 @@ def read_categories(block: pa.RecordBatch, column: CategoryColumn, place: Place)
             "{} takes it as none of them",
         )
     return found
+
+
+def _category(written: str | None, column: CategoryColumn, missing: Missing) -> str | None:
+    """Return the name of a category as the column has it; None where it means a missing value.
+
+    A name that is known as it is written goes first: there are models whose categories have blanks
+    around them, or dates as their files had them.
+    """
+    name = settled(written)
+    if name in missing.names:
+        return None
+    if written in column.numbers:
+        return written
+    return None if name in MISSING and column.is_of_numbers else name
 
 
 def require_categories(
@@ -119,7 +139,12 @@ def require_block(block: pa.RecordBatch, wanted: Sequence[str], place: Place) ->
 
 
 def encode(
-    block: pa.RecordBatch, columns: Sequence[Column], scaling: Scaling, plan: Layout, place: Place
+    block: pa.RecordBatch,
+    columns: Sequence[Column],
+    scaling: Scaling,
+    plan: Layout,
+    place: Place,
+    missing: Missing,
 ) -> Array:
     """Return the features (n, D) float32 of the rows of a block.
 
@@ -128,15 +153,18 @@ def encode(
     """
     require_block(block, [column.name for column in columns], place)
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
-    matrix = read_numbers(block, numbers, place)
-    missing = fill_missing(matrix, numbers)
+    matrix = read_numbers(block, numbers, place, missing)
+    filled = fill_missing(matrix, numbers)
     out = np.zeros((block.num_rows, len(plan.names)), np.float32)
-    for name, mask in missing.items():
+    for name, mask in filled.items():
         out[:, plan.starts[name]] = mask
     for column in columns:
         if isinstance(column, CategoryColumn):
             _put_categories(
-                out, plan.starts[column.name], column, read_categories(block, column, place)
+                out,
+                plan.starts[column.name],
+                column,
+                read_categories(block, column, place, missing),
             )
     _put_numbers(out, scaling.apply(matrix), plan, place)
     return out

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ensemble_pipe.arrays import Integers
+from ensemble_pipe.data.tables.category_names import are_numbers
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span
 
@@ -50,6 +51,11 @@ class CategoryColumn:
         """The number of each category, from 0 on."""
         found: dict[str | None, int] = {name: n for n, name in enumerate(self.categories)}
         return found if self.fill is None else {**found, None: found.get(self.fill, -1)}
+
+    @cached_property
+    def is_of_numbers(self) -> bool:
+        """Whether the categories are numbers, or true and false: NA and the like are none then."""
+        return are_numbers(self.categories)
 
 
 Column = NumberColumn | CategoryColumn

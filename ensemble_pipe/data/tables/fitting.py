@@ -1,6 +1,5 @@
 """Fits the columns of a table, or the channels of images, to the training rows, block by block."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -9,17 +8,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Floats
-from ensemble_pipe.data.sources.rows import IMAGE, Rows
-from ensemble_pipe.data.tables import cells
-from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
-from ensemble_pipe.data.tables.encoding import (
-    LARGEST,
-    fill_missing,
-    read_numbers,
-    require_categories,
-)
+from ensemble_pipe.data.tables.counting import CategoryCounts, empty
+from ensemble_pipe.data.tables.encoding import LARGEST, fill_missing, read_numbers
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
+from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.moments import Moments
 from ensemble_pipe.data.tables.scaling import (
     Pca,
@@ -30,10 +24,9 @@ from ensemble_pipe.data.tables.scaling import (
     fit_pixels,
     whiten,
 )
+from ensemble_pipe.data.tables.text_features import require_numbers
 from ensemble_pipe.errors import ConfigError, DataError
-from ensemble_pipe.messages import shown
 
-MOST_CATEGORIES = 10_000
 _PIXELS = 1 << 20  # summed up at a time
 
 Train = npt.NDArray[np.bool_]
@@ -50,6 +43,7 @@ def fit_table(
         DataError: a value does not fit its column's rule, in any row that is read.
         ConfigError: the scale does not fit the columns.
     """
+    require_numbers(rows, roles)
     columns = [_unfitted(name, roles.rule(name)) for name in roles.features]
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     if isinstance(scale, Pca | Zca) and not numbers:
@@ -60,7 +54,7 @@ def fit_table(
     fitted = tuple(sums.fitted(column, rows.where) for column in columns)
     scaling = fit_columns(scale, sums.filled([c for c in fitted if isinstance(c, NumberColumn)]))
     if isinstance(scale, Pca | Zca):
-        scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train))
+        scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train, roles.missing))
     return fitted, scaling
 
 
@@ -131,6 +125,7 @@ class _Sums:
     """What one pass over the training rows sums up."""
 
     def __init__(self, columns: Sequence[Column], roles: Roles) -> None:
+        self.missing = roles.missing
         self.rules = {column.name: roles.rule(column.name) for column in columns}
         self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
         self.moments = Moments.empty(len(self.numbers))
@@ -140,27 +135,23 @@ class _Sums:
             for column in self.numbers
             if self.rules[column.name].missing == "median"
         }
-        self.counts = {
-            c.name: (c, Counter[str]()) for c in columns if isinstance(c, CategoryColumn)
-        }
+        categories = [column for column in columns if isinstance(column, CategoryColumn)]
+        self.counts = {c.name: CategoryCounts(c, roles.missing) for c in categories}
 
     def add(self, block: pa.RecordBatch, kept: Train, place: Place) -> None:
-        matrix = _of_rows(read_numbers(block, self.numbers, place), kept)
+        matrix = _of_rows(read_numbers(block, self.numbers, place, self.missing), kept)
         self.rows += int(kept.sum())
         self.moments.add(matrix)
         for values, number in zip(matrix, self.numbers, strict=True):
             if number.name in self.values:
                 self.values[number.name].append(values[~np.isnan(values)])
-        for column, counts in self.counts.values():
-            _count(block, column, counts, kept, place)
+        for counts in self.counts.values():
+            counts.add(block, kept, place)
 
     def fitted(self, column: Column, where: str) -> Column:
         rule = self.rules[column.name]
         if isinstance(column, CategoryColumn):
-            counts = self.counts[column.name][1]
-            if not any(counts) and rule.missing != "category":
-                raise _empty(where, column.name, "name it in `ignore`")
-            return _fitted_categories(column, counts, rule.missing)
+            return self.counts[column.name].fitted(rule.missing, where)
         if column.fill is None:
             return column
         if not isinstance(rule.missing, str):
@@ -168,7 +159,7 @@ class _Sums:
         index = self.numbers.index(column)
         if self.moments.counts[index] == 0:
             advice = "name it in `ignore`, or give `missing` a number"
-            raise _empty(where, column.name, advice)
+            raise empty(where, column.name, advice)
         if rule.missing == "median":
             return replace(column, fill=float(np.median(np.concatenate(self.values[column.name]))))
         return replace(column, fill=float(self.moments.means[index]))
@@ -180,47 +171,20 @@ class _Sums:
         return self.moments
 
 
-def _empty(where: str, name: str, advice: str) -> DataError:
-    return DataError(f"{where}, column {shown(name)}: has no value in the training part; {advice}")
-
-
 def _of_rows(matrix: Floats, kept: Train) -> Floats:
     """Return the kept rows of (C, n)."""
     return matrix if kept.all() else np.take(matrix, np.flatnonzero(kept), axis=1)
 
 
-def _count(
-    block: pa.RecordBatch, column: CategoryColumn, counts: Counter[str], kept: Train, place: Place
-) -> None:
-    codes, names = cells.names(block.column(column.name), column.name, place)
-    require_categories(codes, names, column, place)
-    found = np.bincount(codes[kept], minlength=len(names)).tolist()
-    for name, count in zip(names, found, strict=True):
-        if count:
-            counts[name or ""] += count
-    if len(counts) > MOST_CATEGORIES:
-        raise DataError(
-            f"{place(0)}: column {shown(column.name)} has more than {MOST_CATEGORIES} categories; "
-            "name it in `ignore`, or merge some of them"
-        )
-
-
-def _fitted_categories(column: CategoryColumn, counts: Counter[str], missing: object) -> Column:
-    names = cells.in_order([name for name in counts if name])
-    if missing == "most_frequent":
-        # The first of equally frequent ones.
-        fill = max(names, key=counts.__getitem__)
-        return replace(column, categories=tuple(names), fill=fill)
-    return replace(column, categories=(*names, *([""] if counts[""] else [])))
-
-
-def _correlation(rows: Rows, columns: Sequence[Column], scaling: Scaling, train: Train) -> Floats:
+def _correlation(
+    rows: Rows, columns: Sequence[Column], scaling: Scaling, train: Train, missing: Missing
+) -> Floats:
     """Return the correlation matrix (C, C) of the standardised numbers of the training rows."""
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     standardized = replace(scaling, name="standardize")
     products = np.zeros((len(numbers), len(numbers)))
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
-        matrix = read_numbers(block, numbers, place)
+        matrix = read_numbers(block, numbers, place, missing)
         fill_missing(matrix, numbers)
         matrix = _of_rows(standardized.apply(matrix), kept)
         products += np.dot(matrix, matrix.T)

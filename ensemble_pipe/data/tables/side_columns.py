@@ -9,17 +9,28 @@ import pyarrow.compute as pc
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.tables import cells
+from ensemble_pipe.data.tables import cells, dates
+from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain
+from ensemble_pipe.data.tables.class_names import as_numbers, named_missing, without_blanks
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
 from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets, number_parts
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
 
 
-def read_targets(rows: Rows, roles: Roles) -> Targets:
+def read_targets(rows: Rows, roles: Roles, classes: tuple[int | str, ...] = ()) -> Targets:
     """Return the labels (R,): numbers of the source's type, or text; true and false are 1 and 0.
 
-    Where several columns are labels, they are numbers (R, D) float64.
+    Labels that a file without types has as text, which `Rows.as_written` asks for, are numbers
+    where `class_names.as_numbers` says so. Where several columns are labels, they are numbers
+    (R, D) float64.
+
+    Args:
+        rows: of the source.
+        roles: of its columns.
+        classes: that the labels are to be found among, where a model is there already: where they
+            are text, labels stay text too.
 
     Raises:
         DataError: there is no label column, or a label is missing, or of another type.
@@ -28,26 +39,48 @@ def read_targets(rows: Rows, roles: Roles) -> Targets:
     if not names:
         raise DataError(f"{rows.where}: has no labels")
     if len(names) == 1:
-        return _read_labels(rows, names[0])
+        return _read_labels(rows, names[0], roles.missing, classes)
     values = np.empty((rows.count, len(names)))
     for name, column in zip(names, values.T, strict=True):
-        for part, numbers in number_parts(_read_labels(rows, name), rows.cells(name)):
+        labels = _read_labels(rows, name, roles.missing, classes)
+        for part, numbers in number_parts(labels, rows.cells(name)):
             column[part] = numbers
     return Targets(values)
 
 
-def _read_labels(rows: Rows, name: str) -> Targets:
+def _read_labels(
+    rows: Rows, name: str, missing: Missing, classes: tuple[int | str, ...]
+) -> Targets:
     require_columns(rows.where, [name], rows.schema.names)
-    kind = cells.plain(pa.nulls(0, rows.schema.field(name).type)).type
-    if cells.is_text(kind):
-        return _read_texts(rows, name)
+    kind = plain(pa.nulls(0, rows.schema.field(name).type)).type
+    named = any(isinstance(one, str) for one in classes)
+    if is_text(kind):
+        texts = _read_texts(rows, name, missing)
+        return texts if named or name not in rows.written else _untyped(rows, name, texts)
     own = _number_type(kind)
     if own is None and rows.count:
         raise DataError(
             f"{rows.where}: label {shown(name)} is of type {kind}; labels are numbers, text in "
             "UTF-8, or true and false"
         )
-    return Targets(_read_numbers(rows, name, "label", own or pa.int64()))
+    found = _read_numbers(rows, name, missing, own or pa.int64())
+    if named and pa.types.is_boolean(kind):
+        either = ("False", "True")
+        lower = tuple(text.lower() for text in either)
+        return Targets(found.astype(np.int32), either if set(either) & set(classes) else lower)
+    return Targets(found)
+
+
+def _untyped(rows: Rows, name: str, texts: Targets) -> Targets:
+    """Return the labels of a file without types as numbers, if that is what they are."""
+    assert texts.names is not None
+    names = without_blanks(texts.names)
+    absent = named_missing(names)
+    if absent is not None:
+        row = int((texts.values == names.index(absent)).argmax())
+        raise _missing(rows, name, "label", row)
+    numbers = as_numbers(names)
+    return _sorted(texts.values, names) if numbers is None else Targets(numbers[texts.values])
 
 
 def _number_type(kind: pa.DataType) -> pa.DataType | None:
@@ -58,23 +91,23 @@ def _number_type(kind: pa.DataType) -> pa.DataType | None:
         return pa.float32()
     if pa.types.is_decimal(kind):
         return pa.float64()
-    return kind if cells.is_number(kind) else None
+    return kind if is_number(kind) else None
 
 
-def _read_numbers(rows: Rows, name: str, role: str, kind: pa.DataType) -> Array:
+def _read_numbers(rows: Rows, name: str, missing: Missing, kind: pa.DataType) -> Array:
     values = np.empty(rows.count, kind.to_pandas_dtype())
-    for first, column in _blocks(rows, name, role):
+    for first, column in _blocks(rows, name, "label", missing):
         block = column.cast(kind).to_numpy()
         _require_int64(rows, name, block, first)
         values[first : first + len(block)] = block
     return values
 
 
-def _read_texts(rows: Rows, name: str) -> Targets:
+def _read_texts(rows: Rows, name: str, missing: Missing) -> Targets:
     """Number the texts in the order in which they come, and then in their own."""
     places = np.empty(rows.count, np.int32)
     numbers: dict[str, int] = {}
-    for first, column in _blocks(rows, name, "label"):
+    for first, column in _blocks(rows, name, "label", missing):
         encoded = column.dictionary_encode()
         cells.require_short(encoded, name, rows.place_from(first))
         texts = encoded.dictionary.to_pylist()
@@ -83,18 +116,23 @@ def _read_texts(rows: Rows, name: str) -> Targets:
         if len(numbers) > MOST_CLASSES:
             raise DataError(
                 f"{rows.where}: label {shown(name)} has more than {MOST_CLASSES} values; labels "
-                "of text are names of classes"
+                "of text are names of classes; for a numeric target set `task: regression`"
             )
-    names = sorted(numbers)
+    return _sorted(places, list(numbers))
+
+
+def _sorted(places: Integers, found: list[str]) -> Targets:
+    """Return labels by their places among names that are in any order."""
+    names = sorted(found)
     order = np.empty(len(names), np.int32)
-    order[[numbers[text] for text in names]] = np.arange(len(names))
+    order[sorted(range(len(found)), key=found.__getitem__)] = np.arange(len(names))
     targets = Targets(places, tuple(names))
     for part in targets.parts():
         places[part] = order[places[part]]
     return targets
 
 
-def read_weights(rows: Rows, name: str) -> Floats:
+def read_weights(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Floats:
     """Return the weight of each row (R,) float64.
 
     Raises:
@@ -102,8 +140,8 @@ def read_weights(rows: Rows, name: str) -> Floats:
     """
     require_columns(rows.where, [name], rows.schema.names)
     values = np.empty(rows.count)
-    for first, column in _blocks(rows, name, "weight"):
-        if not (cells.is_number(column.type) or pa.types.is_boolean(column.type)):
+    for first, column in _blocks(rows, name, "weight", missing):
+        if not (is_number(column.type) or pa.types.is_boolean(column.type)):
             raise DataError(
                 f"{rows.where}: weight {shown(name)} is of type {column.type}, not of numbers"
             )
@@ -121,7 +159,7 @@ def read_weights(rows: Rows, name: str) -> Floats:
     return values
 
 
-def read_marks(rows: Rows, name: str) -> Array:
+def read_marks(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
     """Return which rows (R,) are of the official test part, bool.
 
     Raises:
@@ -129,8 +167,8 @@ def read_marks(rows: Rows, name: str) -> Array:
     """
     require_columns(rows.where, [name], rows.schema.names)
     marks = np.empty(rows.count, bool)
-    for first, column in _blocks(rows, name, "mark of the test part"):
-        if not (cells.is_number(column.type) or pa.types.is_boolean(column.type)):
+    for first, column in _blocks(rows, name, "mark of the test part", missing):
+        if not (is_number(column.type) or pa.types.is_boolean(column.type)):
             raise DataError(
                 f"{rows.where}: test_where {shown(name)} is of type {column.type}; it marks rows "
                 "by true and false, or by 1 and 0"
@@ -147,13 +185,15 @@ def read_marks(rows: Rows, name: str) -> Array:
     return marks
 
 
-def read_groups(rows: Rows, name: str) -> tuple[Integers, pa.Array]:
+def read_groups(rows: Rows, name: str, missing: Missing = NONE_SAID) -> tuple[Integers, pa.Array]:
     """Return the number of the group of each row (R,) int64, and the names of the groups.
 
     Raises:
         DataError: a group is missing, or its values cannot be compared.
     """
-    column = _read(rows, name, "group")
+    column = _read(rows, name, "group", missing)
+    if is_text(column.type):
+        column = pc.ascii_trim_whitespace(column)
     try:
         encoded = pa.concat_arrays(column.chunks).dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
@@ -161,48 +201,51 @@ def read_groups(rows: Rows, name: str) -> tuple[Integers, pa.Array]:
             f"{rows.where}: group {shown(name)} is of type {column.type}; text or numbers "
             "are needed"
         ) from None
-    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+    groups, names = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
+    absent = named_missing(names.to_pylist()) if name in rows.written else None
+    if absent is not None:
+        raise _missing(rows, name, "group", int((groups == names.index(absent).as_py()).argmax()))
+    return groups, names
 
 
-def read_times(rows: Rows, name: str) -> Array:
+def read_times(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
     """Return what orders the rows in time (R,): numbers as they are, or datetime64.
 
     Raises:
         DataError: a time is missing, or no number, date or ISO 8601 text.
     """
-    column = _read(rows, name, "time")
-    if cells.is_number(column.type):
+    column = _read(rows, name, "time", missing)
+    if is_number(column.type):
         values = cells.numbers(column.combine_chunks(), name, rows.place)
         if not np.isfinite(values).all():
             row = int(np.isfinite(values).argmin())
             raise DataError(f"{rows.cells(name)(row)}: the time is {values[row]}")
         return values
-    ticks, per_second = cells.ticks(column.combine_chunks(), name, rows.place)
+    ticks, per_second = dates.ticks(column.combine_chunks(), name, rows.place)
     unit = {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[per_second]
     return np.asarray(ticks.to_numpy()).view(f"datetime64[{unit}]")
 
 
-def _read(rows: Rows, name: str, role: str) -> pa.ChunkedArray:
+def _read(rows: Rows, name: str, role: str, missing: Missing) -> pa.ChunkedArray:
     """Return a whole column, none of whose values is missing."""
     require_columns(rows.where, [name], rows.schema.names)
-    chunks = [column for _, column in _blocks(rows, name, role)]
+    chunks = [column for _, column in _blocks(rows, name, role, missing)]
     kind = rows.schema.field(name).type
     return pa.chunked_array(chunks) if chunks else pa.chunked_array([], kind)
 
 
-def _blocks(rows: Rows, name: str, role: str) -> Iterator[tuple[int, pa.Array]]:
+def _blocks(rows: Rows, name: str, role: str, missing: Missing) -> Iterator[tuple[int, pa.Array]]:
     """Yield a column block by block; no value is missing (null, NaN or empty text)."""
     for first, block in rows.blocks([name]):
-        column = cells.plain(block.column(name))
-        missing = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-        if cells.is_text(column.type):
-            missing = missing | pc.equal(column, "").fill_null(True).to_numpy(False)
-        if missing.any():
-            raise DataError(
-                f"{rows.cells(name)(first + int(missing.argmax()))}: the {role} is missing; "
-                "remove such rows"
-            )
+        column = plain(block.column(name))
+        absent = missing.mask(column)
+        if absent.any():
+            raise _missing(rows, name, role, first + int(absent.argmax()))
         yield first, column
+
+
+def _missing(rows: Rows, name: str, role: str, row: int) -> DataError:
+    return DataError(f"{rows.cells(name)(row)}: the {role} is missing; remove such rows")
 
 
 def _require_int64(rows: Rows, name: str, values: Array, first: int) -> None:

@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.tables.cells import Place
+from ensemble_pipe.data.sources.rows import Place, Rows
+from ensemble_pipe.data.tables.category_names import BLANKS
+from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
+from ensemble_pipe.data.tables.class_names import finder
 from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.moments import Moments
 from ensemble_pipe.errors import DataError
@@ -65,24 +67,14 @@ class Targets:
                 break
         return set(found) if self.names is None else {self.names[place] for place in found}
 
-    def coded(self) -> Iterator[tuple[slice, pa.Array, Integers]]:
-        """Yield part by part its slice, labels as texts, and (n,) each row's place among these."""
+    def coded(self) -> Iterator[tuple[slice, list[int | float | str], Integers]]:
+        """Yield part by part its slice, distinct labels, and (n,) each row's place among these."""
         if self.names is not None:
-            yield slice(0, len(self)), pa.array(self.names, pa.string()), self.values
+            yield slice(0, len(self)), list(self.names), self.values
             return
         for part in self.parts():
             encoded = pa.array(self.values[part]).dictionary_encode()
-            yield part, _texts_of(encoded.dictionary.to_numpy()), encoded.indices.to_numpy()
-
-
-def _texts_of(values: Array) -> pa.Array:
-    """Return numbers as texts, whole ones without a point."""
-    texts = pa.array(values).cast(pa.string())
-    if values.dtype.kind != "f":
-        return texts
-    whole = _whole(values)
-    numbers = pa.array(np.where(whole, values, 0).astype(np.int64))
-    return pc.if_else(whole, numbers.cast(pa.string()), texts)
+            yield part, encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
 
 
 def _whole(values: Array) -> Array:
@@ -107,6 +99,8 @@ def classes_of(rows: Rows, targets: Targets, place: Place) -> tuple[int | str, .
     found = targets.distinct()
     classes: list[int | str]
     classes = sorted(map(int, found)) if targets.names is None else sorted(map(str, found))
+    if targets.names is not None:
+        require_names(rows.where, targets.names)
     if len(classes) < 2:
         raise DataError(
             f"{rows.where}: all {rows.count} rows have the one class {shown(classes[0])}; "
@@ -121,17 +115,38 @@ def classes_of(rows: Rows, targets: Targets, place: Place) -> tuple[int | str, .
     return tuple(classes)
 
 
+def require_names(where: str, names: Sequence[str]) -> None:
+    """Check that texts can be names of classes, which every reader of labels finds again.
+
+    Raises:
+        DataError: one is empty, too long, no text in UTF-8, or holds a zero byte.
+    """
+    for name in names:
+        if not name.strip(BLANKS):
+            raise DataError(f"{where}: a label is empty text, which means a missing one")
+        if "\0" in name:  # at whose end NumPy's texts cannot be told apart
+            raise DataError(f"{where}: label {shown(name)} holds a zero byte; remove it")
+        try:
+            length = len(name.encode())
+        except UnicodeEncodeError:
+            raise DataError(f"{where}: label {shown(name)} is no text in UTF-8") from None
+        if length > MOST_NAME_BYTES:
+            raise DataError(
+                f"{where}: label {shown(name)} has {length} bytes; the name of a class has at "
+                f"most {MOST_NAME_BYTES}"
+            )
+
+
 def class_codes(targets: Targets, classes: tuple[int | str, ...], place: Place) -> Integers:
     """Return the number (R,) int32 of each row's class.
 
     Raises:
         DataError: a label is no class of the training data.
     """
-    names = pa.array([str(name) for name in classes])
+    find = finder(classes)
     codes = np.empty(len(targets), np.int32)
-    for part, texts, places in targets.coded():
-        numbers = pc.fill_null(pc.index_in(texts, value_set=names), -1).to_numpy()
-        codes[part] = numbers[places]
+    for part, labels, places in targets.coded():
+        codes[part] = np.array([find(label) for label in labels], np.int32)[places]
     missing = codes < 0
     if missing.any():
         row = int(missing.argmax())

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.tables.cells import Place, is_number, plain
+from ensemble_pipe.data.sources.rows import Place
+from ensemble_pipe.data.tables.arrow_types import is_number, plain
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members.estimator import PROBABILITY_FLOOR
 from ensemble_pipe.errors import DataError

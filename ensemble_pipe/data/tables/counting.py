@@ -1,0 +1,95 @@
+"""Counts of the categories of a column, from which its categories are fitted."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ensemble_pipe.data.sources.rows import Place
+from ensemble_pipe.data.sources.text_columns import MISSING
+from ensemble_pipe.data.tables import cells
+from ensemble_pipe.data.tables.category_names import are_numbers, in_order, settled
+from ensemble_pipe.data.tables.encoding import require_categories
+from ensemble_pipe.data.tables.features import CategoryColumn
+from ensemble_pipe.data.tables.missing import Missing
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
+
+MOST_CATEGORIES = 10_000
+
+
+@dataclass
+class CategoryCounts:
+    """How often each category stands in the training rows; "" is the missing value.
+
+    Attributes:
+        column: not yet fitted.
+        missing: what means a missing value.
+        counts: by name.
+        usual: where each text that may mean a missing value, such as NA, was first met.
+    """
+
+    column: CategoryColumn
+    missing: Missing
+    counts: Counter[str] = field(default_factory=Counter)
+    usual: dict[str, str] = field(default_factory=dict)
+
+    def add(self, block: pa.RecordBatch, kept: npt.NDArray[np.bool_], place: Place) -> None:
+        """Count the rows of a block where `kept` (n,) is true.
+
+        Raises:
+            DataError: a value is missing without a rule for it, or there are too many categories.
+        """
+        name = self.column.name
+        codes, written = cells.names(block.column(name), name, place)
+        names = [self._name(text) for text in written]
+        require_categories(codes, names, self.column, place)
+        found = np.bincount(codes[kept], minlength=len(names)).tolist()
+        for code, (text, count) in enumerate(zip(names, found, strict=True)):
+            if count:
+                self.counts[text or ""] += count
+                if text in MISSING and text not in self.usual:
+                    self.usual[text] = place(int(np.flatnonzero(kept & (codes == code))[0]))
+        if len(self.counts) > MOST_CATEGORIES:
+            raise DataError(
+                f"{place(0)}: column {shown(name)} has more than {MOST_CATEGORIES} categories; "
+                "name it in `ignore`, or merge some of them"
+            )
+
+    def fitted(self, rule: str, where: str) -> CategoryColumn:
+        """Return the column with its categories.
+
+        Args:
+            rule: what `missing` of the column's rule says.
+            where: the source, for messages.
+
+        Raises:
+            DataError: no value is there, or one is missing without a rule for it.
+        """
+        if are_numbers(list(self.counts)):
+            self._take_usual()
+        names = in_order([name for name in self.counts if name])
+        if not names and rule != "category":
+            raise empty(where, self.column.name, "name it in `ignore`")
+        if rule == "most_frequent":
+            # The first of equally frequent ones.
+            fill = max(names, key=self.counts.__getitem__)
+            return replace(self.column, categories=tuple(names), fill=fill)
+        return replace(self.column, categories=(*names, *([""] if self.counts[""] else [])))
+
+    def _take_usual(self) -> None:
+        """Count NA and the like, which stand among numbers alone, as the missing value."""
+        for text, place in self.usual.items():
+            require_categories(np.zeros(1, np.int64), [None], self.column, lambda _: place)  # noqa: B023
+            self.counts[""] += self.counts.pop(text)
+
+    def _name(self, written: str | None) -> str | None:
+        name = settled(written)
+        return None if name in self.missing.names else name
+
+
+def empty(where: str, name: str, advice: str) -> DataError:
+    """Return the error of a column without values."""
+    return DataError(f"{where}, column {shown(name)}: has no value in the training part; {advice}")

@@ -1,0 +1,85 @@
+"""The values that stand for a missing one, in columns of every type and from every source alike."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.sources.text_columns import MISSING, without
+from ensemble_pipe.data.tables.arrow_types import is_number, is_text
+from ensemble_pipe.data.tables.category_names import NUMBER, name_of_date, settled
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What `missing_values` of a source says.
+
+    A text that reads as a number or a date stands for that number or date too, so that -999 is
+    missing in a column of numbers whether a file has it as text or not.
+
+    Attributes:
+        texts: as they are given, such as "?" or "-999".
+    """
+
+    texts: tuple[str, ...] = ()
+
+    @cached_property
+    def names(self) -> frozenset[str | None]:
+        """The names of categories that mean a missing value."""
+        return frozenset(settled(text) for text in self.texts)
+
+    @cached_property
+    def numbers(self) -> Floats:
+        """The numbers among the texts."""
+        return np.array([float(text) for text in self.texts if NUMBER.fullmatch(text)])
+
+    @cached_property
+    def seconds(self) -> Floats:
+        """The dates among the texts, in seconds since 1970."""
+        dates = [name for name in map(name_of_date, self.texts) if name is not None]
+        epoch = datetime(1970, 1, 1)
+        return np.array([(datetime.fromisoformat(date) - epoch).total_seconds() for date in dates])
+
+    def blanked(self, texts: pa.Array, usual: bool) -> pa.Array:
+        """Return texts without blanks around them, null where they mean a missing value.
+
+        Args:
+            texts: of any type of text.
+            usual: whether the usual texts, such as NA, mean one too, not only empty text.
+        """
+        trimmed = pc.ascii_trim_whitespace(texts)
+        return without(trimmed, (*(MISSING if usual else ("",)), *self.texts))
+
+    def in_numbers(self, values: Floats) -> Floats:
+        """Return numbers of any type with NaN where they mean a missing value."""
+        return _without(values, self.numbers)
+
+    def in_seconds(self, values: Floats) -> Floats:
+        """Return seconds since 1970 with NaN where they mean a missing value."""
+        return _without(values, self.seconds)
+
+    def mask(self, column: pa.Array) -> Array:
+        """Return (n,) bool, where a plain column of text or numbers has no value.
+
+        That is null, NaN, empty or blank text, or what the texts say.
+        """
+        if is_text(column.type):
+            column = self.blanked(column, usual=False)
+        missing: Array = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        if len(self.numbers) and is_number(column.type):
+            values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            missing = missing | np.isin(values, self.numbers)
+        return missing
+
+
+NONE_SAID = Missing()
+
+
+def _without(values: Floats, absent: Floats) -> Floats:
+    if not len(absent):
+        return values
+    return np.where(np.isin(values, absent), np.nan, values)

@@ -1,0 +1,47 @@
+"""Columns of text that are to be learned from as numbers: all that cannot be are named at once."""
+
+import pyarrow as pa
+
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.arrow_types import is_text, plain
+from ensemble_pipe.data.tables.cells import first_text, kind_of_text
+from ensemble_pipe.data.tables.columns import NumberRule, Roles, misfit
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import listed, shown
+
+
+def require_numbers(rows: Rows, roles: Roles) -> None:
+    """Check that the features of numbers hold no text that is none, wherever it stands.
+
+    Raises:
+        DataError: names each such column, and the first text of the first.
+    """
+    open_ = [name for name in roles.features if _is_text_for_numbers(rows, roles, name)]
+    found: dict[str, tuple[str, str]] = {}
+    for first, block in rows.blocks(open_) if open_ else ():
+        for name in (name for name in open_ if name not in found):
+            text = first_text(block.column(name), roles.missing)
+            if text is not None:
+                found[name] = (rows.cells(name)(first + text[0]), text[1])
+        if len(found) == len(open_):
+            break
+    if found:
+        raise _refusal(rows, {name: found[name] for name in open_ if name in found})
+
+
+def _is_text_for_numbers(rows: Rows, roles: Roles, name: str) -> bool:
+    kind = plain(pa.nulls(0, rows.schema.field(name).type)).type
+    return is_text(kind) and isinstance(roles.rule(name), NumberRule)
+
+
+def _refusal(rows: Rows, found: dict[str, tuple[str, str]]) -> DataError:
+    (name, (place, text)), *others = found.items()
+    more = [shown(other) for other, _ in others]
+    so_are = f"; there is text in {listed(more)} too" if more else ""
+    return misfit(
+        f"{place}: {shown(text)} is not a number",
+        name,
+        f"kind: {kind_of_text(text)}",
+        f"declare it by {{}}, or name it in `ignore`{so_are}; `ensemble-pipe data inspect "
+        f"{rows.where}` shows the rules that the columns need",
+    )
