@@ -11,6 +11,7 @@ from ensemble_pipe.ensemble.aggregator import member_metrics
 from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
+from ensemble_pipe.errors import DataError
 from ensemble_pipe.evaluation.detection import Detected, detected, scores_of, scores_of_rows
 from ensemble_pipe.serving.files import labelled_prediction
 from ensemble_pipe.serving.model import Ensemble
@@ -74,9 +75,11 @@ def evaluate(model: Ensemble, rows: Rows, other: Rows | None = None) -> Evaluati
         other: of another kind, read block by block; None for none.
 
     Raises:
-        DataError: the rows have no labels, or one that the model does not know, or a value is not
+        DataError: there are no rows, or they have no labels, or one that the model does not know, or a value is not
             as the model needs it.
     """
+    if other is not None and other.count == 0:
+        raise DataError(f"{other.where}: has no rows, so nothing can be measured")
     prediction, targets = labelled_prediction(model, rows)
     metrics = prediction.metrics(targets)
     own = member_metrics(prediction, targets)

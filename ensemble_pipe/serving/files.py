@@ -70,9 +70,11 @@ def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]
     """Return the prediction of labelled rows, and their targets as base files hold them.
 
     Raises:
-        DataError: the rows have no labels, or one that the model does not know.
+        DataError: there are no rows, or they have no labels, or one that the model does not know.
     """
     schema = model.schema
+    if rows.count == 0:
+        raise DataError(f"{rows.where}: has no rows, so nothing can be measured")
     for label in schema.target_names:
         if label not in rows.schema.names:
             raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
@@ -104,12 +106,19 @@ def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:
         table = model.as_table(outputs)
         if rows.file is not None:
             files = [rows.file(first + row) for row in range(table.num_rows)]
-            table = table.add_column(0, "file", pa.array(files))
+            table = table.add_column(0, "file", pa.array(files, pa.string()))
         yield table
 
 
 def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
-    """Yield (number of the first row, the members' outputs (K, n, O)), block by block."""
+    """Yield (number of the first row, the members' outputs (K, n, O)), block by block.
+
+    There is one block without rows where there are none.
+    """
+    if rows.count == 0:
+        names = list(model.columns)
+        empty = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
+        yield 0, model.block_outputs(empty, rows.place)
     for first, block in rows.blocks(model.columns):
         place, cells = rows.place_from(first), cells_from(rows, first)
         yield first, model.block_outputs(block, place, first, cells)

@@ -15,8 +15,8 @@ from ensemble_pipe.ensemble.members import GivenMember, Member
 from ensemble_pipe.ensemble.members.given import joined_name
 from ensemble_pipe.ensemble.members.given_files import open_given, require_given_columns
 from ensemble_pipe.errors import DataError, InputError
-from ensemble_pipe.messages import cut, listed, shown
-from ensemble_pipe.serving.inputs import columns_of, one_batch
+from ensemble_pipe.messages import listed, shown
+from ensemble_pipe.serving.in_memory import as_column, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,12 +83,13 @@ def with_predictions(
     """
     wanted, given = given_members(members), given or {}
     _require_known(given, wanted)
-    beside = _joined(wanted, schema, columns_of(inputs)) - set(given)
+    own = columns_of(inputs)
+    beside = set() if own is None else _joined(wanted, schema, own.names) - set(given)
     _require_given(wanted, schema, {*given, *beside})
     for name, member in wanted.items():
         names = member.joined_columns(schema)
-        if name in beside:
-            found = [_column(inputs, column) for column in names]
+        if own is not None and name in beside:
+            found = [as_column(own.values(column), column) for column in names]
         else:
             found = _columns(given[name], name, member.columns(schema), block.num_rows)
         for column, values in zip(names, found, strict=True):
@@ -128,9 +129,9 @@ def _columns(given: Any, name: str, names: Sequence[str], rows: int) -> list[pa.
     """Return the columns of predictions in memory."""
     where = f"the predictions named {shown(name)}"
     known = columns_of(given)
-    if known:
-        require_columns(where, names, known)
-        found = [_column(given, column) for column in names]
+    if known is not None:
+        require_columns(where, names, known.names)
+        found = [as_column(known.values(column), column) for column in names]
     else:
         array = np.asarray(given)
         array = array[:, None] if array.ndim == 1 else array
@@ -146,19 +147,6 @@ def _columns(given: Any, name: str, names: Sequence[str], rows: int) -> list[pa.
             "is needed, in their order"
         )
     return found
-
-
-def _column(table: Any, name: str) -> pa.Array:
-    if isinstance(table, pa.RecordBatch):
-        return table.column(name)
-    if isinstance(table, pa.Table):
-        return one_batch(table.select([name])).column(0)
-    try:
-        return pa.array(table[name], from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            f"column {shown(name)}: holds what is no number ({cut(str(error))})"
-        ) from None
 
 
 def _side_by_side(rows: Rows, given: Rows, name: str, columns: Sequence[str]) -> Rows:

@@ -1,5 +1,6 @@
 """What a person predicts from: arrays, data frames, Arrow tables and files, as rows of columns."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,47 +12,40 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.rows import IMAGE, Rows, image_array
 from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import cut, listed
+from ensemble_pipe.messages import listed
+from ensemble_pipe.serving.in_memory import as_column, columns_of
 
 
 def batch_of(inputs: Any, schema: Schema) -> pa.RecordBatch:
     """Return rows in memory as one batch with the columns that the model needs.
 
     Args:
-        inputs: features (R, D) in the order of the model's columns, images (R, H, W[, C]) uint8, a
-            data frame, or an Arrow table.
+        inputs: features (R, D) in the order of the model's columns, images (R, H, W[, C]) uint8, or
+            what `in_memory.columns_of` takes.
         schema: of the model.
 
     Raises:
         DataError: a column is missing, or the inputs are no such thing.
     """
-    names = list(schema.source_columns)
-    if isinstance(inputs, pa.RecordBatch):
-        inputs = pa.Table.from_batches([inputs])
-    if isinstance(inputs, pa.Table):
-        schema.require_columns(inputs.column_names, "the table")
-        return one_batch(inputs.select(names))
-    if hasattr(inputs, "columns"):
-        schema.require_columns([str(name) for name in inputs.columns], "the data frame")
-        return _frame_batch(inputs[names])
-    return _array_batch(np.asarray(inputs), schema)
-
-
-def columns_of(inputs: Any) -> list[str]:
-    """Return the names of the columns of a table or data frame; none of an array."""
-    if isinstance(inputs, pa.Table | pa.RecordBatch):
-        return list(inputs.schema.names)
-    return [str(name) for name in getattr(inputs, "columns", ())]
+    columns = columns_of(inputs)
+    if columns is None:
+        return _array_batch(_as_array(inputs), schema)
+    names = schema.source_columns
+    schema.require_columns(columns.names, columns.where)
+    arrays = [as_column(columns.values(name), name) for name in names]
+    return _batch(arrays, names)
 
 
 def open_input(path: str, schema: Schema) -> Rows:
     """Open a file, folder or pattern for a model, which says which columns are needed.
 
+    It may have no rows.
+
     Raises:
-        DataError: it cannot be read, has no rows, or lacks what the model needs.
+        DataError: it cannot be read, or lacks what the model needs.
     """
-    rows = open_rows(path, schema.missing_values).as_written(schema.named_columns)
-    rows = _named(rows, schema)
+    rows = open_rows(path, schema.missing_values, may_be_empty=True)
+    rows = _named(rows.as_written(schema.named_columns), schema)
     if rows.is_image != schema.is_image:
         kinds = {True: "images", False: "features"}
         raise DataError(
@@ -83,15 +77,30 @@ def _named(rows: Rows, schema: Schema) -> Rows:
     )
 
 
-def _frame_batch(frame: Any) -> pa.RecordBatch:
-    try:
-        return pa.RecordBatch.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise DataError(
-            "the data frame has values of several kinds in one column, or one too large for an "
-            f"integer of 64 bits ({cut(str(error))}); make each column all numbers, all text or "
-            "all dates"
-        ) from None
+def _batch(arrays: list[pa.Array], names: Sequence[str]) -> pa.RecordBatch:
+    """Return columns side by side.
+
+    Raises:
+        DataError: they differ in length.
+    """
+    lengths = {name: len(array) for name, array in zip(names, arrays, strict=True)}
+    if len(set(lengths.values())) > 1:
+        found = listed([f"{name} {length}" for name, length in lengths.items()])
+        raise DataError(f"the columns differ in length ({found})")
+    return pa.RecordBatch.from_arrays(arrays, list(names))
+
+
+def _as_array(inputs: Any) -> Array:
+    """Return rows as an array; values of several kinds side by side are kept as they are."""
+    if isinstance(inputs, list | tuple):
+        try:
+            plain = np.asarray(inputs, dtype=object)
+            return plain if plain.ndim == 2 else np.asarray(inputs)
+        except ValueError:
+            raise DataError(
+                "the rows differ in length; each needs a value of each column"
+            ) from None
+    return np.asarray(inputs)
 
 
 def _array_batch(array: Array, schema: Schema) -> pa.RecordBatch:
@@ -108,19 +117,6 @@ def _array_batch(array: Array, schema: Schema) -> pa.RecordBatch:
             f"the array has shape {array.shape}, but the model needs (R, {len(names)}): "
             + listed(names)
         )
-    try:
-        columns = [pa.array(array[:, index]) for index in range(len(names))]
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        raise DataError(
-            f"the array holds what is no number of at most 64 bits or text ({cut(str(error))})"
-        ) from None
-    return pa.RecordBatch.from_arrays(columns, list(names))
-
-
-def one_batch(table: pa.Table) -> pa.RecordBatch:
-    """Return a table as one batch, also where it has no rows."""
-    batches = table.combine_chunks().to_batches()
-    if batches:
-        return batches[0]
-    empty: pa.RecordBatch = table.schema.empty_table().to_batches(1)[0]
-    return empty
+    return _batch(
+        [as_column(column, name) for column, name in zip(array.T, names, strict=True)], names
+    )

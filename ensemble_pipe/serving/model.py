@@ -1,8 +1,8 @@
 """A trained ensemble in memory, and how one is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +27,16 @@ from ensemble_pipe.storage import RunPaths
 if TYPE_CHECKING:
     import pandas as pd
 
-# Rows as a person has them: features (R, D), images (R, H, W[, C]) uint8, a data frame, or Arrow.
-Inputs = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
+# Rows as a person has them: features (R, D), images (R, H, W[, C]) uint8, a data frame, Arrow, a
+# dict with the values of each column, or a list with a dict for each row.
+Inputs = Union[
+    Array,
+    "pd.DataFrame",
+    pa.Table,
+    pa.RecordBatch,
+    Mapping[str, Sequence[Any]],
+    Sequence[Mapping[str, Any]],
+]
 # What other programs predict of these rows, by the name of the member, where the model has such.
 Given = Mapping[str, Predictions] | None
 

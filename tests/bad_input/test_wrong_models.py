@@ -75,14 +75,26 @@ def test_predictions_for_a_table_with(what: str) -> None:
     assert predict(table_model(), write("t.csv", text)).startswith(message)
 
 
-@pytest.mark.parametrize("values", [[0.5, 10**30], [10**30, "x"], [1, "x"]])
-def test_predictions_for_objects_that_are_no_numbers(values: list[object]) -> None:
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (10**30, "10{30} is too large for an integer of 64 bits"),
+        (10**5000, "a number of over 1024 bits"),
+        ("x", "'x' is not a number"),
+        (b"x", "b'x' is no number, text or date"),
+        ([1], r"\[1\] is no number, text or date"),
+        (1j, "1j is no number, text or date"),
+    ],
+    ids=lambda value: str(type(value)),
+)
+def test_predictions_for_objects_that_are_no_numbers(value: object, problem: str) -> None:
     model = load(table_model())
-    objects = np.array([[value, 1.0] for value in values], object)
-    with pytest.raises(DataError, match="several kinds in one column, or one too large"):
-        model.predict(pd.DataFrame(objects, columns=["a", "b"]))
-    with pytest.raises(DataError, match="no number of at most 64 bits or text"):
-        model.predict(objects)
+    objects = np.empty((2, 2), object)
+    objects[:] = [[0.5, 1.0], [1, 1.0]]
+    objects[1, 0] = value
+    for rows in (objects, pd.DataFrame(objects, columns=["a", "b"])):
+        with pytest.raises(DataError, match=f"row 2, column 'a': {problem}"):
+            model.predict(rows)
 
 
 def test_predictions_for_a_missing_file() -> None:

@@ -73,6 +73,13 @@ def test_every_type_of_numbers_is_read(values: pa.Array) -> None:
     assert raw_numbers(values, NUMBER) == pytest.approx([0, 1, 3, 0], abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    "values", [["0", " 1 ", "+3", "0e5"], ["false", "True", "3.0", "0"]], ids=str
+)
+def test_text_that_reads_as_a_number_is_that_number(values: Any) -> None:
+    assert raw_numbers(values, NUMBER) == pytest.approx([0, 1, 3, 0], abs=1e-6)
+
+
 def test_true_is_one() -> None:
     assert raw_numbers([True, False, True, False], NUMBER) == pytest.approx([1, 0, 1, 0])
 
@@ -263,7 +270,8 @@ def test_more_than_ten_thousand_categories_are_refused() -> None:
         (NUMBER, [0.0, 1.0], [1.0, -1e39], r"-1e\+39, too large for float32"),
         (NUMBER, [0, 1], ["1", "abc"], "'abc' is not a number; .*{x: {kind: category}}`, or"),
         (NUMBER, [0, 1], [None, "2020-01-31"], "'2020-01-31' is .* {kind: date}}`, or .*`ignore`"),
-        (NUMBER, [0, 1], ["", "3"], "'3' is text, not a number"),
+        (NUMBER, [0, 1], ["3", "NA"], "a missing value or NaN"),
+        (NUMBER, [0, 1], ["3", "9" * 20], "9{20} is too large for an integer of 64 bits"),
         (NUMBER, [0, 1], [None, DAYS[0]], "1970-01-01 is a date, not a number; .*{kind: date}"),
         (NUMBER, [0, 1], [[1], [2]], r"^new.csv: row 1.*is of type list.*; numbers are needed"),
         (DATE, DAYS, ["2020-01-01", "02/03/2020"], "'02/03/2020' is not a date; dates are ISO"),

@@ -63,9 +63,9 @@ def test_rows_are_named_from_1_with_their_lines_in_text(ending: str, tmp_path: P
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".arrow", ".stream.arrow", ".feather", ".npz"])
-def test_texts_that_mean_missing_are_so_in_every_format(ending: str, tmp_path: Path) -> None:
+def test_what_means_missing_is_left_to_the_rules_of_columns(ending: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"t{ending}", {"a": np.array(["x", "?", ""]), "n": np.arange(3)})
-    assert values_of(open_rows(str(path), ("?",)))["a"] == ["x", None, ""]
+    assert values_of(open_rows(str(path), ("?",)))["a"] == ["x", "?", ""]
     assert values_of(open_rows(str(path)))["a"] == ["x", "?", ""]
 
 

@@ -24,20 +24,24 @@ READABLE = (
 )
 
 
-def open_rows(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
+def open_rows(
+    location: str, missing_values: tuple[str, ...] = (), *, may_be_empty: bool = False
+) -> Rows:
     """Open a file, folder, glob or address of rows; nothing but its outline is read yet.
 
     Args:
         location: a path, or of Parquet also a glob or a URI of any pyarrow filesystem, such as
             s3://bucket/folder.
-        missing_values: texts, beside the usual ones, that mean a missing value, such as "?".
+        missing_values: texts, beside the usual ones, that mean a missing value, such as "?", where
+            the types of columns are found by their values.
+        may_be_empty: whether there may be no rows.
 
     Raises:
         DataError: it is not there, cannot be read, or has no rows.
     """
     with opening(location):
         rows = _open(location, missing_values)
-    if rows.count == 0:
+    if rows.count == 0 and not may_be_empty:
         raise DataError(f"{location}: has no rows")
     return rows
 

@@ -118,12 +118,8 @@ def _before_double(kind: _Kind, values: pa.Array) -> _Kind:
             return "bool"
         if kind == "bool":
             return "text"
-    fits = (
-        kind in ("null", "int")
-        and cast_all(values, pa.int64()) is not None
-        and not _has_hex(values)
-    )
-    return "int" if fits else "double"
+    may_be = kind in ("null", "int") and not _has_hex(values)
+    return "int" if may_be and cast_all(values, pa.int64()) is not None else "double"
 
 
 def cast_all(values: pa.Array, kind: pa.DataType) -> pa.Array | None:

@@ -58,7 +58,7 @@ class CategoryCounts:
                 "name it in `ignore`, or merge some of them"
             )
 
-    def fitted(self, rule: str, where: str) -> CategoryColumn:
+    def fitted(self, rule: object, where: str) -> CategoryColumn:
         """Return the column with its categories.
 
         Args:

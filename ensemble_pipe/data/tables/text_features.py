@@ -36,12 +36,13 @@ def _is_text_for_numbers(rows: Rows, roles: Roles, name: str) -> bool:
 
 def _refusal(rows: Rows, found: dict[str, tuple[str, str]]) -> DataError:
     (name, (place, text)), *others = found.items()
-    more = [shown(other) for other, _ in others]
-    so_are = f"; there is text in {listed(more)} too" if more else ""
+    advice = "declare it by {}, or name it in `ignore`"
+    if others:
+        more = listed([shown(other) for other, _ in others])
+        advice += (
+            f"; {more} {'hold' if len(others) > 1 else 'holds'} text too: `ensemble-pipe data "
+            f"inspect {rows.where}` shows the rules that all columns need"
+        )
     return misfit(
-        f"{place}: {shown(text)} is not a number",
-        name,
-        f"kind: {kind_of_text(text)}",
-        f"declare it by {{}}, or name it in `ignore`{so_are}; `ensemble-pipe data inspect "
-        f"{rows.where}` shows the rules that the columns need",
+        f"{place}: {shown(text)} is not a number", name, f"kind: {kind_of_text(text)}", advice
     )

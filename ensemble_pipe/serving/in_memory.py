@@ -1,0 +1,113 @@
+"""Tables in memory, of any library: their columns by name, each as an Arrow array."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
+
+MOST_BITS = 1024
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table in memory.
+
+    Attributes:
+        where: what it is, for messages.
+        names: of the columns, as text.
+        values: values(name) returns those of a column, in the library's own type.
+    """
+
+    where: str
+    names: list[str]
+    values: Callable[[str], Any]
+
+
+def columns_of(inputs: Any) -> Columns | None:
+    """Return the columns of rows in memory; None of what has no names for them.
+
+    Args:
+        inputs: an Arrow table, a data frame, a structured array, a dict with the values of each
+            column, or a list with a dict for each row, where what a row lacks is missing.
+    """
+    if isinstance(inputs, pa.Table | pa.RecordBatch):
+        return Columns("the table", inputs.schema.names, inputs.column)
+    if isinstance(inputs, Mapping):
+        by_name = {str(name): values for name, values in inputs.items()}
+        return Columns("the dict", [str(name) for name in inputs], by_name.__getitem__)
+    if isinstance(inputs, list | tuple) and inputs and isinstance(inputs[0], Mapping):
+        return _of_records(inputs)
+    if hasattr(inputs, "iloc"):
+        names = [str(name) for name in inputs.columns]
+        return Columns("the data frame", names, lambda name: inputs.iloc[:, names.index(name)])
+    if hasattr(inputs, "columns"):
+        return Columns("the data frame", list(map(str, inputs.columns)), inputs.__getitem__)
+    fields = getattr(getattr(inputs, "dtype", None), "names", None)
+    return None if fields is None else Columns("the array", list(fields), inputs.__getitem__)
+
+
+def as_column(values: Any, name: str) -> pa.Array:
+    """Return the values of one column, None and NaN as missing.
+
+    Values of several kinds become text, since the rules of columns read text as what it says: the
+    list [1, "2", None] is 1, 2 and a missing value to a column of numbers.
+
+    Raises:
+        DataError: they are no values in a row, or of a kind that no file holds.
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return _one_chunk(values)
+    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or np.ndim(values) != 1:
+        raise DataError(f"column {shown(name)}: is {shown(values)}; a value for each row is needed")
+    try:
+        found = pa.array(_native(values), from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        found = pa.array([_text(value, name, row) for row, value in enumerate(values)], pa.string())
+    return _one_chunk(found)
+
+
+def _one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+
+
+def _of_records(rows: Sequence[Any]) -> Columns:
+    for row, record in enumerate(rows):
+        if not isinstance(record, Mapping):
+            raise DataError(f"row {row + 1}: is {shown(record)}; a dict for each row is needed")
+    named = [{str(name): value for name, value in record.items()} for record in rows]
+    names = list(dict.fromkeys(name for record in named for name in record))
+    return Columns("the list", names, lambda name: [record.get(name) for record in named])
+
+
+def _native(values: Any) -> Any:
+    """Return an array in the machine's own order of bytes, as Arrow takes it."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iufcmM":
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+    return values
+
+
+def _text(value: Any, name: str, row: int) -> str | None:
+    """Return a value as the text that a file would have of it."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    absent = value is None or type(value).__name__ in ("NAType", "NaTType")
+    if absent or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise DataError(f"row {row + 1}, column {shown(name)}: a number of over {MOST_BITS} bits")
+    if isinstance(value, str | bool | int | float | Decimal):
+        return str(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise DataError(
+        f"row {row + 1}, column {shown(name)}: {shown(value)} is no number, text or date"
+    )
