@@ -22,7 +22,9 @@ from ensemble_pipe.display import Silent, make_display
 from ensemble_pipe.driving import make_executor
 from ensemble_pipe.errors import ConfigError, InputError
 from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
+from ensemble_pipe.estimators.labels import class_names, distinct
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
+from ensemble_pipe.messages import shown
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.model import Ensemble
 
@@ -179,7 +181,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
         Args:
             X: features (R, D), numbers.
-            y: labels (R,), of any kind.
+            y: labels (R,): integers, whole numbers, true and false, or text.
             sample_weight: (R,) of each row in the loss; 0 leaves it out.
 
         Raises:
@@ -191,17 +193,15 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             config = self._pipeline()
             X, y, weights = self._checked(X, y, sample_weight)
             check_classification_targets(y)
-            self.classes_, targets = np.unique(y, return_inverse=True)
-            if len(self.classes_) < 2:
+            self.classes_, targets = distinct(y)
+            classes = class_names(self.classes_)
+            if len(classes) < 2:
+                (only,) = self.classes_.tolist()
                 raise ValueError(
-                    f"y: all rows have the one class {self.classes_[0]!r}; at least two are needed"
+                    f"y: all rows have the one class {shown(only)}; at least two are needed"
                 )
-            labels = [
-                label if isinstance(label, str) or type(label) is int else str(label)
-                for label in self.classes_.tolist()
-            ]
             names = self._names(X.shape[1])
-            examples = Examples(X, names, targets.astype(np.int32), weights, tuple(labels))
+            examples = Examples(X, names, targets.astype(np.int32), weights, classes)
             self._train(config, examples)
         return self
 

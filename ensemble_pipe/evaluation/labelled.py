@@ -75,8 +75,8 @@ def evaluate(model: Ensemble, rows: Rows, other: Rows | None = None) -> Evaluati
         other: of another kind, read block by block; None for none.
 
     Raises:
-        DataError: there are no rows, or they have no labels, or one that the model does not know, or a value is not
-            as the model needs it.
+        DataError: there are no rows, or they have no labels, or one that the model does not know,
+            or a value is not as the model needs it.
     """
     if other is not None and other.count == 0:
         raise DataError(f"{other.where}: has no rows, so nothing can be measured")

@@ -25,7 +25,7 @@ def open_given(path: str, where: str, count: int) -> Rows:
     Raises:
         DataError: it cannot be read, or has another number of rows.
     """
-    given = open_rows(path)
+    given = open_rows(path, may_be_empty=True)
     if given.count != count:
         raise DataError(
             f"{given.where}: has {given.count} rows, but {where} has {count}; one row of "
