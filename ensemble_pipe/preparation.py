@@ -16,6 +16,7 @@ from ensemble_pipe.config import Pipeline, fold_counts, given_plans, other_facts
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import Labelled, by_marks, labelled, not_later, shares_group
 from ensemble_pipe.data.learner_view import require_folds
+from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
@@ -114,7 +115,11 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     if test is not None and official is not None:
         tested = Wanted.of(test, official, {"test": np.arange(official.count)})
     given = {p.learner: given_parts(p, schema, wanted, tested) for p in given_plans(config)}
-    warning = None if official is None else not_later(data, official)
+    warnings = [
+        unnamed_warning(source.where, schema.feature_names),
+        None if official is None else not_later(data, official),
+    ]
+    warning = "\n".join(filter(None, warnings)) or None
     return Prepared(schema, data, parts, official, rows, given, warning)
 
 

@@ -182,7 +182,7 @@ class Schema:
         Raises:
             DataError: names the column, and what is needed.
         """
-        require_columns(where, self.source_columns, names)
+        require_columns(where, self.source_columns, names, self.target_names)
 
     def require_rows(self, rows: Rows) -> None:
         """Check that a source has the columns, or images of the shape, that the model needs.

@@ -22,7 +22,7 @@ from ensemble_pipe.display import Silent, make_display
 from ensemble_pipe.driving import make_executor
 from ensemble_pipe.errors import ConfigError, InputError
 from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
-from ensemble_pipe.estimators.labels import class_names, distinct
+from ensemble_pipe.estimators.labels import class_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.messages import shown
 from ensemble_pipe.serving.artifact import Model, write_artifact
@@ -193,7 +193,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             config = self._pipeline()
             X, y, weights = self._checked(X, y, sample_weight)
             check_classification_targets(y)
-            self.classes_, targets = distinct(y)
+            self.classes_, targets = np.unique(y, return_inverse=True)
             classes = class_names(self.classes_)
             if len(classes) < 2:
                 (only,) = self.classes_.tolist()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array
+from ensemble_pipe.data.row_numbers import unnamed
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
@@ -240,7 +241,7 @@ def _guess(columns: Sequence[ColumnReport], rows: int) -> str | None:
     Labels stand last or first: last or first as text with few values, or else last. One of several
     columns that only a number tells apart, such as x0, x1 and x2, is taken for a feature.
     """
-    others = [column for column in columns if column.kind != "image"]
+    others = [column for column in columns if column.kind != "image" and not unnamed([column.name])]
     stems = [found[1] if (found := _NUMBERED.match(c.name)) else None for c in others]
     alone = [
         column

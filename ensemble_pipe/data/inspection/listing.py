@@ -6,6 +6,7 @@ from ensemble_pipe.data.inspection.advice import task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, ColumnReport, Report
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
 from ensemble_pipe.data.public.fetch import is_there
+from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.messages import cut, escaped, listed, shown
 
 MOST_SHOWN_CLASSES = 20
@@ -48,6 +49,9 @@ def report_table(report: Report, size: int | None) -> str:
             f"\n'?' stands in {listed(marked)}: where it means that a value is missing, write "
             "missing_values: ['?'] below data, and missing: category into their rules"
         )
+    features = [column.name for column in report.columns if column.name != report.label]
+    if (warning := unnamed_warning(report.where, features)) is not None:
+        lines.append(f"\n{warning}")
     if report.label is not None:
         lines += ["", _label_text(report, report.column(report.label))]
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from ensemble_pipe.messages import cut, listed, shown
 # No byte of a gzip file gives more than 1032 (zlib, "technical details"), and columns of measured
 # values stay far below that: what swells more says one thing over and over.
 MOST_SWELLING = 1000
+_LEAST_SHARED = 3  # letters that a name has within another one, to be taken for the same
 
 # What numpy, zipfile, Pillow and pyarrow raise at damaged, encrypted or odd contents.
 _FOREIGN = (
@@ -103,18 +104,50 @@ def require_unique(where: object, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def require_columns(where: object, wanted: Iterable[str], valid: Iterable[str]) -> None:
+def require_columns(
+    where: object,
+    wanted: Iterable[str],
+    valid: Iterable[str],
+    known: Iterable[str] | None = None,
+) -> None:
     """Raise DataError where wanted columns are not among the valid ones, each once.
 
-    The message lists all that are not there, the name nearest to a single one, and the valid ones.
+    The message lists all that are not there, the names nearest to them, and the valid ones. Where
+    the purpose of all other columns is `known`, one that is new is taken for the one that is not
+    there.
     """
     wanted, valid = list(wanted), list(valid)
     there = set(valid)
     absent = [name for name in dict.fromkeys(wanted) if name not in there]
     if absent:
-        near = get_close_matches(absent[0], valid, 1) if len(absent) == 1 else []
-        guess = f"; did you mean {shown(near[0])}?" if near else ";"
+        others = [name for name in valid if name not in {*wanted, *(known or ())}]
+        guess = _guess(absent, others, one_is_new=known is not None)
         lacking = f"column {shown(absent[0])}" if len(absent) == 1 else f"columns {listed(absent)}"
         raise DataError(f"{where}: has no {lacking}{guess} its columns are: {listed(valid)}")
     if len(there) < len(valid):
         require_unique(where, [name for name in valid if name in set(wanted)])
+
+
+def _guess(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
+    """Return what to ask where columns may have been renamed to some of the others."""
+    pairs = [(name, near) for name in absent if (near := _nearest(name, others)) is not None]
+    if not pairs and one_is_new and len(absent) == len(others) == 1:
+        pairs = [(absent[0], others[0])]
+    if not pairs:
+        return ";"
+    if len(absent) == 1:
+        return f"; did you mean {shown(pairs[0][1])}?"
+    asked = listed([f"{shown(near)} for {shown(name)}" for name, near in pairs])
+    return f"; did you mean {asked}?"
+
+
+def _nearest(name: str, others: Sequence[str]) -> str | None:
+    """Return the name that is most alike, whatever its case; else one that holds it or is held."""
+    by_letters = {"".join(filter(str.isalnum, other.lower())): other for other in others}
+    letters = "".join(filter(str.isalnum, name.lower()))
+    found = get_close_matches(letters, list(by_letters), 1)
+    holding = [
+        own for own in by_letters if min(len(own), len(letters)) >= _LEAST_SHARED
+        and (own in letters or letters in own)
+    ]  # fmt: skip
+    return by_letters[(found or holding)[0]] if found or holding else None

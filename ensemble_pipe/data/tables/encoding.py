@@ -90,11 +90,7 @@ def read_categories(
 
 
 def _category(written: str | None, column: CategoryColumn, missing: Missing) -> str | None:
-    """Return the name of a category as the column has it; None where it means a missing value.
-
-    A name that is known as it is written goes first: there are models whose categories have blanks
-    around them, or dates as their files had them.
-    """
+    """Return the name of a category as the column has it; None where it means a missing value."""
     name = settled(written)
     if name in missing.names:
         return None

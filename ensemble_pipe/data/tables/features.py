@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ensemble_pipe.arrays import Integers
-from ensemble_pipe.data.tables.category_names import are_numbers
+from ensemble_pipe.data.tables.category_names import are_numbers, settled
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span
 
@@ -48,8 +48,14 @@ class CategoryColumn:
 
     @cached_property
     def numbers(self) -> dict[str | None, int]:
-        """The number of each category, from 0 on."""
+        """The number of each category, from 0 on.
+
+        Categories of older models may have blanks around them, or dates as their files had them;
+        such a name without blanks, or in the one form of a date, is the same category.
+        """
         found: dict[str | None, int] = {name: n for n, name in enumerate(self.categories)}
+        for n, name in enumerate(self.categories):
+            found.setdefault(settled(name) or name, n)
         return found if self.fill is None else {**found, None: found.get(self.fill, -1)}
 
     @cached_property
