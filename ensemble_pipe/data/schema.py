@@ -16,7 +16,7 @@ from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn, layout
-from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of
+from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of, require_rows
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
@@ -25,10 +25,10 @@ from ensemble_pipe.data.tables.targets import (
     class_codes,
     classes_of,
     moments_of,
+    require_every_class,
     scaled_targets,
 )
 from ensemble_pipe.errors import CorruptFileError, DataError
-from ensemble_pipe.messages import shown
 
 Task = Literal["classification", "regression"]
 
@@ -74,7 +74,7 @@ class Schema:
                 the task, or a class has no training rows.
             ConfigError: the scale does not fit the columns.
         """
-        _require_rows(rows, roles, train)
+        require_rows(rows, roles, train)
         columns: tuple[Column, ...] = ()
         if rows.is_image:
             shape, scaling = fit_images(rows, train, scale)
@@ -100,7 +100,7 @@ class Schema:
             missing_values=roles.missing_values,
         )
         if task == "classification":
-            _require_every_class(schema, rows, targets.distinct(train))
+            require_every_class(classes, rows, targets.distinct(train))
         return schema
 
     @property
@@ -305,22 +305,3 @@ def _agrees(schema: Schema) -> bool:
     if not np.isfinite(np.array(scaling.matrix)).all():
         return False
     return schema.is_image or schema.input_shape == (len(schema.encoded_names),)
-
-
-def _require_rows(rows: Rows, roles: Roles, train: Train) -> None:
-    if rows.count == 0:
-        raise DataError(f"{rows.where}: has no rows")
-    if not train.any():
-        raise DataError(f"{rows.where}: the training part has no rows")
-    if not roles.features:
-        raise DataError(f"{rows.where}: has no feature columns")
-    require_columns(rows.where, roles.features, rows.schema.names)
-
-
-def _require_every_class(schema: Schema, rows: Rows, trained: set[int | float | str]) -> None:
-    for name in schema.classes:
-        if name not in trained:
-            raise DataError(
-                f"{rows.where}: class {shown(name)} has no row in the training part; "
-                "make the other splits smaller, or remove or merge the class"
-            )

@@ -303,3 +303,14 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
     done = CliRunner().invoke(app, ["data", verb, "--help"])
     assert done.exit_code == 0
     assert f"Example: ensemble-pipe data {verb}" in done.output
+
+
+def test_labels_of_a_text_file_are_shown_as_a_run_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "1,01\n2,1\n3, 2\n" * 20)
+    report = inspect(open_rows(str(path)))
+    assert report.classes == (("01", 20), ("1", 20), ("2", 20))
+    assert report.column("y").kind == "category"
+    assert task_of(report) == "classification"
+    path.write_text("x,y\n" + "1,1\n2,2\n3, 2\n" * 20)
+    assert inspect(open_rows(str(path))).column("y").type == "int64"

@@ -101,7 +101,8 @@ class Drawn:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [dict(zip(self.mixed, row, strict=True)) for row in zip(*self.mixed.values(), strict=True)]
+        cells = zip(*self.mixed.values(), strict=True)
+        return [dict(zip(self.mixed, row, strict=True)) for row in cells]
 
 
 @st.composite

@@ -14,7 +14,9 @@ from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.row_numbers import unnamed
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
+from ensemble_pipe.data.sources.text_columns import MISSING, without
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
+from ensemble_pipe.data.tables.class_names import as_numbers
 from ensemble_pipe.errors import DataError
 
 MOST_DISTINCT = 10_000
@@ -109,6 +111,10 @@ def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) 
             tally.add(block.column(name))
     columns = tuple(tally.report() for tally in tallies)
     chosen = label or _named_label(columns) or _guess(columns, rows.count)
+    if chosen is not None:
+        place = names.index(chosen)
+        tallies[place] = _of_label(rows, columns[place]) or tallies[place]
+        columns = tuple(tally.report() for tally in tallies)
     counts = tallies[names.index(chosen)].counts if chosen else None
     shape = tuple(rows.schema.field(IMAGE).type.shape) if rows.is_image else None
     return Report(
@@ -214,6 +220,19 @@ class _Tally:
             mean=self.total / self.finite if some else None,
             highest=self.highest if some else None,
         )
+
+
+def _of_label(rows: Rows, column: ColumnReport) -> _Tally | None:
+    """Return what a label of a file without types holds where its numbers are names, such as 01."""
+    few = column.kind == "number" and column.distinct is not None
+    if rows.rewritten is None or not few or (column.distinct or 0) > MOST_CLASSES:
+        return None
+    tally = _Tally(pa.field(column.name, pa.string()))
+    for _, block in rows.as_written([column.name]).blocks([column.name]):
+        values = pc.ascii_trim_whitespace(block.column(0))
+        tally.add(without(values, MISSING))
+    are_names = tally.counts is not None and as_numbers(list(tally.counts)) is None
+    return tally if are_names else None
 
 
 def _plain(values: pa.Array) -> pa.Array:

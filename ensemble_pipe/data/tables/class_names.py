@@ -48,10 +48,13 @@ def as_numbers(names: Sequence[str]) -> Array | None:
     found = cast_all(pa.array(names, pa.string()), pa.float64())
     if found is None:
         return None
+    plain = all(_PLAIN.fullmatch(name) for name in names)
+    if plain and max(map(len, names)) > _MOST_DIGITS:
+        return None
     doubles: Array = found.to_numpy()
     if not (np.isfinite(doubles) & (doubles == np.round(doubles))).all():
         return doubles
-    if not all(_PLAIN.fullmatch(name) for name in names):
+    if not plain:
         return None
     whole = [int(name.partition(".")[0]) for name in names]
     fits = all(-(2**63) <= number < 2**63 for number in whole)

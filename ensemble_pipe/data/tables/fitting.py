@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Floats
+from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.counting import CategoryCounts, empty
@@ -30,6 +31,21 @@ from ensemble_pipe.errors import ConfigError, DataError
 _PIXELS = 1 << 20  # summed up at a time
 
 Train = npt.NDArray[np.bool_]
+
+
+def require_rows(rows: Rows, roles: Roles, train: Train) -> None:
+    """Check that there are rows and features to fit to.
+
+    Raises:
+        DataError: there are none, or a feature is no column.
+    """
+    if rows.count == 0:
+        raise DataError(f"{rows.where}: has no rows")
+    if not train.any():
+        raise DataError(f"{rows.where}: the training part has no rows")
+    if not roles.features:
+        raise DataError(f"{rows.where}: has no feature columns")
+    require_columns(rows.where, roles.features, rows.schema.names)
 
 
 def fit_table(

@@ -115,6 +115,22 @@ def classes_of(rows: Rows, targets: Targets, place: Place) -> tuple[int | str, .
     return tuple(classes)
 
 
+def require_every_class(
+    classes: Sequence[int | str], rows: Rows, trained: set[int | float | str]
+) -> None:
+    """Check that every class is among the labels of the training part.
+
+    Raises:
+        DataError: names the first that is not.
+    """
+    for name in classes:
+        if name not in trained:
+            raise DataError(
+                f"{rows.where}: class {shown(name)} has no row in the training part; "
+                "make the other splits smaller, or remove or merge the class"
+            )
+
+
 def require_names(where: str, names: Sequence[str]) -> None:
     """Check that texts can be names of classes, which every reader of labels finds again.
 
