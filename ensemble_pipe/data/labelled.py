@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.category_names import canonical
+from ensemble_pipe.data.tables.categories import canonical
 from ensemble_pipe.data.tables.class_names import texts_of
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (

@@ -18,7 +18,7 @@ from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.tables.category_names import canonical
+from ensemble_pipe.data.tables.categories import canonical
 from ensemble_pipe.data.tables.columns import CategoryRule, ColumnRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.features import CategoryColumn, NumberColumn
 from ensemble_pipe.data.tables.scaling import RangeScale, Standardize

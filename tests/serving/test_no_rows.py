@@ -64,9 +64,9 @@ def test_no_rows_in_memory_have_no_predictions(model: Ensemble, kind: str) -> No
     some = table()[:3]
     assert model.table(inputs).schema == model.table(some).schema
     if model.schema.task == "classification":
-        answers = ("predict", "predict_proba", "predict_members", "predict_sets")
+        answers = ["predict", "predict_proba", "predict_members", "predict_sets"]
     else:
-        answers = ("predict", "predict_members", "predict_intervals")
+        answers = ["predict", "predict_members", "predict_intervals"]
     for answer in answers:
         found, expected = getattr(model, answer)(inputs), getattr(model, answer)(some)
         axis = 1 if answer == "predict_members" else 0
@@ -84,7 +84,8 @@ def write(path: Path) -> None:
     elif path.suffix == ".arrow":
         feather.write_feather(rows, str(path))
     else:
-        np.savez(path, **{name: np.zeros(0, np.float64) for name in rows.column_names})
+        x, kind, label, pay = (np.zeros(0) for _ in rows.column_names)
+        np.savez(path, x=x, kind=kind, label=label, pay=pay)
 
 
 FILES = ["kind_x_pay_label.csv", "t.parquet", "t.arrow", "t.npz"]
@@ -121,7 +122,7 @@ def test_nothing_is_measured_on_no_rows(model: Ensemble, name: str, tmp_path: Pa
 def test_a_served_model_answers_no_rows_and_json_alike(model: Ensemble) -> None:
     from ensemble_pipe.serving.mlflow_model import EnsembleModel
 
-    served = EnsembleModel()
+    served: Any = EnsembleModel()
     served.ensemble = model
     assert len(served.predict(SimpleNamespace(), IN_MEMORY["frame"])) == 0
     as_json = pd.DataFrame({"x": ["0.5", 1], "kind": ["u", "v"]}, dtype=object)

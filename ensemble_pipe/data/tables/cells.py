@@ -14,7 +14,7 @@ from ensemble_pipe.data.sources.text_columns import (
     too_large,
 )
 from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text, is_time, plain
-from ensemble_pipe.data.tables.category_names import DATE, canonical, name_of_float
+from ensemble_pipe.data.tables.categories import DATE, canonical, name_of_float
 from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.dates import time_texts
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing

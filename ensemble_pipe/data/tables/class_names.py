@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.sources.text_columns import MISSING, cast_all
-from ensemble_pipe.data.tables.category_names import BLANKS, NUMBER
+from ensemble_pipe.data.tables.categories import BLANKS, NUMBER
 
 Label = int | float | str
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells
-from ensemble_pipe.data.tables.category_names import are_numbers, in_order, settled
+from ensemble_pipe.data.tables.categories import are_numbers, in_order, settled
 from ensemble_pipe.data.tables.encoding import require_categories
 from ensemble_pipe.data.tables.features import CategoryColumn
 from ensemble_pipe.data.tables.missing import Missing

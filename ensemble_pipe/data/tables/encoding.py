@@ -10,7 +10,7 @@ from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells, dates
-from ensemble_pipe.data.tables.category_names import settled
+from ensemble_pipe.data.tables.categories import settled
 from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing

@@ -25,7 +25,7 @@ from ensemble_pipe.data.tables.scaling import (
     fit_pixels,
     whiten,
 )
-from ensemble_pipe.data.tables.text_features import require_numbers
+from ensemble_pipe.data.tables.texts import require_numbers
 from ensemble_pipe.errors import ConfigError, DataError
 
 _PIXELS = 1 << 20  # summed up at a time

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources.text_columns import MISSING, without
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text
-from ensemble_pipe.data.tables.category_names import NUMBER, name_of_date, settled
+from ensemble_pipe.data.tables.categories import NUMBER, name_of_date, settled
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.category_names import BLANKS
+from ensemble_pipe.data.tables.categories import BLANKS
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import finder
 from ensemble_pipe.data.tables.fitting import Train
