@@ -14,6 +14,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
 # Whole numbers up to here are exact as float64.
 _EXACT = 2**53
+_MOST_DIGITS = 40  # reading a whole number takes the square of its digits
 
 
 def canonical(value: Any) -> str | None:
@@ -31,12 +32,13 @@ def canonical(value: Any) -> str | None:
     if isinstance(value, float):
         return name_of_float(np.float64(value))
     text = str(value)
+    if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) < _MOST_DIGITS:
+        return text  # as most codes are; spares the search
     if text.lower() in ("true", "false"):
         return text.lower()
     if not NUMBER.fullmatch(text):
         return text or None
-    # The length is bounded, since reading a whole number takes the square of its digits.
-    if text.lstrip("+-").isdecimal() and len(text) < 40:
+    if text.lstrip("+-").isdecimal() and len(text) < _MOST_DIGITS:
         return str(int(text))
     number = np.float64(text)
     return name_of_float(number) if np.isfinite(number) else text

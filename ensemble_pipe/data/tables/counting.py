@@ -86,6 +86,8 @@ class CategoryCounts:
             self.counts[""] += self.counts.pop(text)
 
     def _name(self, written: str | None) -> str | None:
+        if written in self.counts:  # a name that was met before
+            return written
         name = settled(written)
         return None if name in self.missing.names else name
 

@@ -91,11 +91,11 @@ def read_categories(
 
 def _category(written: str | None, column: CategoryColumn, missing: Missing) -> str | None:
     """Return the name of a category as the column has it; None where it means a missing value."""
+    if written in column.numbers and written not in missing.names:
+        return written
     name = settled(written)
     if name in missing.names:
         return None
-    if written in column.numbers:
-        return written
     return None if name in MISSING and column.is_of_numbers else name
 
 
