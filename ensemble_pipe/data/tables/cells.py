@@ -1,4 +1,4 @@
-"""The values of Arrow columns: as numbers, as seconds since 1970, and as names of categories."""
+"""The values of Arrow columns: as numbers, and as names of categories."""
 
 import re
 from collections.abc import Callable
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
 from ensemble_pipe.data.tables.columns import misfit
+from ensemble_pipe.data.tables.differences import differences
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
 
@@ -19,14 +20,15 @@ Place = Callable[[int], str]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
-_ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 # Whole numbers up to here are exact as float64.
 _EXACT = 2**53
 MOST_NAME_BYTES = 10_000
 
 
-def numbers(column: pa.Array, name: str, place: Place) -> Floats:
+def numbers(column: pa.Array, name: str, place: Place, offset: float = 0.0) -> Floats:
     """Return a column of numbers as (n,) of any float or integer type, NaN where it is missing.
+
+    Where there is an offset, it is subtracted before anything is rounded.
 
     Raises:
         DataError: the column holds text, dates, or what else is no number.
@@ -34,6 +36,8 @@ def numbers(column: pa.Array, name: str, place: Place) -> Floats:
     column = plain(column)
     if not is_number(column.type):
         column = _no_number(column, name, place)
+    if offset:
+        return differences(column, offset)
     if column.null_count or pa.types.is_decimal(column.type):
         column = column.cast(pa.float64(), safe=False)
     values: Floats = column.to_numpy(zero_copy_only=False)
@@ -63,54 +67,6 @@ def _no_number(column: pa.Array, name: str, place: Place) -> pa.Array:
     elif not pa.types.is_null(kind):
         raise DataError(f"{place(0)}, column {shown(name)}: is of type {kind}; numbers are needed")
     return pa.nulls(len(column), pa.float64())
-
-
-def seconds(column: pa.Array, name: str, place: Place) -> Floats:
-    """Return a column of dates or times as (n,) float64 seconds since 1970, NaN where missing.
-
-    Raises:
-        DataError: the column holds numbers, or text that is no date.
-    """
-    column = plain(column)
-    if is_number(column.type):
-        values = numbers(column, name, place).astype(np.float64)
-        if np.isnan(values).all():
-            return values
-        row = int(np.argmin(np.isnan(values)))
-        raise misfit(
-            f"{place(row)}, column {shown(name)}: {column[row].as_py()} is a number, not a date; "
-            "dates are such as 2026-02-28",
-            name,
-            "kind: number",
-            "convert it, or write {}",
-        )
-    instants, per_second = ticks(column, name, place)
-    missing = instants.is_null().to_numpy(zero_copy_only=False)
-    counts = pc.fill_null(instants, 0).to_numpy()
-    # Apart, so that a time has the same bits in whatever unit it is counted.
-    found = counts // per_second + (counts % per_second) / per_second
-    return np.where(missing, np.nan, found)
-
-
-def ticks(column: pa.Array, name: str, place: Place) -> tuple[pa.Array, int]:
-    """Return a column of dates or times as int64 since 1970, and how many of them are a second.
-
-    Raises:
-        DataError: the column holds something else, or text that is no date.
-    """
-    column = plain(column)
-    if pa.types.is_null(column.type):
-        return column.cast(pa.int64()), 1
-    if is_text(column.type):
-        column = _parsed(column, name, place)
-    elif pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"))
-    if not pa.types.is_timestamp(column.type):
-        raise DataError(
-            f"{place(0)}, column {shown(name)}: is of type {column.type}; dates or times are needed"
-        )
-    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
-    return column.cast(pa.int64()), per_second
 
 
 def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str | None]]:
@@ -226,34 +182,6 @@ def is_time(kind: pa.DataType) -> bool:
 
 def _is_simple(kind: pa.DataType) -> bool:
     return bool(pa.types.is_boolean(kind) or pa.types.is_null(kind))
-
-
-def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
-    """Read ISO 8601 text, to the microsecond; empty text is missing."""
-    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
-    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
-    zoned = pc.match_substring_regex(text, _ZONE)
-    none = pa.scalar(None, text.type)
-    try:
-        far = pc.if_else(zoned, text, none).cast(pa.timestamp("us", "UTC"))
-        near = pc.if_else(zoned, none, text).cast(pa.timestamp("us"))
-    except pa.ArrowInvalid:
-        row = next(row for row, value in enumerate(text) if not _is_date(value))
-        raise DataError(
-            f"{place(row)}, column {shown(name)}: {shown(column[row].as_py())} is not a date; "
-            "dates are ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00"
-        ) from None
-    return pc.coalesce(far.cast(pa.timestamp("us")), near)
-
-
-def _is_date(value: pa.Scalar) -> bool:
-    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
-        try:
-            value.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-        return True
-    return False
 
 
 def _refuse_text(column: pa.Array, name: str, place: Place) -> None:

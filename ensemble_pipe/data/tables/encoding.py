@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.paths import require_columns
-from ensemble_pipe.data.tables import cells
+from ensemble_pipe.data.tables import cells, times
 from ensemble_pipe.data.tables.cells import Place
 from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
@@ -19,7 +19,9 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place) -> Floats:
-    """Return the numbers of a block as (C, n) float64; NaN is a missing value that may be there.
+    """Return the numbers of a block as (C, n) float64, each column less its offset.
+
+    NaN is a missing value that may be there.
 
     Raises:
         DataError: a value is missing without a rule for it, infinite, or no number.
@@ -30,8 +32,8 @@ def read_numbers(block: pa.RecordBatch, columns: Sequence[NumberColumn], place: 
     for out, column in zip(matrix, columns, strict=True):
         if column.kind == "number":
             cells.require_no_text(block.schema.field(column.name))
-        read = cells.numbers if column.kind == "number" else cells.seconds
-        out[:] = read(block.column(column.name), column.name, place)
+        read = cells.numbers if column.kind == "number" else times.seconds
+        out[:] = read(block.column(column.name), column.name, place, column.offset)
     with np.errstate(invalid="ignore"):
         low, high = matrix.min(axis=1, initial=0.0), matrix.max(axis=1, initial=0.0)
     usable = (low >= -LARGEST) & (high <= LARGEST)  # neither NaN nor infinity is
@@ -51,7 +53,8 @@ def _check(values: Floats, column: NumberColumn, place: Place) -> None:
     if missing[row]:
         kind = "kind: date, " if column.kind == "date" else ""
         raise _missing(place(row), column.name, f"{kind}missing: mean", "median or a number")
-    value = "infinity" if np.isinf(values[row]) else f"{values[row]:g}, too large for float32"
+    number = values[row] + column.offset
+    value = "infinity" if np.isinf(number) else f"{number:g}, too large for float32"
     raise DataError(
         f"{place(row)}, column {shown(column.name)}: {value}; every feature must be a finite "
         "number, so remove or mend such rows"

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.tables import cells
+from ensemble_pipe.data.tables import cells, times
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets, number_parts
 from ensemble_pipe.errors import DataError
@@ -177,7 +177,7 @@ def read_times(rows: Rows, name: str) -> Array:
             row = int(np.isfinite(values).argmin())
             raise DataError(f"{rows.cells(name)(row)}: the time is {values[row]}")
         return values
-    ticks, per_second = cells.ticks(column.combine_chunks(), name, rows.place)
+    ticks, per_second = times.ticks(column.combine_chunks(), name, rows.place)
     unit = {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[per_second]
     return np.asarray(ticks.to_numpy()).view(f"datetime64[{unit}]")
 

@@ -1,0 +1,103 @@
+"""The values of Arrow columns of dates or times: as seconds since 1970, and as counts of a unit."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.data.tables.cells import Place, is_number, is_text, numbers, plain
+from ensemble_pipe.data.tables.columns import misfit
+from ensemble_pipe.data.tables.differences import of_integers
+from ensemble_pipe.errors import DataError
+from ensemble_pipe.messages import shown
+
+_ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
+
+
+def seconds(column: pa.Array, name: str, place: Place, offset: float = 0.0) -> Floats:
+    """Return a column of dates or times as (n,) float64 seconds since 1970, NaN where missing.
+
+    Where there is an offset, of whole seconds, it is subtracted before anything is rounded.
+
+    Raises:
+        DataError: the column holds numbers, or text that is no date.
+    """
+    column = plain(column)
+    if is_number(column.type):
+        values = numbers(column, name, place).astype(np.float64)
+        if np.isnan(values).all():
+            return values
+        row = int(np.argmin(np.isnan(values)))
+        raise misfit(
+            f"{place(row)}, column {shown(name)}: {column[row].as_py()} is a number, not a date; "
+            "dates are such as 2026-02-28",
+            name,
+            "kind: number",
+            "convert it, or write {}",
+        )
+    instants, per_second = ticks(column, name, place)
+    missing = instants.is_null().to_numpy(zero_copy_only=False)
+    counts = pc.fill_null(instants, 0).to_numpy()
+    nanoseconds = counts % per_second * (10**9 // per_second)
+    if is_text(column.type):
+        nanoseconds += _beyond_microseconds(column)
+    # Apart, so that a time has the same bits in whatever unit it is counted.
+    found = of_integers(counts // per_second, int(offset)) + nanoseconds / 10**9
+    return np.where(missing, np.nan, found)
+
+
+def ticks(column: pa.Array, name: str, place: Place) -> tuple[pa.Array, int]:
+    """Return a column of dates or times as int64 since 1970, and how many of them are a second.
+
+    Raises:
+        DataError: the column holds something else, or text that is no date.
+    """
+    column = plain(column)
+    if pa.types.is_null(column.type):
+        return column.cast(pa.int64()), 1
+    if is_text(column.type):
+        column = _parsed(column, name, place)
+    elif pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms"))
+    if not pa.types.is_timestamp(column.type):
+        raise DataError(
+            f"{place(0)}, column {shown(name)}: is of type {column.type}; dates or times are needed"
+        )
+    per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
+    return column.cast(pa.int64()), per_second
+
+
+def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
+    """Read ISO 8601 text, to the microsecond; empty text is missing."""
+    text = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+    text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")
+    zoned = pc.match_substring_regex(text, _ZONE)
+    none = pa.scalar(None, text.type)
+    try:
+        far = pc.if_else(zoned, text, none).cast(pa.timestamp("us", "UTC"))
+        near = pc.if_else(zoned, none, text).cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        row = next(row for row, value in enumerate(text) if not _is_date(value))
+        raise DataError(
+            f"{place(row)}, column {shown(name)}: {shown(column[row].as_py())} is not a date; "
+            "dates are ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00"
+        ) from None
+    return pc.coalesce(far.cast(pa.timestamp("us")), near)
+
+
+def _beyond_microseconds(column: pa.Array) -> Integers:
+    """Return the nanoseconds (n,) that follow the microseconds in ISO 8601 text."""
+    digits = pc.extract_regex(column, r"\.\d{6}(?P<last>\d{1,3})").field("last")
+    padded = pc.utf8_rpad(pc.fill_null(digits, "0"), 3, "0")
+    found: Integers = padded.cast(pa.int64()).to_numpy()
+    return found
+
+
+def _is_date(value: pa.Scalar) -> bool:
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            value.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        return True
+    return False
