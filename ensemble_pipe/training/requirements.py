@@ -7,6 +7,7 @@ from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import embedded_columns
+from ensemble_pipe.optim import SWA
 from ensemble_pipe.training.conflicts import cycle_count
 from ensemble_pipe.training.estimators import EstimatorSettings, NearestNeighbors
 from ensemble_pipe.training.plan import LearnerPlan
@@ -56,8 +57,10 @@ def require_rows(group: EstimatorSettings, rows: int, left_out: int, where: str)
 
 
 def _require_cycles(plan: LearnerPlan, rows: int) -> None:
-    cycles = cycle_count(plan.schedule)
-    if plan.snapshots and len(plan.member_steps(rows)) != cycles:
+    """Raise ConfigError where members, or averages, are wanted of more cycles than steps."""
+    cycles, averaging = cycle_count(plan.schedule), plan.averaging
+    at_ends = plan.snapshots or (isinstance(averaging, SWA) and averaging.at == "cycle")
+    if at_ends and len(plan.calendar(rows).cycle_ends) != cycles:
         raise ConfigError(
             f"training.schedule: {cycles} cycles do not fit into the "
             f"{plan.steps(rows).total} steps of the training; take fewer or raise epochs"

@@ -38,9 +38,8 @@ def require(
     groups: Array | None = None,
     **settings: Any,
 ) -> None:
-    config = Pipeline.model_validate(
-        {"network": network, "training": {"batch_size": batch_size}, **settings}
-    )
+    training = {"batch_size": batch_size, **settings.pop("training", {})}
+    config = Pipeline.model_validate({"network": network, "training": training, **settings})
     schema = plain_schema("classification", shape, ("a", "b"))
     require_fit(config, learner_plans(config), schema, rows, groups)
 
@@ -126,6 +125,37 @@ def test_an_estimator_says_so_too(kind: Any) -> None:
     model = kind(batch_size=1, overrides={"network": layers(*DENSE)})
     with pytest.raises(ValueError, match=r"^training\.batch_size: batch_norm1 needs more than 1"):
         model.fit(inputs, inputs[:, 0] > 0)
+
+
+# Cycles have a step each
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ensemble": {"strategy": "snapshot"}},
+        {"training": {"averaging": {"name": "swa", "at": "cycle"}}},
+    ],
+    ids=["snapshots", "averages"],
+)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"name": "snapshot", "cycles": 10},
+        {"name": "sgdr", "cycles": 10, "t_mult": 3},
+        {"name": "triangular", "cycles": 10},
+    ],
+    ids=lambda schedule: str(schedule["name"]),
+)
+def test_more_cycles_than_steps_are_refused(schedule: dict[str, Any], more: dict[str, Any]) -> None:
+    def plan(epochs: int) -> None:
+        training = {"epochs": epochs, "schedule": schedule, **more.get("training", {})}
+        rest = {key: value for key, value in more.items() if key != "training"}
+        require({"name": "mlp"}, FLAT, 50, training=training, **rest)
+
+    plan(epochs=5)
+    with pytest.raises(ConfigError, match=r"^training\.schedule: 10 cycles do not fit into the 8 "):
+        plan(epochs=4)
 
 
 # Nearest neighbours are rows that there are
