@@ -15,7 +15,7 @@ from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.config import Pipeline, fold_counts, given_plans, other_facts, resolved
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import Labelled, by_marks, labelled, not_later, shares_group
-from ensemble_pipe.data.learner_view import require_folds
+from ensemble_pipe.data.learner_view import largest_fold, require_folds
 from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
@@ -27,12 +27,12 @@ from ensemble_pipe.given import Wanted, given_parts, save_given, with_examples
 from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.inference import CHUNK_ROWS
-from ensemble_pipe.nn.networks import embedded_columns
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
 from ensemble_pipe.tracking.journal import Journal
-from ensemble_pipe.training.conflicts import cycle_count
+from ensemble_pipe.training.estimators import EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.requirements import require_plans_fit, require_rows
 from ensemble_pipe.transfer import first_rows
 
 EXAMPLE_ROWS = 3
@@ -106,7 +106,7 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
         schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
-    require_fit(config, plans, schema, len(parts["train"]))
+    require_fit(config, plans, schema, len(parts["train"]), groups)
     if official is not None:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, schema.target_place(official.rows))
@@ -187,8 +187,25 @@ def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Intege
     )  # fmt: skip
 
 
-def require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows: int) -> None:
-    """Raise ConfigError where plans or augmentations do not fit the data."""
+def require_fit(
+    config: Pipeline,
+    plans: list[LearnerPlan],
+    schema: Schema,
+    rows: int,
+    groups: Array | None = None,
+) -> None:
+    """Check that learners and augmentations fit the training part.
+
+    Args:
+        config: the pipeline.
+        plans: of its networks.
+        schema: of the data.
+        rows: R, of the training part.
+        groups: (R,) of these, where rows have groups.
+
+    Raises:
+        ConfigError: names the key, what it is, and what would be right.
+    """
     wrong = config.augment.misfits(images=schema.is_image)
     if wrong:
         here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
@@ -213,44 +230,12 @@ def require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows
             f"windows of {window_rows} rows are shuffled; raise it, or set "
             f"window_rows to {fitting} or less"
         )
-    for plan in plans:
-        _require_codes(plan, schema)
-        cycles = cycle_count(plan.schedule)
-        if plan.snapshots and len(plan.member_steps(rows)) != cycles:
-            raise ConfigError(
-                f"training.schedule: {cycles} cycles do not fit into the "
-                f"{plan.steps(rows).total} steps of the training; take fewer or raise epochs"
-            )
-    kinds = {(repr(p.network), p.loss.name, p.dropout_passes): p for p in plans}
-    for plan in kinds.values():
-        network = plan.build(schema)
-        if plan.dropout_passes is not None and not network.drops:
-            raise ConfigError(
-                "ensemble.strategy: mc_dropout needs a network that drops units, such as "
-                "network: {name: mlp, dropout: 0.2}"
-            )
-
-
-def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
-    """Raise ConfigError where an embedding reads what are no codes, or too many."""
-    embedded = embedded_columns(plan.network)
-    if embedded and schema.is_image:
-        raise ConfigError("network: an embedding reads columns of a table, but the data is images")
-    names, codes = schema.encoded_names, schema.code_counts
-    for place, categories in embedded.items():
-        if place not in codes:
-            listed = ", ".join(f"{index} {names[index]}" for index in sorted(codes)) or "none"
-            named = repr(names[place]) if place < len(names) else f"none of the {len(names)}"
-            raise ConfigError(
-                f"network: the embedding reads feature {place}, counted from 0, which is {named}; "
-                "it needs a column of codes (columns: {NAME: {kind: category, encode: code}}); "
-                f"such features are: {listed}"
-            )
-        if codes[place] > categories:
-            raise ConfigError(
-                f"network: the embedding of {shown(names[place])} has {categories} categories, but "
-                f"{codes[place]} are needed: those of the training part, and one for the unknown"
-            )
+    require_plans_fit(plans, schema, rows)
+    for number, group in enumerate(config.ensemble.groups):
+        if isinstance(group, EstimatorSettings):
+            folds = group.learners if group.leaves_folds_out else None
+            left_out = 0 if folds is None else largest_fold(folds, config.seed, rows, groups)
+            require_rows(group, rows, left_out, f"ensemble.pool.{number}")
 
 
 def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:

@@ -54,9 +54,13 @@ def rate_curve(config: Pipeline, low: float, high: float, steps: int = STEPS) ->
 
     Raises:
         DataError: the data cannot be trained on.
-        ConfigError: the network does not fit the data, or the loss diverged at once.
+        ConfigError: there is no network, it does not fit the data, or the loss diverged at once.
     """
     plans = learner_plans(config)
+    if not plans:
+        raise ConfigError(
+            "ensemble.pool: has no group of networks, and they alone have a learning rate to test"
+        )
     prepared = prepare(config, plans)
     rule = replace(plans[0].rule, learning_rate=1.0)
     plan = replace(

@@ -43,6 +43,15 @@ def test_the_same_pipeline_gives_the_same_curve() -> None:
     assert one.losses.tobytes() == other.losses.tobytes()
 
 
+def test_a_pool_without_networks_has_no_rate_to_test(tmp_path: Path) -> None:
+    pools = [{"strategy": "linear"}], [{"strategy": "random_forest"}, {"strategy": "linear"}]
+    for pool in pools:
+        with pytest.raises(ConfigError, match=r"^ensemble\.pool: has no group of networks"):
+            rate_curve(pipeline(ensemble={"pool": pool}), low=1e-4, high=1.0)
+    behind = pipeline(ensemble={"pool": [{"strategy": "linear"}, {"strategy": "independent"}]})
+    assert len(rate_curve(behind, low=1e-4, high=1e-1, steps=20).rates) >= 20
+
+
 def test_it_begins_with_transferred_weights(tmp_path: Path) -> None:
     source = run(pipeline(ensemble={"learners": 1}), output=tmp_path, inline=True)
     transferred = pipeline(transfer={"weights": source.run_dir, "fresh": []})

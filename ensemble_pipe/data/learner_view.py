@@ -108,6 +108,13 @@ def folds_of(
     return fold
 
 
+def largest_fold(folds: int, seed: int, rows: int, groups: Array | None) -> int:
+    """Return the rows of the largest fold of R rows, with their groups (R,) if they have any."""
+    if groups is None:
+        return -(-rows // folds)
+    return int(np.bincount(_group_folds(folds, seed, groups)).max())
+
+
 def require_folds(folds: int, rows: int, groups: Array | None, where: str) -> None:
     """Check that no fold would be empty.
 

@@ -302,6 +302,7 @@ def _agrees(schema: Schema) -> bool:
         return False
     if scaling.mixes and [len(row) for row in scaling.matrix] != [encoded] * sources:
         return False
-    if not np.isfinite(np.array(scaling.matrix)).all():
+    offsets = [column.offset for column in schema.columns if isinstance(column, NumberColumn)]
+    if not np.isfinite([*offsets, *np.ravel(scaling.matrix)]).all():
         return False
     return schema.is_image or schema.input_shape == (len(schema.encoded_names),)

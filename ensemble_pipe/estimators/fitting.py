@@ -28,8 +28,7 @@ from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.features import layout
 from ensemble_pipe.data.tables.fitting import fit_table
-from ensemble_pipe.data.tables.moments import CONSTANT_SHARE
-from ensemble_pipe.data.tables.targets import Targets
+from ensemble_pipe.data.tables.targets import LEAST_DEVIATION, Targets, mean_and_deviation
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.combining import Combine
@@ -48,6 +47,8 @@ from ensemble_pipe.training.warmup import warm_up
 
 # Fewer rows than this are not worth holding out.
 LEAST_HELD = 10
+# Of its size: the deviation that stands for that of a constant target.
+_CONSTANT_SHARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -215,11 +216,13 @@ def schema_of(config: Pipeline, examples: Examples, train: Integers) -> Schema:
 def _moments(targets: Floats) -> tuple[float, float]:
     """Return mean and deviation; of a constant one so small that it is predicted as it is."""
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = float(targets.mean()), float(targets.std())
+        mean, deviation = mean_and_deviation(lambda: [targets])
     largest = float(np.abs(targets).max())
     if not np.isfinite([mean, deviation]).all():
         raise DataError(f"y: its values reach {largest:g}, whose squares are infinite")
-    return mean, max(deviation, CONSTANT_SHARE * (largest or 1.0))
+    if 0 < deviation < LEAST_DEVIATION:
+        raise DataError(f"y: its deviation is {deviation:g}, whose square is 0 in float64")
+    return mean, deviation or _CONSTANT_SHARE * (largest or 1.0)
 
 
 def _write(

@@ -20,7 +20,9 @@ class Snapshot:
     """Cosine cycles of equal length, for snapshots at the end of each.
 
     Huang et al. 2017, "Snapshot ensembles: train 1, get M for free", eq. 2:
-    (1 + cos(pi mod(t - 1, L) / L)) / 2 with L = ceil(T / M), t counted from 1.
+    (1 + cos(pi mod(t - 1, L) / L)) / 2 with L = ceil(T / M), t counted from 1. The last cycle is
+    shorter where M does not divide T. Where cycles of L steps would be fewer than M (6 of 2 steps
+    in 10), the steps are divided as evenly as can be instead.
 
     >>> [round(Snapshot(cycles=2).factor(step, 4), 3) for step in range(4)]
     [1.0, 0.5, 1.0, 0.5]
@@ -33,17 +35,24 @@ class Snapshot:
     cycles: Annotated[int, Ge(1), Le(10_000)] = 5
 
     def factor(self, step: int, total: int) -> float:
-        length = self.cycle_steps(total)
-        return half_cosine(1.0, 0.0, step % length / length)
-
-    def cycle_steps(self, total: int) -> int:
-        """Return L, the steps of one cycle; the last one is shorter where M does not divide T."""
-        return ceil(total / self.cycles)
+        length = self._length(total)
+        if length is None:
+            share = _share_of_cycle(step, _cuts(total, self.cycles, 1.0))
+        else:
+            share = step % length / length
+        return half_cosine(1.0, 0.0, share)
 
     def ends(self, total: int) -> list[int]:
         """Return the number of steps taken at the end of each cycle."""
-        length = self.cycle_steps(total)
+        length = self._length(total)
+        if length is None:
+            return list(_cuts(total, self.cycles, 1.0))
         return [min(end, total) for end in range(length, total + length, length)]
+
+    def _length(self, total: int) -> int | None:
+        """Return L, or None where fewer cycles of so many steps fill the training."""
+        length = ceil(total / self.cycles)
+        return length if length * (self.cycles - 1) < total else None
 
 
 @settings
@@ -164,13 +173,18 @@ class FastGeometric:
 
 @lru_cache
 def _cuts(total: int, cycles: int, growth: float) -> tuple[int, ...]:
-    """Return where cycles, each `growth` times as long as the last, end; those of no step go."""
+    """Return where cycles, each `growth` times as long as the last, end.
+
+    Each has a step at least; where there are fewer steps than cycles, each step is one.
+    """
+    if cycles >= total:
+        return tuple(range(1, total + 1))
     lengths = [growth**cycle for cycle in range(cycles)]
-    whole, passed, ends = sum(lengths), 0.0, {total}
-    for length in lengths[:-1]:
+    whole, passed, ends = sum(lengths), 0.0, [0]
+    for later, length in zip(range(cycles - 1, -1, -1), lengths, strict=True):
         passed += length
-        ends.add(round(total * passed / whole))
-    return tuple(sorted(ends - {0}))
+        ends.append(min(max(round(total * passed / whole), ends[-1] + 1), total - later))
+    return tuple(ends[1:])
 
 
 def _share_of_cycle(step: int, ends: tuple[int, ...]) -> float:

@@ -1,6 +1,6 @@
 """A schedule that follows the loss: it lowers the rate where the loss no longer falls."""
 
-from math import inf
+from math import copysign, inf
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
@@ -30,7 +30,9 @@ class Plateau:
 
     PyTorch's ReduceLROnPlateau in its mode "min" with a relative threshold, without its eps (which
     leaves out changes of the rate below 1e-8). A loss is better where
-    loss < best (1 - min_change); the rate falls after more than `patience` epochs without one.
+    loss < best - min_change |best|; the rate falls after more than `patience` epochs without one.
+    PyTorch has best (1 - min_change), the same above 0; below 0, where the negative log-likelihood
+    of a density can lie, that is above `best`, so that a loss that stands still counts as better.
 
     The training loop starts each learner with PlateauState(), multiplies factor(step, total), which
     is 1, by the state's factor, replaces the state by observe(state, loss) once at the end of each
@@ -45,7 +47,7 @@ class Plateau:
     Attributes:
         decay: factor of each fall.
         patience: epochs without a better loss that are let pass.
-        min_change: by which share a loss must fall to count as better.
+        min_change: by which share of its size a loss must fall to count as better.
         cooldown: epochs after a fall in which none counts as bad.
         minimum: lowest factor.
     """
@@ -62,7 +64,9 @@ class Plateau:
 
     def observe(self, state: PlateauState, loss: float) -> PlateauState:
         """Return the state after an epoch with this loss; a loss that is not a number is bad."""
-        enough = inf if state.best is None else state.best * (1.0 - self.min_change)
+        enough = inf
+        if state.best is not None:
+            enough = state.best * (1.0 - copysign(self.min_change, state.best))
         better = loss < enough
         best = loss if better else state.best
         cooling = state.cooldown > 0

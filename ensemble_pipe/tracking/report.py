@@ -206,7 +206,7 @@ def _rule(column: Column) -> tuple[str, str, str]:
         if column.fill is None:
             return column.kind, "refused", encoded
         return column.kind, repr(column.fill) if column.fill else "a category of its own", encoded
-    missing = "refused" if column.fill is None else f"becomes {column.fill:.6g}"
+    missing = "refused" if column.fill is None else f"becomes {column.offset + column.fill:.6g}"
     return (
         column.kind,
         missing,

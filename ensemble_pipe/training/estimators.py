@@ -17,6 +17,7 @@ from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.messages import shown
 from ensemble_pipe.settings import settings
 from ensemble_pipe.training.events import Event, Failed, Fitted
 from ensemble_pipe.training.sound_trees import require_sound_trees
@@ -199,7 +200,7 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     """Fit a learner to the training part, without augmentation; return it as skops has it.
 
     Raises:
-        ValueError: the data does not fit the estimator, such as fewer rows than neighbours.
+        ValueError: the rows that it sees do not fit the estimator, such as all of one class.
     """
     from sklearn.multioutput import MultiOutputRegressor
     from skops import io
@@ -217,8 +218,9 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
         folds = plan.settings.learners
         used = data.fold_of(folds) != plan.learner % folds
     targets = train.targets[used]
-    boosted = isinstance(plan.settings, HistogramBoosting) and schema.task == "classification"
-    if boosted and not _can_be_divided(targets):
+    if schema.task == "classification" and isinstance(plan.settings, HistogramBoosting | Linear):
+        _require_two_classes(targets, schema)
+    if isinstance(plan.settings, HistogramBoosting) and not _can_be_divided(targets):
         estimator.set_params(early_stopping=False)
     weights = {"sample_weight": train.weights[used]} if plan.settings.weighs_rows else {}
     estimator.fit(flat[used], targets, **weights)
@@ -227,10 +229,22 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     return content
 
 
-def _can_be_divided(labels: Array) -> bool:
-    """Whether each class can have a row in the part that boosting stops by, and in the other."""
-    _, counts = np.unique(labels, return_counts=True)
-    held = ceil(_STOP_SHARE * len(labels))
+def _require_two_classes(labels: Array, schema: Schema) -> None:
+    found = np.unique(labels)
+    if len(found) < 2:
+        raise ValueError(
+            f"the rows that the learner sees ({len(labels)}) all have the class "
+            f"{shown(schema.classes[found[0]])}, and it needs two; add rows of the others, or do "
+            "without cross-validation"
+        )
+
+
+def _can_be_divided(targets: Array) -> bool:
+    """Whether boosting can put rows aside that it stops by: of each class, where there are any."""
+    if targets.dtype.kind == "f":
+        return len(targets) > 1
+    _, counts = np.unique(targets, return_counts=True)
+    held = ceil(_STOP_SHARE * len(targets))
     return bool(counts.min() > 1 and held >= len(counts))
 
 

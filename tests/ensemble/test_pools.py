@@ -151,24 +151,34 @@ def test_what_cannot_be_is_refused(tmp_path: Path, ensemble: Any, message: str) 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_learner_that_cannot_be_fitted_is_named_and_the_others_go_on(tmp_path: Path) -> None:
-    pool = [{"strategy": "nearest_neighbors", "neighbors": 10**6}, {"strategy": "linear"}]
-    result = run(pipeline(ensemble={"pool": pool}), output=tmp_path, inline=True)
+def rare_classes(folder: Path, pool: list[dict[str, Any]], counts: list[int]) -> Pipeline:
+    """Return the pipeline of a pool on as many rows of each of the classes a, b, c as are wanted.
+
+    By its seed a class of one row has it in the training part.
+    """
+    labels = np.repeat(list("abc")[: len(counts)], counts)
+    numbers = np.random.default_rng(0).normal(size=len(labels)) + np.arange(len(labels))
+    path = folder / "rare.csv"
+    path.write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in zip(numbers, labels, strict=True)))
+    data = {"source": "table", "path": str(path), "label": "y"}
+    splits = {"validation": 0.1, "stop": 2, "test": 0.1}
+    return pipeline(seed=2, data=data, splits=splits, ensemble={"pool": pool})
+
+
+@pytest.mark.parametrize("strategy", ["linear", "histogram_boosting"])
+def test_a_learner_that_cannot_be_fitted_is_named_and_the_others_go_on(
+    tmp_path: Path, strategy: str
+) -> None:
+    pool = [{"strategy": strategy, "learners": 2, "cross_validate": True}]
+    result = run(rare_classes(tmp_path, pool, [60, 1]), output=tmp_path / "runs", inline=True)
     assert result.members == 1
-    assert "nearest_neighbors: Expected n_neighbors" in result.failed[0]
+    assert f"{strategy}: the rows that the learner sees" in result.failed[0]
+    assert "all have the class 'a', and it needs two" in result.failed[0]
 
 
 @pytest.mark.parametrize("counts", [[60, 59, 1], [60, 30, 30], [9, 2, 2]])
 def test_boosting_takes_classes_that_cannot_be_divided(tmp_path: Path, counts: list[int]) -> None:
-    labels = np.repeat(["a", "b", "rare"], counts)
-    numbers = np.random.default_rng(0).normal(size=len(labels)) + np.arange(len(labels))
-    path = tmp_path / "rare.csv"
-    path.write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in zip(numbers, labels, strict=True)))
-    data = {"source": "table", "path": str(path), "label": "y"}
-    pool = [{"strategy": "histogram_boosting", "rounds": 5}]
-    splits = {"validation": 0.1, "stop": 2, "test": 0.1}
-    # By this seed the one row of a class stays in the training part.
-    config = pipeline(seed=2, data=data, splits=splits, ensemble={"pool": pool})
+    config = rare_classes(tmp_path, [{"strategy": "histogram_boosting", "rounds": 5}], counts)
     assert run(config, output=tmp_path / "runs", inline=True).members == 1
 
 

@@ -1,6 +1,8 @@
 """Metrics of numbers: by hand, by integration, against scikit-learn and scipy, in proper units."""
 
+import re
 from math import e, log, pi, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +99,31 @@ def test_errors_scale_with_the_unit(scale: float) -> None:
         assert scaled[name] == pytest.approx(scale * plain[name])
     assert scaled["nll"] == pytest.approx(plain["nll"] + log(scale))
     assert scaled["coverage_90"] == plain["coverage_90"]
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()
+
+
+def test_the_page_says_by_how_much_one_gaussian_scores_above_the_mixture() -> None:
+    apart, nats = (
+        [float(cell) for cell in re.findall(r"[\d.]+", line)]
+        for line in re.findall(r"^\| (?:apart|nats) \|.*$", PAGE, re.MULTILINE)
+    )
+    assert len(apart) == len(nats) > 3
+    grid = np.linspace(-25, 25, 40_001)
+    for distance, said in zip(apart, nats, strict=True):
+        half = distance / 2
+        density = (stats.norm.pdf(grid, half) + stats.norm.pdf(grid, -half)) / 2
+        present = density > 0
+        gaussian = stats.norm.logpdf(grid, 0, sqrt(1 + half**2))
+        excess = density[present] * (np.log(density[present]) - gaussian[present])
+        assert excess.sum() * (grid[1] - grid[0]) == pytest.approx(said, abs=6e-4)
+
+
+def test_members_that_lie_apart_are_scored_by_their_mean_and_variance() -> None:
+    means, noise = np.array([-2.0, 2.0]), 1.0
+    targets = np.random.default_rng(0).normal(np.repeat(means, 5000), noise)
+    deviation = np.full(len(targets), sqrt(noise**2 + means.var()))
+    found = regression_metrics(np.zeros(len(targets)), deviation, targets)["nll"]
+    mixture = -np.log(np.mean([stats.norm.pdf(targets, mean, noise) for mean in means], axis=0))
+    assert found - mixture.mean() == pytest.approx(0.172, abs=0.01)

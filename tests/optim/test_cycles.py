@@ -3,9 +3,10 @@
 import doctest
 from itertools import pairwise
 from math import cos, pi
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.optim import (
@@ -71,10 +72,16 @@ def test_one_cycle_is_a_cosine(schedule: Schedule) -> None:
 # Snapshots
 
 
+def fill(total: int, count: int, length: int) -> bool:
+    """Whether `count` cycles of `length` steps, the last one perhaps shorter, fill a training."""
+    return (count - 1) * length < total <= count * length
+
+
 @settings(max_examples=50, deadline=None)
 @given(total=TOTALS, count=COUNTS)
 def test_snapshot_factors_are_those_of_huang_equation_2(total: int, count: int) -> None:
     length = -(-total // count)
+    assume(fill(total, count, length))
     for t in range(1, total + 1):
         expected = 0.5 * (cos(pi * ((t - 1) % length) / length) + 1.0)
         assert Snapshot(cycles=count).factor(t - 1, total) == pytest.approx(expected, abs=1e-12)
@@ -92,9 +99,37 @@ def test_snapshot_cycles_start_at_the_full_rate_and_are_equally_long(
         assert factors[0] == 1.0
         assert all(after < before for before, after in pairwise(factors))
     lengths = [end - start for start, end in pairwise([0, *ends])]
-    assert set(lengths[:-1]) <= {snapshot.cycle_steps(total)}
-    assert 0 < lengths[-1] <= snapshot.cycle_steps(total)
-    assert len(ends) == count if total % count == 0 else len(ends) <= count
+    length = -(-total // count)
+    if fill(total, count, length):
+        assert set(lengths[:-1]) <= {length}
+        assert 0 < lengths[-1] <= length
+    else:
+        assert max(lengths) - min(lengths) <= 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    kind=st.sampled_from([Snapshot, SGDR, Triangular]),
+    growth=st.sampled_from([1.0, 1.5, 2.0, 10.0]),
+    count=COUNTS,
+    total=TOTALS,
+)
+def test_every_cycle_has_an_end_where_there_are_as_many_steps(
+    kind: Any, growth: float, count: int, total: int
+) -> None:
+    schedule = kind(cycles=count, **({"t_mult": growth} if kind is SGDR else {}))
+    assert len(set(cycle_ends(schedule, total))) == min(count, total)
+    warm = WarmUp(share=0.1, then=schedule)
+    assert len(set(cycle_ends(warm, total + 40))) == min(count, total + 40 - warm.steps(total + 40))
+
+
+@settings(max_examples=100, deadline=None)
+@given(members=COUNTS, start=st.floats(0, 0.99), total=TOTALS)
+def test_every_triangle_has_a_middle_where_there_are_steps_for_it(
+    members: int, start: float, total: int
+) -> None:
+    ends = cycle_ends(FastGeometric(members=members, start=start), total)
+    assert len(ends) == min(members, (total + 1) // 2)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +137,10 @@ def test_snapshot_cycles_start_at_the_full_rate_and_are_equally_long(
     [
         (Snapshot(cycles=3), 12, [4, 8, 12]),
         (Snapshot(cycles=4), 10, [3, 6, 9, 10]),
+        (Snapshot(cycles=6), 10, [2, 3, 5, 7, 8, 10]),
+        (Snapshot(cycles=3), 2, [1, 2]),
+        (SGDR(cycles=3, t_mult=2.0), 3, [1, 2, 3]),
+        (SGDR(cycles=4, t_mult=10.0), 100, [1, 2, 10, 100]),
         (Snapshot(cycles=5), 5, [1, 2, 3, 4, 5]),
         (Snapshot(cycles=1), 7, [7]),
         (SGDR(cycles=3, t_mult=2.0), 70, [10, 30, 70]),

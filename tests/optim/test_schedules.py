@@ -130,6 +130,24 @@ def test_plateaus_are_those_of_pytorch(case: dict[str, Any]) -> None:
     assert found == pytest.approx(case["factors"], rel=1e-12)
 
 
+@pytest.mark.parametrize("loss", [2.0, 1e-9, 0.0, -1e-9, -1.0, -1e6])
+@pytest.mark.parametrize("min_change", [0.0, 1e-4, 0.5])
+def test_a_loss_that_stands_still_lowers_the_rate_whatever_its_sign(
+    loss: float, min_change: float
+) -> None:
+    schedule, state = Plateau(decay=0.5, patience=9, min_change=min_change), PlateauState()
+    for _ in range(51):
+        state = schedule.observe(state, loss)
+    assert (state.factor, state.best) == (0.5**5, loss)
+
+
+@pytest.mark.parametrize("best", [4.0, -4.0])
+def test_a_loss_is_better_by_a_share_of_its_size(best: float) -> None:
+    schedule, state = Plateau(min_change=0.25), PlateauState(best=best)
+    assert schedule.observe(state, best - 1.0).best == best
+    assert schedule.observe(state, best - 1.01).best == best - 1.01
+
+
 def test_a_plateau_goes_on_from_its_state_as_json_holds_it() -> None:
     schedule, state, restored = Plateau(patience=1, cooldown=2), PlateauState(), PlateauState()
     for loss in (nan, *GOLDEN["losses"]):

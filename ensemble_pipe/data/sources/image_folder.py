@@ -1,8 +1,9 @@
 """Images as files, in a folder for each class or without classes: PNG and JPEG, block by block."""
 
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,18 @@ _MODES = {
     "CMYK": "RGB", "YCbCr": "RGB",
 }  # fmt: skip
 _CHANNELS = {"L": 1, "RGB": 3}
+_ORIENTATION = 0x0112  # the tag of EXIF
+# What a file says of how the camera was held -> what turns its pixels upright.
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+    7: "TRANSVERSE", 8: "ROTATE_90",
+}  # fmt: skip
+_MP_ENTRIES = 0xB002  # of the pictures that a JPEG of several pictures lists
 
 
 @dataclass(frozen=True)
 class _Format:
-    """What all images of a folder share with its first one."""
+    """What all images of a folder share with its first one, once upright."""
 
     path: Path
     width: int
@@ -55,12 +63,12 @@ def open_image_folder(folder: Path) -> Rows:
     """Open the images under `folder`; the name of an image's folder is its label.
 
     Classes and files come in the order of their names. All images have one size, and are grey
-    (one channel) or colour (three; palettes are looked up, transparency is left out). Hidden files
-    are passed over.
+    (one channel) or colour (three; palettes are looked up, transparency is left out), and are
+    turned upright as their EXIF orientation says. Hidden files are passed over.
 
     Raises:
         DataError: a class has no images, a file is no PNG or JPEG, or a link leads out of it;
-            while reading, an image is damaged or unlike the first one.
+            while reading, an image is damaged, unlike the first one, or one of several in a file.
     """
     require_folder(folder, "name a folder that has a folder of images for each class")
     classes = [path for path in _inside(folder, folder) if _require_class(path)]
@@ -147,42 +155,91 @@ def _images(folder: Path, home: Path) -> list[Path]:
 
 def _format(path: Path) -> _Format:
     with reading(path), _open(path) as image:
-        found = _format_of(path, image)
-    if np.prod(found.shape) > BLOCK_BYTES:
-        raise DataError(
-            f"{path}: its header announces {found}; images of at most {BLOCK_BYTES >> 20} MB are "
-            "read, so scale them down"
-        )
-    return found
+        found = _stored_format(path, image)
+        if np.prod(found.shape) > BLOCK_BYTES:
+            raise DataError(
+                f"{path}: its header announces {found}; images of at most {BLOCK_BYTES >> 20} MB "
+                "are read, so scale them down"
+            )
+        return _upright(found, _orientation(image))
 
 
-def _format_of(path: Path, image: "Image") -> _Format:
+def _stored_format(path: Path, image: "Image") -> _Format:
+    """Return what the header of a file announces.
+
+    Raises:
+        DataError: its pixels are of another kind, or it holds several pictures.
+    """
     if image.mode not in _MODES:
         raise DataError(f"{path}: pixels of mode {image.mode}; 8 bits of grey or colour are needed")
+    pictures = getattr(image, "n_frames", 1) - _previews(image)
+    if pictures > 1:
+        raise DataError(
+            f"{path}: holds {pictures} pictures, but one image is read of a file; save those that "
+            "are wanted as files of their own"
+        )
     return _Format(path, *image.size, _MODES[image.mode])
 
 
+def _previews(image: "Image") -> int:
+    """Return how many pictures of a JPEG are smaller ones of the first, as cameras add them."""
+    entries = getattr(image, "mpinfo", {}).get(_MP_ENTRIES, ())
+    return sum(entry["Attribute"]["MPType"].startswith("Large Thumbnail") for entry in entries)
+
+
+def _orientation(image: "Image") -> int:
+    """Return the EXIF orientation, 1 to 8; 1 is upright, and where there is none that can be read.
+
+    The pixels are decoded first, since in a PNG it may stand behind them.
+    """
+    image.load()
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            found = image.getexif().get(_ORIENTATION)
+            return found if found in _TURNS else 1
+        except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):
+            return 1
+
+
+def _upright(stored: _Format, orientation: int) -> _Format:
+    on_its_side = orientation >= 5
+    return replace(stored, width=stored.height, height=stored.width) if on_its_side else stored
+
+
 def _decoded(paths: Sequence[Path], first: _Format) -> Array:
-    """Return images (R, H, W, C) uint8."""
+    """Return images (R, H, W, C) uint8, upright."""
+    from PIL.Image import Transpose
+
     values = np.empty((len(paths), *first.shape), np.uint8)
     for index, path in enumerate(paths):
         with reading(path), _open(path) as image:
-            found = _format_of(path, image)
-            if (found.width, found.height, found.mode) != (first.width, first.height, first.mode):
-                raise DataError(
-                    f"{path}: is {found}, but {first.path} is {first}; all images need one size "
-                    "and all grey or all colour"
-                )
-            values[index] = np.asarray(image.convert(first.mode)).reshape(first.shape)
+            stored = _stored_format(path, image)
+            if {stored.width, stored.height} != {first.width, first.height}:
+                raise _unlike(stored, first)
+            orientation = _orientation(image)
+            found = _upright(stored, orientation)
+            if (found.shape, found.mode) != (first.shape, first.mode):
+                raise _unlike(found, first)
+            turned = image.convert(first.mode)
+            if orientation in _TURNS:
+                turned = turned.transpose(Transpose[_TURNS[orientation]])
+            values[index] = np.asarray(turned).reshape(first.shape)
     return values
+
+
+def _unlike(found: _Format, first: _Format) -> DataError:
+    return DataError(
+        f"{found.path}: is {found}, but {first.path} is {first}; all images need one size and all "
+        "grey or all colour"
+    )
 
 
 def _open(path: Path) -> "Image":
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():  # the size is judged by our own limits
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Of sizes, which are judged by our own limits, and of EXIF and indices that are damaged.
+        with warnings.catch_warnings(action="ignore"):
             return Image.open(path, formats=("PNG", "JPEG"))
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from typing import NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +18,7 @@ from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text,
 from ensemble_pipe.data.tables.categories import DATE, canonical, name_of_float
 from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.dates import time_texts
+from ensemble_pipe.data.tables.differences import differences
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
@@ -24,19 +26,24 @@ from ensemble_pipe.messages import shown
 MOST_NAME_BYTES = 10_000
 
 
-def numbers(column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID) -> Floats:
+def numbers(
+    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID, offset: float = 0.0
+) -> Floats:
     """Return a column of numbers as (n,) of any float or integer type, NaN where it is missing.
 
-    Text that reads as a number is that number; true is 1 and false 0, as text too.
+    Text that reads as a number is that number; true is 1 and false 0, as text too. Where there is
+    an offset, it is subtracted before anything is rounded.
 
     Raises:
         DataError: the column holds other text, dates, or what else is no number.
     """
     column = plain(column)
     if is_text(column.type):
-        column = _of_texts(missing.blanked(column, usual=True), name, place)
+        column = _of_texts(missing.blanked(column, usual=True), name, place, exact=offset != 0)
     elif not is_number(column.type):
         column = _no_number(column, name, place)
+    if offset:
+        return np.where(missing.mask(column), np.nan, differences(column, offset))
     if column.null_count or pa.types.is_decimal(column.type):
         column = column.cast(pa.float64(), safe=False)
     return missing.in_numbers(column.to_numpy(zero_copy_only=False))
@@ -59,8 +66,8 @@ def require_no_text(field: pa.Field) -> None:
         _refuse_value(found[TEXT_PLACE].decode(), found[TEXT].decode(), field.name)
 
 
-def _of_texts(texts: pa.Array, name: str, place: Place) -> pa.Array:
-    """Return texts as float64, null where they are null."""
+def _of_texts(texts: pa.Array, name: str, place: Place, exact: bool) -> pa.Array:
+    """Return texts as float64; as int64 where that is exact for all of them and wanted."""
     written = _as_numbers(texts)
     doubles = cast_all(written, pa.float64())
     if doubles is None:
@@ -71,7 +78,8 @@ def _of_texts(texts: pa.Array, name: str, place: Place) -> pa.Array:
     if large is not None:
         row, text = large
         raise too_large(place(row), name, text)
-    return doubles
+    integers = cast_all(written, pa.int64()) if exact else None
+    return doubles if integers is None else integers
 
 
 def _as_numbers(texts: pa.Array) -> pa.Array:

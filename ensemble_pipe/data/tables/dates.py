@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.arrays import Floats, Integers
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain
 from ensemble_pipe.data.tables.columns import misfit
+from ensemble_pipe.data.tables.differences import of_integers
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import shown
@@ -15,8 +16,12 @@ from ensemble_pipe.messages import shown
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 
 
-def seconds(column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID) -> Floats:
+def seconds(
+    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID, offset: float = 0.0
+) -> Floats:
     """Return a column of dates or times as (n,) float64 seconds since 1970, NaN where missing.
+
+    Where there is an offset, of whole seconds, it is subtracted before anything is rounded.
 
     Raises:
         DataError: the column holds numbers, or text that is no date.
@@ -37,9 +42,15 @@ def seconds(column: pa.Array, name: str, place: Place, missing: Missing = NONE_S
     instants, per_second = ticks(column, name, place, missing)
     absent = instants.is_null().to_numpy(zero_copy_only=False)
     counts = pc.fill_null(instants, 0).to_numpy()
+    nanoseconds = counts % per_second * (10**9 // per_second)
+    if is_text(column.type):
+        nanoseconds += _beyond_microseconds(column)
     # Apart, so that a time has the same bits in whatever unit it is counted.
-    found = counts // per_second + (counts % per_second) / per_second
-    return missing.in_seconds(np.where(absent, np.nan, found))
+    whole, part = counts // per_second, nanoseconds / 10**9
+    found = missing.in_seconds(np.where(absent, np.nan, whole + part))
+    if not offset:
+        return found
+    return np.where(np.isnan(found), np.nan, of_integers(whole, int(offset)) + part)
 
 
 def ticks(
@@ -80,6 +91,14 @@ def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
             "dates are ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00"
         ) from None
     return pc.coalesce(far.cast(pa.timestamp("us")), near)
+
+
+def _beyond_microseconds(column: pa.Array) -> Integers:
+    """Return the nanoseconds (n,) that follow the microseconds in ISO 8601 text."""
+    digits = pc.extract_regex(column, r"\.\d{6}(?P<last>\d{1,3})").field("last")
+    padded = pc.utf8_rpad(pc.fill_null(digits, "0"), 3, "0")
+    found: Integers = padded.cast(pa.int64()).to_numpy()
+    return found
 
 
 def _is_date(value: pa.Scalar) -> bool:

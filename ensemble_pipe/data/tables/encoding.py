@@ -24,7 +24,9 @@ LARGEST = float(np.finfo(np.float32).max)
 def read_numbers(
     block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place, missing: Missing
 ) -> Floats:
-    """Return the numbers of a block as (C, n) float64; NaN is a missing value that may be there.
+    """Return the numbers of a block as (C, n) float64, each column less its offset.
+
+    NaN is a missing value that may be there.
 
     Raises:
         DataError: a value is missing without a rule for it, infinite, or no number.
@@ -34,7 +36,7 @@ def read_numbers(
     matrix = np.empty((len(columns), rows + 24))[:, :rows]
     for out, column in zip(matrix, columns, strict=True):
         read = cells.numbers if column.kind == "number" else dates.seconds
-        out[:] = read(block.column(column.name), column.name, place, missing)
+        out[:] = read(block.column(column.name), column.name, place, missing, column.offset)
     with np.errstate(invalid="ignore"):
         low, high = matrix.min(axis=1, initial=0.0), matrix.max(axis=1, initial=0.0)
     usable = (low >= -LARGEST) & (high <= LARGEST)  # neither NaN nor infinity is
@@ -54,7 +56,8 @@ def _check(values: Floats, column: NumberColumn, place: Place) -> None:
     if missing[row]:
         kind = "kind: date, " if column.kind == "date" else ""
         raise _missing(place(row), column.name, f"{kind}missing: mean", "median or a number")
-    value = "infinity" if np.isinf(values[row]) else f"{values[row]:g}, too large for float32"
+    number = values[row] + column.offset
+    value = "infinity" if np.isinf(number) else f"{number:g}, too large for float32"
     raise DataError(
         f"{place(row)}, column {shown(column.name)}: {value}; every feature must be a finite "
         "number, so remove or mend such rows"

@@ -20,12 +20,15 @@ class NumberColumn:
     Attributes:
         fill: what stands for a missing value; None where there must be none.
         indicator: whether a feature says where values were missing.
+        offset: what is subtracted from a value when it is read, exactly; `fill` stands beside the
+            differences. It is not 0 where the training values lie close together for their size.
     """
 
     name: str
     kind: Literal["number", "date"]
     fill: float | None
     indicator: bool
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)

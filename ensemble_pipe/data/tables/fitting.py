@@ -53,7 +53,7 @@ def fit_table(
 ) -> tuple[tuple[Column, ...], Scaling]:
     """Fit the feature columns and the scaling of their numbers to the rows where `train` is true.
 
-    One pass over the features; a second one for PCA and ZCA.
+    One pass over the features; a second one for PCA and ZCA, and one over narrow columns alone.
 
     Raises:
         DataError: a value does not fit its column's rule, in any row that is read.
@@ -64,14 +64,34 @@ def fit_table(
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     if isinstance(scale, Pca | Zca) and not numbers:
         raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
-    sums = _Sums(columns, roles)
-    for block, kept, place in _blocks(rows, roles.features, train):
-        sums.add(block, kept, place)
-    fitted = tuple(sums.fitted(column, rows.where) for column in columns)
-    scaling = fit_columns(scale, sums.filled([c for c in fitted if isinstance(c, NumberColumn)]))
+    fitted, moments = _fitted(rows, roles, columns, train)
+    narrow = np.flatnonzero(moments.narrow)
+    if len(narrow):
+        near = [_near(numbers[index], moments.low[index]) for index in narrow]
+        again, own = _fitted(rows, roles, near, train, moments.near_units[narrow])
+        moments.replace(narrow, own)
+        found = {column.name: column for column in again}
+        fitted = tuple(found.get(column.name, column) for column in fitted)
+    scaling = fit_columns(scale, moments)
     if isinstance(scale, Pca | Zca):
         scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train, roles.missing))
     return fitted, scaling
+
+
+def _fitted(
+    rows: Rows, roles: Roles, columns: Sequence[Column], train: Train, units: Floats | None = None
+) -> tuple[tuple[Column, ...], Moments]:
+    """Return the columns fitted to the training rows, and the moments of the numbers, filled."""
+    sums = _Sums(columns, roles, units)
+    for block, kept, place in _blocks(rows, [column.name for column in columns], train):
+        sums.add(block, kept, place)
+    fitted = tuple(sums.fitted(column, rows.where) for column in columns)
+    return fitted, sums.filled([c for c in fitted if isinstance(c, NumberColumn)])
+
+
+def _near(column: NumberColumn, low: float) -> NumberColumn:
+    """Return a column read as differences from about its least value; of dates by whole seconds."""
+    return replace(column, offset=float(np.floor(low) if column.kind == "date" else low))
 
 
 def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...], Scaling]:
@@ -140,11 +160,11 @@ def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
 class _Sums:
     """What one pass over the training rows sums up."""
 
-    def __init__(self, columns: Sequence[Column], roles: Roles) -> None:
+    def __init__(self, columns: Sequence[Column], roles: Roles, units: Floats | None) -> None:
         self.missing = roles.missing
         self.rules = {column.name: roles.rule(column.name) for column in columns}
         self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
-        self.moments = Moments.empty(len(self.numbers))
+        self.moments = Moments.empty(len(self.numbers), units)
         self.rows = 0
         self.values: dict[str, list[Floats]] = {
             column.name: []
@@ -171,14 +191,16 @@ class _Sums:
         if column.fill is None:
             return column
         if not isinstance(rule.missing, str):
-            return replace(column, fill=float(rule.missing))
+            return replace(column, fill=float(rule.missing) - column.offset)
         index = self.numbers.index(column)
         if self.moments.counts[index] == 0:
             advice = "name it in `ignore`, or give `missing` a number"
             raise empty(where, column.name, advice)
         if rule.missing == "median":
             return replace(column, fill=float(np.median(np.concatenate(self.values[column.name]))))
-        return replace(column, fill=float(self.moments.means[index]))
+        moments = self.moments
+        low, high = moments.low[index], moments.high[index]  # which rounding may lead beyond
+        return replace(column, fill=float(np.clip(moments.means[index], low, high)))
 
     def filled(self, columns: Sequence[NumberColumn]) -> Moments:
         """Return the moments of the columns with the missing values filled."""

@@ -1,13 +1,16 @@
 """Sums over blocks of rows: counts, means, squared deviations, extremes, covariances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from ensemble_pipe.arrays import Array, Floats, Integers
 
-# A column whose deviation is a smaller share of its largest value has one value only.
-CONSTANT_SHARE = 1e-12
+# Where the deviation is a smaller share of the largest value, rounding would be seen in a column
+# standardised as float32: its values are better taken as differences from one of them.
+_NARROW_SHARE = 1e-8
+# Squares of smaller numbers lose digits, or vanish.
+_LEAST = 1e-140
 
 
 @dataclass
@@ -16,6 +19,9 @@ class Moments:
 
     Blocks are merged by Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance",
     in the order in which they come.
+
+    Attributes:
+        units: that deviations are counted in when they are squared, powers of two.
     """
 
     counts: Integers
@@ -23,9 +29,10 @@ class Moments:
     squares: Floats
     low: Floats
     high: Floats
+    units: Floats
 
     @classmethod
-    def empty(cls, columns: int) -> "Moments":
+    def empty(cls, columns: int, units: Floats | None = None) -> "Moments":
         zeros = np.zeros(columns)
         return cls(
             np.zeros(columns, np.int64),
@@ -33,6 +40,7 @@ class Moments:
             zeros.copy(),
             np.full(columns, np.inf),
             np.full(columns, -np.inf),
+            np.ones(columns) if units is None else units,
         )
 
     def add(self, block: Floats) -> None:
@@ -45,6 +53,7 @@ class Moments:
         apart = present - means[:, None]
         if some:
             apart[missing] = 0.0
+        apart /= self.units[:, None]
         squares = np.multiply(apart, apart, out=apart).sum(axis=1)
         low = np.fmin.reduce(block, axis=1, initial=np.inf)
         high = np.fmax.reduce(block, axis=1, initial=-np.inf)
@@ -62,22 +71,41 @@ class Moments:
     ) -> None:
         total = np.maximum(self.counts + counts, 1)
         apart = means - self.means
-        self.squares = self.squares + squares + apart**2 * (self.counts * (counts / total))
+        between = (apart / self.units) ** 2 * (self.counts * (counts / total))
+        self.squares = self.squares + squares + between
         self.means = self.means + apart * (counts / total)
         self.counts = self.counts + counts
         self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
+    def replace(self, columns: Integers, others: "Moments") -> None:
+        """Put the moments of others in the place of those of some columns."""
+        for field in fields(self):
+            getattr(self, field.name)[columns] = getattr(others, field.name)
+
     @property
     def constant(self) -> Array:
-        """(C,) whether a column has one value only; its deviation is not always exactly zero."""
-        largest = np.maximum(np.abs(self.low), np.abs(self.high))
-        return np.sqrt(self._variances) <= CONSTANT_SHARE * largest
+        """(C,) whether a column has one value; rounding may leave its deviation above 0."""
+        return np.asarray((self.low >= self.high) | (self.squares == 0))
 
     @property
     def deviations(self) -> Floats:
         """(C,) standard deviations, of the population; 0 of a constant."""
-        return np.where(self.constant, 0.0, np.sqrt(self._variances))
+        found = np.sqrt(self.squares / np.maximum(self.counts, 1)) * self.units
+        return np.where(self.constant, 0.0, found)
 
     @property
-    def _variances(self) -> Floats:
-        return self.squares / np.maximum(self.counts, 1)
+    def narrow(self) -> Array:
+        """(C,) whether a column is to be summed up anew, as differences from its least value.
+
+        Its values lie so close together, compared with their size, or are so small, that rounding
+        would show; a constant is one, too, but for 0.
+        """
+        largest = np.maximum(np.abs(self.low), np.abs(self.high))
+        small = (self.deviations <= _NARROW_SHARE * largest) | (largest < _LEAST)
+        return np.asarray(small & (largest > 0) & (self.counts > 0))
+
+    @property
+    def near_units(self) -> Floats:
+        """(C,) powers of two near the widths of the columns, in which squares keep their digits."""
+        found: Floats = np.ldexp(1.0, np.frexp(self.high - self.low)[1])
+        return found

@@ -7,13 +7,16 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.data.tables.moments import Moments
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.settings import settings
 
 # Products are made of this many rows, always, so that a row has the same bits in any block.
 CHUNK = 256
+# What a constant is divided by: whatever it is elsewhere, up to float32's largest, becomes 0.
+_CONSTANT_UNIT = 2.0**400
+_SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 # A direction with a smaller share of the largest variance is rounding, not variation.
 _RANK_SHARE = 1e-10
 
@@ -22,7 +25,8 @@ _RANK_SHARE = 1e-10
 class Standardize:
     """(x - mean) / deviation of each column, or of each image channel, on the training part.
 
-    A constant becomes 0. Source: LeCun, Bottou, Orr & Mueller 1998, "Efficient BackProp", 4.3.
+    What was constant there says nothing, and becomes 0 whatever it is elsewhere. Source: LeCun,
+    Bottou, Orr & Mueller 1998, "Efficient BackProp", 4.3.
     """
 
     name: Literal["standardize"] = "standardize"
@@ -33,7 +37,7 @@ class RangeScale:
     """Each column's least and greatest training value become `low` and `high`, linearly.
 
     What lies beyond the training values lies beyond the range. Of images the pixels 0 and 255
-    become `low` and `high`. A constant becomes `low`.
+    become `low` and `high`. What was constant becomes `low` whatever it is elsewhere.
     """
 
     name: Literal["range"] = "range"
@@ -89,7 +93,7 @@ class Scaling:
 
     Attributes:
         name: of the scale.
-        centers, units: of each of C number columns, or of C image channels.
+        centers, units: of each of C number columns, less their offsets, or of C image channels.
         matrix: (C, K), for K encoded numbers; empty where columns are not mixed, and K is C.
         means, deviations: of each of the K encoded numbers on the training part.
     """
@@ -125,11 +129,11 @@ class Scaling:
 def fit_columns(scale: Scale, moments: Moments) -> Scaling:
     """Fit to the training moments of C columns; `whiten` completes it for PCA and ZCA."""
     if isinstance(scale, RangeScale):
-        spread = moments.high - moments.low
-        units: Floats = np.where(spread > 0, spread / (scale.high - scale.low), 1.0)
+        spreads = moments.high - moments.low
+        units = _units(spreads > 0, spreads / (scale.high - scale.low))
         centers = moments.low - scale.low * units
     else:
-        units = np.where(moments.constant, 1.0, moments.deviations)
+        units = _units(~moments.constant, moments.deviations)
         centers = moments.means
     return Scaling(
         name=scale.name,
@@ -138,6 +142,11 @@ def fit_columns(scale: Scale, moments: Moments) -> Scaling:
         means=_floats((moments.means - centers) / units),
         deviations=_floats(moments.deviations / units),
     )
+
+
+def _units(varies: Array, spreads: Floats) -> Floats:
+    """Return what numbers are divided by (C,): spreads, above 0 however small they are."""
+    return np.where(varies, np.maximum(spreads, _SMALLEST), _CONSTANT_UNIT)
 
 
 def whiten(scale: Pca | Zca, fitted: Scaling, correlation: Floats) -> Scaling:

@@ -1,6 +1,6 @@
 """Labels as they were read, in little memory; and what they are, class names or numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,9 @@ from ensemble_pipe.messages import listed, shown
 
 MOST_CLASSES = 100_000
 _BLOCK_ROWS = 1 << 18
+# Of float64's steps at the size of the numbers, a deviation that is learned from has 64.
+_RESOLVED = 64 * float(np.finfo(np.float64).eps)
+LEAST_DEVIATION = 1e-150
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,28 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
         yield part, numbers
 
 
+def mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
+    """Return mean and deviation of numbers; 0 where float64 does not tell them well apart.
+
+    Args:
+        parts: gives them (n,) part by part, as often as it is called.
+    """
+
+    def summed(offset: float, units: Floats | None = None) -> Moments:
+        moments = Moments.empty(1, units)
+        for part in parts():
+            moments.add(part[None] - offset if offset else part[None])
+        return moments
+
+    moments, offset = summed(0.0), 0.0
+    if moments.narrow[0]:
+        offset = float(moments.low[0])
+        moments = summed(offset, moments.near_units)
+    deviation = float(moments.deviations[0])
+    resolved = not deviation <= _RESOLVED * abs(offset)
+    return offset + float(moments.means[0]), deviation if resolved else 0.0
+
+
 def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[float, float]:
     """Return mean and deviation of one target of the rows where `train` is true.
 
@@ -206,23 +231,30 @@ def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[f
         name: of its column.
 
     Raises:
-        DataError: as `number_parts`, or all are the same, or too far apart.
+        DataError: as `number_parts`, or all are the same, or too far apart or near each other.
     """
-    moments = Moments.empty(1)
-    with np.errstate(over="ignore", invalid="ignore"):
+
+    def parts() -> Iterator[Floats]:
         for part, numbers in number_parts(targets, rows.cells(name)):
-            moments.add(numbers[train[part]][None])
-    if not np.isfinite(moments.deviations[0]):
+            yield numbers[train[part]]
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = mean_and_deviation(parts)
+    if not np.isfinite([mean, deviation]).all():
         raise DataError(
             f"{rows.where}: the target {shown(name)} has values too far apart to be standardised; "
             "remove or clip the largest"
         )
-    if moments.constant[0]:
+    if deviation == 0:
         raise DataError(
-            f"{rows.where}: every training row has the same target, {moments.means[0]}, in column "
-            f"{shown(name)}"
+            f"{rows.where}: every training row has the same target, {mean}, in column {shown(name)}"
         )
-    return float(moments.means[0]), float(moments.deviations[0])
+    if deviation < LEAST_DEVIATION:
+        raise DataError(
+            f"{rows.where}: the target {shown(name)} has a deviation of {deviation:g}, whose "
+            "square is 0 in float64; multiply it by a power of ten"
+        )
+    return mean, deviation
 
 
 def scaled_targets(

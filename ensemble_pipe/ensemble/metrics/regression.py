@@ -15,6 +15,11 @@ def regression_metrics(
 ) -> dict[str, float]:
     """Return errors, scores and the central 90% interval of Gaussians, in the targets' own units.
 
+    An ensemble is scored as the one Gaussian with its mixture's mean and variance (Lakshminarayanan
+    et al. 2017, section 2.4). Its NLL is on average the higher of the two, by the KL divergence of
+    that Gaussian from the mixture: 0.01 nats where two members lie 2 deviations of their own apart,
+    0.17 at 4, and for K members far apart log(deviation / that of one member) - log K, without end.
+
     Args:
         mean, deviation: (R,) or (R, D), of the predictive distribution; deviations above 0.
         targets: (R,) or (R, D).

@@ -135,6 +135,13 @@ class Layer(ABC):
         """Return how many of the layers after it this one computes together with its own work."""
         return 0
 
+    def normalized_over(self, input_shape: tuple[int, ...], batch_rows: int) -> dict[str, int]:
+        """Return over how many values it takes a mean and variance in training, if it does.
+
+        By "", or for a container by the names of the layers in it.
+        """
+        return {}
+
     @property
     def test_draws(self) -> int:
         return 1

@@ -64,6 +64,14 @@ class Chain:
             for field, value in layer.values(shape).items()
         }
 
+    def normalized_over(self, batch_rows: int) -> dict[str, int]:
+        """Return over how many values each layer that normalizes takes mean and variance."""
+        return {
+            f"{name}/{inner}" if inner else name: count
+            for name, layer, shape in self._placed()
+            for inner, count in layer.normalized_over(shape, batch_rows).items()
+        }
+
     @property
     def test_draws(self) -> int:
         return max((layer.test_draws for layer in self.layers), default=1)

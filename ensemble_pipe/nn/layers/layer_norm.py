@@ -33,6 +33,9 @@ class LayerNorm(Layer):
         channels = input_shape[-1:]
         return Parameter("gamma", channels, "ones"), Parameter("beta", channels, "zeros")
 
+    def normalized_over(self, input_shape: tuple[int, ...], batch_rows: int) -> dict[str, int]:
+        return {"": input_shape[-1]}
+
     def bind(self, binding: Binding) -> "BoundLayerNorm":
         return BoundLayerNorm(self, binding)
 

@@ -1,6 +1,7 @@
 """Batch normalisation, with the activation and the pooling after it in the same pass."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Annotated, Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ class BatchNorm(Layer):
 
     with mean and variance of the batch in training, and their running averages in a prediction or
     where the layer is frozen: running += momentum (batch - running), with the unbiased variance.
+    A training on batches of one value per channel, which have no variance, is refused before it.
 
     A piecewise linear activation after it, and then a max-pooling whose windows do not overlap, are
     computed in the same pass.
@@ -49,6 +51,9 @@ class BatchNorm(Layer):
             Parameter("running_mean", shape, "zeros", trainable=False),
             Parameter("running_variance", shape, "ones", trainable=False),
         )
+
+    def normalized_over(self, input_shape: tuple[int, ...], batch_rows: int) -> dict[str, int]:
+        return {"": batch_rows * prod(input_shape[:-1])}
 
     def absorbs(self, following: Sequence[Layer], input_shape: tuple[int, ...]) -> int:
         count = int(bool(following) and _is_piecewise_linear(following[0]))

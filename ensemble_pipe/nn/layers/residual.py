@@ -61,6 +61,9 @@ class Residual(Layer):
     def values(self, input_shape: tuple[int, ...]) -> dict[str, float]:
         return {"survival": self.survival, **self._branch(input_shape).values}
 
+    def normalized_over(self, input_shape: tuple[int, ...], batch_rows: int) -> dict[str, int]:
+        return self._branch(input_shape).normalized_over(batch_rows)
+
     def bind(self, binding: Binding) -> "BoundResidual":
         branch = self._branch(binding.input_shape)
         return BoundResidual(binding, branch, self._shortcut(branch))
