@@ -174,11 +174,11 @@ def test_integers_less_an_offset_are_rounded_once(values: list[int], offset: int
 @pytest.mark.parametrize("fraction", ["", ".5", ".123456", ".1234567", ".123456789", ".000000001"])
 def test_dates_in_text_are_read_to_the_nanosecond(fraction: str) -> None:
     text = f"2026-02-28T12:30:00{fraction}"
-    found = dates.seconds(pa.array([text, None]), "x", place, 1772281800.0)
+    found = dates.seconds(pa.array([text, None]), "x", place, offset=1772281800.0)
     instant = np.array([text]).astype("datetime64[ns]")
     assert found[0] == float(fraction or 0)
     assert np.isnan(found[1])
-    assert dates.seconds(pa.array(instant), "x", place, 1772281800.0)[0] == found[0]
+    assert dates.seconds(pa.array(instant), "x", place, offset=1772281800.0)[0] == found[0]
 
 
 # Constants
