@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ensemble_pipe.errors import CorruptFileError, InputError, RunDirectoryError
+from ensemble_pipe.path_kinds import misplaced
 
 SPLITS = ("train", "stop", "validation", "test")
 
@@ -89,11 +90,16 @@ class RunPaths:
         """
         paths = cls(root.resolve())
         if paths.manifest.is_file() and not paths.journal.is_file():
-            raise RunDirectoryError(f"{root}: has lost its journal.jsonl; restore it from a copy")
-        if not paths.manifest.is_file():
             raise RunDirectoryError(
-                f"{root}: no run directory (it has no manifest.json); "
-                "name a folder that `ensemble-pipe run` made"
+                misplaced(root, "a run directory")
+                or f"{root}: has lost its journal.jsonl; restore it from a copy"
+            )
+        if not paths.manifest.is_file():
+            absent = "it is a file" if root.exists() else "there is no such folder"
+            why = "it has no manifest.json" if root.is_dir() else absent
+            raise RunDirectoryError(
+                misplaced(root, "a run directory")
+                or f"{root}: no run directory ({why}); name a folder that `ensemble-pipe run` made"
             )
         return paths
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.messages import shown
+from ensemble_pipe.path_kinds import misplaced
 
 KeyPath = tuple[str | int, ...]
 
@@ -92,11 +93,17 @@ def read_document(path: Path) -> Document:
         ConfigError: it is missing, not YAML, not keys and values, or has a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        wrong = misplaced(path, "a pipeline file")
+        text = "" if wrong else path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such pipeline file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        hint = "; name a YAML file" if path.is_dir() else ""
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}){hint}") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
+    if wrong:
+        raise ConfigError(wrong)
     try:
         loader = yaml.SafeLoader(text)
     except yaml.YAMLError as error:
@@ -118,7 +125,10 @@ def read_document(path: Path) -> Document:
             f"{path}: holds more than {MOST_VALUES} values, by its aliases; write them out"
         )
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: the file is empty or holds no keys; see pipelines/digits.yaml")
+        held = "" if data is None else f" (it holds {_CONTAINERS.get(type(data), 'a value alone')})"
+        raise ConfigError(
+            f"{path}: the file is empty or holds no keys; see pipelines/digits.yaml{held}"
+        )
     return Document(str(path), data, lines)
 
 

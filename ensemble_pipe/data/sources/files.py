@@ -17,11 +17,13 @@ from ensemble_pipe.data.sources.parquet import ENDING, is_glob, open_parquet
 from ensemble_pipe.data.sources.paths import opening, require_file
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.path_kinds import kind_of
 
 READABLE = (
     ".parquet, .arrow, .feather, .csv, .csv.gz, .npy, .npz, IDX files (-idx3-ubyte, .idx), "
     "a folder or glob of Parquet files, .png, .jpg, a folder of images, by class or not"
 )
+_WANTED = "a file or folder of rows"
 
 
 def open_rows(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
@@ -64,12 +66,18 @@ def _open(location: str, missing_values: tuple[str, ...]) -> Rows:
         return open_npz(path, missing_values)
     if is_image_file(path):
         return open_images(path)
+    kind = kind_of(path)
+    if kind is not None and kind.hint:
+        raise DataError(f"{path}: is {kind.name}, not {_WANTED}; {kind.hint}")
     raise DataError(f"{path}: unknown format {path.suffix!r}; {READABLE} can be read")
 
 
 def _open_folder(path: Path, missing_values: tuple[str, ...]) -> Rows:
     if any(path.glob(f"*{ENDING}")):
         return open_parquet(str(path), missing_values)
+    kind = kind_of(path)
+    if kind is not None and kind.name != "a folder":
+        raise DataError(f"{path}: is {kind.name}, not {_WANTED}; {kind.hint}")
     if has_parts(path):
         raise DataError(
             f"{path}: holds a training and a test part; name one: {path / 'train'} or "
