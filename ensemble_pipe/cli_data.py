@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ensemble_pipe.cli_support import errors, give
-
 from ensemble_pipe.terminal import prints_all, say, show
 
 if TYPE_CHECKING:

@@ -11,7 +11,10 @@ _OTHERS = {
     ".safetensors": "a file of weights", ".html": "a page", ".xlsx": "an Excel workbook",
     ".xls": "an Excel workbook",
 }  # fmt: skip
-_ROWS_BEGIN = (b"PAR1", b"ARROW1", b"\x93NUMPY", b"\x89PNG", b"\xff\xd8\xff")
+_ROWS_BEGIN = {
+    b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x93NUMPY": ".npy", b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+}  # fmt: skip
 _OTHERS_BEGIN = {
     b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip file", b"GIF8": "an image",
     b"%PDF": "a PDF document", b"SQLite format 3": "an SQLite database", b"\x89HDF": "an HDF5 file",
@@ -38,23 +41,10 @@ def kind_of(path: Path) -> Kind | None:
 
     No more than the beginning of a file is read.
     """
-    if path.is_dir():
-        return _kind_of_folder(path)
-    if not path.is_file():
-        return Kind("no regular file but a device or pipe") if path.exists() else None
-    name = path.name.lower()
-    if name.endswith(_PIPELINES):
-        return Kind("a pipeline file", f"`ensemble-pipe run {path}` runs it")
-    if name.endswith((".json", ".jsonl")):  # which may be a pipeline: JSON is YAML
-        return Kind("a JSON file", hint) if (hint := _run_around(path)) else None
-    head = _head(path)
-    if name.endswith(_ROWS) or head.startswith(_ROWS_BEGIN):
-        hint = f"`ensemble-pipe data inspect {path}` shows what it holds, and a pipeline for it"
-        return Kind("a data file", hint)
-    named = [kind for ending, kind in _OTHERS.items() if name.endswith(ending)]
-    begun = [kind for begin, kind in _OTHERS_BEGIN.items() if head.startswith(begin)]
-    found = [*named, *begun, *(["a binary file"] if b"\x00" in head else [])]
-    return Kind(found[0], _run_around(path)) if found else None
+    try:
+        return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
+    except OSError:  # this user may not look at it; whoever reads it is told so
+        return None
 
 
 def misplaced(path: Path, wanted: str) -> str | None:
@@ -73,8 +63,29 @@ def misplaced(path: Path, wanted: str) -> str | None:
     return f"{path}: is {kind.name}, not {wanted}" + (f"; {kind.hint}" if kind.hint else "")
 
 
+def _kind_of_file(path: Path) -> Kind | None:
+    if not path.is_file():
+        return Kind("no regular file but a device or pipe") if path.exists() else None
+    name = path.name.lower()
+    if name.endswith(_PIPELINES):
+        return Kind("a pipeline file", f"`ensemble-pipe run {path}` runs it")
+    if name.endswith((".json", ".jsonl")):  # which may be a pipeline: JSON is YAML
+        return Kind("a JSON file", hint) if (hint := _run_around(path)) else None
+    head = _head(path)
+    if name.endswith(_ROWS):
+        hint = f"`ensemble-pipe data inspect {path}` shows what it holds, and a pipeline for it"
+        return Kind("a data file", hint)
+    for begin, ending in _ROWS_BEGIN.items():
+        if head.startswith(begin):
+            return Kind(f"a {ending} file by its contents", f"let its name end with {ending}")
+    named = [kind for ending, kind in _OTHERS.items() if name.endswith(ending)]
+    begun = [kind for begin, kind in _OTHERS_BEGIN.items() if head.startswith(begin)]
+    found = [*named, *begun, *(["a binary file"] if b"\x00" in head else [])]
+    return Kind(found[0], _run_around(path)) if found else None
+
+
 def _kind_of_folder(path: Path) -> Kind:
-    if (path / "manifest.json").is_file() and (path / "journal.jsonl").is_file():
+    if _is_run(path):
         resume = f"`ensemble-pipe resume {path}` goes on with it"
         return Kind("a run directory", f"{resume}; predict, evaluate, report and compare take it")
     if (path / "manifest.json").is_file() and (path / "model.json").is_file():
@@ -90,14 +101,15 @@ def _kind_of_folder(path: Path) -> Kind:
 def _run_around(path: Path) -> str:
     """Return a hint where a path lies within a run directory."""
     for above in path.absolute().parents[:2]:
-        if (above / "manifest.json").is_file() and (above / "journal.jsonl").is_file():
+        if _is_run(above):
             return f"it belongs to the run directory {above}"
     return ""
 
 
+def _is_run(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file() and (folder / "journal.jsonl").is_file()
+
+
 def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_HEAD_BYTES)
-    except OSError:
-        return b""
+    with path.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)

@@ -13,8 +13,17 @@ PACKAGE = Path(__file__).parents[1] / "ensemble_pipe"
 # From the bottom up; rooms of one level never import each other.
 LEVELS = [
     {"__init__"},
-    {"arrays", "errors", "messages", "seeds", "settings", "storage", "kernels", "terminal",
-     "path_kinds"},
+    {
+        "arrays",
+        "errors",
+        "messages",
+        "seeds",
+        "settings",
+        "storage",
+        "kernels",
+        "terminal",
+        "path_kinds",
+    },
     {"nn", "optim", "data"},
     {"training"},
     {"ensemble", "display"},

@@ -23,7 +23,6 @@ READABLE = (
     ".parquet, .arrow, .feather, .csv, .csv.gz, .npy, .npz, IDX files (-idx3-ubyte, .idx), "
     "a folder or glob of Parquet files, .png, .jpg, a folder of images, by class or not"
 )
-_WANTED = "a file or folder of rows"
 
 
 def open_rows(location: str, missing_values: tuple[str, ...] = ()) -> Rows:
@@ -68,7 +67,7 @@ def _open(location: str, missing_values: tuple[str, ...]) -> Rows:
         return open_images(path)
     kind = kind_of(path)
     if kind is not None and kind.hint:
-        raise DataError(f"{path}: is {kind.name}, not {_WANTED}; {kind.hint}")
+        raise DataError(f"{path}: is {kind.name}; {kind.hint}")
     raise DataError(f"{path}: unknown format {path.suffix!r}; {READABLE} can be read")
 
 
@@ -77,7 +76,7 @@ def _open_folder(path: Path, missing_values: tuple[str, ...]) -> Rows:
         return open_parquet(str(path), missing_values)
     kind = kind_of(path)
     if kind is not None and kind.name != "a folder":
-        raise DataError(f"{path}: is {kind.name}, not {_WANTED}; {kind.hint}")
+        raise DataError(f"{path}: is {kind.name}, not a file or folder of rows; {kind.hint}")
     if has_parts(path):
         raise DataError(
             f"{path}: holds a training and a test part; name one: {path / 'train'} or "
