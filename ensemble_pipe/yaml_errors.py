@@ -1,6 +1,7 @@
 """Where in a YAML file each key stands, and messages that say so."""
 
 import copy
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -64,16 +65,26 @@ class Document:
         """
         self._set(key, value, f"--set {key}")
 
+    def overridden(self, overrides: dict[str, Any]) -> "Document":
+        """Return a copy with values set by dotted path, as `override` sets one."""
+        own = self._copy()
+        for key, value in overrides.items():
+            own.override(key, copy.deepcopy(value))
+        return own
+
     def with_values(self, values: dict[str, Any], origin: KeyPath) -> "Document":
         """Return a copy with values set by dotted path, named after where they stand."""
-        own = Document(self.name, copy.deepcopy(self.data), self.lines, dict(self.sources))
+        own = self._copy()
         for key, value in values.items():
             line = self.at((*origin, key)).strip(" ()")
             own._set(key, value, f"{'.'.join(map(str, origin))}, {line}")
         return own
 
+    def _copy(self) -> "Document":
+        return Document(self.name, copy.deepcopy(self.data), self.lines, dict(self.sources))
+
     def _set(self, key: str, value: Any, source: str) -> None:
-        *parents, last = steps = [int(p) if p.isdecimal() else p for p in key.split(".")]
+        *parents, last = steps = _steps(key)
         place: Any = self.data
         try:
             for step in parents:
@@ -84,6 +95,14 @@ class Document:
         except (TypeError, IndexError, AttributeError):
             raise ConfigError(f"{key}: there is no such key ({source})") from None
         self.sources[tuple(steps)] = source
+
+
+def _steps(key: str) -> list[str | int]:
+    """Return the steps of a dotted path; what `vary` and `set` of learners hold are paths again."""
+    named = re.fullmatch(r"(ensemble(?:\.pool\.\d+)?\.(?:vary|set))\.(.+)", key, re.DOTALL)
+    steps = named[1] if named else key
+    rest = [named[2]] if named else []
+    return [*(int(step) if step.isdecimal() else step for step in steps.split(".")), *rest]
 
 
 def read_document(path: Path) -> Document:
@@ -158,8 +177,10 @@ def _lines(
             yield from _lines(item, (*path, index), name, above)
 
 
-def describe(error: ValidationError, document: Document, schema: dict[str, Any]) -> list[str]:
-    """Return one message for each mistake that pydantic found.
+def describe(
+    error: ValidationError, document: Document, schema: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Return one message for each mistake that pydantic found, and where it was made.
 
     Args:
         error: what validating `document.data` raised.
@@ -177,7 +198,7 @@ def describe(error: ValidationError, document: Document, schema: dict[str, Any])
             path = (*path, mistake["ctx"]["discriminator"].strip("'_()"))
         messages.setdefault(path, _message(dict(mistake), path, schema))
     return [
-        f"{'.'.join(str(step) for step in path)}: {message}{document.at(path)}"
+        (f"{'.'.join(str(step) for step in path)}: {message}", document.at(path))
         for path, message in messages.items()
     ]
 
