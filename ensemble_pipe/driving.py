@@ -103,7 +103,7 @@ def drive(
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
-        display.message(f"stopped; `ensemble-pipe resume {paths.root}` goes on")
+        display.message(f"`ensemble-pipe resume {paths.root}` goes on from here")
         raise
     finally:
         report(paths, status, display)
@@ -156,7 +156,7 @@ def _ship_rest(paths: RunPaths, tracker: Tracker, display: Display) -> None:
     try:
         tracker.finish(SHIPPING_TIMEOUT_S)
     except KeyboardInterrupt:
-        display.message(f"stopped before MLflow had received all of this run; {later}")
+        display.message(f"MLflow has not received all of this run; {later}")
         raise
     if tracker.problem:
         display.message(f"MLflow has not received all of this run ({tracker.problem}); {later}")
