@@ -82,6 +82,7 @@ def rates(
     """Find useful learning rates: train briefly while the rate rises."""
     with _errors():
         from ensemble_pipe.config import load_pipeline
+        from ensemble_pipe.kernels import compilation_told
         from ensemble_pipe.range_test import rate_curve
         from ensemble_pipe.storage import require_writable
         from ensemble_pipe.tables import rate_table
@@ -92,7 +93,8 @@ def rates(
         config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
         if output is not None:
             require_writable(output.parent)
-        curve = rate_curve(config, low, high)
+        with compilation_told(say):
+            curve = rate_curve(config, low, high)
         if output is not None:
             draw_rates(curve.rates, curve.losses, curve.suggestion, output)
             say(f"the curve is in {output}")

@@ -19,14 +19,17 @@ def predict(
 ) -> None:
     """Predict every row of a file, in its order, with uncertainties."""
     with _errors():
+        from ensemble_pipe.kernels import compilation_told
         from ensemble_pipe.serving import files
         from ensemble_pipe.serving.model import load
 
         files.require_output(output, input_)
         ensemble = load(model)
-        rows = files.predict_file(ensemble, files.open_for(ensemble, input_, with_), output)
-        done = f"{rows} predictions of {len(ensemble.members)} members in {output}"
-        give(done, {"rows": rows, "output": str(output)}, as_json)
+        rows = files.open_for(ensemble, input_, with_)
+        with compilation_told(say):
+            count = files.predict_file(ensemble, rows, output)
+        done = f"{count} predictions of {len(ensemble.members)} members in {output}"
+        give(done, {"rows": count, "output": str(output)}, as_json)
 
 
 def evaluate(
@@ -47,13 +50,15 @@ def evaluate(
     with _errors():
         from ensemble_pipe.evaluation import labelled
         from ensemble_pipe.evaluation.text import evaluation_text
+        from ensemble_pipe.kernels import compilation_told
         from ensemble_pipe.serving.files import open_for
         from ensemble_pipe.serving.model import load
 
         ensemble = load(model)
         rows = open_for(ensemble, input_, with_)
         other = None if ood is None else open_for(ensemble, ood, ood_with)
-        found = labelled.evaluate(ensemble, rows, other)
+        with compilation_told(say):
+            found = labelled.evaluate(ensemble, rows, other)
         give(evaluation_text(found), found.facts(), as_json)
 
 

@@ -15,6 +15,7 @@ from ensemble_pipe.config import Pipeline
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import EnsemblePipeError, RunDirectoryError
+from ensemble_pipe.kernels import compilation_told
 from ensemble_pipe.sections import Cluster
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.stages import Outcome
@@ -92,7 +93,7 @@ def drive(
     tracker.start()
     status = "FAILED"
     try:
-        with display:
+        with display, compilation_told(display.message):
             display.message(f"run directory {paths.root}")
             display.message("" if inline else "starting Ray and its trainers")
             executor = make_executor(config.cluster, inline, address)
