@@ -60,6 +60,9 @@ def errors() -> Iterator[None]:
     except PermissionError as error:
         say(f"error: {error.filename}: may not be read or written by this user")
         raise typer.Exit(2) from None
+    except MemoryError as error:
+        say(f"error: the memory does not suffice ({error}); take fewer or smaller networks")
+        raise typer.Exit(1) from None
     except OSError as error:  # a full disk
         say(f"error: {error}")
         raise typer.Exit(1) from None

@@ -81,7 +81,7 @@ class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
         self._begun += 1
         if self._begun == 1:
             self._first = self._told = now
-            self._tell("compiling kernels, once for this machine; it may take a few minutes")
+            self._tell("compiling kernels, once for this machine, then kept")
         elif now - self._told >= TOLD_EVERY_S:
             self._told = now
             self._tell(f"compiling kernels: {self._begun} so far, {now - self._first:.0f} s")

@@ -21,6 +21,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.data.tables.targets import classes_of
+from ensemble_pipe.demands import require_affordable
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.given import Wanted, given_parts, save_given, with_examples
 from ensemble_pipe.messages import shown
@@ -213,6 +214,7 @@ def require_fit(config: Pipeline, plans: list[LearnerPlan], schema: Schema, rows
                 f"training.schedule: {cycles} cycles do not fit into the "
                 f"{plan.steps(rows).total} steps of the training; take fewer or raise epochs"
             )
+    require_affordable(plans, schema, rows)
     kinds = {(repr(p.network), p.loss.name, p.dropout_passes): p for p in plans}
     for plan in kinds.values():
         network = plan.build(schema)

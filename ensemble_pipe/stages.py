@@ -178,9 +178,7 @@ class _Training:
         began = time.monotonic()
         warm_up(self.schema, waiting.plans, self.recipe)
         seconds = time.monotonic() - began
-        self.display.message(
-            f"kernels ready in {seconds:.1f} s (compiled once, then kept)"
-        )
+        self.display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
         return stacks
 
     def _take(self, event: Event) -> None:

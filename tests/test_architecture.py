@@ -31,7 +31,7 @@ LEVELS = [
     {"evaluation", "comparison"},
     {"sections"},
     {"config", "yaml_errors", "provenance"},
-    {"transfer", "given"},
+    {"transfer", "given", "demands"},
     {"preparation"},
     {"learners"},
     {"stages"},
