@@ -84,7 +84,7 @@ def rates(
         from ensemble_pipe.config import load_pipeline
         from ensemble_pipe.kernels import compilation_told
         from ensemble_pipe.range_test import rate_curve
-        from ensemble_pipe.storage import require_writable
+        from ensemble_pipe.storage import require_output
         from ensemble_pipe.tables import rate_table
         from ensemble_pipe.tracking.pictures import draw_rates
 
@@ -92,7 +92,7 @@ def rates(
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
         config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
         if output is not None:
-            require_writable(output.parent)
+            require_output(output, (".png",), "curves")
         with compilation_told(say):
             curve = rate_curve(config, low, high)
         if output is not None:

@@ -83,9 +83,10 @@ def compare(
         from ensemble_pipe.comparison import output as outputs
         from ensemble_pipe.comparison.compare import compare as compared
         from ensemble_pipe.comparison.runs import read_run
+        from ensemble_pipe.storage import require_output
 
         if output is not None:
-            outputs.require_comparison_output(output)
+            require_output(output, outputs.ENDINGS, "comparisons")
         found = compared([read_run(run_dir) for run_dir in run_dirs])
         if output is not None:
             outputs.write_comparison(found, output)

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +118,21 @@ def require_writable(folder: Path) -> None:
         raise InputError(
             f"{folder}: no file can be written there ({error.strerror}); choose another folder"
         ) from None
+
+
+def require_output(path: Path, endings: Sequence[str], what: str) -> None:
+    """Check that a command can write its output to a file of a format that its ending says.
+
+    Raises:
+        InputError: the ending is another, the path is a folder, or nothing can be written there.
+    """
+    if path.suffix not in endings:
+        raise InputError(
+            f"{path}: {what} are written as {', '.join(endings)}; choose such an ending"
+        )
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    require_writable(path.parent)
 
 
 @contextmanager

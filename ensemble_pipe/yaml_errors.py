@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.messages import shown
 from ensemble_pipe.path_kinds import misplaced
+from ensemble_pipe.schema_keys import kinds, places_of, valid_keys
 
 KeyPath = tuple[str | int, ...]
 
@@ -224,7 +225,8 @@ def _path_in(data: Any, location: Sequence[str | int], missing: bool) -> KeyPath
 def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> str:
     kind = mistake["type"]
     if kind in _UNKNOWN_KEY:
-        return _unknown(str(path[-1]), _valid_keys(schema, mistake["loc"][:-1]), "unknown key")
+        key = str(path[-1])
+        return _unknown(key, valid_keys(schema, mistake["loc"][:-1]), places_of(schema, key))
     if kind == "union_tag_invalid":
         valid = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
         return _unknown(mistake["ctx"]["tag"], valid)
@@ -236,57 +238,34 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
     if kind in _MISSING:
         return "is missing; it has no default"
     given = mistake["input"]
+    if path[-2:-1] == ("vary",) and not isinstance(given, dict):
+        return f"expected a list of values, or {{low: ..., high: ...}}, got {shown(given)}"
+    if kind in ("too_short", "too_long"):
+        count = mistake["ctx"]["actual_length"]
+        most, least = mistake["ctx"].get("max_length"), mistake["ctx"].get("min_length")
+        return f"has {count} items; " + (f"at most {most}" if most else f"at least {least}")
     for ending, expected in _EXPECTED.items():
         if kind in (f"{ending}_type", f"{ending}_parsing", f"{ending}_from_float"):
-            return f"expected {expected}, got {_CONTAINERS.get(type(given)) or shown(given)}"
+            hint = _as_kind(given, mistake["loc"], schema) if expected == _MAPPING else ""
+            return f"expected {expected}, got {_CONTAINERS.get(type(given)) or shown(given)}{hint}"
     text = str(mistake["msg"]).removeprefix("Value error, ")
     return f"{text[0].lower()}{text[1:]}, got {shown(given)}"
 
 
-def _unknown(given: str, valid: Sequence[str], what: str = "unknown") -> str:
-    near = get_close_matches(given, valid, 1)
-    guess = f"; did you mean {shown(near[0])}?" if near else ";"
+def _unknown(given: str, valid: Sequence[str], elsewhere: Sequence[str] | None = None) -> str:
+    """Return a message about an unknown name, or key, where `elsewhere` says where it stands."""
+    near = [shown(name) for name in get_close_matches(given, valid, 1)] or elsewhere
+    guess = f"; did you mean {' or '.join(near)}?" if near else ";"
+    what = "unknown" if elsewhere is None else "unknown key"
     return f"{what} {shown(given)}{guess} valid: {', '.join(sorted(valid))}"
 
 
-def _valid_keys(schema: dict[str, Any], location: Sequence[str | int]) -> list[str]:
-    place = schema
-    for step in location:
-        place = _follow(schema, place)
-        if step in place.get("properties", {}):
-            place = place["properties"][step]
-        elif step in place.get("discriminator", {}).get("mapping", {}):
-            place = {"$ref": place["discriminator"]["mapping"][step]}
-        elif isinstance(step, int) and (items := _items(schema, place)) is not None:
-            place = items
-        elif "additionalProperties" in place and isinstance(place["additionalProperties"], dict):
-            place = place["additionalProperties"]
-        elif f"#/$defs/{step}" in (b.get("$ref") for b in place.get("anyOf", [])):
-            place = {"$ref": f"#/$defs/{step}"}
-        else:
-            place = next((b for b in _branches(schema, place) if _is_kind(b, step)), place)
-    return list(_follow(schema, place).get("properties", {}))
-
-
-def _items(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what the items of a list are, which may be one of several branches."""
-    found = (branch["items"] for branch in (place, *_branches(schema, place)) if "items" in branch)
-    return next(found, None)
-
-
-def _branches(schema: dict[str, Any], place: dict[str, Any]) -> list[dict[str, Any]]:
-    return [_follow(schema, branch) for branch in place.get("anyOf", [])]
-
-
-def _is_kind(branch: dict[str, Any], kind: str | int) -> bool:
-    return kind in [value.get("const") for value in branch.get("properties", {}).values()]
-
-
-def _follow(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in place:
-        place = schema["$defs"][place["$ref"].removeprefix("#/$defs/")]
-    if "anyOf" in place:  # an optional value, or a list for short: the branch that has properties
-        branches = [b for b in place["anyOf"] if b.get("type") not in ("null", "array")]
-        if len(branches) == 1:
-            return _follow(schema, branches[0])
-    return place
+def _as_kind(given: Any, location: Sequence[str | int], schema: dict[str, Any]) -> str:
+    """Return how a kind is named, where its name alone was given for the whole section."""
+    key, names = kinds(schema, location)
+    if not isinstance(given, str) or not names:
+        return ""
+    near = get_close_matches(given, names, 1)
+    return f"; write {{{key}: {near[0] if near else '...'}}}" + (
+        "" if near else f" with one of: {', '.join(names)}"
+    )

@@ -30,7 +30,7 @@ LEVELS = [
     {"cluster", "tracking", "serving"},
     {"evaluation", "comparison"},
     {"sections"},
-    {"config", "yaml_errors", "provenance"},
+    {"config", "yaml_errors", "schema_keys", "provenance"},
     {"transfer", "given", "demands"},
     {"preparation"},
     {"learners"},

@@ -50,7 +50,7 @@ def test_a_run_names_the_key(key: str, settings: list[str]) -> None:
     began = time.monotonic()
     message = run("seed: 1\n", *settings)
     assert message.startswith(f"{key}: ")
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 8.0  # half a second where nothing else runs
 
 
 def test_a_growth_beyond_all_bounds() -> None:

@@ -121,6 +121,25 @@ def test_a_data_file_as_a_pipeline_is_not_read_as_one() -> None:
     assert "is a data file, not a pipeline file" in refused("run", "large.csv")
 
 
+def test_run_directories_are_no_data_and_data_files_are_no_weights() -> None:
+    make_all()
+    for kind in ("{source: image_folder, folder: X}", "{source: table, path: X, label: y}"):
+        write("p.yaml", f"data: {kind}\n".replace("X", "runs/a"))
+        assert refused("run", "p.yaml").startswith("runs/a: is a run directory, not a file or fol")
+    write("p.yaml", "transfer: {weights: t.parquet}\n")
+    message = refused("run", "p.yaml")
+    assert message.startswith("transfer.weights: t.parquet is a data file, no weights; `ensemble")
+
+
+def test_an_output_of_no_known_format() -> None:
+    table_model()
+    write("p.yaml", "seed: 1\n")
+    Path("folder.png").mkdir()
+    advice = "choose such an ending"
+    assert refused("rates", "p.yaml", "--output", "r.txt").endswith(f"written as .png; {advice}")
+    assert refused("rates", "p.yaml", "--output", "folder.png").endswith("a folder; name a file")
+
+
 def test_the_ui_wants_the_folder_of_the_runs() -> None:
     make_all()
     assert refused("ui", "--output", "runs/a").endswith("name its folder, --output runs")

@@ -74,9 +74,7 @@ def _open(location: str, missing_values: tuple[str, ...]) -> Rows:
 def _open_folder(path: Path, missing_values: tuple[str, ...]) -> Rows:
     if any(path.glob(f"*{ENDING}")):
         return open_parquet(str(path), missing_values)
-    kind = kind_of(path)
-    if kind is not None and kind.name != "a folder":
-        raise DataError(f"{path}: is {kind.name}, not a file or folder of rows; {kind.hint}")
+    require_no_run(path)
     if has_parts(path):
         raise DataError(
             f"{path}: holds a training and a test part; name one: {path / 'train'} or "
@@ -92,6 +90,13 @@ def _open_folder(path: Path, missing_values: tuple[str, ...]) -> Rows:
             f"{path}: holds IDX files; name that of the images, such as {_images(files)}"
         )
     raise DataError(f"{path}: is a folder without {ENDING} files or images; name a file")
+
+
+def require_no_run(path: Path) -> None:
+    """Raise DataError where a folder is what this program has made, not data."""
+    kind = kind_of(path)
+    if kind is not None and path.is_dir() and kind.name != "a folder":
+        raise DataError(f"{path}: is {kind.name}, not a file or folder of rows; {kind.hint}")
 
 
 def _images(files: list[Path]) -> Path:
