@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from click.testing import Result
 from sklearn.datasets import load_digits
+from typer import Exit
 from typer.testing import CliRunner
 
 from ensemble_pipe import pipeline as runs
 from ensemble_pipe.cli import app
+from ensemble_pipe.cli_support import errors
 from ensemble_pipe.display import Bars, Lines, make_display
 from ensemble_pipe.terminal import prepare_streams, prints_all, say, show
 from ensemble_pipe.training.events import Checkpoint, Event
@@ -139,6 +141,14 @@ def test_a_stop_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(re.findall(r"\bstopped\b(?!-runs)", done.stderr)) == 1
     assert "writing the ensemble of the 1 members that are done" in done.stderr
     assert "`ensemble-pipe resume" in done.stderr
+
+
+def test_memory_that_does_not_suffice_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Exit) as ended, errors():
+        np.zeros(1 << 60, np.float32)
+    assert ended.value.exit_code == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: the memory does not suffice (Unable to allocate 4.00 EiB")
 
 
 # Streams that are closed, broken, full or narrow
