@@ -66,8 +66,8 @@ def errors() -> Iterator[None]:
     except OSError as error:  # a full disk
         say(f"error: {error}")
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        say("stopped")
+    except KeyboardInterrupt as stop:
+        say(str(stop) or "stopped")
         raise typer.Exit(130) from None
 
 

@@ -104,8 +104,7 @@ def drive(
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
-        display.message(f"`ensemble-pipe resume {paths.root}` goes on from here")
-        raise
+        raise KeyboardInterrupt(f"stopped; `ensemble-pipe resume {paths.root}` goes on") from None
     finally:
         report(paths, status, display)
         journal.append("ended", status=status)
@@ -157,8 +156,9 @@ def _ship_rest(paths: RunPaths, tracker: Tracker, display: Display) -> None:
     try:
         tracker.finish(SHIPPING_TIMEOUT_S)
     except KeyboardInterrupt:
-        display.message(f"MLflow has not received all of this run; {later}")
-        raise
+        raise KeyboardInterrupt(
+            f"stopped before MLflow had received all of this run; {later}"
+        ) from None
     if tracker.problem:
         display.message(f"MLflow has not received all of this run ({tracker.problem}); {later}")
 

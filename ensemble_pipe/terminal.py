@@ -41,13 +41,14 @@ def show(text: str) -> None:
 def say(text: str) -> None:
     """Show a line to a person on standard error; what a terminal would obey is shown instead.
 
-    A run goes on though nobody reads what it says, as behind `2>&1 | head -1`.
+    A run goes on though nobody reads what it says, as behind `2>&1 | head -1` or on a closed
+    terminal.
     """
     if sys.stderr is None:
         return
     try:
         print(escaped(text, "\n"), file=sys.stderr, flush=True)
-    except BrokenPipeError:
+    except OSError:
         _abandon(sys.stderr)
 
 
