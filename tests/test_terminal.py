@@ -12,10 +12,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import Result
 from sklearn.datasets import load_digits
 from typer import Exit
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from ensemble_pipe import pipeline as runs
 from ensemble_pipe.cli import app
