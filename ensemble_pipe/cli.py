@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ensemble_pipe import __version__, cli_data, cli_results
-from ensemble_pipe.cli_support import AsJson, RunDir
+from ensemble_pipe.cli_support import AsJson, RunDir, give
 from ensemble_pipe.cli_support import errors as _errors
-from ensemble_pipe.cli_support import say as _say
 from ensemble_pipe.errors import ConfigError, EnsemblePipeError
 from ensemble_pipe.messages import shown
+from ensemble_pipe.terminal import prepare_streams, say, show
 
 if TYPE_CHECKING:
     from ensemble_pipe.pipeline import RunResult
@@ -82,8 +82,9 @@ def rates(
     """Find useful learning rates: train briefly while the rate rises."""
     with _errors():
         from ensemble_pipe.config import load_pipeline
+        from ensemble_pipe.kernels import compilation_told
         from ensemble_pipe.range_test import rate_curve
-        from ensemble_pipe.storage import require_writable
+        from ensemble_pipe.storage import require_output
         from ensemble_pipe.tables import rate_table
         from ensemble_pipe.tracking.pictures import draw_rates
 
@@ -91,16 +92,18 @@ def rates(
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
         config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
         if output is not None:
-            require_writable(output.parent)
-        curve = rate_curve(config, low, high)
-        _say(rate_table(curve.rates, curve.losses))
-        _say(f"\nlowest loss at {curve.lowest:.2g}; a tenth of that is a common choice:")
-        _say(f"  --set training.optimizer.learning_rate={curve.suggestion:g}")
+            require_output(output, (".png",), "curves")
+        with compilation_told(say):
+            curve = rate_curve(config, low, high)
         if output is not None:
             draw_rates(curve.rates, curve.losses, curve.suggestion, output)
-            _say(f"the curve is in {output}")
-        if as_json:
-            print(json.dumps({"lowest": curve.lowest, "suggestion": curve.suggestion}))
+            say(f"the curve is in {output}")
+        text = (
+            f"{rate_table(curve.rates, curve.losses)}\n\nlowest loss at {curve.lowest:.2g}; "
+            "a tenth of that is a common choice:\n"
+            f"  --set training.optimizer.learning_rate={curve.suggestion:g}"
+        )
+        give(text, {"lowest": curve.lowest, "suggestion": curve.suggestion}, as_json)
 
 
 @app.command(epilog="Example: ensemble-pipe resume runs/digits-20260101-120000-abcd")
@@ -186,7 +189,7 @@ def sync(
                 f"{run_dir}: MLflow has not received all of this run ({tracker.problem}); "
                 "start the tracking server and try again"
             )
-        _say(f"MLflow run {tracker.mlflow_run_id} is complete")
+        show(f"MLflow run {tracker.mlflow_run_id} is complete")
 
 
 @app.command(epilog="Example: ensemble-pipe ui --port 5001")
@@ -200,7 +203,7 @@ def ui(
     with _errors():
         from ensemble_pipe.tracking.ui import serve_ui
 
-        serve_ui(output, port, _say)
+        serve_ui(output, port, show)
 
 
 @app.command(epilog="Example: ensemble-pipe schema > pipeline.schema.json")
@@ -208,12 +211,12 @@ def schema() -> None:
     """Print the JSON schema of a pipeline file, for editors."""
     from ensemble_pipe.config import Pipeline
 
-    print(json.dumps(Pipeline.model_json_schema(), indent=2))
+    show(json.dumps(Pipeline.model_json_schema(), indent=2))
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(__version__)
+        show(__version__)
         raise typer.Exit
 
 
@@ -224,6 +227,7 @@ def main(
     ] = False,
 ) -> None:
     """Train ensembles of NumPy networks on Ray, tracked in MLflow."""
+    prepare_streams()
 
 
 def _override(text: str) -> tuple[str, Any]:
@@ -241,25 +245,26 @@ def _override(text: str) -> tuple[str, Any]:
 def _ask_about(changes: list[str]) -> bool:
     if not changes:
         return False
-    _say("this run was started under other conditions, so the last bits may differ:")
+    say("this run was started under other conditions, so the last bits may differ:")
     for change in changes:
-        _say(f"  {change}")
+        say(f"  {change}")
     return typer.confirm("go on all the same?", err=True)
 
 
 def _show(result: "RunResult", as_json: bool) -> None:
     from ensemble_pipe.tables import result_table
 
-    _say("")
-    _say(result_table(result.metrics, result.members))
+    tell = say if as_json else show
+    say("")
+    tell(result_table(result.metrics, result.members))
     for learner, reason in result.failed.items():
-        _say(f"learner {learner} failed and yields no member: {reason}")
-    _say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
-    _say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
+        say(f"learner {learner} failed and yields no member: {reason}")
+    say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
+    say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
     asked = "".join(f" --with {name}=FILE" for name in result.given)
-    _say(f"  {_command()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
+    say(f"  {_command()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
     if as_json:
-        print(json.dumps(vars(result)))
+        show(json.dumps(vars(result)))
 
 
 def _command() -> str:

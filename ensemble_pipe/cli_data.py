@@ -1,6 +1,5 @@
 """The commands `data list`, `data fetch` and `data inspect`."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ensemble_pipe.cli_support import errors, say
+from ensemble_pipe.cli_support import errors, give
+from ensemble_pipe.terminal import prints_all, say, show
 
 if TYPE_CHECKING:
     from ensemble_pipe.data.public.fetch import SetProgress
@@ -29,8 +29,8 @@ def list_(folder: Folder = Path("data")) -> None:
     with errors():
         from ensemble_pipe.data.inspection.listing import sets_table
 
-        print(sets_table(folder))
-        print("\nfetch one:  ensemble-pipe data fetch NAME")
+        show(sets_table(folder))
+        say("\nfetch one:  ensemble-pipe data fetch NAME")
 
 
 @app.command(epilog="Example: ensemble-pipe data fetch fashion_mnist")
@@ -46,7 +46,7 @@ def fetch(
 
         if name in catalogue.BUNDLED:
             say(f"{name} comes with scikit-learn; nothing is to be fetched")
-            print(_shown({"data": {"source": "bundled", "set": name}}))
+            show(_shown({"data": {"source": "bundled", "set": name}}))
             return
         entry = catalogue.named(name)
         require_writable(folder / entry.name)
@@ -54,7 +54,7 @@ def fetch(
             fresh = public.fetch(entry, folder, progress, say)
         there = "is now" if fresh else "was already"
         say(f"{entry.name} {there} in {folder / entry.name} (licence: {entry.licence})")
-        print(_shown(public.data_section(entry, folder)))
+        show(_shown(public.data_section(entry, folder)))
 
 
 @app.command(epilog="Example: ensemble-pipe data inspect my.csv --label outcome")
@@ -80,14 +80,9 @@ def inspect(
         report = look(rows, label, test_rows=None if test is None else test.count)
         pipeline = pipeline_of(report, file)
         size = _size(Path(file))
-        show = say if as_json else print
-        show(report_table(report, size))
-        if pipeline is None:
-            show("\nnothing to train on: no column holds labels; `predict` can read it")
-        else:
-            show(_shown(pipeline))
-        if as_json:
-            print(json.dumps({**asdict(report), "bytes": size, "pipeline": pipeline}))
+        nothing = "\nnothing to train on: no column holds labels; `predict` can read it"
+        text = f"{report_table(report, size)}\n{_shown(pipeline) if pipeline else nothing}"
+        give(text, {**asdict(report), "bytes": size, "pipeline": pipeline}, as_json)
 
 
 def _shown(pipeline: dict[str, Any]) -> str:
@@ -95,7 +90,7 @@ def _shown(pipeline: dict[str, Any]) -> str:
     import yaml
 
     text = yaml.safe_dump(
-        pipeline, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100
+        pipeline, sort_keys=False, default_flow_style=None, allow_unicode=prints_all(), width=100
     )
     return f"\nin a pipeline:\n\n{text}\nsaved as my.yaml it runs:  ensemble-pipe run my.yaml"
 

@@ -1,14 +1,13 @@
 """The commands on finished runs and models: `predict`, `evaluate`, `report` and `compare`."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ensemble_pipe.cli_support import AsJson, Input, Model, RunDir, With
+from ensemble_pipe.cli_support import AsJson, Input, Model, RunDir, With, give
 from ensemble_pipe.cli_support import errors as _errors
-from ensemble_pipe.cli_support import say as _say
+from ensemble_pipe.terminal import say, show
 
 
 def predict(
@@ -20,15 +19,17 @@ def predict(
 ) -> None:
     """Predict every row of a file, in its order, with uncertainties."""
     with _errors():
+        from ensemble_pipe.kernels import compilation_told
         from ensemble_pipe.serving import files
         from ensemble_pipe.serving.model import load
 
         files.require_output(output, input_)
         ensemble = load(model)
-        rows = files.predict_file(ensemble, files.open_for(ensemble, input_, with_), output)
-        _say(f"{rows} predictions of {len(ensemble.members)} members in {output}")
-        if as_json:
-            print(json.dumps({"rows": rows, "output": str(output)}))
+        rows = files.open_for(ensemble, input_, with_)
+        with compilation_told(say):
+            count = files.predict_file(ensemble, rows, output)
+        done = f"{count} predictions of {len(ensemble.members)} members in {output}"
+        give(done, {"rows": count, "output": str(output)}, as_json)
 
 
 def evaluate(
@@ -49,16 +50,16 @@ def evaluate(
     with _errors():
         from ensemble_pipe.evaluation import labelled
         from ensemble_pipe.evaluation.text import evaluation_text
+        from ensemble_pipe.kernels import compilation_told
         from ensemble_pipe.serving.files import open_for
         from ensemble_pipe.serving.model import load
 
         ensemble = load(model)
         rows = open_for(ensemble, input_, with_)
         other = None if ood is None else open_for(ensemble, ood, ood_with)
-        found = labelled.evaluate(ensemble, rows, other)
-        _say(evaluation_text(found))
-        if as_json:
-            print(json.dumps(found.facts()))
+        with compilation_told(say):
+            found = labelled.evaluate(ensemble, rows, other)
+        give(evaluation_text(found), found.facts(), as_json)
 
 
 def report(run_dir: RunDir) -> None:
@@ -67,7 +68,7 @@ def report(run_dir: RunDir) -> None:
         from ensemble_pipe.storage import RunPaths
         from ensemble_pipe.tracking.report import write_report
 
-        print(write_report(RunPaths.open(run_dir)))
+        show(str(write_report(RunPaths.open(run_dir))))
 
 
 def compare(
@@ -82,13 +83,12 @@ def compare(
         from ensemble_pipe.comparison import output as outputs
         from ensemble_pipe.comparison.compare import compare as compared
         from ensemble_pipe.comparison.runs import read_run
+        from ensemble_pipe.storage import require_output
 
         if output is not None:
-            outputs.require_comparison_output(output)
+            require_output(output, outputs.ENDINGS, "comparisons")
         found = compared([read_run(run_dir) for run_dir in run_dirs])
-        _say(outputs.comparison_text(found))
         if output is not None:
             outputs.write_comparison(found, output)
-            _say(f"\nthe comparison is in {output}")
-        if as_json:
-            print(json.dumps(found.facts()))
+            say(f"the comparison is in {output}")
+        give(outputs.comparison_text(found), found.facts(), as_json)

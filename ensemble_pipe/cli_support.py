@@ -1,16 +1,16 @@
-"""What all commands share: arguments, one message for an error, its exit status, words to say."""
+"""What all commands share: arguments, one message for an error, and its exit status."""
 
+import json
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from ensemble_pipe.errors import EnsemblePipeError, InputError
-from ensemble_pipe.messages import escaped
+from ensemble_pipe.terminal import say, show
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
 Model = Annotated[
@@ -36,6 +36,15 @@ AsJson = Annotated[
 ]
 
 
+def give(text: str, facts: dict[str, Any], as_json: bool) -> None:
+    """Give the result of a command: as text, or as JSON on standard output, the text beside it."""
+    if as_json:
+        say(text)
+        show(json.dumps(facts))
+    else:
+        show(text)
+
+
 @contextmanager
 def errors() -> Iterator[None]:
     """Turn errors into one message and the exit status that belongs to them."""
@@ -51,17 +60,15 @@ def errors() -> Iterator[None]:
     except PermissionError as error:
         say(f"error: {error.filename}: may not be read or written by this user")
         raise typer.Exit(2) from None
+    except MemoryError as error:
+        say(f"error: the memory does not suffice ({error}); take fewer or smaller networks")
+        raise typer.Exit(1) from None
     except OSError as error:  # a full disk
         say(f"error: {error}")
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        say("stopped")
+    except KeyboardInterrupt as stop:
+        say(str(stop) or "stopped")
         raise typer.Exit(130) from None
-
-
-def say(text: str) -> None:
-    """Show a line to a person; what a terminal would obey is shown instead."""
-    print(escaped(text, "\n"), file=sys.stderr, flush=True)
 
 
 def _interrupt(*_: object) -> NoReturn:

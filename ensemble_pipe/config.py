@@ -49,10 +49,13 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeli
     Raises:
         ConfigError: lists every mistake with its key, the right choices, file and line.
     """
-    document = yaml_errors.read_document(path)
-    for key, value in (overrides or {}).items():
-        document.override(key, value)
-    return read_pipeline(document)
+    document, overrides = yaml_errors.read_document(path), overrides or {}
+    try:
+        return read_pipeline(document.overridden(overrides))
+    except ConfigError as error:
+        if not error.mistakes:
+            raise
+        raise _blamed(error, document, overrides) from None
 
 
 def read_pipeline(document: Document) -> Pipeline:
@@ -95,7 +98,7 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
             problems += [_problem(conflict, own) for conflict in found]
             plans.append(plan)
     if problems:
-        raise ConfigError("\n".join(dict.fromkeys(problems)))  # learners may share theirs
+        raise ConfigError(mistakes=problems)
     return plans
 
 
@@ -245,8 +248,34 @@ def _validate(document: Document) -> Pipeline:
     try:
         return Pipeline.model_validate(document.data)
     except ValidationError as error:
-        messages = yaml_errors.describe(error, document, Pipeline.model_json_schema())
-    raise ConfigError("\n".join(messages))
+        mistakes = yaml_errors.describe(error, document, Pipeline.model_json_schema())
+    raise ConfigError(mistakes=mistakes)
+
+
+def _blamed(error: ConfigError, document: Document, overrides: dict[str, Any]) -> ConfigError:
+    """Return the error with those overrides as the places of mistakes that would not be without."""
+    without = {}
+    for key in overrides:
+        others = {other: value for other, value in overrides.items() if other != key}
+        without[f"--set {key}"] = _mistakes(document, others)
+    mistakes = []
+    for text, where in error.mistakes:
+        causes = [name for name, others in without.items() if _rule(text) not in others]
+        mistakes.append((text, f" ({', '.join(causes)})" if causes else where))
+    return ConfigError(mistakes=mistakes)
+
+
+def _mistakes(document: Document, overrides: dict[str, Any]) -> set[str]:
+    try:
+        read_pipeline(document.overridden(overrides))
+    except ConfigError as error:
+        return {_rule(text) for text, _ in error.mistakes}
+    return set()
+
+
+def _rule(text: str) -> str:
+    """Return what a message says without the value, which may be a whole section."""
+    return text.rsplit(", got ", 1)[0]
 
 
 def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: Document) -> None:
@@ -254,15 +283,18 @@ def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: D
     wrong = [name for name in values if name.split(".")[0] not in ("network", "training", "view")]
     if wrong:
         raise ConfigError(
-            "\n".join(
-                f"{'.'.join(map(str, path))}.{key}: {name!r} cannot differ between learners; name "
-                "keys below network, training or view, such as training.optimizer.learning_rate"
-                + document.at((*path, key, name))
+            mistakes=(
+                (
+                    f"{'.'.join(map(str, path))}.{key}: {name!r} cannot differ between learners; "
+                    "name keys below network, training or view, such as "
+                    "training.optimizer.learning_rate",
+                    document.at((*path, key, name)),
+                )
                 for name in wrong
             )
         )
 
 
-def _problem(conflict: Conflict, document: Document) -> str:
+def _problem(conflict: Conflict, document: Document) -> tuple[str, str]:
     path, text = conflict
-    return f"{'.'.join(path)}: {text}{document.at(path)}"
+    return f"{'.'.join(path)}: {text}", document.at(path)

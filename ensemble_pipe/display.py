@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ensemble_pipe.messages import escaped
+from ensemble_pipe.terminal import say
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -85,7 +86,7 @@ class Lines(Silent):
 
     def message(self, text: str) -> None:
         if text:
-            print(escaped(text, "\n"), file=sys.stderr, flush=True)
+            say(text)
 
 
 class Clock:
@@ -163,5 +164,6 @@ class Bars(Silent):
 
 
 def make_display() -> Display:
-    """Return bars where standard error is a terminal, lines elsewhere."""
-    return Bars() if sys.stderr.isatty() else Lines()
+    """Return bars where standard error is a terminal that can move its cursor, else lines."""
+    able = sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal
+    return Bars() if able else Lines()

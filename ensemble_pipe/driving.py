@@ -15,6 +15,7 @@ from ensemble_pipe.config import Pipeline
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import EnsemblePipeError, RunDirectoryError
+from ensemble_pipe.kernels import compilation_told
 from ensemble_pipe.sections import Cluster
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.stages import Outcome
@@ -92,7 +93,7 @@ def drive(
     tracker.start()
     status = "FAILED"
     try:
-        with display:
+        with display, compilation_told(display.message):
             display.message(f"run directory {paths.root}")
             display.message("" if inline else "starting Ray and its trainers")
             executor = make_executor(config.cluster, inline, address)
@@ -103,8 +104,7 @@ def drive(
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
-        display.message(f"stopped; `ensemble-pipe resume {paths.root}` goes on")
-        raise
+        raise KeyboardInterrupt(f"stopped; `ensemble-pipe resume {paths.root}` goes on") from None
     finally:
         report(paths, status, display)
         journal.append("ended", status=status)
@@ -156,8 +156,9 @@ def _ship_rest(paths: RunPaths, tracker: Tracker, display: Display) -> None:
     try:
         tracker.finish(SHIPPING_TIMEOUT_S)
     except KeyboardInterrupt:
-        display.message(f"stopped before MLflow had received all of this run; {later}")
-        raise
+        raise KeyboardInterrupt(
+            f"stopped before MLflow had received all of this run; {later}"
+        ) from None
     if tracker.problem:
         display.message(f"MLflow has not received all of this run ({tracker.problem}); {later}")
 

@@ -13,6 +13,8 @@ Every message names what was wrong, where, and what would be right. The command 
 message alone, never a traceback, for every error of this tree.
 """
 
+from collections.abc import Iterable
+
 __all__ = [
     "ClusterError",
     "ConfigError",
@@ -34,7 +36,15 @@ class InputError(EnsemblePipeError):
 
 
 class ConfigError(InputError):
-    """A pipeline file or an override is wrong; the message lists every mistake found."""
+    """A pipeline file or an override is wrong; the message lists every mistake found.
+
+    Attributes:
+        mistakes: of those that stand in a pipeline, what is wrong, and " (where)".
+    """
+
+    def __init__(self, message: str = "", *, mistakes: Iterable[tuple[str, str]] = ()) -> None:
+        self.mistakes = tuple(dict.fromkeys(mistakes))  # learners may share theirs
+        super().__init__(message or "\n".join(text + where for text, where in self.mistakes))
 
 
 class DataError(InputError):

@@ -13,11 +13,13 @@ from safetensors.numpy import save
 from ensemble_pipe.config import Pipeline, learner_plans, other_facts, resolved
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.demands import require_space
 from ensemble_pipe.ensemble.strategies import Group, Predictions
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.preparation import FIRST_ROWS, require_fit
 from ensemble_pipe.storage import RunPaths, atomic_write, read_json, sums_of, write_json
 from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.training.estimators import MOST_LEARNERS
 from ensemble_pipe.transfer import first_rows
 
 
@@ -43,6 +45,11 @@ def grown(config: Pipeline, learners: int) -> Pipeline:
             "have to be trained anew; start another run"
         )
     more = last.learners + learners
+    if ensemble.size + learners > MOST_LEARNERS:
+        raise ConfigError(
+            f"--learners {learners}: the run has {ensemble.size:,}, and no run has more than "
+            f"{MOST_LEARNERS:,}"
+        )
     if ensemble.pool is None:
         return config.model_copy(update={"ensemble": replace(ensemble, learners=more)})
     pool: tuple[Group, ...] = (*ensemble.pool[:-1], replace(last, learners=more))
@@ -65,6 +72,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     plans, schema = learner_plans(config), _schema(paths)
     # What cannot be trained, and a source that is gone, are noticed before anything is changed.
     require_fit(config, plans, schema, open_base(paths.base / "train.arrow").table.num_rows)
+    require_space(plans, schema, paths.root)
     if config.transfer:
         first_rows(config.transfer, plans, schema)
     write_json(_plan(paths), {"pipeline": resolved(config)})

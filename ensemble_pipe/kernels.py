@@ -1,11 +1,13 @@
-"""How kernels are compiled and cached: the one place for numba's settings.
+"""How kernels are compiled and cached, and a person told: the one place for numba's settings.
 
-Only modules of kernels import this one, and nothing imports those before it computes or
-checks a pipeline, since numba takes most of a second to load.
+Only what computes, or checks a pipeline, imports modules of kernels or this one, since numba takes
+most of a second to load.
 """
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +15,9 @@ from typing import Any, TypeVar
 
 import numba
 from numba.core import config as numba_config
+from numba.core import event
 
+TOLD_EVERY_S = 5.0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -50,3 +54,37 @@ def kernel(function: F) -> F:
     finally:
         numba_config.CACHE_DIR = before
     return compiled
+
+
+@contextmanager
+def compilation_told(tell: Callable[[str], None]) -> Iterator[None]:
+    """Tell of kernels that are compiled meanwhile: this may take minutes, once for each machine.
+
+    Args:
+        tell: shows a line to a person: at the first kernel, then every `TOLD_EVERY_S` seconds at
+            most. Those that are read from the cache are not told of.
+    """
+    with event.install_listener("numba:compile", _Teller(tell)):
+        yield
+
+
+class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
+    """Counts the kernels whose compilation has begun, those that others are made of included."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._begun = 0
+        self._first = self._told = 0.0
+
+    def on_start(self, event: Any) -> None:
+        now = time.monotonic()
+        self._begun += 1
+        if self._begun == 1:
+            self._first = self._told = now
+            self._tell("compiling kernels, once for this machine, then kept")
+        elif now - self._told >= TOLD_EVERY_S:
+            self._told = now
+            self._tell(f"compiling kernels: {self._begun} so far, {now - self._first:.0f} s")
+
+    def on_end(self, event: Any) -> None:
+        """The next start tells."""

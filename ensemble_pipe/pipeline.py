@@ -10,6 +10,7 @@ from typing import Any
 
 from ensemble_pipe import provenance
 from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.demands import require_space
 from ensemble_pipe.display import Display, Silent
 from ensemble_pipe.driving import RunResult, drive, driving, report, tracker_of
 from ensemble_pipe.errors import InputError, RunDirectoryError
@@ -61,6 +62,7 @@ def run(
     display.message(prepared.warning or "")
     folder = Path(output).resolve()
     made = [above for above in (folder, *folder.parents) if not above.exists()]
+    require_space(plans, prepared.schema, folder)
     paths = _new_run(folder, config)
     with driving(paths):
         with _nothing_left(paths, made):

@@ -22,6 +22,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.data.tables.targets import classes_of
+from ensemble_pipe.demands import require_affordable
 from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.given import Wanted, given_parts, save_given, with_examples
 from ensemble_pipe.messages import shown
@@ -230,6 +231,7 @@ def require_fit(
             f"windows of {window_rows} rows are shuffled; raise it, or set "
             f"window_rows to {fitting} or less"
         )
+    require_affordable(plans, schema, rows)
     require_plans_fit(plans, schema, rows)
     for number, group in enumerate(config.ensemble.groups):
         if isinstance(group, EstimatorSettings):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
@@ -72,7 +72,7 @@ class Training(_Section):
     classes and squared_error for numbers.
     """
 
-    epochs: Annotated[int, Ge(1)] = 20
+    epochs: Annotated[int, Ge(1), Le(10_000_000)] = 20
     batch_size: Annotated[int, Ge(1)] | Literal["all"] = 64
     order: Order = "own"
     optimizer: Annotated[Rule, _Kind] = Adam()

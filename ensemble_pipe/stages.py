@@ -95,7 +95,7 @@ def train_and_measure(
     except KeyboardInterrupt:
         if aggregator.members:
             display.message(
-                f"stopped; writing the ensemble of {len(aggregator.members)} members that are done"
+                f"writing the ensemble of {len(aggregator.members)} members that are done"
             )
             _report(paths, config, aggregator, data, training, journal)
         raise

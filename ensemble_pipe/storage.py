@@ -9,13 +9,14 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ensemble_pipe.errors import CorruptFileError, InputError, RunDirectoryError
+from ensemble_pipe.path_kinds import misplaced
 
 SPLITS = ("train", "stop", "validation", "test")
 
@@ -89,11 +90,16 @@ class RunPaths:
         """
         paths = cls(root.resolve())
         if paths.manifest.is_file() and not paths.journal.is_file():
-            raise RunDirectoryError(f"{root}: has lost its journal.jsonl; restore it from a copy")
-        if not paths.manifest.is_file():
             raise RunDirectoryError(
-                f"{root}: no run directory (it has no manifest.json); "
-                "name a folder that `ensemble-pipe run` made"
+                misplaced(root, "a run directory")
+                or f"{root}: has lost its journal.jsonl; restore it from a copy"
+            )
+        if not paths.manifest.is_file():
+            absent = "it is a file" if root.exists() else "there is no such folder"
+            why = "it has no manifest.json" if root.is_dir() else absent
+            raise RunDirectoryError(
+                misplaced(root, "a run directory")
+                or f"{root}: no run directory ({why}); name a folder that `ensemble-pipe run` made"
             )
         return paths
 
@@ -112,6 +118,21 @@ def require_writable(folder: Path) -> None:
         raise InputError(
             f"{folder}: no file can be written there ({error.strerror}); choose another folder"
         ) from None
+
+
+def require_output(path: Path, endings: Sequence[str], what: str) -> None:
+    """Check that a command can write its output to a file of a format that its ending says.
+
+    Raises:
+        InputError: the ending is another, the path is a folder, or nothing can be written there.
+    """
+    if path.suffix not in endings:
+        raise InputError(
+            f"{path}: {what} are written as {', '.join(endings)}; choose such an ending"
+        )
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    require_writable(path.parent)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.network import Network
+from ensemble_pipe.path_kinds import kind_of
 from ensemble_pipe.sections import Pipeline, Transfer
 from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.storage import RunPaths
@@ -84,6 +85,9 @@ def source_tensors(path: Path) -> list[Tensors]:
         ConfigError: there is no such thing.
         CorruptFileError: it does not hold what it should.
     """
+    kind = kind_of(path)
+    if path.is_file() and kind is not None and kind.hint and kind.name != "a file of weights":
+        raise ConfigError(f"transfer.weights: {path} is {kind.name}, no weights; {kind.hint}")
     if path.is_file():
         return [read_tensors(path.read_bytes(), str(path))]
     for folder in (path, RunPaths(path).model):

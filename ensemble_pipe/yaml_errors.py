@@ -1,6 +1,7 @@
 """Where in a YAML file each key stands, and messages that say so."""
 
 import copy
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.messages import shown
+from ensemble_pipe.path_kinds import misplaced
+from ensemble_pipe.schema_keys import kinds, places_of, valid_keys
 
 KeyPath = tuple[str | int, ...]
 
@@ -63,16 +66,26 @@ class Document:
         """
         self._set(key, value, f"--set {key}")
 
+    def overridden(self, overrides: dict[str, Any]) -> "Document":
+        """Return a copy with values set by dotted path, as `override` sets one."""
+        own = self._copy()
+        for key, value in overrides.items():
+            own.override(key, copy.deepcopy(value))
+        return own
+
     def with_values(self, values: dict[str, Any], origin: KeyPath) -> "Document":
         """Return a copy with values set by dotted path, named after where they stand."""
-        own = Document(self.name, copy.deepcopy(self.data), self.lines, dict(self.sources))
+        own = self._copy()
         for key, value in values.items():
             line = self.at((*origin, key)).strip(" ()")
             own._set(key, value, f"{'.'.join(map(str, origin))}, {line}")
         return own
 
+    def _copy(self) -> "Document":
+        return Document(self.name, copy.deepcopy(self.data), self.lines, dict(self.sources))
+
     def _set(self, key: str, value: Any, source: str) -> None:
-        *parents, last = steps = [int(p) if p.isdecimal() else p for p in key.split(".")]
+        *parents, last = steps = _steps(key)
         place: Any = self.data
         try:
             for step in parents:
@@ -85,6 +98,14 @@ class Document:
         self.sources[tuple(steps)] = source
 
 
+def _steps(key: str) -> list[str | int]:
+    """Return the steps of a dotted path; what `vary` and `set` of learners hold are paths again."""
+    named = re.fullmatch(r"(ensemble(?:\.pool\.\d+)?\.(?:vary|set))\.(.+)", key, re.DOTALL)
+    steps = named[1] if named else key
+    rest = [named[2]] if named else []
+    return [*(int(step) if step.isdecimal() else step for step in steps.split(".")), *rest]
+
+
 def read_document(path: Path) -> Document:
     """Read a YAML file of keys and values; tags that would make objects are refused.
 
@@ -92,11 +113,17 @@ def read_document(path: Path) -> Document:
         ConfigError: it is missing, not YAML, not keys and values, or has a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        wrong = misplaced(path, "a pipeline file")
+        text = "" if wrong else path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such pipeline file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        hint = "; name a YAML file" if path.is_dir() else ""
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}){hint}") from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
+    if wrong:
+        raise ConfigError(wrong)
     try:
         loader = yaml.SafeLoader(text)
     except yaml.YAMLError as error:
@@ -118,7 +145,10 @@ def read_document(path: Path) -> Document:
             f"{path}: holds more than {MOST_VALUES} values, by its aliases; write them out"
         )
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: the file is empty or holds no keys; see pipelines/digits.yaml")
+        held = "" if data is None else f" (it holds {_CONTAINERS.get(type(data), 'a value alone')})"
+        raise ConfigError(
+            f"{path}: the file is empty or holds no keys; see pipelines/digits.yaml{held}"
+        )
     return Document(str(path), data, lines)
 
 
@@ -148,8 +178,10 @@ def _lines(
             yield from _lines(item, (*path, index), name, above)
 
 
-def describe(error: ValidationError, document: Document, schema: dict[str, Any]) -> list[str]:
-    """Return one message for each mistake that pydantic found.
+def describe(
+    error: ValidationError, document: Document, schema: dict[str, Any]
+) -> list[tuple[str, str]]:
+    """Return one message for each mistake that pydantic found, and where it was made.
 
     Args:
         error: what validating `document.data` raised.
@@ -167,7 +199,7 @@ def describe(error: ValidationError, document: Document, schema: dict[str, Any])
             path = (*path, mistake["ctx"]["discriminator"].strip("'_()"))
         messages.setdefault(path, _message(dict(mistake), path, schema))
     return [
-        f"{'.'.join(str(step) for step in path)}: {message}{document.at(path)}"
+        (f"{'.'.join(str(step) for step in path)}: {message}", document.at(path))
         for path, message in messages.items()
     ]
 
@@ -193,7 +225,8 @@ def _path_in(data: Any, location: Sequence[str | int], missing: bool) -> KeyPath
 def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> str:
     kind = mistake["type"]
     if kind in _UNKNOWN_KEY:
-        return _unknown(str(path[-1]), _valid_keys(schema, mistake["loc"][:-1]), "unknown key")
+        key = str(path[-1])
+        return _unknown(key, valid_keys(schema, mistake["loc"][:-1]), places_of(schema, key))
     if kind == "union_tag_invalid":
         valid = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
         return _unknown(mistake["ctx"]["tag"], valid)
@@ -205,57 +238,34 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
     if kind in _MISSING:
         return "is missing; it has no default"
     given = mistake["input"]
+    if path[-2:-1] == ("vary",) and not isinstance(given, dict):
+        return f"expected a list of values, or {{low: ..., high: ...}}, got {shown(given)}"
+    if kind in ("too_short", "too_long"):
+        count = mistake["ctx"]["actual_length"]
+        most, least = mistake["ctx"].get("max_length"), mistake["ctx"].get("min_length")
+        return f"has {count} items; " + (f"at most {most}" if most else f"at least {least}")
     for ending, expected in _EXPECTED.items():
         if kind in (f"{ending}_type", f"{ending}_parsing", f"{ending}_from_float"):
-            return f"expected {expected}, got {_CONTAINERS.get(type(given)) or shown(given)}"
+            hint = _as_kind(given, mistake["loc"], schema) if expected == _MAPPING else ""
+            return f"expected {expected}, got {_CONTAINERS.get(type(given)) or shown(given)}{hint}"
     text = str(mistake["msg"]).removeprefix("Value error, ")
     return f"{text[0].lower()}{text[1:]}, got {shown(given)}"
 
 
-def _unknown(given: str, valid: Sequence[str], what: str = "unknown") -> str:
-    near = get_close_matches(given, valid, 1)
-    guess = f"; did you mean {shown(near[0])}?" if near else ";"
+def _unknown(given: str, valid: Sequence[str], elsewhere: Sequence[str] | None = None) -> str:
+    """Return a message about an unknown name, or key, where `elsewhere` says where it stands."""
+    near = [shown(name) for name in get_close_matches(given, valid, 1)] or elsewhere
+    guess = f"; did you mean {' or '.join(near)}?" if near else ";"
+    what = "unknown" if elsewhere is None else "unknown key"
     return f"{what} {shown(given)}{guess} valid: {', '.join(sorted(valid))}"
 
 
-def _valid_keys(schema: dict[str, Any], location: Sequence[str | int]) -> list[str]:
-    place = schema
-    for step in location:
-        place = _follow(schema, place)
-        if step in place.get("properties", {}):
-            place = place["properties"][step]
-        elif step in place.get("discriminator", {}).get("mapping", {}):
-            place = {"$ref": place["discriminator"]["mapping"][step]}
-        elif isinstance(step, int) and (items := _items(schema, place)) is not None:
-            place = items
-        elif "additionalProperties" in place and isinstance(place["additionalProperties"], dict):
-            place = place["additionalProperties"]
-        elif f"#/$defs/{step}" in (b.get("$ref") for b in place.get("anyOf", [])):
-            place = {"$ref": f"#/$defs/{step}"}
-        else:
-            place = next((b for b in _branches(schema, place) if _is_kind(b, step)), place)
-    return list(_follow(schema, place).get("properties", {}))
-
-
-def _items(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what the items of a list are, which may be one of several branches."""
-    found = (branch["items"] for branch in (place, *_branches(schema, place)) if "items" in branch)
-    return next(found, None)
-
-
-def _branches(schema: dict[str, Any], place: dict[str, Any]) -> list[dict[str, Any]]:
-    return [_follow(schema, branch) for branch in place.get("anyOf", [])]
-
-
-def _is_kind(branch: dict[str, Any], kind: str | int) -> bool:
-    return kind in [value.get("const") for value in branch.get("properties", {}).values()]
-
-
-def _follow(schema: dict[str, Any], place: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in place:
-        place = schema["$defs"][place["$ref"].removeprefix("#/$defs/")]
-    if "anyOf" in place:  # an optional value, or a list for short: the branch that has properties
-        branches = [b for b in place["anyOf"] if b.get("type") not in ("null", "array")]
-        if len(branches) == 1:
-            return _follow(schema, branches[0])
-    return place
+def _as_kind(given: Any, location: Sequence[str | int], schema: dict[str, Any]) -> str:
+    """Return how a kind is named, where its name alone was given for the whole section."""
+    key, names = kinds(schema, location)
+    if not isinstance(given, str) or not names:
+        return ""
+    near = get_close_matches(given, names, 1)
+    return f"; write {{{key}: {near[0] if near else '...'}}}" + (
+        "" if near else f" with one of: {', '.join(names)}"
+    )

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.comparison.compare import Comparison, Estimate, Group
-from ensemble_pipe.errors import DataError
 from ensemble_pipe.messages import aligned, cut, escaped
-from ensemble_pipe.storage import atomic_write, require_writable
+from ensemble_pipe.storage import atomic_write
 from ensemble_pipe.tracking.page import element, page, section, table
 
 ENDINGS = (".html", ".csv")
@@ -25,17 +24,6 @@ Cells = list[tuple[str, ...]]
 def comparison_text(found: Comparison) -> str:
     """Return a comparison as tables."""
     return "\n\n".join(f"{title}\n{aligned(rows)}" for title, rows in _tables(found))
-
-
-def require_comparison_output(path: Path) -> None:
-    """Raise InputError where a comparison cannot be written to `path`."""
-    if path.suffix not in ENDINGS:
-        raise DataError(
-            f"{path}: comparisons are written as {', '.join(ENDINGS)}; choose such an ending"
-        )
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; name a file")
-    require_writable(path.parent)
 
 
 def write_comparison(found: Comparison, path: Path) -> None:

@@ -16,7 +16,7 @@ from pydantic import Field
 from ensemble_pipe import seeds
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.settings import settings
-from ensemble_pipe.training.estimators import EstimatorSettings
+from ensemble_pipe.training.estimators import MOST_LEARNERS, EstimatorSettings
 
 
 @settings
@@ -99,9 +99,9 @@ class Learners:
     """
 
     strategy: StrategyName = "independent"
-    learners: Annotated[int, Ge(1)] = 5
-    passes: Annotated[int, Ge(1)] = 20
-    rounds: Annotated[int, Ge(1)] = 10
+    learners: Annotated[int, Ge(1), Le(MOST_LEARNERS)] = 5
+    passes: Annotated[int, Ge(1), Le(10_000)] = 20
+    rounds: Annotated[int, Ge(1), Le(10_000)] = 10
     shrinkage: Annotated[float, Gt(0), Le(1)] = 0.5
     vary: dict[str, Range | Choices] | None = None
     set: dict[str, Any] | None = None
@@ -185,6 +185,11 @@ class Ensemble(Learners):
         if self.pool is not None and given:
             raise ValueError(f"{', '.join(_OF_A_GROUP)} stand within the groups of a pool")
         super().__post_init__()
+        if self.size > MOST_LEARNERS:
+            raise ValueError(
+                f"pool: its groups have {self.size:,} learners; at most {MOST_LEARNERS:,} can be "
+                "trained and combined in one run"
+            )
         names = [group.name for group in self.groups if isinstance(group, Predictions)]
         if len(set(names)) < len(names):
             raise ValueError("each group of predictions needs a name of its own")
@@ -205,6 +210,11 @@ class Ensemble(Learners):
                 "combine: keep and most_members count single members, but evidence: out_of_fold "
                 "weighs whole groups; leave them out, or take evidence: validation"
             )
+
+    @property
+    def size(self) -> int:
+        """The number of learners of all groups."""
+        return sum(group.learners for group in self.groups)
 
     @property
     def groups(self) -> tuple[Group, ...]:

@@ -24,6 +24,7 @@ from ensemble_pipe.errors import ConfigError, InputError
 from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
 from ensemble_pipe.estimators.labels import class_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
+from ensemble_pipe.kernels import compilation_told
 from ensemble_pipe.messages import shown
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.model import Ensemble
@@ -130,7 +131,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         display = make_display() if self.verbose else Silent()
         executor = make_executor(config.cluster, self.address is None, self.address or "")
         try:
-            with display:
+            with display, compilation_told(display.message):
                 fitted: Fitted = fit_examples(config, examples, executor, display)
         finally:
             executor.close()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.layers import (
@@ -30,6 +30,8 @@ ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "gelu", "silu", 
 Width = Annotated[int, Gt(0), Le(65536)]
 Kernel = Annotated[int, Gt(0), Le(31)]
 PoolSize = Annotated[int, Gt(0), Le(16)]
+# Of each of many layers; deeper networks than any that was trained.
+Widths = Annotated[tuple[Width, ...], MaxLen(1000)]
 Rate = Annotated[float, Ge(0), Lt(1)]
 
 
@@ -64,7 +66,7 @@ class Mlp:
     numbers: ClassVar[tuple[str, ...]] = ("dropout",)
 
     name: Literal["mlp"] = "mlp"
-    hidden: tuple[Width, ...] = (128,)
+    hidden: Widths = (128,)
     activation: ActivationName = "relu"
     dropout: Rate | None = None
     initializer: Initializer = "he_normal"
@@ -91,7 +93,7 @@ class WideAndDeep:
     numbers: ClassVar[tuple[str, ...]] = ("dropout",)
 
     name: Literal["wide_and_deep"] = "wide_and_deep"
-    hidden: Annotated[tuple[Width, ...], MinLen(1)] = (128, 64)
+    hidden: Annotated[Widths, MinLen(1)] = (128, 64)
     activation: ActivationName = "relu"
     dropout: Rate | None = None
     initializer: Initializer = "he_normal"
@@ -124,10 +126,10 @@ class Cnn:
     numbers: ClassVar[tuple[str, ...]] = ("dropout",)
 
     name: Literal["cnn"] = "cnn"
-    filters: Annotated[tuple[Width, ...], MinLen(1)] = (32, 64)
+    filters: Annotated[Widths, MinLen(1)] = (32, 64)
     kernel_size: Kernel = 3
     pool: PoolSize = 2
-    hidden: tuple[Width, ...] = (128,)
+    hidden: Widths = (128,)
     dropout: Rate | None = 0.25
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -157,10 +159,10 @@ class SeparableCnn:
     numbers: ClassVar[tuple[str, ...]] = ("dropout",)
 
     name: Literal["separable_cnn"] = "separable_cnn"
-    filters: Annotated[tuple[Width, ...], MinLen(1)] = (32, 64)
+    filters: Annotated[Widths, MinLen(1)] = (32, 64)
     kernel_size: Kernel = 3
     pool: PoolSize = 2
-    hidden: tuple[Width, ...] = (128,)
+    hidden: Widths = (128,)
     dropout: Rate | None = 0.25
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
@@ -194,7 +196,7 @@ class ResNet:
     numbers: ClassVar[tuple[str, ...]] = ("survival",)
 
     name: Literal["resnet"] = "resnet"
-    filters: Annotated[tuple[Width, ...], MinLen(1)] = (16, 32, 64)
+    filters: Annotated[Widths, MinLen(1)] = (16, 32, 64)
     blocks: Annotated[int, Ge(1), Le(100)] = 2
     survival: Annotated[float, Gt(0), Le(1)] = 0.9
 
@@ -225,7 +227,7 @@ class Sequential:
     """
 
     name: Literal["sequential"] = "sequential"
-    layers: tuple[Annotated[AnyLayer, ByName()], ...]
+    layers: Annotated[tuple[Annotated[AnyLayer, ByName()], ...], MaxLen(1000)]
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
         """Return the network for rows of `input_shape` and `outputs` outputs.

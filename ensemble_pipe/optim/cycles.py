@@ -145,7 +145,7 @@ class FastGeometric:
 
     name: Literal["fast_geometric"] = "fast_geometric"
     start: Annotated[float, Ge(0), Lt(1)] = 0.75
-    members: Annotated[int, Ge(1)] = 5
+    members: Annotated[int, Ge(1), Le(10_000)] = 5
     alpha_1: Annotated[float, Gt(0)] = 0.5
     alpha_2: Annotated[float, Gt(0)] = 0.005
 

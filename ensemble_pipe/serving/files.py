@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ensemble_pipe import storage
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.rows import Rows
@@ -18,7 +19,7 @@ from ensemble_pipe.messages import listed, shown
 from ensemble_pipe.serving.given import with_files
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.storage import atomic_file, require_writable
+from ensemble_pipe.storage import atomic_file
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 
@@ -55,15 +56,9 @@ def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
 
 def require_output(path: Path, source: str) -> None:
     """Raise InputError where predictions cannot be written to `path`."""
-    if path.suffix not in OUTPUT_ENDINGS:
-        raise DataError(
-            f"{path}: predictions are written as {', '.join(OUTPUT_ENDINGS)}; choose such an ending"
-        )
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; name a file")
+    storage.require_output(path, OUTPUT_ENDINGS, "predictions")
     if path.exists() and path.resolve().is_relative_to(Path(source).resolve()):
         raise DataError(f"{path}: is what is to be predicted; choose another file for the output")
-    require_writable(path.parent)
 
 
 def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]:

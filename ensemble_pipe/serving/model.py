@@ -18,6 +18,7 @@ from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.errors import DataError, InputError
 from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.path_kinds import misplaced
 from ensemble_pipe.serving.artifact import Model, read_artifact
 from ensemble_pipe.serving.given import Predictions, given_members, with_predictions
 from ensemble_pipe.serving.inputs import batch_of
@@ -228,7 +229,8 @@ def load(model: str | Path) -> Ensemble:
             f"{root}: this run has no model yet; finish it with `ensemble-pipe resume {root}`"
         )
     raise InputError(
-        f"{root}: no model there; name a run directory, a model directory or an MLflow model URI"
+        misplaced(root, "a model")
+        or f"{root}: no model there; name a run directory, a model directory or an MLflow model URI"
     )
 
 

@@ -28,6 +28,10 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
         InputError: there is no store yet.
         EnsemblePipeError: no port is free, or the server does not start.
     """
+    if output.is_file():
+        raise InputError(f"{output}: is a file; name the folder of the run directories")
+    if (output / "journal.jsonl").is_file():
+        raise InputError(f"{output}: is a run directory; name its folder, --output {output.parent}")
     uri = default_uri(output)
     if uri.startswith(("http://", "https://")):
         say(f"the tracking server is at {uri}")

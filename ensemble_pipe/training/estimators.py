@@ -10,7 +10,7 @@ from math import ceil, prod
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 
 from ensemble_pipe import seeds
 from ensemble_pipe.arrays import Array
@@ -41,6 +41,10 @@ KINDS = (
 )
 
 
+# Each has files of its own, and what the ensemble is worth is measured after each.
+MOST_LEARNERS = 10_000
+
+
 @settings
 class Folds:
     """Learners that may leave out a fold each.
@@ -48,7 +52,7 @@ class Folds:
     Where `cross_validate` is set, learner i leaves out fold i, of as many as there are learners.
     """
 
-    learners: Annotated[int, Ge(1)] = 1
+    learners: Annotated[int, Ge(1), Le(MOST_LEARNERS)] = 1
     cross_validate: bool = False
 
     def __post_init__(self) -> None:
@@ -75,7 +79,7 @@ class RandomForest(Folds):
     weighs_rows: ClassVar[bool] = True
 
     strategy: Literal["random_forest"] = "random_forest"
-    trees: Annotated[int, Ge(1)] = 200
+    trees: Annotated[int, Ge(1), Le(100_000)] = 200
     leaf_rows: Annotated[int, Ge(1)] = 2
 
     def build(self, task: Task, seed: int) -> Any:
@@ -103,7 +107,7 @@ class HistogramBoosting(Folds):
     weighs_rows: ClassVar[bool] = True
 
     strategy: Literal["histogram_boosting"] = "histogram_boosting"
-    rounds: Annotated[int, Ge(1)] = 300
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 300
     learning_rate: Annotated[float, Gt(0)] = 0.1
     leaves: Annotated[int, Ge(2)] = 31
 

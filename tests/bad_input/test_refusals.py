@@ -1,6 +1,7 @@
 """What a terminal would obey, what the system refuses, and what a process of its own shows."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +84,28 @@ def test_what_may_not_be_read(closed: str) -> None:
             assert refused("data", "inspect", "t*.parquet") == message
     finally:
         Path(closed).chmod(0o700)
+
+
+@pytest.mark.usefixtures("no_rights")
+@pytest.mark.parametrize("command", [
+    "run X", "rates X", "resume X", "report X", "grow X --learners 1",
+    "predict X t.csv --output o.csv", "evaluate model X",
+])  # fmt: skip
+@pytest.mark.parametrize("given", ["closed", "closed/p.yaml", "p.yaml"])
+def test_what_a_command_is_given_may_not_be_read(command: str, given: str) -> None:
+    write("t.csv", "a,b\n1,2\n")
+    write("p.yaml", "seed: 1\n")
+    Path("closed").mkdir()
+    for path in ("closed", "p.yaml"):
+        Path(path).chmod(0)
+    try:
+        message = refused(*command.replace("X", given).split())
+        assert given in message
+        # Whoever needs no pipeline need not read one to see that it is one.
+        assert re.search("[Pp]ermission denied|may not be read|is a pipeline file", message)
+    finally:
+        for path in ("closed", "p.yaml"):
+            Path(path).chmod(0o700)
 
 
 @pytest.mark.usefixtures("no_rights")

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from commands import (
     refused,
@@ -107,3 +108,18 @@ def test_more_snapshots_than_steps() -> None:
 def test_augmentations_of_a_table() -> None:
     message = run_table(write_parquet(), "augment=[{name: shift_crop}]")
     assert message == "augment: shift_crop is for images, but the data is a table"
+
+
+@pytest.mark.parametrize("given", [{}, {"scale.components": 2}])
+def test_components_of_columns_that_are_all_constant(given: dict[str, int]) -> None:
+    path = write_parquet(a=np.ones(100), b=np.zeros(100))
+    more = [f"{key}={value}" for key, value in given.items()]
+    assert run_table(path, "scale.name=pca", *more) == (
+        "scale.name: pca keeps the directions that the number columns vary along, but all are "
+        "constant in the training part; take standardize"
+    )
+
+
+def test_more_components_than_columns_vary_along() -> None:
+    message = run_table(write_parquet(), "scale.name=pca", "scale.components=3")
+    assert message == "scale.components: 3, but the number columns vary along 2 directions"

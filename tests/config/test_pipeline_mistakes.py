@@ -236,3 +236,23 @@ def test_a_path_to_no_file_is_refused(
     with pytest.raises(ConfigError) as refused:
         load_pipeline(Path(name))
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("epochs: 3\n", "epochs: unknown key 'epochs'; did you mean training.epochs? valid: augment, "),
+    ("training: {learning_rate: 1}\n",
+     "training.learning_rate: unknown key 'learning_rate'; did you mean "
+     "training.optimizer.learning_rate? valid: "),
+    ("label: y\n", "label: unknown key 'label'; did you mean data.label? valid: "),
+    ("set: y\n", "set: unknown key 'set'; valid: augment, "),
+    ("network: cnn\n", "network: expected a mapping (key: value), got 'cnn'; write {name: cnn} ("),
+    ("training: {schedule: cosin}\n",
+     "training.schedule: expected a mapping (key: value), got 'cosin'; write {name: cosine} ("),
+    ("data: t.csv\n",
+     "data: expected a mapping (key: value), got 't.csv'; write {source: ...} with one of: "),
+    ("ensemble: {vary: {training.epochs: 3}}\n",
+     "ensemble.vary.training.epochs: expected a list of values, or {low: ..., high: ...}, got 3 ("),
+    ("classes: [1]\n", "classes: has 1 items; at least 2 ("),
+])  # fmt: skip
+def test_a_message_says_what_would_be_right(load: Load, text: str, message: str) -> None:
+    assert refusal(load, text).startswith(message)

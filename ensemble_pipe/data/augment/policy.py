@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import BeforeValidator, Field
 
 from ensemble_pipe.arrays import Array
@@ -65,7 +65,7 @@ class Augment:
     share: Literal["all", "per_learner"] = "all"
     pool: Annotated[int, Ge(1)] | None = None
     memory_mb: Annotated[int, Ge(1)] = 1000
-    test_draws: Annotated[int, Ge(0)] = 0
+    test_draws: Annotated[int, Ge(0), Le(10_000)] = 0
     test_policy: Policy | None = None
 
     @property

@@ -17,6 +17,7 @@ from ensemble_pipe.data.sources.parquet import ENDING, is_glob, open_parquet
 from ensemble_pipe.data.sources.paths import opening, require_file
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.errors import DataError
+from ensemble_pipe.path_kinds import kind_of
 
 READABLE = (
     ".parquet, .arrow, .feather, .csv, .csv.gz, .npy, .npz, IDX files (-idx3-ubyte, .idx), "
@@ -68,12 +69,16 @@ def _open(location: str, missing_values: tuple[str, ...]) -> Rows:
         return open_npz(path)
     if is_image_file(path):
         return open_images(path)
+    kind = kind_of(path)
+    if kind is not None and kind.hint:
+        raise DataError(f"{path}: is {kind.name}; {kind.hint}")
     raise DataError(f"{path}: unknown format {path.suffix!r}; {READABLE} can be read")
 
 
 def _open_folder(path: Path) -> Rows:
     if any(path.glob(f"*{ENDING}")):
         return open_parquet(str(path))
+    require_no_run(path)
     if has_parts(path):
         raise DataError(
             f"{path}: holds a training and a test part; name one: {path / 'train'} or "
@@ -89,6 +94,13 @@ def _open_folder(path: Path) -> Rows:
             f"{path}: holds IDX files; name that of the images, such as {_images(files)}"
         )
     raise DataError(f"{path}: is a folder without {ENDING} files or images; name a file")
+
+
+def require_no_run(path: Path) -> None:
+    """Raise DataError where a folder is what this program has made, not data."""
+    kind = kind_of(path)
+    if kind is not None and path.is_dir() and kind.name != "a folder":
+        raise DataError(f"{path}: is {kind.name}, not a file or folder of rows; {kind.hint}")
 
 
 def _images(files: list[Path]) -> Path:

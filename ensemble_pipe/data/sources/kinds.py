@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 
 from ensemble_pipe.data.sources.bundled import Name, open_bundled
-from ensemble_pipe.data.sources.files import open_rows
+from ensemble_pipe.data.sources.files import open_rows, require_no_run
 from ensemble_pipe.data.sources.idx import open_idx
 from ensemble_pipe.data.sources.image_folder import has_parts, open_image_folder
 from ensemble_pipe.data.sources.paths import (
@@ -161,6 +161,7 @@ class ImageFolder:
             DataError: a folder or file is not as it must be.
         """
         folder = Path(self.folder)
+        require_no_run(folder)
         with opening(folder):
             if has_parts(folder):
                 train, test = folder / "train", folder / "test"

@@ -163,8 +163,13 @@ def whiten(scale: Pca | Zca, fitted: Scaling, correlation: Floats) -> Scaling:
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
     vectors = vectors * np.sign(largest)
     if isinstance(scale, Pca):
+        if not len(variances):
+            raise ConfigError(
+                "scale.name: pca keeps the directions that the number columns vary along, but all "
+                "are constant in the training part; take standardize"
+            )
         kept = len(variances) if scale.components is None else scale.components
-        if not 0 < kept <= len(variances):
+        if kept > len(variances):
             raise ConfigError(
                 f"scale.components: {kept}, but the number columns vary along {len(variances)} "
                 "directions"

@@ -1,0 +1,115 @@
+"""What a path leads to, so that a command given the wrong thing can say which one takes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# As far as names go; what has another one is known by its first bytes.
+_ROWS = (".csv", ".csv.gz", ".parquet", ".arrow", ".feather", ".npy", ".npz", "-ubyte", "-ubyte.gz",
+         ".idx", ".png", ".jpg", ".jpeg")  # fmt: skip
+_PIPELINES = (".yaml", ".yml")
+_OTHERS = {
+    ".safetensors": "a file of weights", ".html": "a page", ".xlsx": "an Excel workbook",
+    ".xls": "an Excel workbook",
+}  # fmt: skip
+_ROWS_BEGIN = {
+    b"PAR1": ".parquet", b"ARROW1": ".arrow", b"\x93NUMPY": ".npy", b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+}  # fmt: skip
+_OTHERS_BEGIN = {
+    b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip file", b"GIF8": "an image",
+    b"%PDF": "a PDF document", b"SQLite format 3": "an SQLite database", b"\x89HDF": "an HDF5 file",
+    b"\x7fELF": "a program",
+}  # fmt: skip
+_HEAD_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file or folder.
+
+    Attributes:
+        name: with its article.
+        hint: which command takes it, or what is to be named instead; empty where nothing is known.
+    """
+
+    name: str
+    hint: str = ""
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return what kind of thing a path leads to; None where nothing is there, or it is plain text.
+
+    No more than the beginning of a file is read.
+    """
+    try:
+        return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
+    except OSError:  # this user may not look at it; whoever reads it is told so
+        return None
+
+
+def misplaced(path: Path, wanted: str) -> str | None:
+    """Return a message that a path leads to something other than is wanted, and to what.
+
+    Args:
+        path: as it was given.
+        wanted: with its article, such as "a run directory".
+
+    Returns:
+        None where nothing more is known of it than that it is a folder, or plain text.
+    """
+    kind = kind_of(path)
+    if kind is None or kind.name == wanted or kind == Kind("a folder"):
+        return None
+    return f"{path}: is {kind.name}, not {wanted}" + (f"; {kind.hint}" if kind.hint else "")
+
+
+def _kind_of_file(path: Path) -> Kind | None:
+    if not path.is_file():
+        return Kind("no regular file but a device or pipe") if path.exists() else None
+    name = path.name.lower()
+    if name.endswith(_PIPELINES):
+        return Kind("a pipeline file", f"`ensemble-pipe run {path}` runs it")
+    if name.endswith((".json", ".jsonl")):  # which may be a pipeline: JSON is YAML
+        return Kind("a JSON file", hint) if (hint := _run_around(path)) else None
+    head = _head(path)
+    if name.endswith(_ROWS):
+        hint = f"`ensemble-pipe data inspect {path}` shows what it holds, and a pipeline for it"
+        return Kind("a data file", hint)
+    for begin, ending in _ROWS_BEGIN.items():
+        if head.startswith(begin):
+            return Kind(f"a {ending} file by its contents", f"let its name end with {ending}")
+    named = [kind for ending, kind in _OTHERS.items() if name.endswith(ending)]
+    begun = [kind for begin, kind in _OTHERS_BEGIN.items() if head.startswith(begin)]
+    found = [*named, *begun, *(["a binary file"] if b"\x00" in head else [])]
+    return Kind(found[0], _run_around(path)) if found else None
+
+
+def _kind_of_folder(path: Path) -> Kind:
+    if _is_run(path):
+        resume = f"`ensemble-pipe resume {path}` goes on with it"
+        return Kind("a run directory", f"{resume}; predict, evaluate, report and compare take it")
+    if (path / "manifest.json").is_file() and (path / "model.json").is_file():
+        hint = f"`ensemble-pipe predict {path} INPUT --output FILE` predicts with it"
+        return Kind("a model directory", hint)
+    runs = [found.parent for found in path.glob("*/journal.jsonl")]
+    if runs:
+        newest = max(runs, key=lambda run: (run / "journal.jsonl").stat().st_mtime)
+        return Kind("a folder of run directories", f"name one of them, such as {newest}")
+    return Kind("a folder", _run_around(path))
+
+
+def _run_around(path: Path) -> str:
+    """Return a hint where a path lies within a run directory."""
+    for above in path.absolute().parents[:2]:
+        if _is_run(above):
+            return f"it belongs to the run directory {above}"
+    return ""
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "manifest.json").is_file() and (folder / "journal.jsonl").is_file()
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)
