@@ -42,7 +42,7 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def parse_json(content: bytes, kind: type[T], where: str) -> T:
-    """Return what JSON text says, as `kind`; a key stands there once, a number fits 64 bits.
+    """Return what JSON text says, as `kind`; a key stands there once, a number is finite.
 
     Args:
         content: UTF-8.
@@ -57,15 +57,21 @@ def parse_json(content: bytes, kind: type[T], where: str) -> T:
         deep = is_deep(value)
     except RecursionError:
         deep = True
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise CorruptFileError(f"{where}: not valid JSON ({error}); {_ADVICE}") from None
     if deep:
         raise CorruptFileError(f"{where}: is nested more than {MOST_DEPTH} deep; {_ADVICE}")
     return validated(value, kind, where)
 
 
-def validated(value: Any, kind: type[T], where: str) -> T:
+def validated(value: Any, kind: type[T], where: str, what: str | None = None) -> T:
     """Return plain values as `kind`.
+
+    Args:
+        value: what was read.
+        kind: the schema.
+        where: it stands, for messages.
+        what: it should be, such as "a schema of this version"; None where `where` says that.
 
     Raises:
         CorruptFileError: they are not what the schema says; names the first field that is not.
@@ -74,11 +80,19 @@ def validated(value: Any, kind: type[T], where: str) -> T:
         found: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]  # hashable
         return found
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(step) for step in first["loc"])
-        text = str(first["msg"])
-        told = f"{field}: {text[0].lower()}{text[1:]}" if field else text
-        raise CorruptFileError(f"{where}: {told}; {_ADVICE}") from None
+        told = _told(error)
+        text = f"{where}: {told}" if what is None else f"{where}: not {what} ({told})"
+        raise CorruptFileError(f"{text}; {_ADVICE}") from None
+
+
+def _told(error: ValidationError) -> str:
+    """Return what is missing, or the first field that is wrong and why."""
+    mistakes = error.errors()
+    missing = [m["loc"] for m in mistakes if m["type"] == "missing"]
+    if missing:
+        return f"lacks {', '.join('.'.join(map(str, place)) for place in missing)}"
+    field, text = ".".join(str(step) for step in mistakes[0]["loc"]), str(mistakes[0]["msg"])
+    return f"{field}: {text[0].lower()}{text[1:]}" if field else "is no JSON object"
 
 
 def read_bytes(path: Path, most_bytes: int | None = None) -> bytes:
@@ -93,21 +107,18 @@ def read_bytes(path: Path, most_bytes: int | None = None) -> bytes:
             not be read.
     """
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
             raise CorruptFileError(f"{path}: is {what}, where a file is needed")
+        if most_bytes is not None and found.st_size > most_bytes:
+            raise CorruptFileError(f"{path}: has more than the {most_bytes} bytes that it may have")
         with open(path, "rb") as stream:
-            content = stream.read(-1 if most_bytes is None else most_bytes + 1)
+            return stream.read(found.st_size)
     except FileNotFoundError:
         raise CorruptFileError(f"{path}: missing; the folder it belongs to is incomplete") from None
     except OSError as error:
         raise CorruptFileError(f"{path}: cannot be read ({error.strerror})") from None
-    if most_bytes is not None and len(content) > most_bytes:
-        raise CorruptFileError(
-            f"{path}: is larger than {most_bytes} bytes, which it never should be"
-        )
-    return content
 
 
 def is_deep(value: Any) -> bool:
@@ -143,8 +154,8 @@ def _decimal(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > 20 or abs(value := int(text)) >= 1 << 64:
-        raise ValueError(f"{text[:20]}... has more than 64 bits")
+    value = int(text)
+    float(value)  # which a larger one could not become where a number is needed
     return value
 
 

@@ -20,7 +20,7 @@ from ensemble_pipe.preparation import FIRST_ROWS, require_fit
 from ensemble_pipe.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
 from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.transfer import first_rows
-from ensemble_pipe.yaml_errors import Document
+from ensemble_pipe.yaml_documents import Document
 
 
 @dataclass(frozen=True)

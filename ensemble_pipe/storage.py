@@ -33,13 +33,13 @@ class RunManifest:
     """The manifest of a run directory.
 
     Attributes:
-        run_id: a name that no other run has; the folder's own, when it was made.
         environment: library versions and processor that the run began with.
+        run_id: a name that no other run has; the folder's own, when it was made.
         sums: of the files that it began with.
     """
 
-    run_id: str
     environment: dict[str, str]
+    run_id: str
     sums: dict[str, str]
 
 

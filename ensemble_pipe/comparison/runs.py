@@ -95,6 +95,8 @@ def read_run(root: Path) -> Run:
         raise RunDirectoryError(
             f"{root}: this run has no result yet; finish it with `ensemble-pipe resume {root}`"
         )
+    if story.lost is not None:  # what it cost is not known
+        raise CorruptFileError(f"{story.lost}; restore it from a copy")
     schema = read_schema(paths)
     rows, truth, values = _test_rows(paths.predictions("test"), schema)
     return Run(

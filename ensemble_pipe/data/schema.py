@@ -253,7 +253,7 @@ class Schema:
         Raises:
             CorruptFileError: a field is missing or of another type, or the fields do not agree.
         """
-        schema = validated(value, cls, f"{where}: not a schema of this version")
+        schema = validated(value, cls, where, "a schema of this version")
         if not _agrees(schema):
             raise CorruptFileError(f"{where}: its shape, columns and scaling do not agree")
         return schema

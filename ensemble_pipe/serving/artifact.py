@@ -146,4 +146,4 @@ def _read_facts(path: Path) -> _ModelFacts:
     found = values.get("format")
     if found != FORMAT:
         raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
-    return validated(values, _ModelFacts, f"{path}: not a model of this version")
+    return validated(values, _ModelFacts, str(path), "a model of this version")

@@ -15,13 +15,19 @@ from ensemble_pipe.training.checkpoints import list_checkpoints
 
 
 def complete_entries(paths: RunPaths) -> list[Entry]:
-    """Return the entries of a run that no process drives now, or this one.
+    """Return the entries of a run that no other process drives.
 
     Raises:
         CorruptFileError: the journal is damaged, is another run's, has lost its start or its end.
     """
     entries = [entry for entry, _ in read_entries(paths.journal)]
-    require_complete(paths, entries)
+    require_start(paths, entries)
+    lost = lost_epochs(paths, entries)
+    if lost is not None:
+        raise CorruptFileError(
+            f"{lost}; restore it from a copy, or remove the folders of these learners to have them "
+            "trained anew, to the same result"
+        )
     return entries
 
 
@@ -61,26 +67,27 @@ def require_start(paths: RunPaths, entries: Sequence[Entry]) -> None:
         )
 
 
-def require_complete(paths: RunPaths, entries: Sequence[Entry]) -> None:
-    """Check that entries say all that checkpoints are known to follow.
+def lost_epochs(paths: RunPaths, entries: Sequence[Entry]) -> str | None:
+    """Return which epochs checkpoints are known to follow that no entry tells of; None for none.
+
+    Args:
+        paths: of a run that no other process drives.
+        entries: of its journal, begun as `require_start` wants it.
 
     Raises:
-        CorruptFileError: they do not; says what is missing.
+        CorruptFileError: a checkpoint is damaged.
     """
-    require_start(paths, entries)
-    epochs: dict[int, set[int]] = {}
+    told: dict[int, set[int]] = {}
     for entry in entries:
         if entry["kind"] == "epoch":
-            epochs.setdefault(entry["learner"], set()).add(entry["epoch"])
-    run_id = entries[0]["run_id"]
+            told.setdefault(entry["learner"], set()).add(entry["epoch"])
+    lost = {}
     for learner in sorted(entry["learner"] for entry in entries if entry["kind"] == "learner"):
-        saved = list_checkpoints(paths, learner, run_id)
-        done = saved[-1].epoch if saved else 0
-        missing = sorted(set(range(1, done + 1)) - epochs.get(learner, set()))
-        if missing:
-            raise CorruptFileError(
-                f"{paths.journal}: lacks {len(missing)} of {done} epochs of learner {learner}, "
-                f"from epoch {missing[0]} on, though its checkpoint is of epoch {done}; restore it "
-                f"from a copy, or remove {paths.learner(learner)} to have that learner trained "
-                "anew, to the same result"
-            )
+        saved = list_checkpoints(paths, learner, entries[0]["run_id"])
+        done = set(range(1, saved[-1].epoch + 1)) if saved else set()
+        if done - told.get(learner, set()):
+            lost[learner] = len(done - told.get(learner, set())), len(done)
+    if not lost:
+        return None
+    shown = ", ".join(f"{count} of {done} of {learner}" for learner, (count, done) in lost.items())
+    return f"{paths.journal}: has lost epochs that its learners have trained: {shown}"

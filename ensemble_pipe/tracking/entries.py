@@ -18,8 +18,6 @@ Numbers = dict[str, Number | None]
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 # To the end of the year 9999, the last that a calendar shows.
 Milliseconds = Annotated[int, Strict(), Ge(0), Le(253_402_300_799_000)]
-    int, Strict(), Ge(0), Le(253_402_300_799_000)
-]  # to the end of the year 9999
 
 
 @dataclass(frozen=True)

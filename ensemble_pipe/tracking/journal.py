@@ -1,10 +1,9 @@
 """The journal: every event of a run, one JSON object a line, in the order it happened.
 
-Each line is written with one call, so a kill can tear only the last one. It ends with a CRC-32 of
-itself, continued from that of the line before it: a line that was changed, lost or put elsewhere is
-noticed, but for lost ones at the end (see `completeness`). Lines of earlier versions have none. A
-resume drops what it will say again, so an event stands there once; a number that is not finite is
-written as null.
+Each line is written with one call, so a kill can tear only the last one, and ends with a CRC-32 of
+itself, so a line that was changed is noticed; lines of earlier versions have none. For lines that
+were lost see `completeness`. A resume drops what it will say again, so an event stands there once;
+a number that is not finite is written as null.
 """
 
 import json
@@ -31,19 +30,16 @@ class Journal:
     """Appends entries; only the driver of a run holds one. A torn last line is cut off first."""
 
     def __init__(self, path: Path) -> None:
-        self._sum = 0
         if path.is_file():
             _cut_torn_line(path)
-            self._sum = _last_sum(path)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def append(self, kind: str, **facts: Any) -> None:
         """Write one entry, stamped with the time in milliseconds since 1970."""
         entry = {"kind": kind, "time_ms": int(time.time() * 1000), **facts}
-        line, self._sum = _line(_finite(entry), self._sum)
+        left = _line(_finite(entry))
         size = os.fstat(self._file).st_size
         try:
-            left = line
             while left:
                 left = left[os.write(self._file, left) :]
         except OSError:  # a full disk must not leave half a line for the next one to go on with
@@ -75,52 +71,37 @@ def read_entries(path: Path, start: int = 0) -> Iterator[tuple[Entry, int]]:
                     f"{path}: no entry ends at byte {start}, up to which it was read before: it "
                     "has lost its end, or was changed"
                 )
-        offset, before = start, None if start else 0
+        offset = start
         while line := stream.readline(MOST_LINE_BYTES):
             offset += len(line)
             if not line.endswith(b"\n"):
                 if len(line) == MOST_LINE_BYTES:
                     raise CorruptFileError(f"{path}: has a line that is far too long")
                 return
-            entry, before = _entry(line, before, f"{path}: the line before byte {offset}")
-            yield entry, offset
+            yield _entry(line, f"{path}: the line before byte {offset} is damaged"), offset
 
 
-def _entry(line: bytes, before: int | None, where: str) -> tuple[Entry, int | None]:
-    """Return the entry that a line says, and its sum, 0 where it has none.
+def _entry(line: bytes, damaged: str) -> Entry:
+    """Return the entry that a line says.
 
     Args:
         line: whole.
-        before: the sum of the line before it; None where that is not known.
-        where: it stands, for messages.
+        damaged: begins the message where it is.
     """
-    entry = parse_json(line, dict[str, Any], where)
+    entry = parse_json(line, dict[str, Any], damaged)
     found = entry.pop("crc", None)
-    if found is not None:
-        body = line.rpartition(_SUM)[0]
-        if before is not None and found != crc32(body, before):
-            raise CorruptFileError(
-                f"{where} was changed, or those above it were lost; restore the journal from a copy"
-            )
-    kind = validated(entry, Head, where).kind
+    if found is not None and found != crc32(line.rpartition(_SUM)[0]):
+        raise CorruptFileError(f"{damaged}: does not match its sum; restore it from a copy")
+    kind = validated(entry, Head, damaged).kind
     if kind not in ENTRIES:
-        raise CorruptFileError(f"{where}: kind: unknown {kind!r}; restore the journal from a copy")
-    validated(entry, ENTRIES[kind], where)
-    return entry, found or 0
+        raise CorruptFileError(f"{damaged}: kind: unknown {kind!r}; restore it from a copy")
+    validated(entry, ENTRIES[kind], damaged)
+    return entry
 
 
-def _line(entry: Entry, before: int) -> tuple[bytes, int]:
-    """Return the line of an entry and its sum, given that of the line before it."""
+def _line(entry: Entry) -> bytes:
     body = json.dumps(entry, allow_nan=False).encode()[:-1]
-    total = crc32(body, before)
-    return body + _SUM + f"{total}}}\n".encode(), total
-
-
-def _last_sum(path: Path) -> int:
-    """Return the sum of the last line; 0 where it has none."""
-    last = path.read_bytes().rstrip(b"\n").rpartition(b"\n")[2]
-    found = last.rpartition(_SUM)[2].removesuffix(b"}")
-    return int(found) if _SUM in last and found.isdigit() else 0
+    return body + _SUM + f"{crc32(body)}}}\n".encode()
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -151,12 +132,8 @@ def rewind(path: Path, steps: dict[int, int], *, train: bool) -> None:
         train: whether learners go on, so that those that failed are tried again.
     """
     told = {"started", "learner", "grown", "resumed", "cost"} | (set() if train else {"failed"})
-    lines, total = [], 0
-    for entry, _ in read_entries(path):
-        if _still_true(entry, steps, told):
-            line, total = _line(entry, total)
-            lines.append(line)
-    atomic_write(path, b"".join(lines))
+    kept = [entry for entry, _ in read_entries(path) if _still_true(entry, steps, told)]
+    atomic_write(path, b"".join(map(_line, kept)))
 
 
 def _still_true(entry: Entry, steps: dict[int, int], told: set[str]) -> bool:

@@ -82,6 +82,8 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
 def _head(story: Story) -> Html:
     status = element("p", element("span", story.status, kind=f"status {story.status}"))
     state = element("p", _STATES.get(story.status, ""))
+    if story.lost is not None:
+        state = Html(state + element("p", story.lost, kind="warning"))
     pipeline, training = story.pipeline, story.pipeline["training"]
     steps = [step["name"] for step in pipeline["augment"]["policy"]]
     told = facts(

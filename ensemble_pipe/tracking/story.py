@@ -7,7 +7,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ensemble_pipe.storage import RunPaths
-from ensemble_pipe.tracking.completeness import require_complete, require_start
+from ensemble_pipe.tracking.completeness import lost_epochs, require_start
 from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.journal import Entry, read_entries
 
@@ -39,6 +39,7 @@ class Story:
         began_ms, last_ms: of the first and the last entry, in milliseconds since 1970.
         pipeline: resolved.
         rows: of each part.
+        lost: what the journal has lost of the run's epochs; None for nothing.
         plans: by learner, as plain values.
         epochs: entries of each learner's epochs.
         members: in order of learner and number.
@@ -57,6 +58,7 @@ class Story:
     last_ms: int
     pipeline: dict[str, Any]
     rows: dict[str, int]
+    lost: str | None = None
     resumed_ms: list[int] = field(default_factory=list)
     plans: dict[int, dict[str, Any]] = field(default_factory=dict)
     epochs: dict[int, list[Entry]] = field(default_factory=dict)
@@ -95,13 +97,13 @@ def read_story(paths: RunPaths, status: str | None = None) -> Story:
         status: of a run that is about to end; None asks the journal and the driver's lock.
 
     Raises:
-        CorruptFileError: the journal is damaged, or lacks what it must have said.
+        CorruptFileError: the journal is damaged, or has lost its start.
     """
     entries = [entry for entry, _ in read_entries(paths.journal)]
     require_start(paths, entries)
     status = status or _status(paths, entries)
-    if status != "RUNNING":  # else another process may have saved a checkpoint since
-        require_complete(paths, entries)
+    # Another process that drives the run may have saved a checkpoint since.
+    lost = None if status == "RUNNING" else lost_epochs(paths, entries)
     started = entries[0]
     story = Story(
         run_id=started["run_id"],
@@ -110,6 +112,7 @@ def read_story(paths: RunPaths, status: str | None = None) -> Story:
         last_ms=entries[-1]["time_ms"],
         pipeline=started["pipeline"],
         rows=started["rows"],
+        lost=lost,
     )
     for entry in entries:
         _take(story, entry)

@@ -55,13 +55,13 @@ class _SavedEstimator:
     run: str | None = None
 
 
-def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str) -> None:
+def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = None) -> None:
     """Write a checkpoint, then remove those before it, unless they yield other members.
 
     Args:
         paths: of the run.
         checkpoint: of one of its learners.
-        run: the run's id.
+        run: the run's id, which makes it a checkpoint of no other run.
     """
     weights = paths.checkpoint(checkpoint.learner, checkpoint.step)
     facts = {
@@ -81,7 +81,7 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str) -> None:
     atomic_write(weights, content)
     sums = sums_of(weights.parent, [weights.name])
     write_json(weights.with_suffix(".json"), {**facts, "sums": sums})
-    for saved in list_checkpoints(paths, checkpoint.learner, run):
+    for saved in list_checkpoints(paths, checkpoint.learner):
         superseded = saved.member is None or saved.member == checkpoint.member
         if saved.step < checkpoint.step and superseded:
             old = paths.checkpoint(saved.learner, saved.step)
@@ -89,35 +89,44 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str) -> None:
             old.unlink()
 
 
-def list_checkpoints(paths: RunPaths, learner: int, run: str) -> list[Saved]:
+def list_checkpoints(paths: RunPaths, learner: int, run: str | None = None) -> list[Saved]:
     """Return the complete checkpoints of a learner, by step.
+
+    Args:
+        paths: of the run.
+        learner: its id.
+        run: the run's id, where that is to be checked too.
 
     Raises:
         CorruptFileError: one is damaged, or of another learner, step or run.
     """
-    found = []
-    for path in sorted(paths.learner(learner).glob("step-*.json")):
-        if re.fullmatch(r"step-\d+\.json", path.name):
-            saved = read_json(path, Saved)
-            expected = paths.checkpoint(learner, saved.step).with_suffix(".json").name
-            if saved.learner != learner or path.name != expected or saved.run not in (None, run):
-                whose = "" if saved.run in (None, run) else f" of run {saved.run}"
-                raise CorruptFileError(
-                    f"{path}: is a checkpoint of learner {saved.learner}{whose} at step "
-                    f"{saved.step}, not what its place says; {ANEW}"
-                )
-            found.append(saved)
-    return sorted(found, key=lambda saved: saved.step)
+    names = [path.name for path in paths.learner(learner).glob("step-*.json")]
+    steps = [int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d+)\.json", name))]
+    return [_saved(paths, learner, step, run) for step in sorted(steps)]
 
 
-def load_state(paths: RunPaths, saved: Saved) -> LearnerState:
+def _saved(paths: RunPaths, learner: int, step: int, run: str | None = None) -> Saved:
+    path = paths.checkpoint(learner, step).with_suffix(".json")
+    saved = read_json(path, Saved)
+    other = run is not None and saved.run not in (None, run)
+    if (saved.learner, saved.step) != (learner, step) or other:
+        whose = f" of run {saved.run}" if other else ""
+        raise CorruptFileError(
+            f"{path}: is a checkpoint of learner {saved.learner}{whose} at step {saved.step}, not "
+            f"what its place says; {ANEW}"
+        )
+    return saved
+
+
+def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
     """Read a checkpoint back.
 
     Raises:
         CorruptFileError: its file does not match its sum, is no safetensors file, says another
             thing of itself than its JSON does, or holds a number that is not finite.
     """
-    weights = paths.checkpoint(saved.learner, saved.step)
+    saved = _saved(paths, learner, step)
+    weights = paths.checkpoint(learner, step)
     if list(saved.sums) != [weights.name]:
         raise CorruptFileError(
             f"{weights.with_suffix('.json')}: sums: must be that of {weights.name} alone; {ANEW}"

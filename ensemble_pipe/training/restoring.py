@@ -65,7 +65,7 @@ def restored(
     saved = list_checkpoints(paths, plan.learner, run)
     _require_members(paths, plan, rows, saved)
     for one in saved:
-        state = load_state(paths, one)
+        state = load_state(paths, plan.learner, one.step)
         problem = _misfit(plan, schema, rows, one, state)
         if problem is not None:
             path = paths.checkpoint(plan.learner, one.step)

@@ -14,7 +14,7 @@ from ensemble_pipe.nn.layers import ACTIVATIONS
 from ensemble_pipe.optim import (
     RULES,
 )
-from ensemble_pipe.yaml_errors import read_document
+from ensemble_pipe.yaml_documents import read_document
 
 # Mistakes
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
 from ensemble_pipe.pipeline import run
-from ensemble_pipe.storage import RunPaths, read_json
+from ensemble_pipe.storage import RunPaths, read_manifest
 from ensemble_pipe.tracking.journal import Entry, read_entries
 from ensemble_pipe.tracking.report import write_report
 
@@ -189,7 +189,7 @@ def test_pictures_are_looked_for_in_their_folder_alone(copied: RunPaths) -> None
     with copied.journal.open("a") as journal:
         journal.write(f'{{"kind": "pictures", "time_ms": 1, "names": {name}}}\n')
     assert len(page_of(copied).links) == 6
-    assert read_json(copied.manifest)["run_id"] in copied.report.read_text()
+    assert read_manifest(copied).run_id in copied.report.read_text()
 
 
 POOL = {
