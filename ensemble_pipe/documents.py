@@ -124,7 +124,7 @@ def read_bytes(path: Path, most_bytes: int | None = None) -> bytes:
 def is_deep(value: Any) -> bool:
     """Whether lists and dictionaries are nested more than MOST_DEPTH deep."""
     level = [value]
-    for _ in range(MOST_DEPTH + 1):
+    for _ in range(MOST_DEPTH):
         level = [
             item
             for outer in level

@@ -7,11 +7,12 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.members import EstimatorMember, Member, members_at
 from ensemble_pipe.ensemble.strategies import GivenPlan
+from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.given import given_member
 from ensemble_pipe.preparation import FIRST_ROWS
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Journal, costs
-from ensemble_pipe.training.checkpoints import load_estimator
+from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
 from ensemble_pipe.training.restoring import restored
@@ -102,7 +103,13 @@ class Intake:
 
     def take_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
         """Take in a scikit-learn learner, which is finished."""
-        self._add(EstimatorMember(plan.learner, plan.settings.strategy, content))
+        member = EstimatorMember(plan.learner, plan.settings.strategy, content)
+        try:
+            member.require_fit(self.schema)
+        except ValueError as error:
+            path = self.paths.estimator(plan.learner)
+            raise CorruptFileError(f"{path}: {error}; {ANEW}") from None
+        self._add(member)
         self._tell_ensemble()
         self.journal.append("finished", learner=plan.learner)
 
