@@ -20,6 +20,7 @@ KeyPath = tuple[str | int, ...]
 # Aliases of aliases can make a short file endless.
 MOST_VALUES = 100_000
 MOST_BYTES = 1 << 22
+MOST_BITS = 1023
 _TOO_DEEP = f"values are nested more than {MOST_DEPTH} deep"
 
 
@@ -91,6 +92,19 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    """Return a whole number; in hexadecimal it could be of a length that nothing can show."""
+    value = int(loader.construct_yaml_int(node))
+    if value.bit_length() > MOST_BITS:
+        raise yaml.MarkedYAMLError(
+            problem="a number is far too large", problem_mark=node.start_mark
+        )
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 def read_document(path: Path) -> Document:

@@ -18,6 +18,7 @@ from ensemble_pipe.storage import RunPaths, write_json
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.shipping import Cursor
+from ensemble_pipe.training.checkpoints import save_checkpoint
 
 RESUME = ("resume", "--inline", "--accept-changes")
 
@@ -91,7 +92,7 @@ def test_that_of_another_run_is_refused(paths: RunPaths) -> None:
 def test_one_that_has_lost_its_end_is_refused(paths: RunPaths) -> None:
     epochs = [number for number, kind in enumerate(kinds(paths)) if kind == "epoch"]
     keep(paths, lambda number, entry: number < epochs[-3])
-    message = refusals(paths, RESUME, ("compare",))
+    message = refusals(paths, RESUME)
     assert message.startswith("has lost epochs that its learners have trained: ")
     shown = CliRunner().invoke(app, ["report", str(paths.root)])  # what there is, and what is not
     assert shown.exit_code == 0
@@ -150,7 +151,7 @@ def test_the_journal_is_on_the_disk_before_a_checkpoint_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    append, save, to_disk = Journal.append, stages.save_checkpoint, Journal.sync
+    append, save, to_disk = Journal.append, save_checkpoint, Journal.sync
 
     def told(journal: Journal, kind: str, **facts: Any) -> None:
         done.append(kind)
