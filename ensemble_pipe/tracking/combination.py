@@ -47,14 +47,14 @@ def combiner_text(combiner: dict[str, object]) -> str:
         return "stacked: a linear model of the members' predictions"
     weights = combiner["weights"]
     alike = isinstance(weights, list | tuple) and len(set(weights)) == 1
-    return f"{'mean' if alike else 'weighted mean'} of the members' {combiner['space']}"
+    return f"{'mean' if alike else 'weighted mean'} of the members' {combiner.get('space', 'probability')}"
 
 
 def _combiner(story: Story) -> list[tuple[str, object]]:
     combiner, kept = story.combined["combiner"], count_of(story)
     told: list[tuple[str, object]] = [
         ("combiner", combiner_text(combiner)),
-        ("temperature", combiner["temperature"]),
+        ("temperature", combiner.get("temperature", 1.0)),
         ("members", f"{kept} of {len(story.members)}"),
     ]
     if combiner.get("noise"):
