@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "ensemble_pipe"
 # From the bottom up; rooms of one level never import each other.
 LEVELS = [
     {"__init__"},
-    {"arrays", "errors", "messages", "seeds", "settings", "storage", "kernels"},
+    {"addresses", "arrays", "errors", "messages", "seeds", "settings", "storage", "kernels"},
     {"nn", "optim", "data"},
     {"training"},
     {"ensemble", "display"},
@@ -44,9 +44,12 @@ NUMBA = {
 MAY_IMPORT = {
     "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
     "mlflow": {
+        "serving/signature.py",
+        "tracking/sending.py",
         "tracking/shipping.py",
         "tracking/store.py",
         "serving/mlflow_model.py",
+        "serving/frames.py",
         "serving/mlflow_logging.py",
         "serving/model.py",
     },
@@ -76,7 +79,7 @@ MAY_IMPORT = {
 # imported late.
 LATE = {
     "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
-    "mlflow": {"serving/mlflow_model.py"},
+    "mlflow": {"serving/frames.py", "serving/mlflow_model.py"},
     "numba": NUMBA,
     "sklearn": {"estimators/ensembles.py"},
     "skops": set(),

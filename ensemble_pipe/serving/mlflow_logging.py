@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ensemble_pipe.errors import EnsemblePipeError
+from ensemble_pipe.errors import ModelLoggingError
 from ensemble_pipe.storage import RunPaths, read_json
 
 TIMEOUT_S = 300
@@ -34,7 +34,7 @@ def log_model(
         register_as: registered model whose alias `champion` is to point to it; None for none.
 
     Raises:
-        EnsemblePipeError: MLflow refused it; the message is MLflow's last line.
+        ModelLoggingError: MLflow did not take it; the message is MLflow's last line.
     """
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
     environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment_id}
@@ -50,18 +50,31 @@ def log_model(
         check=False,
         start_new_session=True,  # a Ctrl-C at the terminal must not tear the logging apart
     )
+    answer = _last_line(finished.stdout)
     if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or ["no message"]
-        raise EnsemblePipeError(f"the model could not be logged: {lines[-1]}")
-    return str(json.loads(finished.stdout.splitlines()[-1])["model_uri"])
+        reason = answer.get("message", lines[-1])
+        raise ModelLoggingError(
+            f"the model could not be logged: {reason}", answer.get("error_code")
+        )
+    return str(answer["model_uri"])
+
+
+def _last_line(output: str) -> dict[str, Any]:
+    """Return the JSON object on the last line of what the process wrote; {} without one."""
+    lines = output.strip().splitlines()
+    if not lines or not lines[-1].startswith("{"):
+        return {}
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
 
 
 def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     import mlflow
     from mlflow.models import Model, ModelSignature, infer_signature
-    from mlflow.types.schema import AnyType, ColSpec, Schema
 
     from ensemble_pipe.serving.model import load
+    from ensemble_pipe.serving.signature import as_signed, as_text, input_schema
 
     paths = RunPaths(Path(root))
     sums = json.dumps(read_json(paths.model / "manifest.json")["sums"], sort_keys=True)
@@ -74,9 +87,9 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     example = _as_users_have(rows, ensemble.schema.is_image)
     signature = infer_signature(example, ensemble.table(rows).to_pandas())
     if not ensemble.schema.is_image:
-        # Any kind of number will do; MLflow would refuse whole numbers for a column of doubles.
-        columns = [ColSpec(AnyType(), name) for name in ensemble.columns]
-        signature = ModelSignature(Schema(columns), signature.outputs)
+        columns = input_schema(ensemble.schema, ensemble.columns, example)
+        signature = ModelSignature(columns, signature.outputs)
+        example = as_text(as_signed(example, columns))
     logged = Model.log(
         None,
         mlflow.pyfunc,
@@ -131,4 +144,10 @@ def _logged_before(run_id: str, sums: str) -> str | None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    from mlflow import MlflowException
+
+    try:
+        _main(*sys.argv[1:])
+    except MlflowException as refusal:
+        print(json.dumps({"message": refusal.message, "error_code": refusal.error_code}))
+        sys.exit(1)

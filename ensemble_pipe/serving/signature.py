@@ -1,0 +1,124 @@
+"""What MLflow is told of a model's input: the type of each column, and which may be missing.
+
+Numbers are doubles; dates, categories, and numbers that were true and false are strings, for which
+MLflow takes values of any type as they are. (Its own booleans and datetimes it cannot read from
+CSV, and a null would become false.) `as_signed` makes a frame one that MLflow takes; `as_read`
+makes what MLflow made of a request one that the model reads.
+"""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.features import CategoryColumn, NumberColumn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What MLflow's JSON keys `inputs` and `instances` make of a null among strings.
+_NULL = "None"
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+def input_schema(schema: Schema, names: Collection[str], example: "pd.DataFrame") -> Any:
+    """Return MLflow's schema of the columns of a table.
+
+    A column is optional where its rule says what stands for a missing value.
+
+    Args:
+        schema: of the model.
+        names: of the columns that it needs: those of the schema, then given predictions.
+        example: rows as they were before training, which tells numbers from true and false.
+    """
+    from mlflow.types import ColSpec, DataType
+    from mlflow.types import Schema as Columns
+
+    columns = {column.name: column for column in schema.columns}
+    specs = []
+    for name in names:
+        column = columns.get(name)
+        is_number = column is None or column.kind == "number"
+        double = is_number and not _is_truth(example[name])
+        required = column is None or column.fill is None
+        specs.append(ColSpec(DataType.double if double else DataType.string, name, required))
+    return Columns(specs)
+
+
+def as_signed(frame: "pd.DataFrame", columns: Any) -> "pd.DataFrame":
+    """Return a frame whose columns have types that MLflow takes for its schema `columns`.
+
+    MLflow would refuse whole numbers for doubles, and numbers, dates, true and false for strings.
+    """
+    types = {spec.name: spec.type.name for spec in columns.inputs if spec.name in frame}
+    changed = {}
+    for name, kind in types.items():
+        values = frame[name]
+        if kind == "string":
+            changed[name] = values.astype(object)
+        elif kind == "double" and _is_whole(values):
+            changed[name] = values.astype("float64")
+    return frame.assign(**changed)
+
+
+def as_text(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a frame with dates as text, as JSON has them."""
+    dates = {
+        name: [_iso(value) for value in frame[name]] for name in frame if _has_dates(frame[name])
+    }
+    return frame.assign(**dates)
+
+
+def as_read(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
+    """Return a frame that MLflow made of a request with nulls and types as the model reads them.
+
+    Optional columns that are absent are missing in each row.
+    """
+    changed = {}
+    for column in schema.columns:
+        if column.name not in frame:
+            if column.fill is not None:
+                changed[column.name] = [None] * len(frame)
+        elif frame[column.name].dtype.kind == "O" or frame[column.name].dtype.name == "str":
+            known = column.categories if isinstance(column, CategoryColumn) else ()
+            truth = isinstance(column, NumberColumn) and column.kind == "number"
+            values = [_read(value, known, truth) for value in frame[column.name].astype(object)]
+            changed[column.name] = _series(values, frame)
+    return frame.assign(**changed)
+
+
+def _read(value: Any, known: Collection[str], truth: bool) -> Any:
+    """Return a value without MLflow's text for null, true and false as numbers where they are."""
+    if not isinstance(value, str):
+        return None if value != value else value  # NaN
+    if value == _NULL and value not in known:
+        return None
+    return _TRUTH.get(value.lower(), value) if truth else value
+
+
+def _series(values: list[Any], frame: "pd.DataFrame") -> "pd.Series[Any]":
+    import pandas as pd
+
+    return pd.Series(values, index=frame.index, dtype=object).infer_objects()
+
+
+def _is_truth(values: "pd.Series[Any]") -> bool:
+    """Return whether values are true and false, some perhaps missing."""
+    if values.dtype.kind == "b":
+        return True
+    there = values.dropna()
+    return values.dtype.kind == "O" and len(there) > 0 and all(isinstance(x, bool) for x in there)
+
+
+def _is_whole(values: "pd.Series[Any]") -> bool:
+    """Return whether values are numbers, or true and false, of another type than floats."""
+    if values.dtype.kind == "O":
+        return all(value is None or isinstance(value, int | float) for value in values)
+    return values.dtype.kind in "iub"
+
+
+def _has_dates(values: "pd.Series[Any]") -> bool:
+    return values.dtype.kind == "M" or any(hasattr(value, "isoformat") for value in values)
+
+
+def _iso(value: Any) -> str | None:
+    return None if value is None or value != value else str(value.isoformat())
