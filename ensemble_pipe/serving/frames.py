@@ -15,6 +15,8 @@ from mlflow.pyfunc import PyFuncModel
 from ensemble_pipe.errors import InputError
 from ensemble_pipe.serving.signature import as_signed
 
+_FROM_CODE = "mlflow.pyfunc.loaders.code_model"
+
 
 class WrongInputError(InputError, MlflowException):  # type: ignore[misc]
     """What was sent is wrong: MLflow's server answers with status 400 and this message."""
@@ -31,7 +33,7 @@ def take_any_frame() -> None:
 
     @wraps(predict)
     def taking(self: Any, data: Any, params: dict[str, Any] | None = None) -> Any:
-        ours = self.loader_module == "mlflow.pyfunc.model" and getattr(
+        ours = self.loader_module == _FROM_CODE and getattr(
             self.unwrap_python_model(), "takes_any_frame", False
         )
         if ours and hasattr(data, "columns"):

@@ -81,15 +81,17 @@ def as_read(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
         elif frame[column.name].dtype.kind == "O" or frame[column.name].dtype.name == "str":
             known = column.categories if isinstance(column, CategoryColumn) else ()
             truth = isinstance(column, NumberColumn) and column.kind == "number"
-            values = [_read(value, known, truth) for value in frame[column.name].astype(object)]
-            changed[column.name] = _series(values, frame)
+            given = frame[column.name].astype(object)
+            pairs = zip(given, given.isna(), strict=True)
+            read = [None if missing else _read(value, known, truth) for value, missing in pairs]
+            changed[column.name] = _series(read, frame)
     return frame.assign(**changed)
 
 
 def _read(value: Any, known: Collection[str], truth: bool) -> Any:
     """Return a value without MLflow's text for null, true and false as numbers where they are."""
     if not isinstance(value, str):
-        return None if value != value else value  # NaN
+        return value
     if value == _NULL and value not in known:
         return None
     return _TRUTH.get(value.lower(), value) if truth else value
@@ -120,5 +122,6 @@ def _has_dates(values: "pd.Series[Any]") -> bool:
     return values.dtype.kind == "M" or any(hasattr(value, "isoformat") for value in values)
 
 
-def _iso(value: Any) -> str | None:
-    return None if value is None or value != value else str(value.isoformat())
+def _texts(values: "pd.Series[Any]") -> list[str | None]:
+    pairs = zip(values, values.isna(), strict=True)
+    return [None if missing else str(value.isoformat()) for value, missing in pairs]
