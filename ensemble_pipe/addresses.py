@@ -37,22 +37,23 @@ def masked(text: str) -> str:
 def whole(address: str) -> str | None:
     """Return a masked address with what it hides, as far as the environment says; None if not.
 
-    MLFLOW_TRACKING_URI counts where it is the same but for what is hidden, and
-    MLFLOW_TRACKING_PASSWORD where nothing but the password is. MLflow itself sends these, or
-    MLFLOW_TRACKING_TOKEN, to a server of an address without them.
+    MLFLOW_TRACKING_URI counts where it is the same but for what is hidden, else
+    MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, where only these are. MLflow itself sends
+    them, or MLFLOW_TRACKING_TOKEN, to a server whose address has none.
     """
     if HIDDEN not in address:
         return address
     own = os.environ.get("MLFLOW_TRACKING_URI", "")
     if masked(own) == address:
         return own
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
-    if address.startswith("http"):
-        named = password and os.environ.get("MLFLOW_TRACKING_USERNAME")
-        if named or os.environ.get("MLFLOW_TRACKING_TOKEN"):
-            address = re.sub(r"://[^/?#@]*@", "://", address)
-    elif password:
-        address = address.replace(f":{HIDDEN}@", f":{quote(password, safe='')}@", 1)
+    place = re.search(r"://([^:@/?#]*):\*\*\*(?=@)", address)
+    if password and place:
+        known = f"://{quote(user, safe='') if user else place[1]}:{quote(password, safe='')}"
+        address = address[: place.start()] + known + address[place.end() :]
+    elif is_server(address) and ((user and password) or os.environ.get("MLFLOW_TRACKING_TOKEN")):
+        address = re.sub(r"://[^/?#@]*@", "://", address)
     return None if HIDDEN in address else address
 
 

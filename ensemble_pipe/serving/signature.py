@@ -62,9 +62,7 @@ def as_signed(frame: "pd.DataFrame", columns: Any) -> "pd.DataFrame":
 
 def as_text(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return a frame with dates as text, as JSON has them."""
-    dates = {
-        name: [_iso(value) for value in frame[name]] for name in frame if _has_dates(frame[name])
-    }
+    dates = {name: _texts(frame[name]) for name in frame if _has_dates(frame[name])}
     return frame.assign(**dates)
 
 

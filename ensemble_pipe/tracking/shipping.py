@@ -106,9 +106,9 @@ class Shipper:
         address = whole(self.uri)
         if address is None:
             raise InputError(
-                f"{self.uri}: has a password or token that is kept in no file; set "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to it, or "
-                "MLFLOW_TRACKING_URI to the whole address"
+                f"{self.uri}: has a password or token, which is kept in no file; set "
+                "MLFLOW_TRACKING_PASSWORD to the password, or MLFLOW_TRACKING_URI to the whole "
+                "address"
             )
         self._address = address
         client, self._experiment_id = open_store(address, self._experiment)
