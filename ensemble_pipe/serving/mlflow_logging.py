@@ -10,12 +10,15 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ensemble_pipe.errors import ModelLoggingError
 from ensemble_pipe.storage import RunPaths, read_json
+
+if TYPE_CHECKING:
+    from ensemble_pipe.serving.model import Ensemble
 
 TIMEOUT_S = 300
 SUMS_TAG = "ensemble_pipe.sums"
@@ -71,10 +74,9 @@ def _last_line(output: str) -> dict[str, Any]:
 
 def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     import mlflow
-    from mlflow.models import Model, ModelSignature, infer_signature
+    from mlflow.models import Model
 
     from ensemble_pipe.serving.model import load
-    from ensemble_pipe.serving.signature import as_signed, as_text, input_schema
 
     paths = RunPaths(Path(root))
     sums = json.dumps(read_json(paths.model / "manifest.json")["sums"], sort_keys=True)
@@ -83,13 +85,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         print(json.dumps({"model_uri": known}))
         return
     ensemble = load(paths.model)
-    rows = _example(paths).select(ensemble.columns)
-    example = _as_users_have(rows, ensemble.schema.is_image)
-    signature = infer_signature(example, ensemble.table(rows).to_pandas())
-    if not ensemble.schema.is_image:
-        columns = input_schema(ensemble.schema, ensemble.columns, example)
-        signature = ModelSignature(columns, signature.outputs)
-        example = as_text(as_signed(example, columns))
+    signature, example = described(ensemble, _example(paths))
     logged = Model.log(
         None,
         mlflow.pyfunc,
@@ -107,6 +103,22 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         number = str(logged.registered_model_version)
         mlflow.MlflowClient().set_registered_model_alias(register_as, "champion", number)
     print(json.dumps({"model_uri": logged.model_uri}))
+
+
+def described(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
+    """Return the signature of an ensemble, and an input example, made of raw rows."""
+    from mlflow.models import ModelSignature, infer_signature
+
+    from ensemble_pipe.serving.signature import as_signed, as_text, input_schema
+
+    rows = rows.select(ensemble.columns)
+    example = _as_users_have(rows, ensemble.schema.is_image)
+    predicted = ensemble.table(rows).to_pandas()
+    if ensemble.schema.is_image:
+        return infer_signature(example, predicted), example
+    columns = input_schema(ensemble.schema, ensemble.columns, example)
+    signature = ModelSignature(columns, infer_signature(None, predicted).outputs)
+    return signature, as_text(as_signed(example, columns))
 
 
 def _example(paths: RunPaths) -> pa.Table:

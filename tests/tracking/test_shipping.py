@@ -172,42 +172,40 @@ def test_what_is_refused_keeps_nothing_else_back(fake: Callable[..., Fake]) -> N
     assert made.statuses() == ["FINISHED"] * 2
 
 
-OF_LEARNERS: list[tuple[str, list[tuple[str, dict[str, Any]]], str, str]] = [
-    ("trained whole", [epoch(0), ("finished", {"learner": 0})], "FINISHED", "FINISHED"),
-    ("unfinished", [epoch(0)], "KILLED", "KILLED"),
-    ("never begun", [], "KILLED", "KILLED"),
-    ("failed", [epoch(0), ("failed", {"learner": 0, "reason": "x"})], "FAILED", "FAILED"),
-    ("spared", [("spared", {"learner": 0, "reason": "x"})], "KILLED", "KILLED"),
-    ("trained, then spared",
-     [("finished", {"learner": 0}), ("spared", {"learner": 0, "reason": "x"})],
-     "FINISHED", "FINISHED"),
-]  # fmt: skip
+FINISHED: tuple[str, dict[str, Any]] = ("finished", {})
+SPARED: tuple[str, dict[str, Any]] = ("spared", {"reason": "x"})
+FAILED: tuple[str, dict[str, Any]] = ("failed", {"reason": "x"})
+# What a learner came to, its entries, and its status; None where that is the run's.
+OF_LEARNERS: list[tuple[str, list[tuple[str, dict[str, Any]]], str | None]] = [
+    ("trained whole", [epoch(0), FINISHED], "FINISHED"),
+    ("unfinished", [epoch(0)], None),
+    ("never begun", [], None),
+    ("failed", [epoch(0), FAILED], "FAILED"),
+    ("spared", [SPARED], "KILLED"),
+    ("trained, then spared", [FINISHED, SPARED], "FINISHED"),
+]
 
 
 @pytest.mark.parametrize("run_status", ["FINISHED", "KILLED", "FAILED"])
-@pytest.mark.parametrize(
-    ("entries", "finished", "killed"), [case[1:] for case in OF_LEARNERS],
-    ids=[case[0] for case in OF_LEARNERS],
-)  # fmt: skip
-def test_each_learner_has_its_own_ending(
-    entries: list[Any], finished: str, killed: str, run_status: str, fake: Callable[..., Fake]
-) -> None:
-    made = fake()
-    made.tell(*entries, ("ended", {"status": run_status}))
+def test_each_learner_has_its_own_ending(run_status: str, fake: Callable[..., Fake]) -> None:
+    made = fake(learners=len(OF_LEARNERS))
+    for learner, (_, entries, _) in enumerate(OF_LEARNERS):
+        made.tell(*((kind, {**facts, "learner": learner}) for kind, facts in entries))
+    made.tell(("ended", {"status": run_status}))
     made.ship()
-    own = {"FINISHED": finished, "KILLED": killed}.get(run_status)
-    if own is None:  # what a failure of the run cut off has failed with it
-        own = "FAILED" if not any(kind in ("finished", "spared") for kind, _ in entries) else killed
-    assert made.statuses() == [run_status, own]
+    # What a failure of the run cut off has failed with it.
+    cut_off = "FAILED" if run_status == "FAILED" else "KILLED"
+    wanted = [run_status, *(own or cut_off for _, _, own in OF_LEARNERS)]
+    assert made.statuses() == wanted
     made.ship(again=True)
-    assert made.statuses() == [run_status, own]
+    assert made.statuses() == wanted
 
-    parent, (child,) = made.seen()
-    for run in (parent, child):  # as if shipping had been cut off
+    parent, children = made.seen()
+    for run in (parent, *children):  # as if shipping had been cut off
         made.client.update_run(run.info.run_id, status="RUNNING")
     made.paths.lock.touch()
     sweep_orphans(made.client, parent.info.experiment_id, made.paths.root / "another")
-    assert made.statuses() == [run_status, own]
+    assert made.statuses() == wanted
 
 
 @pytest.mark.parametrize(("train", "then"), [(True, "FINISHED"), (False, "FAILED")])
@@ -287,9 +285,7 @@ def sync(run_dir: Path, timeout_s: float = 30) -> Any:
     return CliRunner().invoke(app, ["sync", str(run_dir), "--timeout-s", str(timeout_s)])
 
 
-@pytest.mark.parametrize(
-    "name", ["ques?tion", "100%", "%41", "a#b", "ä ö", "a b", "日本", "semi;colon", "x" * 250]
-)
+@pytest.mark.parametrize("name", ["ques?tion", "100%", "%41", "a#b", "ä ö 日本", "a;b", "x" * 250])
 def test_any_folder_holds_a_store(name: str, trained: Path, template: Path, tmp_path: Path) -> None:
     folder = tmp_path / name
     run_dir = Path(shutil.copytree(trained, folder / "runs" / trained.name))
@@ -321,9 +317,9 @@ def test_any_experiment_keeps_its_files_inside(
     _, experiment_id = open_store(made.store, experiment)
     run = made.client.create_run(experiment_id).info.run_id
     made.client.log_artifact(run, str(made.paths.pipeline))
-    path = Path(made.client.download_artifacts(run, "pipeline.yaml")).resolve()
-    assert path.is_relative_to(tmp_path / "mlartifacts")
+    path = Path(made.client.download_artifacts(run, "pipeline.yaml"))
     assert path.read_text() == "seed: 1\n"
+    assert len(list((tmp_path / "mlartifacts").glob("*/*/artifacts/pipeline.yaml"))) == 1
     assert open_store(made.store, experiment)[1] == experiment_id
 
 
