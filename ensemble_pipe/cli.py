@@ -186,7 +186,7 @@ def sync(
                 f"{run_dir}: MLflow has not received all of this run ({tracker.problem}); "
                 f"{tracker.problem.advice}"
             )
-        but = f", but for what MLflow refuses ({tracker.left_out})" if tracker.left_out else ""
+        but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
         _say(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
 
 

@@ -167,7 +167,7 @@ def _ship_rest(paths: RunPaths, tracker: Tracker, display: Display) -> None:
             f"{tracker.problem.advice} with {sync}"
         )
     elif tracker.left_out:
-        display.message(f"MLflow has this run, but for what it refuses ({tracker.left_out})")
+        display.message(f"MLflow has this run, but for what cannot be sent ({tracker.left_out})")
 
 
 def _result(paths: RunPaths, outcome: Outcome, tracker: Tracker, started: float) -> RunResult:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ensemble_pipe.addresses import is_server, masked
+from ensemble_pipe.addresses import masked, sqlite_path
 from ensemble_pipe.errors import EnsemblePipeError, InputError
 from ensemble_pipe.messages import cut
 
@@ -63,6 +63,7 @@ def problem_of(error: BaseException, uri: str) -> Problem:
         return Problem(reason, "restore it from a copy and try again", lasting=True)
     if isinstance(error, EnsemblePipeError):
         return Problem(reason, "try again")
-    if is_server(uri):
+    path = sqlite_path(uri)
+    if path is None:
         return Problem(reason, "start the tracking server and try again")
-    return Problem(reason, f"see that {masked(uri)} can be written, and try again")
+    return Problem(reason, f"see that {path} can be written, and try again")

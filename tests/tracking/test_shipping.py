@@ -293,7 +293,7 @@ def test_any_folder_holds_a_store(name: str, trained: Path, template: Path, tmp_
     done = sync(run_dir)
     assert done.exit_code == 0, done.output
     assert "is complete" in done.output
-    assert "refuses" not in done.output
+    assert "cannot be sent" not in done.output
     client = MlflowClient(tracking_uri=sqlite_address(folder / "mlflow.db"))
     experiment = client.get_experiment_by_name("ensemble_pipe").experiment_id
     run = next(r for r in client.search_runs([experiment]) if "unfinished" in r.data.tags)
@@ -352,7 +352,7 @@ def test_what_mlflow_refuses_is_named_by_sync(copied: Path) -> None:
     journal.write_text(journal.read_text().replace('"seed": 1,', '"seed": 2,'))
     done = sync(copied)
     assert done.exit_code == 0
-    assert "is complete, but for what MLflow refuses (param seed: " in done.output
+    assert "is complete, but for what cannot be sent (param seed: " in done.output
 
 
 def test_an_absent_server_is_named_without_its_password(
