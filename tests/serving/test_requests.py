@@ -49,7 +49,7 @@ def table(rows: int = 200) -> pd.DataFrame:
         "born": pd.date_range("2000-01-01", periods=rows).astype(str),
         "job": random.choice(["a", "b", "None of them"], rows),
         "flag": random.random(rows) > 0.5,
-        "member": random.choice([True, False, None], rows),
+        "member": random.choice(np.array([True, False, None]), rows),
         "count": random.integers(0, 9, rows),
         "code": random.integers(1, 4, rows),
         "x": random.normal(size=rows),
@@ -97,7 +97,7 @@ def served(saved: Path) -> Any:
     return mlflow.pyfunc.load_model(str(saved))
 
 
-Post = Callable[[Any, str], pd.DataFrame]
+Post = Callable[..., pd.DataFrame]
 
 
 @pytest.fixture(scope="module")

@@ -268,7 +268,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         here.chdir(folder)
         frame.to_csv("rows.csv", index=False)
         Path("p.yaml").write_text(yaml.safe_dump(TABLE))
-        run_dir = Path(runs.run("p.yaml", inline=True, **{"tracking.mlflow": False}).run_dir)
+        quiet: dict[str, Any] = {"tracking.mlflow": False}
+        run_dir = Path(runs.run("p.yaml", inline=True, **quiet).run_dir)
     return without_model(run_dir)
 
 
