@@ -116,7 +116,8 @@ def described(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
     predicted = ensemble.table(rows).to_pandas()
     if ensemble.schema.is_image:
         return infer_signature(example, predicted), example
-    columns = input_schema(ensemble.schema, ensemble.columns, example)
+    truths = {field.name for field in rows.schema if pa.types.is_boolean(field.type)}
+    columns = input_schema(ensemble.schema, ensemble.columns, truths)
     signature = ModelSignature(columns, infer_signature(None, predicted).outputs)
     return signature, as_text(as_signed(example, columns))
 

@@ -6,7 +6,8 @@ CSV, and a null would become false.) `as_signed` makes a frame one that MLflow t
 makes what MLflow made of a request one that the model reads.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ensemble_pipe.data.schema import Schema
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 # What MLflow's JSON keys `inputs` and `instances` make of a null among strings.
 _NULL = "None"
 _TRUTH = {"true": 1.0, "false": 0.0}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-def input_schema(schema: Schema, names: Collection[str], example: "pd.DataFrame") -> Any:
+def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]) -> Any:
     """Return MLflow's schema of the columns of a table.
 
     A column is optional where its rule says what stands for a missing value.
@@ -28,7 +30,7 @@ def input_schema(schema: Schema, names: Collection[str], example: "pd.DataFrame"
     Args:
         schema: of the model.
         names: of the columns that it needs: those of the schema, then given predictions.
-        example: rows as they were before training, which tells numbers from true and false.
+        truths: columns of true and false, which the model takes for numbers.
     """
     from mlflow.types import ColSpec, DataType
     from mlflow.types import Schema as Columns
@@ -38,7 +40,7 @@ def input_schema(schema: Schema, names: Collection[str], example: "pd.DataFrame"
     for name in names:
         column = columns.get(name)
         is_number = column is None or column.kind == "number"
-        double = is_number and not _is_truth(example[name])
+        double = is_number and name not in truths
         required = column is None or column.fill is None
         specs.append(ColSpec(DataType.double if double else DataType.string, name, required))
     return Columns(specs)
@@ -49,21 +51,23 @@ def as_signed(frame: "pd.DataFrame", columns: Any) -> "pd.DataFrame":
 
     MLflow would refuse whole numbers for doubles, and numbers, dates, true and false for strings.
     """
+    if not frame.columns.is_unique:
+        return frame  # which is refused
     types = {spec.name: spec.type.name for spec in columns.inputs if spec.name in frame}
-    changed = {}
+    changed: dict[str, Any] = {}
     for name, kind in types.items():
         values = frame[name]
         if kind == "string":
             changed[name] = values.astype(object)
         elif kind == "double" and _is_whole(values):
             changed[name] = values.astype("float64")
-    return frame.assign(**changed)
+    return _with(frame, changed)
 
 
 def as_text(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Return a frame with dates as text, as JSON has them."""
-    dates = {name: _texts(frame[name]) for name in frame if _has_dates(frame[name])}
-    return frame.assign(**dates)
+    dates: dict[str, Any] = {name: _texts(frame[name]) for name in frame if _has_dates(frame[name])}
+    return _with(frame, dates)
 
 
 def as_read(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
@@ -71,28 +75,32 @@ def as_read(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
 
     Optional columns that are absent are missing in each row.
     """
-    changed = {}
+    changed: dict[str, Any] = {}
     for column in schema.columns:
         if column.name not in frame:
             if column.fill is not None:
                 changed[column.name] = [None] * len(frame)
         elif frame[column.name].dtype.kind == "O" or frame[column.name].dtype.name == "str":
             known = column.categories if isinstance(column, CategoryColumn) else ()
-            truth = isinstance(column, NumberColumn) and column.kind == "number"
+            is_number = isinstance(column, NumberColumn) and column.kind == "number"
             given = frame[column.name].astype(object)
             pairs = zip(given, given.isna(), strict=True)
-            read = [None if missing else _read(value, known, truth) for value, missing in pairs]
+            read = [None if missing else _read(value, known, is_number) for value, missing in pairs]
             changed[column.name] = _series(read, frame)
-    return frame.assign(**changed)
+    return _with(frame, changed)
 
 
-def _read(value: Any, known: Collection[str], truth: bool) -> Any:
-    """Return a value without MLflow's text for null, true and false as numbers where they are."""
-    if not isinstance(value, str):
+def _read(value: Any, known: Collection[str], is_number: bool) -> Any:
+    """Return a value without MLflow's text for null; true, false and digits as numbers."""
+    if not isinstance(value, str) or value in known:
         return value
-    if value == _NULL and value not in known:
+    if value == _NULL:
         return None
-    return _TRUTH.get(value.lower(), value) if truth else value
+    if not is_number:
+        return value
+    if value.lower() in _TRUTH:
+        return _TRUTH[value.lower()]
+    return float(value) if _NUMBER.fullmatch(value) else value
 
 
 def _series(values: list[Any], frame: "pd.DataFrame") -> "pd.Series[Any]":
@@ -101,12 +109,12 @@ def _series(values: list[Any], frame: "pd.DataFrame") -> "pd.Series[Any]":
     return pd.Series(values, index=frame.index, dtype=object).infer_objects()
 
 
-def _is_truth(values: "pd.Series[Any]") -> bool:
-    """Return whether values are true and false, some perhaps missing."""
-    if values.dtype.kind == "b":
-        return True
-    there = values.dropna()
-    return values.dtype.kind == "O" and len(there) > 0 and all(isinstance(x, bool) for x in there)
+def _with(frame: "pd.DataFrame", changed: Mapping[str, Any]) -> "pd.DataFrame":
+    """Return a frame with other values in some columns, whatever their names."""
+    found = frame.copy(deep=False)
+    for name, values in changed.items():
+        found[name] = values
+    return found
 
 
 def _is_whole(values: "pd.Series[Any]") -> bool:

@@ -50,7 +50,7 @@ def table(rows: int = 200) -> pd.DataFrame:
         "job": random.choice(["a", "b", "None of them"], rows),
         "flag": random.random(rows) > 0.5,
         "member": random.choice(np.array([True, False, None]), rows),
-        "count": random.integers(0, 9, rows),
+        "self": random.integers(0, 9, rows),
         "code": random.integers(1, 4, rows),
         "x": random.normal(size=rows),
     })  # fmt: skip
@@ -163,12 +163,12 @@ def test_every_form_gives_the_bits_of_predict(
 def test_whole_numbers_will_do_for_doubles(
     form: Callable[..., Any], kind: str, post: Post, ensemble: Ensemble
 ) -> None:
-    whole = rows().assign(x=rows().x.round().astype(int))
+    whole = rows().assign(x=rows().x.round().astype(int), flag=rows().flag.astype(int))
     require_same(post(form(whole), kind), ensemble.table(whole).to_pandas())
 
 
 @pytest.mark.parametrize(("form", "kind"), FORMS, ids=IDS)
-@pytest.mark.parametrize("column", ["x", "count", "code", "flag"])
+@pytest.mark.parametrize("column", ["x", "self", "code", "flag"])
 def test_a_null_that_may_not_be_is_named(
     column: str, form: Callable[..., Any], kind: str, post: Post
 ) -> None:
@@ -195,7 +195,7 @@ def test_the_signature_says_types_and_what_may_be_missing(served: Any) -> None:
     assert schema.optional_input_names() == OPTIONAL
     assert {name: spec.type.name for name, spec in schema.input_dict().items()} == {
         "age": "double", "born": "string", "job": "string", "flag": "string",
-        "member": "string", "count": "double", "code": "string", "x": "double",
+        "member": "string", "self": "double", "code": "string", "x": "double",
     }  # fmt: skip
     outputs = served.metadata.get_output_schema().input_names()
     assert {f"probability_{name}" for name in CLASSES} <= set(outputs)
