@@ -187,9 +187,10 @@ def sync(
         if tracker.problem:
             raise EnsemblePipeError(
                 f"{run_dir}: MLflow has not received all of this run ({tracker.problem}); "
-                "start the tracking server and try again"
+                f"{tracker.problem.advice}"
             )
-        show(f"MLflow run {tracker.mlflow_run_id} is complete")
+        but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
+        show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
 
 
 @app.command(epilog="Example: ensemble-pipe ui --port 5001")

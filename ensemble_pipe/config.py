@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ensemble_pipe import yaml_documents, yaml_errors
+from ensemble_pipe.addresses import masked
 from ensemble_pipe.data.tables.scaling import SCALES
 from ensemble_pipe.ensemble.combiners import ONLY_CLASSES
 from ensemble_pipe.ensemble.strategies import (
@@ -39,6 +40,10 @@ __all__ = [
 ]
 
 
+# Keys whose values are addresses.
+_ADDRESSES = {"uri", "path", "test_path"}
+
+
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeline:
     """Read a pipeline file.
 
@@ -66,8 +71,18 @@ def read_pipeline(document: Document) -> Pipeline:
 
 
 def resolved(pipeline: Pipeline) -> dict[str, Any]:
-    """Return a pipeline with every default filled in, as plain values."""
-    return pipeline.model_dump(mode="json")
+    """Return a pipeline with every default filled in, as plain values without secrets."""
+    values: dict[str, Any] = _without_secrets(pipeline.model_dump(mode="json"))
+    return values
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    """Return nested values without the passwords and tokens of addresses."""
+    if isinstance(value, list):
+        return [_without_secrets(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _without_secrets(one, key) for key, one in value.items()}
+    return masked(value) if name in _ADDRESSES and isinstance(value, str) else value
 
 
 def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[LearnerPlan]:

@@ -21,6 +21,7 @@ from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.stages import Outcome
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.names import model_name
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
 
@@ -148,21 +149,26 @@ def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
         settings.mlflow,
         settings.uri,
         settings.experiment,
-        partial(log_model, register_as=settings.register_as),
+        partial(log_model, register_as=settings.register_as and model_name(settings.register_as)),
     )
 
 
 def _ship_rest(paths: RunPaths, tracker: Tracker, display: Display) -> None:
     """Ship what MLflow has not received yet, and say what to do where that fails."""
-    later = f"ship the rest with `ensemble-pipe sync {paths.root}`"
+    sync = f"`ensemble-pipe sync {paths.root}`"
     try:
         tracker.finish(SHIPPING_TIMEOUT_S)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"stopped before MLflow had received all of this run; {later}"
+            f"stopped before MLflow had received all of this run; {sync} ships the rest"
         ) from None
     if tracker.problem:
-        display.message(f"MLflow has not received all of this run ({tracker.problem}); {later}")
+        display.message(
+            f"MLflow has not received all of this run ({tracker.problem}); "
+            f"{tracker.problem.advice} with {sync}"
+        )
+    elif tracker.left_out:
+        display.message(f"MLflow has this run, but for what cannot be sent ({tracker.left_out})")
 
 
 def _result(paths: RunPaths, outcome: Outcome, tracker: Tracker, started: float) -> RunResult:

@@ -6,14 +6,18 @@
     │   ├── DataError           a data file or its contents
     │   ├── RunDirectoryError   a folder that is no run directory, or one in use
     │   └── CorruptFileError    a file that does not match its recorded sum
+    ├── ModelLoggingError       MLflow did not take the model; exit status 1
     ├── TrainingError           training cannot go on; exit status 1
     └── ClusterError            Ray cannot host the work, or lost it too often; exit status 1
 
-Every message names what was wrong, where, and what would be right. The command line prints the
-message alone, never a traceback, for every error of this tree.
+Every message names what was wrong, where, and what would be right, without the passwords and tokens
+of addresses. The command line prints the message alone, never a traceback, for every error of this
+tree.
 """
 
 from collections.abc import Iterable
+
+from ensemble_pipe.addresses import masked
 
 __all__ = [
     "ClusterError",
@@ -22,6 +26,7 @@ __all__ = [
     "DataError",
     "EnsemblePipeError",
     "InputError",
+    "ModelLoggingError",
     "RunDirectoryError",
     "TrainingError",
 ]
@@ -29,6 +34,9 @@ __all__ = [
 
 class EnsemblePipeError(Exception):
     """Base of all errors that ensemble_pipe raises on purpose."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(str(message)))
 
 
 class InputError(EnsemblePipeError):
@@ -56,7 +64,7 @@ class DataError(InputError):
 
     def __init__(self, message: str, at_prediction: str | None = None) -> None:
         super().__init__(message)
-        self.at_prediction = at_prediction or message
+        self.at_prediction = masked(at_prediction or message)
 
 
 class RunDirectoryError(InputError):
@@ -65,6 +73,18 @@ class RunDirectoryError(InputError):
 
 class CorruptFileError(InputError):
     """A file does not match the sum that its manifest records."""
+
+
+class ModelLoggingError(EnsemblePipeError):
+    """MLflow did not take a run's model.
+
+    Attributes:
+        error_code: MLflow's, such as INVALID_PARAMETER_VALUE; None where it gave none.
+    """
+
+    def __init__(self, message: str, error_code: str | None = None) -> None:
+        super().__init__(message)
+        self.error_code = error_code
 
 
 class TrainingError(EnsemblePipeError):

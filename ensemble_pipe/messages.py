@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from ensemble_pipe.addresses import masked
+
 MOST_CHARACTERS = 60
 MOST_NAMES = 12
 
@@ -12,6 +14,8 @@ def shown(value: object) -> str:
     >>> shown("\x1b[2J"), shown(0.5), len(shown("long" * 1000))
     ("'\\x1b[2J'", '0.5', 63)
     """
+    if isinstance(value, str):
+        value = masked(value)
     whole = value[: MOST_CHARACTERS + 1] if isinstance(value, str | bytes) else value
     return cut(repr(whole), MOST_CHARACTERS)
 

@@ -125,13 +125,14 @@ class Cluster(_Section):
 class Tracking(_Section):
     """What MLflow receives.
 
-    `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories.
+    `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories. A
+    password or token in it is written nowhere: a resume or sync takes it from the environment.
     `register_as` names a registered model whose alias `champion` is to point to this run's model.
     """
 
     mlflow: bool = True
-    uri: Annotated[str, Field(pattern=_TRACKING_URI)] | None = None
-    experiment: str = "ensemble_pipe"
+    uri: Annotated[str, Field(pattern=_TRACKING_URI)] | None = Field(None, repr=False)
+    experiment: Annotated[str, MinLen(1)] = "ensemble_pipe"
     register_as: str | None = None
 
 

@@ -132,6 +132,17 @@ def shared(name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow store to copy: making one takes seconds."""
+    from ensemble_pipe.addresses import sqlite_address
+    from ensemble_pipe.tracking.store import open_store
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    open_store(sqlite_address(path), "unused")
+    return path
+
+
+@pytest.fixture(scope="session")
 def fashion_mnist() -> Path:
     return shared("fashion-mnist")
 

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "ensemble_pipe"
 LEVELS = [
     {"__init__"},
     {
+        "addresses",
         "arrays",
         "errors",
         "messages",
@@ -55,9 +56,12 @@ NUMBA = {
 MAY_IMPORT = {
     "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
     "mlflow": {
+        "serving/signature.py",
+        "tracking/sending.py",
         "tracking/shipping.py",
         "tracking/store.py",
         "serving/mlflow_model.py",
+        "serving/frames.py",
         "serving/mlflow_logging.py",
         "serving/model.py",
     },
@@ -88,7 +92,7 @@ MAY_IMPORT = {
 # imported late.
 LATE = {
     "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
-    "mlflow": {"serving/mlflow_model.py"},
+    "mlflow": {"serving/frames.py", "serving/mlflow_model.py"},
     "numba": NUMBA,
     "sklearn": {"estimators/ensembles.py"},
     "skops": set(),

@@ -55,6 +55,44 @@ def test_the_yaml_of_the_readme_is_valid() -> None:
         assert len({plan.rule.learning_rate for plan in plans}) == (6 if varied else 1)
 
 
+def people(path: Path) -> None:
+    """Write the table that the README's pipeline for tables is for."""
+    import numpy as np
+    import pandas as pd
+
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({
+        "id": range(300), "age": random.integers(18, 80, 300).astype(float),
+        "born": pd.date_range("1950-01-01", periods=300), "job": random.choice(["a", "?"], 300),
+        "region_1": random.choice(["n", "s"], 300), "region_2": random.choice(["e", "w"], 300),
+        "household": random.integers(0, 150, 300), "survey_weight": random.uniform(1, 2, 300),
+        "income": random.choice(["high", "low"], 300),
+    })  # fmt: skip
+    frame.loc[::9, "age"] = None
+    frame.to_csv(path, index=False)
+
+
+@pytest.mark.slow
+def test_the_yaml_of_the_readme_runs_with_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    from ensemble_pipe.pipeline import run, sync
+
+    monkeypatch.chdir(tmp_path)
+    people(tmp_path / "people.csv")
+    for text in fences("yaml"):
+        Path("p.yaml").write_text(text)
+        fewer: dict[str, Any] = {"training.epochs": 1, "ensemble.learners": 2}
+        result = run("p.yaml", inline=True, **fewer)
+        assert result.model_uri is not None
+        tracker = sync(result.run_dir, timeout_s=60)
+        assert (tracker.problem, tracker.left_out) == (None, "")
+        client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
+        assert client.get_run(str(result.mlflow_run_id)).info.status == "FINISHED"
+
+
 def test_the_file_tree_has_a_line_for_each_file() -> None:
     tree = README.split("## The files")[1].split("## Goals")[0]
     folders: dict[int, str] = {}

@@ -10,13 +10,16 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from ensemble_pipe.documents import read_json
-from ensemble_pipe.errors import EnsemblePipeError
+from ensemble_pipe.errors import ModelLoggingError
 from ensemble_pipe.storage import Manifest, RunPaths
+
+if TYPE_CHECKING:
+    from ensemble_pipe.serving.model import Ensemble
 
 TIMEOUT_S = 300
 SUMS_TAG = "ensemble_pipe.sums"
@@ -35,7 +38,7 @@ def log_model(
         register_as: registered model whose alias `champion` is to point to it; None for none.
 
     Raises:
-        EnsemblePipeError: MLflow refused it; the message is MLflow's last line.
+        ModelLoggingError: MLflow did not take it; the message is MLflow's last line.
     """
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
     environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment_id}
@@ -51,16 +54,28 @@ def log_model(
         check=False,
         start_new_session=True,  # a Ctrl-C at the terminal must not tear the logging apart
     )
+    answer = _last_line(finished.stdout)
     if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or ["no message"]
-        raise EnsemblePipeError(f"the model could not be logged: {lines[-1]}")
-    return str(json.loads(finished.stdout.splitlines()[-1])["model_uri"])
+        reason = answer.get("message", lines[-1])
+        raise ModelLoggingError(
+            f"the model could not be logged: {reason}", answer.get("error_code")
+        )
+    return str(answer["model_uri"])
+
+
+def _last_line(output: str) -> dict[str, Any]:
+    """Return the JSON object on the last line of what the process wrote; {} without one."""
+    lines = output.strip().splitlines()
+    if not lines or not lines[-1].startswith("{"):
+        return {}
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
 
 
 def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     import mlflow
-    from mlflow.models import Model, ModelSignature, infer_signature
-    from mlflow.types.schema import AnyType, ColSpec, Schema
+    from mlflow.models import Model
 
     from ensemble_pipe.serving.model import load
 
@@ -71,13 +86,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         print(json.dumps({"model_uri": known}))
         return
     ensemble = load(paths.model)
-    rows = _example(paths).select(ensemble.columns)
-    example = _as_users_have(rows, ensemble.schema.is_image)
-    signature = infer_signature(example, ensemble.table(rows).to_pandas())
-    if not ensemble.schema.is_image:
-        # Any kind of number will do; MLflow would refuse whole numbers for a column of doubles.
-        columns = [ColSpec(AnyType(), name) for name in ensemble.columns]
-        signature = ModelSignature(Schema(columns), signature.outputs)
+    signature, example = described(ensemble, _example(paths))
     logged = Model.log(
         None,
         mlflow.pyfunc,
@@ -85,7 +94,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         run_id=run_id,
         registered_model_name=register_as,
         python_model=str(Path(__file__).with_name("mlflow_model.py")),
-        artifacts={"model": str(paths.model)},
+        artifacts={"model": paths.model.resolve().as_uri()},  # a path would be unquoted
         signature=signature,
         tags={SUMS_TAG: sums},
         input_example=example,
@@ -95,6 +104,23 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         number = str(logged.registered_model_version)
         mlflow.MlflowClient().set_registered_model_alias(register_as, "champion", number)
     print(json.dumps({"model_uri": logged.model_uri}))
+
+
+def described(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
+    """Return the signature of an ensemble, and an input example, made of raw rows."""
+    from mlflow.models import ModelSignature, infer_signature
+
+    from ensemble_pipe.serving.signature import as_signed, as_text, input_schema
+
+    rows = rows.select(ensemble.columns)
+    example = _as_users_have(rows, ensemble.schema.is_image)
+    predicted = ensemble.table(rows).to_pandas()
+    if ensemble.schema.is_image:
+        return infer_signature(example, predicted), example
+    truths = {field.name for field in rows.schema if pa.types.is_boolean(field.type)}
+    columns = input_schema(ensemble.schema, ensemble.columns, truths)
+    signature = ModelSignature(columns, infer_signature(None, predicted).outputs)
+    return signature, as_text(as_signed(example, columns))
 
 
 def _example(paths: RunPaths) -> pa.Table:
@@ -132,4 +158,10 @@ def _logged_before(run_id: str, sums: str) -> str | None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    from mlflow import MlflowException
+
+    try:
+        _main(*sys.argv[1:])
+    except MlflowException as refusal:
+        print(json.dumps({"message": refusal.message, "error_code": refusal.error_code}))
+        sys.exit(1)

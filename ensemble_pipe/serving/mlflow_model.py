@@ -10,7 +10,10 @@ from pathlib import Path
 import mlflow
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
+from ensemble_pipe.errors import InputError
+from ensemble_pipe.serving.frames import WrongInputError, take_any_frame
 from ensemble_pipe.serving.model import load
+from ensemble_pipe.serving.signature import as_read
 
 with warnings.catch_warnings():
     # MLflow asks for a type hint on `model_input`, and takes it for a data schema; the signature,
@@ -20,11 +23,19 @@ with warnings.catch_warnings():
     class EnsembleModel(PythonModel):  # type: ignore[misc]
         """Predicts a data frame with the columns of `ensemble-pipe predict`."""
 
+        takes_any_frame = True
+
         def load_context(self, context: PythonModelContext) -> None:
             self.ensemble = load(Path(context.artifacts["model"]))
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            return self.ensemble.table(model_input).to_pandas()
+            schema = self.ensemble.schema
+            rows = model_input if schema.is_image else as_read(model_input, schema)
+            try:
+                return self.ensemble.table(rows).to_pandas()
+            except InputError as error:
+                raise WrongInputError(error) from None
 
 
+take_any_frame()
 mlflow.models.set_model(EnsembleModel())

@@ -21,6 +21,7 @@ from ensemble_pipe.data.augment.policy import SignalStep
 from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
+from ensemble_pipe.messages import escaped
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.pictures import new_figure, save_figure
 
@@ -191,6 +192,7 @@ def _caption(shares: Floats, schema: Schema) -> str:
 
 
 def _short(name: str, length: int = 12) -> str:
+    name = escaped(name)
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 

@@ -93,9 +93,10 @@ def _entry(line: bytes, damaged: str) -> Entry:
     if found is not None and found != crc32(line.rpartition(_SUM)[0]):
         raise CorruptFileError(f"{damaged}: does not match its sum; restore it from a copy")
     kind = validated(entry, Head, damaged).kind
-    if kind not in ENTRIES:
+    if kind in ENTRIES:
+        validated(entry, ENTRIES[kind], damaged)
+    elif found is None:  # with a sum that is right, a later version wrote it
         raise CorruptFileError(f"{damaged}: kind: unknown {kind!r}; restore it from a copy")
-    validated(entry, ENTRIES[kind], damaged)
     return entry
 
 

@@ -8,22 +8,32 @@ from ensemble_pipe.tracking.story import Story, flat, kind_of
 
 
 def learners(story: Story) -> Html:
-    """Return how far each learner of an unfinished run has come."""
-    if story.status == "FINISHED":
+    """Return how far each learner has come, where not all came to their end."""
+    ended = {*story.finished, *story.failed, *story.spared}
+    if story.status == "FINISHED" and ended >= story.plans.keys():
         return Html("")
     rows = []
     for learner, plan in story.plans.items():
         done = story.epochs.get(learner, [])
         last = done[-1]["metrics"] if done else {}
-        state = "waiting" if not done else "under way"
-        state = "finished" if learner in story.finished else state
-        state = "failed" if learner in story.failed else state
         epoch = (
             f"{done[-1]['epoch'] if done else 0} of {plan['epochs']}" if "epochs" in plan else None
         )
         losses = last.get("train/loss"), last.get("stop/loss")
-        rows.append((learner, kind_of(plan), state, epoch, *losses))
+        rows.append((learner, kind_of(plan), _state(story, learner), epoch, *losses))
     return table(("learner", "kind", "state", "epochs", "training loss", "stop loss"), rows)
+
+
+def _state(story: Story, learner: int) -> str:
+    """Return where a learner stands; one that is trained whole stays so, whatever came later."""
+    told = {"finished": story.finished, "failed": story.failed, "spared": story.spared}
+    for state, learners in told.items():
+        if learner in learners:
+            return state
+    begun, running = learner in story.epochs, story.status == "RUNNING"
+    if begun:
+        return "under way" if running else "stopped"
+    return "waiting" if running else "not begun"
 
 
 def members(story: Story) -> Html:

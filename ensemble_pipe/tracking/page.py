@@ -1,10 +1,18 @@
-"""One HTML page in one file: every value escaped, pictures inside, no script, no link outwards."""
+"""One HTML page in one file: every value escaped, pictures inside, no script, no link outwards.
+
+What is not printable, such as what a terminal obeys or what turns the direction of text, is shown
+as its code.
+"""
 
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 from string import Template
 from typing import Any
+
+from ensemble_pipe.messages import escaped
+
+_KEPT = "\n\N{NO-BREAK SPACE}"
 
 
 class Html(str):
@@ -23,7 +31,7 @@ def html_of(value: Any) -> Html:
         return Html(f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.4g}")
     if isinstance(value, int) and not isinstance(value, bool):
         return Html(f"{value:,}".replace(",", "&#8239;"))
-    return Html(escape(str(value)))
+    return Html(escape(escaped(str(value), _KEPT)))
 
 
 def joined(parts: Iterable[Any]) -> Html:
@@ -79,13 +87,13 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
 def picture(png: bytes, caption: str, kind: str = "") -> Html:
     """Return a picture that stands in the page itself."""
     data = base64.b64encode(png).decode()
-    image = Html(f'<img alt="{escape(caption)}" src="data:image/png;base64,{data}">')
+    image = Html(f'<img alt="{html_of(caption)}" src="data:image/png;base64,{data}">')
     return element("figure", image, element("figcaption", caption), kind=kind)
 
 
 def page(title: str, *parts: Html) -> str:
     """Return the whole page. Its policy forbids a browser to load or run anything."""
-    return _PAGE.substitute(title=escape(title), style=_STYLE, body=joined(parts))
+    return _PAGE.substitute(title=html_of(title), style=_STYLE, body=joined(parts))
 
 
 _PAGE = Template("""<!doctype html>

@@ -15,12 +15,14 @@ from ensemble_pipe.ensemble.measures import rejection
 from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.metrics.classification import confusion
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
+from ensemble_pipe.messages import cut, escaped
 from ensemble_pipe.storage import RunPaths, atomic_write
 from ensemble_pipe.tracking.journal import read_entries
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_NAME = 30  # characters of a class
 _MEMBER, _ENSEMBLE, _IDEAL = "#8ab4d8", "#c0392b", "#777777"
 
 
@@ -169,7 +171,7 @@ def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     axis.grid(visible=False)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [str(name) for name in schema.classes]
+    names = [cut(escaped(str(name)), MOST_NAME) for name in schema.classes]
     if len(names) <= 30:
         turn = 90 if len(names) > 10 else 0
         axis.set_xticks(range(len(names)), names, rotation=turn, parse_math=False)
@@ -198,7 +200,7 @@ def predicted_against_true(test: Measured, schema: Schema) -> "Figure":
         axis.plot(ends, ends, "--", color=_IDEAL, linewidth=1)
         rmse = np.sqrt(np.mean((truth[:, place] - mean[:, place]) ** 2))
         axis.set(ylabel="predicted", title=f"test, RMSE {rmse:.3g}")
-        axis.set_xlabel(f"true {name}", parse_math=False)
+        axis.set_xlabel(f"true {cut(escaped(name))}", parse_math=False)
     return figure
 
 

@@ -6,62 +6,28 @@ sent are not sent again, and the rest says the same thing the second time.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from ensemble_pipe.documents import Count, read_json
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import RunPaths, write_json
+from ensemble_pipe.addresses import masked, whole
+from ensemble_pipe.errors import InputError
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.combination import combiner_text
+from ensemble_pipe.tracking.cursor import Cursor
+from ensemble_pipe.tracking.endings import OF_LEARNER, open_status
 from ensemble_pipe.tracking.journal import Entry
+from ensemble_pipe.tracking.refusals import is_refusal, reason_of
+from ensemble_pipe.tracking.sending import Sender
 from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
 from ensemble_pipe.tracking.story import flat, kind_of
 
 # (tracking URI, experiment id, MLflow run id, run paths) -> URI of the logged model
 LogModel = Callable[[str, str, str, RunPaths], str]
 
-METRICS_PER_CALL = 1000
 
-
-@dataclass
-class Cursor:
-    """What MLflow has received of one run.
-
-    Attributes:
-        uri: the store; a run stays with the one it began in.
-        offset: bytes of the journal.
-        parent, children: MLflow run ids; children by learner.
-        epochs: last epoch sent, by learner.
-        members: size of the largest ensemble sent.
-        once: entries that are sent only once, by name.
-        ended: children whose final status is sent.
-        model_uri, model_sums: of the model that was logged.
-    """
-
-    uri: str | None = None
-    offset: Count = 0
-    parent: str | None = None
-    children: dict[str, str] = field(default_factory=dict)
-    epochs: dict[str, Count] = field(default_factory=dict)
-    members: Count = 0
-    once: list[str] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
-    model_uri: str | None = None
-    model_sums: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, path: Path) -> "Cursor":
-        if not path.exists():
-            return cls()
-        try:
-            return read_json(path, cls)
-        except CorruptFileError as error:
-            raise CorruptFileError(f"{error}, or remove it to send all anew") from None
-
-    def save(self, path: Path) -> None:
-        write_json(path, asdict(self))
+# Tags of a learner that say why it has no member; they go when it is trained after all.
+_WHY = {"failure", "spared", "unfinished"}
 
 
 class Shipper:
@@ -77,15 +43,19 @@ class Shipper:
         self._experiment = experiment
         self._log_model = log_model
         self.cursor = Cursor.load(paths.cursor)
-        self._uri = self.cursor.uri or uri
-        self._client: Any = None
+        self.uri = self.cursor.uri or uri
+        if self.uri == masked(uri):
+            self.uri = uri  # with what is hidden in the cursor
+        self._sender: Sender | None = None
         self._metrics: dict[str, list[Any]] = {}
-        self._handlers: dict[str, Callable[[Entry], None]] = {
+        # Every kind that the journal of this version has.
+        self.handlers: dict[str, Callable[[Entry], None]] = {
             "started": self._started,
             "learner": self._learner,
             "grown": self._grown,
             "resumed": self._resumed,
             "epoch": self._epoch,
+            "cost": self._cost,
             "member": self._member,
             "member_test": self._member_test,
             "ensemble": self._ensemble,
@@ -113,37 +83,68 @@ class Shipper:
             raise
 
     def ship_again(self) -> None:
-        """Begin at the start of the journal; what was sent stays single."""
+        """Begin at the start of the journal; what was sent stays single.
+
+        Learners that failed or were spared may be trained now; the journal says so again, if not.
+        """
         self.cursor.offset = 0
+        self.cursor.ended = {k: s for k, s in self.cursor.ended.items() if s == "FINISHED"}
         self._save()
 
     def _ship(self, entries: Sequence[Entry]) -> None:
-        if self._client is None:
-            self._client, self._experiment_id = open_store(self._uri, self._experiment)
-            sweep_orphans(self._client, self._experiment_id, self._paths.root)
+        if self._sender is None:
+            self._sender = self._open()
         self._metrics = {}
         for entry in entries:
-            self._handlers[entry["kind"]](entry)
+            handler = self.handlers.get(entry["kind"])
+            if handler is None:
+                self._leave_out(f"entries {entry['kind']}", "are unknown to this version")
+            else:
+                handler(entry)
+
+    def _open(self) -> Sender:
+        address = whole(self.uri)
+        if address is None:
+            raise InputError(
+                f"{self.uri}: has a password or token, which is kept in no file; set "
+                "MLFLOW_TRACKING_PASSWORD to the password, or MLFLOW_TRACKING_URI to the whole "
+                "address"
+            )
+        self._address = address
+        client, self._experiment_id = open_store(address, self._experiment)
+        sweep_orphans(client, self._experiment_id, self._paths.root)
+        return Sender(client, self._leave_out)
+
+    @property
+    def _to(self) -> Sender:
+        if self._sender is None:
+            raise RuntimeError("nothing has been shipped yet")
+        return self._sender
+
+    @property
+    def _parent(self) -> str:
+        return str(self.cursor.parent)
+
+    def _leave_out(self, what: str, why: str) -> None:
+        self.cursor.left_out[what] = why
 
     def _add(self, run: str, entry: Entry, metrics: dict[str, float | None], step: int) -> None:
         from mlflow.entities import Metric
 
+        sent = {name: float("nan") if value is None else value for name, value in metrics.items()}
         self._metrics.setdefault(run, []).extend(
-            Metric(name, float("nan") if value is None else value, entry["time_ms"], step)
-            for name, value in metrics.items()
+            Metric(names.key(name), value, entry["time_ms"], step) for name, value in sent.items()
         )
 
     def _send_metrics(self) -> None:
         for run, metrics in self._metrics.items():
-            for start in range(0, len(metrics), METRICS_PER_CALL):
-                part = metrics[start : start + METRICS_PER_CALL]
-                self._client.log_batch(run, metrics=part)
+            self._to.metrics(run, metrics)
         self._metrics = {}
 
     def _make_run(self, key: str, name: str, tags: dict[str, str], time_ms: int) -> str:
-        found = find_run(self._client, self._experiment_id, key)
+        found = find_run(self._to.client, self._experiment_id, key)
         if found is None:
-            created = self._client.create_run(
+            created = self._to.client.create_run(
                 self._experiment_id,
                 start_time=time_ms,
                 run_name=name,
@@ -155,12 +156,11 @@ class Shipper:
     def _started(self, entry: Entry) -> None:
         cursor, root = self.cursor, self._paths.root
         if cursor.parent is None:
-            tags = {"ensemble_pipe.run_dir": str(root)}
+            tags = {"ensemble_pipe.run_dir": names.value(root, names.MOST_TAG)}
             tags.update({f"data.sha256.{k}": v for k, v in entry["data_sums"].items()})
             cursor.parent = self._make_run(entry["run_id"], entry["run_id"], tags, entry["time_ms"])
-        params = _params({**entry["pipeline"], "rows": entry["rows"]})
-        self._log_params(cursor.parent, params)
-        self._client.log_artifact(cursor.parent, str(self._paths.pipeline))
+        self._send_parameters(self._parent, {**entry["pipeline"], "rows": entry["rows"]})
+        self._to.file(self._parent, self._paths.pipeline)
         self._save()
 
     def _learner(self, entry: Entry) -> None:
@@ -170,24 +170,34 @@ class Shipper:
             tags = {"mlflow.parentRunId": str(cursor.parent)}
             name = f"learner {learner}"
             cursor.children[learner] = self._make_run(key, name, tags, entry["time_ms"])
-        self._client.set_tag(cursor.children[learner], "kind", kind_of(entry["plan"]))
-        self._log_params(cursor.children[learner], _params(entry["plan"]))
+        self._to.tag(cursor.children[learner], "kind", kind_of(entry["plan"]))
+        self._send_parameters(cursor.children[learner], entry["plan"])
         self._save()
 
     def _grown(self, entry: Entry) -> None:
         # Parameters of a run cannot change in MLflow; a tag can.
-        self._client.set_tag(self.cursor.parent, "ensemble_pipe.learners", str(entry["learners"]))
+        self._to.tag(self._parent, "ensemble_pipe.learners", str(entry["learners"]))
 
     def _resumed(self, entry: Entry) -> None:
-        open_children = [c for k, c in self.cursor.children.items() if k not in self.cursor.ended]
-        for run in [self.cursor.parent, *open_children]:
-            self._client.update_run(run, status="RUNNING")
+        """Open again the run, and the learners whose training is not ended."""
+        self._to.client.update_run(self.cursor.parent, status="RUNNING")
+        for learner, run in self.cursor.children.items():
+            if learner not in self.cursor.ended:
+                self._to.client.update_run(run, status="RUNNING")
+                for tag in _WHY & self._to.client.get_run(run).data.tags.keys():
+                    self._to.client.delete_tag(run, tag)
 
     def _epoch(self, entry: Entry) -> None:
         learner, epoch = str(entry["learner"]), entry["epoch"]
         if epoch > self.cursor.epochs.get(learner, 0):
             self._add(self.cursor.children[learner], entry, entry["metrics"], epoch)
             self.cursor.epochs[learner] = epoch
+
+    def _cost(self, entry: Entry) -> None:
+        learner = str(entry["learner"])
+        if self._first_time(f"cost/{learner}/{entry['number']}"):
+            metrics = {"milliseconds_per_row": entry["ms"]}
+            self._add(self.cursor.children[learner], entry, metrics, entry["number"])
 
     def _member(self, entry: Entry) -> None:
         self._member_metrics(entry, "member", "validation/")
@@ -209,26 +219,30 @@ class Shipper:
             self.cursor.members = members
 
     def _finished(self, entry: Entry) -> None:
-        self._end_child(str(entry["learner"]), "FINISHED", entry)
+        self._end_learner(entry)
 
     def _failed(self, entry: Entry) -> None:
-        learner = str(entry["learner"])
-        self._client.set_tag(self.cursor.children[learner], "failure", entry["reason"])
-        self._end_child(learner, "FAILED", entry)
+        self._to.tag(self.cursor.children[str(entry["learner"])], "failure", entry["reason"])
+        self._end_learner(entry)
 
     def _spared(self, entry: Entry) -> None:
+        self._to.tag(self.cursor.children[str(entry["learner"])], "spared", entry["reason"])
+        self._end_learner(entry)
+
+    def _end_learner(self, entry: Entry) -> None:
         learner = str(entry["learner"])
-        self._client.set_tag(self.cursor.children[learner], "spared", entry["reason"])
-        self._end_child(learner, "KILLED", entry)
+        if self.cursor.ended.get(learner) != "FINISHED":
+            self.cursor.ended[learner] = OF_LEARNER[entry["kind"]]
+            self._terminate(self.cursor.children[learner], self.cursor.ended[learner], entry)
 
     def _combined(self, entry: Entry) -> None:
         facts = {k: v for k, v in entry.items() if k not in ("kind", "time_ms")}
-        self._client.log_dict(self.cursor.parent, facts, "combined.json")
-        self._client.set_tag(self.cursor.parent, "combiner", combiner_text(entry["combiner"]))
+        self._to.facts(self._parent, facts, "combined.json")
+        self._to.tag(self._parent, "combiner", combiner_text(entry["combiner"]))
 
     def _result(self, entry: Entry) -> None:
         unfinished = ", ".join(str(learner) for learner in entry.get("unfinished", []))
-        self._client.set_tag(self.cursor.parent, "unfinished", unfinished or "none")
+        self._to.tag(self._parent, "unfinished", unfinished or "none")
         # A run that was interrupted and resumed has two results.
         if self._first_time(f"result/{crc32(json.dumps(entry['metrics']).encode())}"):
             metrics = entry["metrics"]
@@ -238,44 +252,48 @@ class Shipper:
 
     def _pictures(self, entry: Entry) -> None:
         for name in entry["names"]:
-            path = self._paths.pictures / name
-            self._client.log_artifact(self.cursor.parent, str(path), "pictures")
+            self._to.file(self._parent, self._paths.pictures / name, "pictures")
 
     def _model(self, entry: Entry) -> None:
         if entry["sums"] == self.cursor.model_sums:
             return
         self._send_metrics()
-        self.cursor.model_uri = self._log_model(
-            self._uri, self._experiment_id, str(self.cursor.parent), self._paths
-        )
+        try:
+            self.cursor.model_uri = self._log_model(
+                self._address, self._experiment_id, self._parent, self._paths
+            )
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            self._leave_out("the model", reason_of(error))
+            return
         self.cursor.model_sums = entry["sums"]
+        self.cursor.left_out.pop("the model", None)
         self._save()
 
     def _ended(self, entry: Entry) -> None:
-        self._send_metrics()
-        for learner in self.cursor.children:
-            self._end_child(learner, entry["status"], entry)
+        for learner, run in self.cursor.children.items():
+            if learner not in self.cursor.ended:
+                if entry["status"] == "FINISHED":
+                    epochs = self.cursor.epochs.get(learner, 0)
+                    self._to.tag(run, "unfinished", f"not trained beyond epoch {epochs}")
+                self._terminate(run, open_status(entry["status"]), entry)
         if self._paths.report.is_file():
-            self._client.log_artifact(self.cursor.parent, str(self._paths.report))
-        self._client.set_terminated(
-            self.cursor.parent, status=entry["status"], end_time=entry["time_ms"]
-        )
+            self._to.file(self._parent, self._paths.report)
+        self._terminate(self._parent, entry["status"], entry)
 
-    def _end_child(self, learner: str, status: str, entry: Entry) -> None:
-        if learner in self.cursor.ended:
-            return
+    def _terminate(self, run: str, status: str, entry: Entry) -> None:
         self._send_metrics()
-        run = self.cursor.children[learner]
-        self._client.set_terminated(run, status=status, end_time=entry["time_ms"])
-        if entry["kind"] != "ended":  # a resume may open again what the ending of the run closed
-            self.cursor.ended.append(learner)
+        self._to.client.set_terminated(run, status=status, end_time=entry["time_ms"])
 
-    def _log_params(self, run: str, params: dict[str, str]) -> None:
-        from mlflow.entities import Param
-
-        items = [Param(name, value) for name, value in params.items()]
-        for start in range(0, len(items), 100):
-            self._client.log_batch(run, params=items[start : start + 100])
+    def _send_parameters(self, run: str, values: dict[str, Any]) -> None:
+        """Send nested values by path; names that were cut stand whole in a file."""
+        found = flat(values)
+        self._to.parameters(run, found)
+        keys = {names.key(name): name for name in found}
+        cut = {key: name for key, name in keys.items() if names.name_of(key) != name}
+        if cut:
+            self._to.facts(run, cut, "names.json")
 
     def _first_time(self, name: str) -> bool:
         first = name not in self.cursor.once
@@ -285,9 +303,5 @@ class Shipper:
 
     def _save(self) -> None:
         self._send_metrics()
-        self.cursor.uri = self._uri
+        self.cursor.uri = masked(self.uri)
         self.cursor.save(self._paths.cursor)
-
-
-def _params(values: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value)[:6000] for name, value in flat(values).items()}

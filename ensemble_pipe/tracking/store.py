@@ -9,12 +9,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.addresses import sqlite_path
+from ensemble_pipe.errors import CorruptFileError, InputError
 from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking import names
+from ensemble_pipe.tracking.endings import endings, open_status
 from ensemble_pipe.tracking.journal import read_entries
 
 KEY_TAG = "ensemble_pipe.key"
-_SQLITE = "sqlite:///"
 
 
 def open_store(uri: str, experiment: str) -> tuple[Any, str]:
@@ -22,6 +24,10 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
 
     Processes that first touch a fresh SQLite store at once break each other, so this goes through
     a file lock beside the store.
+
+    Raises:
+        InputError: the experiment is deleted.
+        MlflowException: the store cannot be reached, or refuses.
     """
     quiet_mlflow()
     # With a server down, the default of seven retries blocks a call for minutes.
@@ -31,12 +37,18 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
 
     for chatty in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    name = names.experiment_name(experiment)
     with _store_lock(uri):
         client = MlflowClient(tracking_uri=uri)
-        found = client.get_experiment_by_name(experiment)
-        if found is not None:
-            return client, found.experiment_id
-        return client, client.create_experiment(experiment, _artifact_location(uri, experiment))
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            return client, client.create_experiment(name, _artifact_location(uri, experiment))
+    if found.lifecycle_stage != "active":
+        raise InputError(
+            f"tracking.experiment: {experiment!r} is deleted in MLflow; "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}` brings it back"
+        )
+    return client, found.experiment_id
 
 
 def quiet_mlflow() -> None:
@@ -46,20 +58,20 @@ def quiet_mlflow() -> None:
 
 @contextmanager
 def _store_lock(uri: str) -> Iterator[None]:
-    if not uri.startswith(_SQLITE):
+    path = sqlite_path(uri)
+    if path is None:
         yield
         return
-    path = Path(uri.removeprefix(_SQLITE))
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=120):
         yield
 
 
 def _artifact_location(uri: str, experiment: str) -> str | None:
-    if not uri.startswith(_SQLITE):
+    path = sqlite_path(uri)
+    if path is None:
         return None  # a server has a place of its own
-    folder = Path(uri.removeprefix(_SQLITE)).resolve().parent / "mlartifacts"
-    return (folder / experiment).as_uri()
+    return (path.resolve().parent / "mlartifacts" / names.folder_name(experiment)).as_uri()
 
 
 def find_run(client: Any, experiment_id: str, key: str) -> str | None:
@@ -82,20 +94,26 @@ def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
         if paths.root == own or not paths.lock.is_file() or _is_held(paths.lock):
             continue
         try:
-            status = _ending(paths)
+            _end(client, [run for run in running if _root_of(run) == _root_of(parent)], paths)
         except CorruptFileError:
             continue  # the run's own next command says what is wrong with its journal
-        for run in running:
-            if run.data.tags[KEY_TAG].split("/")[0] == parent.data.tags[KEY_TAG]:
-                client.set_terminated(run.info.run_id, status=status)
 
 
-def _ending(paths: RunPaths) -> str:
-    last = "KILLED"
-    if paths.journal.is_file():
-        for entry, _ in read_entries(paths.journal):
-            last = entry["status"] if entry["kind"] == "ended" else "KILLED"
-    return last
+def _end(client: Any, runs: list[Any], paths: RunPaths) -> None:
+    """Give a run and its learners the ends that its journal says."""
+    entries = read_entries(paths.journal) if paths.journal.is_file() else ()
+    status, learners = endings(entry for entry, _ in entries)
+    own = {f"{paths.root.name}/{learner}": end for learner, end in learners.items()}
+    for run in runs:
+        key = run.data.tags[KEY_TAG]
+        is_learner = "/" in key
+        end = own.get(key, open_status(status)) if is_learner else status
+        client.set_terminated(run.info.run_id, status=end)
+
+
+def _root_of(run: Any) -> str:
+    """Return the name of the run directory of a run or a learner."""
+    return str(run.data.tags[KEY_TAG].split("/")[0])
 
 
 def _is_held(lock: Path) -> bool:

@@ -6,13 +6,17 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from ensemble_pipe.addresses import sqlite_address
 from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.messages import cut
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.refusals import Problem, problem_of
 from ensemble_pipe.tracking.shipping import LogModel, Shipper
 
 POLL_S = 1.0
 RETRY_S = 5.0
+MOST_TOLD = 3
 
 
 class Tracker(Protocol):
@@ -20,10 +24,14 @@ class Tracker(Protocol):
 
     Attributes:
         problem: why not all has been shipped; None where it has.
+        left_out: what MLflow lacks for good though all has been shipped, in a line; "" for nothing.
         model_uri, mlflow_run_id: of what was shipped.
     """
 
-    problem: str | None
+    problem: Problem | None
+
+    @property
+    def left_out(self) -> str: ...
 
     @property
     def model_uri(self) -> str | None: ...
@@ -55,7 +63,8 @@ class Tracker(Protocol):
 class NullTracker:
     """Ships nothing; for pipelines with `tracking.mlflow: false`."""
 
-    problem: str | None = None
+    problem: Problem | None = None
+    left_out: str = ""
     model_uri: str | None = None
     mlflow_run_id: str | None = None
 
@@ -76,12 +85,18 @@ class MlflowTracker:
     """One thread that reads the journal and sends it in batches, with a saved cursor."""
 
     def __init__(self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel) -> None:
-        self.problem: str | None = None
+        self.problem: Problem | None = None
         self._paths = paths
         self._shipper = Shipper(paths, uri, experiment, log_model)
         self._ending = threading.Event()
         self._last_try = 0.0
         self._thread = threading.Thread(target=self._ship_all, name="mlflow", daemon=True)
+
+    @property
+    def left_out(self) -> str:
+        found = [f"{cut(what)}: {why}" for what, why in self._shipper.cursor.left_out.items()]
+        more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+        return "; ".join(found[:MOST_TOLD]) + more
 
     @property
     def model_uri(self) -> str | None:
@@ -99,7 +114,7 @@ class MlflowTracker:
         self._ending.set()
         self._thread.join(timeout_s)
         if self._thread.is_alive() and self.problem is None:
-            self.problem = f"it took longer than {timeout_s:.0f} s"
+            self.problem = Problem(f"it took longer than {timeout_s:.0f} s", "try again")
 
     def ship_again(self) -> None:
         self._shipper.ship_again()
@@ -119,8 +134,9 @@ class MlflowTracker:
                 self.problem = None
             except Exception as error:
                 # Whatever a tracking server does must not end a training; `finish` tells of it.
-                self.problem = f"{type(error).__name__}: {error}"
-                if last_look and time.monotonic() > self._last_try:
+                self.problem = problem_of(error, self._shipper.uri)
+                over = self.problem.lasting or time.monotonic() > self._last_try
+                if last_look and over:
                     return
                 if last_look:
                     time.sleep(POLL_S)
@@ -142,7 +158,7 @@ class MlflowTracker:
 def default_uri(output: Path) -> str:
     """Return the store for runs below `output`: MLFLOW_TRACKING_URI, or SQLite beside it."""
     configured = os.environ.get("MLFLOW_TRACKING_URI")
-    return configured or f"sqlite:///{output.resolve().parent / 'mlflow.db'}"
+    return configured or sqlite_address(output.resolve().parent / "mlflow.db")
 
 
 def make_tracker(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ensemble_pipe.addresses import is_server, masked, sqlite_path
 from ensemble_pipe.errors import EnsemblePipeError, InputError
 from ensemble_pipe.tracking.store import quiet_mlflow
 from ensemble_pipe.tracking.tracker import default_uri
@@ -33,25 +34,26 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     if (output / "journal.jsonl").is_file():
         raise InputError(f"{output}: is a run directory; name its folder, --output {output.parent}")
     uri = default_uri(output)
-    if uri.startswith(("http://", "https://")):
-        say(f"the tracking server is at {uri}")
+    if is_server(uri):
+        say(f"the tracking server is at {masked(uri)}")
         return
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not path.is_file():
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
         raise InputError(f"{path}: no MLflow store yet; run a pipeline first")
     port = _free_port(port)
     command = [
         sys.executable, "-m", "mlflow", "server",
-        "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
     ]  # fmt: skip
     quiet_mlflow()
     log = subprocess.DEVNULL
     # Files of the current directory are no modules.
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    # The address may hold a password, and arguments can be seen by anyone.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1", "MLFLOW_BACKEND_STORE_URI": uri}
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         _wait_for(process, port)
-        say(f"MLflow UI of {uri} at http://127.0.0.1:{port} (Ctrl-C ends it)")
+        say(f"MLflow UI of {masked(uri)} at http://127.0.0.1:{port} (Ctrl-C ends it)")
         process.wait()
     finally:
         process.terminate()

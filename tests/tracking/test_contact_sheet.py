@@ -110,3 +110,10 @@ def test_a_run_journals_its_sheet_before_it_trains(tmp_path: Path) -> None:
     assert first["names"] == ["augmentation.png"]
     assert kinds.index("pictures") < kinds.index("epoch")
     assert (paths.pictures / "augmentation.png").is_file()
+
+
+def test_a_name_shows_what_a_terminal_would_obey() -> None:
+    from ensemble_pipe.tracking.contact_sheet import _short
+
+    assert _short("a\x1b[2J", 30) == r"a\x1b[2J"
+    assert _short("\N{RIGHT-TO-LEFT OVERRIDE}abc", 30) == r"\u202eabc"

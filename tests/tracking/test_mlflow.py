@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from conftest import StopAt
 from mlflow import MlflowClient
 
+from ensemble_pipe.addresses import sqlite_address
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths
@@ -31,8 +33,12 @@ tracking: {register_as: digits}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a pipeline; its MLflow store is made by the first run, which takes a while."""
-    made = tmp_path_factory.mktemp("tracked")
+    """A folder with a pipeline; its MLflow store is made by the first run, which takes a while.
+
+    Its name must be quoted in addresses.
+    """
+    made = tmp_path_factory.mktemp("tracked") / "what? 100%41 #1"
+    made.mkdir()
     (made / "tracked.yaml").write_text(PIPELINE)
     return made
 
@@ -44,7 +50,7 @@ def finished(folder: Path) -> RunResult:
 
 @pytest.fixture(scope="module")
 def client(folder: Path, finished: RunResult) -> MlflowClient:
-    return MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    return MlflowClient(tracking_uri=sqlite_address(folder / "mlflow.db"))
 
 
 def tree(client: MlflowClient, run_id: str) -> tuple[Any, list[Any]]:
@@ -253,13 +259,16 @@ def test_a_killed_driver_is_told_of_by_sync(client: MlflowClient, folder: Path) 
 
 
 @pytest.mark.slow
-def test_a_server_that_is_down_loses_nothing(folder: Path, tmp_path: Path) -> None:
+def test_a_server_that_is_down_loses_nothing_and_its_password_is_not_kept(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     uri = f"http://127.0.0.1:{port}"
     began = time.monotonic()
-    settings: dict[str, Any] = {"tracking.uri": uri, "tracking.register_as": None}
+    secret = f"http://ann:SECRET@127.0.0.1:{port}"
+    settings: dict[str, Any] = {"tracking.uri": secret, "tracking.register_as": None}
     result = run(folder / "tracked.yaml", output=tmp_path / "runs", inline=True, **settings)
     assert time.monotonic() - began < 60
     assert result.mlflow_run_id is None
@@ -274,8 +283,14 @@ def test_a_server_that_is_down_loses_nothing(folder: Path, tmp_path: Path) -> No
     quiet = subprocess.DEVNULL
     server = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
     try:
+        problem = sync(result.run_dir, timeout_s=2).problem
+        assert problem is not None
+        assert "set MLFLOW_TRACKING_PASSWORD to the password" in problem.reason
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "SECRET")
         tracker = sync(result.run_dir, timeout_s=120)
         assert tracker.problem is None
+        assert tracker.left_out == ""
+        assert not any(b"SECRET" in p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
         client = MlflowClient(tracking_uri=uri)
         assert statuses(client, str(tracker.mlflow_run_id)) == ["FINISHED"] * 4
         parent, _ = tree(client, str(tracker.mlflow_run_id))
@@ -301,6 +316,9 @@ def test_the_ui_serves_the_store_on_loopback(folder: Path, finished: RunResult) 
             assert address != f"http://127.0.0.1:{port}"  # that port was taken
             remote = MlflowClient(tracking_uri=address)
             assert remote.get_run(str(finished.mlflow_run_id)).info.status == "FINISHED"
+            wanted = f"get-artifact?path=pipeline.yaml&run_uuid={finished.mlflow_run_id}"
+            with urllib.request.urlopen(f"{address}/{wanted}", timeout=60) as answer:
+                assert answer.read() == (Path(finished.run_dir) / "pipeline.yaml").read_bytes()
         finally:
             process.terminate()
             assert process.wait(timeout=60) == 130

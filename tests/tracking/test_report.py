@@ -185,6 +185,20 @@ def test_a_bad_run_directory_ends_with_status_2(
     assert "Traceback" not in done.output
 
 
+def test_nothing_that_a_terminal_obeys_reaches_the_page(copied: RunPaths) -> None:
+    odd = "\x1b[31m\x07\x9b\N{RIGHT-TO-LEFT OVERRIDE}"
+    text = copied.journal.read_text()
+    failed = json.dumps({"kind": "failed", "time_ms": 0, "learner": 1, "reason": odd})
+    copied.journal.write_text(f"{text.replace('rows.csv', json.dumps(odd)[1:-1])}{failed}\n")
+    schema = json.loads((copied.base / "schema.json").read_text())
+    schema["classes"][0] = odd
+    (copied.base / "schema.json").write_text(json.dumps(schema))
+    write_report(copied, "FINISHED")
+    page = copied.report.read_text()
+    assert not [c for c in page if not (c.isprintable() or c in "\n\N{NO-BREAK SPACE}")]
+    assert page.count(r"\x1b[31m\x07\x9b\u202e") >= 3
+
+
 def test_pictures_are_looked_for_in_their_folder_alone(copied: RunPaths) -> None:
     outside = copied.root.parent / "secret.png"
     outside.write_bytes(b"secret")

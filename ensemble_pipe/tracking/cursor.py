@@ -1,0 +1,58 @@
+"""What MLflow has received of a run, as it is kept in the run directory."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.documents import Count, read_json, validated
+from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.storage import write_json
+
+
+@dataclass
+class Cursor:
+    """What MLflow has received of one run.
+
+    Attributes:
+        uri: the store, its secrets hidden; a run stays with the one it began in.
+        offset: bytes of the journal.
+        parent, children: MLflow run ids; children by learner.
+        epochs: last epoch sent, by learner.
+        members: size of the largest ensemble sent.
+        once: entries that are sent only once, by name.
+        ended: final statuses that were sent, by learner; "" of one that an earlier version sent.
+        left_out: why MLflow lacks something for good, by what it is.
+        model_uri, model_sums: of the model that was logged.
+    """
+
+    uri: str | None = None
+    offset: Count = 0
+    parent: str | None = None
+    children: dict[str, str] = field(default_factory=dict)
+    epochs: dict[str, Count] = field(default_factory=dict)
+    members: Count = 0
+    once: list[str] = field(default_factory=list)
+    ended: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    model_uri: str | None = None
+    model_sums: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> "Cursor":
+        """Read what `save` wrote; a fresh cursor where there is nothing.
+
+        Raises:
+            CorruptFileError: the file holds something else.
+        """
+        if not path.exists():
+            return cls()
+        try:
+            values = read_json(path, dict[str, Any])
+            if isinstance(values.get("ended"), list):  # written by an earlier version
+                values["ended"] = {str(learner): "" for learner in values["ended"]}
+            return validated(values, cls, str(path))
+        except CorruptFileError as error:
+            raise CorruptFileError(f"{error}, or remove it to send all anew") from None
+
+    def save(self, path: Path) -> None:
+        write_json(path, asdict(self))

@@ -1,0 +1,69 @@
+"""Why MLflow has not received something: it cannot be reached, or it refuses for good."""
+
+from dataclasses import dataclass
+
+from ensemble_pipe.addresses import masked, sqlite_path
+from ensemble_pipe.errors import EnsemblePipeError, InputError
+from ensemble_pipe.messages import cut
+
+# MLflow's error codes of what it will refuse again, however often it is sent.
+_FOR_GOOD = {
+    "BAD_REQUEST", "ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE", "MALFORMED_REQUEST", "NOT_IMPLEMENTED", "RESOURCE_ALREADY_EXISTS",
+    "RESOURCE_CONFLICT", "RESOURCE_DOES_NOT_EXIST",
+}  # fmt: skip
+_UNKNOWN_USER = {"CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED", "UNAUTHENTICATED"}
+_CREDENTIALS = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and try again"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why not all of a run has been shipped.
+
+    Attributes:
+        reason: in a line.
+        advice: what to do.
+        lasting: whether trying again will not help by itself.
+    """
+
+    reason: str
+    advice: str
+    lasting: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether MLflow would refuse the same again."""
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    too_much = 400 <= status < 500 and status not in (401, 403, 408, 429)  # of a file, say
+    return too_much or getattr(error, "error_code", None) in _FOR_GOOD
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error says, in a line and without secrets."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return cut(masked(lines[0] if lines else type(error).__name__), 300)
+
+
+def problem_of(error: BaseException, uri: str) -> Problem:
+    """Return why something could not be shipped to a store or server."""
+    reason = reason_of(error)
+    if isinstance(error, InputError):
+        return Problem(reason, "mend that and try again", lasting=True)
+    code = getattr(error, "error_code", None)
+    if code in _UNKNOWN_USER:
+        return Problem(f"MLflow refuses this user: {reason}", _CREDENTIALS, lasting=True)
+    if is_refusal(error):
+        advice = "this will not pass by itself: change it in MLflow and try again"
+        return Problem(f"MLflow refuses it: {reason}", advice, lasting=True)
+    if isinstance(error, LookupError | TypeError | ValueError):
+        reason = f"{type(error).__name__}: {reason}; its journal is damaged, or of another version"
+        return Problem(reason, "restore it from a copy and try again", lasting=True)
+    if isinstance(error, EnsemblePipeError):
+        return Problem(reason, "try again")
+    path = sqlite_path(uri)
+    if path is None:
+        return Problem(reason, "start the tracking server and try again")
+    return Problem(reason, f"see that {path} can be written, and try again")

@@ -1,0 +1,274 @@
+"""What becomes of the journal in MLflow: every kind of entry, every name, every ending."""
+
+import ast
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import StopAt
+from mlflow import MlflowClient
+
+import ensemble_pipe
+from ensemble_pipe import pipeline as runs
+from ensemble_pipe.addresses import sqlite_address
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking import names
+from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
+from ensemble_pipe.tracking.shipping import Shipper
+from ensemble_pipe.tracking.store import open_store, sweep_orphans
+from ensemble_pipe.tracking.story import flat
+
+PACKAGE = Path(ensemble_pipe.__file__).parent
+ODD = {
+    "age (years)": "missing: median", "region_*": "kind: category", "a/../b": "missing: mean",
+    "..": "", "Age": "", "age": "", "😀\n": "", "x" * 300: "", "x" * 299 + "y": "", "a_x002A_b": "",
+    "a*b": "", "\x1b[31m": "", "50%": "",
+}  # fmt: skip
+
+
+@pytest.fixture
+def store(empty_store: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty_store, tmp_path / "mlflow.db"))
+
+
+class Fake:
+    """A run directory with a journal and nothing else, and its view in a store."""
+
+    def __init__(self, folder: Path, store: Path, learners: int = 1, **pipeline: Any) -> None:
+        self.paths, self.store = RunPaths(folder), sqlite_address(store)
+        folder.mkdir()
+        self.paths.pipeline.write_text("seed: 1\n")
+        facts = {"pipeline": {"seed": 1, **pipeline}, "rows": {"train": 9}, "data_sums": {}}
+        self.tell(("started", {"run_id": folder.name, **facts}))
+        plan = {"network": {"name": "mlp"}}
+        self.tell(*(("learner", {"learner": k, "plan": plan}) for k in range(learners)))
+
+    def tell(self, *entries: tuple[str, dict[str, Any]]) -> None:
+        journal = Journal(self.paths.journal)
+        for kind, facts in entries:
+            journal.append(kind, **facts)
+        journal.close()
+
+    def ship(self, *, again: bool = False) -> Shipper:
+        shipper = Shipper(self.paths, self.store, "test", lambda *_: "models:/none")
+        if again:
+            shipper.ship_again()
+        entries = list(read_entries(self.paths.journal, shipper.cursor.offset))
+        shipper.ship([entry for entry, _ in entries], entries[-1][1])
+        return shipper
+
+    @property
+    def client(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=self.store)
+
+    def seen(self) -> tuple[Any, list[Any]]:
+        """Return the parent and its children, as MLflow has them."""
+        cursor = json.loads(self.paths.cursor.read_text())
+        children = sorted(cursor["children"].items(), key=lambda pair: int(pair[0]))
+        get = self.client.get_run
+        return get(cursor["parent"]), [get(child) for _, child in children]
+
+    def statuses(self) -> list[str]:
+        parent, children = self.seen()
+        return [parent.info.status, *(child.info.status for child in children)]
+
+
+@pytest.fixture
+def fake(store: Path, tmp_path: Path) -> Callable[..., Fake]:
+    return lambda **facts: Fake(tmp_path / "runs-1", store, **facts)
+
+
+def epoch(learner: int, number: int = 1) -> tuple[str, dict[str, Any]]:
+    metrics = {"train/loss": 0.5}
+    return "epoch", {"learner": learner, "epoch": number, "step": number, "metrics": metrics}
+
+
+def journalled_kinds() -> Iterable[str]:
+    """Yield the kind of every entry that the package writes anywhere."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            holder = ast.unparse(node.func.value)
+            if node.func.attr == "append" and holder.split(".")[-1] == "journal":
+                assert isinstance(node.args[0], ast.Constant), f"{path}: a kind that is no text"
+                yield str(node.args[0].value)
+
+
+def test_every_kind_that_is_journalled_is_known(fake: Callable[..., Fake]) -> None:
+    shipper = Shipper(fake().paths, "unused", "test", lambda *_: "models:/none")
+    assert set(journalled_kinds()) == shipper.handlers.keys()
+
+
+def test_a_kind_of_a_later_version_holds_up_nothing(fake: Callable[..., Fake]) -> None:
+    made = fake()
+    made.tell(("from_the_future", {"x": 1}), ("finished", {"learner": 0}))
+    made.tell(("ended", {"status": "FINISHED"}))
+    shipper = made.ship()
+    assert made.statuses() == ["FINISHED"] * 2
+    assert shipper.cursor.left_out == {"entries from_the_future": "are unknown to this version"}
+
+
+def test_the_time_of_a_member_is_a_metric(fake: Callable[..., Fake]) -> None:
+    made = fake()
+    made.tell(("cost", {"learner": 0, "number": 1, "ms": 0.25}))
+    made.ship()
+    made.ship(again=True)
+    child = made.seen()[1][0]
+    history = made.client.get_metric_history(child.info.run_id, "milliseconds_per_row")
+    assert [(one.step, one.value) for one in history] == [(1, 0.25)]
+
+
+def test_every_name_comes_back(fake: Callable[..., Fake]) -> None:
+    pipeline = {"data": {"columns": {name: {"kind": rule} for name, rule in ODD.items()}}}
+    made = fake(**pipeline)
+    metrics = {f"test/rmse/{name}": float(number) for number, name in enumerate(ODD)}
+    made.tell(("result", {"metrics": metrics, "members": 1, "equal": True, "unfinished": []}))
+    shipper = made.ship()
+    assert shipper.cursor.left_out == {}
+    parent, _ = made.seen()
+    path = made.client.download_artifacts(parent.info.run_id, "names.json")
+    cut = json.loads(Path(path).read_text())
+    found = {cut.get(key, names.name_of(key)): v for key, v in parent.data.params.items()}
+    expected = {name: str(value) for name, value in flat(pipeline).items()}
+    assert {name: value for name, value in found.items() if name.startswith("data.")} == expected
+    assert sorted(parent.data.metrics.values()) == sorted(metrics.values())
+    short = {name: value for name, value in metrics.items() if len(name) < 250}
+    read = {names.name_of(key): value for key, value in parent.data.metrics.items()}
+    assert short.items() <= read.items()
+
+
+def test_what_is_refused_keeps_nothing_else_back(fake: Callable[..., Fake]) -> None:
+    made = fake(**{f"p{number}": number for number in range(250)})
+    made.ship()
+    parent, _ = made.seen()
+    text = made.paths.journal.read_text()
+    # Parameters cannot change in MLflow.
+    text = text.replace('"p7": 7', '"p7": "other"').replace('"p240": 240', '"p240": "x", "new": 1')
+    made.paths.journal.write_text(text)
+    made.tell(("finished", {"learner": 0}), ("pictures", {"names": ["gone.png"]}))
+    made.tell(("ended", {"status": "FINISHED"}))
+    shipper = made.ship(again=True)
+    assert shipper.cursor.left_out.keys() == {"param p7", "param p240", "gone.png"}
+    assert "Changing param values is not allowed" in shipper.cursor.left_out["param p7"]
+    parent, _ = made.seen()
+    assert parent.data.params["new"] == "1"
+    assert made.statuses() == ["FINISHED"] * 2
+
+
+FINISHED: tuple[str, dict[str, Any]] = ("finished", {})
+SPARED: tuple[str, dict[str, Any]] = ("spared", {"reason": "x"})
+FAILED: tuple[str, dict[str, Any]] = ("failed", {"reason": "x"})
+# What a learner came to, its entries, and its status; None where that is the run's.
+OF_LEARNERS: list[tuple[str, list[tuple[str, dict[str, Any]]], str | None]] = [
+    ("trained whole", [epoch(0), FINISHED], "FINISHED"),
+    ("unfinished", [epoch(0)], None),
+    ("never begun", [], None),
+    ("failed", [epoch(0), FAILED], "FAILED"),
+    ("spared", [SPARED], "KILLED"),
+    ("trained, then spared", [FINISHED, SPARED], "FINISHED"),
+]
+
+
+@pytest.mark.parametrize("run_status", ["FINISHED", "KILLED", "FAILED"])
+def test_each_learner_has_its_own_ending(run_status: str, fake: Callable[..., Fake]) -> None:
+    made = fake(learners=len(OF_LEARNERS))
+    for learner, (_, entries, _) in enumerate(OF_LEARNERS):
+        made.tell(*((kind, {**facts, "learner": learner}) for kind, facts in entries))
+    made.tell(("ended", {"status": run_status}))
+    made.ship()
+    # What a failure of the run cut off has failed with it.
+    cut_off = "FAILED" if run_status == "FAILED" else "KILLED"
+    wanted = [run_status, *(own or cut_off for _, _, own in OF_LEARNERS)]
+    assert made.statuses() == wanted
+    made.ship(again=True)
+    assert made.statuses() == wanted
+
+    parent, children = made.seen()
+    for run in (parent, *children):  # as if shipping had been cut off
+        made.client.update_run(run.info.run_id, status="RUNNING")
+    made.paths.lock.touch()
+    sweep_orphans(made.client, parent.info.experiment_id, made.paths.root / "another")
+    assert made.statuses() == wanted
+
+
+@pytest.mark.parametrize(("train", "then"), [(True, "FINISHED"), (False, "FAILED")])
+def test_a_failed_learner_is_tried_again_or_stays_failed(
+    train: bool, then: str, fake: Callable[..., Fake]
+) -> None:
+    made = fake(learners=2)
+    failed = ("failed", {"learner": 1, "reason": "no memory"})
+    made.tell(("finished", {"learner": 0}), failed, ("ended", {"status": "FINISHED"}))
+    made.ship()
+    assert made.statuses() == ["FINISHED", "FINISHED", "FAILED"]
+    rewind(made.paths.journal, {}, train=train)
+    made.tell(("resumed", {}))
+    shipper = made.ship(again=True)
+    assert made.statuses() == ["RUNNING", "FINISHED", "RUNNING" if train else "FAILED"]
+    made.tell(("finished", {"learner": 0}))
+    if train:
+        made.tell(("finished", {"learner": 1}))
+    made.tell(("ended", {"status": "FINISHED"}))
+    made.ship()
+    assert made.statuses() == ["FINISHED", "FINISHED", then]
+    assert ("failure" in made.seen()[1][1].data.tags) is not train
+    assert shipper.cursor.left_out == {}
+
+
+def test_a_cursor_of_an_earlier_version_goes_on(fake: Callable[..., Fake]) -> None:
+    made = fake(learners=2)
+    made.tell(("finished", {"learner": 0}), ("failed", {"learner": 1, "reason": "x"}))
+    made.ship()
+    cursor = json.loads(made.paths.cursor.read_text())
+    del cursor["left_out"]
+    made.paths.cursor.write_text(json.dumps({**cursor, "ended": ["0", "1"]}))
+    rewind(made.paths.journal, {}, train=True)
+    made.tell(("resumed", {}), ("finished", {"learner": 0}), ("finished", {"learner": 1}))
+    made.tell(("ended", {"status": "FINISHED"}))
+    made.ship(again=True)
+    assert made.statuses() == ["FINISHED"] * 3
+
+
+@pytest.mark.parametrize("experiment", ["../../out", "/etc/x", "a: b%41?#", "..", "x" * 600])
+def test_any_experiment_keeps_its_files_inside(
+    experiment: str, fake: Callable[..., Fake], tmp_path: Path
+) -> None:
+    made = fake()
+    _, experiment_id = open_store(made.store, experiment)
+    run = made.client.create_run(experiment_id).info.run_id
+    made.client.log_artifact(run, str(made.paths.pipeline))
+    path = Path(made.client.download_artifacts(run, "pipeline.yaml"))
+    assert path.read_text() == "seed: 1\n"
+    assert len(list((tmp_path / "mlartifacts").glob("*/*/artifacts/pipeline.yaml"))) == 1
+    assert open_store(made.store, experiment)[1] == experiment_id
+
+
+def test_finish_leaves_what_was_not_trained_unfinished(store: Path, tmp_path: Path) -> None:
+    config = {
+        "network": {"hidden": [4]}, "training": {"epochs": 3}, "ensemble": {"learners": 3},
+        "cluster": {"stack": 1}, "tracking": {"mlflow": False},
+    }  # fmt: skip
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(tmp_path / "p.yaml", output=tmp_path / "runs", inline=True, display=StopAt(5))
+    made = Fake.__new__(Fake)
+    made.paths = RunPaths(next((tmp_path / "runs").iterdir()))
+    made.store = sqlite_address(store)
+    made.ship()
+    assert made.statuses() == ["KILLED", "FINISHED", "KILLED", "KILLED"]
+    runs.resume(made.paths.root, inline=True, train=False)
+    made.ship(again=True)
+    assert made.statuses() == ["FINISHED", "FINISHED", "KILLED", "KILLED"]
+    told = [child.data.tags.get("unfinished") for child in made.seen()[1]]
+    assert told == [None, "not trained beyond epoch 1", "not trained beyond epoch 0"]
+    report = made.paths.report.read_text()
+    assert "not begun" in report
+    assert "<td>stopped</td>" in report
+    runs.grow(made.paths.root, 1, inline=True)
+    made.ship(again=True)
+    assert made.statuses() == ["FINISHED"] * 5
+    assert [child.data.tags.get("unfinished") for child in made.seen()[1]] == [None] * 4
