@@ -46,7 +46,8 @@ def columns_of(inputs: Any) -> Columns | None:
         return _of_records(inputs)
     if hasattr(inputs, "iloc"):
         names = [str(name) for name in inputs.columns]
-        return Columns("the data frame", names, lambda name: inputs.iloc[:, names.index(name)])
+        places = {name: place for place, name in enumerate(names)}
+        return Columns("the data frame", names, lambda name: inputs.iloc[:, places[name]])
     if hasattr(inputs, "columns"):
         return Columns("the data frame", list(map(str, inputs.columns)), inputs.__getitem__)
     fields = getattr(getattr(inputs, "dtype", None), "names", None)
