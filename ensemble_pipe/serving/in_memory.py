@@ -44,12 +44,10 @@ def columns_of(inputs: Any) -> Columns | None:
         return Columns("the dict", [str(name) for name in inputs], by_name.__getitem__)
     if isinstance(inputs, list | tuple) and inputs and isinstance(inputs[0], Mapping):
         return _of_records(inputs)
-    if hasattr(inputs, "iloc"):
-        names = [str(name) for name in inputs.columns]
-        places = {name: place for place, name in enumerate(names)}
-        return Columns("the data frame", names, lambda name: inputs.iloc[:, places[name]])
     if hasattr(inputs, "columns"):
-        return Columns("the data frame", list(map(str, inputs.columns)), inputs.__getitem__)
+        own = {str(name): name for name in inputs.columns}
+        names = [str(name) for name in inputs.columns]
+        return Columns("the data frame", names, lambda name: inputs[own[name]])
     fields = getattr(getattr(inputs, "dtype", None), "names", None)
     return None if fields is None else Columns("the array", list(fields), inputs.__getitem__)
 
