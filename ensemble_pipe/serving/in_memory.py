@@ -44,11 +44,10 @@ def columns_of(inputs: Any) -> Columns | None:
         return Columns("the dict", [str(name) for name in inputs], by_name.__getitem__)
     if isinstance(inputs, list | tuple) and inputs and isinstance(inputs[0], Mapping):
         return _of_records(inputs)
-    if hasattr(inputs, "iloc"):
-        names = [str(name) for name in inputs.columns]
-        return Columns("the data frame", names, lambda name: inputs.iloc[:, names.index(name)])
     if hasattr(inputs, "columns"):
-        return Columns("the data frame", list(map(str, inputs.columns)), inputs.__getitem__)
+        own = {str(name): name for name in inputs.columns}
+        names = [str(name) for name in inputs.columns]
+        return Columns("the data frame", names, lambda name: inputs[own[name]])
     fields = getattr(getattr(inputs, "dtype", None), "names", None)
     return None if fields is None else Columns("the array", list(fields), inputs.__getitem__)
 
@@ -64,13 +63,28 @@ def as_column(values: Any, name: str) -> pa.Array:
     """
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return _one_chunk(values)
-    if isinstance(values, str | bytes) or not hasattr(values, "__len__") or np.ndim(values) != 1:
+    rows = hasattr(values, "__len__") and not isinstance(values, str | bytes)
+    if not rows or getattr(values, "ndim", 1) != 1:
         raise DataError(f"column {shown(name)}: is {shown(values)}; a value for each row is needed")
     try:
-        found = pa.array(_native(values), from_pandas=True)
+        found = _one_chunk(pa.array(_native(values), from_pandas=True))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        found = pa.array([_text(value, name, row) for row, value in enumerate(values)], pa.string())
-    return _one_chunk(found)
+        found = None
+    if found is None or _loses(found, values):
+        return pa.array([_text(value, name, row) for row, value in enumerate(values)], pa.string())
+    return found
+
+
+def _loses(found: pa.Array, values: Any) -> bool:
+    """Return whether Arrow made of values what they are not: of times days, of truths numbers."""
+    if isinstance(found, pa.ExtensionArray):
+        return True
+    if getattr(getattr(values, "dtype", None), "kind", "O") != "O":
+        return False
+    kinds = set(map(type, values))
+    if pa.types.is_date(found.type):
+        return any(issubclass(kind, datetime) for kind in kinds)
+    return pa.types.is_floating(found.type) and not kinds.isdisjoint((bool, np.bool_))
 
 
 def _one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:

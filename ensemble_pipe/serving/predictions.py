@@ -1,5 +1,6 @@
 """Predictions of a part of the data, as a table, with every member's outputs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,17 @@ def prediction_columns(prediction: Prediction) -> dict[str, Array]:
 
 
 def _set_columns(prediction: Prediction) -> dict[str, Array]:
-    sets, names = prediction.sets, np.array(list(map(str, prediction.schema.classes)))
+    names = np.array([_in_set(str(name)) for name in prediction.schema.classes])
+    sets = prediction.sets
     # By the classes in it, for there are fewer kinds of sets than rows.
     kinds, kind_of = np.unique(sets, axis=0, return_inverse=True)
     texts = np.array([SEPARATOR.join(names[kind]) for kind in kinds], dtype=str)
     return {"set": texts[kind_of.reshape(-1)], "set_size": sets.sum(axis=1)}
+
+
+def _in_set(name: str) -> str:
+    """Return the name of a class as it stands in a set: quoted where it could be taken for two."""
+    return json.dumps(name, ensure_ascii=False) if SEPARATOR in name else name
 
 
 def _by_target(columns: dict[str, Floats], names: tuple[str, ...]) -> dict[str, Array]:

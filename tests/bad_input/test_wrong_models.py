@@ -59,7 +59,6 @@ TABLES: dict[str, tuple[str, str]] = {
         "a\n1\n",
         "t.csv: has no column 'b'; its columns are: a",
     ),
-    "no rows": ("a,b\n", "t.csv: has no rows"),
     "a missing value": (
         "b,a\n1,2\n1,\n",
         "t.csv: row 2 (line 3), column 'a': a missing value or NaN; "

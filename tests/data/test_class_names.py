@@ -161,7 +161,7 @@ def test_a_text_names_no_number_and_a_number_no_other_text() -> None:
         (["a", "b", "  "], r"row 3 \(line 4\), column 'y': the label is missing"),
         (["0.5", "1", "2"], r"row 1 \(line 2\), column 'y': label 0.5 is not a class"),
         (["1", "inf"], r"row 2 \(line 3\), column 'y': label inf is not a class"),
-        (["a\0", "a"], r"label 'a\\x00' holds a zero byte; remove it"),
+        (["a\0", "a"], r"label 'a\\x00' ends in a zero byte; remove it"),
     ],
     ids=str,
 )

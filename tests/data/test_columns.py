@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -223,6 +224,72 @@ def test_the_name_of_a_category_names_itself(value: Any) -> None:
     name = canonical(value)
     assert canonical(name) == name
     assert name != ""
+
+
+def test_blanks_around_a_name_and_the_form_of_a_date_are_no_part_of_it() -> None:
+    schema = fit([" b", "a ", "b", "2026-02-28T00:00Z"], CATEGORY)
+    (column,) = schema.columns
+    assert isinstance(column, CategoryColumn)
+    assert column.categories == ("2026-02-28", "a", "b")
+    for values in (["\tb", "a", "2026-02-28"], ["b ", " a ", "2026-02-28 00:00:00.000"]):
+        assert encode(schema, values).argmax(1).tolist() == [2, 1, 0]
+    days = pa.array([datetime.date(2026, 2, 28)])
+    for kind in (pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("us", "Asia/Tokyo")):
+        assert encode(schema, days.cast(pa.timestamp("s")).cast(kind)).tolist() == [[1, 0, 0]]
+
+
+def test_categories_of_older_models_are_found_as_they_stand() -> None:
+    schema = fit(["u", "v", "w", "x"], CATEGORY)
+    (column,) = schema.columns
+    assert isinstance(column, CategoryColumn)
+    older = replace(column, categories=(" u", "u", "v ", "2026-02-28 00:00:00.000000"))
+    schema = replace(schema, columns=(older,))
+    values = [" u", "u", "v ", "v", "2026-02-28 00:00:00.000000", "2026-02-28", "u "]
+    assert encode(schema, values).argmax(1).tolist() == [0, 1, 2, 2, 3, 3, 1]
+
+
+def test_na_is_missing_among_numbers_and_a_name_among_names() -> None:
+    keeps = CategoryRule(missing="category")
+    numbers, names = fit(["1", "NA", "2", "2"], keeps), fit(["de", "NA", "fr", ""], keeps)
+    assert numbers.encoded_names == ("x=1", "x=2", "x missing")
+    assert names.encoded_names == ("x=NA", "x=de", "x=fr", "x missing")
+    assert encode(numbers, ["NA", "null", None, "2"]).argmax(1).tolist() == [2, 2, 2, 1]
+    assert encode(names, ["NA", None, "fr"]).argmax(1).tolist() == [0, 3, 2]
+    assert encode(names, ["null"]).sum() == 0
+    with pytest.raises(DataError, match=r"row 2, column 'x': a missing value"):
+        fit(["1", "NA", "2"], CATEGORY)
+
+
+FILLED = NumberRule(missing=0.0, indicator=True)
+DATED = DateRule(missing=0.0, indicator=True)
+NAMED = CategoryRule(missing="category")
+FIRST_DAYS = [datetime.date(1970, 1, 1), datetime.date(1900, 1, 1)]
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "missing"),
+    [
+        (pa.array([1.0, -999.0, 0.1, None]), FILLED, [0, 1, 1, 1]),
+        (pa.array([1.0, 0.1], pa.float32()), FILLED, [0, 1]),
+        (pa.array([1, -999]), FILLED, [0, 1]),
+        (pa.array(["1", "-999.0", " ? "]), FILLED, [0, 1, 1]),
+        (pa.array([Decimal("1.0"), Decimal("-999.0")]), FILLED, [0, 1]),
+        (pa.array(FIRST_DAYS), DATED, [0, 1]),
+        (pa.array(["1970-01-01", "1900-01-01T00:00Z"]), DATED, [0, 1]),
+        (pa.array(["a", "?", "-999.0"]), NAMED, [0, 1, 1]),
+        (pa.array([1, -999]), NAMED, [0, 1]),
+        (pa.array(FIRST_DAYS), NAMED, [0, 1]),
+    ],
+    ids=str,
+)
+def test_what_means_missing_means_it_in_columns_of_every_type(
+    values: pa.Array, rule: Any, missing: list[int]
+) -> None:
+    rows = rows_of(table_of(x=values, y=np.arange(len(values)) % 2 * 1.0))
+    said = ("?", "-999", "0.1", "1900-01-01")
+    roles = Roles(("x",), "y", rules={"x": rule}, missing_values=said)
+    schema = fitted(rows, roles, "regression", np.ones(len(values), bool), IDENTITY)
+    assert encode(schema, values)[:, -1].tolist() == missing
 
 
 def test_codes_count_from_one_and_the_unseen_is_zero() -> None:

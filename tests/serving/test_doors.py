@@ -21,8 +21,10 @@ from pyarrow import feather, parquet
 import ensemble_pipe
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.config import Pipeline
+from ensemble_pipe.errors import DataError
 from ensemble_pipe.pipeline import run
 from ensemble_pipe.serving.files import outputs_of
+from ensemble_pipe.serving.in_memory import as_column
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
@@ -236,3 +238,53 @@ def test_the_rules_tell_the_cells_apart(model: Ensemble) -> None:
             seen.add(changed.tobytes())
     # Empty, NA, unknown and -999 are one; so are 1900-01-01 and an empty day.
     assert len(seen) == 1 + 3 + 1 + 4 + 3 + 1 + 2 + 2
+
+
+DAY, TIME = date(2020, 2, 29), datetime(2020, 2, 29, 5)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2.5, None], [1.0, 2.5, None]),
+        ([1, "2"], ["1", "2"]),
+        ([2.5, True], ["2.5", "True"]),
+        ([DAY, TIME], ["2020-02-29", "2020-02-29T05:00:00"]),
+        ([TIME, DAY], ["2020-02-29T05:00:00", "2020-02-29"]),
+        (np.array(["2020-02-29T05"], "M8[h]"), ["2020-02-29T05:00:00"]),
+        (np.array([1, 2], ">i4"), [1, 2]),
+        (pd.Series([0, 2], dtype="Sparse[int]"), ["0", "2"]),
+        (pd.Series(["a", pd.NA, 1.5], dtype=object), ["a", None, "1.5"]),
+        (range(2), [0, 1]),
+    ],
+    ids=str,
+)
+def test_values_of_several_kinds_become_text_that_says_the_same(
+    values: Any, expected: list[Any]
+) -> None:
+    assert as_column(values, "x").to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [3, "abc", None, np.zeros((2, 2)), [[1], "a"], pd.Series(pd.period_range("2020", periods=2))],
+    ids=str,
+)
+def test_what_is_no_column_of_values_is_refused(values: Any) -> None:
+    with pytest.raises(DataError, match="column 'x': "):
+        as_column(values, "x")
+
+
+def test_rows_as_dicts_may_lack_what_is_missing_and_no_other_column(model: Ensemble) -> None:
+    row = {name: cells[0][0] for name, cells in CELLS.items()}
+    partial = {name: value for name, value in row.items() if name != "place"}
+    found = model.predict_proba([row, partial])
+    assert np.array_equal(found[1:], model.predict_proba([{**row, "place": None}]))
+    with pytest.raises(DataError, match="the list: has no column 'place'"):
+        model.predict_proba([partial])
+    with pytest.raises(DataError, match="row 2: is 3; a dict for each row is needed"):
+        model.predict_proba([row, 3])
+    with pytest.raises(DataError, match=r"the columns differ in length \(number 2, flag 1"):
+        model.predict_proba(
+            {name: [value] * (1 + (name == "number")) for name, value in row.items()}
+        )

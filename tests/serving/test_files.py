@@ -134,6 +134,24 @@ def test_a_text_that_means_missing_in_training_means_it_in_prediction(tmp_path: 
     assert not model.table(unknown).equals(found.slice(1, 1))  # missing is a category of its own
 
 
+def test_a_set_of_classes_reads_in_one_way(tmp_path: Path) -> None:
+    names = ["a", "b", "a | b"]
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": random.normal(size=400), "y": random.choice(names, 400)})
+    rows.to_csv(tmp_path / "t.csv", index=False)
+    data = {"source": "table", "path": str(tmp_path / "t.csv"), "label": "y"}
+    combine = {"ensemble": {"learners": 2, "combine": {"coverage": 0.7}}}
+    model = trained(tmp_path, "classification", data=data, **combine)
+    found = model.table(rows).to_pandas()
+    shown = {"a": "a", "b": "b", "a | b": '"a | b"'}
+    sets = model.predict_sets(rows)
+    assert found["set"].tolist() == [
+        " | ".join(shown[str(name)] for name in np.array(model.schema.classes)[chosen])
+        for chosen in sets
+    ]
+    assert found["set"].nunique() == len(np.unique(sets, axis=0)) > 1
+
+
 def test_another_text_is_no_missing_value(tmp_path: Path) -> None:
     model = trained(tmp_path, "classification")
     path = tmp_path / "rows.csv"

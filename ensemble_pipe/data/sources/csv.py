@@ -204,8 +204,13 @@ def _stream(path: Path) -> pa.NativeFile:
     """Open a file for pyarrow, whose reader reads ahead in a thread of its own.
 
     That thread may still be at it when the reader is given up. So no Python code is run in it, and
-    the stream is not closed under it: it goes with the last that holds it.
+    the stream is not closed under it: it goes with the last that holds it. A header alone is given
+    the end of its line, without which the reader finds none.
     """
+    with reading(path), _lines(path) as lines:
+        start = str(lines.read(_START))
+    if len(start) < _START and start.strip() and "\n" not in start:
+        return pa.BufferReader(f"{start}\n".encode("latin-1"))
     plain = pa.OSFile(str(path))
     return pa.CompressedInputStream(plain, "gzip") if _is_packed(path) else plain
 

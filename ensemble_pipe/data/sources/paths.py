@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ensemble_pipe.data.sources.rows import BLOCK_BYTES
 from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import cut, listed, shown
+from ensemble_pipe.messages import MOST_NAMES, cut, listed, shown
 
 # No byte of a gzip file gives more than 1032 (zlib, "technical details"), and columns of measured
 # values stay far below that: what swells more says one thing over and over.
@@ -120,7 +120,8 @@ def require_columns(
     there = set(valid)
     absent = [name for name in dict.fromkeys(wanted) if name not in there]
     if absent:
-        others = [name for name in valid if name not in {*wanted, *(known or ())}]
+        named = {*wanted, *(known or ())}
+        others = [name for name in valid if name not in named]
         guess = _guess(absent, others, one_is_new=known is not None)
         lacking = f"column {shown(absent[0])}" if len(absent) == 1 else f"columns {listed(absent)}"
         raise DataError(f"{where}: has no {lacking}{guess} its columns are: {listed(valid)}")
@@ -130,7 +131,8 @@ def require_columns(
 
 def _guess(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
     """Return what to ask where columns may have been renamed to some of the others."""
-    pairs = [(name, near) for name in absent if (near := _nearest(name, others)) is not None]
+    few = absent[:MOST_NAMES]
+    pairs = [(name, near) for name in few if (near := _nearest(name, others)) is not None]
     if not pairs and one_is_new and len(absent) == len(others) == 1:
         pairs = [(absent[0], others[0])]
     if not pairs:

@@ -51,8 +51,8 @@ def numbers(
 
 def first_text(column: pa.Array, missing: Missing) -> tuple[int, str] | None:
     """Return row and text of the first value of a column of text that is no number."""
-    texts = _as_numbers(missing.blanked(plain(column), usual=True))
-    return first_no_number(texts, 0)
+    texts, doubles = _as_numbers(missing.blanked(plain(column), usual=True))
+    return first_no_number(texts, 0) if doubles is None else None
 
 
 def require_no_text(field: pa.Field) -> None:
@@ -68,8 +68,7 @@ def require_no_text(field: pa.Field) -> None:
 
 def _of_texts(texts: pa.Array, name: str, place: Place, exact: bool) -> pa.Array:
     """Return texts as float64; as int64 where that is exact for all of them and wanted."""
-    written = _as_numbers(texts)
-    doubles = cast_all(written, pa.float64())
+    written, doubles = _as_numbers(texts)
     if doubles is None:
         found = first_no_number(written, 0)
         assert found is not None
@@ -82,13 +81,15 @@ def _of_texts(texts: pa.Array, name: str, place: Place, exact: bool) -> pa.Array
     return doubles if integers is None else integers
 
 
-def _as_numbers(texts: pa.Array) -> pa.Array:
-    """Return texts, those of true and false as 1 and 0."""
-    if cast_all(texts, pa.float64()) is not None:
-        return texts
+def _as_numbers(texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """Return texts, those of true and false as 1 and 0; and as float64, None where one is none."""
+    doubles = cast_all(texts, pa.float64())
+    if doubles is not None:
+        return texts, doubles
     lower = pc.ascii_lower(texts)
     texts = pc.if_else(pc.equal(lower, "true"), pa.scalar("1", texts.type), texts)
-    return pc.if_else(pc.equal(lower, "false"), pa.scalar("0", texts.type), texts)
+    texts = pc.if_else(pc.equal(lower, "false"), pa.scalar("0", texts.type), texts)
+    return texts, cast_all(texts, pa.float64())
 
 
 def _no_number(column: pa.Array, name: str, place: Place) -> pa.Array:

@@ -72,8 +72,10 @@ def texts_of(label: Label) -> tuple[str, ...]:
     """Return the texts that may name a label, the one that is most its own first.
 
     >>> texts_of(3), texts_of(3.0), texts_of(0.5), texts_of("03")
-    (('3',), ('3.0', '3'), ('0.5',), ('03',))
+    (('3', '3.0'), ('3.0', '3'), ('0.5',), ('03',))
     """
+    if isinstance(label, int):
+        return str(label), f"{label}.0"
     if isinstance(label, float) and label.is_integer():
         return str(label), str(int(label))
     return (str(label),)

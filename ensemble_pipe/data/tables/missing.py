@@ -82,4 +82,6 @@ NONE_SAID = Missing()
 def _without(values: Floats, absent: Floats) -> Floats:
     if not len(absent):
         return values
+    if values.dtype.kind == "f":  # 0.1 is another number as float32
+        absent = absent.astype(values.dtype)
     return np.where(np.isin(values, absent), np.nan, values)

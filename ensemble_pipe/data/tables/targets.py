@@ -138,13 +138,13 @@ def require_names(where: str, names: Sequence[str]) -> None:
     """Check that texts can be names of classes, which every reader of labels finds again.
 
     Raises:
-        DataError: one is empty, too long, no text in UTF-8, or holds a zero byte.
+        DataError: one is empty, too long, no text in UTF-8, or ends in a zero byte.
     """
     for name in names:
         if not name.strip(BLANKS):
             raise DataError(f"{where}: a label is empty text, which means a missing one")
-        if "\0" in name:  # at whose end NumPy's texts cannot be told apart
-            raise DataError(f"{where}: label {shown(name)} holds a zero byte; remove it")
+        if name.endswith("\0"):  # which NumPy's texts are without
+            raise DataError(f"{where}: label {shown(name)} ends in a zero byte; remove it")
         try:
             length = len(name.encode())
         except UnicodeEncodeError:

@@ -16,17 +16,17 @@ def require_numbers(rows: Rows, roles: Roles) -> None:
     Raises:
         DataError: names each such column, and the first text of the first.
     """
-    open_ = [name for name in roles.features if _is_text_for_numbers(rows, roles, name)]
+    names = [name for name in roles.features if _is_text_for_numbers(rows, roles, name)]
     found: dict[str, tuple[str, str]] = {}
-    for first, block in rows.blocks(open_) if open_ else ():
-        for name in (name for name in open_ if name not in found):
+    for first, block in rows.blocks(names) if names else ():
+        for name in (name for name in names if name not in found):
             text = first_text(block.column(name), roles.missing)
             if text is not None:
                 found[name] = (rows.cells(name)(first + text[0]), text[1])
-        if len(found) == len(open_):
+        if len(found) == len(names):
             break
     if found:
-        raise _refusal(rows, {name: found[name] for name in open_ if name in found})
+        raise _refusal(rows, {name: found[name] for name in names if name in found})
 
 
 def _is_text_for_numbers(rows: Rows, roles: Roles, name: str) -> bool:
