@@ -1,16 +1,15 @@
 """What all commands share: arguments, one message for an error, its exit status, words to say."""
 
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from ensemble_pipe.errors import EnsemblePipeError, InputError
-from ensemble_pipe.messages import escaped
+from ensemble_pipe.interruption import handled
+from ensemble_pipe.messages import escaped, write_line
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
 Model = Annotated[
@@ -38,31 +37,27 @@ AsJson = Annotated[
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn errors into one message and the exit status that belongs to them."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    except InputError as error:
-        say(f"error: {error}")
-        raise typer.Exit(2) from None
-    except EnsemblePipeError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from None
-    except PermissionError as error:
-        say(f"error: {error.filename}: may not be read or written by this user")
-        raise typer.Exit(2) from None
-    except OSError as error:  # a full disk
-        say(f"error: {error}")
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        say("stopped")
-        raise typer.Exit(130) from None
+    """Turn errors and signals into one message and the exit status that belongs to them."""
+    with handled(exits=True) as signals:
+        try:
+            yield
+        except InputError as error:
+            say(f"error: {error}")
+            raise typer.Exit(2) from None
+        except EnsemblePipeError as error:
+            say(f"error: {error}")
+            raise typer.Exit(1) from None
+        except PermissionError as error:
+            say(f"error: {error.filename}: may not be read or written by this user")
+            raise typer.Exit(2) from None
+        except OSError as error:  # a full disk
+            say(f"error: {error}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt as stop:
+            say(str(stop) or "stopped")
+            raise typer.Exit(signals.status) from None
 
 
 def say(text: str) -> None:
     """Show a line to a person; what a terminal would obey is shown instead."""
-    print(escaped(text, "\n"), file=sys.stderr, flush=True)
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+    write_line(escaped(text, "\n"))

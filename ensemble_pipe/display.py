@@ -9,7 +9,7 @@ from rich import progress
 from rich.console import Console
 from rich.markup import escape
 
-from ensemble_pipe.messages import escaped
+from ensemble_pipe.messages import escaped, write_line
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -85,7 +85,7 @@ class Lines(Silent):
 
     def message(self, text: str) -> None:
         if text:
-            print(escaped(text, "\n"), file=sys.stderr, flush=True)
+            write_line(escaped(text, "\n"))
 
 
 class Clock:

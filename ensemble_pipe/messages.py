@@ -1,6 +1,8 @@
 """Values and names as messages show them: short, on one line, with nothing a terminal obeys."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 MOST_CHARACTERS = 60
 MOST_NAMES = 12
@@ -58,3 +60,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def write_line(text: str) -> None:
+    """Write a line to standard error; where nobody reads it any more, it goes nowhere."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "ensemble_pipe"
 # From the bottom up; rooms of one level never import each other.
 LEVELS = [
     {"__init__"},
-    {"arrays", "errors", "messages", "seeds", "settings", "storage", "kernels"},
+    {"arrays", "errors", "messages", "seeds", "settings", "storage", "kernels", "interruption"},
     {"nn", "optim", "data"},
     {"training"},
     {"ensemble", "display"},
@@ -41,8 +41,16 @@ NUMBA = {
     "nn/kernels/gemm.py",
     "nn/kernels/lanes.py",
 }
+RAY = {
+    "cluster/connection.py",
+    "cluster/pool.py",
+    "cluster/ray.py",
+    "cluster/trainer.py",
+    "data/local_base.py",
+    "data/shard_service.py",
+}
 MAY_IMPORT = {
-    "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
+    "ray": RAY,
     "mlflow": {
         "tracking/shipping.py",
         "tracking/store.py",
@@ -75,7 +83,7 @@ MAY_IMPORT = {
 # Those that take a second or more to load may stand at the top only of files that are themselves
 # imported late.
 LATE = {
-    "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
+    "ray": RAY,
     "mlflow": {"serving/mlflow_model.py"},
     "numba": NUMBA,
     "sklearn": {"estimators/ensembles.py"},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ensemble_pipe.cluster.failure import decide
-from ensemble_pipe.cluster.ray import after, regrouped
+from ensemble_pipe.cluster.pool import after, regrouped
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
