@@ -1,5 +1,6 @@
 """What happens around the stages of a run: its lock, MLflow, its ending."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,7 @@ from ensemble_pipe.tracking.tracker import Tracker, make_tracker
 # How long a run that has ended waits for MLflow; the rest can be sent later.
 SHIPPING_TIMEOUT_S = 120.0
 UNFINISHED_TIMEOUT_S = 30.0
+HURRIED_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def drive(
     tracker = tracker_of(paths, config)
     status = "FAILED"
     with interruption.handled() as signals:
-        signals.last_words = partial(journal.append, "ended", status="KILLED")
+        signals.last_words = partial(_last_words, paths, journal)
         tracker.start()
         try:
             # Signals wait from the end of the last of these on, until MLflow is waited for.
@@ -109,9 +111,7 @@ def drive(
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
-            raise KeyboardInterrupt(
-                f"stopped; `ensemble-pipe resume {paths.root}` goes on"
-            ) from None
+            raise KeyboardInterrupt(_stopped(paths)) from None
         finally:
             report(paths, status, display)
             journal.append("ended", status=status)
@@ -158,6 +158,16 @@ def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
     )
 
 
+def _stopped(paths: RunPaths) -> str:
+    return f"stopped; `ensemble-pipe resume {paths.root}` goes on"
+
+
+def _last_words(paths: RunPaths, journal: Journal) -> None:
+    """Journal the end of a run that ends at once; called between any two steps of a program."""
+    journal.append("ended", status="KILLED")
+    os.write(2, f"{_stopped(paths)}\n".encode(errors="backslashreplace"))
+
+
 def _ship_rest(
     paths: RunPaths, tracker: Tracker, display: Display, signals: Interruption, status: str
 ) -> None:
@@ -167,10 +177,11 @@ def _ship_rest(
         with signals.may_stop():
             tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
     except KeyboardInterrupt:
-        text = f"stopped before MLflow had received all of this run; {later}"
-        if status != "KILLED":
-            raise KeyboardInterrupt(text) from None
-        display.message(text)
+        if status == "FINISHED":
+            raise KeyboardInterrupt(
+                f"stopped before MLflow had received all of this run; {later}"
+            ) from None
+        tracker.finish(HURRIED_TIMEOUT_S)
     if tracker.problem:
         display.message(f"MLflow has not received all of this run ({tracker.problem}); {later}")
 

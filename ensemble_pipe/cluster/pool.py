@@ -138,7 +138,11 @@ def wait(references: Sequence[Any], timeout_s: float, liveness: Liveness) -> lis
     deadline = time.monotonic() + timeout_s
     while True:
         liveness.check()
-        ready, _ = ray.wait(list(references), num_returns=1, timeout=LOOK_EVERY_S)
+        try:
+            ready, _ = ray.wait(list(references), num_returns=1, timeout=LOOK_EVERY_S)
+        except OSError:
+            liveness.check()  # says which connection broke
+            raise
         if ready or time.monotonic() > deadline:
             return list(ready)
 

@@ -57,7 +57,7 @@ class RayExecutor:
         self._cpus = cpus_per_trainer
         self._retries = retries
         try:
-            with _cluster_errors():
+            with cluster_errors():
                 self._liveness = liveness()
                 self.trainers = self._pool_size(trainers)
         except BaseException:
@@ -85,7 +85,7 @@ class RayExecutor:
         schema: Schema,
         estimators: Sequence[EstimatorPlan] = (),
     ) -> Iterator[Event]:
-        with _cluster_errors():
+        with cluster_errors():
             source = BaseSource(ray.get_runtime_context().get_node_id())
             yield from _fit(estimators, source, recipe, schema, self._retries, self._liveness)
             if not stacks:
@@ -116,7 +116,7 @@ class RayExecutor:
 
 
 @contextmanager
-def _cluster_errors() -> Iterator[None]:
+def cluster_errors() -> Iterator[None]:
     """Turn whatever Ray raises into one message with the way out.
 
     Raises:
