@@ -21,6 +21,7 @@ CONNECT_TIMEOUT_S = 10.0
 STARTS = 3
 # Each try to find a cluster's head takes 46 s.
 FINDS = 2
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 INLINE = "`--inline` does without Ray"
 
 
@@ -90,11 +91,12 @@ def _constants(address: str) -> Iterator[None]:
     """Set what Ray has no argument for.
 
     A cluster that other machines cannot join is what Ray starts on macOS and Windows: then all its
-    processes listen on the loopback interface alone.
+    processes listen on the loopback interface alone, and a loopback address is taken as it is.
     """
-    chosen: dict[str, Any] = {"NUM_REDIS_GET_RETRIES": FINDS}
-    if address == "local":
-        chosen = {"ENABLE_RAY_CLUSTER": False}
+    host = address.rpartition(":")[0]
+    chosen: dict[str, Any] = {} if address == "local" else {"NUM_REDIS_GET_RETRIES": FINDS}
+    if address == "local" or host in LOOPBACK:
+        chosen["ENABLE_RAY_CLUSTER"] = False
     before = {name: getattr(ray_constants, name) for name in chosen}
     try:
         for name, value in chosen.items():
@@ -148,8 +150,9 @@ def _refusal(address: str, error: BaseException) -> str:
 
 
 def _reasons(error: BaseException | None) -> Iterator[str]:
-    """Yield the first line of an error and of each that led to it."""
+    """Yield the line of an error that says why, and that of each that led to it."""
     while error is not None:
-        lines = str(error).splitlines() or [""]
-        yield f"{type(error).__name__}: {lines[0]}"
+        lines = str(error).strip().splitlines() or [""]
+        line = lines[-1 if "Traceback" in lines[0] else 0].strip()
+        yield f"{type(error).__name__}: {line.split('. ')[0]}"
         error = error.__cause__

@@ -114,7 +114,7 @@ def test_a_peer_lives_as_long_as_it_listens() -> None:
     assert peer.lives()
     accepted.close()  # as servers do with a connection that says nothing
     assert peer.lives()
-    patient = Peer(*address, grace_s=60.0)
+    patient = Peer(address[0], address[1], grace_s=60.0)
     with socket.create_server(("127.0.0.1", 0)) as another:
         whole = Liveness(another.getsockname(), address)
         server.close()
