@@ -100,7 +100,7 @@ def measure(recipe: Recipe, tiny: Recipe, trainers: int, hidden: int, seconds: f
     """Return the memory of an idle trainer and of trainers at work, at its highest."""
     import ray
 
-    from ensemble_pipe.cluster.ray import Trainer
+    from ensemble_pipe.cluster.trainer import Trainer
     from ensemble_pipe.data.local_base import BaseSource
 
     ray.init(

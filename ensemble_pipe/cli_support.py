@@ -1,15 +1,15 @@
 """What all commands share: arguments, one message for an error, and its exit status."""
 
 import json
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from ensemble_pipe.errors import EnsemblePipeError, InputError
+from ensemble_pipe.interruption import handled
 from ensemble_pipe.terminal import say, show
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
@@ -47,29 +47,25 @@ def give(text: str, facts: dict[str, Any], as_json: bool) -> None:
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn errors into one message and the exit status that belongs to them."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    except InputError as error:
-        say(f"error: {error}")
-        raise typer.Exit(2) from None
-    except EnsemblePipeError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from None
-    except PermissionError as error:
-        say(f"error: {error.filename}: may not be read or written by this user")
-        raise typer.Exit(2) from None
-    except MemoryError as error:
-        say(f"error: the memory does not suffice ({error}); take fewer or smaller networks")
-        raise typer.Exit(1) from None
-    except OSError as error:  # a full disk
-        say(f"error: {error}")
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt as stop:
-        say(str(stop) or "stopped")
-        raise typer.Exit(130) from None
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+    """Turn errors and signals into one message and the exit status that belongs to them."""
+    with handled(exits=True) as signals:
+        try:
+            yield
+        except InputError as error:
+            say(f"error: {error}")
+            raise typer.Exit(2) from None
+        except EnsemblePipeError as error:
+            say(f"error: {error}")
+            raise typer.Exit(1) from None
+        except PermissionError as error:
+            say(f"error: {error.filename}: may not be read or written by this user")
+            raise typer.Exit(2) from None
+        except MemoryError as error:
+            say(f"error: the memory does not suffice ({error}); take fewer or smaller networks")
+            raise typer.Exit(1) from None
+        except OSError as error:  # a full disk
+            say(f"error: {error}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt as stop:
+            say(str(stop) or "stopped")
+            raise typer.Exit(signals.status) from None

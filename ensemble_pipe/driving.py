@@ -1,20 +1,22 @@
 """What happens around the stages of a run: its lock, MLflow, its ending."""
 
+import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 from filelock import FileLock, Timeout
 
-from ensemble_pipe import stages
+from ensemble_pipe import interruption, stages
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config import Pipeline
 from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import EnsemblePipeError, RunDirectoryError
+from ensemble_pipe.interruption import Interruption
 from ensemble_pipe.kernels import compilation_told
 from ensemble_pipe.sections import Cluster
 from ensemble_pipe.serving.mlflow_logging import log_model
@@ -27,6 +29,8 @@ from ensemble_pipe.tracking.tracker import Tracker, make_tracker
 
 # How long a run that has ended waits for MLflow; the rest can be sent later.
 SHIPPING_TIMEOUT_S = 120.0
+UNFINISHED_TIMEOUT_S = 30.0
+HURRIED_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -90,29 +94,39 @@ def drive(
         started: when this process began with it, of `time.monotonic`.
         train: whether learners that are not finished go on.
         paths, config, address, inline, display: as for `pipeline.run`.
+
+    Raises:
+        KeyboardInterrupt: a signal ended it; the text says how it goes on.
     """
     journal = Journal(paths.journal)
     tracker = tracker_of(paths, config)
-    tracker.start()
     status = "FAILED"
-    try:
-        with display, compilation_told(display.message):
-            display.message(f"run directory {paths.root}")
-            display.message("" if inline else "starting Ray and its trainers")
-            executor = make_executor(config.cluster, inline, address)
-            try:
+    with interruption.handled() as signals:
+        signals.last_words = partial(_last_words, paths, journal)
+        tracker.start()
+        try:
+            # Signals wait from the end of the last of these on, until MLflow is waited for.
+            with (
+                display,
+                compilation_told(display.message),
+                ExitStack() as closing,
+                signals.may_stop(),
+            ):
+                display.message(f"run directory {paths.root}")
+                display.message("" if inline else "starting Ray and its trainers")
+                executor = make_executor(config.cluster, inline, address)
+                closing.callback(executor.close)
                 outcome = stages.train_and_measure(paths, config, executor, journal, display, train)
-            finally:
-                executor.close()
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise KeyboardInterrupt(f"stopped; `ensemble-pipe resume {paths.root}` goes on") from None
-    finally:
-        report(paths, status, display)
-        journal.append("ended", status=status)
-        journal.close()
-        _ship_rest(paths, tracker, display)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise KeyboardInterrupt(_stopped(paths)) from None
+        finally:
+            report(paths, status, display)
+            journal.append("ended", status=status)
+            signals.last_words = None
+            journal.close()
+            _ship_rest(paths, tracker, display, signals, status)
     return _result(paths, outcome, tracker, started)
 
 
@@ -153,15 +167,30 @@ def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
     )
 
 
-def _ship_rest(paths: RunPaths, tracker: Tracker, display: Display) -> None:
+def _stopped(paths: RunPaths) -> str:
+    return f"stopped; `ensemble-pipe resume {paths.root}` goes on"
+
+
+def _last_words(paths: RunPaths, journal: Journal) -> None:
+    """Journal the end of a run that ends at once; called between any two steps of a program."""
+    journal.append("ended", status="KILLED")
+    os.write(2, f"{_stopped(paths)}\n".encode(errors="backslashreplace"))
+
+
+def _ship_rest(
+    paths: RunPaths, tracker: Tracker, display: Display, signals: Interruption, status: str
+) -> None:
     """Ship what MLflow has not received yet, and say what to do where that fails."""
     sync = f"`ensemble-pipe sync {paths.root}`"
     try:
-        tracker.finish(SHIPPING_TIMEOUT_S)
+        with signals.may_stop():
+            tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"stopped before MLflow had received all of this run; {sync} ships the rest"
-        ) from None
+        if status == "FINISHED":
+            raise KeyboardInterrupt(
+                f"stopped before MLflow had received all of this run; {sync} ships the rest"
+            ) from None
+        tracker.finish(HURRIED_TIMEOUT_S)
     if tracker.problem:
         display.message(
             f"MLflow has not received all of this run ({tracker.problem}); "

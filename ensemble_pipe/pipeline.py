@@ -15,6 +15,7 @@ from ensemble_pipe.display import Display, Silent
 from ensemble_pipe.driving import RunResult, drive, driving, report, tracker_of
 from ensemble_pipe.errors import InputError, RunDirectoryError
 from ensemble_pipe.growth import finish_growth, grown, write_growth
+from ensemble_pipe.interruption import handled
 from ensemble_pipe.preparation import prepare, write_run
 from ensemble_pipe.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.tracking.completeness import complete_entries
@@ -26,6 +27,7 @@ from ensemble_pipe.transfer import settled
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
 
 
+@handled()
 def run(
     pipeline: str | Path | Pipeline,
     *,
@@ -48,6 +50,7 @@ def run(
     Raises:
         InputError: the pipeline or the data is wrong; nothing was started.
         TrainingError, ClusterError: training could not go on; `resume` may finish it.
+        KeyboardInterrupt: Ctrl-C ended it, or another signal that its sender handles.
     """
     started = time.monotonic()
     if isinstance(pipeline, Pipeline):
@@ -71,6 +74,7 @@ def run(
         return drive(paths, config, address, inline, display, started)
 
 
+@handled()
 def resume(
     run_dir: str | Path,
     *,
@@ -102,6 +106,7 @@ def resume(
         return drive(paths, config, address, inline, display or Silent(), started, train)
 
 
+@handled()
 def grow(
     run_dir: str | Path,
     learners: int,

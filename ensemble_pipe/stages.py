@@ -30,6 +30,7 @@ from ensemble_pipe.ensemble.out_of_fold import left_out_messages, out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.errors import TrainingError
 from ensemble_pipe.given import load_given
+from ensemble_pipe.interruption import may_stop
 from ensemble_pipe.learners import Intake, Waiting
 from ensemble_pipe.preparation import recipe_of
 from ensemble_pipe.serving.artifact import Model, write_artifact
@@ -98,7 +99,8 @@ def train_and_measure(
             display.message(
                 f"writing the ensemble of {len(aggregator.members)} members that are done"
             )
-            _report(paths, config, aggregator, data, training, journal)
+            with may_stop():
+                _report(paths, config, aggregator, data, training, journal)
         raise
     if not aggregator.members:
         raise TrainingError(

@@ -23,6 +23,7 @@ LEVELS = [
         "storage",
         "documents",
         "kernels",
+        "interruption",
         "terminal",
         "path_kinds",
     },
@@ -53,8 +54,16 @@ NUMBA = {
     "nn/kernels/gemm.py",
     "nn/kernels/lanes.py",
 }
+RAY = {
+    "cluster/connection.py",
+    "cluster/pool.py",
+    "cluster/ray.py",
+    "cluster/trainer.py",
+    "data/local_base.py",
+    "data/shard_service.py",
+}
 MAY_IMPORT = {
-    "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
+    "ray": RAY,
     "mlflow": {
         "serving/signature.py",
         "tracking/sending.py",
@@ -91,7 +100,7 @@ MAY_IMPORT = {
 # Those that take a second or more to load may stand at the top only of files that are themselves
 # imported late.
 LATE = {
-    "ray": {"cluster/ray.py", "data/shard_service.py", "data/local_base.py"},
+    "ray": RAY,
     "mlflow": {"serving/frames.py", "serving/mlflow_model.py"},
     "numba": NUMBA,
     "sklearn": {"estimators/ensembles.py"},

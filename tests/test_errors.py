@@ -1,8 +1,6 @@
 """The tree of errors: its docstring, its `__all__` and its classes say the same."""
 
 import re
-import signal
-from collections.abc import Iterator
 
 import pytest
 import typer
@@ -28,14 +26,6 @@ def drawn_tree() -> dict[str, str]:
             above[depth] = found[2]
             parents[found[2]] = above[depth - 1] if depth else "Exception"
     return parents
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    """Keep what the command line does at SIGTERM out of the other tests."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
 
 
 def test_all_names_every_class_in_order() -> None:

@@ -1,15 +1,62 @@
-"""What to do when a trainer dies: a pure function, so that it can be tested without a cluster."""
+"""What to do when Ray loses something: pure functions, so that they are tested without a cluster.
+
+Errors are known by their names, so that nothing here needs Ray.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
+# What these name is gone, and can be had again from another process. All else would only happen
+# again: a full store, a token that is wrong, a raylet that died under the driver.
+_LOST = {
+    "ActorHandleNotFoundError": True,
+    "ActorPlacementGroupRemoved": True,
+    "ActorUnschedulableError": True,
+    "AsyncioActorExit": True,
+    "LocalRayletDiedError": True,
+    "NodeDiedError": True,
+    "ObjectLostError": True,
+    "ObjectRefStreamEndOfStreamError": True,
+    "OutOfMemoryError": True,
+    "PlasmaObjectNotAvailable": True,
+    "RayActorError": True,
+    "RpcError": True,
+    "StreamingGeneratorReplayInconsistentError": True,
+    "TaskCancelledError": True,
+    "TaskPlacementGroupRemoved": True,
+    "TaskUnschedulableError": True,
+    "WorkerCrashedError": True,
+    "RayTaskError": False,
+}
+
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a stack is tried again, and what to tell a person."""
+    """Whether work is tried again, and what to tell a person."""
 
     action: Literal["retry", "give_up"]
     reason: str
+
+
+def is_loss(error: BaseException) -> bool:
+    """Return whether an error says that a process, a node or an object was lost.
+
+    >>> is_loss(type("WorkerCrashedError", (Exception,), {})()), is_loss(ValueError())
+    (True, False)
+    """
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return next((_LOST[name] for name in names if name in _LOST), False)
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the line of an error that says why."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    if getattr(error, "actor_init_failed", False):  # a traceback
+        return lines[-1]
+    because = (line.split(". ")[0] for line in lines if " because " in line)
+    return next(because, lines[0])
 
 
 def decide(deaths: int, retries: int, cause: str) -> Decision:
@@ -24,4 +71,25 @@ def decide(deaths: int, retries: int, cause: str) -> Decision:
         "give_up",
         f"a stack lost its trainer {deaths} times, the last time because: {cause}; what is "
         "finished is kept, and `ensemble-pipe resume` goes on from the last checkpoints",
+    )
+
+
+def decide_start(failures: int, retries: int, at_work: int, cause: str) -> Decision:
+    """Decide about a trainer that could not be started, while others may be at work.
+
+    Args:
+        failures: how many could not be started since one could.
+        retries: how many may fail.
+        at_work: trainers that are started.
+        cause: why the last one could not.
+
+    >>> decide_start(2, 1, 0, "no node").action, decide_start(2, 1, 1, "no node").action
+    ('give_up', 'retry')
+    """
+    if at_work or failures <= retries:
+        return Decision("retry", f"a trainer could not be started ({cause})")
+    return Decision(
+        "give_up",
+        f"no trainer can be started ({cause}); look at the cluster with `ray status`, then go on "
+        "with `ensemble-pipe resume`, or with `ensemble-pipe resume --inline`, without Ray",
     )

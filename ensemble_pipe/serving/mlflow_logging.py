@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,15 +46,21 @@ def log_model(
     environment["PYTHONSAFEPATH"] = "1"  # files of the current directory are no modules
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     arguments = [run_id, str(paths.root), *([register_as] if register_as else [])]
-    finished = subprocess.run(
-        [sys.executable, "-m", "ensemble_pipe.serving.mlflow_logging", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-        start_new_session=True,  # a Ctrl-C at the terminal must not tear the logging apart
-    )
+    reading, writing = os.pipe()
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-m", "ensemble_pipe.serving.mlflow_logging", *arguments],
+            env=environment,
+            stdin=reading,  # it ends with this process, and tells the other one to end
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            start_new_session=True,  # a Ctrl-C at the terminal must not tear the logging apart
+        )
+    finally:
+        os.close(reading)
+        os.close(writing)
     answer = _last_line(finished.stdout)
     if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or ["no message"]
@@ -157,9 +164,15 @@ def _logged_before(run_id: str, sums: str) -> str | None:
     return None
 
 
+def _end_with_caller() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
 if __name__ == "__main__":
     from mlflow import MlflowException
 
+    threading.Thread(target=_end_with_caller, daemon=True).start()
     try:
         _main(*sys.argv[1:])
     except MlflowException as refusal:

@@ -156,7 +156,7 @@ def test_a_copied_base_file_is_checked_against_its_sums(elsewhere: Prepared) -> 
 
 
 def test_an_address_where_nothing_listens_is_refused_in_seconds() -> None:
-    from ensemble_pipe.cluster.ray import _require_listener
+    from ensemble_pipe.cluster.connection import _require_listener
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -4,14 +4,34 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 
-from ensemble_pipe.cluster.failure import decide
-from ensemble_pipe.cluster.ray import after, regrouped
+from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_loss
+from ensemble_pipe.cluster.pool import after, regrouped
+from ensemble_pipe.cluster.ray import cluster_errors
+from ensemble_pipe.errors import ClusterError
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.events import Checkpoint, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
+
+RAY_ERRORS = {
+    kind.__name__: kind
+    for kind in vars(ray.exceptions).values()
+    if isinstance(kind, type) and issubclass(kind, ray.exceptions.RayError)
+}
+# What another trainer can go on from; all else would only happen again.
+LOSSES = {
+    "ActorDiedError", "ActorHandleNotFoundError", "ActorPlacementGroupRemoved",
+    "ActorUnavailableError", "ActorUnschedulableError", "AsyncioActorExit", "LocalRayletDiedError",
+    "NodeDiedError", "ObjectFetchTimedOutError", "ObjectFreedError", "ObjectLostError",
+    "ObjectReconstructionFailedError", "ObjectRefStreamEndOfStreamError", "OutOfMemoryError",
+    "OwnerDiedError", "PlasmaObjectNotAvailable", "RayActorError",
+    "ReferenceCountingAssertionError", "RpcError", "StreamingGeneratorReplayInconsistentError",
+    "TaskCancelledError", "TaskPlacementGroupRemoved", "TaskUnschedulableError",
+    "WorkerCrashedError",
+}  # fmt: skip
 
 PLAN = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), Constant(), 2, 32)
 STACK = Stack(tuple(replace(PLAN, learner=learner) for learner in range(3)))
@@ -56,3 +76,62 @@ def test_a_trainer_may_die_after_its_last_word() -> None:
 
 def test_progress_changes_nothing() -> None:
     assert after(STACK, Progress(1, 3, 20, 0.5)) == STACK
+
+
+def made(kind: type[Exception]) -> Exception:
+    """Return an error of a class without calling its constructor, which takes what Ray has."""
+
+    class Plain(kind):  # type: ignore[misc,valid-type]
+        def __init__(self, text: str) -> None:
+            Exception.__init__(self, text)
+            self.cause = ValueError(text)
+
+        def __str__(self) -> str:
+            return "first line\nsecond line"
+
+    return Plain("first line")
+
+
+def test_the_losses_are_those_of_the_installed_ray() -> None:
+    assert len(RAY_ERRORS) >= 35
+    assert {name for name, kind in RAY_ERRORS.items() if is_loss(made(kind))} == LOSSES
+
+
+@pytest.mark.parametrize("name", sorted(RAY_ERRORS))
+def test_every_error_of_ray_becomes_one_message_with_the_way_out(name: str) -> None:
+    expected = pytest.raises(ClusterError, match=r"first line.*ensemble-pipe resume")
+    with expected as told, cluster_errors():
+        raise made(RAY_ERRORS[name])
+    assert "second line" not in str(told.value)
+
+
+def test_a_broken_connection_to_ray_becomes_one_message_too() -> None:
+    with pytest.raises(ClusterError, match=r"Broken pipe.*--inline"), cluster_errors():
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize(
+    ("failures", "retries", "at_work", "action"),
+    [(1, 1, 0, "retry"), (2, 1, 0, "give_up"), (1, 0, 0, "give_up"), (9, 0, 1, "retry")],
+)
+def test_a_trainer_that_does_not_start_matters_where_no_other_is_at_work(
+    failures: int, retries: int, at_work: int, action: str
+) -> None:
+    assert decide_start(failures, retries, at_work, "no room").action == action
+
+
+@pytest.mark.parametrize(
+    ("text", "in_start", "cause"),
+    [
+        ("died unexpectedly\n\tpid: 3\nThe actor died because its node died. See", False,
+         "The actor died because its node died"),
+        ("Traceback\n  File x\nModuleNotFoundError: no ensemble_pipe\n", True,
+         "ModuleNotFoundError: no ensemble_pipe"),
+        ("killed to free memory", False, "killed to free memory"),
+        ("", False, "Exception"),
+    ],
+)  # fmt: skip
+def test_the_line_that_says_why_is_told(text: str, in_start: bool, cause: str) -> None:
+    error = Exception(text)
+    error.actor_init_failed = in_start  # type: ignore[attr-defined]
+    assert cause_of(error) == cause

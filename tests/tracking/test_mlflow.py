@@ -321,7 +321,7 @@ def test_the_ui_serves_the_store_on_loopback(folder: Path, finished: RunResult) 
                 assert answer.read() == (Path(finished.run_dir) / "pipeline.yaml").read_bytes()
         finally:
             process.terminate()
-            assert process.wait(timeout=60) == 130
+            assert process.wait(timeout=60) == 143
     with socket.socket() as probe:
         _, number = address.rsplit(":", 1)
         assert probe.connect_ex(("127.0.0.1", int(number))) != 0

@@ -1,0 +1,158 @@
+"""Ray, started on this machine or found at an address; and what to do where that fails."""
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psutil
+import ray
+from ray._private import ray_constants
+
+from ensemble_pipe.cluster.liveness import Liveness
+from ensemble_pipe.errors import ClusterError
+from ensemble_pipe.interruption import kept_handlers
+
+CONNECT_TIMEOUT_S = 10.0
+# A busy machine may take longer than Ray waits.
+STARTS = 3
+# Each try to find a cluster's head takes 46 s.
+FINDS = 2
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+INLINE = "`--inline` does without Ray"
+
+
+def connect(address: str) -> bool:
+    """Connect to Ray; return whether that was done here, or this process was connected already.
+
+    Args:
+        address: "local" starts a cluster on this machine, which only this machine can reach;
+            "auto" or HOST:PORT finds one.
+
+    Raises:
+        ClusterError: Ray cannot be started, or there is no cluster at the address that lets us in.
+    """
+    if ray.is_initialized():
+        return False
+    _require_listener(address)
+    # No usage report, no worker log, no stack dump at a signal that ends a run in order.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
+    for left in reversed(range(STARTS if address == "local" else 1)):
+        before = set(psutil.Process().children())
+        try:
+            _init(address)
+            return True
+        except Exception as error:  # of any kind: Ray raises them all
+            _give_up_start(before)
+            if not (left and "timed out" in str(error)):
+                raise ClusterError(_refusal(address, error)) from error
+        except BaseException:
+            _give_up_start(before)
+            raise
+    raise AssertionError("the last start ends the loop")
+
+
+def disconnect() -> None:
+    """Leave the cluster; one that was started here ends."""
+    with kept_handlers():
+        ray.shutdown()
+
+
+def liveness() -> Liveness:
+    """Return what tells whether the cluster that this process is connected to lives."""
+    context = ray.get_runtime_context()
+    own = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    host, _, port = context.gcs_address.rpartition(":")
+    raylet = (own["NodeManagerAddress"], int(own["NodeManagerPort"]))
+    return Liveness(raylet, (host.strip("[]"), int(port)))
+
+
+def _init(address: str) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        with kept_handlers(), _constants(address):
+            if address == "local":
+                ray.init(address="local", include_dashboard=False, **quiet)
+            else:
+                ray.init(address=address, **quiet)
+    except SystemExit as ending:
+        if ending.code != signal.SIGTERM:
+            raise ClusterError(_refusal(address, ending)) from ending
+        # Ray's own handler took this signal while Ray was starting.
+        signal.raise_signal(signal.SIGTERM)
+
+
+@contextmanager
+def _constants(address: str) -> Iterator[None]:
+    """Set what Ray has no argument for.
+
+    A cluster that other machines cannot join is what Ray starts on macOS and Windows: then all its
+    processes listen on the loopback interface alone, and a loopback address is taken as it is.
+    """
+    host = address.rpartition(":")[0]
+    chosen: dict[str, Any] = {} if address == "local" else {"NUM_REDIS_GET_RETRIES": FINDS}
+    if address == "local" or host in LOOPBACK:
+        chosen["ENABLE_RAY_CLUSTER"] = False
+    before = {name: getattr(ray_constants, name) for name in chosen}
+    try:
+        for name, value in chosen.items():
+            setattr(ray_constants, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(ray_constants, name, value)
+
+
+def _give_up_start(before: set[psutil.Process]) -> None:
+    """End what a start that failed has left: Ray forgets processes of a node that did not start."""
+    disconnect()
+    for child in set(psutil.Process().children()) - before:
+        with suppress(psutil.Error):
+            if any("/ray/" in part for part in child.cmdline()):
+                child.kill()
+                child.wait(1.0)
+
+
+def _require_listener(address: str) -> None:
+    """Find out in seconds what Ray would take minutes for: that nothing listens at HOST:PORT."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise ClusterError(
+            f"--address {address}: nothing answers there ({error}); start a cluster with "
+            "`ray start --head` or `ray up cluster.yaml`, or leave --address out"
+        ) from None
+
+
+def _refusal(address: str, error: BaseException) -> str:
+    """Return why Ray could not be started or joined, and the way out."""
+    reason = "; ".join(dict.fromkeys(_reasons(error)))
+    if "AuthenticationError" in reason or "nauthenticated" in reason or "token" in reason.lower():
+        return (
+            f"--address {address}: the cluster does not let this process in ({reason}); it needs "
+            "the cluster's token, as the README says under 'On a cluster'"
+        )
+    if address != "local":
+        return (
+            f"--address {address}: no Ray cluster there that can be joined ({reason}); start one "
+            "with `ray start --head` or `ray up cluster.yaml`, or leave --address out"
+        )
+    if "AF_UNIX path" in reason:
+        return f"Ray's temporary folder has too long a path; set RAY_TMPDIR to a shorter; {INLINE}"
+    return f"Ray could not be started ({reason}); {INLINE}"
+
+
+def _reasons(error: BaseException | None) -> Iterator[str]:
+    """Yield the line of an error that says why, and that of each that led to it."""
+    while error is not None:
+        lines = str(error).strip().splitlines() or [""]
+        line = lines[-1 if "Traceback" in lines[0] else 0].strip()
+        yield f"{type(error).__name__}: {line.split('. ')[0]}"
+        error = error.__cause__

@@ -1,0 +1,85 @@
+"""Whether the processes that a Ray cluster stands on still live.
+
+Ray's library ends the process that uses it where its raylet is gone (within seconds), or the head
+of its cluster (after 60 s), without a word. So both are looked at while a run waits.
+"""
+
+import socket
+import time
+from contextlib import suppress
+
+from ensemble_pipe.errors import ClusterError
+
+CONNECT_TIMEOUT_S = 5.0
+# Where the head may come back, as one with a Redis behind it does.
+HEAD_GRACE_S = 30.0
+
+
+class Peer:
+    """A process that listens at an address: it lives as long as a connection to it stands.
+
+    One that it closes is opened again, as servers close connections that say nothing.
+    """
+
+    def __init__(self, host: str, port: int, grace_s: float = 0.0) -> None:
+        self._address = (host, port)
+        self._grace_s = grace_s
+        self._seen = time.monotonic()
+        self._connection: socket.socket | None = None
+
+    def lives(self) -> bool:
+        """Return whether it was there within the time of grace."""
+        if self._stands() or self._opened():
+            self._seen = time.monotonic()
+            return True
+        return time.monotonic() - self._seen < self._grace_s
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _stands(self) -> bool:
+        if self._connection is None:
+            return False
+        try:
+            while self._connection.recv(1 << 16):
+                pass
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        self.close()
+        return False
+
+    def _opened(self) -> bool:
+        with suppress(OSError):
+            self._connection = socket.create_connection(self._address, CONNECT_TIMEOUT_S)
+            self._connection.setblocking(False)
+        return self._connection is not None
+
+
+class Liveness:
+    """The raylet of this node and the head of the cluster."""
+
+    def __init__(self, raylet: tuple[str, int], head: tuple[str, int]) -> None:
+        self._raylet = Peer(*raylet)
+        self._head = Peer(*head, HEAD_GRACE_S)
+
+    def check(self) -> None:
+        """Find out whether the cluster can still be worked with.
+
+        Raises:
+            ClusterError: one of the two is gone.
+        """
+        for peer, name in ((self._raylet, "raylet"), (self._head, "head process (gcs_server)")):
+            if not peer.lives():
+                raise ClusterError(
+                    f"Ray's {name} is gone: it was killed, perhaps for want of memory, or the "
+                    "cluster was stopped; `ensemble-pipe resume` goes on from the last "
+                    "checkpoints, and `--inline` does without Ray"
+                )
+
+    def close(self) -> None:
+        self._raylet.close()
+        self._head.close()

@@ -1,0 +1,209 @@
+"""A pool of trainers on Ray: stacks go to those that are started; those that die are replaced."""
+
+import copy
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import ray
+
+from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_loss
+from ensemble_pipe.cluster.liveness import Liveness
+from ensemble_pipe.errors import ClusterError, EnsemblePipeError
+from ensemble_pipe.training.events import Checkpoint, Event, Failed
+from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
+
+# A trainer that says nothing for so long is taken for lost.
+SILENCE_TIMEOUT_S = 1800.0
+# So long a run waits for a trainer where it has none.
+START_TIMEOUT_S = 300.0
+# How often a run that waits looks whether Ray still lives: it has a second or two to notice.
+LOOK_EVERY_S = 0.25
+
+
+class Pool:
+    """Trainers that are starting, idle, or at work on a stack.
+
+    A trainer is given a stack only once it is started: one that no node has room for keeps none.
+    """
+
+    def __init__(self, new_trainer: Callable[[], Any], size: int, retries: int) -> None:
+        """Make a pool that is still empty.
+
+        Args:
+            new_trainer: starts an actor.
+            size: how many trainers there are at most.
+            retries: how often a stack is tried again after its trainer died.
+        """
+        self._new_trainer = new_trainer
+        self._size = size
+        self._retries = retries
+        self._starting: dict[Any, Any] = {}
+        self._idle: list[Any] = []
+        self._streams: dict[Any, tuple[Any, Stack]] = {}
+        self._deaths: Counter[int] = Counter()
+        self._failed_starts = 0
+
+    def train(self, stacks: Sequence[Stack], liveness: Liveness) -> Iterator[Event]:
+        """Train stacks to their end; yield what their trainers say.
+
+        Raises:
+            ClusterError: a stack was lost more often than is allowed, no trainer starts, none says
+                anything for too long, or the cluster is gone.
+        """
+        queue = list(stacks)
+        while queue or self._streams:
+            self._fill(len(queue))
+            while queue and self._idle:
+                self._assign(self._idle.pop(0), queue.pop(0))
+            for reference in self._wait(liveness):
+                if reference in self._starting:
+                    self._started(reference)
+                    continue
+                event = self._next(reference, queue)
+                if event is not None:
+                    yield event
+
+    def _fill(self, waiting: int) -> None:
+        """Start as many trainers as there is work for; one that could not start is missed alone."""
+        there = len(self._starting) + len(self._idle) + len(self._streams)
+        size = self._size if self._failed_starts <= self._retries else max(1, there)
+        for _ in range(min(size, waiting + len(self._streams)) - there):
+            actor = self._new_trainer()
+            self._starting[actor.ready.remote()] = actor
+
+    def _assign(self, actor: Any, stack: Stack) -> None:
+        stream = actor.train.options(num_returns="streaming").remote(stack)
+        self._streams[stream] = (actor, stack)
+
+    def _wait(self, liveness: Liveness) -> list[Any]:
+        """Return what is ready: a trainer, or the next event of a stream."""
+        waited_for = [*self._streams, *self._starting]
+        limit = SILENCE_TIMEOUT_S if self._streams else START_TIMEOUT_S
+        ready = wait(waited_for, limit, liveness)
+        if not ready:
+            raise ClusterError(_silence() if self._streams else _no_room())
+        return ready
+
+    def _started(self, reference: Any) -> None:
+        actor = self._starting.pop(reference)
+        try:
+            ray.get(reference)
+        except ray.exceptions.RayError as error:
+            if not is_loss(error):
+                raise
+            self._failed_starts += 1
+            at_work = len(self._streams) + len(self._idle)
+            decision = decide_start(self._failed_starts, self._retries, at_work, cause_of(error))
+            if decision.action == "give_up":
+                raise ClusterError(decision.reason) from error
+            return
+        self._failed_starts = 0
+        self._idle.append(actor)
+
+    def _next(self, stream: Any, queue: list[Stack]) -> Event | None:
+        """Return the next event of a stream; None at its end, or where its trainer died."""
+        actor, stack = self._streams.pop(stream)
+        try:
+            event = next_event(stream)
+        except ray.exceptions.RayError as error:
+            if not is_loss(error):
+                raise
+            ray.kill(actor)  # where it only seems to be dead
+            self._after_death(stack, error)
+            queue[:0] = regrouped(stack)
+            return None
+        if event is None:
+            self._idle.append(actor)
+            return None
+        self._streams[stream] = (actor, after(stack, event))
+        return event
+
+    def _after_death(self, stack: Stack, error: Exception) -> None:
+        """Count the death of a stack's trainer against each of its learners, or give up."""
+        self._deaths.update(plan.learner for plan in stack.plans)
+        worst = max((self._deaths[plan.learner] for plan in stack.plans), default=0)
+        decision = decide(worst, self._retries, cause_of(error))
+        if decision.action == "give_up":
+            raise ClusterError(decision.reason) from error
+
+
+def wait(references: Sequence[Any], timeout_s: float, liveness: Liveness) -> list[Any]:
+    """Return one of the references that is ready, or none where none is in time.
+
+    Raises:
+        ClusterError: the cluster is gone.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        liveness.check()
+        try:
+            ready, _ = ray.wait(list(references), num_returns=1, timeout=LOOK_EVERY_S)
+        except OSError:
+            liveness.check()  # says which connection broke
+            raise
+        if ready or time.monotonic() > deadline:
+            return list(ready)
+
+
+def next_event(stream: Any) -> Event | None:
+    """Return the next event of a stream, or None at its end.
+
+    A trainer's own error is raised as it is, where it is one of ours.
+    """
+    try:
+        # A copy: what lies in Ray's store must not be held when its raylet dies.
+        event: Event = copy.deepcopy(ray.get(next(stream)))
+    except StopIteration:
+        return None
+    except ray.exceptions.RayTaskError as error:
+        raise own_error(error) from error
+    return event
+
+
+def own_error(error: Any) -> Exception:
+    """Return what a task raised: one of our errors or one of Ray's, or else the task's error."""
+    cause: Exception = error.cause
+    return cause if isinstance(cause, EnsemblePipeError | ray.exceptions.RayError) else error
+
+
+def after(stack: Stack, event: Event) -> Stack:
+    """Return what is left of a stack behind an event: a retry would begin there."""
+    pairs = list(zip(stack.plans, stack.states, strict=True))
+    ended = isinstance(event, Checkpoint) and event.finished
+    if ended or isinstance(event, Failed):
+        pairs = [(plan, state) for plan, state in pairs if plan.learner != event.learner]
+    elif isinstance(event, Checkpoint):
+        pairs = [
+            (plan, event.state if plan.learner == event.learner else state) for plan, state in pairs
+        ]
+    return Stack(tuple(plan for plan, _ in pairs), tuple(state for _, state in pairs))
+
+
+def regrouped(stack: Stack) -> list[Stack]:
+    """Return a stack as stacks whose learners stand at the same step."""
+    groups: dict[int, list[tuple[LearnerPlan, LearnerState | None]]] = {}
+    for plan, state in zip(stack.plans, stack.states, strict=True):
+        groups.setdefault(state.step if state else 0, []).append((plan, state))
+    return [
+        Stack(tuple(plan for plan, _ in group), tuple(state for _, state in group))
+        for group in groups.values()
+    ]
+
+
+def _silence() -> str:
+    return (
+        f"no trainer said anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
+        "cluster with `ray status`, then go on with `ensemble-pipe resume`"
+    )
+
+
+def _no_room() -> str:
+    free = ray.available_resources().get("CPU", 0.0)
+    total = ray.cluster_resources().get("CPU", 0.0)
+    return (
+        f"no trainer was started within {START_TIMEOUT_S:.0f} s: the cluster has {free:g} of "
+        f"{total:g} CPUs free, and each trainer takes cluster.cpus_per_trainer of one node; look "
+        "at it with `ray status`, then go on with `ensemble-pipe resume`"
+    )

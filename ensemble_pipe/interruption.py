@@ -1,0 +1,145 @@
+"""Signals that ask a run to end: it ends once, in order, and never in the middle of a write.
+
+The first one raises KeyboardInterrupt, where the program may stop; elsewhere it waits for such a
+place. The second ends what an ending does for long, in the same way. The third ends at once.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+# A signal that is ignored stays so: `nohup` asks for that.
+SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+_OUTPUTS = (1, 2)
+
+
+class Interruption:
+    """What signals have asked of this process since they are handled.
+
+    Attributes:
+        first: number of the first signal, None before it.
+        last_words: called before the program ends at once.
+    """
+
+    def __init__(self, exits: bool) -> None:
+        self.first: int | None = None
+        self.last_words: Callable[[], None] | None = None
+        self._exits = exits
+        self._received = 0
+        self._waiting = False
+        self._may_stop = True
+        self._terminals = [descriptor for descriptor in _OUTPUTS if os.isatty(descriptor)]
+
+    @property
+    def status(self) -> int:
+        """The exit status of a program that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + (self.first or signal.SIGINT)
+
+    def receive(self, number: int, _frame: FrameType | None = None) -> None:
+        """Handle a signal."""
+        self.first = self.first or number
+        self._received += 1
+        self._leave_closed_terminals()
+        if self._received > 2:
+            self._end_at_once()
+        if self._may_stop:
+            self._may_stop = False
+            raise KeyboardInterrupt
+        self._waiting = True
+
+    @contextmanager
+    def may_stop(self) -> Iterator[None]:
+        """Let a signal stop what is done here, also one that waits; behind it, signals wait."""
+        self._may_stop = True
+        try:
+            if self._waiting:
+                self._waiting = False
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._may_stop = False
+
+    def _end_at_once(self) -> None:
+        if self.last_words is not None:
+            self.last_words()
+        if self._exits:
+            os._exit(self.status)
+        raise KeyboardInterrupt
+
+    def _leave_closed_terminals(self) -> None:
+        """Write to nowhere what would go to a terminal that was closed: it would raise an error."""
+        for descriptor in self._terminals:
+            if not os.isatty(descriptor):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+
+
+_current: Interruption | None = None
+
+
+@contextmanager
+def handled(*, exits: bool = False) -> Iterator[Interruption]:
+    """Handle signals; they are handled as before behind it. Within another use, that one holds.
+
+    In a thread that is not the main one signals are left as they are: only the main one gets them.
+    A signal other than Ctrl-C is sent again behind it, for whoever handled it before.
+
+    Args:
+        exits: whether a third signal ends the program, rather than raise KeyboardInterrupt.
+    """
+    global _current
+    if not _in_main_thread():
+        yield Interruption(exits)
+        return
+    if _current is not None:
+        yield _current
+        return
+    made = _current = Interruption(exits)
+    try:
+        with kept_handlers():
+            for number in SIGNALS:
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    signal.signal(number, made.receive)
+            yield made
+    except KeyboardInterrupt:
+        if made.first is not None and made.first != signal.SIGINT:
+            signal.raise_signal(made.first)
+        raise
+    finally:
+        _current = None
+
+
+@contextmanager
+def may_stop() -> Iterator[None]:
+    """Let a signal stop what is done here, where signals are handled."""
+    if _current is None or not _in_main_thread():
+        yield
+        return
+    with _current.may_stop():
+        yield
+
+
+@contextmanager
+def kept_handlers() -> Iterator[None]:
+    """Give signals back the handlers that they have now, whatever is done to them meanwhile."""
+    if not _in_main_thread():
+        yield
+        return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one that Python did not set
+                signal.signal(number, handler)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
