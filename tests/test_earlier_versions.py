@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from earlier_versions.runs import FOLDER, VERSIONS, copy_of
+from earlier_runs import FOLDER, VERSIONS, copy_of
 from pyarrow import csv
 
 import ensemble_pipe

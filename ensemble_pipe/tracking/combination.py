@@ -47,7 +47,8 @@ def combiner_text(combiner: dict[str, object]) -> str:
         return "stacked: a linear model of the members' predictions"
     weights = combiner["weights"]
     alike = isinstance(weights, list | tuple) and len(set(weights)) == 1
-    return f"{'mean' if alike else 'weighted mean'} of the members' {combiner.get('space', 'probability')}"
+    space = combiner.get("space", "probability")
+    return f"{'mean' if alike else 'weighted mean'} of the members' {space}"
 
 
 def _combiner(story: Story) -> list[tuple[str, object]]:

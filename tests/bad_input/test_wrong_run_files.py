@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from earlier_versions.runs import VERSIONS, copy_of
+import skops.io
+from earlier_runs import VERSIONS, copy_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -193,6 +194,12 @@ def test_a_folder_where_a_file_should_be(paths: RunPaths, name: str, command: st
     assert str(paths.root) in done.stderr
 
 
+def with_right_sums(paths: RunPaths) -> None:
+    manifest = paths.model / "manifest.json"
+    sums = json.loads(manifest.read_text())["sums"]
+    manifest.write_text(json.dumps({"sums": sums_of(paths.model, sums)}))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_model_with_weights_that_are_not_finite(paths: RunPaths, value: float) -> None:
     weights = paths.model / "members.safetensors"
@@ -200,8 +207,17 @@ def test_a_model_with_weights_that_are_not_finite(paths: RunPaths, value: float)
     name = next(iter(tensors))
     tensors[name][3] = value
     save_file(tensors, weights)
-    manifest = paths.model / "manifest.json"
-    sums = json.loads(manifest.read_text())["sums"]
-    manifest.write_text(json.dumps({"sums": sums_of(paths.model, sums)}))
+    with_right_sums(paths)
     with pytest.raises(CorruptFileError, match=f"{name} holds numbers that are not finite"):
+        ensemble_pipe.load(paths.root)
+
+
+@pytest.mark.parametrize("name", ["coef_", "intercept_"])
+def test_an_estimator_with_numbers_that_are_not_finite(paths: RunPaths, name: str) -> None:
+    path = paths.model / "estimator-0002.skops"
+    estimator = skops.io.load(path)
+    getattr(estimator, name)[..., 0] = np.nan
+    skops.io.dump(estimator, path)
+    with_right_sums(paths)
+    with pytest.raises(CorruptFileError, match=f"its {name} holds numbers that are not finite"):
         ensemble_pipe.load(paths.root)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from earlier_versions.runs import VERSIONS, copy_of
+from earlier_runs import FOLDER, VERSIONS, copy_of
 from typer.testing import CliRunner
 
 from ensemble_pipe import stages
@@ -169,7 +169,7 @@ def test_the_journal_is_on_the_disk_before_a_checkpoint_is(
     monkeypatch.setattr(Journal, "sync", synced)
     monkeypatch.setattr(stages, "save_checkpoint", saved)
     source = copy_of(VERSIONS[-1], "finished", tmp_path)
-    monkeypatch.chdir(Path(__file__).parents[1] / "earlier_versions" / VERSIONS[-1])
+    monkeypatch.chdir(FOLDER / VERSIONS[-1])
     run(load_pipeline(source.pipeline), output=tmp_path / "runs", inline=True)
     places = [place for place, what in enumerate(done) if what == "saved"]
     assert len(places) == 12

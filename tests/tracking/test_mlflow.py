@@ -167,14 +167,14 @@ def test_a_journal_that_has_lost_its_end_is_made_whole_or_told_of(
 
     before, lines = counts(), paths.journal.read_text().splitlines(keepends=True)
     paths.journal.write_text("".join(lines[:-8]))  # only what follows from checkpoints
-    with pytest.raises(CorruptFileError, match="no entry ends at byte .* completes it"):
+    with pytest.raises(CorruptFileError, match=r"no entry ends at byte .* completes it"):
         sync(run_dir, timeout_s=60)
     assert resume(run_dir, inline=True).members == 3
     assert counts() == before
     for kept in (0, 2, len(lines) // 2):
         paths.journal.write_text("".join(lines[:kept]))
         for command in (lambda: resume(run_dir, inline=True), lambda: sync(run_dir, timeout_s=1)):
-            with pytest.raises(CorruptFileError, match="lost its start|has the plans|lost epochs"):
+            with pytest.raises(CorruptFileError, match=r"lost its start|has the plans|lost epochs"):
                 command()
     assert statuses(client, parent_of(client, run_dir)) == ["FINISHED"] * 4
 

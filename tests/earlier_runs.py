@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ensemble_pipe.storage import RunPaths
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "earlier_versions"
 VERSIONS = sorted(path.name for path in FOLDER.iterdir() if (path / "finished").is_dir())
 
 
