@@ -25,7 +25,7 @@ from ensemble_pipe import load, run
 from ensemble_pipe.comparison.compare import over_seeds
 from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans, load_pipeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
-from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measured
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
@@ -34,7 +34,7 @@ from ensemble_pipe.ensemble.members import EstimatorMember, Member
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.learners import Intake
 from ensemble_pipe.preparation import recipe_of
-from ensemble_pipe.storage import RunPaths, read_json
+from ensemble_pipe.storage import RunPaths, read_manifest
 from ensemble_pipe.tracking.journal import Journal
 
 ROOT = Path(__file__).parents[1]
@@ -87,12 +87,13 @@ class Finished:
 def finished(paths: RunPaths) -> Finished:
     """Return the members of a run."""
     config = load_pipeline(paths.pipeline)
-    schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
+    schema = read_schema(paths)
     data = TrainingData(recipe_of(paths, config, schema), schema)
     draws = PredictionDraws(config.augment, config.seed)
     aggregator = Aggregator(schema, data.part("validation"), draws)
     journal = Journal(paths.root / "read_again.jsonl")
-    Intake(paths, aggregator, journal).resume(learner_plans(config), estimator_plans(config))
+    intake = Intake(paths, aggregator, journal, read_manifest(paths).run_id, rows=data.rows)
+    intake.resume(learner_plans(config), estimator_plans(config))
     journal.close()
     members = aggregator.members
     alike = Weighted.equal(len(members))

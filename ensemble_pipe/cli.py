@@ -227,14 +227,14 @@ def main(
 
 
 def _override(text: str) -> tuple[str, Any]:
-    import yaml
+    from ensemble_pipe.yaml_documents import read_value
 
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {text}: must be KEY=VALUE, such as training.epochs=3")
     try:
-        return key, yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError):  # of dates and tags as well
+        return key, read_value(value, key)
+    except ConfigError:
         raise ConfigError(f"--set {text}: {shown(value)} is not a YAML value") from None
 
 

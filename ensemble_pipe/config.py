@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ensemble_pipe import yaml_errors
+from ensemble_pipe import yaml_documents, yaml_errors
 from ensemble_pipe.data.tables.scaling import SCALES
 from ensemble_pipe.ensemble.combiners import ONLY_CLASSES
 from ensemble_pipe.ensemble.strategies import (
@@ -26,7 +26,7 @@ from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
 from ensemble_pipe.training.estimators import EstimatorPlan, EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
-from ensemble_pipe.yaml_errors import Document, KeyPath
+from ensemble_pipe.yaml_documents import Document, KeyPath
 
 __all__ = [
     "GivenPlan",
@@ -49,7 +49,7 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> Pipeli
     Raises:
         ConfigError: lists every mistake with its key, the right choices, file and line.
     """
-    document = yaml_errors.read_document(path)
+    document = yaml_documents.read_document(path)
     for key, value in (overrides or {}).items():
         document.override(key, value)
     return read_pipeline(document)

@@ -65,6 +65,8 @@ def driving(paths: RunPaths) -> Iterator[None]:
         raise RunDirectoryError(
             f"{paths.root}: another process is driving this run; wait until it ends or stop it"
         ) from None
+    except OSError as error:
+        raise RunDirectoryError(f"{paths.lock}: cannot be locked ({error.strerror})") from None
     try:
         yield
     finally:

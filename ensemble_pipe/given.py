@@ -17,7 +17,7 @@ from ensemble_pipe.ensemble.members.given_files import has_deviations, open_give
 from ensemble_pipe.ensemble.strategies import GivenPlan
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.storage import RunPaths, atomic_write
-from ensemble_pipe.training.checkpoints import read_tensors
+from ensemble_pipe.training.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def load_given(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
     found = {}
     for plan in plans:
         path = paths.base / _file_name(plan.learner)
-        found[plan.settings.name] = read_tensors(path.read_bytes(), str(path))[part]
+        found[plan.settings.name] = read_weights(path, part)[part]
     return found
 
 

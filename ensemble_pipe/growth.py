@@ -4,21 +4,30 @@ What changes is first written down whole, as growth.json, and then done, so that
 leaves a run that the next command can put in order.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config import Pipeline, learner_plans, other_facts, resolved
-from ensemble_pipe.data.base import open_base
-from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.config import Pipeline, learner_plans, other_facts, read_pipeline, resolved
+from ensemble_pipe.data.base import open_base, read_schema
+from ensemble_pipe.documents import read_json
 from ensemble_pipe.ensemble.strategies import Group, Predictions
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.preparation import FIRST_ROWS, require_fit
-from ensemble_pipe.storage import RunPaths, atomic_write, read_json, sums_of, write_json
+from ensemble_pipe.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
 from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.transfer import first_rows
+from ensemble_pipe.yaml_documents import Document
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """What growth.json says: the pipeline that a run is to have."""
+
+    pipeline: dict[str, Any]
 
 
 def grown(config: Pipeline, learners: int) -> Pipeline:
@@ -62,7 +71,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
             "ensemble.stop_below_gain: ended this run, since a further learner gained too little; "
             "more would not be trained either; start a run without it"
         )
-    plans, schema = learner_plans(config), _schema(paths)
+    plans, schema = learner_plans(config), read_schema(paths)
     # What cannot be trained, and a source that is gone, are noticed before anything is changed.
     require_fit(config, plans, schema, open_base(paths.base / "train.arrow").table.num_rows)
     if config.transfer:
@@ -73,20 +82,21 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
 
 def finish_growth(paths: RunPaths) -> None:
     """Do what growth.json says, where there is one; doing it twice changes nothing."""
-    if not _plan(paths).is_file():
+    if not _plan(paths).exists():
         return
-    config = Pipeline.model_validate(read_json(_plan(paths), "pipeline")["pipeline"])
+    growth = read_json(_plan(paths), _Growth)
+    config = read_pipeline(Document(str(_plan(paths)), growth.pipeline))
     plans = learner_plans(config)
     atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
     names = ["pipeline.yaml"]
     if config.transfer:
-        rows = first_rows(config.transfer, plans, _schema(paths))
+        rows = first_rows(config.transfer, plans, read_schema(paths))
         named = {str(plan.learner): row for plan, row in zip(plans, rows, strict=True)}
         atomic_write(paths.base / FIRST_ROWS, save(named))
         names.append(f"base/{FIRST_ROWS}")
-    manifest = read_json(paths.manifest, "sums")
-    manifest["sums"] |= sums_of(paths.root, names)
-    write_json(paths.manifest, manifest)
+    manifest = read_manifest(paths)
+    sums = manifest.sums | sums_of(paths.root, names)
+    write_json(paths.manifest, asdict(replace(manifest, sums=sums)))
     _tell(paths, config)
     _plan(paths).unlink()
 
@@ -106,7 +116,3 @@ def _tell(paths: RunPaths, config: Pipeline) -> None:
 
 def _plan(paths: RunPaths) -> Path:
     return paths.root / "growth.json"
-
-
-def _schema(paths: RunPaths) -> Schema:
-    return Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))

@@ -7,18 +7,16 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.members import EstimatorMember, Member, members_at
 from ensemble_pipe.ensemble.strategies import GivenPlan
+from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.given import given_member
 from ensemble_pipe.preparation import FIRST_ROWS
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Journal, costs
-from ensemble_pipe.training.checkpoints import (
-    list_checkpoints,
-    load_estimator,
-    load_state,
-    read_tensors,
-)
+from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
+from ensemble_pipe.training.restoring import restored
+from ensemble_pipe.training.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,25 @@ class Intake:
 
     Where members are selected by the time they take, that is measured once: what the journal knows
     of an earlier session holds, so that a run that goes on selects as it would have.
+
+    Attributes:
+        run_id: of the run, which its checkpoints name.
+        rows: of the training part.
     """
 
     def __init__(
-        self, paths: RunPaths, aggregator: Aggregator, journal: Journal, *, by_time: bool = False
+        self,
+        paths: RunPaths,
+        aggregator: Aggregator,
+        journal: Journal,
+        run_id: str,
+        *,
+        rows: int,
+        by_time: bool = False,
     ) -> None:
         self.paths = paths
+        self.run_id = run_id
+        self.rows = rows
         self.by_time = by_time
         self.costs = costs(paths.journal) if by_time else {}
         self.aggregator = aggregator
@@ -59,26 +70,25 @@ class Intake:
     def resume(self, plans: Sequence[LearnerPlan], estimators: Sequence[EstimatorPlan]) -> Waiting:
         """Take in the members that are known already; return what is still to be trained."""
         path = self.paths.base / FIRST_ROWS
-        first_rows = read_tensors(path.read_bytes(), str(path)) if path.is_file() else {}
+        names = [str(plan.learner) for plan in plans]
+        first_rows = read_weights(path, *names) if path.exists() else {}
         waiting = Waiting([], {}, [])
         for plan in plans:
-            saved = list_checkpoints(self.paths, plan.learner)
-            for checkpoint in saved:
-                if checkpoint.member is not None:
-                    state = load_state(self.paths, plan.learner, checkpoint.step)
-                    self.take(plan, checkpoint.member, state)
-            if saved and saved[-1].finished:
+            last = None
+            for last in restored(self.paths, plan, self.schema, self.rows, self.run_id):
+                if last.saved.member is not None:
+                    self.take(plan, last.saved.member, last.state)
+            if last is not None and last.saved.finished:
                 self.journal.append("finished", learner=plan.learner)
                 continue
             waiting.plans.append(plan)
-            if saved:
-                last = saved[-1].step
-                waiting.states[plan.learner] = load_state(self.paths, plan.learner, last)
+            if last is not None:
+                waiting.states[plan.learner] = last.state
             elif first_rows:
                 row = first_rows[str(plan.learner)]
                 waiting.states[plan.learner] = initial_state(plan, self.schema, row)
         for estimator in estimators:
-            content = load_estimator(self.paths, estimator.learner)
+            content = load_estimator(self.paths, estimator.learner, self.run_id)
             if content is None:
                 waiting.estimators.append(estimator)
             else:
@@ -93,7 +103,13 @@ class Intake:
 
     def take_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
         """Take in a scikit-learn learner, which is finished."""
-        self._add(EstimatorMember(plan.learner, plan.settings.strategy, content))
+        member = EstimatorMember(plan.learner, plan.settings.strategy, content)
+        try:
+            member.require_fit(self.schema)
+        except ValueError as error:
+            path = self.paths.estimator(plan.learner)
+            raise CorruptFileError(f"{path}: {error}; {ANEW}") from None
+        self._add(member)
         self._tell_ensemble()
         self.journal.append("finished", learner=plan.learner)
 

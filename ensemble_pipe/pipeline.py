@@ -3,7 +3,7 @@
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from ensemble_pipe.driving import RunResult, drive, driving, report, tracker_of
 from ensemble_pipe.errors import InputError, RunDirectoryError
 from ensemble_pipe.growth import finish_growth, grown, write_growth
 from ensemble_pipe.preparation import prepare, write_run
-from ensemble_pipe.storage import RunPaths, check_sums, read_json
-from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
+from ensemble_pipe.storage import RunPaths, check_sums, read_manifest
+from ensemble_pipe.tracking.completeness import complete_entries
+from ensemble_pipe.tracking.journal import Entry, Journal, rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 from ensemble_pipe.transfer import settled
@@ -144,12 +145,14 @@ def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
 def _rewound(paths: RunPaths, train: bool) -> Pipeline:
     """Take a run back to its checkpoints, for training or for none; return its pipeline."""
     finish_growth(paths)
-    check_sums(paths.root, read_json(paths.manifest, "sums")["sums"])
+    manifest = read_manifest(paths)
+    check_sums(paths.root, manifest.sums)
     config = load_pipeline(paths.pipeline)
     remove_leftovers(paths)
+    complete_entries(paths)
     steps = {}
     for plan in learner_plans(config):
-        saved = list_checkpoints(paths, plan.learner)
+        saved = list_checkpoints(paths, plan.learner, manifest.run_id)
         steps[plan.learner] = saved[-1].step if saved else 0
     # Before the journal changes: an offset into its old text would point anywhere.
     tracker_of(paths, config).ship_again()
@@ -162,8 +165,8 @@ def _rewound(paths: RunPaths, train: bool) -> Pipeline:
 
 def changes_since(run_dir: str | Path) -> list[str]:
     """Return what has changed since a run began that may change the last bits of its result."""
-    manifest = read_json(RunPaths.open(Path(run_dir)).manifest, "environment")
-    return provenance.differences(manifest["environment"], provenance.environment())
+    recorded = read_manifest(RunPaths.open(Path(run_dir))).environment
+    return provenance.differences(recorded, provenance.environment())
 
 
 def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
@@ -171,23 +174,25 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
 
     Raises:
         RunDirectoryError: it is no run directory, or the run is still being driven.
+        CorruptFileError: the journal is damaged or has lost a part, or the note of what was sent.
     """
     paths = RunPaths.open(Path(run_dir))
     with driving(paths):
         config = load_pipeline(paths.pipeline)
         if not config.tracking.mlflow:
             raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
-        _end_if_killed(paths)
+        entries = complete_entries(paths)
         tracker = tracker_of(paths, config)
+        tracker.require_place()
+        _end_if_killed(paths, entries)
         tracker.start()
         tracker.finish(timeout_s, keep_trying=True)
         return tracker
 
 
-def _end_if_killed(paths: RunPaths) -> None:
+def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
     """Journal the end of a run whose driver died without a word; its lock is ours, so it did."""
-    kinds = [entry["kind"] for entry, _ in read_entries(paths.journal)]
-    if kinds[-1:] != ["ended"]:
+    if entries[-1]["kind"] != "ended":
         report(paths, "KILLED", Silent())
         journal = Journal(paths.journal)
         journal.append("ended", status="KILLED")

@@ -28,7 +28,7 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.nn.networks import embedded_columns
 from ensemble_pipe.serving.predictions import save_arrow
-from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json, sums_of, write_json
+from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_manifest, sums_of, write_json
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.training.conflicts import cycle_count
 from ensemble_pipe.training.plan import LearnerPlan
@@ -156,7 +156,7 @@ def write_run(
 
 def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     """Return the recipe of a run's training data."""
-    sums = read_json(paths.manifest, "sums")["sums"]
+    sums = read_manifest(paths).sums
     base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in ("train", "stop")}
     return Recipe(
         paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows

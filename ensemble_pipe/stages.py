@@ -12,9 +12,10 @@ from ensemble_pipe.config import (
     learner_plans,
 )
 from ensemble_pipe.data.augment.prediction import PredictionDraws
-from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.data.base import read_schema
+from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.display import Display
+from ensemble_pipe.documents import read_json
 from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,
@@ -33,7 +34,7 @@ from ensemble_pipe.learners import Intake, Waiting
 from ensemble_pipe.preparation import recipe_of
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
-from ensemble_pipe.storage import SPLITS, RunPaths, read_json
+from ensemble_pipe.storage import SPLITS, Manifest, RunPaths, read_manifest
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
 from ensemble_pipe.tracking.pictures import draw_pictures
@@ -83,13 +84,13 @@ def train_and_measure(
         TrainingError: every learner failed.
         ClusterError: the executor lost a stack too often.
     """
-    schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
+    schema = read_schema(paths)
     recipe = recipe_of(paths, config, schema)
     data = TrainingData(recipe, schema)
     draws = PredictionDraws(config.augment, config.seed)
     given = load_given(paths, given_plans(config), "validation")
     aggregator = Aggregator(schema, data.part("validation"), draws, given)
-    training = _Training(paths, config, recipe, aggregator, journal, display)
+    training = _Training(paths, config, data, aggregator, journal, display)
     try:
         training.run(executor if train else None)
     except KeyboardInterrupt:
@@ -127,19 +128,22 @@ class _Training:
         self,
         paths: RunPaths,
         config: Pipeline,
-        recipe: Recipe,
+        data: TrainingData,
         aggregator: Aggregator,
         journal: Journal,
         display: Display,
     ) -> None:
         self.paths = paths
         self.config = config
-        self.recipe = recipe
+        self.recipe = data.recipe
+        self.run_id = read_manifest(paths).run_id
         self.schema = aggregator.schema
         self.journal = journal
         self.display = display
         by_time = config.ensemble.combine.milliseconds is not None
-        self.intake = Intake(paths, aggregator, journal, by_time=by_time)
+        self.intake = Intake(
+            paths, aggregator, journal, self.run_id, rows=data.rows, by_time=by_time
+        )
         self.plans = {plan.learner: plan for plan in learner_plans(config)}
         self.estimators = {plan.learner: plan for plan in estimator_plans(config)}
         self.failed: dict[int, str] = {}
@@ -187,7 +191,7 @@ class _Training:
             self.journal.append("failed", learner=event.learner, reason=event.reason)
             self.open.discard(event.learner)
         elif isinstance(event, Fitted):
-            save_estimator(self.paths, event.learner, event.content)
+            save_estimator(self.paths, event.learner, event.content, self.run_id)
             self.intake.take_estimator(self.estimators[event.learner], event.content)
             self.open.discard(event.learner)
         elif isinstance(event, Checkpoint):
@@ -198,7 +202,8 @@ class _Training:
             facts = {"epoch": event.epoch, "step": event.step, "metrics": event.metrics}
             waited_s = round(event.waited_s, 3)
             self.journal.append("epoch", learner=event.learner, **facts, waited_s=waited_s)
-        save_checkpoint(self.paths, event)
+        self.journal.sync()  # a checkpoint never stands there without what led to it
+        save_checkpoint(self.paths, event, self.run_id)
         if event.member is not None:
             self.intake.take(self.plans[event.learner], event.member, event.state)
         if event.finished:
@@ -280,6 +285,6 @@ def _report(
     write_artifact(paths.model, model)
     pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])
     journal.append("pictures", names=[path.name for path in pictures])
-    journal.append("model", sums=read_json(paths.model / "manifest.json")["sums"])
+    journal.append("model", sums=read_json(paths.model / "manifest.json", Manifest).sums)
     names = tuple(member.name for member in chosen.members if isinstance(member, GivenMember))
     return Outcome(metrics, len(chosen.members), training.failed, unfinished, names)

@@ -13,11 +13,34 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from ensemble_pipe.documents import read_json
 from ensemble_pipe.errors import CorruptFileError, InputError, RunDirectoryError
 
 SPLITS = ("train", "stop", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of a folder: the sha256 sums of its files, by relative name."""
+
+    sums: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """The manifest of a run directory.
+
+    Attributes:
+        environment: library versions and processor that the run began with.
+        run_id: a name that no other run has; the folder's own, when it was made.
+        sums: of the files that it began with.
+    """
+
+    environment: dict[str, str]
+    run_id: str
+    sums: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,22 @@ class RunPaths:
         return paths
 
 
+def read_manifest(paths: RunPaths) -> RunManifest:
+    """Read the manifest of a run.
+
+    Raises:
+        CorruptFileError: it is damaged, or lacks the sum of a file that every run has.
+    """
+    manifest = read_json(paths.manifest, RunManifest)
+    bases = (f"base/{name}.json" for name in ("schema", *SPLITS))
+    missing = [name for name in (paths.pipeline.name, *bases) if name not in manifest.sums]
+    if missing:
+        raise CorruptFileError(
+            f"{paths.manifest}: lacks the sum of {missing[0]}; restore it from a copy"
+        )
+    return manifest
+
+
 def require_writable(folder: Path) -> None:
     """Check that files can be written to a folder, which is made where it is not there.
 
@@ -116,8 +155,17 @@ def require_writable(folder: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; when the block ends without an error it becomes `path`, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Give a path to write to; when the block ends without an error it becomes `path`, whole.
+
+    Raises:
+        InputError: a folder stands at `path`, or a file where its folder should be.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{path.parent}: is a file, where a folder is needed") from None
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, where a file is to be written; move it away")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield beside
@@ -154,32 +202,6 @@ def _sync_folder(folder: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; a number that is not finite is refused."""
     atomic_write(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def read_json(path: Path, *keys: str) -> dict[str, Any]:
-    """Read a JSON object that has at least some keys.
-
-    Raises:
-        CorruptFileError: it is no JSON, no object, or lacks a key.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-    except FileNotFoundError:
-        raise CorruptFileError(f"{path}: missing; the folder it belongs to is incomplete") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise CorruptFileError(
-            f"{path}: not valid JSON ({error}); restore it from a copy"
-        ) from None
-    if not isinstance(value, dict):
-        raise CorruptFileError(f"{path}: is no JSON object; restore it from a copy")
-    missing = [key for key in keys if key not in value]
-    if missing:
-        raise CorruptFileError(f"{path}: lacks {', '.join(missing)}; restore it from a copy")
-    return value
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
 
 
 def sha256_of(path: Path) -> str:

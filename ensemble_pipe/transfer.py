@@ -11,15 +11,16 @@ import numpy as np
 
 from ensemble_pipe.arrays import Floats
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.documents import read_bytes
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.sections import Pipeline, Transfer
 from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.storage import RunPaths
-from ensemble_pipe.training.checkpoints import read_tensors
 from ensemble_pipe.training.plan import LearnerPlan, build
 from ensemble_pipe.training.tensors import frozen_names, require_matches
+from ensemble_pipe.training.weights import parse_tensors
 
 Tensors = dict[str, Floats]
 
@@ -85,7 +86,7 @@ def source_tensors(path: Path) -> list[Tensors]:
         CorruptFileError: it does not hold what it should.
     """
     if path.is_file():
-        return [read_tensors(path.read_bytes(), str(path))]
+        return [parse_tensors(read_bytes(path), str(path))]
     for folder in (path, RunPaths(path).model):
         if (folder / "model.json").is_file():
             model = read_artifact(folder)

@@ -1,23 +1,14 @@
-"""Where in a YAML file each key stands, and messages that say so."""
+"""What pydantic finds wrong in a YAML file, in plain words and with the line of the key."""
 
-import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from difflib import get_close_matches
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.messages import shown
+from ensemble_pipe.yaml_documents import Document, KeyPath
 
-KeyPath = tuple[str | int, ...]
-
-# Aliases of aliases can make a short file endless.
-MOST_VALUES = 100_000
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
 _MAPPING = "a mapping (key: value)"
@@ -28,124 +19,6 @@ _EXPECTED = {
 }  # fmt: skip
 _CONTAINERS = {dict: "a mapping", list: "a list", tuple: "a list", type(None): "nothing"}
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type", "too_short")
-
-
-@dataclass
-class Document:
-    """Plain values read from YAML.
-
-    Attributes:
-        name: the file, for messages.
-        data: its values.
-        lines: line number of each key, by path.
-        sources: for paths that came from elsewhere, a name of where.
-    """
-
-    name: str
-    data: dict[str, Any]
-    lines: dict[KeyPath, int] = field(default_factory=dict)
-    sources: dict[KeyPath, str] = field(default_factory=dict)
-
-    def at(self, path: KeyPath) -> str:
-        """Return " (file:line)" for a path, or for the nearest one above it that stands there."""
-        for length in range(len(path), -1, -1):
-            if path[:length] in self.sources:
-                return f" ({self.sources[path[:length]]})"
-            if path[:length] in self.lines:
-                return f" ({self.name}:{self.lines[path[:length]]})"
-        return f" ({self.name})"
-
-    def override(self, key: str, value: Any) -> None:
-        """Set one value by its dotted path.
-
-        Raises:
-            ConfigError: the path leads through a value that has no keys.
-        """
-        self._set(key, value, f"--set {key}")
-
-    def with_values(self, values: dict[str, Any], origin: KeyPath) -> "Document":
-        """Return a copy with values set by dotted path, named after where they stand."""
-        own = Document(self.name, copy.deepcopy(self.data), self.lines, dict(self.sources))
-        for key, value in values.items():
-            line = self.at((*origin, key)).strip(" ()")
-            own._set(key, value, f"{'.'.join(map(str, origin))}, {line}")
-        return own
-
-    def _set(self, key: str, value: Any, source: str) -> None:
-        *parents, last = steps = [int(p) if p.isdecimal() else p for p in key.split(".")]
-        place: Any = self.data
-        try:
-            for step in parents:
-                if isinstance(place, dict) and place.get(step) is None:
-                    place[step] = {}
-                place = place[step]
-            place[last] = value
-        except (TypeError, IndexError, AttributeError):
-            raise ConfigError(f"{key}: there is no such key ({source})") from None
-        self.sources[tuple(steps)] = source
-
-
-def read_document(path: Path) -> Document:
-    """Read a YAML file of keys and values; tags that would make objects are refused.
-
-    Raises:
-        ConfigError: it is missing, not YAML, not keys and values, or has a key twice.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such pipeline file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-    try:
-        loader = yaml.SafeLoader(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    try:
-        node = loader.get_single_node()
-        lines = dict(islice(_lines(node, (), str(path)), MOST_VALUES + 1)) if node else {}
-        data = loader.construct_document(node) if node else None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError(f"{where}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
-    finally:
-        loader.dispose()
-    if len(lines) > MOST_VALUES:
-        raise ConfigError(
-            f"{path}: holds more than {MOST_VALUES} values, by its aliases; write them out"
-        )
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: the file is empty or holds no keys; see pipelines/digits.yaml")
-    return Document(str(path), data, lines)
-
-
-def _lines(
-    node: yaml.Node, path: KeyPath, name: str, above: tuple[yaml.Node, ...] = ()
-) -> Iterator[tuple[KeyPath, int]]:
-    if node in above:
-        raise ConfigError(f"{name}:{node.start_mark.line + 1}: this value holds itself by an alias")
-    above = (*above, node)
-    if isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                raise ConfigError(f"{name}:{line}: a list or mapping cannot be a key; name a word")
-            if key.value in seen:
-                dotted = ".".join(str(step) for step in (*path, key.value))
-                raise ConfigError(
-                    f"{dotted}: stands there twice, first in line {seen[key.value]} ({name}:{line})"
-                )
-            seen[key.value] = line
-            yield (*path, key.value), line
-            yield from _lines(value, (*path, key.value), name, above)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield (*path, index), item.start_mark.line + 1
-            yield from _lines(item, (*path, index), name, above)
 
 
 def describe(error: ValidationError, document: Document, schema: dict[str, Any]) -> list[str]:

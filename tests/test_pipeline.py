@@ -22,7 +22,7 @@ from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError, TrainingError
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
-from ensemble_pipe.storage import RunPaths, read_json, write_json
+from ensemble_pipe.storage import RunPaths, write_json
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
@@ -234,7 +234,7 @@ def test_a_killed_run_can_be_resumed(pipeline: Path) -> None:
 
 def test_a_resume_under_other_versions_says_so(finished: RunResult) -> None:
     manifest = RunPaths(Path(finished.run_dir)).manifest
-    facts = read_json(manifest)
+    facts = json.loads(manifest.read_text())
     numpy = facts["environment"]["numpy"]
     try:
         write_json(manifest, {**facts, "environment": {**facts["environment"], "numpy": "1.0"}})

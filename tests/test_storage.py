@@ -10,7 +10,6 @@ from ensemble_pipe.storage import (
     RunPaths,
     atomic_write,
     check_sums,
-    read_json,
     sha256_of,
     sums_of,
     write_json,
@@ -102,38 +101,6 @@ def test_an_open_file_keeps_its_old_contents(tmp_path: Path) -> None:
     with open(tmp_path / "file") as reader:
         atomic_write(tmp_path / "file", "new")
         assert reader.read() == "old"
-
-
-def test_json_goes_there_and_back(tmp_path: Path) -> None:
-    value = {"b": [1, 2.5, None, True], "a": {"name": "näh"}}
-    write_json(tmp_path / "file.json", value)
-    assert read_json(tmp_path / "file.json") == value
-
-
-def test_json_of_equal_values_is_equal_bytes(tmp_path: Path) -> None:
-    write_json(tmp_path / "one.json", {"a": 1, "b": 2})
-    write_json(tmp_path / "two.json", {"b": 2, "a": 1})
-    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_json_refuses_a_number_that_is_not_finite(tmp_path: Path, number: float) -> None:
-    write_json(tmp_path / "file.json", {"number": 1.0})
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "file.json", number)
-    assert read_json(tmp_path / "file.json") == {"number": 1.0}
-
-
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe\x00", b"no json"])
-def test_what_is_no_json_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "file.json").write_bytes(content)
-    with pytest.raises(CorruptFileError, match=r"file\.json: not valid JSON"):
-        read_json(tmp_path / "file.json")
-
-
-def test_missing_json_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(CorruptFileError, match=r"file\.json: missing"):
-        read_json(tmp_path / "file.json")
 
 
 def test_the_sum_is_sha256(tmp_path: Path) -> None:

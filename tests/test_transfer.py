@@ -17,7 +17,7 @@ from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.errors import ConfigError, CorruptFileError
 from ensemble_pipe.pipeline import RunResult, resume, run
 from ensemble_pipe.storage import RunPaths
-from ensemble_pipe.training.checkpoints import read_tensors
+from ensemble_pipe.training.weights import read_weights
 from ensemble_pipe.transfer import first_rows, source_tensors
 
 # The source knows five of the digits, and so has five outputs.
@@ -289,7 +289,7 @@ def test_a_resume_needs_the_source_no_more(
     assert resume(stopped, inline=True).metrics == whole.metrics
     for name in ("model/members.safetensors", "predictions/test.arrow"):
         assert (stopped / name).read_bytes() == (Path(whole.run_dir) / name).read_bytes()
-    kept = read_tensors((stopped / "base" / "first_rows.safetensors").read_bytes(), "kept")
+    kept = read_weights(stopped / "base" / "first_rows.safetensors")
     assert sorted(kept) == ["0", "1"]
 
 

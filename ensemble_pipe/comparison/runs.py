@@ -9,12 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_values
 from ensemble_pipe.errors import CorruptFileError, RunDirectoryError
-from ensemble_pipe.storage import RunPaths, read_json
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.journal import Entry, read_entries
-from ensemble_pipe.tracking.story import Numbers, flat, read_story
+from ensemble_pipe.tracking.story import flat, read_story
 
 # Keys that change no result, and the seed, which repetitions differ in.
 NO_SETTINGS = ("seed", "name", "tracking", "cluster")
@@ -93,7 +95,9 @@ def read_run(root: Path) -> Run:
         raise RunDirectoryError(
             f"{root}: this run has no result yet; finish it with `ensemble-pipe resume {root}`"
         )
-    schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
+    if story.lost is not None:  # what it cost is not known
+        raise CorruptFileError(f"{story.lost}; restore it from a copy")
+    schema = read_schema(paths)
     rows, truth, values = _test_rows(paths.predictions("test"), schema)
     return Run(
         root=paths.root,
@@ -140,6 +144,7 @@ def _test_rows(path: Path, schema: Schema) -> tuple[Array, Array, dict[str, RowV
     try:
         with pa.memory_map(str(path)) as stream:
             table = pa.ipc.open_file(stream).read_all()
+            table.validate(full=True)  # before any offset in it is followed
             rows = np.array(table.column("row"))
             if schema.task == "classification":
                 columns = [f"probability_{name}" for name in schema.classes]
@@ -152,7 +157,7 @@ def _test_rows(path: Path, schema: Schema) -> tuple[Array, Array, dict[str, RowV
                 for what in ("mean", "std", "target")
             )
             return rows, truth, number_values(mean, std, truth)
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path}: no predictions of this run ({error})") from None
 
 

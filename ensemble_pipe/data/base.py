@@ -14,17 +14,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.documents import Count, read_json
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import atomic_file, read_json, write_json
+from ensemble_pipe.storage import RunPaths, atomic_file, check_sums, read_manifest, write_json
 
 # Where a column of a shard lies in its file, in bytes, and the CRC-32 of what lies there.
-Place = tuple[int, int, int]
+Place = tuple[Count, Count, Count]
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """What stands beside a base file: its size, the sum of its frame, and places by column."""
+
+    bytes: Count
+    frame: Count
+    columns: dict[str, list[Place]]
 
 
 def shard_table(input: Array, target: Array, row: Integers, **others: Array) -> pa.Table:
@@ -174,25 +186,41 @@ class Base:
                 )
 
 
+def read_schema(paths: RunPaths) -> Schema:
+    """Read the schema of a run's data, which lies beside its base files.
+
+    Raises:
+        CorruptFileError: it, or the run's manifest, is damaged.
+    """
+    path = paths.base / "schema.json"
+    name = path.relative_to(paths.root).as_posix()
+    check_sums(paths.root, {name: read_manifest(paths).sums[name]})
+    return Schema.from_json(read_json(path, dict[str, Any]), str(path))
+
+
 def open_base(path: Path) -> Base:
     """Open a base file by memory map; of its rows nothing is read until it is used.
 
     Raises:
         CorruptFileError: it or its sums are missing or damaged.
     """
-    facts = read_json(sums_path(path), "bytes", "frame", "columns")
-    places = {name: [tuple(place) for place in p] for name, p in facts["columns"].items()}
+    facts = read_json(sums_path(path), _Sums)
+    places = facts.columns
     try:
         buffer = pa.memory_map(str(path)).read_buffer()
     except (pa.ArrowException, OSError) as error:
         raise CorruptFileError(f"{path}: cannot be opened as a base file ({error})") from None
     # Before Arrow follows any offset in it.
-    if buffer.size != facts["bytes"] or _frame_sum(buffer, places) != facts["frame"]:
+    if buffer.size != facts.bytes or _frame_sum(buffer, places) != facts.frame:
         raise CorruptFileError(
             f"{path}: does not match the sums in {sums_path(path).name} beside it; the file was "
             "changed or damaged after it was written, so begin a new run"
         )
-    return Base(path, pa.ipc.open_file(buffer).read_all(), buffer, places)
+    table = pa.ipc.open_file(buffer).read_all()
+    chunks = {name: table.column(name).num_chunks for name in table.column_names}
+    if chunks != {name: len(shards) for name, shards in places.items()}:
+        raise CorruptFileError(f"{sums_path(path)}: is not of the shards of {path.name}")
+    return Base(path, table, buffer, places)
 
 
 def verify_all(path: Path) -> None:

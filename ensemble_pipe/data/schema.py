@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import TypeAdapter, ValidationError
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources.paths import require_columns
@@ -27,6 +26,7 @@ from ensemble_pipe.data.tables.targets import (
     moments_of,
     scaled_targets,
 )
+from ensemble_pipe.documents import validated
 from ensemble_pipe.errors import CorruptFileError, DataError
 from ensemble_pipe.messages import shown
 
@@ -253,13 +253,7 @@ class Schema:
         Raises:
             CorruptFileError: a field is missing or of another type, or the fields do not agree.
         """
-        try:
-            schema = TypeAdapter(cls).validate_python(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise CorruptFileError(
-                f"{where}: not a schema of this version ({first['loc']}: {first['msg']})"
-            ) from None
+        schema = validated(value, cls, where, "a schema of this version")
         if not _agrees(schema):
             raise CorruptFileError(f"{where}: its shape, columns and scaling do not agree")
         return schema

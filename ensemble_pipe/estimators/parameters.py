@@ -7,7 +7,7 @@ import numpy as np
 
 from ensemble_pipe.config import Pipeline, read_pipeline
 from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.yaml_errors import Document
+from ensemble_pipe.yaml_documents import Document
 
 # Where in a pipeline each parameter stands.
 PATHS = {

@@ -10,15 +10,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from safetensors.numpy import save
 
 from ensemble_pipe import __version__
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.documents import read_bytes, read_json, validated
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import EstimatorMember, Member
@@ -32,8 +33,8 @@ from ensemble_pipe.serving.member_facts import (
     member_of,
     tensors_of,
 )
-from ensemble_pipe.storage import atomic_write, check_sums, read_json, sums_of, write_json
-from ensemble_pipe.training.checkpoints import read_tensors
+from ensemble_pipe.storage import Manifest, atomic_write, check_sums, sums_of, write_json
+from ensemble_pipe.training.weights import read_weights
 
 FORMAT = 4
 _MODEL, _TENSORS = "model.json", "members.safetensors"
@@ -101,7 +102,7 @@ def read_artifact(folder: Path) -> Model:
     Raises:
         CorruptFileError: a file is missing, differs from its sum, or holds what it should not.
     """
-    sums = read_json(folder / "manifest.json", "sums")["sums"]
+    sums = read_json(folder / "manifest.json", Manifest).sums
     others = set(sums) - {_MODEL, _TENSORS}
     if len(others) + 2 != len(sums) or not all(re.fullmatch(FILE_PATTERN, n) for n in others):
         raise CorruptFileError(
@@ -114,8 +115,8 @@ def read_artifact(folder: Path) -> Model:
     misfits = facts.augment.misfits(images=schema.is_image)
     if misfits:
         raise CorruptFileError(f"{path}: {misfits[0].name} does not fit the shape of its rows")
-    rows = read_tensors((folder / _TENSORS).read_bytes(), str(folder / _TENSORS))
-    files = {name: (folder / name).read_bytes() for name in others}
+    rows = read_weights(folder / _TENSORS)
+    files = {name: read_bytes(folder / name) for name in others}
     members = []
     for index, fact in enumerate(facts.members):
         try:
@@ -141,15 +142,8 @@ def _require_conformal(conformal: tuple[Conformal, ...], schema: Schema, path: P
 
 
 def _read_facts(path: Path) -> _ModelFacts:
-    values = read_json(path)
+    values = read_json(path, dict[str, Any])
     found = values.get("format")
     if found != FORMAT:
         raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
-    try:
-        return _ModelFacts.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise CorruptFileError(
-            f"{path}: not a model of this version ({where}: {first['msg']})"
-        ) from None
+    return validated(values, _ModelFacts, str(path), "a model of this version")

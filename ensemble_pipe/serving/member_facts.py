@@ -151,7 +151,7 @@ def member_of(
     member = EstimatorMember(
         facts.learner, facts.strategy, content, facts.number, facts.step, facts.noise
     )
-    _require_fit(member.estimator, schema)
+    member.require_fit(schema)
     return member
 
 
@@ -193,17 +193,3 @@ def _mask(features: list[int] | None, count: int) -> Floats | None:
     mask = np.zeros(count, np.float32)
     mask[features] = 1.0
     return mask
-
-
-def _require_fit(estimator: Any, schema: Schema) -> None:
-    """Raise ValueError unless an estimator takes the schema's rows and gives what they want."""
-    features = int(np.prod(schema.input_shape))
-    if getattr(estimator, "n_features_in_", None) != features:
-        raise ValueError(f"its estimator is not for rows of {features} numbers")
-    if schema.task == "classification":
-        known = np.asarray(getattr(estimator, "classes_", []))
-        whole = known.dtype.kind in "iu" and known.ndim == 1
-        if not whole or not ((known >= 0) & (known < len(schema.classes))).all():
-            raise ValueError(f"its estimator is not for {len(schema.classes)} classes")
-    elif np.size(estimator.predict(np.zeros((1, features)))) != schema.target_count:
-        raise ValueError(f"its estimator is not for {schema.target_count} targets")

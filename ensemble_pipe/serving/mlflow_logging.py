@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from ensemble_pipe.documents import read_json
 from ensemble_pipe.errors import EnsemblePipeError
-from ensemble_pipe.storage import RunPaths, read_json
+from ensemble_pipe.storage import Manifest, RunPaths
 
 TIMEOUT_S = 300
 SUMS_TAG = "ensemble_pipe.sums"
@@ -64,7 +65,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     from ensemble_pipe.serving.model import load
 
     paths = RunPaths(Path(root))
-    sums = json.dumps(read_json(paths.model / "manifest.json")["sums"], sort_keys=True)
+    sums = json.dumps(read_json(paths.model / "manifest.json", Manifest).sums, sort_keys=True)
     known = _logged_before(run_id, sums)
     if known is not None:
         print(json.dumps({"model_uri": known}))

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.page import Html, element, facts, table
-from ensemble_pipe.tracking.story import Numbers, Story
+from ensemble_pipe.tracking.story import Story
 
 _GROUPS = {
     "diversity": "how members differ on the test part",
@@ -46,14 +47,15 @@ def combiner_text(combiner: dict[str, object]) -> str:
         return "stacked: a linear model of the members' predictions"
     weights = combiner["weights"]
     alike = isinstance(weights, list | tuple) and len(set(weights)) == 1
-    return f"{'mean' if alike else 'weighted mean'} of the members' {combiner['space']}"
+    space = combiner.get("space", "probability")
+    return f"{'mean' if alike else 'weighted mean'} of the members' {space}"
 
 
 def _combiner(story: Story) -> list[tuple[str, object]]:
     combiner, kept = story.combined["combiner"], count_of(story)
     told: list[tuple[str, object]] = [
         ("combiner", combiner_text(combiner)),
-        ("temperature", combiner["temperature"]),
+        ("temperature", combiner.get("temperature", 1.0)),
         ("members", f"{kept} of {len(story.members)}"),
     ]
     if combiner.get("noise"):
@@ -78,7 +80,12 @@ def _candidates(story: Story) -> Html:
         )
         for one in candidates
     ]  # fmt: skip
-    chosen = next(k for k, one in enumerate(candidates) if one["excess"] <= one["excess_error"])
+    within = (
+        k
+        for k, one in enumerate(candidates)
+        if None not in (one["excess"], one["excess_error"]) and one["excess"] <= one["excess_error"]
+    )
+    chosen = next(within, len(candidates))
     note = "from the simplest on; the first within one standard error of the lowest NLL is taken"
     return Html(table(head, rows, strong=(chosen,)) + element("p", note, kind="note"))
 

@@ -1,7 +1,9 @@
 """The journal: every event of a run, one JSON object a line, in the order it happened.
 
-Each line is written with one call, so a kill can tear only the last one. A resume drops what it
-will say again, so an event stands there once; a number that is not finite is written as null.
+Each line is written with one call, so a kill can tear only the last one, and ends with a CRC-32 of
+itself, so a line that was changed is noticed; lines of earlier versions have none. For lines that
+were lost see `completeness`. A resume drops what it will say again, so an event stands there once;
+a number that is not finite is written as null.
 """
 
 import json
@@ -11,11 +13,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
+from ensemble_pipe.documents import parse_json, validated
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import atomic_write
+from ensemble_pipe.tracking.entries import ENTRIES, Head
 
 Entry = dict[str, Any]
+
+MOST_LINE_BYTES = 1 << 28
+_SUM = b', "crc": '
 
 
 class Journal:
@@ -29,11 +37,21 @@ class Journal:
     def append(self, kind: str, **facts: Any) -> None:
         """Write one entry, stamped with the time in milliseconds since 1970."""
         entry = {"kind": kind, "time_ms": int(time.time() * 1000), **facts}
-        line = json.dumps(_finite(entry), allow_nan=False) + "\n"
-        os.write(self._file, line.encode())
+        left = _line(_finite(entry))
+        size = os.fstat(self._file).st_size
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:  # a full disk must not leave half a line for the next one to go on with
+            os.ftruncate(self._file, size)
+            raise
+
+    def sync(self) -> None:
+        """Bring all entries to the disk, before what must not be there without them."""
+        os.fsync(self._file)
 
     def close(self) -> None:
-        os.fsync(self._file)
+        self.sync()
         os.close(self._file)
 
 
@@ -43,23 +61,47 @@ def read_entries(path: Path, start: int = 0) -> Iterator[tuple[Entry, int]]:
     A last line without its end is still being written, or was torn by a kill; it is left out.
 
     Raises:
-        CorruptFileError: a line is no JSON object.
+        CorruptFileError: a line is damaged or was lost, or no entry ends at `start`.
     """
     with open(path, "rb") as stream:
-        stream.seek(start)
-        offset = start
-        for line in stream:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            try:
-                entry = json.loads(line)
-                entry["kind"], entry["time_ms"]
-            except (ValueError, KeyError, TypeError):
+        if start:
+            stream.seek(start - 1)
+            if stream.read(1) != b"\n":
                 raise CorruptFileError(
-                    f"{path}: the line before byte {offset} is damaged"
-                ) from None
-            yield entry, offset
+                    f"{path}: no entry ends at byte {start}, up to which it was read before: it "
+                    "has lost its end, or was changed"
+                )
+        offset = start
+        while line := stream.readline(MOST_LINE_BYTES):
+            offset += len(line)
+            if not line.endswith(b"\n"):
+                if len(line) == MOST_LINE_BYTES:
+                    raise CorruptFileError(f"{path}: has a line that is far too long")
+                return
+            yield _entry(line, f"{path}: the line before byte {offset} is damaged"), offset
+
+
+def _entry(line: bytes, damaged: str) -> Entry:
+    """Return the entry that a line says.
+
+    Args:
+        line: whole.
+        damaged: begins the message where it is.
+    """
+    entry = parse_json(line, dict[str, Any], damaged)
+    found = entry.pop("crc", None)
+    if found is not None and found != crc32(line.rpartition(_SUM)[0]):
+        raise CorruptFileError(f"{damaged}: does not match its sum; restore it from a copy")
+    kind = validated(entry, Head, damaged).kind
+    if kind not in ENTRIES:
+        raise CorruptFileError(f"{damaged}: kind: unknown {kind!r}; restore it from a copy")
+    validated(entry, ENTRIES[kind], damaged)
+    return entry
+
+
+def _line(entry: Entry) -> bytes:
+    body = json.dumps(entry, allow_nan=False).encode()[:-1]
+    return body + _SUM + f"{crc32(body)}}}\n".encode()
 
 
 def _cut_torn_line(path: Path) -> None:
@@ -91,7 +133,7 @@ def rewind(path: Path, steps: dict[int, int], *, train: bool) -> None:
     """
     told = {"started", "learner", "grown", "resumed", "cost"} | (set() if train else {"failed"})
     kept = [entry for entry, _ in read_entries(path) if _still_true(entry, steps, told)]
-    atomic_write(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+    atomic_write(path, b"".join(map(_line, kept)))
 
 
 def _still_true(entry: Entry, steps: dict[int, int], told: set[str]) -> bool:

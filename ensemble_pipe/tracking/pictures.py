@@ -98,7 +98,7 @@ def curves_of(journal: Path) -> dict[int, list[tuple[int, Any, Any]]]:
     for entry, _ in read_entries(journal):
         if entry["kind"] == "epoch":
             values = entry["metrics"]
-            point = (entry["epoch"], values["train/loss"], values["stop/loss"])
+            point = (entry["epoch"], values.get("train/loss"), values.get("stop/loss"))
             curves.setdefault(entry["learner"], []).append(point)
     return curves
 
@@ -122,7 +122,7 @@ def ensemble_size(curve: list[Metrics], schema: Schema) -> "Figure":
     sizes = np.arange(1, len(curve) + 1)
     figure, axes = _figure(2)
     for axis, name in zip(axes, ("nll", second), strict=True):
-        axis.plot(sizes, [m[name] for m in curve], "o-", color=_ENSEMBLE, markersize=4)
+        axis.plot(sizes, [m.get(name) for m in curve], "o-", color=_ENSEMBLE, markersize=4)
         axis.set(xlabel="members", ylabel=name, title=f"validation {name}")
         axis.xaxis.get_major_locator().set_params(integer=True)
     return figure

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.features import CategoryColumn, Column
-from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_json
+from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_manifest
 from ensemble_pipe.tracking.combination import combination, count_of
+from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.learners import failures, learners, members
 from ensemble_pipe.tracking.page import Html, element, facts, html_of, page, picture, section, table
 from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves, png_of
-from ensemble_pipe.tracking.story import Numbers, Story, flat, read_story
+from ensemble_pipe.tracking.story import Story, flat, read_story
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,11 +55,11 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         status: of a run that is about to end; None asks the journal.
 
     Raises:
-        CorruptFileError: the journal, the manifest or the schema is damaged.
+        CorruptFileError: the journal, the manifest, a checkpoint or the schema is damaged.
     """
     story = read_story(paths, status)
-    schema = Schema.from_json(read_json(paths.base / "schema.json"), str(paths.base))
-    environment = read_json(paths.manifest, "environment")["environment"]
+    schema = read_schema(paths)
+    environment = read_manifest(paths).environment
     text = page(
         story.run_id,
         _head(story),
@@ -80,6 +82,8 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
 def _head(story: Story) -> Html:
     status = element("p", element("span", story.status, kind=f"status {story.status}"))
     state = element("p", _STATES.get(story.status, ""))
+    if story.lost is not None:
+        state = Html(state + element("p", story.lost, kind="warning"))
     pipeline, training = story.pipeline, story.pipeline["training"]
     steps = [step["name"] for step in pipeline["augment"]["policy"]]
     told = facts(

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from ensemble_pipe.documents import Count, read_json
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import RunPaths, read_json, write_json
+from ensemble_pipe.storage import RunPaths, write_json
 from ensemble_pipe.tracking.combination import combiner_text
 from ensemble_pipe.tracking.journal import Entry
 from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
@@ -40,11 +41,11 @@ class Cursor:
     """
 
     uri: str | None = None
-    offset: int = 0
+    offset: Count = 0
     parent: str | None = None
     children: dict[str, str] = field(default_factory=dict)
-    epochs: dict[str, int] = field(default_factory=dict)
-    members: int = 0
+    epochs: dict[str, Count] = field(default_factory=dict)
+    members: Count = 0
     once: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     model_uri: str | None = None
@@ -52,14 +53,12 @@ class Cursor:
 
     @classmethod
     def load(cls, path: Path) -> "Cursor":
-        if not path.is_file():
+        if not path.exists():
             return cls()
         try:
-            return cls(**read_json(path))
-        except TypeError as error:
-            raise CorruptFileError(
-                f"{path}: does not say what was shipped ({error}); remove it to send all anew"
-            ) from None
+            return read_json(path, cls)
+        except CorruptFileError as error:
+            raise CorruptFileError(f"{error}, or remove it to send all anew") from None
 
     def save(self, path: Path) -> None:
         write_json(path, asdict(self))
@@ -228,7 +227,7 @@ class Shipper:
         self._client.set_tag(self.cursor.parent, "combiner", combiner_text(entry["combiner"]))
 
     def _result(self, entry: Entry) -> None:
-        unfinished = ", ".join(str(learner) for learner in entry["unfinished"])
+        unfinished = ", ".join(str(learner) for learner in entry.get("unfinished", []))
         self._client.set_tag(self.cursor.parent, "unfinished", unfinished or "none")
         # A run that was interrupted and resumed has two results.
         if self._first_time(f"result/{crc32(json.dumps(entry['metrics']).encode())}"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
 
@@ -80,7 +81,10 @@ def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
         paths = RunPaths(Path(parent.data.tags["ensemble_pipe.run_dir"]))
         if paths.root == own or not paths.lock.is_file() or _is_held(paths.lock):
             continue
-        status = _ending(paths)
+        try:
+            status = _ending(paths)
+        except CorruptFileError:
+            continue  # the run's own next command says what is wrong with its journal
         for run in running:
             if run.data.tags[KEY_TAG].split("/")[0] == parent.data.tags[KEY_TAG]:
                 client.set_terminated(run.info.run_id, status=status)

@@ -6,14 +6,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.completeness import lost_epochs, require_start
+from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.journal import Entry, read_entries
 
 # What says the kind of a learner, see `kind_of`.
 _KINDS = ("network.name", "estimator.strategy", "predictions.strategy", "predictions.name")
-# A number that was not finite stands in the journal as null.
-Numbers = dict[str, float | None]
 
 
 @dataclass
@@ -40,6 +39,7 @@ class Story:
         began_ms, last_ms: of the first and the last entry, in milliseconds since 1970.
         pipeline: resolved.
         rows: of each part.
+        lost: what the journal has lost of the run's epochs; None for nothing.
         plans: by learner, as plain values.
         epochs: entries of each learner's epochs.
         members: in order of learner and number.
@@ -58,6 +58,7 @@ class Story:
     last_ms: int
     pipeline: dict[str, Any]
     rows: dict[str, int]
+    lost: str | None = None
     resumed_ms: list[int] = field(default_factory=list)
     plans: dict[int, dict[str, Any]] = field(default_factory=dict)
     epochs: dict[int, list[Entry]] = field(default_factory=dict)
@@ -96,19 +97,22 @@ def read_story(paths: RunPaths, status: str | None = None) -> Story:
         status: of a run that is about to end; None asks the journal and the driver's lock.
 
     Raises:
-        CorruptFileError: the journal is damaged.
+        CorruptFileError: the journal is damaged, or has lost its start.
     """
     entries = [entry for entry, _ in read_entries(paths.journal)]
-    started = [entry for entry in entries if entry["kind"] == "started"]
-    if not started:
-        raise CorruptFileError(f"{paths.journal}: does not say how the run began; restore a copy")
+    require_start(paths, entries)
+    status = status or _status(paths, entries)
+    # Another process that drives the run may have saved a checkpoint since.
+    lost = None if status == "RUNNING" else lost_epochs(paths, entries)
+    started = entries[0]
     story = Story(
-        run_id=started[0]["run_id"],
-        status=status or _status(paths, entries),
-        began_ms=started[0]["time_ms"],
+        run_id=started["run_id"],
+        status=status,
+        began_ms=started["time_ms"],
         last_ms=entries[-1]["time_ms"],
-        pipeline=started[0]["pipeline"],
-        rows=started[0]["rows"],
+        pipeline=started["pipeline"],
+        rows=started["rows"],
+        lost=lost,
     )
     for entry in entries:
         _take(story, entry)

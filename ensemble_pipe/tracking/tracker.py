@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.shipping import LogModel, Shipper
@@ -42,6 +43,14 @@ class Tracker(Protocol):
         """The journal was rewound: look at all of it again; what is there already stays single."""
         ...
 
+    def require_place(self) -> None:
+        """Check that the journal still holds all that was shipped of it.
+
+        Raises:
+            CorruptFileError: it does not, or the note of what was shipped is damaged.
+        """
+        ...
+
 
 class NullTracker:
     """Ships nothing; for pipelines with `tracking.mlflow: false`."""
@@ -57,6 +66,9 @@ class NullTracker:
         return None
 
     def ship_again(self) -> None:
+        return None
+
+    def require_place(self) -> None:
         return None
 
 
@@ -91,6 +103,13 @@ class MlflowTracker:
 
     def ship_again(self) -> None:
         self._shipper.ship_again()
+
+    def require_place(self) -> None:
+        try:
+            next(read_entries(self._paths.journal, self._shipper.cursor.offset), None)
+        except CorruptFileError as error:
+            resume = f"ensemble-pipe resume {self._paths.root}"
+            raise CorruptFileError(f"{error}; `{resume}` completes it") from None
 
     def _ship_all(self) -> None:
         while True:

@@ -1,50 +1,86 @@
 """A learner's checkpoint on disk: safetensors for the numbers, JSON beside it for the rest.
 
-The JSON is written last and holds the sum of the tensors, so a checkpoint without it never was.
+The JSON is written last and holds the sum of the tensors, so a checkpoint without it never was. The
+tensors' file says the same of itself as the JSON does, and its sum covers that: neither can be put
+in the place of another learner's, nor be changed, without notice. What a checkpoint of an earlier
+version says of itself stands in the JSON alone.
 """
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from safetensors.numpy import save
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.documents import Count, Flag, parse_json, read_bytes, read_json
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import RunPaths, atomic_write, check_sums, read_json, sums_of, write_json
+from ensemble_pipe.storage import RunPaths, atomic_write, check_sums, sums_of, write_json
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.plan import LearnerState
+from ensemble_pipe.training.weights import parse_tensors, require_finite
+
+_FACTS = "checkpoint"
+ANEW = "restore it from a copy, or remove its folder to have the learner trained anew"
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What the JSON of a checkpoint says."""
+    """What the JSON of a checkpoint says; `run` is None in those of earlier versions."""
 
-    learner: int
-    epoch: int
-    step: int
-    member: int | None
-    finished: bool
+    learner: Count
+    epoch: Count
+    step: Count
+    member: Count | None
+    finished: Flag
+    counters: dict[str, Any]
+    sums: dict[str, str]
+    run: str | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All but the sums, as the tensors' file has it too."""
+        facts = asdict(self)
+        del facts["sums"]
+        return facts
 
 
-def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, then remove those before it, unless they yield other members."""
+@dataclass(frozen=True)
+class _SavedEstimator:
+    """What the JSON of a scikit-learn learner says; `run` is None in those of earlier versions."""
+
+    learner: Count
+    sums: dict[str, str]
+    run: str | None = None
+
+
+def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = None) -> None:
+    """Write a checkpoint, then remove those before it, unless they yield other members.
+
+    Args:
+        paths: of the run.
+        checkpoint: of one of its learners.
+        run: the run's id, which makes it a checkpoint of no other run.
+    """
     weights = paths.checkpoint(checkpoint.learner, checkpoint.step)
+    facts = {
+        "learner": checkpoint.learner,
+        "epoch": checkpoint.epoch,
+        "step": checkpoint.step,
+        "member": checkpoint.member,
+        "finished": checkpoint.finished,
+        "counters": checkpoint.state.counters,
+        "run": run,
+    }
     tensors = {"row": checkpoint.state.row, **checkpoint.state.slots}
-    atomic_write(weights, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}))
-    write_json(
-        weights.with_suffix(".json"),
-        {
-            "learner": checkpoint.learner,
-            "epoch": checkpoint.epoch,
-            "step": checkpoint.step,
-            "member": checkpoint.member,
-            "finished": checkpoint.finished,
-            "counters": checkpoint.state.counters,
-            "sums": sums_of(weights.parent, [weights.name]),
-        },
+    content = save(
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
+        metadata={_FACTS: json.dumps(facts, allow_nan=False)},
     )
+    atomic_write(weights, content)
+    sums = sums_of(weights.parent, [weights.name])
+    write_json(weights.with_suffix(".json"), {**facts, "sums": sums})
     for saved in list_checkpoints(paths, checkpoint.learner):
         superseded = saved.member is None or saved.member == checkpoint.member
         if saved.step < checkpoint.step and superseded:
@@ -53,52 +89,100 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint) -> None:
             old.unlink()
 
 
-def list_checkpoints(paths: RunPaths, learner: int) -> list[Saved]:
-    """Return the complete checkpoints of a learner, by step."""
-    found = []
-    for path in sorted(paths.learner(learner).glob("step-*.json")):
-        if re.fullmatch(r"step-\d+\.json", path.name):
-            names = ("learner", "epoch", "step", "member", "finished")
-            facts = read_json(path, *names)
-            found.append(Saved(**{name: facts[name] for name in names}))
-    return found
+def list_checkpoints(paths: RunPaths, learner: int, run: str | None = None) -> list[Saved]:
+    """Return the complete checkpoints of a learner, by step.
+
+    Args:
+        paths: of the run.
+        learner: its id.
+        run: the run's id, where that is to be checked too.
+
+    Raises:
+        CorruptFileError: one is damaged, or of another learner, step or run.
+    """
+    names = [path.name for path in paths.learner(learner).glob("step-*.json")]
+    steps = [int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d+)\.json", name))]
+    return [_saved(paths, learner, step, run) for step in sorted(steps)]
+
+
+def _saved(paths: RunPaths, learner: int, step: int, run: str | None = None) -> Saved:
+    path = paths.checkpoint(learner, step).with_suffix(".json")
+    saved = read_json(path, Saved)
+    other = run is not None and saved.run not in (None, run)
+    if (saved.learner, saved.step) != (learner, step) or other:
+        whose = f" of run {saved.run}" if other else ""
+        raise CorruptFileError(
+            f"{path}: is a checkpoint of learner {saved.learner}{whose} at step {saved.step}, not "
+            f"what its place says; {ANEW}"
+        )
+    return saved
 
 
 def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
     """Read a checkpoint back.
 
     Raises:
-        CorruptFileError: its file does not match its sum, or is no safetensors file.
+        CorruptFileError: its file does not match its sum, is no safetensors file, says another
+            thing of itself than its JSON does, or holds a number that is not finite.
     """
+    saved = _saved(paths, learner, step)
     weights = paths.checkpoint(learner, step)
-    facts = read_json(weights.with_suffix(".json"), "sums", "counters")
-    check_sums(weights.parent, facts["sums"])
-    tensors = read_tensors(weights.read_bytes(), str(weights))
-    row = tensors.pop("row")
-    return LearnerState(step, row, tensors, facts["counters"])
+    if list(saved.sums) != [weights.name]:
+        raise CorruptFileError(
+            f"{weights.with_suffix('.json')}: sums: must be that of {weights.name} alone; {ANEW}"
+        )
+    check_sums(weights.parent, saved.sums)
+    content = read_bytes(weights)
+    tensors = parse_tensors(content, str(weights))
+    told = _facts_in(content, str(weights))
+    wrong = [name for name, value in told.items() if saved.facts.get(name) != value]
+    if wrong:
+        raise CorruptFileError(
+            f"{weights.with_suffix('.json')}: {wrong[0]}: is {saved.facts.get(wrong[0])!r}, but "
+            f"{weights.name} is a checkpoint with {told[wrong[0]]!r}; {ANEW}"
+        )
+    if "row" not in tensors:
+        raise CorruptFileError(f"{weights}: holds no tensor named row; {ANEW}")
+    require_finite(tensors, f"{weights}", ANEW)
+    return LearnerState(saved.step, tensors.pop("row"), tensors, dict(saved.counters))
 
 
-def save_estimator(paths: RunPaths, learner: int, content: bytes) -> None:
+def _facts_in(content: bytes, where: str) -> dict[str, Any]:
+    """Return what a safetensors file says of itself; nothing in one of an earlier version."""
+    size = int.from_bytes(content[:8], "little")
+    header = parse_json(content[8 : 8 + size], dict[str, Any], where)
+    facts = header.get("__metadata__", {}).get(_FACTS)
+    return {} if facts is None else parse_json(facts.encode(), dict[str, Any], where)
+
+
+def save_estimator(paths: RunPaths, learner: int, content: bytes, run: str) -> None:
     """Write a scikit-learn learner; its JSON is written last and makes it finished."""
     path = paths.estimator(learner)
     atomic_write(path, content)
-    write_json(
-        path.with_suffix(".json"),
-        {"learner": learner, "sums": sums_of(path.parent, [path.name])},
-    )
+    sums = sums_of(path.parent, [path.name])
+    write_json(path.with_suffix(".json"), {"learner": learner, "run": run, "sums": sums})
 
 
-def load_estimator(paths: RunPaths, learner: int) -> bytes | None:
+def load_estimator(paths: RunPaths, learner: int, run: str) -> bytes | None:
     """Return a scikit-learn learner that was saved, or None.
 
     Raises:
-        CorruptFileError: its file does not match its sum.
+        CorruptFileError: its file does not match its sum, or is of another learner or run.
     """
     path = paths.estimator(learner)
-    if not path.with_suffix(".json").is_file():
+    facts_path = path.with_suffix(".json")
+    if not facts_path.exists():
         return None
-    check_sums(path.parent, read_json(path.with_suffix(".json"), "sums")["sums"])
-    return path.read_bytes()
+    saved = read_json(facts_path, _SavedEstimator)
+    if saved.learner != learner or saved.run not in (None, run):
+        whose = "" if saved.run in (None, run) else f" of run {saved.run}"
+        raise CorruptFileError(
+            f"{facts_path}: is of learner {saved.learner}{whose}, not what its place says; {ANEW}"
+        )
+    if list(saved.sums) != [path.name]:
+        raise CorruptFileError(f"{facts_path}: sums: must be that of {path.name} alone; {ANEW}")
+    check_sums(path.parent, saved.sums)
+    return read_bytes(path)
 
 
 def remove_leftovers(paths: RunPaths) -> None:
@@ -106,22 +190,5 @@ def remove_leftovers(paths: RunPaths) -> None:
     for path in paths.learners.glob("*/*"):
         whole = path.with_suffix(".json").is_file()
         unfinished = path.suffix in (".safetensors", ".skops") and not whole
-        if path.suffix == ".tmp" or unfinished:
+        if path.is_file() and (path.suffix == ".tmp" or unfinished):
             path.unlink()
-
-
-def read_tensors(content: bytes, where: str) -> dict[str, Floats]:
-    """Parse safetensors.
-
-    Raises:
-        CorruptFileError: `content` is not in that format.
-    """
-    try:
-        tensors: dict[str, Floats] = load(content)
-    except KeyError as error:  # a type that NumPy does not have, such as bfloat16
-        raise CorruptFileError(
-            f"{where}: holds tensors of type {error}, which cannot be read; save them as float32"
-        ) from None
-    except SafetensorError as error:
-        raise CorruptFileError(f"{where}: not a safetensors file ({error})") from None
-    return tensors

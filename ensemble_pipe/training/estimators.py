@@ -19,7 +19,7 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.settings import settings
 from ensemble_pipe.training.events import Event, Failed, Fitted
-from ensemble_pipe.training.sound_trees import require_sound_trees
+from ensemble_pipe.training.sound_trees import require_finite_numbers, require_sound_trees
 
 # Beside what skops trusts by itself: what fitted trees are made of.
 TRUSTED = (
@@ -253,8 +253,6 @@ def read_estimator(content: bytes, where: str) -> Any:
     Raises:
         CorruptFileError: it holds a type that no such estimator has, or is no skops file.
     """
-    from zipfile import BadZipFile
-
     from skops import io
     from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -263,8 +261,10 @@ def read_estimator(content: bytes, where: str) -> Any:
         if type(estimator).__name__ not in KINDS:
             raise ValueError(f"it is a {type(estimator).__name__}")
         require_sound_trees(estimator)
+        require_finite_numbers(estimator)
     except UntrustedTypesFoundException as error:
         raise CorruptFileError(f"{where}: refused: it is no such estimator ({error})") from None
-    except (BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise CorruptFileError(f"{where}: not an estimator that can be read ({error})") from None
+    except Exception as error:  # what a damaged archive makes zipfile, JSON and skops raise
+        told = str(error) or type(error).__name__
+        raise CorruptFileError(f"{where}: not an estimator that can be read ({told})") from None
     return estimator

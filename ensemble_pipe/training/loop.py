@@ -14,6 +14,7 @@ from ensemble_pipe.nn.losses import Loss, SquaredError, numbers_of
 from ensemble_pipe.optim import PlateauState, Stacked, StackedAverage, plateau_of
 from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.chains import Chains
+from ensemble_pipe.training.divergence import divergence
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.measures import stop_metrics
 from ensemble_pipe.training.plan import (
@@ -39,7 +40,7 @@ def train(stack: Stack, data: TrainingData, schema: Schema) -> Iterator[Event]:
 
     Yields:
         A `Checkpoint` of every learner at each end of an epoch and at each member; `Progress`
-        in between; `Failed` for a learner whose loss is not finite, which then leaves the stack.
+        in between; `Failed` for a learner that is no longer finite, which then leaves the stack.
     """
     training = StackTraining(stack, data, schema)
     told = time.monotonic()
@@ -162,8 +163,8 @@ class StackTraining:
         metrics = self._epoch_metrics() if ends_epoch else [{} for _ in self.plans]
         going = []
         for m, (plan, values) in enumerate(zip(self.plans, metrics, strict=True)):
-            if not np.isfinite([*values.values()]).all() or not np.isfinite(self.rows[m]).all():
-                reason = "its loss is not finite; a lower learning rate would help"
+            reason = divergence({**values, "loss": self.loss_sums[m]}, self._arrays(m))
+            if reason is not None:
                 yield Failed(plan.learner, epoch, self.step, reason)
                 continue
             stopped = ends_epoch and self._observe(m, values)
@@ -174,6 +175,10 @@ class StackTraining:
             state = self.state(m)
             if member is not None:
                 state.slots.update(self._member_row(m))
+            reason = divergence({}, {"member": state.member_row})
+            if reason is not None:
+                yield Failed(plan.learner, epoch, self.step, reason)
+                continue
             if not finished:
                 going.append(m)
             total, waited = self.steps.total, self.data.waited_s
@@ -187,14 +192,18 @@ class StackTraining:
 
     def state(self, m: int) -> LearnerState:
         """Return a copy of the state of the learner in place m."""
-        slots = {name: values[m].copy() for name, values in self.slots.items()}
+        slots = {name: values.copy() for name, values in self._arrays(m).items()}
         counters = {
             **self.counters[m],
             "loss_sum": float(self.loss_sums[m]),
             "steps_summed": self.steps_summed,
             "plateau": self.plateaus[m]._asdict(),
         }
-        return LearnerState(self.step, self.rows[m].copy(), slots, counters)
+        return LearnerState(self.step, slots.pop("row"), slots, counters)
+
+    def _arrays(self, m: int) -> dict[str, Floats]:
+        """Return the row and the slots of the learner in place m, as views."""
+        return {"row": self.rows[m], **{name: values[m] for name, values in self.slots.items()}}
 
     def _stacked_average(self) -> StackedAverage | None:
         averagings = [plan.averaging for plan in self.plans if plan.averaging is not None]
@@ -266,10 +275,7 @@ class StackTraining:
         return self.steps.epochs_done(self.step) > self.steps.epochs_done(self.step - 1)
 
     def _member(self, plan: LearnerPlan) -> int | None:
-        steps = self.member_steps[plan.learner]
-        if self.step not in steps:
-            return None
-        return 0 if plan.boosting is not None else steps.index(self.step)
+        return plan.member_at(self.step, self.member_steps[plan.learner])
 
     def _epoch_metrics(self) -> list[dict[str, float]]:
         """Return each learner's numbers for the epoch that ends now, and start the next sums."""

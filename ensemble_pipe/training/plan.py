@@ -101,6 +101,19 @@ class LearnerPlan:
         ends = self.round_ends(rows)
         return cycle_ends(self.schedule, ends[-1]) if self.snapshots else ends
 
+    def member_at(self, step: int, member_steps: Sequence[int]) -> int | None:
+        """Return the number of the member that the learner yields at a step; None for none.
+
+        A chain has one member, which each of its networks makes anew.
+
+        Args:
+            step: number of steps taken.
+            member_steps: as the function of this name returns them.
+        """
+        if step not in member_steps:
+            return None
+        return 0 if self.boosting is not None else member_steps.index(step)
+
     def round_ends(self, rows: int) -> list[int]:
         """Return the numbers of steps taken when each of its networks is trained, ascending."""
         steps, rounds = self.steps(rows), self.boosting.rounds if self.boosting else 1

@@ -1,4 +1,4 @@
-"""Whether trees that were read lead from node to node as trees do.
+"""Whether estimators that were read hold what fitted ones do: trees that are trees, finite numbers.
 
 scikit-learn follows the numbers of nodes and features in compiled code without looking: in a file
 that was tampered with they could point outside of the arrays, or round in a circle.
@@ -27,6 +27,28 @@ def require_sound_trees(estimator: Any) -> None:
                 raise ValueError("a node of a tree leads to none that can follow it")
         if (feature[inner] < 0).any() or (feature[inner] >= estimator.n_features_in_).any():
             raise ValueError("a node of a tree asks for a feature that there is not")
+
+
+def require_finite_numbers(estimator: Any) -> None:
+    """Raise ValueError where a number that an estimator's predictions are made of is not finite."""
+    for name, values in _numbers(estimator):
+        if not np.isfinite(np.asarray(values, np.float64)).all():
+            raise ValueError(f"its {name} holds numbers that are not finite")
+
+
+def _numbers(estimator: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what predictions are made of, by name: coefficients, neighbours, values of leaves."""
+    for name in ("coef_", "intercept_", "_fit_X", "_y", "_baseline_prediction"):
+        if hasattr(estimator, name):
+            yield name, getattr(estimator, name)
+    for inner in getattr(estimator, "estimators_", []):
+        if hasattr(inner, "tree_"):
+            yield "tree_", inner.tree_.value
+        else:
+            yield from _numbers(inner)
+    for iteration in getattr(estimator, "_predictors", []):
+        for predictor in iteration:
+            yield "_predictors", predictor.nodes["value"]
 
 
 def _trees(estimator: Any) -> Iterator[tuple[Integers, Integers, Any, Integers]]:

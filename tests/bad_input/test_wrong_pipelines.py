@@ -50,7 +50,9 @@ def test_an_override_that_is_no_yaml() -> None:
     assert message == "--set network.hidden=[1: '[1' is not a YAML value"
 
 
-@pytest.mark.parametrize("value", ["2024-02-30", "!!int x", "!!bool x", "!!timestamp x"])
+@pytest.mark.parametrize(
+    "value", ["2024-02-30", "!!int x", "!!bool x", "!!timestamp x", "[" * 20_000, "{a: " * 20_000]
+)
 def test_an_override_that_is_no_value_of_its_kind(value: str) -> None:
     assert "is not a YAML value" in refused("run", "p.yaml", "--set", f"name={value}")
 

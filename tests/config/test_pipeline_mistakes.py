@@ -14,7 +14,7 @@ from ensemble_pipe.nn.layers import ACTIVATIONS
 from ensemble_pipe.optim import (
     RULES,
 )
-from ensemble_pipe.yaml_errors import read_document
+from ensemble_pipe.yaml_documents import read_document
 
 # Mistakes
 
@@ -184,6 +184,13 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{below}'] * 10)}]\n"
     for below, name in itertools.pairwise("abcdefghi")
 )
+DEEP = "values are nested more than 64 deep"
+ALIASES = "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 200))
+# Each mapping takes in ten times what the one before it holds.
+MERGES = "a: &a {k0: 1, k1: 1, k2: 1, k3: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{below}'] * 10)}]}}\n"
+    for below, name in itertools.pairwise("abcdefghijk")
+)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +212,16 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("name: 2020-02-31\n", "p.yaml: not valid YAML: day "),
         ("seed: !!int many\n", "p.yaml: not valid YAML: invalid literal for int()"),
         (b"seed: 1\x00\n", "p.yaml: not valid YAML: unacceptable character #x0000"),
+        ("seed: " + "[" * 20_000, f"p.yaml:1: not valid YAML: {DEEP}"),
+        ("a: 1\nb: " + "{a: " * 20_000, f"p.yaml:2: not valid YAML: {DEEP}"),
+        ("a:\n" + "- " * 20_000, f"p.yaml:2: not valid YAML: {DEEP}"),
+        ("a: &a0 [x]\n" + ALIASES, f"p.yaml:1: {DEEP}"),
+        (MERGES, "p.yaml: holds more than 100000 values, by its aliases; write them out"),
+        ("name: " + "x" * (1 << 22), "p.yaml: has more than 4194304 bytes"),
+        ('name: "\\ud800"\n', "p.yaml:1: holds half of a surrogate pair"),
+        ("seed: " + "1" * 9999, "p.yaml: not valid YAML: Exceeds the limit"),
+        ("seed: 0x" + "f" * 9999, "p.yaml:1: not valid YAML: a number is far too large"),
+        ("seed: 0" + "1" * 9999, "p.yaml:1: not valid YAML: a number is far too large"),
         (b"name: \xe9\n", "p.yaml: cannot be read ('utf-8' codec can't decode byte 0xe9"),
     ],
 )

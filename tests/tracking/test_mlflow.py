@@ -13,6 +13,7 @@ import pytest
 from conftest import StopAt
 from mlflow import MlflowClient
 
+from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
@@ -141,6 +142,35 @@ def test_sending_everything_twice_changes_nothing(
     shipper.ship_again()
     shipper.ship([entry for entry, _ in entries], entries[-1][1])
     assert everything() == before
+
+
+@pytest.mark.slow
+def test_a_journal_that_has_lost_its_end_is_made_whole_or_told_of(
+    client: MlflowClient, folder: Path
+) -> None:
+    settings: dict[str, Any] = {"tracking.register_as": None, "output": folder / "runs"}
+    run_dir = Path(run(folder / "tracked.yaml", inline=True, **settings).run_dir)
+    paths = RunPaths(run_dir)
+
+    def counts() -> list[int]:
+        parent, children = tree(client, parent_of(client, run_dir))
+        return [
+            sum(len(history(client, r.info.run_id, name)) for name in r.data.metrics)
+            for r in (parent, *children)
+        ]
+
+    before, lines = counts(), paths.journal.read_text().splitlines(keepends=True)
+    paths.journal.write_text("".join(lines[:-8]))  # only what follows from checkpoints
+    with pytest.raises(CorruptFileError, match=r"no entry ends at byte .* completes it"):
+        sync(run_dir, timeout_s=60)
+    assert resume(run_dir, inline=True).members == 3
+    assert counts() == before
+    for kept in (0, 2, len(lines) // 2):
+        paths.journal.write_text("".join(lines[:kept]))
+        for command in (lambda: resume(run_dir, inline=True), lambda: sync(run_dir, timeout_s=1)):
+            with pytest.raises(CorruptFileError, match=r"lost its start|has the plans|lost epochs"):
+                command()
+    assert statuses(client, parent_of(client, run_dir)) == ["FINISHED"] * 4
 
 
 def newest(folder: Path) -> Path:

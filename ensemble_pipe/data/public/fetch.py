@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,23 @@ from filelock import FileLock, Timeout
 from ensemble_pipe.data.public.catalogue import PublicSet
 from ensemble_pipe.data.public.download import Patience, download
 from ensemble_pipe.data.public.prepare import prepare
+from ensemble_pipe.documents import read_json
 from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import check_sums, read_json, sums_of, write_json
+from ensemble_pipe.storage import check_sums, sums_of, write_json
 
 MANIFEST = "manifest.json"
 DOWNLOADS = ".download"
 
 # progress(name of the file, bytes that are there, bytes in all)
 SetProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What a fetched set's manifest says: sums of what was downloaded, by address, and of files."""
+
+    downloads: dict[str, str]
+    files: dict[str, str]
 
 
 def fetch(
@@ -130,10 +140,7 @@ def _files(entry: PublicSet, home: Path) -> Mapping[str, str]:
     Raises:
         CorruptFileError: there is no manifest, or it is of other files than the catalogue's.
     """
-    manifest = read_json(home / MANIFEST, "downloads", "files")
-    if not isinstance(manifest["files"], dict) or manifest["downloads"] != {
-        file.url: file.sha256 for file in entry.files
-    }:
+    manifest = read_json(home / MANIFEST, _Manifest)
+    if manifest.downloads != {file.url: file.sha256 for file in entry.files}:
         raise CorruptFileError(f"{home / MANIFEST}: is of another edition of {entry.name}")
-    files: Mapping[str, str] = manifest["files"]
-    return files
+    return manifest.files

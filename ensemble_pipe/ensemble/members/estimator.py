@@ -46,6 +46,24 @@ class EstimatorMember:
         """
         return read_estimator(self.content, f"learner {self.learner} ({self.kind})")
 
+    def require_fit(self, schema: Schema) -> None:
+        """Check that the estimator takes the schema's rows and gives what they want.
+
+        Raises:
+            ValueError: it does not; says for what it is.
+            CorruptFileError: the content is none that may be read.
+        """
+        features = prod(schema.input_shape)
+        if getattr(self.estimator, "n_features_in_", None) != features:
+            raise ValueError(f"its estimator is not for rows of {features} numbers")
+        if schema.task == "classification":
+            known = np.asarray(getattr(self.estimator, "classes_", []))
+            whole = known.dtype.kind in "iu" and known.ndim == 1
+            if not whole or not ((known >= 0) & (known < len(schema.classes))).all():
+                raise ValueError(f"its estimator is not for {len(schema.classes)} classes")
+        elif np.size(self.estimator.predict(np.zeros((1, features)))) != schema.target_count:
+            raise ValueError(f"its estimator is not for {schema.target_count} targets")
+
     def outputs(self, schema: Schema, read: Read, rows: int) -> Floats:
         """Return log-probabilities (R, O), or means (R, D), float32."""
         inputs = np.zeros((CHUNK_ROWS, *schema.input_shape), np.float32)

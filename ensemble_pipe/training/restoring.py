@@ -1,0 +1,135 @@
+"""Where a learner goes on: its checkpoints, held against its plan and its data."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.documents import Count, Number, validated
+from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.training.checkpoints import ANEW, Saved, list_checkpoints, load_state
+from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
+
+
+@dataclass(frozen=True)
+class _Plateau:
+    """See `optim.PlateauState`."""
+
+    factor: Number
+    best: Number | None
+    bad_epochs: Count
+    cooldown: Count
+
+
+@dataclass(frozen=True)
+class _Counters:
+    """What `LearnerState.counters` may hold."""
+
+    loss_sum: Number = 0.0
+    steps_summed: Number = 0.0
+    plateau: _Plateau | None = None
+    best_value: Number | None = None
+    epochs_waited: Number | None = None
+    factor: Number | None = None
+    factors: list[Number] | None = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A checkpoint that was read back."""
+
+    saved: Saved
+    state: LearnerState
+
+
+def restored(
+    paths: RunPaths, plan: LearnerPlan, schema: Schema, rows: int, run: str
+) -> Iterator[Restored]:
+    """Yield the checkpoints of a learner, by step; none where it has not begun.
+
+    Args:
+        paths: of the run.
+        plan: of the learner.
+        schema: of the data.
+        rows: R, of the training part.
+        run: the run's id.
+
+    Raises:
+        CorruptFileError: one is damaged, is of another learner or run, or cannot have come of this
+            plan; or that of a member is missing.
+    """
+    saved = list_checkpoints(paths, plan.learner, run)
+    _require_members(paths, plan, rows, saved)
+    for one in saved:
+        state = load_state(paths, plan.learner, one.step)
+        problem = _misfit(plan, schema, rows, one, state)
+        if problem is not None:
+            path = paths.checkpoint(plan.learner, one.step)
+            raise CorruptFileError(f"{path}: {problem}; {ANEW}")
+        yield Restored(one, state)
+
+
+def _misfit(
+    plan: LearnerPlan, schema: Schema, rows: int, saved: Saved, state: LearnerState
+) -> str | None:
+    """Return why a checkpoint cannot have come of a plan; None where it can."""
+    size = plan.build(schema).layout.size
+    if state.row.shape != (size,) or state.row.dtype != np.float32:
+        return f"its row is {_shown(state.row)}, but its network needs float32 of shape {(size,)}"
+    expected = initial_state(plan, schema, state.row).slots
+    found = {name: values for name, values in state.slots.items() if name != "member"}
+    member = state.member_row
+    if set(found) != set(expected) or member.shape != (size,) or member.dtype != np.float32:
+        return f"holds {', '.join(sorted(found))}, but its plan needs {', '.join(sorted(expected))}"
+    for name, values in expected.items():
+        if found[name].shape != values.shape or found[name].dtype != values.dtype:
+            return f"its {name} is {_shown(found[name])}, but its plan needs {_shown(values)}"
+    try:
+        counters = validated(saved.counters, _Counters, "counters")
+    except CorruptFileError as error:
+        return str(error)
+    return _misplaced(plan, rows, saved, counters)
+
+
+def _misplaced(plan: LearnerPlan, rows: int, saved: Saved, counters: _Counters) -> str | None:
+    """Return why a learner cannot stand where its checkpoint says; None where it can."""
+    steps = plan.steps(rows)
+    if not 0 < saved.step <= steps.total or saved.epoch != steps.epochs_done(saved.step):
+        return f"step {saved.step} in epoch {saved.epoch} is none of its {steps.total} steps"
+    rounds = 0 if plan.boosting is None else bisect_right(plan.round_ends(rows), saved.step)
+    if len(counters.factors or []) != rounds:
+        return f"it has the factors of {len(counters.factors or [])} networks, not of {rounds}"
+    stopping, waited = plan.early_stopping, counters.epochs_waited
+    if (counters.best_value is None) != (waited is None) or (stopping is None and waited):
+        return "its counters do not fit its early stopping"
+    stopped = stopping is not None and waited is not None and waited >= stopping.patience
+    done = stopped or saved.step == steps.total
+    if saved.finished != done:
+        told = "finished" if saved.finished else "not finished"
+        return f"says that it is {told}, at step {saved.step} of {steps.total}"
+    expected = 0 if stopped else plan.member_at(saved.step, plan.member_steps(rows))
+    if saved.member != expected:
+        return f"says that it yields member {saved.member}, where its plan has {expected}"
+    return None
+
+
+def _require_members(paths: RunPaths, plan: LearnerPlan, rows: int, saved: Sequence[Saved]) -> None:
+    """Raise CorruptFileError where the checkpoint of a member is missing that was there."""
+    last = saved[-1].step if saved else 0
+    there = {one.step for one in saved}
+    ends = plan.member_steps(rows) if plan.snapshots else []
+    for step in ends[: bisect_right(ends, last)]:
+        if step not in there:
+            path = paths.checkpoint(plan.learner, step)
+            raise CorruptFileError(
+                f"{path}: missing, though learner {plan.learner} is at step {last} and yields a "
+                f"member at {step}; {ANEW}"
+            )
+
+
+def _shown(values: Floats) -> str:
+    return f"{values.dtype} of shape {values.shape}"

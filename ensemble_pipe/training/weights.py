@@ -1,0 +1,57 @@
+"""Tensors from safetensors files: parsed, and held to be finite."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from ensemble_pipe.arrays import Floats
+from ensemble_pipe.documents import read_bytes
+from ensemble_pipe.errors import CorruptFileError
+
+
+def read_weights(path: Path, *names: str) -> dict[str, Floats]:
+    """Read a safetensors file that has at least some tensors, and finite numbers alone.
+
+    Raises:
+        CorruptFileError: it cannot be read, lacks a tensor, or holds NaN or an infinite number.
+    """
+    tensors = parse_tensors(read_bytes(path), str(path))
+    missing = [name for name in names if name not in tensors]
+    if missing:
+        raise CorruptFileError(
+            f"{path}: holds no tensor named {missing[0]}; restore it from a copy"
+        )
+    require_finite(tensors, str(path))
+    return tensors
+
+
+def parse_tensors(content: bytes, where: str) -> dict[str, Floats]:
+    """Parse safetensors.
+
+    Raises:
+        CorruptFileError: `content` is not in that format.
+    """
+    try:
+        tensors: dict[str, Floats] = load(content)
+    except KeyError as error:  # a type that NumPy does not have, such as bfloat16
+        raise CorruptFileError(
+            f"{where}: holds tensors of type {error}, which cannot be read; save them as float32"
+        ) from None
+    except SafetensorError as error:
+        raise CorruptFileError(f"{where}: not a safetensors file ({error})") from None
+    return tensors
+
+
+def require_finite(
+    tensors: Mapping[str, Floats], where: str, advice: str = "restore it from a copy"
+) -> None:
+    """Raise CorruptFileError where a tensor holds NaN or an infinite number."""
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise CorruptFileError(
+                f"{where}: {name} holds numbers that are not finite, which no training writes; "
+                f"{advice}"
+            )

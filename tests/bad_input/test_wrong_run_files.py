@@ -1,0 +1,223 @@
+"""Files of runs and models of any wrong shape: one message that names the file, status 2."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from earlier_runs import VERSIONS, copy_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from typer.testing import CliRunner
+
+import ensemble_pipe
+from ensemble_pipe.cli import app
+from ensemble_pipe.comparison.runs import read_run
+from ensemble_pipe.config import learner_plans, load_pipeline
+from ensemble_pipe.data.base import open_base, read_schema
+from ensemble_pipe.errors import CorruptFileError, EnsemblePipeError
+from ensemble_pipe.storage import RunPaths, atomic_write, check_sums, read_manifest, sums_of
+from ensemble_pipe.tracking.completeness import complete_entries
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.report import write_report
+from ensemble_pipe.tracking.shipping import Cursor
+from ensemble_pipe.training.checkpoints import load_estimator
+from ensemble_pipe.training.restoring import restored
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    paths = copy_of(VERSIONS[-1], "finished", tmp_path_factory.mktemp("whole"))
+    for entry, _ in read_entries(paths.journal):
+        for name in entry.get("names", []):  # so that no report draws them anew
+            atomic_write(paths.pictures / name, b"a picture")
+    return paths
+
+
+@pytest.fixture
+def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
+    return RunPaths(Path(shutil.copytree(whole.root, tmp_path / "copied")))
+
+
+def resumed_without_training(paths: RunPaths) -> None:
+    """Read all that a resume reads before it trains."""
+    manifest = read_manifest(paths)
+    check_sums(paths.root, manifest.sums)
+    plans = learner_plans(load_pipeline(paths.pipeline))
+    complete_entries(paths)
+    base = open_base(paths.base / "train.arrow")
+    for plan in plans:
+        list(restored(paths, plan, read_schema(paths), base.table.num_rows, manifest.run_id))
+    load_estimator(paths, len(plans), manifest.run_id)
+    Cursor.load(paths.cursor)
+
+
+DOORS: tuple[Callable[[RunPaths], object], ...] = (
+    resumed_without_training,
+    write_report,
+    lambda paths: read_run(paths.root),
+    lambda paths: ensemble_pipe.load(paths.root),
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.sampled_from([-1, 10**30, 10**400, 1.5, 1e308, "", "x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("ab"), inner, max_size=2),
+    max_leaves=4,
+)
+TEXTS = ("", "[", "[" * 100_000, '{"a":' * 100_000, "{}", "[]", "null", '{"sums": null}', "\0")
+
+
+def places_in(value: Any, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the path of every value in a document, its own first."""
+    yield above
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places_in(item, (*above, key))
+
+
+def changed(draw: st.DataObject, document: Any) -> Any:
+    """Return a document with one value replaced, or left out."""
+    place = draw.draw(st.sampled_from([*places_in(document)]))
+    new = draw.draw(VALUES)
+    if not place:
+        return new
+    document = json.loads(json.dumps(document))
+    *above, last = place
+    holder = document
+    for step in above:
+        holder = holder[step]
+    if draw.draw(st.booleans()):
+        holder[last] = new
+    else:
+        del holder[last]
+    return document
+
+
+def try_every_door(paths: RunPaths) -> None:
+    """Use a run in all ways; each works, or refuses the run with the name of a file of it."""
+    for door in DOORS:
+        told = None
+        try:
+            door(paths)
+        except EnsemblePipeError as error:
+            told = str(error)
+        assert told is None or str(paths.root) in told
+
+
+FILES = [
+    "manifest.json", "base/schema.json", "base/train.json", "learners/0000/step-00000018.json",
+    "learners/0002/estimator.json", "model/manifest.json", "model/model.json",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FILES, "mlflow.json"])
+@settings(
+    max_examples=15, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(draw=st.data())
+def test_a_document_of_any_shape_is_read_or_refused(
+    whole: RunPaths, name: str, draw: st.DataObject
+) -> None:
+    path = whole.root / name
+    before = path.read_bytes() if path.is_file() else json.dumps(asdict(Cursor())).encode()
+    try:
+        path.write_text(json.dumps(changed(draw, json.loads(before))))
+        try_every_door(whole)
+    finally:
+        path.write_bytes(before)
+
+
+@settings(
+    max_examples=40, deadline=None, derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)  # fmt: skip
+@given(draw=st.data())
+def test_a_journal_of_any_shape_is_read_or_refused(whole: RunPaths, draw: st.DataObject) -> None:
+    before = whole.journal.read_bytes()
+    lines = before.decode().splitlines()
+    try:
+        number = draw.draw(st.integers(0, len(lines) - 1))
+        lines[number] = json.dumps(changed(draw, json.loads(lines[number])))
+        whole.journal.write_text("\n".join([*lines, ""]))
+        try_every_door(whole)
+    finally:
+        whole.journal.write_bytes(before)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_text_that_is_no_document_is_refused_by_name(whole: RunPaths, name: str) -> None:
+    path = whole.root / name
+    before = path.read_bytes()
+    door = DOORS[3 if name.startswith("model/") else 0]
+    try:
+        for text in TEXTS:
+            path.write_text(text)
+            with pytest.raises(CorruptFileError, match=path.name):
+                door(whole)
+    finally:
+        path.write_bytes(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        *((name, "resume") for name in (*FILES[:5], "pipeline.yaml", "journal.jsonl")),
+        ("base/train.arrow", "resume"), ("learners/0000", "resume"), ("driver.lock", "resume"),
+        ("learners/0001/step-00000018.safetensors", "resume"), ("growth.json", "resume"),
+        ("journal.jsonl", "report"), ("manifest.json", "report"), ("base/schema.json", "report"),
+        ("report.html", "report"), ("predictions/test.arrow", "compare"),
+        ("model/model.json", "predict"), ("model/manifest.json", "predict"),
+        ("model/members.safetensors", "predict"), ("model/estimator-0002.skops", "predict"),
+    ],
+)  # fmt: skip
+def test_a_folder_where_a_file_should_be(paths: RunPaths, name: str, command: str) -> None:
+    path = paths.root / name
+    if path.is_dir():  # and a file where a folder should be
+        shutil.rmtree(path)
+        path.touch()
+    else:
+        path.unlink(missing_ok=True)
+        path.mkdir()
+    options = {
+        "resume": ["--inline", "--accept-changes"],
+        "predict": [str(paths.root / "none.csv"), "--output", "out.csv"],
+    }
+    done = CliRunner().invoke(app, [command, str(paths.root), *options.get(command, [])])
+    assert done.exit_code == 2, done.output
+    assert "Traceback" not in done.output
+    assert str(paths.root) in done.stderr
+
+
+def with_right_sums(paths: RunPaths) -> None:
+    manifest = paths.model / "manifest.json"
+    sums = json.loads(manifest.read_text())["sums"]
+    manifest.write_text(json.dumps({"sums": sums_of(paths.model, sums)}))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_model_with_weights_that_are_not_finite(paths: RunPaths, value: float) -> None:
+    weights = paths.model / "members.safetensors"
+    tensors = load_file(weights)
+    name = next(iter(tensors))
+    tensors[name][3] = value
+    save_file(tensors, weights)
+    with_right_sums(paths)
+    with pytest.raises(CorruptFileError, match=f"{name} holds numbers that are not finite"):
+        ensemble_pipe.load(paths.root)
+
+
+@pytest.mark.parametrize("name", ["coef_", "intercept_"])
+def test_an_estimator_with_numbers_that_are_not_finite(paths: RunPaths, name: str) -> None:
+    path = paths.model / "estimator-0002.skops"
+    estimator = skops.io.load(path)
+    getattr(estimator, name)[..., 0] = np.nan
+    skops.io.dump(estimator, path)
+    with_right_sums(paths)
+    with pytest.raises(CorruptFileError, match=f"its {name} holds numbers that are not finite"):
+        ensemble_pipe.load(paths.root)

@@ -1,0 +1,68 @@
+"""Runs that earlier versions wrote are resumed, predict, are reported and compared."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from earlier_runs import FOLDER, VERSIONS, copy_of
+from pyarrow import csv
+
+import ensemble_pipe
+from ensemble_pipe.comparison.runs import read_run
+from ensemble_pipe.ensemble.members import EstimatorMember
+from ensemble_pipe.pipeline import resume
+from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.tracking.report import write_report
+from ensemble_pipe.tracking.story import read_story
+
+pytestmark = pytest.mark.parametrize("version", VERSIONS)
+
+
+def predictions(paths: RunPaths) -> pa.Table:
+    with pa.memory_map(str(paths.predictions("test"))) as stream:
+        return pa.ipc.open_file(stream).read_all()
+
+
+def test_its_model_predicts_as_it_did(version: str) -> None:
+    paths = RunPaths(FOLDER / version / "finished")
+    expected = predictions(paths)
+    rows = csv.read_csv(FOLDER / version / "rows.csv").take(expected.column("row"))
+    found = ensemble_pipe.load(paths.root).predict_proba(rows)
+    assert np.allclose(found[:, 1], expected.column("probability_yes"), atol=1e-5)
+
+
+def test_it_is_reported_and_compared(version: str, tmp_path: Path) -> None:
+    paths = copy_of(version, "finished", tmp_path)
+    assert "The run is finished." in write_report(paths).read_text()
+    found = read_run(paths.root)
+    assert found.metrics["test/accuracy"] == pytest.approx(found.values["accuracy"].over())
+    unfinished = copy_of(version, "unfinished", tmp_path)
+    assert "The run was stopped" in write_report(unfinished).read_text()
+
+
+@pytest.mark.parametrize("name", ["finished", "unfinished"])
+def test_it_is_resumed_to_the_result_that_it_had(version: str, name: str, tmp_path: Path) -> None:
+    finished = RunPaths(FOLDER / version / "finished")
+    paths = copy_of(version, name, tmp_path)
+    result = resume(paths.root, inline=True, accept_changes=True)
+    # Not bit for bit: on another processor.
+    assert result.metrics == pytest.approx(dict(read_story(finished).metrics), rel=1e-3)
+    for found, expected in zip(
+        ensemble_pipe.load(paths.root).members,
+        ensemble_pipe.load(finished.root).members,
+        strict=True,
+    ):
+        if not isinstance(found, EstimatorMember):
+            assert np.allclose(found.row, expected.row, atol=1e-4)  # type: ignore[union-attr]
+    epochs = {learner: len(told) for learner, told in read_story(paths).epochs.items()}
+    assert epochs == {0: 6, 1: 6}
+
+
+def test_a_learner_that_is_removed_is_trained_anew(version: str, tmp_path: Path) -> None:
+    paths = copy_of(version, "finished", tmp_path)
+    shutil.rmtree(paths.learner(1))
+    result = resume(paths.root, inline=True, accept_changes=True)
+    assert result.metrics == pytest.approx(dict(read_story(paths).metrics))
+    assert len(read_story(paths).epochs[1]) == 6
