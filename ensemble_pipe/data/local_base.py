@@ -13,7 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ensemble_pipe.data.base import verify_all
 from ensemble_pipe.data.shards import Recipe
-from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.errors import ClusterError, CorruptFileError
 from ensemble_pipe.storage import atomic_file, check_sums
 
 FETCH_TIMEOUT_S = 600
@@ -43,6 +43,7 @@ def local_base(source: BaseSource, recipe: Recipe) -> Recipe:
 
     Raises:
         CorruptFileError: a copy does not match its sum.
+        ClusterError: the driver's node does not give them.
     """
     names = [file for name in recipe.sums for file in (name, base_name(name))]
     if all(_is_here(recipe.base / name) for name in names) and _same_sums(recipe.base, recipe):
@@ -95,7 +96,7 @@ def _piece(there: Any, origin: Path, start: int) -> bytes:
     try:
         content: bytes = ray.get(reference, timeout=FETCH_TIMEOUT_S)
     except ray.exceptions.RayError as error:
-        raise CorruptFileError(
-            f"{origin}: cannot be copied from the driver's node ({error})"
-        ) from None
+        raise ClusterError(
+            f"{origin}: cannot be copied from the driver's node ({str(error).splitlines()[0]})"
+        ) from error
     return content

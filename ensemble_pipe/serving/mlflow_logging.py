@@ -165,7 +165,7 @@ def _logged_before(run_id: str, sums: str) -> str | None:
 
 
 def _end_with_caller() -> None:
-    sys.stdin.read()
+    os.read(0, 1)  # not by sys.stdin, which a thread may not hold when Python ends
     os._exit(1)
 
 

@@ -116,10 +116,12 @@ def test_a_raylet_that_dies_ends_the_run_with_a_message(running: Run) -> None:
 def test_a_lost_node_leaves_its_learners_to_the_other(tmp_path: Path) -> None:
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     try:
         lost = cluster.add_node(num_cpus=1)
-        settings = ["cluster.stack=1", "cluster.trainers=2", "training.epochs=40"]
+        settings = ["cluster.stack=1", "cluster.trainers=2", "training.epochs=25"]
         run = Run(tmp_path, cluster.address, *settings)
         while {entry["learner"] for entry in run.entries("epoch")} < {0, 1}:
             time.sleep(0.2)
