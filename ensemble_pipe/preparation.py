@@ -231,8 +231,8 @@ def require_fit(
             f"windows of {window_rows} rows are shuffled; raise it, or set "
             f"window_rows to {fitting} or less"
         )
-    require_affordable(plans, schema, rows)
     require_plans_fit(plans, schema, rows)
+    require_affordable(plans, schema, rows)
     for number, group in enumerate(config.ensemble.groups):
         if isinstance(group, EstimatorSettings):
             folds = group.learners if group.leaves_folds_out else None

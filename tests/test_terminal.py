@@ -86,7 +86,7 @@ def test_the_result_alone_is_on_standard_output(
 ) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    complete = SimpleNamespace(problem=None, mlflow_run_id=7)
+    complete = SimpleNamespace(problem=None, left_out="", mlflow_run_id=7)
     monkeypatch.setattr(runs, "sync", lambda run_dir, timeout_s: complete)
     done = call(*command.split())
     assert done.exit_code == 0, done.stderr

@@ -16,8 +16,8 @@ from ensemble_pipe.errors import CorruptFileError
 from ensemble_pipe.pipeline import resume, run, sync
 from ensemble_pipe.storage import RunPaths, write_json
 from ensemble_pipe.tracking.completeness import complete_entries
+from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import Journal
-from ensemble_pipe.tracking.shipping import Cursor
 from ensemble_pipe.training.checkpoints import save_checkpoint
 
 RESUME = ("resume", "--inline", "--accept-changes")
