@@ -256,6 +256,7 @@ DAY, TIME = date(2020, 2, 29), datetime(2020, 2, 29, 5)
         (pd.Series([0, 2], dtype="Sparse[int]"), ["0", "2"]),
         (pd.Series(["a", pd.NA, 1.5], dtype=object), ["a", None, "1.5"]),
         (range(2), [0, 1]),
+        (np.array(["a\0c", "a"]), ["a\0c", "a"]),
     ],
     ids=str,
 )
@@ -267,7 +268,16 @@ def test_values_of_several_kinds_become_text_that_says_the_same(
 
 @pytest.mark.parametrize(
     "values",
-    [3, "abc", None, np.zeros((2, 2)), [[1], "a"], pd.Series(pd.period_range("2020", periods=2))],
+    [
+        3,
+        "abc",
+        None,
+        np.zeros((2, 2)),
+        [[1], "a"],
+        {0: 1.5, 1: 2.5},
+        {1.5, 2.5},
+        pd.Series(pd.period_range("2020", periods=2)),
+    ],
     ids=str,
 )
 def test_what_is_no_column_of_values_is_refused(values: Any) -> None:
