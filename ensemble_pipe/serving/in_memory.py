@@ -98,7 +98,7 @@ def _of_records(rows: Sequence[Any]) -> Columns:
         if not isinstance(record, Mapping):
             raise DataError(f"row {row + 1}: is {shown(record)}; a dict for each row is needed")
     named = [{str(name): value for name, value in record.items()} for record in rows]
-    names = list(dict.fromkeys(name for record in named for name in record))
+    names = [str(name) for name in dict.fromkeys(name for record in rows for name in record)]
     return Columns("the list", names, lambda name: [record.get(name) for record in named])
 
 

@@ -24,7 +24,7 @@ from ensemble_pipe.config import Pipeline
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.pipeline import run
 from ensemble_pipe.serving.files import outputs_of
-from ensemble_pipe.serving.in_memory import as_column
+from ensemble_pipe.serving.in_memory import as_column, columns_of
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
@@ -298,3 +298,11 @@ def test_rows_as_dicts_may_lack_what_is_missing_and_no_other_column(model: Ensem
         model.predict_proba(
             {name: [value] * (1 + (name == "number")) for name, value in row.items()}
         )
+
+
+def test_names_that_are_one_as_text_are_kept_apart_to_be_refused() -> None:
+    row = {0: 1.0, "0": 5.0}
+    for rows in ([row], {name: [value] for name, value in row.items()}, pd.DataFrame([row])):
+        columns = columns_of(rows)
+        assert columns is not None
+        assert columns.names == ["0", "0"]
