@@ -147,6 +147,14 @@ def test_a_number_that_means_missing_does_so_in_every_type_and_beside_nulls(
             assert missing.mask(part).tolist() == np.isnan(found).tolist()
 
 
+def test_a_fraction_that_means_missing_does_so_as_float32_that_was_widened() -> None:
+    values = pa.array([-99.9, 0.0, 1.0], pa.float32()).cast(pa.float64())
+    found = numbers(values, "x", place, Missing(("-99.9", "1e-60", "1e300")))
+    assert np.isnan(found).tolist() == [True, False, False]
+    found = numbers(pa.array([999_999_999, 1_000_000_000]), "x", place, Missing(("999999999",)))
+    assert np.isnan(found).tolist() == [True, False]
+
+
 def test_an_empty_column_of_another_file_is_missing_values() -> None:
     schema = fit([0.0, 1.0, 0.5], NumberRule(missing=0.5))
     for values in (pa.nulls(2), pa.array([None, None], pa.string()), pa.array(["", ""])):

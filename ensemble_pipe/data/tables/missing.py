@@ -38,8 +38,11 @@ class Missing:
 
     @cached_property
     def numbers(self) -> Floats:
-        """The numbers among the texts."""
-        return np.array([float(text) for text in self.texts if _READ.fullmatch(text)])
+        """The numbers among the texts; fractions also as float32 has them, as it is widened."""
+        own = np.array([float(text) for text in self.texts if _READ.fullmatch(text)])
+        with np.errstate(over="ignore"):
+            widened = own.astype(np.float32).astype(np.float64)
+        return np.append(own, widened[np.isfinite(widened) & (widened != np.round(widened))])
 
     @cached_property
     def seconds(self) -> Floats:
