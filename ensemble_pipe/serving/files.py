@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from ensemble_pipe import storage
 from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.idx import is_idx
+from ensemble_pipe.data.sources.paths import renamed
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.members.given_files import cells_from
@@ -72,14 +74,14 @@ def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]
         raise DataError(f"{rows.where}: has no rows, so nothing can be measured")
     for label in schema.target_names:
         if label not in rows.schema.names:
-            raise DataError(f"{rows.where}: {_no_labels(rows, label)}")
+            raise DataError(f"{rows.where}: {_no_labels(rows, label, schema)}")
     targets = read_targets(rows, schema.roles, schema.classes)
     encoded = schema.encode_targets(targets, schema.target_place(rows))
     outputs = np.concatenate([outputs for _, outputs in outputs_of(model, rows)], axis=1)
     return model.of_outputs(outputs), encoded
 
 
-def _no_labels(rows: Rows, label: str) -> str:
+def _no_labels(rows: Rows, label: str, schema: Schema) -> str:
     """Return why there are no labels, and where they would stand."""
     path = Path(rows.where)
     if rows.file is not None:
@@ -91,8 +93,10 @@ def _no_labels(rows: Rows, label: str) -> str:
         )
     if path.suffix == ".npy":
         return "an NPY file has no labels; put both into an NPZ file"
-    there = listed(rows.schema.names)
-    return f"has no column {shown(label)}, which holds the labels; it has: {there}"
+    there, known = rows.schema.names, {*schema.source_columns, *schema.target_names}
+    others = [name for name in there if name not in known]
+    guess = renamed([label], others, one_is_new=False)
+    return f"has no column {shown(label)}, which holds the labels{guess} it has: {listed(there)}"
 
 
 def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:

@@ -1,6 +1,6 @@
 """Tables in memory, of any library: their columns by name, each as an Arrow array."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -63,7 +63,7 @@ def as_column(values: Any, name: str) -> pa.Array:
     """
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return _one_chunk(values)
-    rows = hasattr(values, "__len__") and not isinstance(values, str | bytes)
+    rows = hasattr(values, "__len__") and not isinstance(values, str | bytes | Mapping | Set)
     if not rows or getattr(values, "ndim", 1) != 1:
         raise DataError(f"column {shown(name)}: is {shown(values)}; a value for each row is needed")
     try:
@@ -98,12 +98,17 @@ def _of_records(rows: Sequence[Any]) -> Columns:
         if not isinstance(record, Mapping):
             raise DataError(f"row {row + 1}: is {shown(record)}; a dict for each row is needed")
     named = [{str(name): value for name, value in record.items()} for record in rows]
-    names = list(dict.fromkeys(name for record in named for name in record))
+    names = [str(name) for name in dict.fromkeys(name for record in rows for name in record)]
     return Columns("the list", names, lambda name: [record.get(name) for record in named])
 
 
 def _native(values: Any) -> Any:
-    """Return an array in the machine's own order of bytes, as Arrow takes it."""
+    """Return an array in the machine's own order of bytes, as Arrow takes it.
+
+    Texts are a list, for Arrow would end those of an array at their first zero byte.
+    """
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U":
+        return values.tolist()
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufcmM":
         return values.astype(values.dtype.newbyteorder("="), copy=False)
     return values

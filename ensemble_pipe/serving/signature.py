@@ -49,8 +49,10 @@ def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]
 def as_signed(frame: "pd.DataFrame", columns: Any) -> "pd.DataFrame":
     """Return a frame whose columns have types that MLflow takes for its schema `columns`.
 
-    MLflow would refuse whole numbers for doubles, and numbers, dates, true and false for strings.
+    MLflow would refuse whole numbers for doubles, numbers, dates, true and false for strings, and
+    names of columns that are numbers.
     """
+    frame = frame.rename(columns=str)
     if not frame.columns.is_unique:
         return frame  # which is refused
     types = {spec.name: spec.type.name for spec in columns.inputs if spec.name in frame}

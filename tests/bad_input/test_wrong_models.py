@@ -135,6 +135,10 @@ def test_an_npy_file_of_pickled_objects_is_not_unpickled() -> None:
 def test_an_evaluation_without_labels() -> None:
     message = refused("evaluate", table_model(), write("t.csv", "a,b\n1,2\n"))
     assert message == "t.csv: has no column 'y', which holds the labels; it has: a, b"
+    message = refused("evaluate", table_model(), write("t.csv", "a,b,Y\n1,2,0\n"))
+    assert message == (
+        "t.csv: has no column 'y', which holds the labels; did you mean 'Y'? it has: a, b, Y"
+    )
 
 
 def test_an_evaluation_of_images_without_labels_beside_them() -> None:

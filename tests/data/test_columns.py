@@ -20,8 +20,10 @@ from tables_as_rows import batch_of, fitted, rows_of, table_of
 from ensemble_pipe.arrays import Array
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.categories import canonical
+from ensemble_pipe.data.tables.cells import numbers
 from ensemble_pipe.data.tables.columns import CategoryRule, ColumnRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.features import CategoryColumn, NumberColumn
+from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import RangeScale, Standardize
 from ensemble_pipe.errors import ConfigError, DataError
 
@@ -126,6 +128,31 @@ def test_only_training_values_are_taken_for_a_fill() -> None:
         (column,) = fit([1.0, 3.0, None, 100.0, 100.0], rule, train).columns
         assert isinstance(column, NumberColumn)
         assert column.fill == 2.0
+
+
+@pytest.mark.parametrize("text", ["-99.9", "inf", "-Infinity"])
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64(), pa.string()])
+def test_a_number_that_means_missing_does_so_in_every_type_and_beside_nulls(
+    text: str, kind: pa.DataType
+) -> None:
+    texts = ["0", "1", text, None]
+    values = pa.array(texts) if kind == pa.string() else pa.array(texts).cast(pa.float64())
+    values = values.cast(kind)
+    missing = Missing((text,))
+    for part in (values, values[:3]):
+        found = numbers(part, "x", place, missing)
+        assert np.isnan(found).tolist() == [False, False, True, True][: len(part)]
+        assert missing.mask(part).tolist()[:2] == [False, False]
+        if kind != pa.string():
+            assert missing.mask(part).tolist() == np.isnan(found).tolist()
+
+
+def test_a_fraction_that_means_missing_does_so_as_float32_that_was_widened() -> None:
+    values = pa.array([-99.9, 0.0, 1.0], pa.float32()).cast(pa.float64())
+    found = numbers(values, "x", place, Missing(("-99.9", "1e-60", "1e300")))
+    assert np.isnan(found).tolist() == [True, False, False]
+    found = numbers(pa.array([999_999_999, 1_000_000_000]), "x", place, Missing(("999999999",)))
+    assert np.isnan(found).tolist() == [True, False]
 
 
 def test_an_empty_column_of_another_file_is_missing_values() -> None:

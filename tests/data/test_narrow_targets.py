@@ -43,6 +43,7 @@ def test_a_narrow_target_has_its_real_deviation(targets: Array) -> None:
     ("targets", "message"),
     [
         (INSTANT + FEW, r"every training row has the same target, 1\.7000000001234568e\+18, in"),
+        (1e12 + FEW * 1e-4, "too close together for float64; subtract a number near them"),
         (np.full(ROWS, 0.1), r"every training row has the same target, 0\.1, in column 'y'"),
         (np.zeros(ROWS), r"every training row has the same target, 0\.0, in column 'y'"),
         (-1e300 - 1e287 * TICKS, "the target 'y' has values too far apart to be standardised"),

@@ -11,6 +11,7 @@ from tables_as_rows import rows_of, table_of
 
 from ensemble_pipe.data.tables import side_columns
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.side_columns import (
     read_groups,
     read_targets,
@@ -181,3 +182,13 @@ def test_times_keep_their_order(values: Any) -> None:
 def test_times_without_order_are_refused(values: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_times(rows_of(table_of(t=values), batch=2), "t")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["2020-01-02", "1900-01-01T00:00"], np.array(["2020-01-02", "1900-01-01"], "M8[D]")],
+    ids=type,
+)
+def test_a_date_that_means_missing_is_no_time_in_whatever_type(values: Any) -> None:
+    with pytest.raises(DataError, match="row 2, column 't': the time is missing; remove such rows"):
+        read_times(rows_of(table_of(t=values)), "t", Missing(("1900-01-01",)))

@@ -268,6 +268,14 @@ def test_the_arrays_of_an_npz_file_are_read_side_by_side(save: Any, tmp_path: Pa
     assert found["names"][8999] == "8999"
 
 
+def test_texts_of_an_npz_file_keep_zero_bytes(tmp_path: Path) -> None:
+    texts = ["a\0c", "a", "\0b"]
+    np.savez(tmp_path / "t.npz", x=np.array(texts), y=np.array(texts).astype(">U3"))
+    rows = open_rows(str(tmp_path / "t.npz"))
+    (block,) = rows.read(["x", "y"])
+    assert block.to_pydict() == {"x": texts, "y": texts}
+
+
 def test_days_of_an_npz_file_stay_days(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", day=np.array(["2020-01-01"], "M8[D]"))
     assert open_rows(str(tmp_path / "t.npz")).schema.field("day").type == pa.date32()

@@ -24,7 +24,7 @@ from ensemble_pipe.config import Pipeline
 from ensemble_pipe.errors import DataError
 from ensemble_pipe.pipeline import run
 from ensemble_pipe.serving.files import outputs_of
-from ensemble_pipe.serving.in_memory import as_column
+from ensemble_pipe.serving.in_memory import as_column, columns_of
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
@@ -256,6 +256,7 @@ DAY, TIME = date(2020, 2, 29), datetime(2020, 2, 29, 5)
         (pd.Series([0, 2], dtype="Sparse[int]"), ["0", "2"]),
         (pd.Series(["a", pd.NA, 1.5], dtype=object), ["a", None, "1.5"]),
         (range(2), [0, 1]),
+        (np.array(["a\0c", "a"]), ["a\0c", "a"]),
     ],
     ids=str,
 )
@@ -267,7 +268,16 @@ def test_values_of_several_kinds_become_text_that_says_the_same(
 
 @pytest.mark.parametrize(
     "values",
-    [3, "abc", None, np.zeros((2, 2)), [[1], "a"], pd.Series(pd.period_range("2020", periods=2))],
+    [
+        3,
+        "abc",
+        None,
+        np.zeros((2, 2)),
+        [[1], "a"],
+        {0: 1.5, 1: 2.5},
+        {1.5, 2.5},
+        pd.Series(pd.period_range("2020", periods=2)),
+    ],
     ids=str,
 )
 def test_what_is_no_column_of_values_is_refused(values: Any) -> None:
@@ -288,3 +298,11 @@ def test_rows_as_dicts_may_lack_what_is_missing_and_no_other_column(model: Ensem
         model.predict_proba(
             {name: [value] * (1 + (name == "number")) for name, value in row.items()}
         )
+
+
+def test_names_that_are_one_as_text_are_kept_apart_to_be_refused() -> None:
+    row = {0: 1.0, "0": 5.0}
+    for rows in ([row], {name: [value] for name, value in row.items()}, pd.DataFrame([row])):
+        columns = columns_of(rows)
+        assert columns is not None
+        assert columns.names == ["0", "0"]

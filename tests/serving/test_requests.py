@@ -19,11 +19,14 @@ import pandas as pd
 import pytest
 import yaml
 from mlflow.pyfunc import scoring_server
+from mlflow.types import ColSpec, DataType
+from mlflow.types import Schema as Columns
 
 import ensemble_pipe
 from ensemble_pipe.pipeline import run
 from ensemble_pipe.serving import mlflow_logging
 from ensemble_pipe.serving.model import Ensemble
+from ensemble_pipe.serving.signature import as_signed
 from ensemble_pipe.storage import RunPaths
 
 CONFIG = {
@@ -188,6 +191,12 @@ def test_optional_columns_may_be_absent(
     absent = rows().assign(**dict.fromkeys(OPTIONAL))
     expected = ensemble.table(absent).to_pandas()
     require_same(post(form(rows().drop(columns=OPTIONAL)), kind), expected)
+
+
+def test_names_of_columns_may_be_numbers() -> None:
+    signed = Columns([ColSpec(DataType.double, "0"), ColSpec(DataType.string, "1")])
+    found = as_signed(pd.DataFrame({0: [1, 2], 1: ["a", "b"]}), signed)
+    assert found.dtypes.astype(str).to_dict() == {"0": "float64", "1": "object"}
 
 
 def test_the_signature_says_types_and_what_may_be_missing(served: Any) -> None:

@@ -69,7 +69,12 @@ class Block:
             values = values.astype(np.float32)
         values = values.astype(values.dtype.newbyteorder("="), copy=False)
         by_column = np.ascontiguousarray(values[:, None].T if values.ndim == 1 else values.T)
-        return [pa.array(column) for column in by_column.reshape(len(self.names), -1)]
+        return [_column(column) for column in by_column.reshape(len(self.names), -1)]
+
+
+def _column(values: Array) -> pa.Array:
+    """Return a column of an array; Arrow itself would end a text at its first zero byte."""
+    return pa.array(values.tolist(), pa.string()) if values.dtype.kind == "U" else pa.array(values)
 
 
 def open_npy(path: Path) -> Rows:

@@ -122,14 +122,14 @@ def require_columns(
     if absent:
         named = {*wanted, *(known or ())}
         others = [name for name in valid if name not in named]
-        guess = _guess(absent, others, one_is_new=known is not None)
+        guess = renamed(absent, others, one_is_new=known is not None)
         lacking = f"column {shown(absent[0])}" if len(absent) == 1 else f"columns {listed(absent)}"
         raise DataError(f"{where}: has no {lacking}{guess} its columns are: {listed(valid)}")
     if len(there) < len(valid):
         require_unique(where, [name for name in valid if name in set(wanted)])
 
 
-def _guess(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
+def renamed(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
     """Return what to ask where columns may have been renamed to some of the others."""
     few = absent[:MOST_NAMES]
     pairs = [(name, near) for name in few if (near := _nearest(name, others)) is not None]

@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from ensemble_pipe.arrays import Array
+
 
 def plain(column: pa.Array) -> pa.Array:
     """Return a column as one of the types that all functions know: no dictionary or extension."""
@@ -15,6 +17,17 @@ def plain(column: pa.Array) -> pa.Array:
     if pa.types.is_decimal32(kind) or pa.types.is_decimal64(kind):
         return column.cast(pa.decimal128(kind.precision, kind.scale))
     return column
+
+
+def plain_numbers(column: pa.Array) -> Array:
+    """Return a plain column of numbers as floats or integers of its own type; NaN is null.
+
+    Integers with nulls, and decimals, are float64.
+    """
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64(), safe=False)
+    values: Array = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 def is_text(kind: pa.DataType) -> bool:

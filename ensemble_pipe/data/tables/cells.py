@@ -14,7 +14,14 @@ from ensemble_pipe.data.sources.text_columns import (
     first_no_number,
     too_large,
 )
-from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text, is_time, plain
+from ensemble_pipe.data.tables.arrow_types import (
+    is_number,
+    is_simple,
+    is_text,
+    is_time,
+    plain,
+    plain_numbers,
+)
 from ensemble_pipe.data.tables.categories import DATE, canonical, name_of_float
 from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.dates import time_texts
@@ -44,9 +51,7 @@ def numbers(
         column = _no_number(column, name, place)
     if offset:
         return np.where(missing.mask(column), np.nan, differences(column, offset))
-    if column.null_count or pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64(), safe=False)
-    return missing.in_numbers(column.to_numpy(zero_copy_only=False))
+    return missing.in_numbers(plain_numbers(column))
 
 
 def first_text(column: pa.Array, missing: Missing) -> tuple[int, str] | None:

@@ -1,5 +1,6 @@
 """The values that stand for a missing one, in columns of every type and from every source alike."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,8 +11,11 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.data.sources.text_columns import MISSING, without
-from ensemble_pipe.data.tables.arrow_types import is_number, is_text
+from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain_numbers
 from ensemble_pipe.data.tables.categories import NUMBER, name_of_date, settled
+
+# What is read as a float64, beside the texts that mean a missing value in any case.
+_READ = re.compile(rf"{NUMBER.pattern}|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,11 @@ class Missing:
 
     @cached_property
     def numbers(self) -> Floats:
-        """The numbers among the texts."""
-        return np.array([float(text) for text in self.texts if NUMBER.fullmatch(text)])
+        """The numbers among the texts; fractions also as float32 has them, as it is widened."""
+        own = np.array([float(text) for text in self.texts if _READ.fullmatch(text)])
+        with np.errstate(over="ignore"):
+            widened = own.astype(np.float32).astype(np.float64)
+        return np.append(own, widened[np.isfinite(widened) & (widened != np.round(widened))])
 
     @cached_property
     def seconds(self) -> Floats:
@@ -71,8 +78,7 @@ class Missing:
             column = self.blanked(column, usual=False)
         missing: Array = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
         if len(self.numbers) and is_number(column.type):
-            values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-            missing = missing | np.isin(values, self.numbers)
+            missing = missing | np.isnan(self.in_numbers(plain_numbers(column)))
         return missing
 
 

@@ -221,7 +221,12 @@ def read_times(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
             row = int(np.isfinite(values).argmin())
             raise DataError(f"{rows.cells(name)(row)}: the time is {values[row]}")
         return values
-    ticks, per_second = dates.ticks(column.combine_chunks(), name, rows.place)
+    whole = column.combine_chunks()
+    if len(missing.seconds):
+        absent = np.isnan(dates.seconds(whole, name, rows.place, missing))
+        if absent.any():
+            raise _missing(rows, name, "time", int(absent.argmax()))
+    ticks, per_second = dates.ticks(whole, name, rows.place)
     unit = {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[per_second]
     return np.asarray(ticks.to_numpy()).view(f"datetime64[{unit}]")
 

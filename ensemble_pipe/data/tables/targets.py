@@ -246,15 +246,25 @@ def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[f
             "remove or clip the largest"
         )
     if deviation == 0:
-        raise DataError(
-            f"{rows.where}: every training row has the same target, {mean}, in column {shown(name)}"
-        )
+        raise DataError(f"{rows.where}: {_unresolved(parts(), name)}")
     if deviation < LEAST_DEVIATION:
         raise DataError(
             f"{rows.where}: the target {shown(name)} has a deviation of {deviation:g}, whose "
             "square is 0 in float64; multiply it by a power of ten"
         )
     return mean, deviation
+
+
+def _unresolved(parts: Iterable[Floats], name: str) -> str:
+    """Return why nothing can be learned of targets whose deviation is 0, or as good as that."""
+    ends = [(part.min(), part.max()) for part in parts if len(part)]
+    low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+    if low == high:
+        return f"every training row has the same target, {low}, in column {shown(name)}"
+    return (
+        f"the target {shown(name)} lies from {low} to {high} in the training rows, too close "
+        "together for float64; subtract a number near them"
+    )
 
 
 def scaled_targets(
