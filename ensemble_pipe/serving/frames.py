@@ -15,8 +15,6 @@ from mlflow.pyfunc import PyFuncModel
 from ensemble_pipe.errors import InputError
 from ensemble_pipe.serving.signature import as_signed
 
-_FROM_CODE = "mlflow.pyfunc.loaders.code_model"
-
 
 class WrongInputError(InputError, MlflowException):  # type: ignore[misc]
     """What was sent is wrong: MLflow's server answers with status 400 and this message."""
@@ -33,10 +31,8 @@ def take_any_frame() -> None:
 
     @wraps(predict)
     def taking(self: Any, data: Any, params: dict[str, Any] | None = None) -> Any:
-        ours = self.loader_module == _FROM_CODE and getattr(
-            self.unwrap_python_model(), "takes_any_frame", False
-        )
-        if ours and hasattr(data, "columns"):
+        model = getattr(self._model_impl, "python_model", None)  # which not every model has
+        if getattr(model, "takes_any_frame", False) and hasattr(data, "columns"):
             data = as_signed(data, self.metadata.get_input_schema())
         return predict(self, data, params)
 

@@ -253,6 +253,19 @@ def test_a_model_logged_by_an_earlier_version_serves(
     require_same(served.predict(rows()), ensemble.table(rows()).to_pandas())
 
 
+def test_other_models_of_the_process_answer_as_before(served: Any) -> None:
+    from mlflow.models import Model
+
+    class Chat:  # as MLflow wraps a ChatAgent: it holds no `python_model`
+        def predict(self, data: Any) -> Any:
+            return data
+
+    flavor = {"python_function": {"loader_module": "mlflow.pyfunc.loaders.code_model"}}
+    other = mlflow.pyfunc.PyFuncModel(Model(flavors=flavor), Chat())
+    frame = pd.DataFrame({"x": [1, 2]})
+    assert other.predict(frame) is frame
+
+
 @pytest.mark.slow
 def test_the_server_answers_over_http(saved: Path, ensemble: Ensemble) -> None:
     with socket.socket() as free:
