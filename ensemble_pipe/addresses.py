@@ -34,6 +34,16 @@ def masked(text: str) -> str:
     return _QUERY.sub(rf"\g<1>{HIDDEN}", text)
 
 
+def without_user(address: str) -> str:
+    """Return what should be an address, but may be written wrong, without user and password.
+
+    >>> without_user("http//ann:pw@host:5000")
+    '***@host:5000'
+    """
+    _, found, host = address.rpartition("@")
+    return masked(f"{HIDDEN}@{host}" if found else address)
+
+
 def whole(address: str) -> str | None:
     """Return a masked address with what it hides, as far as the environment says; None if not.
 

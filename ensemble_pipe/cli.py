@@ -191,6 +191,9 @@ def sync(
             )
         but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
         show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
+        status = runs.status_of(run_dir)
+        if status != "FINISHED":
+            say(f"the run itself is {status}; `ensemble-pipe resume {run_dir}` finishes it")
 
 
 @app.command(epilog="Example: ensemble-pipe ui --port 5001")

@@ -13,7 +13,7 @@ from ensemble_pipe.preparation import FIRST_ROWS
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.training.checkpoints import ANEW, load_estimator
-from ensemble_pipe.training.estimators import EstimatorPlan
+from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
 from ensemble_pipe.training.restoring import restored
 from ensemble_pipe.training.weights import read_weights
@@ -104,10 +104,12 @@ class Intake:
     def take_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
         """Take in a scikit-learn learner, which is finished."""
         member = EstimatorMember(plan.learner, plan.settings.strategy, content)
+        path = self.paths.estimator(plan.learner)
+        if not is_of_plan(member.estimator, plan, self.schema.task):
+            raise CorruptFileError(f"{path}: is not what learner {plan.learner} fits; {ANEW}")
         try:
             member.require_fit(self.schema)
         except ValueError as error:
-            path = self.paths.estimator(plan.learner)
             raise CorruptFileError(f"{path}: {error}; {ANEW}") from None
         self._add(member)
         self._tell_ensemble()

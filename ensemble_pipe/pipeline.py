@@ -19,7 +19,8 @@ from ensemble_pipe.interruption import handled
 from ensemble_pipe.preparation import prepare, write_run
 from ensemble_pipe.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.tracking.completeness import complete_entries
-from ensemble_pipe.tracking.journal import Entry, Journal, rewind
+from ensemble_pipe.tracking.endings import endings
+from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 from ensemble_pipe.transfer import settled
@@ -195,6 +196,17 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
         tracker.start()
         tracker.finish(timeout_s, keep_trying=True)
         return tracker
+
+
+def status_of(run_dir: str | Path) -> str:
+    """Return how a run that no process drives ended, in MLflow's words.
+
+    Raises:
+        RunDirectoryError: it is no run directory.
+        CorruptFileError: the journal is damaged.
+    """
+    entries = read_entries(RunPaths.open(Path(run_dir)).journal)
+    return endings(entry for entry, _ in entries)[0]
 
 
 def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ensemble_pipe.addresses import without_user
 from ensemble_pipe.messages import shown
 from ensemble_pipe.schema_keys import kinds, places_of, valid_keys
 from ensemble_pipe.yaml_documents import CONTAINERS, Document, KeyPath
@@ -18,6 +19,7 @@ _EXPECTED = {
     "tuple": "a list ([a, b])", "list": "a list ([a, b])", "string": "text",
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
+_TRACKING_URI = ("tracking", "uri")
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type", "too_short")
 
 
@@ -81,6 +83,8 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
     if kind in _MISSING:
         return "is missing; it has no default"
     given = mistake["input"]
+    if path == _TRACKING_URI and isinstance(given, str):
+        given = without_user(given)
     if path[-2:-1] == ("vary",) and not isinstance(given, dict):
         return f"expected a list of values, or {{low: ..., high: ...}}, got {shown(given)}"
     if kind in ("too_short", "too_long"):

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from ensemble_pipe.addresses import masked, sqlite_address, sqlite_path, whole
-from ensemble_pipe.config import Pipeline, resolved
-from ensemble_pipe.errors import DataError, EnsemblePipeError
+from ensemble_pipe.config import Pipeline, load_pipeline, resolved
+from ensemble_pipe.errors import ConfigError, DataError, EnsemblePipeError
 from ensemble_pipe.messages import shown
 
 ENVIRONMENT = ("URI", "USERNAME", "PASSWORD", "TOKEN")
@@ -110,3 +110,17 @@ def test_errors_say_no_secret(kind: type[EnsemblePipeError]) -> None:
 
 def test_a_value_is_hidden_before_it_is_cut() -> None:
     assert "pw" not in shown("http://ann:" + "pw" * 100 + "@host")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http//ann:SECRET@host", "http:ann:SECRET@host", "ann:SECRET@host", "ftp://SECRET@h"],
+)
+def test_an_address_that_is_written_wrong_is_refused_without_its_secrets(
+    address: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(f"tracking: {{uri: '{address}'}}\n")
+    with pytest.raises(ConfigError, match=r"tracking\.uri: string should match .*@h") as refused:
+        load_pipeline(path)
+    assert "SECRET" not in str(refused.value)

@@ -15,8 +15,6 @@ from mlflow.pyfunc import PyFuncModel
 from ensemble_pipe.errors import InputError
 from ensemble_pipe.serving.signature import as_signed
 
-_FROM_CODE = "mlflow.pyfunc.loaders.code_model"
-
 
 class WrongInputError(InputError, MlflowException):  # type: ignore[misc]
     """What was sent is wrong: MLflow's server answers with status 400 and this message."""
@@ -33,12 +31,29 @@ def take_any_frame() -> None:
 
     @wraps(predict)
     def taking(self: Any, data: Any, params: dict[str, Any] | None = None) -> Any:
-        ours = self.loader_module == _FROM_CODE and getattr(
-            self.unwrap_python_model(), "takes_any_frame", False
-        )
-        if ours and hasattr(data, "columns"):
-            data = as_signed(data, self.metadata.get_input_schema())
+        model = getattr(self._model_impl, "python_model", None)  # which not every model has
+        if getattr(model, "takes_any_frame", False):
+            columns = self.metadata.get_input_schema()
+            data = data if columns.is_tensor_spec() else _as_frame(data)
+            if hasattr(data, "columns"):
+                data = as_signed(data, columns)
         return predict(self, data, params)
 
     taking.takes_any_frame = True  # type: ignore[attr-defined]
     PyFuncModel.predict = taking
+
+
+def _as_frame(data: Any) -> Any:
+    """Return columns by name, a row, or a list of rows, as a frame; else what was given."""
+    import numpy as np
+    import pandas as pd
+
+    try:
+        if isinstance(data, dict):
+            is_row = all(np.ndim(value) == 0 for value in data.values())
+            return pd.DataFrame([data] if is_row else data)
+        if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
+            return pd.DataFrame(data)
+    except ValueError:  # columns of several lengths: MLflow refuses them
+        pass
+    return data

@@ -212,8 +212,7 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     train = data.part("train")
     inputs = np.empty((train.rows, *schema.input_shape), np.float32)
     train.read(0, train.rows, inputs)
-    draws = seeds.generator(plan.seed, seeds.Purpose.ESTIMATOR, learner=plan.learner)
-    estimator = plan.settings.build(schema.task, int(draws.integers(2**31)))
+    estimator = unfitted(plan, schema.task)
     if schema.target_count > 1 and isinstance(plan.settings, HistogramBoosting):
         estimator = MultiOutputRegressor(estimator)  # it takes one target only
     flat = inputs.reshape(train.rows, prod(schema.input_shape))
@@ -231,6 +230,30 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
     estimator.predict(flat[:1])  # what it cannot do is to be known now
     content: bytes = io.dumps(estimator)
     return content
+
+
+def unfitted(plan: EstimatorPlan, task: Task) -> Any:
+    """Return the estimator that a plan fits, for one target."""
+    draws = seeds.generator(plan.seed, seeds.Purpose.ESTIMATOR, learner=plan.learner)
+    return plan.settings.build(task, int(draws.integers(2**31)))
+
+
+def is_of_plan(estimator: Any, plan: EstimatorPlan, task: Task) -> bool:
+    """Return whether an estimator has the type, seed and settings that a plan gives it.
+
+    Early stopping is left out: `fit_estimator` does without it where rows are few.
+    """
+    wanted = unfitted(plan, task)
+    several = type(estimator).__name__ == "MultiOutputRegressor"
+    found = estimator.estimator if several else estimator
+    if type(found) is not type(wanted):
+        return False
+    defaults, given = type(wanted)().get_params(), found.get_params()
+    return all(
+        given.get(name) == value
+        for name, value in wanted.get_params().items()
+        if value != defaults[name] and name != "early_stopping"
+    )
 
 
 def _require_two_classes(labels: Array, schema: Schema) -> None:

@@ -16,7 +16,7 @@ from ensemble_pipe.ensemble.members import EstimatorMember, NetworkMember, membe
 from ensemble_pipe.errors import ConfigError, CorruptFileError
 from ensemble_pipe.pipeline import RunResult, resume, run
 from ensemble_pipe.storage import sha256_of
-from ensemble_pipe.training.estimators import read_estimator
+from ensemble_pipe.training.estimators import is_of_plan, read_estimator, unfitted
 
 TREES = {"strategy": "random_forest", "trees": 8}
 POOL = [
@@ -236,6 +236,40 @@ def test_an_estimator_for_other_rows_is_refused(pooled: RunResult, tmp_path: Pat
     (folder / "manifest.json").write_text(json.dumps({"sums": sums}))
     with pytest.raises(CorruptFileError, match="not for rows of 64 numbers"):
         ensemble_pipe.load(folder)
+
+
+@pytest.mark.parametrize("learner", [0, 1, 4, 5])
+def test_an_estimator_is_what_its_plan_fits(learner: int) -> None:
+    pool = [{**TREES, "learners": 2}, {**TREES, "trees": 9}, *POOL[2:5]]
+    plans = estimator_plans(pipeline(ensemble={"pool": pool}))
+    estimator = plans[learner].settings.build("classification", 1)
+    assert not any(is_of_plan(estimator, plan, "classification") for plan in plans[:4])
+    own = unfitted(plans[learner], "classification")
+    fits = [plan.learner for plan in plans if is_of_plan(own, plan, "classification")]
+    assert fits == [learner]
+
+
+def test_an_estimator_of_several_targets_is_what_its_plan_fits() -> None:
+    from sklearn.multioutput import MultiOutputRegressor
+
+    (plan,) = estimator_plans(pipeline(ensemble={"pool": [POOL[2]]}))
+    own = MultiOutputRegressor(unfitted(plan, "regression").set_params(early_stopping=False))
+    assert is_of_plan(own, plan, "regression")
+    other = MultiOutputRegressor(plan.settings.build("regression", 1))
+    assert not is_of_plan(other, plan, "regression")
+
+
+def test_the_estimator_of_another_learner_is_refused(tmp_path: Path) -> None:
+    settings = pipeline(ensemble={"pool": [{**TREES, "learners": 2}]})
+    root = Path(run(settings, output=tmp_path, inline=True).run_dir)
+    first, second = (root / "learners" / name for name in ("0000", "0001"))
+    (second / "estimator.skops").write_bytes((first / "estimator.skops").read_bytes())
+    facts = json.loads((first / "estimator.json").read_text())
+    (second / "estimator.json").write_text(json.dumps({**facts, "learner": 1}))
+    with pytest.raises(
+        CorruptFileError, match=r"0001/estimator\.skops: is not what learner 1 fits"
+    ):
+        resume(root, inline=True)
 
 
 def test_one_forest_is_its_member_outputs() -> None:

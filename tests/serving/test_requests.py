@@ -235,6 +235,19 @@ def test_pyfunc_takes_frames_of_any_kind(
     require_same(served.predict(change(rows())), ensemble.table(rows()).to_pandas())
 
 
+def test_pyfunc_takes_columns_and_rows(served: Any, ensemble: Ensemble) -> None:
+    expected = ensemble.table(rows()).to_pandas()
+    whole = with_nulls(rows())
+    require_same(served.predict(whole.to_dict("list")), expected)
+    require_same(served.predict({name: rows()[name].to_numpy() for name in rows()}), expected)
+    require_same(served.predict(whole.to_dict("records")), expected)
+    require_same(served.predict(whole.iloc[0].to_dict()), expected.head(1))
+    with pytest.raises(mlflow.MlflowException, match="Model is missing inputs"):
+        served.predict({"x": [1.0, 2.0]})
+    with pytest.raises(mlflow.MlflowException, match="same length"):
+        served.predict(whole.to_dict("list") | {"x": [1]})
+
+
 def test_a_model_logged_by_an_earlier_version_serves(
     trained: Path, ensemble: Ensemble, tmp_path: Path
 ) -> None:
@@ -260,6 +273,19 @@ def test_a_model_logged_by_an_earlier_version_serves(
     )  # fmt: skip
     served = mlflow.pyfunc.load_model(str(tmp_path / "m"))
     require_same(served.predict(rows()), ensemble.table(rows()).to_pandas())
+
+
+def test_other_models_of_the_process_answer_as_before(served: Any) -> None:
+    from mlflow.models import Model
+
+    class Chat:  # as MLflow wraps a ChatAgent: it holds no `python_model`
+        def predict(self, data: Any) -> Any:
+            return data
+
+    flavor = {"python_function": {"loader_module": "mlflow.pyfunc.loaders.code_model"}}
+    other = mlflow.pyfunc.PyFuncModel(Model(flavors=flavor), Chat())
+    frame = pd.DataFrame({"x": [1, 2]})
+    assert other.predict(frame) is frame
 
 
 @pytest.mark.slow

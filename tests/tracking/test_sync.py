@@ -59,6 +59,18 @@ def sync(run_dir: Path, timeout_s: float = 30) -> Any:
     return CliRunner().invoke(app, ["sync", str(run_dir), "--timeout-s", str(timeout_s)])
 
 
+def test_a_journal_that_has_lost_the_result_is_no_finished_run(copied: Path) -> None:
+    paths = RunPaths(copied)
+    lines = paths.journal.read_text().splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if json.loads(line)["kind"] == "combined")
+    assert "the run itself is" not in sync(copied).output
+    paths.cursor.unlink()
+    paths.journal.write_text("".join(lines[:first]))
+    done = sync(copied)
+    assert done.exit_code == 0, done.output
+    assert f"the run itself is KILLED; `ensemble-pipe resume {copied}` finishes it" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["ques?tion", "100%", "%41", "a#b", "ä ö 日本", "a;b", "x" * 250])
 def test_any_folder_holds_a_store(
     name: str, trained: Path, empty_store: Path, tmp_path: Path
