@@ -5,12 +5,12 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psutil
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, worker
 
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.errors import ClusterError
@@ -74,7 +74,7 @@ def liveness() -> Liveness:
 def _init(address: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with kept_handlers(), _constants(address):
+        with kept_handlers(), _settings(address):
             if address == "local":
                 ray.init(address="local", include_dashboard=False, **quiet)
             else:
@@ -87,24 +87,24 @@ def _init(address: str) -> None:
 
 
 @contextmanager
-def _constants(address: str) -> Iterator[None]:
+def _settings(address: str) -> Iterator[None]:
     """Set what Ray has no argument for.
 
     A cluster that other machines cannot join is what Ray starts on macOS and Windows: then all its
-    processes listen on the loopback interface alone, and a loopback address is taken as it is.
+    processes listen on the loopback interface alone, and a loopback address is taken as it is. What
+    Ray would say of its processes' ends, on standard output, is left to our own errors.
     """
     host = address.rpartition(":")[0]
-    chosen: dict[str, Any] = {} if address == "local" else {"NUM_REDIS_GET_RETRIES": FINDS}
+    chosen: list[tuple[Any, str, Any]] = [(worker, "listen_error_messages", lambda *_: None)]
     if address == "local" or host in LOOPBACK:
-        chosen["ENABLE_RAY_CLUSTER"] = False
-    before = {name: getattr(ray_constants, name) for name in chosen}
-    try:
-        for name, value in chosen.items():
-            setattr(ray_constants, name, value)
+        chosen.append((ray_constants, "ENABLE_RAY_CLUSTER", False))
+    if address != "local":
+        chosen.append((ray_constants, "NUM_REDIS_GET_RETRIES", FINDS))
+    with ExitStack() as settings:
+        for module, name, value in chosen:
+            settings.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, value)
         yield
-    finally:
-        for name, value in before.items():
-            setattr(ray_constants, name, value)
 
 
 def _give_up_start(before: set[psutil.Process]) -> None:

@@ -24,6 +24,7 @@ from ensemble_pipe.errors import ConfigError, InputError
 from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
 from ensemble_pipe.estimators.labels import class_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
+from ensemble_pipe.interruption import handled
 from ensemble_pipe.kernels import compilation_told
 from ensemble_pipe.messages import shown
 from ensemble_pipe.serving.artifact import Model, write_artifact
@@ -127,6 +128,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         overrides = {} if self.overrides is None else self.overrides
         return pipeline_of(values, overrides, self._task, seed, name)
 
+    @handled()
     def _train(self, config: Pipeline, examples: Examples) -> None:
         display = make_display() if self.verbose else Silent()
         executor = make_executor(config.cluster, self.address is None, self.address or "")
