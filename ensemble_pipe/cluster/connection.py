@@ -4,7 +4,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -21,6 +22,8 @@ CONNECT_TIMEOUT_S = 10.0
 STARTS = 3
 # Each try to find a cluster's head takes 46 s.
 FINDS = 2
+# Ray waits without end for a raylet that does not answer, and no signal ends that.
+SHUTDOWN_TIMEOUT_S = 20.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 INLINE = "`--inline` does without Ray"
 
@@ -57,9 +60,15 @@ def connect(address: str) -> bool:
 
 
 def disconnect() -> None:
-    """Leave the cluster; one that was started here ends."""
-    with kept_handlers():
-        ray.shutdown()
+    """Leave the cluster; one that was started here ends, by force where its raylet hangs."""
+    force = threading.Timer(SHUTDOWN_TIMEOUT_S, lambda: _kill_ray(psutil.Process().children()))
+    force.daemon = True
+    force.start()
+    try:
+        with kept_handlers():
+            ray.shutdown()
+    finally:
+        force.cancel()
 
 
 def liveness() -> Liveness:
@@ -110,7 +119,11 @@ def _settings(address: str) -> Iterator[None]:
 def _give_up_start(before: set[psutil.Process]) -> None:
     """End what a start that failed has left: Ray forgets processes of a node that did not start."""
     disconnect()
-    for child in set(psutil.Process().children()) - before:
+    _kill_ray(set(psutil.Process().children()) - before)
+
+
+def _kill_ray(processes: Iterable[psutil.Process]) -> None:
+    for child in processes:
         with suppress(psutil.Error):
             if any("/ray/" in part for part in child.cmdline()):
                 child.kill()
