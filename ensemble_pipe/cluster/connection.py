@@ -51,7 +51,7 @@ def connect(address: str) -> bool:
             return True
         except Exception as error:  # of any kind: Ray raises them all
             _give_up_start(before)
-            if not (left and "timed out" in str(error)):
+            if not (left and "timed out" in str(error).lower()):
                 raise ClusterError(_refusal(address, error)) from error
         except BaseException:
             _give_up_start(before)
