@@ -30,7 +30,7 @@ from ensemble_pipe.tracking.tracker import Tracker, make_tracker
 # How long a run that has ended waits for MLflow; the rest can be sent later.
 SHIPPING_TIMEOUT_S = 120.0
 UNFINISHED_TIMEOUT_S = 30.0
-HURRIED_TIMEOUT_S = 5.0
+HURRIED_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -120,13 +120,14 @@ def drive(
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
-            raise KeyboardInterrupt(_stopped(paths)) from None
+            raise KeyboardInterrupt(_stopped(paths, status)) from None
         finally:
             report(paths, status, display)
             journal.append("ended", status=status)
-            signals.last_words = None
+            signals.last_words = partial(_say_at_once, _stopped(paths, status))
             journal.close()
             _ship_rest(paths, tracker, display, signals, status)
+            signals.last_words = None
     return _result(paths, outcome, tracker, started)
 
 
@@ -167,14 +168,23 @@ def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
     )
 
 
-def _stopped(paths: RunPaths) -> str:
+def _stopped(paths: RunPaths, status: str) -> str:
+    if status == "FINISHED":
+        return (
+            "stopped before MLflow had received all of this run; "
+            f"`ensemble-pipe sync {paths.root}` ships the rest"
+        )
     return f"stopped; `ensemble-pipe resume {paths.root}` goes on"
 
 
 def _last_words(paths: RunPaths, journal: Journal) -> None:
     """Journal the end of a run that ends at once; called between any two steps of a program."""
     journal.append("ended", status="KILLED")
-    os.write(2, f"{_stopped(paths)}\n".encode(errors="backslashreplace"))
+    _say_at_once(_stopped(paths, "KILLED"))
+
+
+def _say_at_once(text: str) -> None:
+    os.write(2, f"{text}\n".encode(errors="backslashreplace"))
 
 
 def _ship_rest(
@@ -187,9 +197,7 @@ def _ship_rest(
             tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
     except KeyboardInterrupt:
         if status == "FINISHED":
-            raise KeyboardInterrupt(
-                f"stopped before MLflow had received all of this run; {sync} ships the rest"
-            ) from None
+            raise KeyboardInterrupt(_stopped(paths, status)) from None
         tracker.finish(HURRIED_TIMEOUT_S)
     if tracker.problem:
         display.message(

@@ -4,6 +4,7 @@ The first one raises KeyboardInterrupt, where the program may stop; elsewhere it
 place. The second ends what an ending does for long, in the same way. The third ends at once.
 """
 
+import atexit
 import os
 import signal
 import threading
@@ -114,6 +115,8 @@ def handled(*, exits: bool = False) -> Iterator[Interruption]:
         raise
     finally:
         _current = None
+        if exits and made.first is not None:
+            atexit.register(_ignore_signals)  # the status is that of the first one
 
 
 @contextmanager
@@ -139,6 +142,11 @@ def kept_handlers() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:  # one that Python did not set
                 signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _in_main_thread() -> bool:

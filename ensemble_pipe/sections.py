@@ -73,7 +73,7 @@ class Training(_Section):
     """
 
     epochs: Annotated[int, Ge(1), Le(10_000_000)] = 20
-    batch_size: Annotated[int, Ge(1)] | Literal["all"] = 64
+    batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] = 64
     order: Order = "own"
     optimizer: Annotated[Rule, _Kind] = Adam()
     schedule: Annotated[Schedule, _Kind] = Constant()

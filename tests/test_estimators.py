@@ -26,7 +26,7 @@ import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
 from ensemble_pipe.arrays import Array, Floats
 from ensemble_pipe.config import learner_plans
-from ensemble_pipe.errors import TrainingError
+from ensemble_pipe.errors import ClusterError, TrainingError
 from ensemble_pipe.estimators.fitting import Examples, parts_of
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.evaluation.labelled import evaluate
@@ -256,6 +256,13 @@ def test_more_folds_than_rows_are_a_value_error() -> None:
     overrides = {"ensemble.pool": [{"strategy": "linear", "cross_validate": True, "learners": 30}]}
     with pytest.raises(ValueError, match="30 folds are to be left out"):
         EnsembleClassifier(overrides=overrides).fit(X[:20], LABELS[:20])
+
+
+def test_no_cluster_is_one_message_with_the_way_out() -> None:
+    ensemble = EnsembleClassifier(address="127.0.0.1:1")
+    with pytest.raises(ClusterError, match="nothing answers there") as told:
+        ensemble.fit([[0.0], [1.0]], [0, 1])
+    assert "address=None trains without Ray" in told.value.__notes__[0]
 
 
 @pytest.mark.parametrize(("parameters", "message"), [

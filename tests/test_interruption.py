@@ -137,6 +137,50 @@ def test_signals_at_every_stage_leave_a_run_killed(
     assert endings(run_dir) == ["FINISHED"]
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_signals_while_mlflow_is_waited_for_do_not_take_it_for_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    from ensemble_pipe.tracking.tracker import MlflowTracker
+
+    sent, done = threading.Event(), threading.Event()
+
+    def ship(tracker: MlflowTracker) -> None:
+        sent.wait(10)
+        done.wait(0.3)
+        done.set()
+
+    monkeypatch.setattr(MlflowTracker, "_ship_new", ship)
+    tracker = MlflowTracker(RunPaths(tmp_path), "sqlite://", "any", lambda *_: "")
+    tracker.start()
+    with handled():
+        for number in NUMBERS[:times]:
+            timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
+            timer.start()
+            with pytest.raises(KeyboardInterrupt), may_stop():
+                tracker.finish(10.0)
+            timer.join()
+        tracker.finish(0.0)
+        assert tracker.problem is not None
+        sent.set()
+        tracker.finish(10.0)
+    assert done.is_set()
+
+
+def test_an_ended_program_ignores_further_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    last: list[Any] = []
+    monkeypatch.setattr("atexit.register", last.append)
+    with handled(exits=True):
+        pass
+    assert last == []
+    with pytest.raises(KeyboardInterrupt), handled(exits=True):
+        signal.raise_signal(signal.SIGINT)
+    with kept_handlers():
+        last[0]()
+        for number in NUMBERS:
+            signal.raise_signal(number)
+
+
 def test_a_run_in_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
     from ensemble_pipe.pipeline import run
 

@@ -4,13 +4,14 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psutil
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, worker
 
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.errors import ClusterError
@@ -21,6 +22,8 @@ CONNECT_TIMEOUT_S = 10.0
 STARTS = 3
 # Each try to find a cluster's head takes 46 s.
 FINDS = 2
+# Ray waits without end for a raylet that does not answer, and no signal ends that.
+SHUTDOWN_TIMEOUT_S = 20.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 INLINE = "`--inline` does without Ray"
 
@@ -48,7 +51,7 @@ def connect(address: str) -> bool:
             return True
         except Exception as error:  # of any kind: Ray raises them all
             _give_up_start(before)
-            if not (left and "timed out" in str(error)):
+            if not (left and "timed out" in str(error).lower()):
                 raise ClusterError(_refusal(address, error)) from error
         except BaseException:
             _give_up_start(before)
@@ -57,9 +60,15 @@ def connect(address: str) -> bool:
 
 
 def disconnect() -> None:
-    """Leave the cluster; one that was started here ends."""
-    with kept_handlers():
-        ray.shutdown()
+    """Leave the cluster; one that was started here ends, by force where its raylet hangs."""
+    force = threading.Timer(SHUTDOWN_TIMEOUT_S, lambda: _kill_ray(psutil.Process().children()))
+    force.daemon = True
+    force.start()
+    try:
+        with kept_handlers():
+            ray.shutdown()
+    finally:
+        force.cancel()
 
 
 def liveness() -> Liveness:
@@ -74,7 +83,7 @@ def liveness() -> Liveness:
 def _init(address: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with kept_handlers(), _constants(address):
+        with kept_handlers(), _settings(address):
             if address == "local":
                 ray.init(address="local", include_dashboard=False, **quiet)
             else:
@@ -87,30 +96,34 @@ def _init(address: str) -> None:
 
 
 @contextmanager
-def _constants(address: str) -> Iterator[None]:
+def _settings(address: str) -> Iterator[None]:
     """Set what Ray has no argument for.
 
     A cluster that other machines cannot join is what Ray starts on macOS and Windows: then all its
-    processes listen on the loopback interface alone, and a loopback address is taken as it is.
+    processes listen on the loopback interface alone, and a loopback address is taken as it is. What
+    Ray would say of its processes' ends, on standard output, is left to our own errors.
     """
     host = address.rpartition(":")[0]
-    chosen: dict[str, Any] = {} if address == "local" else {"NUM_REDIS_GET_RETRIES": FINDS}
+    chosen: list[tuple[Any, str, Any]] = [(worker, "listen_error_messages", lambda *_: None)]
     if address == "local" or host in LOOPBACK:
-        chosen["ENABLE_RAY_CLUSTER"] = False
-    before = {name: getattr(ray_constants, name) for name in chosen}
-    try:
-        for name, value in chosen.items():
-            setattr(ray_constants, name, value)
+        chosen.append((ray_constants, "ENABLE_RAY_CLUSTER", False))
+    if address != "local":
+        chosen.append((ray_constants, "NUM_REDIS_GET_RETRIES", FINDS))
+    with ExitStack() as settings:
+        for module, name, value in chosen:
+            settings.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, value)
         yield
-    finally:
-        for name, value in before.items():
-            setattr(ray_constants, name, value)
 
 
 def _give_up_start(before: set[psutil.Process]) -> None:
     """End what a start that failed has left: Ray forgets processes of a node that did not start."""
     disconnect()
-    for child in set(psutil.Process().children()) - before:
+    _kill_ray(set(psutil.Process().children()) - before)
+
+
+def _kill_ray(processes: Iterable[psutil.Process]) -> None:
+    for child in processes:
         with suppress(psutil.Error):
             if any("/ray/" in part for part in child.cmdline()):
                 child.kill()

@@ -46,7 +46,8 @@ class Trainer:
             yield from train(stack, self._data, self._schema)
 
 
-@ray.remote(num_cpus=0)
+# Ray itself would try without end what its out-of-memory killer has ended.
+@ray.remote(num_cpus=0, max_retries=0)
 def warm_up_node(schema: Schema, plans: list[LearnerPlan], recipe: Recipe) -> None:
     """Compile the kernels into the node's cache before its trainers need them."""
     warm_up(schema, plans, recipe)

@@ -4,7 +4,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,10 +20,11 @@ from ensemble_pipe.config import Pipeline
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.display import Silent, make_display
 from ensemble_pipe.driving import make_executor
-from ensemble_pipe.errors import ConfigError, InputError
+from ensemble_pipe.errors import ClusterError, ConfigError, InputError
 from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
 from ensemble_pipe.estimators.labels import class_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
+from ensemble_pipe.interruption import handled
 from ensemble_pipe.kernels import compilation_told
 from ensemble_pipe.messages import shown
 from ensemble_pipe.serving.artifact import Model, write_artifact
@@ -127,14 +128,17 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         overrides = {} if self.overrides is None else self.overrides
         return pipeline_of(values, overrides, self._task, seed, name)
 
+    @handled()
     def _train(self, config: Pipeline, examples: Examples) -> None:
         display = make_display() if self.verbose else Silent()
-        executor = make_executor(config.cluster, self.address is None, self.address or "")
         try:
-            with display, compilation_told(display.message):
+            with display, compilation_told(display.message), ExitStack() as closing:
+                executor = make_executor(config.cluster, self.address is None, self.address or "")
+                closing.callback(executor.close)
                 fitted: Fitted = fit_examples(config, examples, executor, display)
-        finally:
-            executor.close()
+        except ClusterError as error:
+            error.add_note("An estimator cannot be resumed; address=None trains without Ray.")
+            raise
         for text in fitted.warnings:
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
         self.model_ = fitted.model

@@ -89,6 +89,8 @@ class MlflowTracker:
         self._paths = paths
         self._shipper = Shipper(paths, uri, experiment, log_model)
         self._ending = threading.Event()
+        # Not `Thread.join`: Python 3.11 takes a thread for ended once a signal has broken a join.
+        self._ended = threading.Event()
         self._last_try = 0.0
         self._thread = threading.Thread(target=self._ship_all, name="mlflow", daemon=True)
 
@@ -112,8 +114,7 @@ class MlflowTracker:
     def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
         self._last_try = time.monotonic() + (timeout_s if keep_trying else 0.0)
         self._ending.set()
-        self._thread.join(timeout_s)
-        if self._thread.is_alive() and self.problem is None:
+        if not self._ended.wait(timeout_s) and self.problem is None:
             self.problem = Problem(f"it took longer than {timeout_s:.0f} s", "try again")
 
     def ship_again(self) -> None:
@@ -127,6 +128,12 @@ class MlflowTracker:
             raise CorruptFileError(f"{error}; `{resume}` completes it") from None
 
     def _ship_all(self) -> None:
+        try:
+            self._ship_until_ended()
+        finally:
+            self._ended.set()
+
+    def _ship_until_ended(self) -> None:
         while True:
             last_look = self._ending.is_set()
             try:

@@ -31,6 +31,7 @@ WIDE = "network.hidden=[65536, 65536, 65536, 65536, 65536, 65536, 65536, 65536]"
                   "{strategy: independent, learners: 6000}]"]),
     ("training.epochs", [f"training.epochs={MANY}"]),
     ("training.epochs", ["training.epochs=1e12"]),
+    ("training.batch_size", [f"training.batch_size={MANY**4}"]),
     ("training.epochs", ["training.epochs=10000000", "training.batch_size=1",
                          "splits.validation=1", "splits.stop=1", "splits.test=1"]),
     ("training.epochs", ["ensemble.vary={training.epochs: [1, 1000000000]}"]),

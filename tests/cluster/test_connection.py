@@ -2,11 +2,13 @@
 
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import ray
+from ray._private import worker
 
 from ensemble_pipe.cluster import connection
 from ensemble_pipe.cluster.liveness import Liveness, Peer
@@ -71,13 +73,35 @@ def test_every_failure_is_one_message_with_the_way_out(
 
 
 def test_a_start_that_takes_too_long_is_tried_again(starts: Callable[..., list[str]]) -> None:
-    tried = starts(TIMED_OUT, None)
+    tried = starts(TIMED_OUT, RuntimeError("Timed out waiting for file /tmp/ray/x_port"), None)
     assert connection.connect("local")
-    assert len(tried) == 2
+    assert len(tried) == 3
     tried = starts(TIMED_OUT, TIMED_OUT, TIMED_OUT)
     with pytest.raises(ClusterError, match=r"timed out during startup.*`--inline`"):
         connection.connect("local")
     assert len(tried) == 3
+
+
+def test_a_raylet_that_hangs_is_ended_by_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = threading.Event()
+    monkeypatch.setattr(connection, "SHUTDOWN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(connection, "_kill_ray", lambda _: killed.set())
+    monkeypatch.setattr(ray, "shutdown", lambda: killed.wait(10))
+    connection.disconnect()
+    assert killed.is_set()
+
+
+def test_ray_prints_nothing_of_its_processes(
+    starts: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts(None)
+    heard: list[str] = []
+    monkeypatch.setattr(worker, "listen_error_messages", lambda *_: heard.append("raylet died"))
+    monkeypatch.setattr(ray, "init", lambda **_: worker.listen_error_messages(None, None))
+    assert connection.connect("local")
+    assert heard == []
+    worker.listen_error_messages(None, None)
+    assert heard == ["raylet died"]
 
 
 def test_signals_are_handled_as_before(starts: Callable[..., list[str]]) -> None:
