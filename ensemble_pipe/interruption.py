@@ -7,6 +7,7 @@ place. The second ends what an ending does for long, in the same way. The third 
 import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
 _OUTPUTS = (1, 2)
+_IMPORTS = "<frozen importlib"
+_SOON_S = 0.02
 
 
 class Interruption:
@@ -35,6 +38,8 @@ class Interruption:
         self._received = 0
         self._waiting = False
         self._may_stop = True
+        self._stoppable = True
+        self._report_ignored = sys.unraisablehook
         self._terminals = [descriptor for descriptor in _OUTPUTS if os.isatty(descriptor)]
 
     @property
@@ -42,8 +47,11 @@ class Interruption:
         """The exit status of a program that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.first or signal.SIGINT)
 
-    def receive(self, number: int, _frame: FrameType | None = None) -> None:
+    def receive(self, number: int, frame: FrameType | None = None) -> None:
         """Handle a signal."""
+        if frame is not None and frame.f_code.co_filename.startswith(_IMPORTS):
+            _send_soon(number)  # raised there, an error can leave a module locked for ever
+            return
         self.first = self.first or number
         self._received += 1
         self._leave_closed_terminals()
@@ -57,14 +65,26 @@ class Interruption:
     @contextmanager
     def may_stop(self) -> Iterator[None]:
         """Let a signal stop what is done here, also one that waits; behind it, signals wait."""
-        self._may_stop = True
+        self._may_stop = self._stoppable = True
         try:
             if self._waiting:
                 self._waiting = False
                 raise KeyboardInterrupt
             yield
         finally:
-            self._may_stop = False
+            self._may_stop = self._stoppable = False
+
+    def ignored(self, what: "sys.UnraisableHookArgs") -> None:
+        """Send a signal again whose KeyboardInterrupt was raised where Python drops errors.
+
+        That is in a finalizer or a callback of a weak reference; see `sys.unraisablehook`.
+        """
+        if self.first is None or not issubclass(what.exc_type, KeyboardInterrupt):
+            self._report_ignored(what)
+            return
+        self._received -= 1
+        self._may_stop = self._stoppable
+        _send_soon(self.first)
 
     def _end_at_once(self) -> None:
         if self.last_words is not None:
@@ -108,12 +128,14 @@ def handled(*, exits: bool = False) -> Iterator[Interruption]:
             for number in SIGNALS:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     signal.signal(number, made.receive)
+            sys.unraisablehook = made.ignored
             yield made
     except KeyboardInterrupt:
         if made.first is not None and made.first != signal.SIGINT:
             signal.raise_signal(made.first)
         raise
     finally:
+        sys.unraisablehook = made._report_ignored
         _current = None
         if exits and made.first is not None:
             atexit.register(_ignore_signals)  # the status is that of the first one
@@ -142,6 +164,13 @@ def kept_handlers() -> Iterator[None]:
         for number, handler in before.items():
             if handler is not None:  # one that Python did not set
                 signal.signal(number, handler)
+
+
+def _send_soon(number: int) -> None:
+    """Send a signal to this process, once it has gone on with what it is at."""
+    timer = threading.Timer(_SOON_S, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
 
 
 def _ignore_signals() -> None:

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import FrameType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
@@ -50,6 +53,35 @@ def test_a_signal_waits_where_nothing_may_stop() -> None:
         with pytest.raises(KeyboardInterrupt), may_stop():
             pytest.fail("the signal came first")
         signal.raise_signal(signal.SIGTERM)
+
+
+class Finalized:
+    """Receives a signal where Python drops the error that it raises."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def wait_after(what: Callable[[], object]) -> None:
+    with may_stop():
+        what()
+        time.sleep(5)
+
+
+def test_a_stop_that_python_drops_comes_again() -> None:
+    before = sys.unraisablehook
+    with handled() as signals:
+        with pytest.raises(KeyboardInterrupt):
+            wait_after(Finalized)
+        assert signals.status == 130
+        signal.raise_signal(signal.SIGINT)  # the second one, so it waits
+    assert sys.unraisablehook is before
+
+
+def test_an_import_is_not_broken_by_a_stop() -> None:
+    frame = SimpleNamespace(f_code=SimpleNamespace(co_filename="<frozen importlib._bootstrap>"))
+    with handled() as signals, pytest.raises(KeyboardInterrupt):
+        wait_after(lambda: signals.receive(signal.SIGINT, cast(FrameType, frame)))
 
 
 def test_the_third_ends_at_once_with_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
