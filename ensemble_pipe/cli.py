@@ -1,6 +1,7 @@
 """The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
 
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -256,7 +257,9 @@ def _ask_about(changes: list[str]) -> bool:
 
 
 def _show(result: "RunResult", as_json: bool) -> None:
+    from ensemble_pipe.storage import RunPaths
     from ensemble_pipe.tables import result_table
+    from ensemble_pipe.tracking.cursor import Cursor
 
     tell = say if as_json else show
     say("")
@@ -267,6 +270,10 @@ def _show(result: "RunResult", as_json: bool) -> None:
     say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
     asked = "".join(f" --with {name}=FILE" for name in result.given)
     say(f"  {_command()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
+    if result.model_uri is not None:
+        store = Cursor.load(RunPaths(Path(result.run_dir)).cursor).uri
+        serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
+        say(f"  MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
     if as_json:
         show(json.dumps(vars(result)))
 

@@ -12,6 +12,7 @@ from mlflow import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PyFuncModel
 
+from ensemble_pipe.data.sources.paths import require_none_renamed
 from ensemble_pipe.errors import InputError
 from ensemble_pipe.serving.signature import as_signed
 
@@ -36,11 +37,19 @@ def take_any_frame() -> None:
             columns = self.metadata.get_input_schema()
             data = data if columns.is_tensor_spec() else _as_frame(data)
             if hasattr(data, "columns"):
+                _require_none_renamed(data, columns)
                 data = as_signed(data, columns)
         return predict(self, data, params)
 
     taking.takes_any_frame = True  # type: ignore[attr-defined]
     PyFuncModel.predict = taking
+
+
+def _require_none_renamed(frame: Any, columns: Any) -> None:
+    try:
+        require_none_renamed("the input", columns.input_names(), map(str, frame.columns))
+    except InputError as error:
+        raise WrongInputError(error) from None
 
 
 def _as_frame(data: Any) -> Any:

@@ -193,6 +193,16 @@ def test_optional_columns_may_be_absent(
     require_same(post(form(rows().drop(columns=OPTIONAL)), kind), expected)
 
 
+@pytest.mark.parametrize(("form", "kind"), FORMS, ids=IDS)
+def test_an_optional_column_that_was_renamed_is_asked_for(
+    form: Callable[..., Any], kind: str, post: Post
+) -> None:
+    name = OPTIONAL[0]
+    frame = rows().rename(columns={name: name.upper()})
+    with pytest.raises(mlflow.MlflowException, match=f"did you mean '{name.upper()}'"):
+        post(form(frame), kind)
+
+
 def test_names_of_columns_may_be_numbers() -> None:
     signed = Columns([ColSpec(DataType.double, "0"), ColSpec(DataType.string, "1")])
     found = as_signed(pd.DataFrame({0: [1, 2], 1: ["a", "b"]}), signed)

@@ -129,6 +129,17 @@ def require_columns(
         require_unique(where, [name for name in valid if name in set(wanted)])
 
 
+def require_none_renamed(where: object, wanted: Iterable[str], valid: Iterable[str]) -> None:
+    """Raise DataError where a wanted column is not there, and another has a name that is near.
+
+    For columns that may be left out: one that was renamed must not be taken for one that was.
+    """
+    wanted, valid = list(wanted), list(valid)
+    others = [name for name in valid if name not in set(wanted)]
+    if any(_nearest(name, others) for name in wanted if name not in set(valid)):
+        require_columns(where, wanted, valid)
+
+
 def renamed(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
     """Return what to ask where columns may have been renamed to some of the others."""
     few = absent[:MOST_NAMES]
