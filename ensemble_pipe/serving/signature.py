@@ -1,9 +1,10 @@
 """What MLflow is told of a model's input: the type of each column, and which may be missing.
 
-Numbers are doubles; dates, categories, and numbers that were true and false are strings, for which
-MLflow takes values of any type as they are. (Its own booleans and datetimes it cannot read from
-CSV, and a null would become false.) `as_signed` makes a frame one that MLflow takes; `as_read`
-makes what MLflow made of a request one that the model reads.
+Numbers are doubles; dates, categories, numbers that were true and false, and those that a text such
+as "unknown" may stand for are strings, for which MLflow takes values of any type as they are. (Its
+own booleans and datetimes it cannot read from CSV, and a null would become false.) `as_signed`
+makes a frame one that MLflow takes; `as_read` makes what MLflow made of a request one that the
+model reads.
 """
 
 import re
@@ -36,12 +37,13 @@ def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]
     from mlflow.types import Schema as Columns
 
     columns = {column.name: column for column in schema.columns}
+    texts = not all(_NUMBER.fullmatch(text) for text in schema.missing_values)
     specs = []
     for name in names:
         column = columns.get(name)
         is_number = column is None or column.kind == "number"
-        double = is_number and name not in truths
         required = column is None or column.fill is None
+        double = is_number and name not in truths and (required or not texts)
         specs.append(ColSpec(DataType.double if double else DataType.string, name, required))
     return Columns(specs)
 

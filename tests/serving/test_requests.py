@@ -81,6 +81,11 @@ def ensemble(trained: Path) -> Ensemble:
 @pytest.fixture(scope="module")
 def saved(trained: Path, ensemble: Ensemble) -> Path:
     """The model as MLflow keeps it."""
+    return save(trained, ensemble)
+
+
+def save(trained: Path, ensemble: Ensemble) -> Path:
+    """Save the model of a run as MLflow keeps it; return its folder."""
     paths = RunPaths(trained)
     signature, example = mlflow_logging.described(ensemble, mlflow_logging._example(paths))
     code = Path(mlflow_logging.__file__).with_name("mlflow_model.py")
@@ -106,7 +111,10 @@ Post = Callable[..., pd.DataFrame]
 @pytest.fixture(scope="module")
 def post(served: Any) -> Post:
     """Return a function that answers a request as MLflow's server does."""
+    return poster(served)
 
+
+def poster(served: Any) -> Post:
     def answer(content: Any, kind: str = "application/json") -> pd.DataFrame:
         text = content if isinstance(content, str) else json.dumps(content)
         schema = served.metadata.get_input_schema()
@@ -201,6 +209,30 @@ def test_an_optional_column_that_was_renamed_is_asked_for(
     frame = rows().rename(columns={name: name.upper()})
     with pytest.raises(mlflow.MlflowException, match=f"did you mean '{name.upper()}'"):
         post(form(frame), kind)
+
+
+def test_a_text_that_means_a_missing_value_does_so_in_every_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": random.normal(size=200), "job": random.choice(["a", "b"], 200)})
+    frame["kind"] = np.where(frame.x > 0, "p", "q")
+    frame = frame.astype({"x": object})
+    frame.loc[::5, ["x", "job"]] = "unknown"
+    frame.to_csv("rows.csv", index=False)
+    columns = {"x": {"missing": "median"}, "job": {"kind": "category", "missing": "category"}}
+    data = {"source": "table", "path": "rows.csv", "label": "kind", "columns": columns}
+    config = {**CONFIG, "data": {**data, "missing_values": ["unknown"]}}
+    Path("p.yaml").write_text(yaml.safe_dump(config))
+    trained = Path(run("p.yaml", inline=True).run_dir)
+    ensemble = ensemble_pipe.load(trained)
+    expected = ensemble.table(pd.read_csv("rows.csv").head(20)).to_pandas()
+    served = mlflow.pyfunc.load_model(str(save(trained, ensemble)))
+    for form, kind in FORMS:
+        found = poster(served)(form(frame.head(20).drop(columns="kind")), kind)
+        require_same(found, expected)
+    require_same(served.predict(frame.head(20).drop(columns="kind")), expected)
 
 
 def test_names_of_columns_may_be_numbers() -> None:
