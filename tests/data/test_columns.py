@@ -147,6 +147,14 @@ def test_a_number_that_means_missing_does_so_in_every_type_and_beside_nulls(
             assert missing.mask(part).tolist() == np.isnan(found).tolist()
 
 
+@pytest.mark.parametrize("values", [[True, False, None], ["true", "false", None]])
+def test_a_truth_that_means_missing_does_so_in_every_type(values: list[Any]) -> None:
+    missing = Missing(("false",))
+    column = pa.array(values)
+    assert np.isnan(numbers(column, "x", place, missing)).tolist() == [False, True, True]
+    assert missing.mask(column).tolist() == [False, True, True]
+
+
 def test_a_fraction_that_means_missing_does_so_as_float32_that_was_widened() -> None:
     values = pa.array([-99.9, 0.0, 1.0], pa.float32()).cast(pa.float64())
     found = numbers(values, "x", place, Missing(("-99.9", "1e-60", "1e300")))

@@ -136,10 +136,10 @@ def _has_hex(values: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
 
 
-def without(texts: pa.Array, missing: Sequence[str]) -> pa.Array:
-    """Return texts with those that mean a missing value made null."""
-    found = pc.is_in(texts, value_set=pa.array(missing, texts.type))
-    return pc.if_else(found, pa.scalar(None, texts.type), texts)
+def without(values: pa.Array, missing: Sequence[str] | Sequence[bool]) -> pa.Array:
+    """Return values with those that mean a missing one made null."""
+    found = pc.is_in(values, value_set=pa.array(missing, values.type))
+    return pc.if_else(found, pa.scalar(None, values.type), values)
 
 
 def first_no_number(values: pa.Array, first: int) -> tuple[int, str] | None:

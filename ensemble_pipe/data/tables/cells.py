@@ -48,7 +48,7 @@ def numbers(
     if is_text(column.type):
         column = _of_texts(missing.blanked(column, usual=True), name, place, exact=offset != 0)
     elif not is_number(column.type):
-        column = _no_number(column, name, place)
+        column = _no_number(column, name, place, missing)
     if offset:
         return np.where(missing.mask(column), np.nan, differences(column, offset))
     return missing.in_numbers(plain_numbers(column))
@@ -97,11 +97,11 @@ def _as_numbers(texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:
     return texts, cast_all(texts, pa.float64())
 
 
-def _no_number(column: pa.Array, name: str, place: Place) -> pa.Array:
+def _no_number(column: pa.Array, name: str, place: Place, missing: Missing) -> pa.Array:
     """Return a column of another type as numbers, if it holds true and false, or nothing."""
     kind = column.type
     if pa.types.is_boolean(kind):
-        return column.cast(pa.uint8())
+        return missing.in_truths(column).cast(pa.uint8())
     if is_time(kind):
         _refuse_time(column, name, place)
     elif not pa.types.is_null(kind):

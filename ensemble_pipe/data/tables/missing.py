@@ -14,6 +14,7 @@ from ensemble_pipe.data.sources.text_columns import MISSING, without
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain_numbers
 from ensemble_pipe.data.tables.categories import NUMBER, name_of_date, settled
 
+_TRUTHS = ("true", "false")
 # What is read as a float64, beside the texts that mean a missing value in any case.
 _READ = re.compile(rf"{NUMBER.pattern}|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 
@@ -61,6 +62,11 @@ class Missing:
         trimmed = pc.ascii_trim_whitespace(texts)
         return without(trimmed, (*(MISSING if usual else ("",)), *self.texts))
 
+    def in_truths(self, column: pa.Array) -> pa.Array:
+        """Return a column of true and false, null where it means a missing value."""
+        truths = [text.lower() == "true" for text in self.texts if text.lower() in _TRUTHS]
+        return without(column, truths) if truths else column
+
     def in_numbers(self, values: Floats) -> Floats:
         """Return numbers of any type with NaN where they mean a missing value."""
         return _without(values, self.numbers)
@@ -76,6 +82,8 @@ class Missing:
         """
         if is_text(column.type):
             column = self.blanked(column, usual=False)
+        elif pa.types.is_boolean(column.type):
+            column = self.in_truths(column)
         missing: Array = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
         if len(self.numbers) and is_number(column.type):
             missing = missing | np.isnan(self.in_numbers(plain_numbers(column)))
