@@ -76,6 +76,14 @@ class StopAt(Silent):
             raise KeyboardInterrupt
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _heard_hangups() -> Iterator[None]:
+    """Let SIGHUP be heard here and by processes begun here, though `nohup` began the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pipeline]:
     """Return a function that loads a text as the pipeline file `p.yaml`."""

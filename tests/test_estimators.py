@@ -258,7 +258,8 @@ def test_more_folds_than_rows_are_a_value_error() -> None:
         EnsembleClassifier(overrides=overrides).fit(X[:20], LABELS[:20])
 
 
-def test_no_cluster_is_one_message_with_the_way_out() -> None:
+def test_no_cluster_is_one_message_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)  # by tests before this one
     ensemble = EnsembleClassifier(address="127.0.0.1:1")
     with pytest.raises(ClusterError, match="nothing answers there") as told:
         ensemble.fit([[0.0], [1.0]], [0, 1])

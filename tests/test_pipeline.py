@@ -204,7 +204,11 @@ def begin_long_run(pipeline: Path) -> tuple["subprocess.Popen[str]", Path]:
     return process, next(runs.iterdir())
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", [
+    signal.SIGTERM,
+    pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+    pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+])  # fmt: skip
 def test_a_signal_ends_a_run_that_can_be_resumed(pipeline: Path, how: signal.Signals) -> None:
     process, run_dir = begin_long_run(pipeline)
     with pytest.raises(RunDirectoryError, match="another process is driving this run"):

@@ -8,6 +8,8 @@ import pytest
 from ensemble_pipe.data.sources import open_rows, remote
 from ensemble_pipe.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 URIS = {
     "gs": "gs://anonymous@bucket/x.parquet?scheme=http&endpoint_override={}",
     "s3": "s3://key:secret@bucket/x.parquet?scheme=http&region=none&endpoint_override={}",

@@ -15,6 +15,8 @@ from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import SGD, Adam, Rule, Segment, Stacked
 from ensemble_pipe.seeds import Draws, Purpose
 
+pytestmark = pytest.mark.slow
+
 SMALL, LARGE = 32, 512
 # What Python itself may take more or less of in a step: views, tuples, numbers.
 SLACK_BYTES = 2048

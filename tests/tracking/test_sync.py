@@ -18,6 +18,8 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
 
+pytestmark = pytest.mark.slow
+
 TABLE = {
     "task": "regression",
     "data": {

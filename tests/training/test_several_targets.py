@@ -22,6 +22,8 @@ from ensemble_pipe.preparation import prepare as look_through
 from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
+pytestmark = pytest.mark.slow
+
 TARGETS = ["height", "price"]
 REGRESSIONS = [name for name, loss in LOSSES.items() if loss.task == "regression"]
 POOL = [
