@@ -308,10 +308,10 @@ def test_the_ui_serves_the_store_on_loopback(folder: Path, finished: RunResult) 
         taken.listen()
         port = taken.getsockname()[1]
         command = [sys.executable, "-c", code, "ui", "--port", str(port)]
-        process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
         try:
-            assert process.stderr is not None
-            line = process.stderr.readline()
+            assert process.stdout is not None
+            line = process.stdout.readline()
             address = line.split(" at ")[1].split()[0]
             assert address != f"http://127.0.0.1:{port}"  # that port was taken
             remote = MlflowClient(tracking_uri=address)
