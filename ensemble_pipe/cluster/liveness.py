@@ -48,7 +48,7 @@ class Peer:
         except BlockingIOError:
             return True
         except OSError:
-            pass
+            pass  # a connection that broke is closed like one that was ended
         self.close()
         return False
 
