@@ -23,8 +23,8 @@ from keeping import publish
 from PIL import Image, ImageEnhance
 from scipy import ndimage
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation
 from ensemble_pipe.data.sources import Idx
 

@@ -24,14 +24,14 @@ from typing import Any
 import numpy as np
 from keeping import publish
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.data.sources import Bundled, Idx
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.losses import CrossEntropy, numbers_of
 from ensemble_pipe.nn.networks import Architecture, Cnn, Mlp, SeparableCnn
 from ensemble_pipe.optim import Adam, Stacked
-from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.tensors import segments_of
 
 ROOT = Path(__file__).parents[1]

@@ -22,13 +22,13 @@ from training import peak_gflops
 
 from ensemble_pipe import load, run
 from ensemble_pipe.comparison.runs import read_run
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.evaluation.detection import Detected
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.nn.layers import Dense, Layer, Residual
 from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.serving.files import open_for
-from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
 
 ROOT = Path(__file__).parents[1]

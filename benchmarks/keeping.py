@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe import provenance
+from ensemble_pipe.run import provenance
 
 RESULTS = Path(__file__).parent / "results"
 

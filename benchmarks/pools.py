@@ -23,7 +23,8 @@ from keeping import circumstances, publish
 
 from ensemble_pipe import load, run
 from ensemble_pipe.comparison.compare import over_seeds
-from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans, load_pipeline
+from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans, load_pipeline
+from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.shards import TrainingData
@@ -32,9 +33,8 @@ from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import combined
 from ensemble_pipe.ensemble.members import EstimatorMember, Member
 from ensemble_pipe.ensemble.prediction import Prediction
-from ensemble_pipe.learners import Intake
-from ensemble_pipe.preparation import recipe_of
-from ensemble_pipe.storage import RunPaths, read_manifest
+from ensemble_pipe.run.preparation import recipe_of
+from ensemble_pipe.run.registry import Intake
 from ensemble_pipe.tracking.journal import Journal
 
 ROOT = Path(__file__).parents[1]

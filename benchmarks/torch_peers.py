@@ -7,7 +7,7 @@ from typing import Any
 import torch  # type: ignore[import-not-found]
 from torch import nn
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 
 torch.set_num_threads(1)
 

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe import preparation
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.run import preparation
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.plan import make_stacks
 

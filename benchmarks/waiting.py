@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 from keeping import publish
 
-from ensemble_pipe.config import Pipeline, learner_plans
-from ensemble_pipe.preparation import prepare, recipe_of, write_run
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run.preparation import prepare, recipe_of, write_run
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.plan import make_stacks
 

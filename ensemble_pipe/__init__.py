@@ -8,9 +8,26 @@
 are ensembles behind scikit-learn's interface.
 """
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# A room and the function below share a name. The room is loaded first, so that the function keeps
+# it: importing a module sets the attribute of its package only once.
+import ensemble_pipe.run
+from ensemble_pipe.core import errors as _errors
+
+if TYPE_CHECKING:
+    from ensemble_pipe.config.sections import Pipeline
+    from ensemble_pipe.estimators import EnsembleClassifier, EnsembleRegressor
+    from ensemble_pipe.run.display import Display
+    from ensemble_pipe.run.lifecycle import RunResult
+    from ensemble_pipe.serving.model import Ensemble, load
+
 __version__ = "0.1.0"
+
+# The code in MLflow models that were logged before errors lay in `core` imports them by this name.
+sys.modules[f"{__name__}.errors"] = _errors
 
 __all__ = [
     "Ensemble",
@@ -22,19 +39,44 @@ __all__ = [
     "run",
 ]
 
-if TYPE_CHECKING:
-    from ensemble_pipe.estimators import EnsembleClassifier, EnsembleRegressor
-    from ensemble_pipe.pipeline import RunResult, run
-    from ensemble_pipe.serving.model import Ensemble, load
-
 _HOMES = {
     "Ensemble": "ensemble_pipe.serving.model",
     "EnsembleClassifier": "ensemble_pipe.estimators",
     "EnsembleRegressor": "ensemble_pipe.estimators",
-    "RunResult": "ensemble_pipe.pipeline",
+    "RunResult": "ensemble_pipe.run.lifecycle",
     "load": "ensemble_pipe.serving.model",
-    "run": "ensemble_pipe.pipeline",
 }
+
+
+def run(
+    pipeline: "str | Path | Pipeline",
+    *,
+    output: str | Path = "runs",
+    address: str = "local",
+    inline: bool = False,
+    display: "Display | None" = None,
+    **overrides: Any,
+) -> "RunResult":
+    """Run a pipeline: train an ensemble, measure it, and log it to MLflow.
+
+    Args:
+        pipeline: a YAML file, or a `config.sections.Pipeline`.
+        output: folder that the run directory is made in.
+        address: of a Ray cluster: "local" starts one, "auto" finds one, or HOST:PORT.
+        inline: train in this process, without Ray.
+        display: what to show meanwhile; by default nothing.
+        overrides: values by path, such as **{"training.epochs": 3}; for a file only.
+
+    Raises:
+        InputError: the pipeline or the data is wrong; nothing was started.
+        TrainingError, ClusterError: training could not go on; `resume` may finish it.
+        KeyboardInterrupt: Ctrl-C ended it, or another signal that its sender handles.
+    """
+    from ensemble_pipe.run import pipeline as runs
+
+    return runs.run(
+        pipeline, output=output, address=address, inline=inline, display=display, **overrides
+    )
 
 
 def __getattr__(name: str) -> Any:

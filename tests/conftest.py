@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from ensemble_pipe import preparation
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.data.tables.features import NumberColumn
 from ensemble_pipe.data.tables.scaling import Scaling
-from ensemble_pipe.display import Silent
 from ensemble_pipe.nn.inference import outputs_of
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.run import preparation
+from ensemble_pipe.run.display import Silent
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.measures import stop_metrics
@@ -142,7 +142,7 @@ def shared(name: str) -> Path:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow store to copy: making one takes seconds."""
-    from ensemble_pipe.addresses import sqlite_address
+    from ensemble_pipe.core.addresses import sqlite_address
     from ensemble_pipe.tracking.store import open_store
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"

@@ -8,7 +8,7 @@ was in its fourth of six epochs. A change of a format adds a version; none is ev
 import shutil
 from pathlib import Path
 
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.storage import RunPaths
 
 FOLDER = Path(__file__).parent / "earlier_versions"
 VERSIONS = sorted(path.name for path in FOLDER.iterdir() if (path / "finished").is_dir())

@@ -11,9 +11,9 @@ from pyarrow import csv
 
 import ensemble_pipe
 from ensemble_pipe.comparison.runs import read_run
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import EstimatorMember
-from ensemble_pipe.pipeline import resume
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.run.pipeline import resume
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.story import read_story
 

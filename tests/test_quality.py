@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ensemble_pipe.pipeline import RunResult, run
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run.pipeline import RunResult, run
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 SEEDS = (1, 2, 3, 4, 5)

@@ -45,7 +45,7 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_yaml_of_the_readme_is_valid() -> None:
-    from ensemble_pipe.config import Pipeline, learner_plans
+    from ensemble_pipe.config.reading import Pipeline, learner_plans
 
     for text in fences("yaml"):
         pipeline = Pipeline.model_validate(yaml.safe_load(text))
@@ -78,7 +78,7 @@ def test_the_yaml_of_the_readme_runs_with_mlflow(
 ) -> None:
     from mlflow import MlflowClient
 
-    from ensemble_pipe.pipeline import run, sync
+    from ensemble_pipe.run.pipeline import run, sync
 
     monkeypatch.chdir(tmp_path)
     people(tmp_path / "people.csv")
@@ -129,7 +129,7 @@ def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from ensemble_pipe.pipeline import run
+    from ensemble_pipe.run.pipeline import run
 
     random = np.random.default_rng(0)
     frame = pd.DataFrame(random.normal(size=(400, 3)), columns=list("abc"))
@@ -143,7 +143,7 @@ def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_what_the_template_comments_out_is_valid() -> None:
-    from ensemble_pipe.config import Pipeline
+    from ensemble_pipe.config.reading import Pipeline
 
     template = (ROOT / "pipelines" / "your_table.yaml").read_text()
     own = template[template.index("\nname:") :]

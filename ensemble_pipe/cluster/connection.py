@@ -14,8 +14,8 @@ import ray
 from ray._private import ray_constants, worker
 
 from ensemble_pipe.cluster.liveness import Liveness
-from ensemble_pipe.errors import ClusterError
-from ensemble_pipe.interruption import kept_handlers
+from ensemble_pipe.core.errors import ClusterError
+from ensemble_pipe.core.interruption import kept_handlers
 
 CONNECT_TIMEOUT_S = 10.0
 # A busy machine may take longer than Ray waits.

@@ -8,7 +8,7 @@ import socket
 import time
 from contextlib import suppress
 
-from ensemble_pipe.errors import ClusterError
+from ensemble_pipe.core.errors import ClusterError
 
 CONNECT_TIMEOUT_S = 5.0
 # Where the head may come back, as one with a Redis behind it does.

@@ -10,7 +10,7 @@ import ray
 
 from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_loss
 from ensemble_pipe.cluster.liveness import Liveness
-from ensemble_pipe.errors import ClusterError, EnsemblePipeError
+from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
 

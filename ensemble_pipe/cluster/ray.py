@@ -19,11 +19,11 @@ from ensemble_pipe.cluster.pool import (
     wait,
 )
 from ensemble_pipe.cluster.trainer import Trainer, fit_here, warm_up_node
+from ensemble_pipe.core.errors import ClusterError
 from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_service import ShardService
 from ensemble_pipe.data.shards import Recipe
-from ensemble_pipe.errors import ClusterError
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.plan import LearnerPlan, Stack

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Floats
 from ensemble_pipe.comparison.runs import Run
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.ensemble.measures import intervals
 from ensemble_pipe.ensemble.metrics.resampling import bootstrap_difference
 from ensemble_pipe.ensemble.metrics.row_values import resamples_for
-from ensemble_pipe.errors import InputError
 
 COVERAGE = 0.95
 

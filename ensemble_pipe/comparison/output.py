@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.comparison.compare import Comparison, Estimate, Group
-from ensemble_pipe.messages import aligned, cut, escaped
-from ensemble_pipe.storage import atomic_write
+from ensemble_pipe.core.messages import aligned, cut, escaped
+from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.tracking.page import element, page, section, table
 
 ENDINGS = (".html", ".csv")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_values
-from ensemble_pipe.errors import CorruptFileError, RunDirectoryError
-from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.journal import Entry, read_entries
 from ensemble_pipe.tracking.story import flat, read_story

@@ -20,11 +20,11 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.core.arrays import Array, Integers
+from ensemble_pipe.core.documents import Count, read_json
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths, atomic_file, check_sums, read_manifest, write_json
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.documents import Count, read_json
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import RunPaths, atomic_file, check_sums, read_manifest, write_json
 
 # Where a column of a shard lies in its file, in bytes, and the CRC-32 of what lies there.
 Place = tuple[Count, Count, Count]

@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.order import Window

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables.categories import canonical
 from ensemble_pipe.data.tables.class_names import texts_of
@@ -19,8 +21,6 @@ from ensemble_pipe.data.tables.side_columns import (
     read_weights,
 )
 from ensemble_pipe.data.tables.targets import Targets
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
 
 # Row numbers are 32-bit where millions of them are shuffled.
 MOST_ROWS = 2**31 - 1

@@ -9,11 +9,11 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.tables.spans import Span
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.settings import settings
 
 # Beyond the mean by so many, a Poisson count has no chance left in 53 bits.
 _POISSON_TAIL = 12

@@ -11,10 +11,10 @@ import ray
 from filelock import FileLock
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ensemble_pipe.core.errors import ClusterError, CorruptFileError
+from ensemble_pipe.core.storage import atomic_file, check_sums
 from ensemble_pipe.data.base import verify_all
 from ensemble_pipe.data.shards import Recipe
-from ensemble_pipe.errors import ClusterError, CorruptFileError
-from ensemble_pipe.storage import atomic_file, check_sums
 
 FETCH_TIMEOUT_S = 600
 PIECE_BYTES = 64 << 20

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Integers
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.data.shard_view import Grid
 
 

@@ -9,7 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.documents import validated
+from ensemble_pipe.core.errors import CorruptFileError, DataError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
@@ -27,8 +29,6 @@ from ensemble_pipe.data.tables.targets import (
     require_every_class,
     scaled_targets,
 )
-from ensemble_pipe.documents import validated
-from ensemble_pipe.errors import CorruptFileError, DataError
 
 Task = Literal["classification", "regression"]
 

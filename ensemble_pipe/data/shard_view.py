@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.base import values_of
 from ensemble_pipe.data.kernels import gather as kernels
 

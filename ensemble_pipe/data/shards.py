@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.base import Base, open_base, shard_table, values_of
 from ensemble_pipe.data.kept import Kept

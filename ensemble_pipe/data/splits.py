@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Integers
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Integers
+from ensemble_pipe.core.errors import DataError
 
 Sizes = Mapping[str, float | int]
 Parts = dict[str, Integers]

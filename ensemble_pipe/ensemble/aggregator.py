@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import (
     UNFITTED,
@@ -26,7 +27,6 @@ from ensemble_pipe.ensemble.combiners import (
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.settings import settings
 
 FOLDS = 5
 

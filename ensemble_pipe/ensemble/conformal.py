@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.settings import settings
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.settings import settings
 
 SetMethod = Literal["lac", "aps"]
 

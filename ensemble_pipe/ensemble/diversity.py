@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.ensemble.uncertainty import total_weight, weighted
 from ensemble_pipe.nn.blas import one_thread
 

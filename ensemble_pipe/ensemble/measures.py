@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.ensemble.diversity import classification_diversity, regression_diversity
 from ensemble_pipe.ensemble.metrics.rejection import RejectionCurve, rejection_curve
 from ensemble_pipe.ensemble.metrics.resampling import Interval

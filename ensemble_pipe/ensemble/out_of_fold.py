@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData

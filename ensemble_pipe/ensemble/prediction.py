@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal

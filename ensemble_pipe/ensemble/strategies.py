@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import Field
 
-from ensemble_pipe import seeds
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
-from ensemble_pipe.settings import settings
 from ensemble_pipe.training.estimators import MOST_LEARNERS, EstimatorSettings
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.ensemble.combiners import softmax
 
 

@@ -15,18 +15,18 @@ from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.compilation import compilation_told
+from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
+from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.display import Silent, make_display
-from ensemble_pipe.driving import make_executor
-from ensemble_pipe.errors import ClusterError, ConfigError, InputError
 from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
 from ensemble_pipe.estimators.labels import class_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
-from ensemble_pipe.interruption import handled
-from ensemble_pipe.kernels import compilation_told
-from ensemble_pipe.messages import shown
+from ensemble_pipe.run.display import Silent, make_display
+from ensemble_pipe.run.lifecycle import make_executor
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.model import Ensemble
 

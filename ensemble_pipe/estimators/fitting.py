@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats, Integers
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config import (
+from ensemble_pipe.config.reading import (
     Pipeline,
     estimator_plans,
     fold_counts,
@@ -18,6 +17,9 @@ from ensemble_pipe.config import (
     given_plans,
     learner_plans,
 )
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import ConfigError, DataError, TrainingError
+from ensemble_pipe.core.storage import sums_of
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.learner_view import require_folds
@@ -29,17 +31,15 @@ from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.features import layout
 from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.targets import LEAST_DEVIATION, Targets, mean_and_deviation
-from ensemble_pipe.display import Display
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.members import EstimatorMember, members_at
 from ensemble_pipe.ensemble.out_of_fold import left_out_messages, out_of_fold
-from ensemble_pipe.errors import ConfigError, DataError, TrainingError
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
-from ensemble_pipe.preparation import require_fit
+from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.preparation import require_fit
 from ensemble_pipe.serving.artifact import Model
-from ensemble_pipe.storage import sums_of
 from ensemble_pipe.training.events import Checkpoint, Failed
 from ensemble_pipe.training.events import Fitted as EstimatorFitted
 from ensemble_pipe.training.plan import LearnerPlan, make_stacks

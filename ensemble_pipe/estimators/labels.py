@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.tables.targets import require_names
-from ensemble_pipe.errors import DataError
 
 _INT64 = np.iinfo(np.int64)
 

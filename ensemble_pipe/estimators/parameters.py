@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.config import Pipeline, read_pipeline
-from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.yaml_documents import Document
+from ensemble_pipe.config.reading import Pipeline, read_pipeline
+from ensemble_pipe.config.yaml_documents import Document
+from ensemble_pipe.core.errors import ConfigError
 
 # Where in a pipeline each parameter stands.
 PATHS = {

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import standardised
@@ -17,7 +18,6 @@ from ensemble_pipe.ensemble.metrics.ranking import auroc, counts_of, places_of
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.metrics.row_values import resamples_for
 from ensemble_pipe.ensemble.prediction import Prediction
-from ensemble_pipe.errors import DataError
 from ensemble_pipe.serving.files import outputs_of
 from ensemble_pipe.serving.model import Ensemble
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Integers
+from ensemble_pipe.core.arrays import Integers
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.aggregator import member_metrics
 from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
-from ensemble_pipe.errors import DataError
 from ensemble_pipe.evaluation.detection import Detected, detected, scores_of, scores_of_rows
 from ensemble_pipe.serving.files import labelled_prediction
 from ensemble_pipe.serving.model import Ensemble

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from ensemble_pipe.core.messages import aligned, cut, escaped
 from ensemble_pipe.ensemble.measures import KEPT
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.evaluation.detection import ALONE
 from ensemble_pipe.evaluation.labelled import ClassResult, Evaluation
-from ensemble_pipe.messages import aligned, cut, escaped
 
 MOST_CLASSES = 40
 

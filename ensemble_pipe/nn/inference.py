@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Read
+from ensemble_pipe.core.arrays import Floats, Read
+from ensemble_pipe.core.seeds import Draws
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.network import BoundNetwork, Network
-from ensemble_pipe.seeds import Draws
 
 CHUNK_ROWS = 256
 

@@ -19,8 +19,8 @@ from typing import Annotated, Literal, Protocol
 import numpy as np
 from annotated_types import Gt
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.settings import settings
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 
 Named = Literal[
     "he_normal",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.initializers import Initializer
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.initializers import draw
 from ensemble_pipe.nn.layers.base import Binding, Layer
 from ensemble_pipe.nn.layers.chain import Chain

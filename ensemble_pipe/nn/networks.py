@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
@@ -24,7 +25,6 @@ from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.nn.layers.normalization import BatchNorm
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.settings import settings
 
 ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Width = Annotated[int, Gt(0), Le(65536)]

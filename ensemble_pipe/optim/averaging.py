@@ -16,9 +16,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.optim.kernels import averages
-from ensemble_pipe.settings import settings
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.optim.schedules import half_cosine
-from ensemble_pipe.settings import settings
 
 
 @settings

@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.optim.update import Update
-from ensemble_pipe.settings import settings
 
 
 @settings

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
 
-from ensemble_pipe.settings import settings
+from ensemble_pipe.core.settings import settings
 
 
 class PlateauState(NamedTuple):

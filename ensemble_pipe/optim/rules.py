@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ensemble_pipe.optim.descent import SGD, Nesterov
 from ensemble_pipe.optim.kernels import norms, updates

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt, MinLen
 
-from ensemble_pipe.settings import settings
+from ensemble_pipe.core.settings import settings
 
 
 @settings

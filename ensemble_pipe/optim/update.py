@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt
 
-from ensemble_pipe.settings import settings
+from ensemble_pipe.core.settings import settings
 
 
 @settings

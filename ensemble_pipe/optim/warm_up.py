@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.optim.cycles import SGDR, FastGeometric, Snapshot, Triangular
 from ensemble_pipe.optim.plateau import Plateau
 from ensemble_pipe.optim.schedules import (
@@ -17,7 +18,6 @@ from ensemble_pipe.optim.schedules import (
     RangeTest,
     StepDecay,
 )
-from ensemble_pipe.settings import settings
 
 Cyclic = Snapshot | SGDR | Triangular | FastGeometric
 Unwarmed = (

@@ -16,15 +16,16 @@ from pydantic import BaseModel, Field
 from safetensors.numpy import save
 
 from ensemble_pipe import __version__
+from ensemble_pipe.core.documents import read_bytes, read_json, validated
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.seeds import MAX_SEED
+from ensemble_pipe.core.storage import Manifest, atomic_write, check_sums, sums_of, write_json
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.documents import read_bytes, read_json, validated
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import EstimatorMember, Member
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.seeds import MAX_SEED
 from ensemble_pipe.serving.member_facts import (
     FILE_PATTERN,
     Facts,
@@ -33,7 +34,6 @@ from ensemble_pipe.serving.member_facts import (
     member_of,
     tensors_of,
 )
-from ensemble_pipe.storage import Manifest, atomic_write, check_sums, sums_of, write_json
 from ensemble_pipe.training.weights import read_weights
 
 FORMAT = 4

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe import storage
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import storage
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.storage import atomic_file
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.paths import renamed
@@ -16,12 +19,9 @@ from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.members.given_files import cells_from
 from ensemble_pipe.ensemble.prediction import Prediction
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
 from ensemble_pipe.serving.given import with_files
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.storage import atomic_file
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 

@@ -12,8 +12,8 @@ from mlflow import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PyFuncModel
 
+from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.data.sources.paths import require_none_renamed
-from ensemble_pipe.errors import InputError
 from ensemble_pipe.serving.signature import as_signed
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError, InputError
+from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.members import GivenMember, Member
 from ensemble_pipe.ensemble.members.given import joined_name
 from ensemble_pipe.ensemble.members.given_files import open_given, require_given_columns
-from ensemble_pipe.errors import DataError, InputError
-from ensemble_pipe.messages import listed, shown
 from ensemble_pipe.serving.in_memory import as_column, columns_of
 
 if TYPE_CHECKING:

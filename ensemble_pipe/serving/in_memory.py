@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 
 MOST_BITS = 1024
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.rows import IMAGE, Rows, image_array
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed
 from ensemble_pipe.serving.in_memory import as_column, columns_of
 
 

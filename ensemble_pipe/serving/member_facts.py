@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import (
     BoostedMember,
@@ -18,7 +19,6 @@ from ensemble_pipe.ensemble.members import (
     NetworkMember,
 )
 from ensemble_pipe.ensemble.strategies import NAME_PATTERN
-from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.training.plan import build

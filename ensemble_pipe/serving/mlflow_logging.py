@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ensemble_pipe.documents import read_json
-from ensemble_pipe.errors import ModelLoggingError
-from ensemble_pipe.storage import Manifest, RunPaths
+from ensemble_pipe.core.documents import read_json
+from ensemble_pipe.core.errors import ModelLoggingError
+from ensemble_pipe.core.storage import Manifest, RunPaths
 
 if TYPE_CHECKING:
     from ensemble_pipe.serving.model import Ensemble

@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from ensemble_pipe.errors import InputError
+from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.serving.frames import WrongInputError, take_any_frame
 from ensemble_pipe.serving.model import load
 from ensemble_pipe.serving.signature import as_read

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import DataError, InputError
+from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.path_kinds import misplaced
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.sources.rows import Place
@@ -15,15 +19,11 @@ from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import member_outputs
 from ensemble_pipe.ensemble.members.given import Cells, given_outputs
 from ensemble_pipe.ensemble.prediction import Prediction
-from ensemble_pipe.errors import DataError, InputError
-from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.path_kinds import misplaced
 from ensemble_pipe.serving.artifact import Model, read_artifact
 from ensemble_pipe.serving.given import Predictions, given_members, with_predictions
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
-from ensemble_pipe.storage import RunPaths
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.ensemble.aggregator import Measured
 from ensemble_pipe.ensemble.prediction import Prediction
-from ensemble_pipe.storage import atomic_write
 
 SEPARATOR = " | "  # between the classes of a set
 

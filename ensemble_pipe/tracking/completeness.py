@@ -6,9 +6,9 @@ lacks one has lost it; what it measured stands nowhere else.
 
 from collections.abc import Sequence
 
-from ensemble_pipe.documents import validated
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import RunPaths, read_manifest
+from ensemble_pipe.core.documents import validated
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.tracking.entries import Ensemble
 from ensemble_pipe.tracking.journal import Entry, read_entries
 from ensemble_pipe.training.checkpoints import list_checkpoints

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
 from ensemble_pipe.data.augment.policy import SignalStep
 from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
-from ensemble_pipe.messages import escaped
-from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.pictures import new_figure, save_figure
 
 if TYPE_CHECKING:

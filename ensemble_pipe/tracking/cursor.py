@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.documents import Count, read_json, validated
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import write_json
+from ensemble_pipe.core.documents import Count, read_json, validated
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import write_json
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MinLen
 from pydantic import Discriminator, Strict
 
-from ensemble_pipe.documents import Count, Flag, Number
+from ensemble_pipe.core.documents import Count, Flag, Number
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
 

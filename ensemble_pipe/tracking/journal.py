@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from ensemble_pipe.documents import parse_json, validated
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import atomic_write
+from ensemble_pipe.core.documents import parse_json, validated
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.tracking.entries import ENTRIES, Head
 
 Entry = dict[str, Any]

@@ -10,7 +10,7 @@ from html import escape
 from string import Template
 from typing import Any
 
-from ensemble_pipe.messages import escaped
+from ensemble_pipe.core.messages import escaped
 
 _KEPT = "\n\N{NO-BREAK SPACE}"
 

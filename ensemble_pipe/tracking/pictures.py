@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.messages import cut, escaped
+from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured
 from ensemble_pipe.ensemble.combiners import Weighted, softmax
@@ -15,8 +17,6 @@ from ensemble_pipe.ensemble.measures import rejection
 from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.metrics.classification import confusion
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
-from ensemble_pipe.messages import cut, escaped
-from ensemble_pipe.storage import RunPaths, atomic_write
 from ensemble_pipe.tracking.journal import read_entries
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ensemble_pipe.addresses import masked, sqlite_path
-from ensemble_pipe.errors import EnsemblePipeError, InputError
-from ensemble_pipe.messages import cut
+from ensemble_pipe.core.addresses import masked, sqlite_path
+from ensemble_pipe.core.errors import EnsemblePipeError, InputError
+from ensemble_pipe.core.messages import cut
 
 # MLflow's error codes of what it will refuse again, however often it is sent.
 _FOR_GOOD = {

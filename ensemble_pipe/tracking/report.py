@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ensemble_pipe.core.storage import SPLITS, RunPaths, atomic_write, read_manifest
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.features import CategoryColumn, Column
-from ensemble_pipe.storage import SPLITS, RunPaths, atomic_write, read_manifest
 from ensemble_pipe.tracking.combination import combination, count_of
 from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.learners import failures, learners, members

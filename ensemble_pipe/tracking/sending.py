@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.errors import InputError
+from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from zlib import crc32
 
-from ensemble_pipe.addresses import masked, whole
-from ensemble_pipe.errors import InputError
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.addresses import masked, whole
+from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.combination import combiner_text
 from ensemble_pipe.tracking.cursor import Cursor
@@ -176,7 +176,7 @@ class Shipper:
 
     def _grown(self, entry: Entry) -> None:
         # Parameters of a run cannot change in MLflow; a tag can.
-        self._to.tag(self._parent, "ensemble_pipe.learners", str(entry["learners"]))
+        self._to.tag(self._parent, "ensemble_pipe.run.registry", str(entry["learners"]))
 
     def _resumed(self, entry: Entry) -> None:
         """Open again the run, and the learners whose training is not ended."""

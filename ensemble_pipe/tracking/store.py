@@ -9,9 +9,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ensemble_pipe.addresses import sqlite_path
-from ensemble_pipe.errors import CorruptFileError, InputError
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.addresses import sqlite_path
+from ensemble_pipe.core.errors import CorruptFileError, InputError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.endings import endings, open_status
 from ensemble_pipe.tracking.journal import read_entries

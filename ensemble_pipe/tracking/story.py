@@ -6,7 +6,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.completeness import lost_epochs, require_start
 from ensemble_pipe.tracking.entries import Numbers
 from ensemble_pipe.tracking.journal import Entry, read_entries

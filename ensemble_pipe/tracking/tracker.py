@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import Protocol
 
-from ensemble_pipe.addresses import sqlite_address
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.messages import cut
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.addresses import sqlite_address
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.messages import cut
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.refusals import Problem, problem_of
 from ensemble_pipe.tracking.shipping import LogModel, Shipper

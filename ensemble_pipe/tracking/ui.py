@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ensemble_pipe.addresses import is_server, masked, sqlite_path
-from ensemble_pipe.errors import EnsemblePipeError, InputError
+from ensemble_pipe.core.addresses import is_server, masked, sqlite_path
+from ensemble_pipe.core.errors import EnsemblePipeError, InputError
 from ensemble_pipe.tracking.store import quiet_mlflow
 from ensemble_pipe.tracking.tracker import default_uri
 

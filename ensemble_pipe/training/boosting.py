@@ -13,9 +13,9 @@ from typing import Annotated, ClassVar
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.losses import Loss, numbers_of
-from ensemble_pipe.settings import settings
 
 LARGEST_STEP = 100.0
 

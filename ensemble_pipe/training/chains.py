@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 
 
 def divergence(numbers: Mapping[str, float], arrays: Mapping[str, Floats]) -> str | None:

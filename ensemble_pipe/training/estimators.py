@@ -12,13 +12,13 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.messages import shown
-from ensemble_pipe.settings import settings
 from ensemble_pipe.training.events import Event, Failed, Fitted
 from ensemble_pipe.training.sound_trees import require_finite_numbers, require_sound_trees
 

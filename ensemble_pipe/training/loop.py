@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import Loss, SquaredError, numbers_of
 from ensemble_pipe.optim import PlateauState, Stacked, StackedAverage, plateau_of
-from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.chains import Chains
 from ensemble_pipe.training.divergence import divergence
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress

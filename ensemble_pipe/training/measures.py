@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.nn.losses import Loss, numbers_of
 
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.settings import structure
 from ensemble_pipe.data.batches import Batches, Order, Steps
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.optim import Averaging, Calendar, Rule, Schedule, cycle_ends
-from ensemble_pipe.settings import structure
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.messages import shown
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import embedded_columns
 from ensemble_pipe.optim import SWA

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.documents import Count, Number, validated
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.documents import Count, Number, validated
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.checkpoints import ANEW, Saved, list_checkpoints, load_state
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Integers
+from ensemble_pipe.core.arrays import Integers
 
 
 def require_sound_trees(estimator: Any) -> None:

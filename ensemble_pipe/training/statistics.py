@@ -7,10 +7,10 @@ sets them, as the plain mean over batches.
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.seeds import Draws, Purpose
 from ensemble_pipe.training.plan import LearnerPlan, batches_of
 from ensemble_pipe.training.tensors import frozen_names
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from ensemble_pipe.settings import settings
+from ensemble_pipe.core.settings import settings
 
 Metric = Literal["stop/loss", "stop/accuracy"]
 

@@ -7,7 +7,7 @@ fits a tensor counts. A factor of 0 freezes it.
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.nn.layout import Layout
 from ensemble_pipe.optim.segments import Segment
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ensemble_pipe.core.settings import structure
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
-from ensemble_pipe.settings import structure
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.plan import LearnerPlan, Stack
 

@@ -7,9 +7,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.documents import read_bytes
-from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.documents import read_bytes
+from ensemble_pipe.core.errors import CorruptFileError
 
 
 def read_weights(path: Path, *names: str) -> dict[str, Floats]:

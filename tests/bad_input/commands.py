@@ -11,8 +11,8 @@ import pyarrow as pa
 from pyarrow import parquet
 from typer.testing import CliRunner
 
-from ensemble_pipe.arrays import Array
 from ensemble_pipe.cli import app
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema

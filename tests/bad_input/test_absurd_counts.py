@@ -8,10 +8,10 @@ import pytest
 from commands import run
 from conftest import plain_schema
 
-from ensemble_pipe.config import Pipeline, learner_plans
-from ensemble_pipe.demands import require_affordable, require_space
-from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.growth import grown
+from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.run.demands import require_affordable, require_space
+from ensemble_pipe.run.growth import grown
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

@@ -18,7 +18,7 @@ from commands import (
     write_idx,
 )
 
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.serving.model import load
 
 pytestmark = pytest.mark.usefixtures("empty_folder")

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 import ensemble_pipe
 from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.runs import read_run
-from ensemble_pipe.config import learner_plans, load_pipeline
+from ensemble_pipe.config.reading import learner_plans, load_pipeline
+from ensemble_pipe.core.errors import CorruptFileError, EnsemblePipeError
+from ensemble_pipe.core.storage import RunPaths, atomic_write, check_sums, read_manifest, sums_of
 from ensemble_pipe.data.base import open_base, read_schema
-from ensemble_pipe.errors import CorruptFileError, EnsemblePipeError
-from ensemble_pipe.storage import RunPaths, atomic_write, check_sums, read_manifest, sums_of
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_entries

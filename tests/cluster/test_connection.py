@@ -12,7 +12,7 @@ from ray._private import worker
 
 from ensemble_pipe.cluster import connection
 from ensemble_pipe.cluster.liveness import Liveness, Peer
-from ensemble_pipe.errors import ClusterError
+from ensemble_pipe.core.errors import ClusterError
 
 TIMED_OUT = Exception("The current node timed out during startup. This could happen because ...")
 

@@ -16,9 +16,9 @@ from conftest import Prepared
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.cluster.ray import RayExecutor
+from ensemble_pipe.core.errors import ClusterError, CorruptFileError
 from ensemble_pipe.data.local_base import BaseSource, base_name, local_base
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.errors import ClusterError, CorruptFileError
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.plan import Stack, make_stacks
 

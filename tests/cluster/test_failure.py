@@ -9,7 +9,7 @@ import ray
 from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_loss
 from ensemble_pipe.cluster.pool import after, regrouped
 from ensemble_pipe.cluster.ray import cluster_errors
-from ensemble_pipe.errors import ClusterError
+from ensemble_pipe.core.errors import ClusterError
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant

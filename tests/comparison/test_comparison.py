@@ -18,10 +18,10 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.compare import compare, over_seeds
 from ensemble_pipe.comparison.output import comparison_page, comparison_text
 from ensemble_pipe.comparison.runs import Run, cost_of, read_run
-from ensemble_pipe.config import Pipeline
-from ensemble_pipe.errors import InputError, RunDirectoryError
-from ensemble_pipe.pipeline import run
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import InputError, RunDirectoryError
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.journal import read_entries
 
 PIPELINE = """

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ensemble_pipe.config import Pipeline
-from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import ConfigError
 
 Load = Callable[..., Pipeline]
 

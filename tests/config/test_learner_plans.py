@@ -6,7 +6,7 @@ import pytest
 import yaml
 from loading import Load, refusal
 
-from ensemble_pipe.config import learner_plans, resolved
+from ensemble_pipe.config.reading import learner_plans, resolved
 from ensemble_pipe.nn.losses import CrossEntropy, Hinge
 from ensemble_pipe.nn.networks import LinearModel, Mlp
 from ensemble_pipe.optim import (

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from loading import Load, refusal
 
-from ensemble_pipe.config import Pipeline, load_pipeline
+from ensemble_pipe.config.reading import Pipeline, load_pipeline
+from ensemble_pipe.config.yaml_documents import read_document
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.augment.policy import STEPS
 from ensemble_pipe.data.sources import SOURCES
-from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.layers import ACTIVATIONS
 from ensemble_pipe.optim import (
     RULES,
 )
-from ensemble_pipe.yaml_documents import read_document
 
 # Mistakes
 

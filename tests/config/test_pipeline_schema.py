@@ -11,7 +11,7 @@ from loading import Load, refusal
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.config import learner_plans, load_pipeline, resolved
+from ensemble_pipe.config.reading import learner_plans, load_pipeline, resolved
 
 SHIPPED = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from loading import Load, refusal
 
-from ensemble_pipe.config import Pipeline, learner_plans, resolved
+from ensemble_pipe.config.reading import Pipeline, learner_plans, resolved
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import STEPS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Idx, ImageFolder, Table

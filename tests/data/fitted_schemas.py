@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from tables_as_rows import fitted, image_table, rows_of, table_of
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.scaling import RangeScale

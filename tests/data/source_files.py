@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv, parquet
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.sources import Rows
 
 FORMATS = (".csv", ".csv.gz", ".parquet", ".arrow", ".stream.arrow", ".feather", ".npz")

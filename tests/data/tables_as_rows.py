@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.tables.columns import Roles

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import Prepared
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.augment import (
     AUGMENTATIONS,
     Augmentation,
@@ -28,7 +29,6 @@ from ensemble_pipe.data.augment import (
     VerticalFlip,
 )
 from ensemble_pipe.data.augment.policy import augment
-from ensemble_pipe.errors import ConfigError
 
 # Of each: at strength zero, and as strong as it gets, always.
 TABLE: dict[str, tuple[Augmentation, Augmentation]] = {

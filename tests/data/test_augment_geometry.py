@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment import (
     HorizontalFlip,
     LensDistortion,

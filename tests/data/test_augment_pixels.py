@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageEnhance
 from scipy import ndimage, stats
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment import Blur, ColorJitter, Cutout, Noise
 from ensemble_pipe.data.augment.pixels import gaussian_weights, normal_quantiles
 from ensemble_pipe.data.kernels.color import jitter

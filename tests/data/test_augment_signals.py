@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from conftest import Prepared
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.augment.signals import (
     FrequencyMask,
     SignalNoise,
@@ -17,7 +18,6 @@ from ensemble_pipe.data.augment.signals import (
     SignalShift,
     TimeMask,
 )
-from ensemble_pipe.errors import ConfigError
 
 Augmentation = SignalShift | SignalScale | TimeMask | FrequencyMask | SignalNoise
 

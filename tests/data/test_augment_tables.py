@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.augment.tables import FeatureDropout, FeatureNoise, SwapNoise
 from ensemble_pipe.data.tables.spans import Span, columns_of
 

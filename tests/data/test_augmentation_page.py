@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.data.augment import AUGMENTATIONS
 
 ROOT = Path(__file__).parents[2]

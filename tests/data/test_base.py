@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import CorruptFileError, DataError
 from ensemble_pipe.data.base import base_writer, open_base, write_base
 from ensemble_pipe.data.shard_view import ShardView
-from ensemble_pipe.errors import CorruptFileError, DataError
 
 ROWS = 10
 IMAGE = (4, 3, 2)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import plain_schema
 
+from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.data.augment import HorizontalFlip
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import open_base, sums_path, verify_all, write_base
@@ -13,7 +14,6 @@ from ensemble_pipe.data.batches import Batches
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import Recipe, TrainingData
-from ensemble_pipe.errors import CorruptFileError
 
 ROWS, SHARD_ROWS = 40, 16
 IMAGE = (5, 4, 1)

@@ -11,7 +11,7 @@ from conftest import plain_schema
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.mixing import CutMix, Mixup
 from ensemble_pipe.data.augment.policy import Augment

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, feather, parquet
 
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.labelled import labelled
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.tables.class_names import as_numbers, finder
 from ensemble_pipe.data.tables.side_columns import read_targets
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.preparation import prepare
+from ensemble_pipe.run.preparation import prepare
 
 REPEATS = 30
 

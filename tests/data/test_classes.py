@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 from conftest import Prepared
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.labelled import Labelled, labelled
 from ensemble_pipe.data.sources.rows import rows_of
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.errors import DataError
 
 ROLES = Roles(("n",), "kind", weight="w", group="g", time="t")
 

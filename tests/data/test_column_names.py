@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.inspection.advice import pipeline_of
 from ensemble_pipe.data.inspection.inspect import inspect
 from ensemble_pipe.data.inspection.listing import report_table
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.paths import require_columns
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.preparation import Prepared, prepare
+from ensemble_pipe.run.preparation import Prepared, prepare
 
 ROWS = 80
 

@@ -18,11 +18,11 @@ from one_column import encode, fit, place
 from pydantic import TypeAdapter
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
+from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.data.tables.categories import canonical
 from ensemble_pipe.data.tables.columns import CategoryRule, ColumnRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.features import CategoryColumn, NumberColumn
 from ensemble_pipe.data.tables.scaling import Standardize
-from ensemble_pipe.errors import ConfigError, DataError
 
 DAY = 86_400.0
 NAN = float("nan")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.data.sources import SOURCES
 from ensemble_pipe.data.tables.scaling import SCALES
 

@@ -20,13 +20,13 @@ from source_files import idx_bytes
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.inspection.advice import pipeline_of, task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, Report, inspect
 from ensemble_pipe.data.inspection.listing import report_table, size_text
 from ensemble_pipe.data.sources import open_rows
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import ColumnRule
-from ensemble_pipe.errors import DataError
 
 
 def rows_of(table: pa.Table, where: str = "f.parquet", batch_rows: int = 1000) -> Rows:

@@ -9,7 +9,7 @@ import pytest
 from conftest import Prepared
 from scipy import stats
 
-from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.data import shards
 from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
 from ensemble_pipe.data.tables.spans import Span

@@ -10,18 +10,18 @@ from conftest import shared
 from pyarrow import parquet
 from tables_as_rows import rows_of, table_of
 
-from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.core.errors import ConfigError, DataError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.labelled import by_marks, labelled, not_later, shares_group
 from ensemble_pipe.data.sources import Table
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_marks
-from ensemble_pipe.errors import ConfigError, DataError
-from ensemble_pipe.given import Wanted
-from ensemble_pipe.pipeline import run
-from ensemble_pipe.preparation import prepare
+from ensemble_pipe.run.external_predictions import Wanted
+from ensemble_pipe.run.pipeline import run
+from ensemble_pipe.run.preparation import prepare
 from ensemble_pipe.serving.files import predict_file
 from ensemble_pipe.serving.model import load
-from ensemble_pipe.storage import RunPaths
 
 MARKS = [False, True, False, False, True, False]
 

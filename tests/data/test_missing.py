@@ -10,10 +10,10 @@ import pytest
 from one_column import IDENTITY, encode, fit, place
 from tables_as_rows import fitted, rows_of, table_of
 
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.tables.cells import numbers
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.missing import Missing
-from ensemble_pipe.errors import DataError
 
 FILLED = NumberRule(missing=0.0, indicator=True)
 DATED = DateRule(missing=0.0, indicator=True)

@@ -5,8 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.augment.mixing import MIXINGS, CutMix, Mixing, Mixup, mix
 from ensemble_pipe.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss, SquaredError, numbers_of
 

@@ -16,7 +16,7 @@ from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables import dates
 from ensemble_pipe.data.tables.columns import DateRule, NumberRule, Roles

@@ -7,11 +7,11 @@ import pytest
 from tables_as_rows import fitted, rows_of, table_of
 
 from ensemble_pipe import EnsembleRegressor
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.scaling import Standardize
-from ensemble_pipe.errors import DataError
 
 ROWS = 400
 INSTANT = 1_700_000_000_123_456_789  # nanoseconds since 1970

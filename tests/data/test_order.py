@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ensemble_pipe.arrays import Array, Integers
+from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.data.order import RowStream
 from ensemble_pipe.data.shard_view import Grid
 

@@ -5,8 +5,9 @@ import pyarrow as pa
 import pytest
 from conftest import plain_schema
 
-from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.augment import ShiftCrop
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
@@ -14,7 +15,6 @@ from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.sources.rows import block_rows, image_type
-from ensemble_pipe.errors import ConfigError
 
 ROWS, DRAWS, CHUNK = 700, 3, 256
 IMAGES = plain_schema("classification", (6, 5, 2), ("x", "y"), mean=100.0, deviation=50.0)

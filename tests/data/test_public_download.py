@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ensemble_pipe.core.errors import CorruptFileError, EnsemblePipeError
 from ensemble_pipe.data.public.catalogue import PublicSet, RemoteFile
 from ensemble_pipe.data.public.download import Patience, download
 from ensemble_pipe.data.public.fetch import DOWNLOADS, data_section, fetch, is_there
-from ensemble_pipe.errors import CorruptFileError, EnsemblePipeError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 HASTY = Patience(timeout_s=5.0, waits_s=(0.0, 0.0))

@@ -15,7 +15,8 @@ import yaml
 from conftest import shared
 from pyarrow import parquet
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import CorruptFileError, DataError
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE, named
 from ensemble_pipe.data.public.fetch import DOWNLOADS, data_section, fetch
 from ensemble_pipe.data.public.prepare import (
@@ -24,7 +25,6 @@ from ensemble_pipe.data.public.prepare import (
     read_cifar10,
     read_delimited,
 )
-from ensemble_pipe.errors import CorruptFileError, DataError
 
 
 def quiet(*_: object) -> None:

@@ -13,7 +13,7 @@ import pytest
 from conftest import Prepared
 from PIL import Image
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.batches import Batches
 from ensemble_pipe.training.plan import batches_of
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.columns import CategoryRule, Roles
 from ensemble_pipe.data.tables.moments import Moments
 from ensemble_pipe.data.tables.scaling import SCALES, Pca, RangeScale, Scale, Zca
-from ensemble_pipe.errors import ConfigError
 
 NAMES = ("a", "b", "c", "d")
 

@@ -11,10 +11,10 @@ from fitted_schemas import ROLES, ROWS, SCALES, TRAIN, fit, mixed, place, table
 from pyarrow import parquet
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca
-from ensemble_pipe.errors import DataError
 
 
 def test_features_are_standardised_over_the_training_rows_only() -> None:

@@ -5,8 +5,8 @@ import pytest
 from fitted_schemas import TRAIN, fit_images, images, place, table
 from tables_as_rows import batch_of, image_table
 
+from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca
-from ensemble_pipe.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize("channels", [1, 3])

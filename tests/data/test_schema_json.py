@@ -8,9 +8,9 @@ import pytest
 from fitted_schemas import ROWS, SCALES, fit, fit_images, images, mixed, place, table
 from tables_as_rows import batch_of
 
+from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.scaling import Standardize
-from ensemble_pipe.errors import CorruptFileError
 
 FITTED: dict[str, Schema] = {
     "numbered classes": fit(table()),

@@ -7,11 +7,11 @@ import pytest
 from fitted_schemas import ROLES, ROWS, TRAIN, fit, place, table
 from tables_as_rows import rows_of, table_of
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.data.tables.targets import Targets
-from ensemble_pipe.errors import DataError
 
 # Classes
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
 

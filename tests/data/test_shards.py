@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from conftest import plain_schema
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import Base, open_base, write_base

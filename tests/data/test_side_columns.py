@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from tables_as_rows import rows_of, table_of
 
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.tables import side_columns
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.missing import Missing
@@ -18,7 +19,6 @@ from ensemble_pipe.data.tables.side_columns import (
     read_times,
     read_weights,
 )
-from ensemble_pipe.errors import DataError
 
 DAY = datetime.date(2026, 2, 28)
 TIME = datetime.datetime(2026, 2, 28, 12)

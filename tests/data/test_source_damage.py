@@ -13,10 +13,10 @@ import pytest
 from pyarrow import parquet
 from source_files import FORMATS, idx_bytes, save_arrow, small_columns, values_of, write
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import Idx, open_rows
 from ensemble_pipe.data.sources.idx import read_idx
-from ensemble_pipe.errors import DataError
 
 WITHOUT_SUMS = (".parquet", ".feather", ".arrow")  # of their metadata, or of all
 

@@ -13,11 +13,11 @@ from PIL import Image
 from pyarrow import parquet
 from source_files import idx_bytes, pixels, save_arrow, values_of
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import Bundled, Idx, ImageFolder, open_rows
 from ensemble_pipe.data.sources.idx import labels_beside, read_idx, read_labels
 from ensemble_pipe.data.sources.rows import image_array
-from ensemble_pipe.errors import DataError
 
 SHAPES = [(3, 5, 4), (3, 5, 4, 1), (3, 5, 4, 3), (1, 1, 1)]
 

@@ -16,11 +16,11 @@ import pytest
 from pyarrow import parquet
 from source_files import idx_bytes
 
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import open_rows
 from ensemble_pipe.data.sources.idx import read_idx
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.preparation import Prepared, prepare
+from ensemble_pipe.run.preparation import Prepared, prepare
 
 MB = 1 << 20
 

@@ -10,10 +10,10 @@ from PIL import Image, ImageOps
 from source_files import pixels
 
 import ensemble_pipe
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import ImageFolder
 from ensemble_pipe.data.sources.image_folder import open_images
-from ensemble_pipe.errors import DataError
 
 ORIENTATION = 0x0112
 # How the upright image is stored, by orientation: what EXIF says of row 0 and column 0.

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import open_rows, remote
-from ensemble_pipe.errors import DataError
 
 pytestmark = pytest.mark.slow
 

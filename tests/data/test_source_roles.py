@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import SOURCES, Source, Table, open_rows
 from ensemble_pipe.data.sources.rows import image_array, rows_of
 from ensemble_pipe.data.tables.columns import CategoryRule, NumberRule
-from ensemble_pipe.errors import DataError
 
 NAMES = ("id", "age", "income", "town", "weight", "person", "day", "label")
 ROWS = rows_of("f.csv", pa.table({name: [1] for name in NAMES}))

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensemble_pipe.arrays import Integers
+from ensemble_pipe.core.arrays import Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data import splits
 from ensemble_pipe.data.splits import split_rows
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.seeds import MAX_SEED
 
 Sizes = dict[str, float | int]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import plain_schema
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import shard_table

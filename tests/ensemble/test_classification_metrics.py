@@ -15,7 +15,7 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.metrics.calibration import (
     classwise_calibration_error,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import softmax as scipy_softmax
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.combiners import Weighted, pooling, softmax
 
 LOGITS = arrays(np.float32, (3, 4, 5), elements=st.floats(-50, 50, width=32))

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.ensemble.combiners import ClassOutputs, NumberOutputs, choose, fit, softmax
 from ensemble_pipe.ensemble.combiners.choice import cross_fitted, standard_error
 from ensemble_pipe.ensemble.combiners.fits import Evidence
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
-from ensemble_pipe.errors import ConfigError, DataError
 
 
 def labels_from(probabilities: np.ndarray, random: np.random.Generator) -> Array:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.ensemble.combiners import (
     ClassOutputs,
     Combiner,
@@ -24,7 +25,6 @@ from ensemble_pipe.ensemble.combiners import (
 from ensemble_pipe.ensemble.combiners.fits import Evidence
 from ensemble_pipe.ensemble.combiners.greedy import greedy_weights
 from ensemble_pipe.ensemble.combiners.simplex import best_weights, simplex_gap
-from ensemble_pipe.errors import ConfigError
 
 AVERAGES = ("mean_probability", "mean_logit", "greedy", "weights")
 NO_DRAWS = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import stats
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.conformal import (
     Conformal,

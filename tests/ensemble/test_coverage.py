@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import plain_schema
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combined
 from ensemble_pipe.ensemble.conformal import conformal_sets

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.metrics.detection import ood_intervals, ood_metrics
 from ensemble_pipe.ensemble.metrics.rejection import rejection_curve
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import log_loss, mean_squared_error
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.diversity import (
     classification_diversity,

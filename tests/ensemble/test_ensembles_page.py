@@ -10,10 +10,10 @@ import pytest
 import yaml
 from pyarrow import parquet
 
-from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import Predictions, StrategyName
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.training.estimators import EstimatorSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()

@@ -11,11 +11,11 @@ import pytest
 from sklearn.metrics import log_loss
 
 import ensemble_pipe
-from ensemble_pipe.config import Pipeline
-from ensemble_pipe.display import Silent
-from ensemble_pipe.errors import ConfigError, CorruptFileError, DataError
-from ensemble_pipe.growth import grown
-from ensemble_pipe.pipeline import RunResult, grow, resume, run
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import ConfigError, CorruptFileError, DataError
+from ensemble_pipe.run.display import Silent
+from ensemble_pipe.run.growth import grown
+from ensemble_pipe.run.pipeline import RunResult, grow, resume, run
 from ensemble_pipe.training.events import Checkpoint, Event
 
 ROWS = 500

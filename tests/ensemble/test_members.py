@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from conftest import plain_schema
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.members import NetworkMember, member_outputs
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Loss

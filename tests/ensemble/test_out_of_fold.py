@@ -9,13 +9,13 @@ import pytest
 from sklearn.datasets import load_digits
 
 import ensemble_pipe
-from ensemble_pipe.arrays import Array
-from ensemble_pipe.config import Pipeline, fold_groups
+from ensemble_pipe.config.reading import Pipeline, fold_groups
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.out_of_fold import left_out_messages
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.pipeline import RunResult, resume, run
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.run.pipeline import RunResult, resume, run
 
 POOL = [
     {"strategy": "cross_validation", "learners": 3},

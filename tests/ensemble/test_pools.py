@@ -11,11 +11,11 @@ import pytest
 from conftest import plain_schema
 
 import ensemble_pipe
-from ensemble_pipe.config import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.core.errors import ConfigError, CorruptFileError
+from ensemble_pipe.core.storage import sha256_of
 from ensemble_pipe.ensemble.members import EstimatorMember, NetworkMember, member_outputs
-from ensemble_pipe.errors import ConfigError, CorruptFileError
-from ensemble_pipe.pipeline import RunResult, resume, run
-from ensemble_pipe.storage import sha256_of
+from ensemble_pipe.run.pipeline import RunResult, resume, run
 from ensemble_pipe.training.estimators import is_of_plan, read_estimator, unfitted
 
 TREES = {"strategy": "random_forest", "trees": 8}

@@ -11,7 +11,8 @@ import pytest
 from conftest import plain_schema
 
 import ensemble_pipe
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import Augment, ShardStep
 from ensemble_pipe.data.augment.prediction import PredictionDraws
@@ -23,12 +24,11 @@ from ensemble_pipe.ensemble.combiners import Weighted, softmax
 from ensemble_pipe.ensemble.members import NetworkMember, member_outputs
 from ensemble_pipe.nn.losses import CrossEntropy, GaussianNLL, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.serving.files import predict_file
 from ensemble_pipe.serving.inputs import batch_of, open_input
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.training.plan import build
 
 ROWS, DRAWS = 300, 4

@@ -10,7 +10,7 @@ from scipy import stats
 from scipy.integrate import quad
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.metrics.regression import gaussian_crps, regression_metrics
 
 

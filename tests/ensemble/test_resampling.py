@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.ensemble.metrics.resampling import (
     bootstrap_difference,
     bootstrap_interval,
     bootstrap_mean,
 )
-from ensemble_pipe.errors import DataError
 
 
 def test_intervals_of_a_normal_mean_cover_it_as_often_as_they_say() -> None:

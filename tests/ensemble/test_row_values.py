@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 from ensemble_pipe.ensemble.metrics.row_values import (

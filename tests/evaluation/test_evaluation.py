@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 
 import ensemble_pipe
 from ensemble_pipe.cli import app
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.evaluation.detection import Scores, detected, scores_of, scores_of_rows
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.evaluation.text import evaluation_text
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 
 STEP = 1e-6
 DIRECTIONS = 3

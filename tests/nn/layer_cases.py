@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
     ELU,
@@ -37,7 +38,6 @@ from ensemble_pipe.nn.layers import (
 from ensemble_pipe.nn.layers.base import Binding
 from ensemble_pipe.nn.layers.chain import BoundChain
 from ensemble_pipe.nn.layout import Layout
-from ensemble_pipe.seeds import Draws, Purpose
 
 LEARNERS = (0, 1, 2)
 

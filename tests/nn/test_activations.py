@@ -7,7 +7,7 @@ import pytest
 from layer_cases import LayerCase, draw, predict, train
 from scipy import special
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
     ELU,

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from layer_cases import CASES, LayerCase, bind, draw
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.nn.layers import Dense, Dropout, Flatten, LayerNorm, Residual, SiLU
 from ensemble_pipe.nn.losses import CrossEntropy, GaussianNLL, Loss, SquaredError, numbers_of
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import SGD, Adam, Rule, Segment, Stacked
-from ensemble_pipe.seeds import Draws, Purpose
 
 pytestmark = pytest.mark.slow
 

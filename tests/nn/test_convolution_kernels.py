@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.kernels import depthwise
 from ensemble_pipe.nn.kernels.patches import make_patch, make_sums
 from ensemble_pipe.nn.kernels.window import Padding, Window, along

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gradient_checks import check_gradient
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.layers import (
     BatchNorm,
     Conv2d,

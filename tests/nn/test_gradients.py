@@ -13,7 +13,8 @@ from gradient_checks import check_gradient
 from layer_cases import CASES, LayerCase, bind, draw, train
 from loss_cases import evaluate
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.nn.kernels import embedding, pooling
 from ensemble_pipe.nn.kernels.embedding import add_up
 from ensemble_pipe.nn.kernels.pooling import average_pool_backward, max_pool_backward
@@ -45,7 +46,6 @@ from ensemble_pipe.nn.networks import (
     Sequential,
     WideAndDeep,
 )
-from ensemble_pipe.seeds import Draws, Purpose
 
 ROWS = 6
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensemble_pipe.arrays import Floats, Read
+from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.nn.inference import CHUNK_ROWS, outputs_of
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Mlp

@@ -7,7 +7,7 @@ import pytest
 from layer_cases import CASES, LayerCase
 from scipy import stats
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.initializers import Constant, Initializer, Normal, draw
 from ensemble_pipe.nn.layers import Conv2d, Dense, DepthwiseConv2d, DropConnect, Layer
 from ensemble_pipe.nn.layout import Parameter

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.nn.layers import (
     AveragePool,
     CategoricalColumn,

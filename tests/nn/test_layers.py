@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from layer_cases import CASES, LayerCase, bind, draw, predict, train
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.nn.layers import (
     LAYERS,

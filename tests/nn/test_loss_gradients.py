@@ -11,7 +11,7 @@ import pytest
 from gradient_checks import check_gradient
 from loss_cases import CASES, LossCase, evaluate
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.losses import LOSSES, BetaNLL, GaussianNLL
 
 stacks = pytest.mark.parametrize("learners", [1, 3])

@@ -12,7 +12,7 @@ from loss_cases import CASES, LEARNERS, ROWS, evaluate
 from scipy import special, stats
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.nn.losses import (
     LOSSES,
     AbsoluteError,

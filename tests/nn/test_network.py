@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Mlp
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.nn.layers import Dense, MaxPool, Residual
 from ensemble_pipe.nn.networks import NETWORKS, Cnn, LinearModel, Mlp, ResNet, WideAndDeep
 

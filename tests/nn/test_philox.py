@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ensemble_pipe.arrays import Integers
+from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.nn.kernels.philox import fill_words
 
 

@@ -9,7 +9,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from layer_cases import LayerCase, bind, draw, predict, train
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.kernels.window import Padding
 from ensemble_pipe.nn.layers import (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from layer_cases import CASES, LEARNERS, LayerCase, bind, draw, predict, train
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.layers import (
     BatchNorm,
     Chain,

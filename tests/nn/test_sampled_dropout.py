@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.nn.inference import CHUNK_ROWS, outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.layers.dense import Dense
 from ensemble_pipe.nn.layers.dropout import DropConnect, Dropout
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.seeds import Draws, Purpose
 
 ROWS = CHUNK_ROWS + 30
 INPUTS = np.random.default_rng(1).standard_normal((ROWS, 12)).astype(np.float32)

@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.optim import (
     AVERAGES,
     EMA,

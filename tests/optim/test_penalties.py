@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.optim import RULES, SGD, Adam, Rule, Segment, Stacked, segments
 from ensemble_pipe.optim.segments import merged
 

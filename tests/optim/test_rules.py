@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.optim import (
     RULES,
     SGD,

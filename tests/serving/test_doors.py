@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from pyarrow import feather, parquet
 
 import ensemble_pipe
-from ensemble_pipe.arrays import Array, Floats
-from ensemble_pipe.config import Pipeline
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.files import outputs_of
 from ensemble_pipe.serving.in_memory import as_column, columns_of
 from ensemble_pipe.serving.inputs import open_input

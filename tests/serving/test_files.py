@@ -10,11 +10,11 @@ from PIL import Image
 from pyarrow import csv, feather, parquet
 
 import ensemble_pipe
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS
-from ensemble_pipe.errors import DataError
 from ensemble_pipe.evaluation.labelled import evaluate
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.files import predict_file, require_output
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble

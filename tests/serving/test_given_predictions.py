@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 import ensemble_pipe
 from ensemble_pipe.cli import app
-from ensemble_pipe.config import Pipeline
-from ensemble_pipe.errors import CorruptFileError, DataError, InputError
-from ensemble_pipe.pipeline import RunResult, run
-from ensemble_pipe.storage import sha256_of
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import CorruptFileError, DataError, InputError
+from ensemble_pipe.core.storage import sha256_of
+from ensemble_pipe.run.pipeline import RunResult, run
 
 NEW_ROWS = 9000  # more than two blocks
 COLUMNS = ["probability_no", "probability_yes"]

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 import ensemble_pipe
 from ensemble_pipe.cli import app
-from ensemble_pipe.errors import CorruptFileError, DataError, InputError
-from ensemble_pipe.pipeline import RunResult, run
-from ensemble_pipe.storage import sha256_of
+from ensemble_pipe.core.errors import CorruptFileError, DataError, InputError
+from ensemble_pipe.core.storage import sha256_of
+from ensemble_pipe.run.pipeline import RunResult, run
 
 PIPELINES = {
     "images": """

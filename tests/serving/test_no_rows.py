@@ -11,10 +11,10 @@ import pytest
 from pyarrow import feather, parquet
 
 import ensemble_pipe
-from ensemble_pipe.config import Pipeline
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.evaluation.labelled import evaluate
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.files import open_for, predict_file
 from ensemble_pipe.serving.model import Ensemble
 

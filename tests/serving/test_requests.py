@@ -23,11 +23,11 @@ from mlflow.types import ColSpec, DataType
 from mlflow.types import Schema as Columns
 
 import ensemble_pipe
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving import mlflow_logging
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.serving.signature import as_signed
-from ensemble_pipe.storage import RunPaths
 
 CONFIG = {
     "data": {

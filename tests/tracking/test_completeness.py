@@ -9,12 +9,12 @@ import pytest
 from earlier_runs import FOLDER, VERSIONS, copy_of
 from typer.testing import CliRunner
 
-from ensemble_pipe import stages
 from ensemble_pipe.cli import app
-from ensemble_pipe.config import load_pipeline
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.pipeline import resume, run, sync
-from ensemble_pipe.storage import RunPaths, write_json
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths, write_json
+from ensemble_pipe.run import stages
+from ensemble_pipe.run.pipeline import resume, run, sync
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import Journal

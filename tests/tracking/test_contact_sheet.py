@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from conftest import Prepared
 
-from ensemble_pipe.pipeline import run
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet, make_sheet
 from ensemble_pipe.tracking.journal import read_entries
 

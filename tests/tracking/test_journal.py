@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ensemble_pipe.errors import CorruptFileError
+from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
 
 

@@ -14,10 +14,10 @@ import pytest
 from conftest import StopAt
 from mlflow import MlflowClient
 
-from ensemble_pipe.addresses import sqlite_address
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.pipeline import RunResult, resume, run, sync
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.addresses import sqlite_address
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.store import sweep_orphans

@@ -4,7 +4,7 @@ import pytest
 import requests
 from mlflow import MlflowException
 
-from ensemble_pipe.errors import EnsemblePipeError, InputError, ModelLoggingError
+from ensemble_pipe.core.errors import EnsemblePipeError, InputError, ModelLoggingError
 from ensemble_pipe.tracking.refusals import is_refusal, problem_of
 
 SERVER, FILE = "http://host:5000", "sqlite:////x/100%25/mlflow.db"

@@ -14,8 +14,8 @@ from filelock import FileLock
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.pipeline import run
-from ensemble_pipe.storage import RunPaths, read_manifest, sums_of
+from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.journal import Entry, read_entries
 from ensemble_pipe.tracking.report import write_report
 

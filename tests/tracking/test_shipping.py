@@ -14,10 +14,10 @@ from conftest import StopAt
 from mlflow import MlflowClient
 
 import ensemble_pipe
-from ensemble_pipe import pipeline as runs
-from ensemble_pipe.addresses import sqlite_address
-from ensemble_pipe.config import Pipeline, resolved
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.config.reading import Pipeline, resolved
+from ensemble_pipe.core.addresses import sqlite_address
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
 from ensemble_pipe.tracking.shipping import Shipper

@@ -12,10 +12,10 @@ import yaml
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from ensemble_pipe import pipeline as runs
-from ensemble_pipe.addresses import sqlite_address
 from ensemble_pipe.cli import app
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.addresses import sqlite_address
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.tracking.journal import read_entries
 
 pytestmark = pytest.mark.slow

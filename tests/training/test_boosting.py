@@ -11,16 +11,16 @@ from conftest import Prepared, StopAt
 from scipy.special import softmax
 
 import ensemble_pipe
-from ensemble_pipe.arrays import Array
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import BoostedMember
-from ensemble_pipe.errors import ConfigError
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
-from ensemble_pipe.pipeline import resume, run
+from ensemble_pipe.run.pipeline import resume, run
 from ensemble_pipe.serving.inputs import batch_of
-from ensemble_pipe.storage import RunPaths
 from ensemble_pipe.tracking.story import read_story
 from ensemble_pipe.training.boosting import best_step, negative_gradient
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state, save_checkpoint
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.plan import LearnerState

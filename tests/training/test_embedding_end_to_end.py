@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensemble_pipe.config import Pipeline
-from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.pipeline import run
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.run.pipeline import run
 
 CATEGORIES = 12
 CODE = {"kind": "category", "encode": "code"}

@@ -11,11 +11,11 @@ import pytest
 from conftest import Prepared
 
 import ensemble_pipe
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.nn.losses import LOSSES
-from ensemble_pipe.pipeline import RunResult, run
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.run.pipeline import RunResult, run
 
 # The number of each loss that a learner may have of its own.
 NUMBERS: dict[str, tuple[str, list[float]]] = {

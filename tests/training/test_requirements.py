@@ -8,11 +8,11 @@ import pytest
 from conftest import plain_schema
 
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
-from ensemble_pipe.arrays import Array
-from ensemble_pipe.config import Pipeline, learner_plans
+from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.learner_view import folds_of
-from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.preparation import require_fit
+from ensemble_pipe.run.preparation import require_fit
 
 FLAT = (3,)
 IMAGE = (4, 4, 1)

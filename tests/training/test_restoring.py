@@ -12,13 +12,13 @@ from conftest import StopAt
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
-from ensemble_pipe.arrays import Floats
 from ensemble_pipe.cli import app
-from ensemble_pipe.config import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.data.base import open_base, read_schema
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.pipeline import run
-from ensemble_pipe.storage import RunPaths, read_manifest, sums_of
+from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.training.checkpoints import list_checkpoints
 from ensemble_pipe.training.restoring import Restored, restored
 

@@ -11,15 +11,15 @@ import pytest
 from conftest import Prepared, StopAt
 
 import ensemble_pipe
-from ensemble_pipe.config import Pipeline
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import ConfigError, DataError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.sources.files import open_rows
-from ensemble_pipe.errors import ConfigError, DataError
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.evaluation.text import evaluation_text
 from ensemble_pipe.nn.losses import LOSSES
-from ensemble_pipe.pipeline import RunResult, resume, run
-from ensemble_pipe.preparation import prepare as look_through
-from ensemble_pipe.storage import RunPaths
+from ensemble_pipe.run.pipeline import RunResult, resume, run
+from ensemble_pipe.run.preparation import prepare as look_through
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
 pytestmark = pytest.mark.slow

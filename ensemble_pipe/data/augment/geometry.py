@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share, chosen
 from ensemble_pipe.data.kernels import geometry as kernels
-from ensemble_pipe.settings import settings
 
 
 def lines_of(images: Array) -> Array:

@@ -6,7 +6,7 @@ image comes from the offset A p + t in the old one.
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 
 
 def rotation(angles: Floats) -> Floats:

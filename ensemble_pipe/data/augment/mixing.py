@@ -12,10 +12,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Gt, Le
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share
 from ensemble_pipe.data.kernels import mixing as kernels
-from ensemble_pipe.settings import settings
 
 Alpha = Annotated[float, Gt(0), Le(1000)]
 

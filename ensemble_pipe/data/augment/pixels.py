@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
 from ensemble_pipe.data.augment.geometry import lines_of
 from ensemble_pipe.data.kernels.blur import blur
 from ensemble_pipe.data.kernels.color import jitter
 from ensemble_pipe.data.kernels.pixels import add_noise, channel_means, erase
-from ensemble_pipe.settings import settings
 
 Sigma = Annotated[float, Ge(0), Le(64)]
 Aspect = Annotated[float, Ge(0.01), Le(100)]

@@ -7,7 +7,9 @@ import numpy as np
 from annotated_types import Ge, Le
 from pydantic import BeforeValidator, Field
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation, ShiftCrop
 from ensemble_pipe.data.augment.mixing import MIXINGS, Mixing
 from ensemble_pipe.data.augment.signals import (
@@ -19,8 +21,6 @@ from ensemble_pipe.data.augment.signals import (
 )
 from ensemble_pipe.data.augment.tables import FeatureDropout, FeatureNoise, SwapNoise
 from ensemble_pipe.data.tables.spans import Span
-from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.settings import settings
 
 TableStep = FeatureNoise | FeatureDropout | SwapNoise
 SignalStep = SignalShift | SignalScale | TimeMask | FrequencyMask | SignalNoise

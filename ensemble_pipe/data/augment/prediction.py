@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe import seeds
-from ensemble_pipe.arrays import Array, Floats, Read
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Array, Floats, Read
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.tables.spans import Span

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share
-from ensemble_pipe.settings import settings
 
 
 @settings

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share
 from ensemble_pipe.data.tables.spans import Span, columns_of
-from ensemble_pipe.settings import settings
 
 
 @settings

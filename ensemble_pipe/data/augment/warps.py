@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment import matrices
 from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
 from ensemble_pipe.data.kernels.warp import warp
-from ensemble_pipe.settings import settings
 
 Zoom = Annotated[float, Ge(0.1), Le(10)]
 Curvature = Annotated[float, Ge(-0.3), Le(1)]

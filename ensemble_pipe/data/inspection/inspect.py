@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.row_numbers import unnamed
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.sources.text_columns import MISSING, without
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import as_numbers
-from ensemble_pipe.errors import DataError
 
 MOST_DISTINCT = 10_000
 MOST_FREQUENT = 5

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from ensemble_pipe.core.messages import cut, escaped, listed, shown
 from ensemble_pipe.data.inspection.advice import task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, ColumnReport, Report
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
 from ensemble_pipe.data.public.fetch import is_there
 from ensemble_pipe.data.row_numbers import unnamed_warning
-from ensemble_pipe.messages import cut, escaped, listed, shown
 
 MOST_SHOWN_CLASSES = 20
 _VALUE_LENGTH = 24

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.data.kernels.geometry import copy_values
-from ensemble_pipe.kernels import kernel
 
 
 @kernel

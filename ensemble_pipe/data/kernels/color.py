@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.data.kernels.geometry import copy_values
-from ensemble_pipe.kernels import kernel
 
 # Luma of ITU-R BT.601 in 16 fractional bits, as Pillow's.
 _RED, _GREEN, _BLUE = np.int32(19595), np.int32(38470), np.int32(7471)

@@ -5,8 +5,8 @@ from typing import Any
 from numba import carray, types
 from numba.extending import intrinsic
 
-from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 
 
 @intrinsic

@@ -3,8 +3,8 @@
 They see images (R, H, W, C) line by line, (R, H, W C), as contiguous arrays.
 """
 
-from ensemble_pipe.arrays import Array, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Array, Integers
+from ensemble_pipe.core.compilation import kernel
 
 
 @kernel

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 
 _TILE = 1024
 _ZERO, _HALF, _MOST = np.float32(0), np.float32(0.5), np.float32(255)

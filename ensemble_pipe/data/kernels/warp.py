@@ -6,9 +6,9 @@ they become vector instructions even where a row of an image is shorter than a f
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.data.kernels.geometry import copy_values
-from ensemble_pipe.kernels import kernel
 
 _TILE = 1024  # pixels; what belongs to them stays in the first-level cache
 _BYTE = np.uint32(255)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.core.errors import DataError
 
 Form = Literal["idx", "cifar10", "adult", "letter", "regression"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from ensemble_pipe.core.errors import CorruptFileError, EnsemblePipeError
+from ensemble_pipe.core.storage import atomic_write, sha256_of
 from ensemble_pipe.data.public.catalogue import RemoteFile
-from ensemble_pipe.errors import CorruptFileError, EnsemblePipeError
-from ensemble_pipe.storage import atomic_write, sha256_of
 
 CHUNK_BYTES = 1 << 18
 PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)  # those that another try may mend

@@ -9,12 +9,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ensemble_pipe.core.documents import read_json
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import check_sums, sums_of, write_json
 from ensemble_pipe.data.public.catalogue import PublicSet
 from ensemble_pipe.data.public.download import Patience, download
 from ensemble_pipe.data.public.prepare import prepare
-from ensemble_pipe.documents import read_json
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import check_sums, sums_of, write_json
 
 MANIFEST = "manifest.json"
 DOWNLOADS = ".download"

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.data.public.catalogue import Form
-from ensemble_pipe.errors import CorruptFileError
-from ensemble_pipe.storage import atomic_write
 
 ADULT_COLUMNS = {
     "age": pa.int64(),

@@ -10,10 +10,10 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.paths import reading, require_no_bomb, require_unique
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.sources.text_columns import TextColumn, to_text
-from ensemble_pipe.errors import DataError
 
 BLOCK = 4 << 20
 """Bytes of text in memory at once; also the longest row that is read."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.path_kinds import kind_of
 from ensemble_pipe.data.sources.arrow_ipc import open_arrow
 from ensemble_pipe.data.sources.csv import open_csv
 from ensemble_pipe.data.sources.idx import idx_files, is_idx, open_idx
@@ -16,8 +18,6 @@ from ensemble_pipe.data.sources.npz import open_npz
 from ensemble_pipe.data.sources.parquet import ENDING, is_glob, open_parquet
 from ensemble_pipe.data.sources.paths import opening, require_file
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.path_kinds import kind_of
 
 READABLE = (
     ".parquet, .arrow, .feather, .csv, .csv.gz, .npy, .npz, IDX files (-idx3-ubyte, .idx), "

@@ -14,7 +14,8 @@ from typing import IO, cast
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.paths import reading, require_file, require_values
 from ensemble_pipe.data.sources.rows import (
     IMAGE,
@@ -25,7 +26,6 @@ from ensemble_pipe.data.sources.rows import (
     image_type,
     numbered,
 )  # fmt: skip
-from ensemble_pipe.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.paths import reading, require_folder, require_inside
 from ensemble_pipe.data.sources.rows import (
     BLOCK_BYTES,
@@ -21,7 +22,6 @@ from ensemble_pipe.data.sources.rows import (
     image_array,
     image_type,
 )  # fmt: skip
-from ensemble_pipe.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 
 from annotated_types import MinLen
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import cut, listed, shown
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.sources.bundled import Name, open_bundled
 from ensemble_pipe.data.sources.files import open_rows, require_no_run
 from ensemble_pipe.data.sources.idx import open_idx
@@ -20,9 +23,6 @@ from ensemble_pipe.data.sources.paths import (
 )
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
 from ensemble_pipe.data.tables.columns import ColumnRule, Roles
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import cut, listed, shown
-from ensemble_pipe.settings import settings
 
 
 @settings

@@ -11,11 +11,11 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, image_array, numbered, read_rows
-from ensemble_pipe.errors import DataError
 
 # By version: how a header's length is written, and what reads length and header.
 _HEADERS = {

@@ -11,13 +11,13 @@ from typing import IO
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.sources.npy import Block, read_header
 from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, numbered, read_rows
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
 
 _PIECE = 1 << 20
 _DEFLATE_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")

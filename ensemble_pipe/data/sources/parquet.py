@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.sources.paths import reading, require_file, require_inside, require_no_bomb
 from ensemble_pipe.data.sources.plain import Plain, is_text, longest_text
 from ensemble_pipe.data.sources.remote import require_answer
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS, TEXT_BYTES, Rows, read_rows
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
 
 ENDING = ".parquet"
 _READ_AHEAD = 1 << 20  # bytes of each column that are held while a remote file is read

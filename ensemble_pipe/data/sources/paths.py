@@ -11,9 +11,9 @@ from tokenize import TokenError
 
 import pyarrow as pa
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import MOST_NAMES, cut, listed, shown
 from ensemble_pipe.data.sources.rows import BLOCK_BYTES
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import MOST_NAMES, cut, listed, shown
 
 # No byte of a gzip file gives more than 1032 (zlib, "technical details"), and columns of measured
 # values stay far below that: what swells more says one thing over and over.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.sources.paths import reading, require_unique
 from ensemble_pipe.data.sources.rows import IMAGE, TEXT_BYTES, as_images, image_type, is_images
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
 
 _TEXTS = (
     pa.string(), pa.large_string(), pa.string_view(),

@@ -8,7 +8,7 @@ like that cannot be ended, and even keep the process from exiting.
 import subprocess
 import sys
 
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.core.errors import DataError
 
 TIMEOUT_S = 20.0
 _LOCAL = "file://"

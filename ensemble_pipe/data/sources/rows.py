@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array, Integers
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
+from ensemble_pipe.core.arrays import Array, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 
 IMAGE = "image"
 LABEL = "label"

@@ -6,9 +6,9 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import cut, shown
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import cut, shown
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A")
 """Texts that mean a missing value in columns of numbers and of true and false."""

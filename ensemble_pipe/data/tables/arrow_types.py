@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 
 
 def plain(column: pa.Array) -> pa.Array:

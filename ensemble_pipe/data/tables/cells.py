@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE, Place
 from ensemble_pipe.data.sources.text_columns import (
     beyond_int64,
@@ -27,8 +29,6 @@ from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.dates import time_texts
 from ensemble_pipe.data.tables.differences import differences
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
 
 MOST_NAME_BYTES = 10_000
 

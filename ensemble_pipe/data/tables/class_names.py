@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.sources.text_columns import MISSING, cast_all
 from ensemble_pipe.data.tables.categories import BLANKS, NUMBER
 

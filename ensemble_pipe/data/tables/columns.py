@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from ensemble_pipe.core.errors import ConfigError, DataError
+from ensemble_pipe.core.messages import MOST_CHARACTERS
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.tables.missing import Missing
-from ensemble_pipe.errors import ConfigError, DataError
-from ensemble_pipe.messages import MOST_CHARACTERS
-from ensemble_pipe.settings import settings
 
 Fill = Literal["error", "mean", "median"] | float
 

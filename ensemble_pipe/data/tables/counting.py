@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells
@@ -14,8 +16,6 @@ from ensemble_pipe.data.tables.categories import are_numbers, in_order, settled
 from ensemble_pipe.data.tables.encoding import require_categories
 from ensemble_pipe.data.tables.features import CategoryColumn
 from ensemble_pipe.data.tables.missing import Missing
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
 
 MOST_CATEGORIES = 10_000
 

@@ -4,14 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain
 from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.differences import of_integers
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
 
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 
 _EXACT = Context(prec=1200)  # more digits than any float64 less any decimal has
 

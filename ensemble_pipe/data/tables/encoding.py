@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
@@ -15,8 +17,6 @@ from ensemble_pipe.data.tables.columns import misfit
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scaling
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
 
 LARGEST = float(np.finfo(np.float32).max)
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ensemble_pipe.arrays import Integers
+from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.data.tables.categories import are_numbers, settled
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
@@ -26,7 +27,6 @@ from ensemble_pipe.data.tables.scaling import (
     whiten,
 )
 from ensemble_pipe.data.tables.texts import require_numbers
-from ensemble_pipe.errors import ConfigError, DataError
 
 _PIXELS = 1 << 20  # summed up at a time
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.sources.text_columns import MISSING, without
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain_numbers
 from ensemble_pipe.data.tables.categories import NUMBER, name_of_date, settled

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 
 # Where the deviation is a smaller share of the largest value, rounding would be seen in a column
 # standardised as float32: its values are better taken as differences from one of them.

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.tables.moments import Moments
-from ensemble_pipe.errors import ConfigError
-from ensemble_pipe.settings import settings
 
 # Products are made of this many rows, always, so that a row has the same bits in any block.
 CHUNK = 256

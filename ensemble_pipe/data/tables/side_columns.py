@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells, dates
@@ -15,8 +17,6 @@ from ensemble_pipe.data.tables.class_names import as_numbers, named_missing, wit
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
 from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets, number_parts
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
 
 
 def read_targets(rows: Rows, roles: Roles, classes: tuple[int | str, ...] = ()) -> Targets:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ensemble_pipe.arrays import Integers
+from ensemble_pipe.core.arrays import Integers
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables.categories import BLANKS
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import finder
 from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.moments import Moments
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
 
 MOST_CLASSES = 100_000
 _BLOCK_ROWS = 1 << 18

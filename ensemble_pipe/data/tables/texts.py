@@ -2,12 +2,12 @@
 
 import pyarrow as pa
 
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.arrow_types import is_text, plain
 from ensemble_pipe.data.tables.cells import first_text, kind_of_text
 from ensemble_pipe.data.tables.columns import NumberRule, Roles, misfit
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import listed, shown
 
 
 def require_numbers(rows: Rows, roles: Roles) -> None:

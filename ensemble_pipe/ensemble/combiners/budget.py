@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood, likelihood_of
 from ensemble_pipe.ensemble.combiners.outputs import Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
-from ensemble_pipe.errors import ConfigError
 
 _TRIED = 10  # members are tried in a round: those that the gradient promises most of
 _LEAST_GAIN = 1e-9  # in nats

@@ -6,14 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.ensemble.combiners.greedy import greedy_weights
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood, likelihood_of
 from ensemble_pipe.ensemble.combiners.outputs import Combiner, NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
 from ensemble_pipe.ensemble.combiners.stacking import fit_logistic, fit_ridge
 from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
-from ensemble_pipe.errors import ConfigError
 
 
 @dataclass(frozen=True)

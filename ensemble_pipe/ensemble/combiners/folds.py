@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Integers
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.core.arrays import Array, Integers
+from ensemble_pipe.core.errors import DataError
 
 
 def fold_numbers(strata: Array, groups: Array, folds: int, random: np.random.Generator) -> Integers:

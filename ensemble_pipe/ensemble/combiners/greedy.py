@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
-from ensemble_pipe.errors import ConfigError
 
 BAGS = 10
 _SMALLEST_BAG = 5  # members

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax
 

@@ -5,7 +5,7 @@ from math import exp, log
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax, softmax
 from ensemble_pipe.ensemble.combiners.stacked import Stacked
 from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted

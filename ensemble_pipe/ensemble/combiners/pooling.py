@@ -6,7 +6,7 @@ depend on the rows beside it, and a member of weight zero is never touched.
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 
 _SMALLEST = 1e-280  # below this, a probability's logarithm has lost digits or is infinite
 

@@ -6,7 +6,7 @@ Weights (K,) are none below 0 and sum to 1: they lie on the probability simplex.
 import numpy as np
 import numpy.typing as npt
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.combiners.likelihood import ClassLikelihood, Likelihood
 
 _GAP = 1e-9  # in nats; at most this much is left to be won on the fitting rows

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, MinLen
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combiners import pooling
 from ensemble_pipe.ensemble.combiners.weighted import Task
-from ensemble_pipe.settings import settings
 
 LOWEST_LOG = float(np.log(1e-6))  # a member that is surer than this says no more
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, NumberOutputs
 from ensemble_pipe.ensemble.combiners.stacked import Stacked, stacking_inputs

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, MinLen
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combiners import pooling
-from ensemble_pipe.settings import settings
 
 Space = Literal["probability", "logit", "vote"]
 Task = Literal["classification", "regression"]

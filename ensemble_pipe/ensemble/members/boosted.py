@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Read
+from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import Loss

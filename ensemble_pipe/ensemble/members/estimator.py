@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Read
+from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.training.estimators import read_estimator

@@ -7,14 +7,14 @@ from typing import NoReturn
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, plain
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members.estimator import PROBABILITY_FLOOR
-from ensemble_pipe.errors import DataError
-from ensemble_pipe.messages import shown
 
 # How far from 1 the probabilities of a row may add up, as rounded ones do.
 SUM_TOLERANCE = 1e-3

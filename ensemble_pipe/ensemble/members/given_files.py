@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.cells import require_no_text
 from ensemble_pipe.ensemble.members.given import Cells, given_columns, given_outputs
-from ensemble_pipe.errors import DataError
 
 
 def open_given(path: str, where: str, count: int) -> Rows:

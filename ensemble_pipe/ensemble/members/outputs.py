@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Read
+from ensemble_pipe.core.arrays import Array, Floats, Read
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members.boosted import BoostedMember

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.ensemble.metrics.calibration import (
     classwise_calibration_error,
     equal_mass,

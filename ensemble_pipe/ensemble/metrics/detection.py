@@ -5,7 +5,7 @@ R rows inside the distribution, S rows outside of it; a larger score means a mor
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.ensemble.metrics.ranking import (
     auroc,
     average_precision,

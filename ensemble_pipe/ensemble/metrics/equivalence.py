@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 
 
 class Equivalent(NamedTuple):

@@ -10,7 +10,7 @@ counts (U,) say how often each occurs.
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 
 
 def places_of(below: Floats, above: Floats) -> tuple[Integers, Integers]:

@@ -5,7 +5,7 @@ from math import pi, sqrt
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 
 COVERAGE = 0.9
 

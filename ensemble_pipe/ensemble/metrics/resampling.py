@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.errors import DataError
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.errors import DataError
 
 # metric(rows) returns the metric over the rows with these numbers, (R,), some of them repeated.
 RowMetric = Callable[[Integers], float]

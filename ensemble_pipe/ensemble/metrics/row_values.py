@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.ensemble.metrics.regression import gaussian_crps
 from ensemble_pipe.ensemble.metrics.resampling import Interval, bootstrap_interval
 

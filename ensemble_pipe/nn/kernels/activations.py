@@ -7,8 +7,8 @@ biased sums and write outputs beside them.
 
 import math
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.nn.kernels.elementary import (
     exponential,
     exponential_minus_one,

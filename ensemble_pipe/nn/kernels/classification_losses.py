@@ -6,8 +6,8 @@ summed in float64. A weighted row counts weight / N.
 
 import numpy as np
 
-from ensemble_pipe.arrays import Array, Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 
 
 @kernel

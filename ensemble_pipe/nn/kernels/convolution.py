@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.nn.kernels.gemm import SMALL_PRODUCT, gemm
 from ensemble_pipe.nn.kernels.lanes import (
     aligned_zeros,

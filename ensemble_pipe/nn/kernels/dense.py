@@ -7,8 +7,8 @@ Shapes: x (A, N, D) with A = M, or 1 where all learners share the input; w (M, D
 Rows of each matrix are contiguous.
 """
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.nn.kernels.gemm import gemm
 
 

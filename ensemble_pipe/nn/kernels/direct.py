@@ -9,8 +9,8 @@ Shapes: x (A, N, H, W, C) with A = M, or 1 where all learners share the input; w
 (M, kh, kw, C, O); y (M, N, OH, OW, O). Arrays are contiguous.
 """
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.nn.kernels.lanes import (
     clear,
     copy,

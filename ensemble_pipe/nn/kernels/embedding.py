@@ -1,7 +1,7 @@
 """Compiled embedding of categories: rows of tables, chosen by the codes in a row of numbers."""
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 
 
 @kernel

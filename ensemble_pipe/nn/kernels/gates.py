@@ -5,8 +5,8 @@ Arrays are (M, R), a learner's numbers in a row; inputs may be (1, R) where all 
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 
 _WORDS = 2.0**32
 

@@ -12,8 +12,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import get_cython_function_address, intrinsic
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 
 # OpenBLAS multiplies matrices with at most so many multiply-adds without packing them, where the
 # processor has AVX-512: the fastest way for matrices that lie in the cache.

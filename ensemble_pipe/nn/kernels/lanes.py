@@ -16,8 +16,8 @@ from numba.core import cgutils, types
 from numba.core.datamodel import models
 from numba.extending import intrinsic, lower_builtin, register_model, type_callable
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 
 LANE_BYTES = 64
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 
 Number = np.floating[Any]
 

@@ -7,8 +7,8 @@ float64 (Chan, Golub & LeVeque 1983, "Algorithms for computing the sample varian
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.nn.kernels.lanes import (
     lane_count,
     load_one,

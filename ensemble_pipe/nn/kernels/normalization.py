@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.nn.kernels.lanes import (
     lane_count,
     load_one,

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.nn.kernels.lanes import LANE_BYTES, aligned_zeros, clear, copy
 
 # Rows of output pixels are summed in blocks of up to this many, so a patch has that many at least.

@@ -7,8 +7,8 @@ key is one number that such a generator drew.
 
 import numpy as np
 
-from ensemble_pipe.arrays import Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Integers
+from ensemble_pipe.core.compilation import kernel
 
 _ROUNDS = 10
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)

@@ -6,8 +6,8 @@ and the columns likewise; (M, I, 2) and (M, J, 2) integers, within the image. A 
 counted in row-major order, at most 256 where their number is kept.
 """
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 
 
 @kernel

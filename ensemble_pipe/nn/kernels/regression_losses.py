@@ -6,8 +6,8 @@ the outputs and summed in float64. Targets are (M, N, D). A weighted row counts 
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 
 HALF_LOG_TWO_PI = 0.5 * np.log(2.0 * np.pi)
 

@@ -6,8 +6,8 @@ whole vectors of channels.
 
 from typing import Any
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel as compiled
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel as compiled
 from ensemble_pipe.nn.kernels.lanes import clear, copy, lane_count, load, store, zero_lanes
 
 

@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import activations as kernels
 from ensemble_pipe.nn.layers.base import Binding, Layer
-from ensemble_pipe.settings import settings
 
 
 class Fused:

@@ -11,10 +11,10 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.seeds import Draws
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.seeds import Draws
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.errors import ConfigError
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.nn.layers.base import Binding, BoundLayer, Layer
 from ensemble_pipe.nn.layout import Parameter
 

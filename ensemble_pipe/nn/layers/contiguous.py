@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 
 
 class Contiguous:

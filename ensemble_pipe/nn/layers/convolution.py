@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Le
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import depthwise as kernels
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros
@@ -17,7 +18,6 @@ from ensemble_pipe.nn.layers.base import Binding, Layer, require_image
 from ensemble_pipe.nn.layers.contiguous import Contiguous
 from ensemble_pipe.nn.layers.convolution_methods import Problem, choose
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 Filters = Annotated[int, Gt(0), Le(65536)]
 KernelSize = Annotated[int, Gt(0), Le(31)]

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.kernels import convolution, direct, winograd
 from ensemble_pipe.nn.kernels.patches import make_patch, make_sums
 from ensemble_pipe.nn.kernels.window import Window

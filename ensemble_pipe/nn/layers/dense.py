@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Le
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import dense as products
 from ensemble_pipe.nn.layers.activation import Activation, Linear
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 
 @settings

@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels.gates import drop, scale
 from ensemble_pipe.nn.kernels.philox import fill_words
 from ensemble_pipe.nn.layers.base import Binding, Layer, flat
 from ensemble_pipe.nn.layers.dense import Dense
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 Rate = Annotated[float, Ge(0), Lt(1)]
 

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer, Normal
 from ensemble_pipe.nn.kernels import embedding as kernels
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 
 @settings

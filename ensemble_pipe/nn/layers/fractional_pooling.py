@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.seeds import Draws, Purpose
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_image
 from ensemble_pipe.nn.layers.pooling import BoundMaxPool
-from ensemble_pipe.seeds import Draws, Purpose
-from ensemble_pipe.settings import settings
 
 Sequence = Literal["random", "pseudorandom"]
 

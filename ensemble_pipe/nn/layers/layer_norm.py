@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels.layer_norm import layer_norm_backward, layer_norm_forward
 from ensemble_pipe.nn.layers.base import Binding, Layer
 from ensemble_pipe.nn.layers.contiguous import Contiguous
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 
 @settings

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Le
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import normalization as kernels
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros
 from ensemble_pipe.nn.kernels.moments import measure
@@ -16,7 +17,6 @@ from ensemble_pipe.nn.layers.base import Binding, Layer
 from ensemble_pipe.nn.layers.contiguous import Contiguous
 from ensemble_pipe.nn.layers.pooling import MaxPool
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 
 @settings

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Le
 
-from ensemble_pipe.arrays import Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import pooling as kernels
 from ensemble_pipe.nn.kernels.window import Padding, along
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_image
-from ensemble_pipe.settings import settings
 
 Size = Annotated[int, Gt(0), Le(16)]
 

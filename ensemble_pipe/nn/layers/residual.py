@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Gt, Le
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels.gates import add_gated, scale
 from ensemble_pipe.nn.layers.base import Binding, Layer, flat
 from ensemble_pipe.nn.layers.chain import BoundChain, Chain, within
@@ -14,7 +15,6 @@ from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.nn.layers.dense import Dense
 from ensemble_pipe.nn.layers.plain import ByName, PlainLayer
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 SHORTCUT = "shortcut"
 MAX_STRIDE = 16

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels.window import Padding
 from ensemble_pipe.nn.layers.base import Binding, Layer
@@ -16,7 +17,6 @@ from ensemble_pipe.nn.layers.convolution import (
     Stride,
 )
 from ensemble_pipe.nn.layout import Parameter
-from ensemble_pipe.settings import settings
 
 
 @settings

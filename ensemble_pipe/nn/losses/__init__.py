@@ -28,7 +28,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Hinge
 from ensemble_pipe.nn.losses.gaussian import BetaNLL, GaussianNLL
 from ensemble_pipe.nn.losses.regression import AbsoluteError, Huber, SquaredError

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from annotated_types import Gt
 
-from ensemble_pipe.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import regression_losses as kernels
-from ensemble_pipe.settings import settings
 
 
 @settings

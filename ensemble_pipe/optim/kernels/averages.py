@@ -1,7 +1,7 @@
 """Compiled running averages of rows."""
 
-from ensemble_pipe.arrays import Floats
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.compilation import kernel
 
 
 @kernel

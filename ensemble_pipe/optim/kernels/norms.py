@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 from ensemble_pipe.optim.kernels.updates import CLIP_NORM, MAX_NORM
 
 # Partial sums of squares; enough to fill the processor's lanes, and a fixed order.

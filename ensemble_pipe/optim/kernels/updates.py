@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.arrays import Floats, Integers
-from ensemble_pipe.kernels import kernel
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.compilation import kernel
 
 Real = np.floating[Any]
 

@@ -1,0 +1,126 @@
+"""The commands `data list`, `data fetch` and `data inspect`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ensemble_pipe.cli.support import errors, give
+from ensemble_pipe.core.terminal import prints_all, say, show
+
+if TYPE_CHECKING:
+    from ensemble_pipe.data.public.fetch import SetProgress
+
+app = typer.Typer(
+    name="data",
+    help="Public data sets, and what a file holds.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Folder = Annotated[Path, typer.Option(help="Folder of the fetched sets.")]
+
+
+@app.command("list", epilog="Example: ensemble-pipe data list")
+def list_(folder: Folder = Path("data")) -> None:
+    """List the public data sets that can be fetched, and those that are bundled."""
+    with errors():
+        from ensemble_pipe.data.inspection.listing import sets_table
+
+        show(sets_table(folder))
+        say("\nfetch one:  ensemble-pipe data fetch NAME")
+
+
+@app.command(epilog="Example: ensemble-pipe data fetch fashion_mnist")
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A set that `data list` names.")],
+    folder: Folder = Path("data"),
+) -> None:
+    """Fetch a public data set from its own host, check its sum, and make it ready to use."""
+    with errors():
+        from ensemble_pipe.core.storage import require_writable
+        from ensemble_pipe.data.public import catalogue
+        from ensemble_pipe.data.public import fetch as public
+
+        if name in catalogue.BUNDLED:
+            say(f"{name} comes with scikit-learn; nothing is to be fetched")
+            show(_shown({"data": {"source": "bundled", "set": name}}))
+            return
+        entry = catalogue.named(name)
+        require_writable(folder / entry.name)
+        with _progress() as progress:
+            fresh = public.fetch(entry, folder, progress, say)
+        there = "is now" if fresh else "was already"
+        say(f"{entry.name} {there} in {folder / entry.name} (licence: {entry.licence})")
+        show(_shown(public.data_section(entry, folder)))
+
+
+@app.command(epilog="Example: ensemble-pipe data inspect my.csv --label outcome")
+def inspect(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A table, images, or a folder.")],
+    label: Annotated[
+        str | None, typer.Option(help="The column to predict; guessed where it is not given.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object; the tables go to stderr.")
+    ] = False,
+) -> None:
+    """Show what a file holds, and the pipeline to begin with."""
+    with errors():
+        from dataclasses import asdict
+
+        from ensemble_pipe.data.inspection.advice import pipeline_of
+        from ensemble_pipe.data.inspection.inspect import inspect as look
+        from ensemble_pipe.data.inspection.listing import report_table
+        from ensemble_pipe.data.sources.kinds import open_parts
+
+        rows, test = open_parts(file)
+        report = look(rows, label, test_rows=None if test is None else test.count)
+        pipeline = pipeline_of(report, file)
+        size = _size(Path(file))
+        nothing = "\nnothing to train on: no column holds labels; `predict` can read it"
+        text = f"{report_table(report, size)}\n{_shown(pipeline) if pipeline else nothing}"
+        give(text, {**asdict(report), "bytes": size, "pipeline": pipeline}, as_json)
+
+
+def _shown(pipeline: dict[str, Any]) -> str:
+    """Return a pipeline as the YAML to paste, and how it is run."""
+    import yaml
+
+    text = yaml.safe_dump(
+        pipeline, sort_keys=False, default_flow_style=None, allow_unicode=prints_all(), width=100
+    )
+    return f"\nin a pipeline:\n\n{text}\nsaved as my.yaml it runs:  ensemble-pipe run my.yaml"
+
+
+def _size(path: Path) -> int | None:
+    """Return the bytes of a file or of all files in a folder; None of what is elsewhere."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.is_file() else None
+
+
+@contextmanager
+def _progress() -> Iterator["SetProgress"]:
+    """Yield what shows the progress of each file on standard error."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, progress.TaskID] = {}
+
+        def show(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done)
+
+        yield show

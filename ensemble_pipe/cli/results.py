@@ -1,0 +1,106 @@
+"""The commands on finished runs and models: `predict`, `evaluate`, `report`, `compare` and `ui`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ensemble_pipe.cli.support import AsJson, Input, Model, RunDir, With, errors, give
+from ensemble_pipe.core.terminal import say, show
+
+
+def predict(
+    model: Model,
+    input_: Input,
+    output: Annotated[Path, typer.Option(help="Parquet, Arrow or CSV, by its ending.")],
+    with_: With = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict every row of a file, in its order, with uncertainties."""
+    with errors():
+        from ensemble_pipe.core.compilation import compilation_told
+        from ensemble_pipe.serving import files
+        from ensemble_pipe.serving.model import load
+
+        files.require_output(output, input_)
+        ensemble = load(model)
+        rows = files.open_for(ensemble, input_, with_)
+        with compilation_told(say):
+            count = files.predict_file(ensemble, rows, output)
+        done = f"{count} predictions of {len(ensemble.members)} members in {output}"
+        give(done, {"rows": count, "output": str(output)}, as_json)
+
+
+def evaluate(
+    model: Model,
+    input_: Input,
+    ood: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Rows of another kind, which should look unusual."),
+    ] = None,
+    with_: With = None,
+    ood_with: Annotated[
+        list[str] | None,
+        typer.Option("--ood-with", metavar="NAME=FILE", help="The same as --with, of --ood's."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on labelled data, and its uncertainties against data of another kind."""
+    with errors():
+        from ensemble_pipe.core.compilation import compilation_told
+        from ensemble_pipe.evaluation import labelled
+        from ensemble_pipe.evaluation.text import evaluation_text
+        from ensemble_pipe.serving.files import open_for
+        from ensemble_pipe.serving.model import load
+
+        ensemble = load(model)
+        rows = open_for(ensemble, input_, with_)
+        other = None if ood is None else open_for(ensemble, ood, ood_with)
+        with compilation_told(say):
+            found = labelled.evaluate(ensemble, rows, other)
+        give(evaluation_text(found), found.facts(), as_json)
+
+
+def report(run_dir: RunDir) -> None:
+    """Write report.html in a run directory: one page about the run, finished or not."""
+    with errors():
+        from ensemble_pipe.core.storage import RunPaths
+        from ensemble_pipe.tracking.report import write_report
+
+        show(str(write_report(RunPaths.open(run_dir))))
+
+
+def compare(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR...", help="Finished runs, the baseline first.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="HTML or CSV, by its ending.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put finished runs side by side: settings, test metrics, paired differences and cost."""
+    with errors():
+        from ensemble_pipe.comparison import output as outputs
+        from ensemble_pipe.comparison.compare import compare as compared
+        from ensemble_pipe.comparison.runs import read_run
+        from ensemble_pipe.core.storage import require_output
+
+        if output is not None:
+            require_output(output, outputs.ENDINGS, "comparisons")
+        found = compared([read_run(run_dir) for run_dir in run_dirs])
+        if output is not None:
+            outputs.write_comparison(found, output)
+            say(f"the comparison is in {output}")
+        give(outputs.comparison_text(found), found.facts(), as_json)
+
+
+def ui(
+    output: Annotated[Path, typer.Option(help="Folder of the run directories.")] = Path("runs"),
+    port: Annotated[
+        int, typer.Option(min=1, max=65000, help="Port; the next free one is taken.")
+    ] = 5000,
+) -> None:
+    """Start the MLflow UI on the store of the runs, and print its address."""
+    with errors():
+        from ensemble_pipe.tracking.ui import serve_ui
+
+        serve_ui(output, port, show)

@@ -1,0 +1,223 @@
+"""The commands on pipelines and runs: `run`, `rates`, `resume`, `grow`, `sync` and `schema`."""
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ensemble_pipe.cli.support import AsJson, RunDir, errors, give
+from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
+from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.terminal import say, show
+
+if TYPE_CHECKING:
+    from ensemble_pipe.run.pipeline import RunResult
+
+Address = Annotated[
+    str, typer.Option(help="local starts a Ray, auto finds one, or HOST:PORT of a cluster.")
+]
+Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")]
+AcceptChanges = Annotated[
+    bool,
+    typer.Option("--accept-changes", help="Go on though versions or processor differ."),
+]
+
+
+def run(
+    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="What to run.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one key.")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder that run directories are made in.")] = Path(
+        "runs"
+    ),
+    address: Address = "local",
+    inline: Inline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
+    with errors():
+        from ensemble_pipe.run import pipeline as runs
+        from ensemble_pipe.run.display import make_display
+
+        overrides = dict(_override(text) for text in set_ or [])
+        result = runs.run(
+            pipeline,
+            output=output,
+            address=address,
+            inline=inline,
+            display=make_display(),
+            **overrides,
+        )
+        _show(result, as_json)
+
+
+def rates(
+    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="What to try.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one key.")
+    ] = None,
+    low: Annotated[float, typer.Option(help="The lowest rate tried.")] = 1e-6,
+    high: Annotated[float, typer.Option(help="The highest rate tried.")] = 10.0,
+    output: Annotated[Path | None, typer.Option(help="PNG file for the curve.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find useful learning rates: train briefly while the rate rises."""
+    with errors():
+        from ensemble_pipe.cli.tables import rate_table
+        from ensemble_pipe.config.reading import load_pipeline
+        from ensemble_pipe.core.compilation import compilation_told
+        from ensemble_pipe.core.storage import require_output
+        from ensemble_pipe.search.range_test import rate_curve
+        from ensemble_pipe.tracking.pictures import draw_rates
+
+        if not 0 < low < high < float("inf"):
+            raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
+        config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
+        if output is not None:
+            require_output(output, (".png",), "curves")
+        with compilation_told(say):
+            curve = rate_curve(config, low, high)
+        if output is not None:
+            draw_rates(curve.rates, curve.losses, curve.suggestion, output)
+            say(f"the curve is in {output}")
+        text = (
+            f"{rate_table(curve.rates, curve.losses)}\n\nlowest loss at {curve.lowest:.2g}; "
+            "a tenth of that is a common choice:\n"
+            f"  --set training.optimizer.learning_rate={curve.suggestion:g}"
+        )
+        give(text, {"lowest": curve.lowest, "suggestion": curve.suggestion}, as_json)
+
+
+def resume(
+    run_dir: RunDir,
+    address: Address = "local",
+    inline: Inline = False,
+    accept_changes: AcceptChanges = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Train no further; combine what is finished.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on where a run stopped, to the same result bit for bit."""
+    with errors():
+        from ensemble_pipe.run import pipeline as runs
+        from ensemble_pipe.run.display import make_display
+
+        if not accept_changes and sys.stdin.isatty():
+            accept_changes = _ask_about(runs.changes_since(run_dir))
+        result = runs.resume(
+            run_dir,
+            address=address,
+            inline=inline,
+            display=make_display(),
+            accept_changes=accept_changes,
+            train=not finish,
+        )
+        _show(result, as_json)
+
+
+def grow(
+    run_dir: RunDir,
+    learners: Annotated[int, typer.Option(help="How many to add.")],
+    address: Address = "local",
+    inline: Inline = False,
+    accept_changes: AcceptChanges = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add learners to a run, and combine all anew."""
+    with errors():
+        from ensemble_pipe.run import pipeline as runs
+        from ensemble_pipe.run.display import make_display
+
+        result = runs.grow(
+            run_dir,
+            learners,
+            address=address,
+            inline=inline,
+            display=make_display(),
+            accept_changes=accept_changes,
+        )
+        _show(result, as_json)
+
+
+def sync(
+    run_dir: RunDir,
+    timeout_s: Annotated[float, typer.Option(help="Seconds to try for.")] = 60.0,
+) -> None:
+    """Ship to MLflow what it has not yet received of a run."""
+    with errors():
+        from ensemble_pipe.run import pipeline as runs
+
+        tracker = runs.sync(run_dir, timeout_s)
+        if tracker.problem:
+            raise EnsemblePipeError(
+                f"{run_dir}: MLflow has not received all of this run ({tracker.problem}); "
+                f"{tracker.problem.advice}"
+            )
+        but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
+        show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
+        status = runs.status_of(run_dir)
+        if status != "FINISHED":
+            say(f"the run itself is {status}; `ensemble-pipe resume {run_dir}` finishes it")
+
+
+def schema() -> None:
+    """Print the JSON schema of a pipeline file, for editors."""
+    from ensemble_pipe.config.reading import Pipeline
+
+    show(json.dumps(Pipeline.model_json_schema(), indent=2))
+
+
+def _override(text: str) -> tuple[str, Any]:
+    from ensemble_pipe.config.yaml_documents import read_value
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {text}: must be KEY=VALUE, such as training.epochs=3")
+    try:
+        return key, read_value(value, key)
+    except ConfigError:
+        raise ConfigError(f"--set {text}: {shown(value)} is not a YAML value") from None
+
+
+def _ask_about(changes: list[str]) -> bool:
+    if not changes:
+        return False
+    say("this run was started under other conditions, so the last bits may differ:")
+    for change in changes:
+        say(f"  {change}")
+    return typer.confirm("go on all the same?", err=True)
+
+
+def _show(result: "RunResult", as_json: bool) -> None:
+    from ensemble_pipe.cli.tables import result_table
+    from ensemble_pipe.core.storage import RunPaths
+    from ensemble_pipe.tracking.cursor import Cursor
+
+    tell = say if as_json else show
+    say("")
+    tell(result_table(result.metrics, result.members))
+    for learner, reason in result.failed.items():
+        say(f"learner {learner} failed and yields no member: {reason}")
+    say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
+    say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
+    asked = "".join(f" --with {name}=FILE" for name in result.given)
+    say(f"  {_command()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
+    if result.model_uri is not None:
+        store = Cursor.load(RunPaths(Path(result.run_dir)).cursor).uri
+        serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
+        say(f"  MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
+    if as_json:
+        show(json.dumps(vars(result)))
+
+
+def _command() -> str:
+    """Return how a person calls this program: as they did, where it is not on the path."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("ensemble-pipe") == str(called)
+    return str(called) if called.name == "ensemble-pipe" and not on_path else "ensemble-pipe"

@@ -1,0 +1,71 @@
+"""What all commands share: arguments, one message for an error, and its exit status."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ensemble_pipe.core.errors import EnsemblePipeError, InputError
+from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.terminal import say, show
+
+RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A run directory, model directory or MLflow URI.")
+]
+Input = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="Parquet, Arrow, CSV, NPY, NPZ, IDX, PNG or JPEG: a file, folder, pattern or URI.",
+    ),
+]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        metavar="NAME=FILE",
+        help="What another program, a member, predicts of these rows.",
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on the last line of stdout.")
+]
+
+
+def give(text: str, facts: dict[str, Any], as_json: bool) -> None:
+    """Give the result of a command: as text, or as JSON on standard output, the text beside it."""
+    if as_json:
+        say(text)
+        show(json.dumps(facts))
+    else:
+        show(text)
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn errors and signals into one message and the exit status that belongs to them."""
+    with handled(exits=True) as signals:
+        try:
+            yield
+        except InputError as error:
+            say(f"error: {error}")
+            raise typer.Exit(2) from None
+        except EnsemblePipeError as error:
+            say(f"error: {error}")
+            raise typer.Exit(1) from None
+        except PermissionError as error:
+            say(f"error: {error.filename}: may not be read or written by this user")
+            raise typer.Exit(2) from None
+        except MemoryError as error:
+            say(f"error: the memory does not suffice ({error}); take fewer or smaller networks")
+            raise typer.Exit(1) from None
+        except OSError as error:  # a full disk
+            say(f"error: {error}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt as stop:
+            say(str(stop) or "stopped")
+            raise typer.Exit(signals.status) from None

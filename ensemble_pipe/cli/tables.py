@@ -1,0 +1,39 @@
+"""Tables for a person to read."""
+
+import numpy as np
+
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.ensemble.prediction import Metrics
+
+# The others stand in --json, the report and MLflow.
+_SHOWN = ("accuracy", "rmse", "mae", "nll", "brier", "ece", "crps", "coverage_90")
+_ROWS = {"mean member": "member_mean/", "best member": "member_best/", "ensemble": ""}
+
+
+def result_table(metrics: Metrics, members: int) -> str:
+    """Return the test metrics of mean member, best member (by validation) and ensemble."""
+    names = [name for name in _SHOWN if f"test/{name}" in metrics]
+    lines = [f"{'test':12}" + "".join(f"{name:>13}" for name in names)]
+    for title, prefix in _ROWS.items():
+        values = "".join(f"{metrics[f'{prefix}test/{name}']:13.4f}" for name in names)
+        lines.append(f"{title:12}{values}")
+    lines.append(f"({members} members; best member by validation NLL)")
+    return "\n".join(lines)
+
+
+def rate_table(rates: Floats, losses: Floats, lines: int = 16) -> str:
+    """Return a learning-rate range test as text, at equal ratios of the rate, with bars.
+
+    Args:
+        rates, losses: (S,) each.
+        lines: how many of the steps to show.
+    """
+    chosen = np.unique(np.linspace(0, len(rates) - 1, lines).astype(int))
+    highest = losses[chosen].max()
+    return "\n".join(
+        [f"{'rate':>10}{'loss':>10}"]
+        + [
+            f"{rates[i]:10.2g}{losses[i]:10.4f}  {'#' * max(1, round(40 * losses[i] / highest))}"
+            for i in chosen
+        ]
+    )

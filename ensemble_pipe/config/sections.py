@@ -1,0 +1,169 @@
+"""The sections of a pipeline file, and what their values may be."""
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, MinLen
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ensemble_pipe.core.seeds import MAX_SEED
+from ensemble_pipe.data.augment.policy import Augment, AugmentSection
+from ensemble_pipe.data.batches import Order
+from ensemble_pipe.data.learner_view import View
+from ensemble_pipe.data.schema import Task
+from ensemble_pipe.data.shards import WINDOW_ROWS
+from ensemble_pipe.data.sources import Bundled, Source
+from ensemble_pipe.data.tables.scaling import Scale, Standardize
+from ensemble_pipe.ensemble.strategies import Ensemble
+from ensemble_pipe.nn.losses import Loss
+from ensemble_pipe.nn.networks import Architecture, Mlp
+from ensemble_pipe.optim import Adam, Averaging, Constant, Rule, Schedule
+from ensemble_pipe.training.stopping import EarlyStopping
+from ensemble_pipe.training.tensors import RateFactors
+
+# A part of the data: a share below 1, or a number of rows.
+Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
+
+
+_TRACKING_URI = r"^(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://|^databricks"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Splits(_Section):
+    """Parts of the data; `test` counts only where the source has no test part.
+
+    `train` null takes all rows that the others leave.
+    """
+
+    train: Size | None = None
+    test: Size = 0.2
+    validation: Size = 0.15
+    stop: Size = 0.1
+
+
+def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
+    """Return a section's values with the default name in those parts that have none."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        key: {"name": defaults[key], **value}
+        if key in defaults and isinstance(value, dict)
+        else value
+        for key, value in values.items()
+    }
+
+
+def _any_branch(schema: dict[str, Any]) -> None:
+    """Let an editor accept a section without its kind, which several branches then fit."""
+    schema["anyOf"] = schema.pop("oneOf")
+
+
+_Kind = Field(discriminator="name", json_schema_extra=_any_branch)
+_NamedKind = Field(discriminator="name", json_schema_extra={"required": ["name"]})
+
+
+class Training(_Section):
+    """How each learner is trained.
+
+    `batch_size: all` makes every step one of gradient descent on all rows. `order` says whether
+    each learner goes through the rows in an order of its own. `loss` null means cross_entropy for
+    classes and squared_error for numbers.
+    """
+
+    epochs: Annotated[int, Ge(1), Le(10_000_000)] = 20
+    batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] = 64
+    order: Order = "own"
+    optimizer: Annotated[Rule, _Kind] = Adam()
+    schedule: Annotated[Schedule, _Kind] = Constant()
+    loss: Annotated[Loss, _NamedKind] | None = None
+    averaging: Annotated[Averaging, _NamedKind] | None = None
+    early_stopping: EarlyStopping | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, values: Any) -> Any:
+        """Let `optimizer: {learning_rate: 0.01}` mean the default rule with another rate."""
+        return _with_kinds(values, {"optimizer": Adam().name, "schedule": Constant().name})
+
+
+class Transfer(_Section):
+    """Where the weights come from that training begins with.
+
+    `weights` is a run directory, a model directory or a safetensors file with tensors by name; of
+    several that a pattern such as "runs/digits-*" fits, the newest run.
+    Patterns such as "conv2d*" or "dense1/kernel" choose tensors: those of `fresh` are drawn anew
+    (null: the last layer's), those of `freeze` do not move, and the rate of others is multiplied
+    by the last of `rate_factors` that fits.
+    """
+
+    weights: str
+    fresh: tuple[str, ...] | None = None
+    freeze: tuple[str, ...] = ()
+    rate_factors: dict[str, Annotated[float, Ge(0), Field(allow_inf_nan=False)]] = {}
+
+    @property
+    def factors(self) -> RateFactors:
+        """All learning-rate factors; 0 freezes."""
+        return (*self.rate_factors.items(), *((pattern, 0.0) for pattern in self.freeze))
+
+
+class Cluster(_Section):
+    """Where training runs.
+
+    `trainers` and `stack` are chosen from the cluster and the network where they are null; neither
+    changes a result. `retries` is how often a stack is tried again after its trainer died.
+    """
+
+    trainers: Annotated[int, Ge(1)] | None = None
+    cpus_per_trainer: Annotated[int, Ge(1)] = 1
+    stack: Annotated[int, Ge(1)] | None = None
+    retries: Annotated[int, Ge(0)] = 2
+
+
+class Tracking(_Section):
+    """What MLflow receives.
+
+    `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories. A
+    password or token in it is written nowhere: a resume or sync takes it from the environment.
+    `register_as` names a registered model whose alias `champion` is to point to this run's model.
+    """
+
+    mlflow: bool = True
+    uri: Annotated[str, Field(pattern=_TRACKING_URI)] | None = Field(None, repr=False)
+    experiment: Annotated[str, MinLen(1)] = "ensemble_pipe"
+    register_as: str | None = None
+
+
+class Pipeline(_Section):
+    """One pipeline file.
+
+    `classes` keeps only the rows of those classes; null keeps all. The training part is cut into
+    shards of `shard_rows` rows, and shuffled in windows of `window_rows`. `augment` may be a list,
+    which is then its policy.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
+    seed: Annotated[int, Ge(0), Field(le=MAX_SEED)] = 1
+    task: Task = "classification"
+    data: Annotated[Source, Field(discriminator="source")] = Bundled()
+    classes: Annotated[tuple[int | str, ...], MinLen(2)] | None = None
+    splits: Splits = Splits()
+    shard_rows: Annotated[int, Ge(1)] = 4096
+    window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
+    scale: Annotated[Scale, _Kind] = Standardize()
+    augment: AugmentSection = Augment()
+    view: View = View()
+    network: Annotated[Architecture, _Kind] = Mlp()
+    transfer: Transfer | None = None
+    training: Training = Training()
+    ensemble: Ensemble = Ensemble()
+    cluster: Cluster = Cluster()
+    tracking: Tracking = Tracking()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, values: Any) -> Any:
+        """Let `network: {hidden: [50]}` mean an MLP, and `scale: {}` standardising."""
+        return _with_kinds(values, {"network": Mlp().name, "scale": Standardize().name})

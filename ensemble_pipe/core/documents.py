@@ -1,0 +1,176 @@
+"""What is read from outside: of bounded size and depth, and of the shape that a schema says.
+
+Every JSON file of a run, a model or a data set comes in by `read_json`, every line of a journal by
+`parse_json`, and all else that is read whole by `read_bytes`. A schema is a type that pydantic
+knows, such as a frozen dataclass of `Count`, `Number`, `Flag` and `str`, which convert nothing.
+"""
+
+import json
+import stat
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from annotated_types import Ge, Lt
+from pydantic import Strict, TypeAdapter, ValidationError
+
+from ensemble_pipe.core.errors import CorruptFileError
+
+T = TypeVar("T")
+
+Count = Annotated[int, Strict(), Ge(0), Lt(1 << 63)]
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
+
+MOST_BYTES = 1 << 29
+MOST_DEPTH = 64
+_ADVICE = "restore it from a copy"
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """Read a JSON file.
+
+    Args:
+        path: of the file.
+        kind: the schema.
+
+    Raises:
+        CorruptFileError: it cannot be read, is too large, or is not what the schema says.
+    """
+    return parse_json(read_bytes(path, MOST_BYTES), kind, str(path))
+
+
+def parse_json(content: bytes, kind: type[T], where: str) -> T:
+    """Return what JSON text says, as `kind`; a key stands there once, a number is finite.
+
+    Args:
+        content: UTF-8.
+        kind: the schema.
+        where: it stands, for messages.
+
+    Raises:
+        CorruptFileError: it is no JSON, is nested too deep, or is not what the schema says.
+    """
+    try:
+        value = _DECODER.decode(content.decode("utf-8"))
+        deep = is_deep(value)
+    except RecursionError:
+        deep = True
+    except (ValueError, OverflowError) as error:
+        raise CorruptFileError(f"{where}: not valid JSON ({error}); {_ADVICE}") from None
+    if deep:
+        raise CorruptFileError(f"{where}: is nested more than {MOST_DEPTH} deep; {_ADVICE}")
+    return validated(value, kind, where)
+
+
+def validated(value: Any, kind: type[T], where: str, what: str | None = None) -> T:
+    """Return plain values as `kind`.
+
+    Args:
+        value: what was read.
+        kind: the schema.
+        where: it stands, for messages.
+        what: it should be, such as "a schema of this version"; None where `where` says that.
+
+    Raises:
+        CorruptFileError: they are not what the schema says; names the first field that is not.
+    """
+    try:
+        found: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]  # hashable
+        return found
+    except ValidationError as error:
+        told = _told(error)
+        text = f"{where}: {told}" if what is None else f"{where}: not {what} ({told})"
+        raise CorruptFileError(f"{text}; {_ADVICE}") from None
+
+
+def _told(error: ValidationError) -> str:
+    """Return what is missing, or the first field that is wrong and why."""
+    mistakes = error.errors()
+    missing = [m["loc"] for m in mistakes if m["type"] == "missing"]
+    if missing:
+        return f"lacks {', '.join('.'.join(map(str, place)) for place in missing)}"
+    field, text = ".".join(str(step) for step in mistakes[0]["loc"]), str(mistakes[0]["msg"])
+    return f"{field}: {text[0].lower()}{text[1:]}" if field else "is no JSON object"
+
+
+def read_bytes(path: Path, most_bytes: int | None = None) -> bytes:
+    """Read a file whole.
+
+    Args:
+        path: of the file.
+        most_bytes: that it may have; None where its contents are bounded elsewhere.
+
+    Raises:
+        CorruptFileError: it is missing, a folder or another thing that is no file, larger, or may
+            not be read.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            what = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
+            raise CorruptFileError(f"{path}: is {what}, where a file is needed")
+        if most_bytes is not None and found.st_size > most_bytes:
+            raise CorruptFileError(f"{path}: has more than the {most_bytes} bytes that it may have")
+        with open(path, "rb") as stream:
+            return stream.read(found.st_size)
+    except FileNotFoundError:
+        raise CorruptFileError(f"{path}: missing; the folder it belongs to is incomplete") from None
+    except OSError as error:
+        raise CorruptFileError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def is_deep(value: Any) -> bool:
+    """Whether lists and dictionaries are nested more than MOST_DEPTH deep."""
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, dict | list)
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _decimal(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    float(value)  # which a larger one could not become where a number is needed
+    return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_no_number,
+    parse_float=_decimal,
+    parse_int=_whole,
+    object_pairs_hook=_each_once,
+)

@@ -1,0 +1,255 @@
+"""Where the files of a run lie, and how they are written and checked.
+
+One class knows every file name. A file appears whole or not at all: it is written beside its place,
+flushed to disk and renamed. What is written for keeps stands in a manifest with its sha256 sum.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.core.documents import read_json
+from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectoryError
+from ensemble_pipe.core.path_kinds import misplaced
+
+SPLITS = ("train", "stop", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of a folder: the sha256 sums of its files, by relative name."""
+
+    sums: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """The manifest of a run directory.
+
+    Attributes:
+        environment: library versions and processor that the run began with.
+        run_id: a name that no other run has; the folder's own, when it was made.
+        sums: of the files that it began with.
+    """
+
+    environment: dict[str, str]
+    run_id: str
+    sums: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The paths of one run directory."""
+
+    root: Path
+
+    @property
+    def pipeline(self) -> Path:
+        return self.root / "pipeline.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.jsonl"
+
+    @property
+    def cursor(self) -> Path:
+        """What of the journal MLflow has received."""
+        return self.root / "mlflow.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that drives the run."""
+        return self.root / "driver.lock"
+
+    @property
+    def base(self) -> Path:
+        return self.root / "base"
+
+    @property
+    def learners(self) -> Path:
+        return self.root / "learners"
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    def predictions(self, split: str) -> Path:
+        return self.root / "predictions" / f"{split}.arrow"
+
+    def learner(self, learner: int) -> Path:
+        return self.learners / f"{learner:04d}"
+
+    def checkpoint(self, learner: int, step: int) -> Path:
+        return self.learner(learner) / f"step-{step:08d}.safetensors"
+
+    def estimator(self, learner: int) -> Path:
+        return self.learner(learner) / "estimator.skops"
+
+    @classmethod
+    def open(cls, root: Path) -> "RunPaths":
+        """Return the paths of an existing run.
+
+        Raises:
+            RunDirectoryError: `root` holds no run.
+        """
+        paths = cls(root.resolve())
+        if paths.manifest.is_file() and not paths.journal.is_file():
+            raise RunDirectoryError(
+                misplaced(root, "a run directory")
+                or f"{root}: has lost its journal.jsonl; restore it from a copy"
+            )
+        if not paths.manifest.is_file():
+            absent = "it is a file" if root.exists() else "there is no such folder"
+            why = "it has no manifest.json" if root.is_dir() else absent
+            raise RunDirectoryError(
+                misplaced(root, "a run directory")
+                or f"{root}: no run directory ({why}); name a folder that `ensemble-pipe run` made"
+            )
+        return paths
+
+
+def read_manifest(paths: RunPaths) -> RunManifest:
+    """Read the manifest of a run.
+
+    Raises:
+        CorruptFileError: it is damaged, or lacks the sum of a file that every run has.
+    """
+    manifest = read_json(paths.manifest, RunManifest)
+    bases = (f"base/{name}.json" for name in ("schema", *SPLITS))
+    missing = [name for name in (paths.pipeline.name, *bases) if name not in manifest.sums]
+    if missing:
+        raise CorruptFileError(
+            f"{paths.manifest}: lacks the sum of {missing[0]}; restore it from a copy"
+        )
+    return manifest
+
+
+def require_writable(folder: Path) -> None:
+    """Check that files can be written to a folder, which is made where it is not there.
+
+    Raises:
+        InputError: they cannot; the message says why.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: no file can be written there ({error.strerror}); choose another folder"
+        ) from None
+
+
+def require_output(path: Path, endings: Sequence[str], what: str) -> None:
+    """Check that a command can write its output to a file of a format that its ending says.
+
+    Raises:
+        InputError: the ending is another, the path is a folder, or nothing can be written there.
+    """
+    if path.suffix not in endings:
+        raise InputError(
+            f"{path}: {what} are written as {', '.join(endings)}; choose such an ending"
+        )
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    require_writable(path.parent)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; when the block ends without an error it becomes `path`, whole.
+
+    Raises:
+        InputError: a folder stands at `path`, or a file where its folder should be.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{path.parent}: is a file, where a folder is needed") from None
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, where a file is to be written; move it away")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield beside
+        with open(beside, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
+    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
+
+    Args:
+        path: where to; its folder is made.
+        content: bytes, text, or a function that writes to the path it is given.
+    """
+    with atomic_file(path) as beside:
+        if callable(content):
+            content(beside)
+        else:
+            beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; a number that is not finite is refused."""
+    atomic_write(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal sha256 sum of a file."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sums_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the sha256 sums of files below `folder`, by relative name."""
+    return {name: sha256_of(folder / name) for name in sorted(names)}
+
+
+def check_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    """Check files below `folder` against their recorded sums.
+
+    Raises:
+        CorruptFileError: one is missing, differs, or has a name that leads out of the folder.
+    """
+    for name, expected in sums.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise CorruptFileError(f"{folder}: its manifest names {name!r}, outside the folder")
+        if not path.is_file():
+            raise CorruptFileError(f"{path}: missing, though its manifest lists it")
+        if sha256_of(path) != expected:
+            raise CorruptFileError(
+                f"{path}: its contents do not match the sha256 sum in its manifest; "
+                "it was changed or damaged after it was written"
+            )

@@ -1,0 +1,169 @@
+"""What a person sees while a run goes on: bars on a terminal, lines elsewhere. All on stderr."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich import progress
+from rich.console import Console
+from rich.markup import escape
+
+from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.terminal import say
+from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted, Progress
+from ensemble_pipe.training.plan import LearnerPlan
+
+LINE_EVERY_S = 1.0
+
+
+class Display(Protocol):
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def begin(self, plans: list[LearnerPlan]) -> None:
+        """Trainers are ready, and training begins."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """A trainer said something."""
+        ...
+
+    def message(self, text: str) -> None:
+        """Something a person should know; empty text is not shown."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def begin(self, plans: list[LearnerPlan]) -> None:
+        return None
+
+    def event(self, event: Event) -> None:
+        return None
+
+    def message(self, text: str) -> None:
+        return None
+
+
+class Lines(Silent):
+    """A plain line log, at most one line a second beside endings."""
+
+    def begin(self, plans: list[LearnerPlan]) -> None:
+        self.message(f"training {len(plans)} learners")
+        self._epochs = {plan.learner: plan.epochs for plan in plans}
+        self._clock = Clock()
+        self._told = 0.0
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Failed):
+            self.message(f"learner {event.learner} failed: {event.reason}")
+        elif isinstance(event, Fitted):
+            self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
+        elif isinstance(event, Checkpoint) and event.metrics:
+            due = time.monotonic() - self._told > LINE_EVERY_S
+            if due or event.finished:
+                self._told = time.monotonic()
+                numbers = "  ".join(f"{k} {v:.4g}" for k, v in event.metrics.items())
+                epochs = self._epochs[event.learner]
+                left = self._clock.left(event.learner, event.epoch, epochs)
+                self.message(
+                    f"learner {event.learner}  epoch {event.epoch}/{epochs}  {numbers}  left {left}"
+                )
+
+    def message(self, text: str) -> None:
+        if text:
+            say(text)
+
+
+class Clock:
+    """Time left for each learner, from the time since its first report."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[float, int]] = {}
+
+    def left(self, learner: int, done: int, total: int) -> str:
+        """Return the time left as h:mm:ss, or "?" at the first report."""
+        now = time.monotonic()
+        began, done_then = self._first.setdefault(learner, (now, done))
+        if done == total:
+            return "0:00:00"
+        if done <= done_then:
+            return "?"
+        seconds = int((now - began) / (done - done_then) * (total - done))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+class Bars(Silent):
+    """A bar for each learner, with its loss and the time left."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._progress = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TextColumn("{task.percentage:>3.0f}%"),
+            progress.TextColumn("{task.fields[loss]}"),
+            progress.TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._tasks: dict[int, progress.TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, plans: list[LearnerPlan]) -> None:
+        for plan in plans:
+            name = f"learner {plan.learner}"
+            # A waiting learner has no total yet, so that its clock starts with its first report.
+            task = self._progress.add_task(name, total=None, start=False, loss="waiting")
+            self._tasks[plan.learner] = task
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Fitted):
+            self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
+            return
+        task = self._tasks.get(event.learner)
+        if task is None:  # an estimator, which has no bar
+            if isinstance(event, Failed):
+                self.message(f"learner {event.learner} failed: {event.reason}")
+            return
+        if isinstance(event, Progress):
+            self._advance(event.learner, event.step, event.total, f"loss {event.loss:.4f}")
+        elif isinstance(event, Failed):
+            self._progress.update(task, loss=f"[red]{escape(escaped(event.reason))}")
+        elif event.metrics:
+            text = f"{'done, ' if event.finished else ''}stop loss {event.metrics['stop/loss']:.4f}"
+            self._advance(event.learner, event.step, event.total, text)
+
+    def _advance(self, learner: int, step: int, total: int, text: str) -> None:
+        task = self._tasks[learner]
+        self._progress.start_task(task)
+        self._progress.update(task, total=total, completed=step, loss=text)
+
+    def message(self, text: str) -> None:
+        if text:
+            self._console.print(escaped(text, "\n"), highlight=False, markup=False)
+
+
+def make_display() -> Display:
+    """Return bars where standard error is a terminal that can move its cursor, else lines."""
+    able = sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal
+    return Bars() if able else Lines()

@@ -1,0 +1,132 @@
+"""Predictions of other programs that a run takes in as members: read, checked, and kept with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from safetensors.numpy import save
+
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.storage import RunPaths, atomic_write
+from ensemble_pipe.data.labelled import Labelled
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.ensemble.members import Given, GivenMember
+from ensemble_pipe.ensemble.members.given import given_columns, given_values, joined_name
+from ensemble_pipe.ensemble.members.given_files import has_deviations, open_given, read_given
+from ensemble_pipe.ensemble.strategies import GivenPlan
+from ensemble_pipe.training.weights import read_weights
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The rows of a source whose predictions are wanted.
+
+    Attributes:
+        where: the source, for messages.
+        count: of all rows that the source has.
+        numbers: of the wanted ones among these, by part.
+    """
+
+    where: str
+    count: int
+    numbers: Mapping[str, Integers]
+
+    @classmethod
+    def of(
+        cls,
+        source: Rows,
+        data: Labelled,
+        parts: Mapping[str, Integers],
+        marked: Labelled | None = None,
+    ) -> "Wanted":
+        """Return what is wanted of a source: rows that are divided, and a marked test part."""
+        numbers = data.numbers(0, data.count)
+        held_out = {name: numbers[places] for name, places in parts.items() if name != "train"}
+        if marked is not None:
+            held_out["test"] = marked.numbers(0, marked.count)
+        return cls(source.where, source.count, held_out)
+
+
+def given_parts(
+    plan: GivenPlan, schema: Schema, data: Wanted, official: Wanted | None
+) -> dict[str, Floats]:
+    """Return what another program predicts of each part, (R, O), as members' outputs.
+
+    Every row of its files is checked.
+
+    Args:
+        plan: of the member.
+        schema: of the data.
+        data: of the rows that are divided.
+        official: of an official test part; None where there is none.
+
+    Raises:
+        ConfigError: there is a file for a part that is not there, or none for one that is.
+        DataError: a file has other rows or columns than it should, or a value cannot be used.
+    """
+    settings = plan.settings
+    key = f"ensemble.pool: predictions {settings.name}: test_path"
+    if official is None and settings.test_path is not None:
+        raise ConfigError(f"{key}: is set, but the source has no official test part; leave it out")
+    if official is not None and settings.test_path is None:
+        raise ConfigError(
+            f"{key}: is missing; the source has an official test part, {official.where}, so name "
+            "the file of its predictions too"
+        )
+    file = open_given(settings.path, data.where, data.count)
+    deviations = schema.task == "regression" and has_deviations(file, schema)
+    parts = _of_parts(read_given(file, schema, deviations), data)
+    if official is not None and settings.test_path is not None:
+        test = open_given(settings.test_path, official.where, official.count)
+        parts |= _of_parts(read_given(test, schema, deviations), official)
+    return parts
+
+
+def save_given(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
+    """Write the predictions of each member, by learner and part, into a folder."""
+    for learner, parts in given.items():
+        atomic_write(folder / _file_name(learner), save(dict(parts)))
+
+
+def load_given(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
+    """Return the predictions of a part that a run has kept, by the name of the member."""
+    found = {}
+    for plan in plans:
+        path = paths.base / _file_name(plan.learner)
+        found[plan.settings.name] = read_weights(path, part)[part]
+    return found
+
+
+def given_member(plan: GivenPlan) -> GivenMember:
+    """Return the member that a plan says."""
+    return GivenMember(plan.learner, plan.settings.name)
+
+
+def with_examples(
+    table: pa.Table, plans: Sequence[GivenPlan], outputs: Mapping[int, Floats], schema: Schema
+) -> pa.Table:
+    """Return rows with their given predictions beside them, for the model's documentation.
+
+    Args:
+        table: R rows of the source.
+        plans: of given members.
+        outputs: (R, O) of these rows, by learner.
+        schema: of the data.
+    """
+    for plan in plans:
+        values = given_values(outputs[plan.learner], schema)
+        names = given_columns(schema, deviations=values.shape[1] > schema.target_count)
+        for name, column in zip(names, values.T, strict=True):
+            table = table.append_column(joined_name(plan.settings.name, name), pa.array(column))
+    return table
+
+
+def _of_parts(outputs: Floats, wanted: Wanted) -> dict[str, Floats]:
+    return {part: outputs[numbers] for part, numbers in wanted.numbers.items()}
+
+
+def _file_name(learner: int) -> str:
+    return f"given-{learner:04d}.safetensors"

@@ -1,0 +1,132 @@
+"""Learners that are added to a run that has begun.
+
+What changes is first written down whole, as growth.json, and then done, so that a kill in between
+leaves a run that the next command can put in order.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors.numpy import save
+
+from ensemble_pipe.config.reading import (
+    Pipeline,
+    learner_plans,
+    other_facts,
+    read_pipeline,
+    resolved,
+)
+from ensemble_pipe.config.yaml_documents import Document
+from ensemble_pipe.core.documents import read_json
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
+from ensemble_pipe.data.base import open_base, read_schema
+from ensemble_pipe.ensemble.strategies import Group, Predictions
+from ensemble_pipe.run.demands import require_space
+from ensemble_pipe.run.preparation import FIRST_ROWS, require_fit
+from ensemble_pipe.run.transfer import first_rows
+from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.training.estimators import MOST_LEARNERS
+
+
+@dataclass(frozen=True)
+class _Growth:
+    """What growth.json says: the pipeline that a run is to have."""
+
+    pipeline: dict[str, Any]
+
+
+def grown(config: Pipeline, learners: int) -> Pipeline:
+    """Return a pipeline with more learners in its last group, which leaves others' ids alone.
+
+    Where predictions from a file come last, there is a further group behind them, like the last one
+    that is trained.
+
+    Raises:
+        ConfigError: there are fewer than one more, or the last group cannot have more.
+    """
+    if learners < 1:
+        raise ConfigError(f"--learners {learners}: at least 1 is to be added")
+    ensemble = config.ensemble
+    trained = [group for group in ensemble.groups if not isinstance(group, Predictions)]
+    if not trained:
+        raise ConfigError("ensemble.pool: holds only predictions from files, so nothing can grow")
+    last = trained[-1]
+    if last.leaves_folds_out:
+        raise ConfigError(
+            "ensemble: with more learners cross-validation would have other folds, so all would "
+            "have to be trained anew; start another run"
+        )
+    more = last.learners + learners
+    if ensemble.size + learners > MOST_LEARNERS:
+        raise ConfigError(
+            f"--learners {learners}: the run has {ensemble.size:,}, and no run has more than "
+            f"{MOST_LEARNERS:,}"
+        )
+    if ensemble.pool is None:
+        return config.model_copy(update={"ensemble": replace(ensemble, learners=more)})
+    pool: tuple[Group, ...] = (*ensemble.pool[:-1], replace(last, learners=more))
+    if last is not ensemble.pool[-1]:
+        pool = (*ensemble.pool, replace(last, learners=learners))
+    return config.model_copy(update={"ensemble": replace(ensemble, pool=pool)})
+
+
+def write_growth(paths: RunPaths, config: Pipeline) -> None:
+    """Make a run one of another pipeline, which differs in the number of learners.
+
+    Raises:
+        ConfigError: the run did not train all of the learners that it has.
+    """
+    if any(entry["kind"] == "spared" for entry, _ in read_entries(paths.journal)):
+        raise ConfigError(
+            "ensemble.stop_below_gain: ended this run, since a further learner gained too little; "
+            "more would not be trained either; start a run without it"
+        )
+    plans, schema = learner_plans(config), read_schema(paths)
+    # What cannot be trained, and a source that is gone, are noticed before anything is changed.
+    require_fit(config, plans, schema, open_base(paths.base / "train.arrow").table.num_rows)
+    require_space(plans, schema, paths.root)
+    if config.transfer:
+        first_rows(config.transfer, plans, schema)
+    write_json(_plan(paths), {"pipeline": resolved(config)})
+    finish_growth(paths)
+
+
+def finish_growth(paths: RunPaths) -> None:
+    """Do what growth.json says, where there is one; doing it twice changes nothing."""
+    if not _plan(paths).exists():
+        return
+    growth = read_json(_plan(paths), _Growth)
+    config = read_pipeline(Document(str(_plan(paths)), growth.pipeline))
+    plans = learner_plans(config)
+    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    names = ["pipeline.yaml"]
+    if config.transfer:
+        rows = first_rows(config.transfer, plans, read_schema(paths))
+        named = {str(plan.learner): row for plan, row in zip(plans, rows, strict=True)}
+        atomic_write(paths.base / FIRST_ROWS, save(named))
+        names.append(f"base/{FIRST_ROWS}")
+    manifest = read_manifest(paths)
+    sums = manifest.sums | sums_of(paths.root, names)
+    write_json(paths.manifest, asdict(replace(manifest, sums=sums)))
+    _tell(paths, config)
+    _plan(paths).unlink()
+
+
+def _tell(paths: RunPaths, config: Pipeline) -> None:
+    """Journal the learners that it does not know yet."""
+    entries = [entry for entry, _ in read_entries(paths.journal)]
+    known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
+    facts = {plan.learner: plan.facts() for plan in learner_plans(config)}
+    facts |= other_facts(config)
+    journal = Journal(paths.journal)
+    for learner in sorted(set(facts) - known):
+        journal.append("learner", learner=learner, plan=facts[learner])
+    journal.append("grown", learners=len(facts), ensemble=resolved(config)["ensemble"])
+    journal.close()
+
+
+def _plan(paths: RunPaths) -> Path:
+    return paths.root / "growth.json"

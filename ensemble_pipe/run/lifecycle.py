@@ -1,0 +1,224 @@
+"""What happens around the stages of a run: its lock, MLflow, its ending."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from filelock import FileLock, Timeout
+
+from ensemble_pipe.cluster.executor import Executor
+from ensemble_pipe.cluster.inline import InlineExecutor
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.config.sections import Cluster
+from ensemble_pipe.core import interruption
+from ensemble_pipe.core.compilation import compilation_told
+from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
+from ensemble_pipe.core.interruption import Interruption
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.run import stages
+from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.stages import Outcome
+from ensemble_pipe.serving.mlflow_logging import log_model
+from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.names import model_name
+from ensemble_pipe.tracking.report import write_report
+from ensemble_pipe.tracking.tracker import Tracker, make_tracker
+
+# How long a run that has ended waits for MLflow; the rest can be sent later.
+SHIPPING_TIMEOUT_S = 120.0
+UNFINISHED_TIMEOUT_S = 30.0
+HURRIED_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        run_id, run_dir: its name and its folder.
+        model_uri: of the model in MLflow; None where MLflow has not received it (yet).
+        mlflow_run_id: of the parent run, likewise.
+        metrics: flat, such as "test/nll" or "member_best/test/accuracy".
+        seconds: wall time of this process's part of the run.
+        members: K.
+        failed: reasons of the learners that failed, by learner.
+        unfinished: learners that the ensemble does without, since their training was ended.
+        given: names of members whose predictions were read from a file; `predict` asks for theirs.
+    """
+
+    run_id: str
+    run_dir: str
+    model_uri: str | None
+    mlflow_run_id: str | None
+    metrics: Metrics
+    seconds: float
+    members: int
+    failed: dict[int, str] = field(default_factory=dict)
+    unfinished: tuple[int, ...] = ()
+    given: tuple[str, ...] = ()
+
+
+@contextmanager
+def driving(paths: RunPaths) -> Iterator[None]:
+    """Hold the lock of the process that drives a run."""
+    lock = FileLock(paths.lock, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunDirectoryError(
+            f"{paths.root}: another process is driving this run; wait until it ends or stop it"
+        ) from None
+    except OSError as error:
+        raise RunDirectoryError(f"{paths.lock}: cannot be locked ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def drive(
+    paths: RunPaths,
+    config: Pipeline,
+    address: str,
+    inline: bool,
+    display: Display,
+    started: float,
+    train: bool = True,
+) -> RunResult:
+    """Train, combine and report a run whose directory is ready, and journal how it ended.
+
+    Args:
+        started: when this process began with it, of `time.monotonic`.
+        train: whether learners that are not finished go on.
+        paths, config, address, inline, display: as for `pipeline.run`.
+
+    Raises:
+        KeyboardInterrupt: a signal ended it; the text says how it goes on.
+    """
+    journal = Journal(paths.journal)
+    tracker = tracker_of(paths, config)
+    status = "FAILED"
+    with interruption.handled() as signals:
+        signals.last_words = partial(_last_words, paths, journal)
+        tracker.start()
+        try:
+            # Signals wait from the end of the last of these on, until MLflow is waited for.
+            with (
+                display,
+                compilation_told(display.message),
+                ExitStack() as closing,
+                signals.may_stop(),
+            ):
+                display.message(f"run directory {paths.root}")
+                display.message("" if inline else "starting Ray and its trainers")
+                executor = make_executor(config.cluster, inline, address)
+                closing.callback(executor.close)
+                outcome = stages.train_and_measure(paths, config, executor, journal, display, train)
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise KeyboardInterrupt(_stopped(paths, status)) from None
+        finally:
+            report(paths, status, display)
+            journal.append("ended", status=status)
+            signals.last_words = partial(_say_at_once, _stopped(paths, status))
+            journal.close()
+            _ship_rest(paths, tracker, display, signals, status)
+            signals.last_words = None
+    return _result(paths, outcome, tracker, started)
+
+
+def report(paths: RunPaths, status: str, display: Display) -> None:
+    """Write the report of a run that is about to end; MLflow receives it with the ending."""
+    try:
+        write_report(paths, status)
+    except (EnsemblePipeError, OSError) as error:
+        display.message(f"the report could not be written ({error})")
+
+
+def make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:
+    """Return an executor that trains in this process, or on the Ray cluster at an address.
+
+    Raises:
+        ClusterError: as `cluster.ray.RayExecutor`.
+    """
+    if inline:
+        return InlineExecutor()
+    from ensemble_pipe.cluster.ray import RayExecutor
+
+    return RayExecutor(
+        address,
+        trainers=cluster.trainers,
+        cpus_per_trainer=cluster.cpus_per_trainer,
+        retries=cluster.retries,
+    )
+
+
+def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
+    settings = config.tracking
+    return make_tracker(
+        paths,
+        settings.mlflow,
+        settings.uri,
+        settings.experiment,
+        partial(log_model, register_as=settings.register_as and model_name(settings.register_as)),
+    )
+
+
+def _stopped(paths: RunPaths, status: str) -> str:
+    if status == "FINISHED":
+        return (
+            "stopped before MLflow had received all of this run; "
+            f"`ensemble-pipe sync {paths.root}` ships the rest"
+        )
+    return f"stopped; `ensemble-pipe resume {paths.root}` goes on"
+
+
+def _last_words(paths: RunPaths, journal: Journal) -> None:
+    """Journal the end of a run that ends at once; called between any two steps of a program."""
+    journal.append("ended", status="KILLED")
+    _say_at_once(_stopped(paths, "KILLED"))
+
+
+def _say_at_once(text: str) -> None:
+    os.write(2, f"{text}\n".encode(errors="backslashreplace"))
+
+
+def _ship_rest(
+    paths: RunPaths, tracker: Tracker, display: Display, signals: Interruption, status: str
+) -> None:
+    """Ship what MLflow has not received yet, and say what to do where that fails."""
+    sync = f"`ensemble-pipe sync {paths.root}`"
+    try:
+        with signals.may_stop():
+            tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
+    except KeyboardInterrupt:
+        if status == "FINISHED":
+            raise KeyboardInterrupt(_stopped(paths, status)) from None
+        tracker.finish(HURRIED_TIMEOUT_S)
+    if tracker.problem:
+        display.message(
+            f"MLflow has not received all of this run ({tracker.problem}); "
+            f"{tracker.problem.advice} with {sync}"
+        )
+    elif tracker.left_out:
+        display.message(f"MLflow has this run, but for what cannot be sent ({tracker.left_out})")
+
+
+def _result(paths: RunPaths, outcome: Outcome, tracker: Tracker, started: float) -> RunResult:
+    return RunResult(
+        run_id=paths.root.name,
+        run_dir=str(paths.root),
+        model_uri=tracker.model_uri,
+        mlflow_run_id=tracker.mlflow_run_id,
+        metrics=outcome.metrics,
+        seconds=round(time.monotonic() - started, 3),
+        members=outcome.members,
+        failed=outcome.failed,
+        unfinished=outcome.unfinished,
+        given=outcome.given,
+    )

@@ -1,0 +1,227 @@
+"""The runs of pipelines: begun, gone on with, grown, and shipped to MLflow."""
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.core.errors import InputError, RunDirectoryError
+from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
+from ensemble_pipe.run import provenance
+from ensemble_pipe.run.demands import require_space
+from ensemble_pipe.run.display import Display, Silent
+from ensemble_pipe.run.growth import finish_growth, grown, write_growth
+from ensemble_pipe.run.lifecycle import RunResult, drive, driving, report, tracker_of
+from ensemble_pipe.run.preparation import prepare, write_run
+from ensemble_pipe.run.transfer import settled
+from ensemble_pipe.tracking.completeness import complete_entries
+from ensemble_pipe.tracking.endings import endings
+from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
+from ensemble_pipe.tracking.tracker import Tracker
+from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
+
+__all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
+
+
+@handled()
+def run(
+    pipeline: str | Path | Pipeline,
+    *,
+    output: str | Path = "runs",
+    address: str = "local",
+    inline: bool = False,
+    display: Display | None = None,
+    **overrides: Any,
+) -> RunResult:
+    """Run a pipeline: see `ensemble_pipe.run`, which is this function for users."""
+    started = time.monotonic()
+    if isinstance(pipeline, Pipeline):
+        if overrides:
+            raise InputError("overrides go with a pipeline file, not with a Pipeline object")
+        config = pipeline
+    else:
+        config = load_pipeline(Path(pipeline), overrides)
+    config = settled(config)
+    plans = learner_plans(config)
+    prepared = prepare(config, plans)
+    display = display or Silent()
+    display.message(prepared.warning or "")
+    folder = Path(output).resolve()
+    made = [above for above in (folder, *folder.parents) if not above.exists()]
+    require_space(plans, prepared.schema, folder)
+    paths = _new_run(folder, config)
+    with driving(paths):
+        with _nothing_left(paths, made):
+            write_run(paths, config, plans, prepared)
+        return drive(paths, config, address, inline, display, started)
+
+
+@handled()
+def resume(
+    run_dir: str | Path,
+    *,
+    address: str = "local",
+    inline: bool = False,
+    display: Display | None = None,
+    accept_changes: bool = False,
+    train: bool = True,
+) -> RunResult:
+    """Go on where a run stopped, to the same result bit for bit.
+
+    Args:
+        run_dir: a run directory, finished or not.
+        accept_changes: go on although library versions or the processor differ.
+        train: whether learners that are not finished go on; without them the run ends with the
+            ensemble of those that are.
+        address, inline, display: as for `run`; they need not be those of the first start.
+
+    Raises:
+        RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
+        CorruptFileError: a file does not match its sum.
+        TrainingError: no learner is finished, and none is to be trained.
+    """
+    started = time.monotonic()
+    paths = RunPaths.open(Path(run_dir))
+    _require_same_conditions(paths, accept_changes)
+    with driving(paths):
+        config = _rewound(paths, train)
+        return drive(paths, config, address, inline, display or Silent(), started, train)
+
+
+@handled()
+def grow(
+    run_dir: str | Path,
+    learners: int,
+    *,
+    address: str = "local",
+    inline: bool = False,
+    display: Display | None = None,
+    accept_changes: bool = False,
+) -> RunResult:
+    """Add learners to a run, and combine all anew; those that are trained stay as they are.
+
+    The result is, bit for bit, that of a run which had so many learners from its start.
+
+    Args:
+        run_dir: a run directory; where it is not finished, its own learners are trained too.
+        learners: how many more.
+        accept_changes, address, inline, display: as for `resume`.
+
+    Raises:
+        RunDirectoryError, CorruptFileError: as for `resume`.
+        ConfigError: the strategy does not allow it, or the run was ended by stop_below_gain.
+    """
+    started = time.monotonic()
+    paths = RunPaths.open(Path(run_dir))
+    _require_same_conditions(paths, accept_changes)
+    with driving(paths):
+        finish_growth(paths)
+        write_growth(paths, grown(load_pipeline(paths.pipeline), learners))
+        config = _rewound(paths, train=True)
+        return drive(paths, config, address, inline, display or Silent(), started)
+
+
+def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
+    changes = changes_since(paths.root)
+    if changes and not accept_changes:
+        raise RunDirectoryError(
+            f"{paths.root}: was started under other conditions, so the last bits may differ:\n  "
+            + "\n  ".join(changes)
+            + "\nto go on all the same, add --accept-changes"
+        )
+
+
+def _rewound(paths: RunPaths, train: bool) -> Pipeline:
+    """Take a run back to its checkpoints, for training or for none; return its pipeline."""
+    finish_growth(paths)
+    manifest = read_manifest(paths)
+    check_sums(paths.root, manifest.sums)
+    config = load_pipeline(paths.pipeline)
+    remove_leftovers(paths)
+    complete_entries(paths)
+    steps = {}
+    for plan in learner_plans(config):
+        saved = list_checkpoints(paths, plan.learner, manifest.run_id)
+        steps[plan.learner] = saved[-1].step if saved else 0
+    # Before the journal changes: an offset into its old text would point anywhere.
+    tracker_of(paths, config).ship_again()
+    rewind(paths.journal, steps, train=train)
+    journal = Journal(paths.journal)
+    journal.append("resumed")
+    journal.close()
+    return config
+
+
+def changes_since(run_dir: str | Path) -> list[str]:
+    """Return what has changed since a run began that may change the last bits of its result."""
+    recorded = read_manifest(RunPaths.open(Path(run_dir))).environment
+    return provenance.differences(recorded, provenance.environment())
+
+
+def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
+    """Ship to MLflow what it has not yet received of a run; return the tracker when done.
+
+    Raises:
+        RunDirectoryError: it is no run directory, or the run is still being driven.
+        CorruptFileError: the journal is damaged or has lost a part, or the note of what was sent.
+    """
+    paths = RunPaths.open(Path(run_dir))
+    with driving(paths):
+        config = load_pipeline(paths.pipeline)
+        if not config.tracking.mlflow:
+            raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
+        entries = complete_entries(paths)
+        tracker = tracker_of(paths, config)
+        tracker.require_place()
+        _end_if_killed(paths, entries)
+        tracker.start()
+        tracker.finish(timeout_s, keep_trying=True)
+        return tracker
+
+
+def status_of(run_dir: str | Path) -> str:
+    """Return how a run that no process drives ended, in MLflow's words.
+
+    Raises:
+        RunDirectoryError: it is no run directory.
+        CorruptFileError: the journal is damaged.
+    """
+    entries = read_entries(RunPaths.open(Path(run_dir)).journal)
+    return endings(entry for entry, _ in entries)[0]
+
+
+def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
+    """Journal the end of a run whose driver died without a word; its lock is ours, so it did."""
+    if entries[-1]["kind"] != "ended":
+        report(paths, "KILLED", Silent())
+        journal = Journal(paths.journal)
+        journal.append("ended", status="KILLED")
+        journal.close()
+
+
+def _new_run(output: Path, config: Pipeline) -> RunPaths:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
+    try:
+        root.mkdir(parents=True)
+    except OSError as error:
+        raise RunDirectoryError(f"{root}: cannot be made ({error.strerror})") from None
+    return RunPaths(root)
+
+
+@contextmanager
+def _nothing_left(paths: RunPaths, made: list[Path]) -> Iterator[None]:
+    """Remove a run directory that could not be made whole, and the folders made for it."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(paths.root)
+        with suppress(OSError):  # another run may have begun beside it
+            for folder in made:
+                folder.rmdir()
+        raise

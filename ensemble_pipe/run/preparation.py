@@ -1,0 +1,310 @@
+"""What a run begins with: its data read, divided, fitted and written as base files."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from safetensors.numpy import save
+
+from ensemble_pipe.config.reading import Pipeline, fold_counts, given_plans, other_facts, resolved
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.errors import ConfigError, DataError
+from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.storage import (
+    SPLITS,
+    RunPaths,
+    atomic_write,
+    read_manifest,
+    sums_of,
+    write_json,
+)
+from ensemble_pipe.data.base import BaseWriter, base_writer
+from ensemble_pipe.data.labelled import Labelled, by_marks, labelled, not_later, shares_group
+from ensemble_pipe.data.learner_view import largest_fold, require_folds
+from ensemble_pipe.data.row_numbers import unnamed_warning
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.tables.targets import classes_of
+from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.nn.inference import CHUNK_ROWS
+from ensemble_pipe.run import provenance
+from ensemble_pipe.run.demands import require_affordable
+from ensemble_pipe.run.external_predictions import Wanted, given_parts, save_given, with_examples
+from ensemble_pipe.run.transfer import first_rows
+from ensemble_pipe.serving.predictions import save_arrow
+from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.training.estimators import EstimatorSettings
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.requirements import require_plans_fit, require_rows
+
+EXAMPLE_ROWS = 3
+FIRST_ROWS = "first_rows.safetensors"
+EXAMPLE = "example.arrow"
+# Some shards of each part are held while a base is written.
+MOST_SHARD_BYTES = 32 << 20
+MOST_CHUNK_BYTES = 2 << 30
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that has been looked through, and how it is to be written.
+
+    Attributes:
+        schema: fitted to the training part.
+        data: the rows that are divided.
+        parts: by name, ascending places in `data`.
+        official_test: the rows of an official test part; None where the test part is in `parts`.
+        first_rows: (P,) for each learner where weights are transferred; else empty.
+        given: outputs (R, O) of each given member and part, by learner.
+        warning: what a person should know; None for nothing.
+    """
+
+    schema: Schema
+    data: Labelled
+    parts: dict[str, Integers]
+    official_test: Labelled | None
+    first_rows: list[Floats]
+    given: dict[int, dict[str, Floats]]
+    warning: str | None = None
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each part."""
+        counts = {name: len(places) for name, places in self.parts.items()}
+        return (
+            counts if self.official_test is None else {**counts, "test": self.official_test.count}
+        )
+
+
+def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
+    """Look through the data, divide it, and fit its schema; nothing is written.
+
+    Raises:
+        DataError: a file or a value is wrong, or the parts are too small.
+        ConfigError: plans or augmentations do not fit the data.
+    """
+    source, test = config.data.open()
+    roles = config.data.roles(source)
+    roles.require_labels_for(config.task, chosen=config.classes is not None)
+    data = labelled(source, roles, config.classes, config.task)
+    classes: tuple[int | str, ...] = ()
+    if config.task == "classification":
+        # What has no classes is refused before it is divided.
+        classes = classes_of(data.rows, data.targets, data.rows.cells(roles.labels[0]))
+    data, marked = by_marks(data)
+    official = (
+        marked if test is None else labelled(test, roles, config.classes, config.task, classes)
+    )
+    parts = _split(config, data, has_test=official is not None)
+    if official is not None and (shared := shares_group(data, official)) is not None:
+        raise DataError(
+            f"{official.rows.where}: group {shown(shared)} stands in the training data too; leave "
+            "the group column out, or name no test_path or test_where"
+        )
+    groups = None if data.groups is None else data.groups[parts["train"]]
+    for folds in fold_counts(config, plans):
+        require_folds(folds, len(parts["train"]), groups, data.rows.where)
+    train = np.zeros(data.count, bool)
+    train[parts["train"]] = True
+    with one_thread():  # more would change the last bits of whitened numbers
+        schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
+    require_fit(config, plans, schema, len(parts["train"]), groups)
+    if official is not None:
+        schema.require_rows(official.rows)
+        schema.encode_targets(official.targets, schema.target_place(official.rows))
+    rows = first_rows(config.transfer, plans, schema) if config.transfer else []
+    wanted, tested = Wanted.of(source, data, parts, marked), None
+    if test is not None and official is not None:
+        tested = Wanted.of(test, official, {"test": np.arange(official.count)})
+    given = {p.learner: given_parts(p, schema, wanted, tested) for p in given_plans(config)}
+    warnings = [
+        unnamed_warning(source.where, schema.feature_names),
+        None if official is None else not_later(data, official),
+    ]
+    warning = "\n".join(filter(None, warnings)) or None
+    return Prepared(schema, data, parts, official, rows, given, warning)
+
+
+def write_run(
+    paths: RunPaths, config: Pipeline, plans: list[LearnerPlan], prepared: Prepared
+) -> None:
+    """Write what a run begins with; the manifest comes last and makes it a run directory.
+
+    Raises:
+        DataError: a value cannot be used.
+    """
+    schema = prepared.schema
+    with one_thread():
+        _write_parts(paths.base, prepared, _shard_rows(config, schema))
+    write_json(paths.base / "schema.json", schema.to_json())
+    save_given(paths.base, prepared.given)
+    example = _example(config, prepared)
+    atomic_write(paths.base / EXAMPLE, lambda path: save_arrow(example, path))
+    if prepared.first_rows:
+        named = zip((str(plan.learner) for plan in plans), prepared.first_rows, strict=True)
+        atomic_write(paths.base / FIRST_ROWS, save(dict(named)))
+    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    # The sums of a base file stand for it: they are checked shard by shard when it is read.
+    files = {path.name for path in paths.base.iterdir()} - {f"{part}.arrow" for part in SPLITS}
+    sums = sums_of(paths.root, ["pipeline.yaml", *(f"base/{name}" for name in files)])
+    journal = Journal(paths.journal)
+    journal.append(
+        "started",
+        run_id=paths.root.name,
+        pipeline=resolved(config),
+        rows=prepared.rows,
+        data_sums={name: sums[f"base/{name}.json"] for name in SPLITS},
+    )
+    for plan in plans:
+        journal.append("learner", learner=plan.learner, plan=plan.facts())
+    for learner, facts in other_facts(config).items():
+        journal.append("learner", learner=learner, plan=facts)
+    journal.close()
+    manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
+    write_json(paths.manifest, manifest)
+
+
+def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
+    """Return the recipe of a run's training data."""
+    sums = read_manifest(paths).sums
+    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in ("train", "stop")}
+    return Recipe(
+        paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows
+    )
+
+
+def _shard_rows(config: Pipeline, schema: Schema) -> int:
+    """Return the rows of a shard: those asked for, or as many as its bytes may be."""
+    return max(1, min(config.shard_rows, MOST_SHARD_BYTES // schema.row_bytes))
+
+
+def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Integers]:
+    sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
+    if has_test:
+        del sizes["test"]
+    strata = data.strata if config.task == "classification" else None
+    return split_rows(
+        strata, data.count, sizes, config.seed, data.rows.where,
+        groups=data.groups, times=data.times,
+    )  # fmt: skip
+
+
+def require_fit(
+    config: Pipeline,
+    plans: list[LearnerPlan],
+    schema: Schema,
+    rows: int,
+    groups: Array | None = None,
+) -> None:
+    """Check that learners and augmentations fit the training part.
+
+    Args:
+        config: the pipeline.
+        plans: of its networks.
+        schema: of the data.
+        rows: R, of the training part.
+        groups: (R,) of these, where rows have groups.
+
+    Raises:
+        ConfigError: names the key, what it is, and what would be right.
+    """
+    wrong = config.augment.misfits(images=schema.is_image)
+    if wrong:
+        here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
+        raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
+    config.augment.require_fit(schema.input_shape, schema.spans, schema.encoded_names)
+    chunk_bytes = 4 * CHUNK_ROWS * prod(schema.input_shape)
+    if chunk_bytes > MOST_CHUNK_BYTES:
+        raise ConfigError(
+            f"data: rows of shape {schema.input_shape} are too large: {CHUNK_ROWS} of them are "
+            f"predicted at a time, which takes {chunk_bytes / 1e9:.1f} GB; make the images smaller"
+        )
+    if schema.is_image and config.view.features < 1:
+        raise ConfigError(
+            "view.features: chooses among the columns of a table, but here are images"
+        )
+    window_rows = min(rows, max(config.window_rows, _shard_rows(config, schema)))
+    window_bytes = window_rows * schema.row_bytes
+    if config.augment.shard_policy and window_bytes > config.augment.memory_bytes:
+        fitting = config.augment.memory_bytes // schema.row_bytes
+        raise ConfigError(
+            f"augment.memory_mb: {config.augment.memory_mb} MB hold {fitting} augmented rows, but "
+            f"windows of {window_rows} rows are shuffled; raise it, or set "
+            f"window_rows to {fitting} or less"
+        )
+    require_plans_fit(plans, schema, rows)
+    require_affordable(plans, schema, rows)
+    for number, group in enumerate(config.ensemble.groups):
+        if isinstance(group, EstimatorSettings):
+            folds = group.learners if group.leaves_folds_out else None
+            left_out = 0 if folds is None else largest_fold(folds, config.seed, rows, groups)
+            require_rows(group, rows, left_out, f"ensemble.pool.{number}")
+
+
+def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
+    data = prepared.data
+    part_of = np.full(data.count, -1, np.int8)
+    for index, places in enumerate(prepared.parts.values()):
+        part_of[places] = index
+    mean = 1.0
+    if data.weights is not None:
+        with np.errstate(over="ignore"):
+            mean = float(data.weights[prepared.parts["train"]].mean())
+        if mean == 0 or not np.isfinite(mean):
+            raise DataError(
+                f"{data.rows.where}: the weights of the training part have a mean of {mean}; at "
+                "least one must be above 0, and none near the largest number that there is"
+            )
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(base_writer(folder / f"{name}.arrow", shard_rows))
+            for name in prepared.parts
+        ]
+        _write(data, prepared.schema, part_of, writers, mean)
+    if prepared.official_test is not None:
+        test = prepared.official_test
+        with base_writer(folder / "test.arrow", shard_rows) as writer:
+            _write(test, prepared.schema, np.zeros(test.count, np.int8), [writer], mean)
+
+
+def _write(
+    data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
+) -> None:
+    """Encode all rows, block by block, and give each to the writer of its part."""
+    label = schema.target_place(data.rows)
+    for first, block in data.rows.blocks(schema.source_columns):
+        here = slice(first, first + block.num_rows)
+        columns: dict[str, Array] = {
+            "input": schema.encode_inputs(block, data.rows.place_from(first)),
+            "target": schema.encode_targets(data.targets[here], lambda row: label(first + row)),  # noqa: B023
+            "row": data.numbers(here.start, here.stop),
+        }
+        if data.weights is not None:
+            columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
+        if data.groups is not None:
+            columns["group"] = data.groups[here]
+        for index, writer in enumerate(writers):
+            chosen = np.flatnonzero(part_of[here] == index)
+            if len(chosen):
+                writer.append({name: values[chosen] for name, values in columns.items()})
+
+
+def _example(config: Pipeline, prepared: Prepared) -> pa.Table:
+    """Return a few raw rows of the validation part, for the model's documentation in MLflow."""
+    wanted = prepared.parts["validation"][:EXAMPLE_ROWS]
+    rows: Rows = prepared.data.rows
+    found = []
+    for first, block in rows.blocks(prepared.schema.source_columns):
+        own = wanted[(wanted >= first) & (wanted < first + block.num_rows)] - first
+        if len(own):
+            found.append(pa.Table.from_batches([block]).take(pa.array(own)))
+        if first + block.num_rows > wanted[-1]:
+            break
+    given = {n: parts["validation"][:EXAMPLE_ROWS] for n, parts in prepared.given.items()}
+    return with_examples(pa.concat_tables(found), given_plans(config), given, prepared.schema)

@@ -1,0 +1,161 @@
+"""Transfer learning: the rows that learners begin with, from weights that were trained before.
+
+Yosinski et al. 2014, "How transferable are features in deep neural networks?".
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from ensemble_pipe.config.sections import Pipeline, Transfer
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.documents import read_bytes
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.path_kinds import kind_of
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.nn.network import Network
+from ensemble_pipe.serving.artifact import read_artifact
+from ensemble_pipe.training.plan import LearnerPlan, build
+from ensemble_pipe.training.tensors import frozen_names, require_matches
+from ensemble_pipe.training.weights import parse_tensors
+
+Tensors = dict[str, Floats]
+
+
+def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema) -> list[Floats]:
+    """Return the row (P,) that each learner begins with; learner i takes member i modulo K.
+
+    Raises:
+        ConfigError: there are no weights there, a tensor is missing, has another shape or is not
+            finite, a pattern fits no tensor, or what is drawn anew, or all, is frozen.
+    """
+    if any(plan.boosting is not None for plan in plans):
+        raise ConfigError(
+            "transfer: boosting draws the weights of every network anew; leave transfer out, or "
+            "take another ensemble.strategy"
+        )
+    path = newest(transfer.weights)
+    sources = source_tensors(path)
+    if not sources:
+        raise ConfigError(f"transfer.weights: no member of {path} is a single network")
+    rows = []
+    for plan in plans:
+        network = plan.build(schema)
+        fresh = _last_layer(network) if transfer.fresh is None else transfer.fresh
+        for key, patterns in (
+            ("fresh", fresh),
+            ("freeze", transfer.freeze),
+            ("rate_factors", tuple(transfer.rate_factors)),
+        ):
+            require_matches(patterns, network.layout, f"transfer.{key}")
+        _require_movement(network, fresh, plan)
+        source = sources[plan.learner % len(sources)]
+        rows.append(_first_row(network, source, fresh, plan, str(path)))
+    return rows
+
+
+def settled(config: Pipeline) -> Pipeline:
+    """Return a pipeline that names the weights themselves, not a pattern that others may fit."""
+    if config.transfer is None:
+        return config
+    path = str(newest(config.transfer.weights))
+    transfer = config.transfer.model_copy(update={"weights": path})
+    return config.model_copy(update={"transfer": transfer})
+
+
+def newest(pattern: str) -> Path:
+    """Return the path that a pattern such as "runs/digits-*" fits; of several the last by name.
+
+    The names of run directories end with when they began.
+    """
+    path = Path(pattern)
+    return path if path.exists() else max(path.parent.glob(path.name), default=path)
+
+
+def source_tensors(path: Path) -> list[Tensors]:
+    """Return the named tensors of each network that is kept at `path`.
+
+    Args:
+        path: a run directory, a model directory, or a safetensors file with tensors by name.
+
+    Raises:
+        ConfigError: there is no such thing.
+        CorruptFileError: it does not hold what it should.
+    """
+    kind = kind_of(path)
+    if path.is_file() and kind is not None and kind.hint and kind.name != "a file of weights":
+        raise ConfigError(f"transfer.weights: {path} is {kind.name}, no weights; {kind.hint}")
+    if path.is_file():
+        return [parse_tensors(read_bytes(path), str(path))]
+    for folder in (path, RunPaths(path).model):
+        if (folder / "model.json").is_file():
+            model = read_artifact(folder)
+            return [
+                {
+                    name: tensor[0]
+                    for name, tensor in build(member.network, member.loss, model.schema)
+                    .layout.views(member.row[None])
+                    .items()
+                }
+                for member in model.members
+                if isinstance(member, NetworkMember)
+            ]
+    raise ConfigError(
+        f"transfer.weights: {path} is no run directory with a model, no model directory and no "
+        "safetensors file"
+    )
+
+
+def _last_layer(network: Network) -> tuple[str, ...]:
+    last = f"{network.chain.names[-1]}/"
+    names = [parameter.name for parameter in network.layout.parameters]
+    if all(name.startswith(last) for name in names):
+        raise ConfigError(
+            "transfer.fresh: the last layer of this network holds all of its tensors; name those "
+            f"that are to be drawn anew, of {', '.join(names)}"
+        )
+    return (f"{last}*",)
+
+
+def _require_movement(network: Network, fresh: Sequence[str], plan: LearnerPlan) -> None:
+    frozen = frozen_names(network.layout, plan.rate_factors)
+    trainable = [p.name for p in network.layout.parameters if p.trainable]
+    if len(frozen) == len(trainable):
+        raise ConfigError("transfer.freeze: every tensor is frozen, so nothing would be trained")
+    for name in sorted(frozen):
+        if any(fnmatchcase(name, pattern) for pattern in fresh):
+            raise ConfigError(
+                f"transfer.freeze: {name} is drawn anew, so it must be trained; take it out of "
+                "transfer.freeze or transfer.fresh"
+            )
+
+
+def _first_row(
+    network: Network, source: Tensors, fresh: Sequence[str], plan: LearnerPlan, where: str
+) -> Floats:
+    pieces = []
+    for parameter in network.layout.parameters:
+        if any(fnmatchcase(parameter.name, pattern) for pattern in fresh):
+            values = network.draw(parameter.name, plan.seed, plan.learner)
+        elif parameter.name not in source:
+            raise ConfigError(
+                f"transfer.weights: {where} has no tensor {parameter.name}; it has "
+                f"{', '.join(source)}; name it in transfer.fresh to draw it anew"
+            )
+        else:
+            values = source[parameter.name]
+        if tuple(values.shape) != parameter.shape:
+            raise ConfigError(
+                f"transfer.weights: {parameter.name} has shape {tuple(values.shape)} in {where}, "
+                f"but {parameter.shape} here; name it in transfer.fresh to draw it anew"
+            )
+        if not np.isfinite(values).all():
+            raise ConfigError(
+                f"transfer.weights: {parameter.name} in {where} holds numbers that are not finite"
+            )
+        pieces.append(values.ravel())
+    return np.concatenate(pieces).astype(np.float32)

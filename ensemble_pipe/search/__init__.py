@@ -1,0 +1,1 @@
+"""Choosing hyperparameters before a run: the learning-rate range test."""

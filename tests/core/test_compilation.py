@@ -1,0 +1,42 @@
+"""A person is told while kernels are compiled, and not where they are read from the cache."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numba.core import config as numba_config
+
+from ensemble_pipe.core import compilation as kernels
+from ensemble_pipe.core.compilation import compilation_told, kernel
+
+
+def twice(x: Any) -> Any:
+    return 2.0 * x
+
+
+def test_compiling_is_told_once_and_reading_the_cache_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
+    told: list[str] = []
+    for _ in range(2):  # the second time as another process would
+        compiled = kernel(twice)
+        with compilation_told(told.append):
+            assert compiled(1.5) == 3.0
+    assert told == ["compiling kernels, once for this machine, then kept"]
+    compiled(np.float32(1.5))  # nobody asked to be told any longer
+    assert len(told) == 1
+
+
+def test_a_long_compilation_goes_on_telling_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(kernels, "TOLD_EVERY_S", 0.0)
+    told: list[str] = []
+    compiled = kernel(twice)
+    with compilation_told(told.append):
+        for value in (1.5, np.float32(1.5), 3):
+            compiled(value)
+    assert told[1:] == ["compiling kernels: 2 so far, 0 s", "compiling kernels: 3 so far, 0 s"]
