@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 # A room and the function below share a name. The room is loaded first, so that the function keeps
 # it: importing a module sets the attribute of its package only once.
-import ensemble_pipe.run
+import ensemble_pipe.run  # noqa: F401
 from ensemble_pipe.core import errors as _errors
 
 if TYPE_CHECKING:
