@@ -1,4 +1,4 @@
-"""Predictions of other programs that a run takes in as members: read, checked, and kept with it."""
+"""Predictions of other programs as members of a run: read, checked, and kept with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.data.labelled import Labelled
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.ensemble.members import Given, GivenMember
+from ensemble_pipe.ensemble.members import Given
 from ensemble_pipe.ensemble.members.given import given_columns, given_values, joined_name
 from ensemble_pipe.ensemble.members.given_files import has_deviations, open_given, read_given
 from ensemble_pipe.ensemble.strategies import GivenPlan
@@ -21,13 +21,13 @@ from ensemble_pipe.training.weights import read_weights
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The rows of a source whose predictions are wanted.
+class SourceRows:
+    """The rows of a source for which predictions are needed.
 
     Attributes:
         where: the source, for messages.
-        count: of all rows that the source has.
-        numbers: of the wanted ones among these, by part.
+        count: of all rows in the source.
+        numbers: of the needed rows among these, by part.
     """
 
     where: str
@@ -41,8 +41,8 @@ class Wanted:
         data: Labelled,
         parts: Mapping[str, Integers],
         marked: Labelled | None = None,
-    ) -> "Wanted":
-        """Return what is wanted of a source: rows that are divided, and a marked test part."""
+    ) -> "SourceRows":
+        """Return the held-out rows of a source: of the divided parts, and of a marked test part."""
         numbers = data.numbers(0, data.count)
         held_out = {name: numbers[places] for name, places in parts.items() if name != "train"}
         if marked is not None:
@@ -50,8 +50,8 @@ class Wanted:
         return cls(source.where, source.count, held_out)
 
 
-def given_parts(
-    plan: GivenPlan, schema: Schema, data: Wanted, official: Wanted | None
+def read_external(
+    plan: GivenPlan, schema: Schema, data: SourceRows, official: SourceRows | None
 ) -> dict[str, Floats]:
     """Return what another program predicts of each part, (R, O), as members' outputs.
 
@@ -85,13 +85,13 @@ def given_parts(
     return parts
 
 
-def save_given(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
+def save_external(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
     """Write the predictions of each member, by learner and part, into a folder."""
     for learner, parts in given.items():
         atomic_write(folder / _file_name(learner), save(dict(parts)))
 
 
-def load_given(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
+def load_external(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
     """Return the predictions of a part that a run has kept, by the name of the member."""
     found = {}
     for plan in plans:
@@ -100,12 +100,7 @@ def load_given(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
     return found
 
 
-def given_member(plan: GivenPlan) -> GivenMember:
-    """Return the member that a plan says."""
-    return GivenMember(plan.learner, plan.settings.name)
-
-
-def with_examples(
+def append_external(
     table: pa.Table, plans: Sequence[GivenPlan], outputs: Mapping[int, Floats], schema: Schema
 ) -> pa.Table:
     """Return rows with their given predictions beside them, for the model's documentation.
@@ -124,8 +119,8 @@ def with_examples(
     return table
 
 
-def _of_parts(outputs: Floats, wanted: Wanted) -> dict[str, Floats]:
-    return {part: outputs[numbers] for part, numbers in wanted.numbers.items()}
+def _of_parts(outputs: Floats, rows: SourceRows) -> dict[str, Floats]:
+    return {part: outputs[numbers] for part, numbers in rows.numbers.items()}
 
 
 def _file_name(learner: int) -> str:
