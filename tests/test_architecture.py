@@ -60,7 +60,7 @@ MAY_IMPORT = {
         "evaluation/labelled.py",
         "training/estimators.py",
     },
-    "skops": {"training/estimators.py"},
+    "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},
     "pydantic": {
         "config/reading.py",
         "config/sections.py",

@@ -10,6 +10,7 @@ from safetensors.numpy import save
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.labelled import Labelled
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Rows
@@ -17,7 +18,6 @@ from ensemble_pipe.ensemble.members import Given, GivenMember
 from ensemble_pipe.ensemble.members.given import given_columns, given_values, joined_name
 from ensemble_pipe.ensemble.members.given_files import has_deviations, open_given, read_given
 from ensemble_pipe.ensemble.strategies import GivenPlan
-from ensemble_pipe.training.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def load_given(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
     found = {}
     for plan in plans:
         path = paths.base / _file_name(plan.learner)
-        found[plan.settings.name] = read_weights(path, part)[part]
+        found[plan.settings.name] = read_tensors(path, part)[part]
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.members import EstimatorMember, Member, members_at
@@ -16,7 +17,6 @@ from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
 from ensemble_pipe.training.restoring import restored
-from ensemble_pipe.training.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Intake:
         """Take in the members that are known already; return what is still to be trained."""
         path = self.paths.base / FIRST_ROWS
         names = [str(plan.learner) for plan in plans]
-        first_rows = read_weights(path, *names) if path.exists() else {}
+        first_rows = read_tensors(path, *names) if path.exists() else {}
         waiting = Waiting([], {}, [])
         for plan in plans:
             last = None

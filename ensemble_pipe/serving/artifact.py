@@ -20,6 +20,7 @@ from ensemble_pipe.core.documents import read_bytes, read_json, validated
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.core.storage import Manifest, atomic_write, check_sums, sums_of, write_json
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
@@ -34,7 +35,6 @@ from ensemble_pipe.serving.member_facts import (
     member_of,
     tensors_of,
 )
-from ensemble_pipe.training.weights import read_weights
 
 FORMAT = 4
 _MODEL, _TENSORS = "model.json", "members.safetensors"
@@ -115,7 +115,7 @@ def read_artifact(folder: Path) -> Model:
     misfits = facts.augment.misfits(images=schema.is_image)
     if misfits:
         raise CorruptFileError(f"{path}: {misfits[0].name} does not fit the shape of its rows")
-    rows = read_weights(folder / _TENSORS)
+    rows = read_tensors(folder / _TENSORS)
     files = {name: read_bytes(folder / name) for name in others}
     members = []
     for index, fact in enumerate(facts.members):

@@ -19,9 +19,9 @@ from ensemble_pipe.ensemble.members import (
     NetworkMember,
 )
 from ensemble_pipe.ensemble.strategies import NAME_PATTERN
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
-from ensemble_pipe.training.plan import build
 
 FILE_PATTERN = r"^estimator-\d+\.skops$"
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]

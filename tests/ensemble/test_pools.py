@@ -15,8 +15,9 @@ from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plan
 from ensemble_pipe.core.errors import ConfigError, CorruptFileError
 from ensemble_pipe.core.storage import sha256_of
 from ensemble_pipe.ensemble.members import EstimatorMember, NetworkMember, member_outputs
+from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.run.pipeline import RunResult, resume, run
-from ensemble_pipe.training.estimators import is_of_plan, read_estimator, unfitted
+from ensemble_pipe.training.estimators import is_of_plan, unfitted
 
 TREES = {"strategy": "random_forest", "trees": 8}
 POOL = [

@@ -6,11 +6,10 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.nn.inference import outputs_of
+from ensemble_pipe.nn.building import build
+from ensemble_pipe.nn.inference import add_network, outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
-from ensemble_pipe.training.boosting import add_network
-from ensemble_pipe.training.plan import build
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.training.estimators import read_estimator
 
 # Another number of rows in a product changes its last bits, so every call has as many.
 CHUNK_ROWS = 1024

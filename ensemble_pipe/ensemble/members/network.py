@@ -11,10 +11,11 @@ from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, build
+from ensemble_pipe.training.plan import LearnerPlan, LearnerState
 
 
 @dataclass(frozen=True)
