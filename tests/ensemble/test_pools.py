@@ -281,7 +281,7 @@ def test_one_forest_is_its_member_outputs() -> None:
     inputs = random.standard_normal((200, 4)).astype(np.float32)
     labels = (inputs[:, 0] > 0).astype(int) * 2  # class 1 never occurs
     forest = RandomForestClassifier(5, random_state=1).fit(inputs, labels)
-    member = EstimatorMember(0, "random_forest", skops.dumps(forest))
+    member = EstimatorMember(0, 0, 0, "random_forest", skops.dumps(forest))
 
     def read(start: int, stop: int, out: Any) -> None:
         out[:] = inputs[start:stop]
