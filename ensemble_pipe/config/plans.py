@@ -12,7 +12,7 @@ from ensemble_pipe.data.tables.scaling import SCALES
 from ensemble_pipe.ensemble.combiners import ONLY_CLASSES
 from ensemble_pipe.ensemble.out_of_fold import FoldGroup
 from ensemble_pipe.ensemble.strategies import (
-    GivenPlan,
+    ExternalPlan,
     Group,
     Learners,
     varied_values,
@@ -42,7 +42,7 @@ class Plans:
 
     networks: tuple[LearnerPlan, ...] = ()
     estimators: tuple[EstimatorPlan, ...] = ()
-    external: tuple[GivenPlan, ...] = ()
+    external: tuple[ExternalPlan, ...] = ()
     fold_groups: tuple[FoldGroup, ...] = ()
 
     @property
@@ -59,7 +59,7 @@ class Plans:
 
     def to_dict(self) -> dict[int, dict[str, Any]]:
         """Return each learner's plan as plain values, by learner, for the journal and MLflow."""
-        plans: tuple[LearnerPlan | EstimatorPlan | GivenPlan, ...]
+        plans: tuple[LearnerPlan | EstimatorPlan | ExternalPlan, ...]
         plans = (*self.networks, *self.estimators, *self.external)
         return {plan.learner: plan.facts() for plan in plans}
 
@@ -81,7 +81,7 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
     mistakes = list(_mistakes_of(pipeline, document))
     networks: list[LearnerPlan] = []
     estimators: list[EstimatorPlan] = []
-    external: list[GivenPlan] = []
+    external: list[ExternalPlan] = []
     fold_groups: dict[KeyPath, list[int]] = {}
     for place in _places(pipeline):
         group = place.group
@@ -92,7 +92,7 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
         elif isinstance(group, EstimatorSettings):
             estimators.append(EstimatorPlan(place.learner, pipeline.seed, group))
         else:
-            external.append(GivenPlan(place.learner, group))
+            external.append(ExternalPlan(place.learner, group))
         if group.leaves_folds_out:
             fold_groups.setdefault(place.path, []).append(place.learner)
     if mistakes:

@@ -18,7 +18,7 @@ from ensemble_pipe.core.compilation import compilation_told
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
 from ensemble_pipe.core.interruption import Interruption
 from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.ensemble.members import GivenMember
+from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.display import Display
@@ -226,5 +226,5 @@ def _result(paths: RunPaths, result: SessionResult, tracker: Tracker, started: f
         members=len(members),
         failed=result.failed,
         unfinished=result.unfinished,
-        given=tuple(one.name for one in members if isinstance(one, GivenMember)),
+        given=tuple(external_members(members)),
     )

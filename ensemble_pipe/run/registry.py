@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
-from ensemble_pipe.ensemble.members import EstimatorMember, GivenMember, Member, members_at
+from ensemble_pipe.ensemble.members import EstimatorMember, ExternalMember, Member, members_at
 from ensemble_pipe.ensemble.prediction import Metrics
-from ensemble_pipe.ensemble.strategies import GivenPlan
+from ensemble_pipe.ensemble.strategies import ExternalPlan
 from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState
@@ -41,12 +41,12 @@ class MemberRegistry:
 
     def add_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
         """Add a scikit-learn estimator; `content` is the fitted one in skops' format."""
-        self._add([EstimatorMember(plan.learner, plan.settings.strategy, content)])
+        self._add([EstimatorMember(plan.learner, 0, 0, plan.settings.strategy, content)])
         self._sink.finish(plan.learner)
 
-    def add_external(self, plan: GivenPlan) -> None:
+    def add_external(self, plan: ExternalPlan) -> None:
         """Add a member whose predictions another program has made."""
-        self._add([GivenMember(plan.learner, plan.settings.name)])
+        self._add([ExternalMember(plan.learner, 0, 0, plan.settings.name)])
         self._sink.finish(plan.learner)
 
     def _add(self, members: Iterable[Member]) -> None:

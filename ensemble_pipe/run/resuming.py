@@ -3,6 +3,7 @@
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, read_manifest
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import EstimatorMember
 from ensemble_pipe.run.preparation import FIRST_ROWS
@@ -13,7 +14,6 @@ from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
 from ensemble_pipe.training.restoring import restored
-from ensemble_pipe.training.weights import read_weights
 
 
 def restore(
@@ -36,7 +36,7 @@ def restore(
     states: dict[int, LearnerState] = {}
     path = paths.base / FIRST_ROWS
     names = [str(plan.learner) for plan in plans.networks]
-    first_rows = read_weights(path, *names) if path.exists() else {}
+    first_rows = read_tensors(path, *names) if path.exists() else {}
     for plan in plans.networks:
         finished, state = _restore_network(paths, plan, rows, registry, run_id)
         if finished:
@@ -73,7 +73,7 @@ def _restore_network(
 def _require_plan(paths: RunPaths, plan: EstimatorPlan, content: bytes, schema: Schema) -> None:
     """Raise CorruptFileError where a kept estimator is not the one of its plan."""
     path = paths.estimator(plan.learner)
-    member = EstimatorMember(plan.learner, plan.settings.strategy, content)
+    member = EstimatorMember(plan.learner, 0, 0, plan.settings.strategy, content)
     if not is_of_plan(member.estimator, plan, schema.task):
         raise CorruptFileError(f"{path}: is not what learner {plan.learner} fits; {ANEW}")
     try:

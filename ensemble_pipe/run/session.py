@@ -20,7 +20,7 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.measures import further_metrics
-from ensemble_pipe.ensemble.members import NONE_GIVEN, Given
+from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.display import Display
@@ -53,8 +53,8 @@ class Remaining:
         return networks | {plan.learner for plan in self.estimators}
 
 
-def _no_external_predictions(part: str) -> Given:
-    return NONE_GIVEN
+def _no_external_predictions(part: str) -> ExternalOutputs:
+    return NO_EXTERNAL
 
 
 class Session:
@@ -75,7 +75,7 @@ class Session:
         sink: Sink,
         display: Display,
         *,
-        external: Callable[[str], Given] = _no_external_predictions,
+        external: Callable[[str], ExternalOutputs] = _no_external_predictions,
         held_out: bool = True,
         warm_up_first: bool = True,
     ) -> None:
