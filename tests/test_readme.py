@@ -45,11 +45,12 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_yaml_of_the_readme_is_valid() -> None:
-    from ensemble_pipe.config.reading import Pipeline, learner_plans
+    from ensemble_pipe.config.plans import make_plans
+    from ensemble_pipe.config.sections import Pipeline
 
     for text in fences("yaml"):
         pipeline = Pipeline.model_validate(yaml.safe_load(text))
-        plans = learner_plans(pipeline)
+        plans = make_plans(pipeline).networks
         plans[0].network.build((8, 8, 1), 10)
         varied = pipeline.ensemble.vary is not None
         assert len({plan.rule.learning_rate for plan in plans}) == (6 if varied else 1)
