@@ -40,9 +40,9 @@ from ensemble_pipe.optim import plateau_of
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.preparation import require_fit
 from ensemble_pipe.serving.artifact import Model
-from ensemble_pipe.training.events import Checkpoint, Failed
-from ensemble_pipe.training.events import Fitted as EstimatorFitted
-from ensemble_pipe.training.plan import LearnerPlan, make_stacks
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Failed
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import make_stacks
 from ensemble_pipe.training.warmup import warm_up
 
 # Fewer rows than this are not worth holding out.

@@ -14,8 +14,9 @@ from ensemble_pipe.run.preparation import FIRST_ROWS
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
-from ensemble_pipe.training.restoring import restored
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.restoring import restore
+from ensemble_pipe.training.state import LearnerState, initial_state
 from ensemble_pipe.training.weights import read_weights
 
 
@@ -75,7 +76,7 @@ class Intake:
         waiting = Waiting([], {}, [])
         for plan in plans:
             last = None
-            for last in restored(self.paths, plan, self.schema, self.rows, self.run_id):
+            for last in restore(self.paths, plan, self.schema, self.rows, self.run_id):
                 if last.saved.member is not None:
                     self.take(plan, last.saved.member, last.state)
             if last is not None and last.saved.finished:

@@ -40,8 +40,8 @@ from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
 from ensemble_pipe.tracking.pictures import draw_pictures
 from ensemble_pipe.training.checkpoints import save_checkpoint, save_estimator
-from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted
-from ensemble_pipe.training.plan import Stack, make_stacks
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
+from ensemble_pipe.training.stacks import Stack, make_stacks
 from ensemble_pipe.training.warmup import warm_up
 
 
@@ -192,7 +192,7 @@ class _Training:
             self.failed[event.learner] = event.reason
             self.journal.append("failed", learner=event.learner, reason=event.reason)
             self.open.discard(event.learner)
-        elif isinstance(event, Fitted):
+        elif isinstance(event, EstimatorFitted):
             save_estimator(self.paths, event.learner, event.content, self.run_id)
             self.intake.take_estimator(self.estimators[event.learner], event.content)
             self.open.discard(event.learner)

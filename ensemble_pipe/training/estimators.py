@@ -19,8 +19,8 @@ from ensemble_pipe.core.messages import shown
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.training.events import Event, Failed, Fitted
-from ensemble_pipe.training.sound_trees import require_finite_numbers, require_sound_trees
+from ensemble_pipe.training.events import EstimatorFitted, Event, Failed
+from ensemble_pipe.training.tree_validation import require_finite_numbers, require_sound_trees
 
 # Beside what skops trusts by itself: what fitted trees are made of.
 TRUSTED = (
@@ -285,7 +285,7 @@ def fitted(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Event:
             content = fit_estimator(plan, data, schema)
     except ValueError as error:
         return Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
-    return Fitted(plan.learner, content, time.monotonic() - began)
+    return EstimatorFitted(plan.learner, content, time.monotonic() - began)
 
 
 def read_estimator(content: bytes, where: str) -> Any:

@@ -14,7 +14,8 @@ from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.nn.inference import outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, build
+from ensemble_pipe.training.plan import LearnerPlan, build
+from ensemble_pipe.training.state import LearnerState
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def members_at(
     """
     mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
     if plan.boosting is not None:
-        factors = tuple(state.counters["factors"])
+        factors = state.counters.boosting.factors
         rows = state.slots["chain"][: len(factors)].copy()
         yield BoostedMember(
             plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask
