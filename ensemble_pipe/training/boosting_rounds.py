@@ -9,11 +9,10 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.nn.inference import outputs_of
+from ensemble_pipe.nn.inference import add_network, outputs_of
 from ensemble_pipe.optim import PlateauState
 from ensemble_pipe.training.boosting import (
     BoostingState,
-    add_network,
     best_step,
     negative_gradient,
 )

@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from ensemble_pipe.core.documents import parse_json, read_bytes
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, atomic_write_all, check_sums, json_text
+from ensemble_pipe.core.tensor_files import parse_tensors, require_finite
 from ensemble_pipe.training.checkpoint_format import (
     FORMAT,
     Saved,
@@ -28,7 +29,6 @@ from ensemble_pipe.training.checkpoint_format import (
 )
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.state import LearnerState
-from ensemble_pipe.training.weights import parse_tensors, require_finite
 
 _FACTS = "checkpoint"
 ANEW = "restore it from a copy, or remove its folder to have the learner trained anew"

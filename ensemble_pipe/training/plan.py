@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.batches import Order, Steps
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
@@ -125,16 +125,3 @@ class LearnerPlan:
         steps = self.steps(rows)
         ends = tuple(steps.end_of(epoch) for epoch in range(self.epochs))
         return Calendar(steps.total, ends, tuple(cycle_ends(self.schedule, steps.total)))
-
-
-def build(network: Architecture, loss: Loss, schema: Schema) -> Network:
-    """Return a network with the outputs that its loss wants.
-
-    Raises:
-        ConfigError: network or loss do not fit the data.
-    """
-    try:
-        outputs = loss.outputs(len(schema.classes), schema.target_count)
-    except ValueError as error:
-        raise ConfigError(f"training.loss: {error}") from None
-    return network.build(schema.input_shape, outputs)
