@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -259,11 +260,17 @@ def _plan(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
     )
 
 
+@cache
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once."""
+    return Pipeline.model_json_schema()
+
+
 def _validate(document: Document) -> Pipeline:
     try:
         return Pipeline.model_validate(document.data)
     except ValidationError as error:
-        mistakes = yaml_errors.describe(error, document, Pipeline.model_json_schema())
+        mistakes = yaml_errors.describe(error, document, json_schema())
     raise ConfigError(mistakes=mistakes)
 
 
