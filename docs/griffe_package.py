@@ -6,10 +6,14 @@ from typing import Any
 import griffe
 
 _EXAMPLE = re.compile(r"^>>> .*?(?=\n\s*\n|\Z)", re.M | re.S)
+_CODE = re.compile(r"(^>>> .*?(?=\n\s*\n|\Z)|`[^`]+`)", re.M | re.S)
+_GROUP = re.compile(
+    r"^(?P<indent> +)(?P<names>\w+(?:, \w+)+):(?P<text> .*(?:\n(?P=indent) +\S.*)*)", re.M
+)
 
 
-class PublicRun(griffe.Extension):  # type: ignore[misc]
-    """Lets the reference show `ensemble_pipe.run`, the function.
+class Package(griffe.Extension):  # type: ignore[misc]
+    """Makes docstrings Markdown, and finds the function `ensemble_pipe.run`.
 
     Griffe takes that name for the folder `run`. The function of the same signature in
     `ensemble_pipe.run.pipeline` gets its docstring here.
@@ -23,20 +27,29 @@ class PublicRun(griffe.Extension):  # type: ignore[misc]
         if func.path == "ensemble_pipe.run":
             self._docstring = func.docstring
 
-    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Give the docstring to the function that can be shown."""
-        if pkg.path == "ensemble_pipe":
-            shown = pkg["run.pipeline.run"]
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Make an object's docstring Markdown, after its function's own has been found."""
+        if obj.path == "ensemble_pipe.run.pipeline.run":
             if self._docstring is None:
                 raise RuntimeError("ensemble_pipe/__init__.py: has no function run")
-            shown.docstring = self._docstring
-            shown.docstring.parent = shown
-
-
-class Examples(griffe.Extension):  # type: ignore[misc]
-    """Shows the examples of docstrings, which have no section of their own, as code."""
-
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Put a fence around each example of an object's docstring."""
+            obj.docstring = self._docstring
+            obj.docstring.parent = obj
         if obj.docstring is not None:
-            obj.docstring.value = _EXAMPLE.sub(r"```pycon\n\g<0>\n```", obj.docstring.value)
+            obj.docstring.value = markdown(obj.docstring.value)
+
+
+def markdown(text: str) -> str:
+    """Return a docstring, which is plain text, as Markdown that shows the same.
+
+    Asterisks are signs of multiplication, examples are code, and each of several parameters that
+    are described together gets a line.
+    """
+    parts = _CODE.split(text)
+    parts[::2] = [part.replace("*", r"\*") for part in parts[::2]]
+    text = _EXAMPLE.sub(r"```pycon\n\g<0>\n```", "".join(parts))
+    return _GROUP.sub(_one_each, text)
+
+
+def _one_each(group: re.Match[str]) -> str:
+    names = group["names"].split(", ")
+    return "\n".join(f"{group['indent']}{name}:{group['text']}" for name in names)
