@@ -5,9 +5,10 @@ new component needs no entry here; it goes to the page of the folder that it lie
 """
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, NamedTuple, get_args, get_type_hints
 
+import yaml
 from pydantic import BaseModel
 
 from ensemble_pipe.config.sections import Pipeline
@@ -67,8 +68,10 @@ def reference_pages() -> dict[str, str]:
     """Return the text of each page, by its name without ending."""
     found: dict[str, list[str]] = {name: [] for name in _PAGES}
     for kind in settings_classes(Pipeline):
-        found[_page_of(kind)].append(f"{kind.__module__}.{kind.__qualname__}")
-    return {name: _text(page, [*found[name], *page.more]) for name, page in _PAGES.items()}
+        found[_page_of(kind)].append(_entry(kind))
+    for name, page in _PAGES.items():
+        found[name] += [f"::: {path}" for path in page.more]
+    return {name: _text(page, found[name]) for name, page in _PAGES.items()}
 
 
 def settings_classes(kind: Any) -> list[type]:
@@ -90,8 +93,43 @@ def _collect(kind: Any, found: dict[type, None]) -> None:
 
 def _types_of_fields(kind: type) -> Iterator[Any]:
     hints = get_type_hints(kind)
-    names = kind.model_fields if issubclass(kind, BaseModel) else [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    return (hints[name] for name in names)
+    return (hints[name] for name in _defaults(kind))
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Return the default of each setting of a class; MISSING where it must be given."""
+    if issubclass(kind, BaseModel):
+        return {
+            name: MISSING if field.is_required() else field.get_default(call_default_factory=True)
+            for name, field in kind.model_fields.items()
+        }
+    return {field.name: _default(field) for field in fields(kind)}  # type: ignore[arg-type]
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _entry(kind: type) -> str:
+    """Return what a page says of a class: its docstring, and its keys with their defaults."""
+    defaults = sorted(_defaults(kind).items(), key=lambda item: item[0] != "name")
+    keys = [
+        f"`{name}`" if value is MISSING else f"`{name}: {_shown(value)}`"
+        for name, value in defaults
+    ]
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    lines = [f"::: {path}", "    options: {members: false}"]
+    return "\n".join([*lines, "", f"Keys and defaults: {', '.join(keys)}."] if keys else lines)
+
+
+def _shown(value: Any) -> str:
+    """Return a default as YAML; of settings within others the name."""
+    if is_dataclass(value) or isinstance(value, BaseModel):
+        names = (key for key in ("name", "source") if hasattr(value, key))
+        inner = {key: getattr(value, key) for key in names}
+    else:
+        inner = value
+    return yaml.safe_dump(inner, default_flow_style=True, width=10_000).split("\n")[0]
 
 
 def _page_of(kind: type) -> str:
@@ -108,5 +146,5 @@ def _page_of(kind: type) -> str:
     return max(fitting)[1]
 
 
-def _text(page: Page, names: list[str]) -> str:
-    return "\n".join([f"# {page.title}", "", page.text, *(f"\n::: {name}" for name in names), ""])
+def _text(page: Page, entries: list[str]) -> str:
+    return "\n\n".join([f"# {page.title}", page.text, *entries]) + "\n"
