@@ -70,6 +70,7 @@ MAY_IMPORT = {
         "core/documents.py",
         "tracking/entries.py",
         "config/yaml_errors.py",
+        "ensemble/combiners/kinds.py",
         "serving/artifact.py",
         "ensemble/members/boosted.py",
         "ensemble/members/estimator.py",
