@@ -60,7 +60,7 @@ def train_and_measure(
         session.train(executor if train else None, remaining)
     except KeyboardInterrupt:
         if session.member_count:
-            display.message(f"writing the ensemble of {session.member_count} finished members")
+            display.message(f"writing the ensemble of {session.member_count} members that are done")
             with may_stop():
                 _finish(session, display)
         raise
