@@ -12,10 +12,10 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
+from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
-from ensemble_pipe.run.sinks import SessionResult
 from ensemble_pipe.tracking.journal import Journal, failures
 
 
