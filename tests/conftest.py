@@ -1,5 +1,6 @@
-"""Shared pieces: real data, a small prepared data set, and one Ray cluster for the session."""
+"""Shared pieces: real data, a small prepared data set, and one Ray cluster for each process."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.schema import Schema, Task
@@ -21,9 +24,18 @@ from ensemble_pipe.run.display import Silent
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.measures import stop_metrics
-from ensemble_pipe.training.plan import LearnerPlan, Stack, initial_state
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import initial_state
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole suite in a process for each core, and named files in this one: it starts sooner
+    and can be debugged."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return (os.cpu_count() or 1) if whole else 0
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Prepared:
 
     paths: RunPaths
     config: Pipeline
-    plans: list[LearnerPlan]
+    plans: tuple[LearnerPlan, ...]
     schema: Schema
     recipe: Recipe
 
@@ -92,7 +104,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pipel
     def read(text: str, overrides: dict[str, Any] | None = None) -> Pipeline:
         path = Path("p.yaml")
         path.write_text(text, encoding="utf-8")
-        return load_pipeline(path, overrides)
+        return load_pipeline(path, overrides)[0]
 
     return read
 
@@ -121,12 +133,12 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
                 **settings,
             }
         )
-        plans = learner_plans(config)
+        plans = make_plans(config)
         prepared = preparation.prepare(config, plans)
         paths = RunPaths(tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
         preparation.write_run(paths, config, plans, prepared)
         recipe = preparation.recipe_of(paths, config, prepared.schema)
-        return Prepared(paths, config, plans, prepared.schema, recipe)
+        return Prepared(paths, config, plans.networks, prepared.schema, recipe)
 
     return make
 
@@ -162,7 +174,7 @@ def adult() -> Path:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """One local cluster of two CPUs: starting it takes 5 to 11 s."""
+    """One local cluster of two CPUs for each process of tests: starting it takes 5 to 11 s."""
     import ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
