@@ -40,16 +40,19 @@ def test_the_code_in_its_logged_model_serves_it(version: str, tmp_path: Path) ->
 
     model = FOLDER / version / "finished" / "model"
     code = shutil.copy(FOLDER / version / "mlflow_model.txt", tmp_path / "code.py")
-    artifacts = {"model": model.resolve().as_uri()}
+    rows = csv.read_csv(FOLDER / version / "rows.csv").drop_columns("label").to_pandas()
+    expected = ensemble_pipe.load(model).table(rows).to_pandas()
     mlflow.pyfunc.save_model(
-        tmp_path / "saved", python_model=str(code), artifacts=artifacts, pip_requirements=[]
+        tmp_path / "saved",
+        python_model=str(code),
+        artifacts={"model": model.resolve().as_uri()},
+        signature=mlflow.models.infer_signature(rows, expected),
+        pip_requirements=[],
     )
     served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
-    rows = csv.read_csv(FOLDER / version / "rows.csv")
-    expected = ensemble_pipe.load(model).table(rows).to_pandas()
-    pd.testing.assert_frame_equal(served.predict(rows.to_pandas()), expected)
-    with pytest.raises(mlflow.MlflowException, match="has no column") as refusal:
-        served.predict(rows.to_pandas().iloc[:, 1:])
+    pd.testing.assert_frame_equal(served.predict(rows), expected)
+    with pytest.raises(mlflow.MlflowException, match="row 1, column 'a': a missing") as refusal:
+        served.predict(rows.assign(a=np.nan))
     assert refusal.value.error_code == "INVALID_PARAMETER_VALUE"
 
 

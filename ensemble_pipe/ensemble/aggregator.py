@@ -11,7 +11,7 @@ from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
-from ensemble_pipe.ensemble.combining import Combine, Combined, combined
+from ensemble_pipe.ensemble.combining import Combine, Combined, combine_members
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import (
     NO_EXTERNAL,
@@ -157,7 +157,7 @@ class Aggregator:
             units = [(member,) for member in self.members]
             outputs, targets, groups = self._stacked(), self._targets, row_groups
         costs = np.array([sum(self.cost_ms(member) for member in unit) for unit in units])
-        return combined(how, units, outputs, targets, self.schema, costs, seed, groups)
+        return combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
 
     def _up_to(self, learner: int) -> list[Member]:
         return [m for m in self.members if not m.is_trained or m.learner <= learner]
@@ -181,7 +181,7 @@ class Aggregator:
         return np.stack([self._outputs[m.learner, m.number] for m in self.members])
 
 
-def measured(
+def measure_ensemble(
     members: Sequence[Member],
     combiner: Combiner,
     schema: Schema,
@@ -201,7 +201,7 @@ def measured(
     return Measured(prediction, targets, prediction.metrics(targets), own)
 
 
-def measured_groups(folds: OutOfFold, schema: Schema) -> Measured:
+def measure_groups(folds: OutOfFold, schema: Schema) -> Measured:
     """Return groups of cross-validated learners, weighted alike, on the training part."""
     prediction = Prediction(folds.outputs, Weighted.equal(len(folds.groups)), schema)
     targets = folds.targets

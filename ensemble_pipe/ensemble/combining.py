@@ -103,7 +103,7 @@ class Combined:
         }
 
 
-def combined(
+def combine_members(
     how: Combine,
     units: Sequence[tuple[Member, ...]],
     outputs: Floats,

@@ -161,7 +161,7 @@ _OF_A_GROUP = ("strategy", "learners", "passes", "rounds", "shrinkage")
 
 
 @settings
-class Ensemble(Learners):
+class EnsembleSettings(Learners):
     """The ensemble of a pipeline: one group of learners, or a pool of several.
 
     Attributes:

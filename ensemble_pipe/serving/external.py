@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Predictions of each row: an array whose columns are in the order of `ExternalMember.columns`, or a
 # table that has these columns.
-Predictions = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
+PredictionTable = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
 
 
 def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], schema: Schema) -> Rows:
@@ -59,7 +59,7 @@ def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], sche
 def with_predictions(
     block: pa.RecordBatch,
     inputs: Any,
-    given: Mapping[str, Predictions] | None,
+    given: Mapping[str, PredictionTable] | None,
     members: Sequence[Member],
     schema: Schema,
 ) -> pa.RecordBatch:

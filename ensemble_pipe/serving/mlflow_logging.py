@@ -93,7 +93,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         print(json.dumps({"model_uri": known}))
         return
     ensemble = load(paths.model)
-    signature, example = described(ensemble, _example(paths))
+    signature, example = describe(ensemble, _example(paths))
     logged = Model.log(
         None,
         mlflow.pyfunc,
@@ -113,7 +113,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     print(json.dumps({"model_uri": logged.model_uri}))
 
 
-def described(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
+def describe(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
     """Return the signature of an ensemble, and an input example, made of raw rows."""
     from mlflow.models import ModelSignature, infer_signature
 

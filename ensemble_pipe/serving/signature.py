@@ -30,7 +30,7 @@ def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]
 
     Args:
         schema: of the model.
-        names: of the columns that it needs: those of the schema, then given predictions.
+        names: of the columns that it needs: those of the schema, then of external predictions.
         truths: columns of true and false, which the model takes for numbers.
     """
     from mlflow.types import ColSpec, DataType
