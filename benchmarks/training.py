@@ -27,7 +27,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.run import preparation
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import make_stacks
+from ensemble_pipe.training.stacks import make_stacks
 
 HIDDEN = [512, 256]
 

@@ -23,7 +23,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.preparation import prepare, recipe_of, write_run
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import make_stacks
+from ensemble_pipe.training.stacks import make_stacks
 
 ROOT = Path(__file__).parents[1]
 

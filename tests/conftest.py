@@ -24,7 +24,9 @@ from ensemble_pipe.run.display import Silent
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.measures import stop_metrics
-from ensemble_pipe.training.plan import LearnerPlan, Stack, initial_state
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import initial_state
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

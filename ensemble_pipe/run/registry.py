@@ -9,7 +9,8 @@ from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.ensemble.strategies import ExternalPlan
 from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.training.estimators import EstimatorPlan
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.state import LearnerState
 
 
 class MemberRegistry:

@@ -10,10 +10,11 @@ from ensemble_pipe.run.preparation import FIRST_ROWS
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.session import Remaining
 from ensemble_pipe.run.sinks import Sink
+from ensemble_pipe.training import restoring
 from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
-from ensemble_pipe.training.restoring import restored
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.state import LearnerState, initial_state
 
 
 def restore(
@@ -64,7 +65,7 @@ def _restore_network(
 ) -> tuple[bool, LearnerState | None]:
     """Register the members of a network; return whether it is finished, and its last state."""
     last = None
-    for last in restored(paths, plan, registry.schema, rows, run_id):
+    for last in restoring.restore(paths, plan, registry.schema, rows, run_id):
         if last.saved.member is not None:
             registry.add_network(plan, last.saved.member, last.state)
     return (False, None) if last is None else (last.saved.finished, last.state)

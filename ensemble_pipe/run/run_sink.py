@@ -18,7 +18,7 @@ from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.tracking.pictures import draw_pictures
 from ensemble_pipe.training.checkpoints import save_checkpoint, save_estimator
-from ensemble_pipe.training.events import Checkpoint, Fitted
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
 from ensemble_pipe.training.plan import LearnerPlan
 
 
@@ -86,7 +86,7 @@ class RunSink:
         self._journal.sync()  # a checkpoint never stands there without what led to it
         save_checkpoint(self._paths, checkpoint, self._run_id)
 
-    def save_estimator(self, estimator: Fitted) -> None:
+    def save_estimator(self, estimator: EstimatorFitted) -> None:
         save_estimator(self._paths, estimator.learner, estimator.content, self._run_id)
 
     def finish(self, learner: int) -> None:

@@ -28,8 +28,10 @@ from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.sinks import SessionResult, Sink
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.estimators import EstimatorPlan
-from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack, make_stacks
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack, make_stacks
+from ensemble_pipe.training.state import LearnerState
 from ensemble_pipe.training.warmup import warm_up
 
 
@@ -210,7 +212,7 @@ class Session:
             self.failed[event.learner] = event.reason
             self._sink.fail(event.learner, event.reason)
             self.open.discard(event.learner)
-        elif isinstance(event, Fitted):
+        elif isinstance(event, EstimatorFitted):
             self._sink.save_estimator(event)
             self.registry.add_estimator(self._estimators[event.learner], event.content)
             self.open.discard(event.learner)

@@ -9,7 +9,7 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.serving.artifact import Model
-from ensemble_pipe.training.events import Checkpoint, Fitted
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Sink(Protocol):
         """Receive the state of a network, before the members that it yields."""
         ...
 
-    def save_estimator(self, estimator: Fitted) -> None:
+    def save_estimator(self, estimator: EstimatorFitted) -> None:
         """Receive a fitted estimator, before it becomes a member."""
         ...
 
@@ -103,7 +103,7 @@ class MemorySink:
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         return None
 
-    def save_estimator(self, estimator: Fitted) -> None:
+    def save_estimator(self, estimator: EstimatorFitted) -> None:
         return None
 
     def finish(self, learner: int) -> None:

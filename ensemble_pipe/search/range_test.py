@@ -19,7 +19,8 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import RangeTest
 from ensemble_pipe.run.preparation import prepare, recipe_of, write_run
 from ensemble_pipe.training.loop import StackTraining
-from ensemble_pipe.training.plan import Stack, initial_state
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import initial_state
 
 STEPS = 200
 SMOOTHING = 0.95

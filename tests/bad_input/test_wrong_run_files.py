@@ -28,7 +28,7 @@ from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.training.checkpoints import load_estimator
-from ensemble_pipe.training.restoring import restored
+from ensemble_pipe.training.restoring import restore
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def resumed_without_training(paths: RunPaths) -> None:
     complete_entries(paths)
     base = open_base(paths.base / "train.arrow")
     for plan in plans:
-        list(restored(paths, plan, read_schema(paths), base.table.num_rows, manifest.run_id))
+        list(restore(paths, plan, read_schema(paths), base.table.num_rows, manifest.run_id))
     load_estimator(paths, len(plans), manifest.run_id)
     Cursor.load(paths.cursor)
 

@@ -21,7 +21,7 @@ from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.training.checkpoints import list_checkpoints
-from ensemble_pipe.training.restoring import Restored, restored
+from ensemble_pipe.training.restoring import Restored, restore
 
 PIPELINE = {
     "network": {"hidden": [4]},
@@ -62,7 +62,7 @@ def read_back(paths: RunPaths, learner: int) -> list[Restored]:
     plan = load_pipeline(paths.pipeline)[1].networks[learner]
     rows = open_base(paths.base / "train.arrow").table.num_rows
     run_id = read_manifest(paths).run_id
-    return list(restored(paths, plan, read_schema(paths), rows, run_id))
+    return list(restore(paths, plan, read_schema(paths), rows, run_id))
 
 
 def facts_path(paths: RunPaths, learner: int) -> Path:
