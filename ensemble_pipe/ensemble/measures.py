@@ -1,4 +1,4 @@
-"""What is measured of an ensemble beside its metrics: rejection, diversity, coverage, intervals."""
+"""Further measures of an ensemble: rejection, diversity, coverage, bootstrap intervals."""
 
 import numpy as np
 

@@ -131,7 +131,7 @@ def describe(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
 
 
 def _example(paths: RunPaths) -> pa.Table:
-    """Return a few raw rows, with what other programs predict of them where that is given."""
+    """Return a few raw rows, with the predictions of other programs where the model needs these."""
     with pa.memory_map(str(paths.base / "example.arrow")) as stream:
         return pa.ipc.open_file(stream).read_all().combine_chunks()
 

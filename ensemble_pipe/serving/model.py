@@ -1,4 +1,4 @@
-"""A trained ensemble in memory, and how one is loaded."""
+"""A trained ensemble in memory, loaded from a model artifact."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ Inputs = Union[
     Mapping[str, Sequence[Any]],
     Sequence[Mapping[str, Any]],
 ]
-# What other programs predict of these rows, by the name of the member, where the model has such.
+# Predictions of other programs for these rows, by the name of the external member.
 ExternalPredictions = Mapping[str, PredictionTable] | None
 
 _MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
@@ -55,7 +55,7 @@ class Ensemble:
     Attributes:
         schema: of the data it was trained on.
         members: in order.
-        combiner: what makes one prediction of theirs.
+        combiner: of their predictions.
         conformal: of the classes, or of each target; empty for none.
     """
 
@@ -98,7 +98,7 @@ class Ensemble:
         return self._flat(outputs[:, :, : schema.target_count].astype(np.float64) * unit + center)
 
     def uncertainty(self, inputs: Inputs, given: ExternalPredictions = None) -> dict[str, Floats]:
-        """Return how unsure the ensemble is of each row (R,): see `Prediction.uncertainty`."""
+        """Return measures of uncertainty for each row (R,): see `Prediction.uncertainty`."""
         found = self.prediction(inputs, given).uncertainty()
         return {name: self._flat(values) for name, values in found.items()}
 
@@ -128,11 +128,11 @@ class Ensemble:
         return np.stack([self._flat(end) for end in ends], axis=-1)
 
     def prediction(self, inputs: Inputs, given: ExternalPredictions = None) -> Prediction:
-        """Return all that the ensemble says of some rows."""
+        """Return the ensemble's prediction of some rows."""
         return self.of_outputs(self.outputs(inputs, given))
 
     def of_outputs(self, outputs: Floats) -> Prediction:
-        """Return all that the members' outputs (K, R, O) come to."""
+        """Return the ensemble's prediction from the members' outputs (K, R, O)."""
         return Prediction(outputs, self.combiner, self.schema, self.conformal)
 
     def table(self, inputs: Inputs, given: ExternalPredictions = None) -> pa.Table:
@@ -143,12 +143,12 @@ class Ensemble:
         return self.as_table(self.outputs(inputs, given))
 
     def as_table(self, outputs: Floats) -> pa.Table:
-        """Return what the members' outputs (K, R, O) mean, a row for each of R."""
+        """Return the predictions from the members' outputs (K, R, O), a row for each of R."""
         columns = prediction_columns(self.of_outputs(outputs))
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
     def outputs(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:
-        """Return what `ensemble.members.member_outputs` does, (K, R, O) float32.
+        """Return the members' outputs (K, R, O) float32, see `ensemble.members.member_outputs`.
 
         Raises:
             DataError: a column is missing, or a value is not as the model needs it.

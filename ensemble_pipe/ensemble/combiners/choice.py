@@ -1,4 +1,4 @@
-"""The choice among combiners by cross-fitted NLL."""
+"""Model selection among combiners by cross-fitted NLL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One line of the table that a choice is made from.
+    """A candidate combiner and its cross-fitted score.
 
     Attributes:
         name: of the fit.
@@ -49,11 +49,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """A combiner, and why.
+    """The result of model selection.
 
     Attributes:
         combiner: fitted to all rows.
-        chosen: its line of the table.
+        chosen: its candidate.
         table: all candidates, from the simplest on.
     """
 

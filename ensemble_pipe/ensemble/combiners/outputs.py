@@ -21,7 +21,7 @@ _LEAST_SCALE = 1e-300  # where every prediction is exact
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is fitted after combining.
+    """Parameters that are fitted after combining.
 
     Attributes:
         temperature, noise: as in `Weighted`.
@@ -142,7 +142,7 @@ Prediction = ClassPrediction | NumberPrediction
 
 @dataclass(frozen=True)
 class ClassOutputs:
-    """What K classifiers say of R rows.
+    """Outputs of K classifiers for R rows.
 
     Attributes:
         logits: (K, R, O), finite; log-probabilities will do.
@@ -170,7 +170,7 @@ class ClassOutputs:
         return ClassOutputs(self.logits[members])
 
     def combined(self, combiner: Combiner) -> ClassPrediction:
-        """Return the combined prediction, calibrated as the combiner says."""
+        """Return the combined prediction, with the calibration of the combiner."""
         return ClassPrediction(combiner.log_probabilities(self.logits))
 
     def likelihood(self, labels: Array, row_weights: Floats) -> Likelihood:
@@ -192,7 +192,7 @@ class ClassOutputs:
 
 @dataclass(frozen=True)
 class NumberOutputs:
-    """What K regressions say of D targets in R rows.
+    """Outputs of K regressors for D targets of R rows.
 
     Attributes:
         means: (K, R, D), finite.
@@ -225,7 +225,7 @@ class NumberOutputs:
         return NumberOutputs(self.means[members], self.variances[members])
 
     def combined(self, combiner: Combiner) -> NumberPrediction:
-        """Return the combined prediction, calibrated as the combiner says."""
+        """Return the combined prediction, with the calibration of the combiner."""
         mean, aleatoric, epistemic = combiner.mixture(self.means, self.variances)
         return NumberPrediction(mean, aleatoric + epistemic)
 
