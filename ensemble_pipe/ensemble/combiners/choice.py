@@ -18,12 +18,9 @@ from ensemble_pipe.ensemble.combiners.fits import (
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.combiners.outputs import (
     NONE,
-    ClassOutputs,
     Outputs,
     Prediction,
 )
-
-_ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 1996)
 
 
 @dataclass(frozen=True)
@@ -150,10 +147,8 @@ def cross_fitted(
 
 def _candidates(outputs: Outputs) -> list[str]:
     names = list(fits_for(outputs.task))
-    if isinstance(outputs, ClassOutputs):
-        members, rows, classes = outputs.logits.shape
-        if rows < _ROWS_A_COEFFICIENT * classes * (members * classes + 1):
-            names.remove("stacking")
+    if outputs.rows < outputs.least_stacking_rows:
+        names.remove("stacking")
     return names
 
 

@@ -15,6 +15,7 @@ from ensemble_pipe.ensemble.combiners.likelihood import (
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax, softmax
 
 TEMPERATURES = (0.01, 100.0)  # the least that is fitted, and for classes the largest
+_ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 1996)
 _SHARES = 101  # of noise in the variance that are tried
 _LEAST_SCALE = 1e-300  # where every prediction is exact
 
@@ -161,6 +162,16 @@ class ClassOutputs:
     def members(self) -> int:
         return len(self.logits)
 
+    @property
+    def rows(self) -> int:
+        return int(self.logits.shape[1])
+
+    @property
+    def least_stacking_rows(self) -> int:
+        """The fewest rows from which stacking is a candidate: ten for each coefficient."""
+        members, _, classes = self.logits.shape
+        return int(_ROWS_A_COEFFICIENT * classes * (members * classes + 1))
+
     def take(self, rows: Array) -> "ClassOutputs":
         """Return the outputs for some rows, by number."""
         return ClassOutputs(self.logits[:, rows])
@@ -215,6 +226,15 @@ class NumberOutputs:
     @property
     def members(self) -> int:
         return len(self.means)
+
+    @property
+    def rows(self) -> int:
+        return int(self.means.shape[1])
+
+    @property
+    def least_stacking_rows(self) -> int:
+        """The fewest rows from which stacking is a candidate: any number."""
+        return 0
 
     def take(self, rows: Array) -> "NumberOutputs":
         """Return the outputs for some rows, by number."""
