@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.training.estimators import EstimatorPlan, fitted
+from ensemble_pipe.training.estimators import EstimatorPlan, train_estimator
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.stacks import Stack
@@ -26,7 +26,7 @@ class InlineExecutor:
         data = TrainingData(recipe, schema)
         with one_thread():
             for plan in estimators:
-                yield fitted(plan, data, schema)
+                yield train_estimator(plan, data, schema)
             for stack in stacks:
                 yield from train(stack, data, schema)
 

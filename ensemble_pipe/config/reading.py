@@ -26,7 +26,8 @@ from ensemble_pipe.nn.networks import NETWORKS
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, Constant, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
-from ensemble_pipe.training.estimators import EstimatorPlan, EstimatorSettings
+from ensemble_pipe.training.estimator_settings import EstimatorSettings
+from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 
 __all__ = [
@@ -128,8 +129,8 @@ def estimator_plans(pipeline: Pipeline) -> list[EstimatorPlan]:
 
 def other_facts(pipeline: Pipeline) -> dict[int, dict[str, Any]]:
     """Return what the journal tells of every learner that is no network, by learner."""
-    facts = {plan.learner: plan.facts() for plan in estimator_plans(pipeline)}
-    return facts | {plan.learner: plan.facts() for plan in given_plans(pipeline)}
+    facts = {plan.learner: plan.to_dict() for plan in estimator_plans(pipeline)}
+    return facts | {plan.learner: plan.to_dict() for plan in given_plans(pipeline)}
 
 
 def given_plans(pipeline: Pipeline) -> list[ExternalPlan]:

@@ -28,7 +28,7 @@ from ensemble_pipe.run.demands import require_space
 from ensemble_pipe.run.preparation import FIRST_ROWS, require_fit
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
-from ensemble_pipe.training.estimators import MOST_LEARNERS
+from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _tell(paths: RunPaths, config: Pipeline) -> None:
     """Journal the learners that it does not know yet."""
     entries = [entry for entry, _ in read_entries(paths.journal)]
     known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
-    facts = {plan.learner: plan.facts() for plan in learner_plans(config)}
+    facts = {plan.learner: plan.to_dict() for plan in learner_plans(config)}
     facts |= other_facts(config)
     journal = Journal(paths.journal)
     for learner in sorted(set(facts) - known):

@@ -39,7 +39,7 @@ from ensemble_pipe.run.external_predictions import Wanted, given_parts, save_giv
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
-from ensemble_pipe.training.estimators import EstimatorSettings
+from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.requirements import require_plans_fit, require_rows
 
@@ -162,7 +162,7 @@ def write_run(
         data_sums={name: sums[f"base/{name}.json"] for name in SPLITS},
     )
     for plan in plans:
-        journal.append("learner", learner=plan.learner, plan=plan.facts())
+        journal.append("learner", learner=plan.learner, plan=plan.to_dict())
     for learner, facts in other_facts(config).items():
         journal.append("learner", learner=learner, plan=facts)
     journal.close()
