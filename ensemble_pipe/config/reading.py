@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from ensemble_pipe.config import yaml_documents, yaml_errors
-from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.sections import Pipeline, json_schema
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.addresses import masked
 from ensemble_pipe.core.errors import ConfigError
@@ -258,12 +257,6 @@ def _plan(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         view=view,
         boosting=boosting,
     )
-
-
-@cache
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once."""
-    return Pipeline.model_json_schema()
 
 
 def _validate(document: Document) -> Pipeline:

@@ -22,6 +22,7 @@ from ensemble_pipe.ensemble.combiners.outputs import (
     Outputs,
     Prediction,
 )
+from ensemble_pipe.nn.blas import one_thread
 
 _ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 1996)
 
@@ -117,6 +118,7 @@ def choose(
     return Choice(combiner, chosen, table)
 
 
+@one_thread()
 def cross_fitted(
     names: Sequence[str], evidence: Evidence, fold_of: Integers, random: np.random.Generator
 ) -> dict[tuple[str, bool], Floats]:
