@@ -62,7 +62,7 @@ MAY_IMPORT = {
     },
     "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},
     "pydantic": {
-        "config/reading.py",
+        "config/conversion.py",
         "config/sections.py",
         "ensemble/strategies.py",
         "data/augment/policy.py",

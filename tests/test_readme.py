@@ -49,10 +49,12 @@ def test_the_readme_stays_a_front_page() -> None:
 
 
 def test_the_yaml_of_the_readme_is_valid() -> None:
-    from ensemble_pipe.config.reading import Pipeline, learner_plans
+    from ensemble_pipe.config.plans import make_plans
+    from ensemble_pipe.config.sections import Pipeline
 
     table, images, numbers, pool = (
-        learner_plans(Pipeline.model_validate(yaml.safe_load(text))) for text in fences("yaml")
+        make_plans(Pipeline.model_validate(yaml.safe_load(text))).networks
+        for text in fences("yaml")
     )
     assert len({plan.rule.learning_rate for plan in table}) == 6
     assert len({plan.rule.learning_rate for plan in pool}) == 2
@@ -213,7 +215,7 @@ def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_what_the_template_comments_out_is_valid() -> None:
-    from ensemble_pipe.config.reading import Pipeline
+    from ensemble_pipe.config.sections import Pipeline
 
     template = (ROOT / "pipelines" / "your_table.yaml").read_text()
     own = template[template.index("\nname:") :]

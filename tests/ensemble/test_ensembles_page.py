@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pyarrow import parquet
 
-from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import ExternalPredictions, StrategyName
 from ensemble_pipe.run.pipeline import run
@@ -35,7 +36,7 @@ def test_the_examples_run(
     }
     training = {**example.get("training", {}), "epochs": 2}
     config = Pipeline.model_validate({**small, **example, "training": training})
-    count = len(learner_plans(config)) + len(estimator_plans(config))
+    count = len(make_plans(config).networks) + len(make_plans(config).estimators)
     result = run(config, output=tmp_path / "runs", inline=True)
     assert result.failed == {}
     assert result.members >= 1
