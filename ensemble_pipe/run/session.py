@@ -14,8 +14,8 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,
-    measured,
-    measured_groups,
+    measure_ensemble,
+    measure_groups,
 )
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
@@ -173,7 +173,7 @@ class Session:
         combined = aggregator.combine(how, self._config.seed, folds, groups)
         self._sink.save_combination(combined)
         parts = {name: self._measure(combined, name) for name in self._sink.parts}
-        left_out = measured_groups(folds, self._schema) if folds is not None and parts else None
+        left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
         result = SessionResult(
             model=self._make_model(combined),
             measured=parts,
@@ -286,7 +286,7 @@ class Session:
         )
 
     def _measure(self, combined: Combined, part: str) -> Measured:
-        return measured(
+        return measure_ensemble(
             combined.members,
             combined.combiner,
             self._schema,
