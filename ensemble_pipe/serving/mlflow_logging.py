@@ -132,7 +132,7 @@ def described(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
 
 def _example(paths: RunPaths) -> pa.Table:
     """Return a few raw rows, with what other programs predict of them where that is given."""
-    with pa.memory_map(str(paths.base / "example.arrow")) as stream:
+    with pa.memory_map(str(paths.example)) as stream:
         return pa.ipc.open_file(stream).read_all().combine_chunks()
 
 
