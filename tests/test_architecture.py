@@ -59,6 +59,7 @@ MAY_IMPORT = {
         "ensemble/metrics/classification.py",
         "estimators/ensembles.py",
         "evaluation/labelled.py",
+        "training/estimator_settings.py",
         "training/estimators.py",
     },
     "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},

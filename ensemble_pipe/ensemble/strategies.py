@@ -17,7 +17,7 @@ from ensemble_pipe.core import seeds
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.members.external import NAME_PATTERN
-from ensemble_pipe.training.estimators import MOST_LEARNERS, EstimatorSettings
+from ensemble_pipe.training.estimator_settings import MOST_LEARNERS, EstimatorSettings
 
 
 @settings
@@ -151,7 +151,7 @@ class ExternalPlan:
     learner: int
     settings: ExternalPredictions
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for the journal and MLflow."""
         return {"predictions": asdict(self.settings)}
 

@@ -23,7 +23,7 @@ from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
 from ensemble_pipe.run.requirements import require_fit, require_space
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
-from ensemble_pipe.training.estimators import MOST_LEARNERS
+from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 
 @dataclass(frozen=True)

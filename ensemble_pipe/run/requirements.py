@@ -15,7 +15,7 @@ from ensemble_pipe.data.learner_view import largest_fold
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.training.conflicts import cycle_count
-from ensemble_pipe.training.estimators import EstimatorSettings
+from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.requirements import require_plans_fit, require_rows
 
