@@ -62,7 +62,7 @@ class Group:
         costs = [asdict(run.cost) for run in self.runs]
         return {name: float(np.mean([cost[name] for cost in costs])) for name in costs[0]}
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return all as plain values, for JSON."""
         return {
             "label": self.label,
@@ -70,7 +70,7 @@ class Group:
             "settings": self.settings,
             "metrics": {name: asdict(one) for name, one in self.metrics.items()},
             "cost": self.cost,
-            "runs": [run.facts() for run in self.runs],
+            "runs": [run.to_dict() for run in self.runs],
         }
 
 
@@ -87,13 +87,13 @@ class Comparison:
     groups: tuple[Group, ...]
     differences: dict[str, dict[str, Estimate]]
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return all as plain values, for JSON."""
         differences = {
             f"{label} - {self.groups[0].label}": {name: asdict(one) for name, one in own.items()}
             for label, own in self.differences.items()
         }
-        return {"groups": [group.facts() for group in self.groups], "differences": differences}
+        return {"groups": [group.to_dict() for group in self.groups], "differences": differences}
 
 
 def compare(runs: Sequence[Run]) -> Comparison:

@@ -43,10 +43,10 @@ def comparison_csv(found: Comparison) -> str:
     lines = []
     for group in found.groups:
         for run in group.runs:
-            facts = run.facts()
+            values = run.to_dict()
             line: dict[str, Any] = {"run": run.root.name, "group": group.label}
-            line |= {key: facts[key] for key in ("seed", "members", *_COSTS)}
-            lines.append(line | group.settings | facts["metrics"])
+            line |= {key: values[key] for key in ("seed", "members", *_COSTS)}
+            lines.append(line | group.settings | values["metrics"])
     names = dict.fromkeys(name for line in lines for name in line)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(names), lineterminator="\n")

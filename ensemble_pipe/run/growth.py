@@ -28,6 +28,7 @@ from ensemble_pipe.run.demands import require_space
 from ensemble_pipe.run.preparation import FIRST_ROWS, require_fit
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.tracking.kinds import GrownEntry, LearnerEntry, SparedEntry
 from ensemble_pipe.training.estimators import MOST_LEARNERS
 
 
@@ -79,7 +80,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     Raises:
         ConfigError: the run did not train all of the learners that it has.
     """
-    if any(entry["kind"] == "spared" for entry, _ in read_entries(paths.journal)):
+    if any(isinstance(entry, SparedEntry) for entry in read_entries(paths.journal)):
         raise ConfigError(
             "ensemble.stop_below_gain: ended this run, since a further learner gained too little; "
             "more would not be trained either; start a run without it"
@@ -117,14 +118,14 @@ def finish_growth(paths: RunPaths) -> None:
 
 def _tell(paths: RunPaths, config: Pipeline) -> None:
     """Journal the learners that it does not know yet."""
-    entries = [entry for entry, _ in read_entries(paths.journal)]
-    known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
+    entries = read_entries(paths.journal)
+    known = {entry.learner for entry in entries if isinstance(entry, LearnerEntry)}
     facts = {plan.learner: plan.facts() for plan in learner_plans(config)}
     facts |= other_facts(config)
     journal = Journal(paths.journal)
     for learner in sorted(set(facts) - known):
-        journal.append("learner", learner=learner, plan=facts[learner])
-    journal.append("grown", learners=len(facts), ensemble=resolved(config)["ensemble"])
+        journal.append(LearnerEntry(learner, facts[learner]))
+    journal.append(GrownEntry(len(facts), resolved(config)["ensemble"]))
     journal.close()
 
 

@@ -24,6 +24,7 @@ from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.stages import Outcome
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.kinds import EndedEntry, Status
 from ensemble_pipe.tracking.names import model_name
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
@@ -101,7 +102,7 @@ def drive(
     """
     journal = Journal(paths.journal)
     tracker = tracker_of(paths, config)
-    status = "FAILED"
+    status: Status = "FAILED"
     with interruption.handled() as signals:
         signals.last_words = partial(_last_words, paths, journal)
         tracker.start()
@@ -124,7 +125,7 @@ def drive(
             raise KeyboardInterrupt(_stopped(paths, status)) from None
         finally:
             report(paths, status, display)
-            journal.append("ended", status=status)
+            journal.append(EndedEntry(status))
             signals.last_words = partial(_say_at_once, _stopped(paths, status))
             journal.close()
             _ship_rest(paths, tracker, display, signals, status)
@@ -180,7 +181,7 @@ def _stopped(paths: RunPaths, status: str) -> str:
 
 def _last_words(paths: RunPaths, journal: Journal) -> None:
     """Journal the end of a run that ends at once; called between any two steps of a program."""
-    journal.append("ended", status="KILLED")
+    journal.append(EndedEntry("KILLED"))
     _say_at_once(_stopped(paths, "KILLED"))
 
 

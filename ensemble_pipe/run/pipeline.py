@@ -21,7 +21,9 @@ from ensemble_pipe.run.preparation import prepare, write_run
 from ensemble_pipe.run.transfer import settled
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
-from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
+from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
+from ensemble_pipe.tracking.rewinding import rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 
@@ -152,7 +154,7 @@ def _rewound(paths: RunPaths, train: bool) -> Pipeline:
     tracker_of(paths, config).ship_again()
     rewind(paths.journal, steps, train=train)
     journal = Journal(paths.journal)
-    journal.append("resumed")
+    journal.append(ResumedEntry())
     journal.close()
     return config
 
@@ -191,16 +193,15 @@ def status_of(run_dir: str | Path) -> str:
         RunDirectoryError: it is no run directory.
         CorruptFileError: the journal is damaged.
     """
-    entries = read_entries(RunPaths.open(Path(run_dir)).journal)
-    return endings(entry for entry, _ in entries)[0]
+    return endings(read_entries(RunPaths.open(Path(run_dir)).journal))[0]
 
 
 def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
     """Journal the end of a run whose driver died without a word; its lock is ours, so it did."""
-    if entries[-1]["kind"] != "ended":
+    if not isinstance(entries[-1], EndedEntry):
         report(paths, "KILLED", Silent())
         journal = Journal(paths.journal)
-        journal.append("ended", status="KILLED")
+        journal.append(EndedEntry("KILLED"))
         journal.close()
 
 

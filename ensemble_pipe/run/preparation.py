@@ -39,6 +39,7 @@ from ensemble_pipe.run.external_predictions import Wanted, given_parts, save_giv
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.kinds import LearnerEntry, StartedEntry
 from ensemble_pipe.training.estimators import EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.requirements import require_plans_fit, require_rows
@@ -154,17 +155,12 @@ def write_run(
     files = {path.name for path in paths.base.iterdir()} - {f"{part}.arrow" for part in SPLITS}
     sums = sums_of(paths.root, ["pipeline.yaml", *(f"base/{name}" for name in files)])
     journal = Journal(paths.journal)
-    journal.append(
-        "started",
-        run_id=paths.root.name,
-        pipeline=resolved(config),
-        rows=prepared.rows,
-        data_sums={name: sums[f"base/{name}.json"] for name in SPLITS},
-    )
+    data_sums = {name: sums[f"base/{name}.json"] for name in SPLITS}
+    journal.append(StartedEntry(paths.root.name, resolved(config), prepared.rows, data_sums))
     for plan in plans:
-        journal.append("learner", learner=plan.learner, plan=plan.facts())
+        journal.append(LearnerEntry(plan.learner, plan.facts()))
     for learner, facts in other_facts(config).items():
-        journal.append("learner", learner=learner, plan=facts)
+        journal.append(LearnerEntry(learner, facts))
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)

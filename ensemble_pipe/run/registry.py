@@ -11,6 +11,7 @@ from ensemble_pipe.ensemble.members import EstimatorMember, Member, members_at
 from ensemble_pipe.ensemble.strategies import GivenPlan
 from ensemble_pipe.run.external_predictions import given_member
 from ensemble_pipe.run.preparation import FIRST_ROWS
+from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
@@ -79,7 +80,7 @@ class Intake:
                 if last.saved.member is not None:
                     self.take(plan, last.saved.member, last.state)
             if last is not None and last.saved.finished:
-                self.journal.append("finished", learner=plan.learner)
+                self.journal.append(kinds.FinishedEntry(plan.learner))
                 continue
             waiting.plans.append(plan)
             if last is not None:
@@ -113,23 +114,22 @@ class Intake:
             raise CorruptFileError(f"{path}: {error}; {ANEW}") from None
         self._add(member)
         self._tell_ensemble()
-        self.journal.append("finished", learner=plan.learner)
+        self.journal.append(kinds.FinishedEntry(plan.learner))
 
     def take_given(self, plan: GivenPlan) -> None:
         """Take in a member whose predictions were read from a file."""
         self._add(given_member(plan))
         self._tell_ensemble()
-        self.journal.append("finished", learner=plan.learner)
+        self.journal.append(kinds.FinishedEntry(plan.learner))
 
     def _add(self, member: Member) -> None:
         place = member.learner, member.number
         metrics = self.aggregator.add(member, self.costs.get(place))
-        facts = {"learner": member.learner, "number": member.number}
         if self.by_time and place not in self.costs:
             self.costs[place] = self.aggregator.cost_ms(member)
-            self.journal.append("cost", **facts, ms=self.costs[place])
-        self.journal.append("member", **facts, step=member.step, metrics=metrics)
+            self.journal.append(kinds.CostEntry(*place, self.costs[place]))
+        self.journal.append(kinds.MemberEntry(*place, member.step, metrics))
 
     def _tell_ensemble(self) -> None:
         members, metrics = len(self.aggregator.members), self.aggregator.ensemble_metrics()
-        self.journal.append("ensemble", members=members, metrics=metrics)
+        self.journal.append(kinds.EnsembleEntry(members, metrics))

@@ -36,6 +36,7 @@ from ensemble_pipe.run.preparation import recipe_of
 from ensemble_pipe.run.registry import Intake, Waiting
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
+from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
 from ensemble_pipe.tracking.pictures import draw_pictures
@@ -190,7 +191,7 @@ class _Training:
     def _take(self, event: Event) -> None:
         if isinstance(event, Failed):
             self.failed[event.learner] = event.reason
-            self.journal.append("failed", learner=event.learner, reason=event.reason)
+            self.journal.append(kinds.FailedEntry(event.learner, event.reason))
             self.open.discard(event.learner)
         elif isinstance(event, Fitted):
             save_estimator(self.paths, event.learner, event.content, self.run_id)
@@ -201,15 +202,16 @@ class _Training:
 
     def _take_checkpoint(self, event: Checkpoint) -> None:
         if event.metrics:
-            facts = {"epoch": event.epoch, "step": event.step, "metrics": event.metrics}
             waited_s = round(event.waited_s, 3)
-            self.journal.append("epoch", learner=event.learner, **facts, waited_s=waited_s)
+            self.journal.append(
+                kinds.EpochEntry(event.learner, event.epoch, event.step, event.metrics, waited_s)
+            )
         self.journal.sync()  # a checkpoint never stands there without what led to it
         save_checkpoint(self.paths, event, self.run_id)
         if event.member is not None:
             self.intake.take(self.plans[event.learner], event.member, event.state)
         if event.finished:
-            self.journal.append("finished", learner=event.learner)
+            self.journal.append(kinds.FinishedEntry(event.learner))
             self.open.discard(event.learner)
 
     def _has_enough(self) -> bool:
@@ -228,7 +230,7 @@ class _Training:
         for learner in sorted({*self.plans, *self.estimators}):
             if learner > last:
                 reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
-                self.journal.append("spared", learner=learner, reason=reason)
+                self.journal.append(kinds.SparedEntry(learner, reason))
                 self.open.discard(learner)
         self.display.message(f"learners up to {last} are enough: a further one gains too little")
         return True
@@ -238,7 +240,7 @@ class _Training:
         if self.config.augment.policy and self.plans:
             epochs = max(plan.epochs for plan in self.plans.values())
             sheet = draw_contact_sheet(self.paths, self.recipe, self.schema, epochs)
-            self.journal.append("pictures", names=[sheet.name])
+            self.journal.append(kinds.PicturesEntry([sheet.name]))
 
 
 def _report(
@@ -257,7 +259,7 @@ def _report(
             training.display.message(message)
     groups = data.row_groups("validation")
     chosen = aggregator.combine(config.ensemble.combine, config.seed, folds, groups)
-    journal.append("combined", **chosen.facts())
+    journal.append(kinds.CombinedEntry.of(chosen))
     parts: dict[str, Measured] = {}
     for name in SPLITS[1:]:
         given = load_given(paths, given_plans(config), name)
@@ -267,8 +269,7 @@ def _report(
         write_predictions(paths.predictions(name), paths.base / f"{name}.arrow", parts[name])
     for index, member in enumerate(chosen.members):
         own = {f"test/{k}": value for k, value in parts["test"].members[index].items()}
-        facts = {"learner": member.learner, "number": member.number}
-        journal.append("member_test", **facts, metrics=own)
+        journal.append(kinds.MemberTestEntry(member.learner, member.number, own))
     test = parts["test"]
     metrics = summary(parts) | further_metrics(test.prediction, test.targets, "test/")
     if folds is not None:
@@ -276,17 +277,13 @@ def _report(
         write_predictions(paths.predictions("out_of_fold"), paths.base / "train.arrow", left_out)
         metrics |= {f"out_of_fold/{name}": value for name, value in left_out.ensemble.items()}
     unfinished = tuple(sorted(training.open))
-    journal.append(
-        "result",
-        metrics=metrics,
-        members=len(chosen.members),
-        equal=chosen.combiner == Weighted.equal(len(aggregator.members)),
-        unfinished=list(unfinished),
-    )
+    equal = chosen.combiner == Weighted.equal(len(aggregator.members))
+    journal.append(kinds.ResultEntry(metrics, len(chosen.members), equal, list(unfinished)))
     model = Model(schema, chosen.members, chosen.combiner, draws, chosen.conformal)
     write_artifact(paths.model, model)
     pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])
-    journal.append("pictures", names=[path.name for path in pictures])
-    journal.append("model", sums=read_json(paths.model / "manifest.json", Manifest).sums)
+    journal.append(kinds.PicturesEntry([path.name for path in pictures]))
+    sums = read_json(paths.model / "manifest.json", Manifest).sums
+    journal.append(kinds.ModelEntry(sums))
     names = tuple(member.name for member in chosen.members if isinstance(member, GivenMember))
     return Outcome(metrics, len(chosen.members), training.failed, unfinished, names)

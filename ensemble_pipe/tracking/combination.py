@@ -1,10 +1,13 @@
 """How the members of a run were combined, and how they differ, for its report."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import numpy as np
 
-from ensemble_pipe.tracking.entries import Numbers
-from ensemble_pipe.tracking.page import Html, element, facts, table
-from ensemble_pipe.tracking.story import Story
+from ensemble_pipe.tracking.kinds import CandidateScores, CombinedEntry, Numbers
+from ensemble_pipe.tracking.page import Html, element, table, value_table
+from ensemble_pipe.tracking.run_summary import RunSummary
 
 _GROUPS = {
     "diversity": "how members differ on the test part",
@@ -13,32 +16,32 @@ _GROUPS = {
 }
 
 
-def combination(story: Story) -> Html:
+def combination(run: RunSummary) -> Html:
     """Return the combiner, what it was chosen from, and further measures of the ensemble."""
-    if not story.combined:
+    if run.combined is None:
         return Html("")
-    return Html(facts(_combiner(story)) + _candidates(story) + _measures(story.metrics))
+    combiner, candidates = _combiner(run.combined, len(run.members)), run.combined.candidates
+    return Html(value_table(combiner) + _candidates(candidates) + _measures(run.metrics))
 
 
-def count_of(story: Story) -> int:
+def count_of(run: RunSummary) -> int:
     """Return how many members the ensemble has."""
-    return len(story.combined["members"]) if story.combined else len(story.members)
+    return len(run.members if run.combined is None else run.combined.members)
 
 
-def member_weights(story: Story) -> dict[tuple[int, int], float]:
+def member_weights(run: RunSummary) -> dict[tuple[int, int], float]:
     """Return the weight of each member of the ensemble, by learner and number.
 
     Under stacking a member's weight is its share in the absolute coefficients.
     """
-    if not story.combined:
+    if run.combined is None:
         return {}
-    combiner = story.combined["combiner"]
+    combiner = asdict(run.combined.combiner)
     weights = combiner.get("weights")
     if weights is None:
         shares = np.abs(np.array(combiner["coefficients"], np.float64)).sum(axis=(0, 2))
         weights = (shares / max(float(shares.sum()), np.finfo(np.float64).tiny)).tolist()
-    members = (tuple(place) for place in story.combined["members"])
-    return {(place[0], place[1]): weight for place, weight in zip(members, weights, strict=True)}
+    return dict(zip(run.combined.members, weights, strict=True))
 
 
 def combiner_text(combiner: dict[str, object]) -> str:
@@ -51,43 +54,45 @@ def combiner_text(combiner: dict[str, object]) -> str:
     return f"{'mean' if alike else 'weighted mean'} of the members' {space}"
 
 
-def _combiner(story: Story) -> list[tuple[str, object]]:
-    combiner, kept = story.combined["combiner"], count_of(story)
+def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
+    """Return what the report says of a combiner that was chosen for some of so many members."""
+    combiner = asdict(combined.combiner)
     told: list[tuple[str, object]] = [
         ("combiner", combiner_text(combiner)),
         ("temperature", combiner.get("temperature", 1.0)),
-        ("members", f"{kept} of {len(story.members)}"),
+        ("members", f"{len(combined.members)} of {count}"),
     ]
     if combiner.get("noise"):
         told.insert(2, ("noise, in squared deviations of the target", combiner["noise"]))
-    for one in story.combined["conformal"]:
+    for one in combined.conformal:
         found = "no threshold: too few rows"
-        if one["threshold"] is not None:
-            found = f"threshold {one['threshold']:.4g}"
-        told.append(("stated coverage", f"{one['coverage']:.0%}, {one['method']}, {found}"))
+        if one.threshold is not None:
+            found = f"threshold {one.threshold:.4g}"
+        told.append(("stated coverage", f"{one.coverage:.0%}, {one.method}, {found}"))
     return told
 
 
-def _candidates(story: Story) -> Html:
-    candidates = story.combined["candidates"]
+def _candidates(candidates: Sequence[CandidateScores]) -> Html:
     if not candidates:
         return Html("")
     head = ("candidate", "temperature", "cross-fitted NLL", "error", "above the lowest", "error")
     rows = [
         (
-            one["name"], "fitted" if one["temperature"] else "1", one["nll"],
-            one["standard_error"], one["excess"], one["excess_error"],
+            one.name, "fitted" if one.temperature else "1", one.nll, one.standard_error,
+            one.excess, one.excess_error,
         )
         for one in candidates
     ]  # fmt: skip
-    within = (
-        k
-        for k, one in enumerate(candidates)
-        if None not in (one["excess"], one["excess_error"]) and one["excess"] <= one["excess_error"]
-    )
+    within = (place for place, one in enumerate(candidates) if _is_within_error(one))
     chosen = next(within, len(candidates))
     note = "from the simplest on; the first within one standard error of the lowest NLL is taken"
     return Html(table(head, rows, strong=(chosen,)) + element("p", note, kind="note"))
+
+
+def _is_within_error(one: CandidateScores) -> bool:
+    if one.excess is None or one.excess_error is None:
+        return False
+    return one.excess <= one.excess_error
 
 
 def _measures(metrics: Numbers) -> Html:

@@ -85,7 +85,7 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
         figure = _series(sheet)
     else:
         figure = _table(sheet, schema)
-    path = paths.pictures / "augmentation.png"
+    path = paths.picture("augmentation.png")
     save_figure(figure, path)
     return path
 

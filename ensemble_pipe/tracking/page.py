@@ -78,7 +78,7 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], strong: Sequence[i
     return element("div", whole, kind="wide")
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
+def value_table(pairs: Iterable[tuple[str, Any]]) -> Html:
     """Return names with their values."""
     rows = [element("tr", element("th", name), element("td", value)) for name, value in pairs]
     return element("table", *rows, kind="facts") if rows else Html("")

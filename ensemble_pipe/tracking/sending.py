@@ -48,9 +48,9 @@ class Sender:
         else:
             self._leave_out(path.name, "is not in the run directory any more")
 
-    def facts(self, run: str, facts: Mapping[str, Any], name: str) -> None:
-        """Send a JSON file."""
-        self.one(run, name, lambda: self.client.log_dict(run, dict(facts), name))
+    def json_file(self, run: str, values: Mapping[str, Any], name: str) -> None:
+        """Send values as a JSON file."""
+        self.one(run, name, lambda: self.client.log_dict(run, dict(values), name))
 
     def one(self, run: str, what: str, send: Callable[[], object]) -> None:
         """Send one thing, and note it where MLflow refuses it.

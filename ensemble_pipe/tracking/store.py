@@ -102,7 +102,7 @@ def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
 def _end(client: Any, runs: list[Any], paths: RunPaths) -> None:
     """Give a run and its learners the ends that its journal says."""
     entries = read_entries(paths.journal) if paths.journal.is_file() else ()
-    status, learners = endings(entry for entry, _ in entries)
+    status, learners = endings(entries)
     own = {f"{paths.root.name}/{learner}": end for learner, end in learners.items()}
     for run in runs:
         key = run.data.tags[KEY_TAG]

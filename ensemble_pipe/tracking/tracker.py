@@ -10,7 +10,7 @@ from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.messages import cut
 from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.refusals import Problem, problem_of
 from ensemble_pipe.tracking.shipping import LogModel, Shipper
 
@@ -122,7 +122,7 @@ class MlflowTracker:
 
     def require_place(self) -> None:
         try:
-            next(read_entries(self._paths.journal, self._shipper.cursor.offset), None)
+            next(read_lines(self._paths.journal, self._shipper.cursor.offset), None)
         except CorruptFileError as error:
             resume = f"ensemble-pipe resume {self._paths.root}"
             raise CorruptFileError(f"{error}; `{resume}` completes it") from None
@@ -157,9 +157,9 @@ class MlflowTracker:
     def _ship_new(self) -> None:
         if not self._paths.journal.is_file():
             return
-        entries = list(read_entries(self._paths.journal, self._shipper.cursor.offset))
-        if entries:
-            self._shipper.ship([entry for entry, _ in entries], entries[-1][1])
+        lines = list(read_lines(self._paths.journal, self._shipper.cursor.offset))
+        if lines:
+            self._shipper.ship([line.entry for line in lines], lines[-1].end)
 
 
 def default_uri(output: Path) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ensemble_pipe.core.addresses import is_server, masked, sqlite_path
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.store import quiet_mlflow
 from ensemble_pipe.tracking.tracker import default_uri
 
@@ -31,7 +32,7 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     """
     if output.is_file():
         raise InputError(f"{output}: is a file; name the folder of the run directories")
-    if (output / "journal.jsonl").is_file():
+    if RunPaths(output).journal.is_file():
         raise InputError(f"{output}: is a run directory; name its folder, --output {output.parent}")
     uri = default_uri(output)
     if is_server(uri):

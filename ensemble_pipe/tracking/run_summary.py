@@ -1,22 +1,22 @@
-"""What the journal says of a run, gathered: its plans, curves, members, failures and status."""
+"""The summary of a run's journal: plans, curves, members, failures and status."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, assert_never
 
 from filelock import FileLock, Timeout
 
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.completeness import lost_epochs, require_start
-from ensemble_pipe.tracking.entries import Numbers
-from ensemble_pipe.tracking.journal import Entry, read_entries
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import Entry, Numbers
 
 # What says the kind of a learner, see `kind_of`.
 _KINDS = ("network.name", "estimator.strategy", "predictions.strategy", "predictions.name")
 
 
 @dataclass
-class MemberStory:
+class MemberSummary:
     """One member.
 
     Attributes:
@@ -31,23 +31,23 @@ class MemberStory:
 
 
 @dataclass
-class Story:
-    """One run, as far as it has come.
+class RunSummary:
+    """One run, finished or not.
 
     Attributes:
         status: FINISHED, FAILED or KILLED; RUNNING where a process drives it now.
         began_ms, last_ms: of the first and the last entry, in milliseconds since 1970.
         pipeline: resolved.
         rows: of each part.
-        lost: what the journal has lost of the run's epochs; None for nothing.
+        lost: a message on epochs that the journal has lost; None for none.
         plans: by learner, as plain values.
         epochs: entries of each learner's epochs.
         members: in order of learner and number.
         ensembles: validation metrics by the number of members.
-        metrics: flat ones of the result; empty until there is one.
-        combined: the entry on the combination of the members; empty until there is one.
+        metrics: of the result, flat; empty until there is one.
+        combined: how the members are combined; None until they are.
         failed: reasons by learner.
-        unfinished: learners whose training the result did not wait for.
+        unfinished: learners whose training had not ended at the result.
         spared: why learners were not trained, by learner.
         pictures: file names.
     """
@@ -61,12 +61,12 @@ class Story:
     lost: str | None = None
     resumed_ms: list[int] = field(default_factory=list)
     plans: dict[int, dict[str, Any]] = field(default_factory=dict)
-    epochs: dict[int, list[Entry]] = field(default_factory=dict)
+    epochs: dict[int, list[kinds.EpochEntry]] = field(default_factory=dict)
     finished: list[int] = field(default_factory=list)
-    members: list[MemberStory] = field(default_factory=list)
+    members: list[MemberSummary] = field(default_factory=list)
     ensembles: dict[int, Numbers] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
-    combined: Entry = field(default_factory=dict)
+    combined: kinds.CombinedEntry | None = None
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: list[int] = field(default_factory=list)
     spared: dict[int, str] = field(default_factory=dict)
@@ -75,7 +75,8 @@ class Story:
     @property
     def given(self) -> list[str]:
         """Return the names of the ensemble's members whose predictions were read from a file."""
-        plans = [self.plans[learner] for learner, _ in self.combined.get("members", ())]
+        places = self.combined.members if self.combined is not None else []
+        plans = [self.plans[learner] for learner, _ in places]
         return [plan["predictions"]["name"] for plan in plans if "predictions" in plan]
 
     @property
@@ -89,8 +90,8 @@ class Story:
         return [n for n in names if len({repr(one[n]) for one in flats if n in one}) > 1]
 
 
-def read_story(paths: RunPaths, status: str | None = None) -> Story:
-    """Gather what the journal of a run says.
+def read_run_summary(paths: RunPaths, status: str | None = None) -> RunSummary:
+    """Summarize the journal of a run.
 
     Args:
         paths: of the run.
@@ -99,60 +100,67 @@ def read_story(paths: RunPaths, status: str | None = None) -> Story:
     Raises:
         CorruptFileError: the journal is damaged, or has lost its start.
     """
-    entries = [entry for entry, _ in read_entries(paths.journal)]
-    require_start(paths, entries)
-    status = status or _status(paths, entries)
+    entries = list(read_entries(paths.journal))
+    started = require_start(paths, entries)
+    status = status or _status(paths, entries[-1])
     # Another process that drives the run may have saved a checkpoint since.
-    lost = None if status == "RUNNING" else lost_epochs(paths, entries)
-    started = entries[0]
-    story = Story(
-        run_id=started["run_id"],
+    lost = None if status == "RUNNING" else lost_epochs(paths, started.run_id, entries)
+    run = RunSummary(
+        run_id=started.run_id,
         status=status,
-        began_ms=started["time_ms"],
-        last_ms=entries[-1]["time_ms"],
-        pipeline=started["pipeline"],
-        rows=started["rows"],
+        began_ms=started.time_ms,
+        last_ms=entries[-1].time_ms,
+        pipeline=started.pipeline,
+        rows=started.rows,
         lost=lost,
     )
     for entry in entries:
-        _take(story, entry)
-    story.members.sort(key=lambda member: (member.learner, member.number))
-    return story
+        add(run, entry)
+    run.members.sort(key=lambda member: (member.learner, member.number))
+    return run
 
 
-def _take(story: Story, entry: Entry) -> None:
-    match entry["kind"]:
-        case "learner":
-            story.plans[entry["learner"]] = entry["plan"]
-        case "grown":
-            story.pipeline["ensemble"] = entry["ensemble"]
-        case "spared":
-            story.spared[entry["learner"]] = entry["reason"]
-        case "resumed":
-            story.resumed_ms.append(entry["time_ms"])
-        case "epoch":
-            story.epochs.setdefault(entry["learner"], []).append(entry)
-        case "finished":
-            story.finished.append(entry["learner"])
-        case "failed":
-            story.failed[entry["learner"]] = entry["reason"]
-        case "member":
-            place = entry["learner"], entry["number"]
-            others = [m for m in story.members if (m.learner, m.number) != place]
-            story.members = [*others, MemberStory(*place, entry["step"], entry["metrics"])]
-        case "member_test":
-            for member in story.members:
-                if (member.learner, member.number) == (entry["learner"], entry["number"]):
-                    own = entry["metrics"].items()
+def add(run: RunSummary, entry: Entry) -> None:
+    """Add an entry to the summary of its run."""
+    match entry:
+        case kinds.LearnerEntry():
+            run.plans[entry.learner] = entry.plan
+        case kinds.GrownEntry():
+            run.pipeline = {**run.pipeline, "ensemble": entry.ensemble}
+        case kinds.SparedEntry():
+            run.spared[entry.learner] = entry.reason
+        case kinds.ResumedEntry():
+            run.resumed_ms.append(entry.time_ms)
+        case kinds.EpochEntry():
+            run.epochs.setdefault(entry.learner, []).append(entry)
+        case kinds.FinishedEntry():
+            run.finished.append(entry.learner)
+        case kinds.FailedEntry():
+            run.failed[entry.learner] = entry.reason
+        case kinds.MemberEntry():
+            place = entry.learner, entry.number
+            others = [m for m in run.members if (m.learner, m.number) != place]
+            run.members = [*others, MemberSummary(*place, entry.step, entry.metrics)]
+        case kinds.MemberTestEntry():
+            for member in run.members:
+                if (member.learner, member.number) == (entry.learner, entry.number):
+                    own = entry.metrics.items()
                     member.test = {name.removeprefix("test/"): value for name, value in own}
-        case "ensemble":
-            story.ensembles[entry["members"]] = entry["metrics"]
-        case "combined":
-            story.combined = entry
-        case "result":
-            story.metrics, story.unfinished = entry["metrics"], entry.get("unfinished", [])
-        case "pictures":
-            story.pictures += [name for name in entry["names"] if name not in story.pictures]
+        case kinds.EnsembleEntry():
+            run.ensembles[entry.members] = entry.metrics
+        case kinds.CombinedEntry():
+            run.combined = entry
+        case kinds.ResultEntry():
+            run.metrics, run.unfinished = entry.metrics, entry.unfinished
+        case kinds.PicturesEntry():
+            run.pictures += [name for name in entry.names if name not in run.pictures]
+        case (
+            kinds.StartedEntry() | kinds.CostEntry() | kinds.ModelEntry() | kinds.EndedEntry()
+            | kinds.UnknownEntry()
+        ):  # fmt: skip
+            pass  # begun with, or shown nowhere
+        case _:
+            assert_never(entry)
 
 
 def kind_of(plan: dict[str, Any]) -> str:
@@ -164,10 +172,15 @@ def kind_of(plan: dict[str, Any]) -> str:
     return str(plan["network"]["name"])
 
 
-def _status(paths: RunPaths, entries: Sequence[Entry]) -> str:
-    """Return how a run ended; one without an end is running only while its lock is held."""
-    if entries[-1]["kind"] == "ended":
-        return str(entries[-1]["status"])
+def _status(paths: RunPaths, last: Entry) -> str:
+    """Return how a run ended; one without an end is running only while its lock is held.
+
+    Args:
+        paths: of the run.
+        last: entry of its journal.
+    """
+    if isinstance(last, kinds.EndedEntry):
+        return last.status
     if not paths.lock.is_file():
         return "KILLED"
     try:
