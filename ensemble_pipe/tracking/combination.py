@@ -5,9 +5,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ensemble_pipe.tracking.kinds import CandidateScores, CombinedEntry, Numbers
+from ensemble_pipe.tracking.kinds import CombinedEntry, Numbers
 from ensemble_pipe.tracking.page import Html, element, table, value_table
 from ensemble_pipe.tracking.run_summary import RunSummary
+from ensemble_pipe.tracking.schemas import CandidateScores
 
 _GROUPS = {
     "diversity": "how members differ on the test part",

@@ -20,6 +20,7 @@ from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.tracking.schemas import (
+    CandidateScores,
     Document,
     EnsembleSchema,
     PipelineSchema,
@@ -60,7 +61,7 @@ class OfLearner(_Entry):
 
 @dataclass(frozen=True)
 class OfMember(OfLearner):
-    """What every kind has that is about one member; `number` counts those of its learner from 0."""
+    """What every kind has that is about one member, by its number among those of its learner."""
 
     number: Count
 
@@ -84,7 +85,11 @@ class StartedEntry(_Entry):
 
 @dataclass(frozen=True)
 class LearnerEntry(OfLearner):
-    """A learner of the run, and its plan."""
+    """A learner belongs to the run.
+
+    Attributes:
+        plan: as plain values.
+    """
 
     kind = "learner"
     plan: Plan
@@ -138,7 +143,11 @@ class FinishedEntry(OfLearner):
 
 @dataclass(frozen=True)
 class FailedEntry(OfLearner):
-    """The training of a learner failed, so it yields no member."""
+    """The training of a learner failed.
+
+    Attributes:
+        reason: why it yields no member.
+    """
 
     kind = "failed"
     reason: str
@@ -154,7 +163,11 @@ class SparedEntry(OfLearner):
 
 @dataclass(frozen=True)
 class CostEntry(OfMember):
-    """The measured time of a member's prediction, in milliseconds per row."""
+    """The measured cost of a member's prediction.
+
+    Attributes:
+        ms: milliseconds per row.
+    """
 
     kind = "cost"
     ms: Number
@@ -189,18 +202,6 @@ class EnsembleEntry(_Entry):
     kind = "ensemble"
     members: Count
     metrics: Numbers
-
-
-@dataclass(frozen=True)
-class CandidateScores:
-    """A candidate for the combiner: `combiners.Candidate`, with None for what is not finite."""
-
-    name: str
-    temperature: Flag
-    nll: Number | None
-    standard_error: Number | None
-    excess: Number | None
-    excess_error: Number | None
 
 
 @dataclass(frozen=True)
@@ -259,7 +260,11 @@ class ResultEntry(_Entry):
 
 @dataclass(frozen=True)
 class PicturesEntry(_Entry):
-    """Pictures were drawn; `names` are files in the folder of pictures."""
+    """Pictures were drawn.
+
+    Attributes:
+        names: of files in the folder of pictures.
+    """
 
     kind = "pictures"
     names: list[str]
@@ -267,7 +272,7 @@ class PicturesEntry(_Entry):
 
 @dataclass(frozen=True)
 class ModelEntry(_Entry):
-    """The model was written; `sums` are the sha256 sums of its files by name."""
+    """The model was written; `sums` are the sha256 sums of its files, by name."""
 
     kind = "model"
     sums: dict[str, str]
@@ -275,7 +280,7 @@ class ModelEntry(_Entry):
 
 @dataclass(frozen=True)
 class EndedEntry(_Entry):
-    """The process that drove the run ended it."""
+    """The process that drove the run ended; `status` is that of the run in MLflow."""
 
     kind = "ended"
     status: Status

@@ -77,7 +77,7 @@ class RunSummary:
         """Return the names of the ensemble's members whose predictions were read from a file."""
         places = self.combined.members if self.combined is not None else []
         plans = [self.plans[learner] for learner, _ in places]
-        return [plan["predictions"]["name"] for plan in plans if "predictions" in plan]
+        return [plan["predictions"]["name"] for plan in plans if plan.get("predictions")]
 
     @property
     def differing(self) -> list[str]:
@@ -165,9 +165,9 @@ def add(run: RunSummary, entry: Entry) -> None:
 
 def kind_of(plan: dict[str, Any]) -> str:
     """Return what kind of learner a plan makes, such as "mlp" or "random_forest"."""
-    if "predictions" in plan:
+    if plan.get("predictions"):
         return f"predictions {plan['predictions']['name']}"
-    if "estimator" in plan:
+    if plan.get("estimator"):
         return str(plan["estimator"]["strategy"])
     return str(plan["network"]["name"])
 

@@ -111,29 +111,25 @@ class RowsSchema:
 
 
 @dataclass(frozen=True)
-class NetworkPlanSchema:
-    """The plan of a network."""
+class PlanSchema:
+    """The plan of a learner: a network, a scikit-learn estimator, or predictions from a file."""
 
-    network: NamedSchema
+    network: NamedSchema | None = None
+    estimator: GroupSchema | None = None
+    predictions: NamedSchema | None = None
 
-
-@dataclass(frozen=True)
-class StrategySchema:
-    strategy: str
-
-
-@dataclass(frozen=True)
-class EstimatorPlanSchema:
-    """The plan of a scikit-learn estimator."""
-
-    estimator: StrategySchema
+    def __post_init__(self) -> None:
+        if self == PlanSchema():
+            raise ValueError("names no network, no estimator and no predictions")
 
 
 @dataclass(frozen=True)
-class PredictionsPlanSchema:
-    """The plan of a member whose predictions are read from a file."""
+class CandidateScores:
+    """A `combiners.Candidate`, with None for what is not finite."""
 
-    predictions: NamedSchema
-
-
-PlanSchema = NetworkPlanSchema | EstimatorPlanSchema | PredictionsPlanSchema
+    name: str
+    temperature: Flag
+    nll: Number | None
+    standard_error: Number | None
+    excess: Number | None
+    excess_error: Number | None

@@ -5,6 +5,7 @@ from typing import Any
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.kinds import KnownEntry
+from ensemble_pipe.tracking.schemas import CandidateScores
 
 PIPELINE: dict[str, Any] = {
     "name": "x",
@@ -47,7 +48,7 @@ EXAMPLES: list[KnownEntry] = [
     kinds.CombinedEntry(
         Weighted(weights=(1.0,)),
         [(0, 0)],
-        [kinds.CandidateScores("equal", False, 0.5, None, 0.0, 0.0)],
+        [CandidateScores("equal", False, 0.5, None, 0.0, 0.0)],
         [],
     ),
     kinds.MemberTestEntry(0, 0, {"test/nll": 0.5}),
