@@ -27,7 +27,7 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import further_metrics
-from ensemble_pipe.ensemble.members import GivenMember
+from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.out_of_fold import left_out_messages, out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.display import Display
@@ -285,5 +285,5 @@ def _report(
     journal.append(kinds.PicturesEntry([path.name for path in pictures]))
     sums = read_json(paths.model / "manifest.json", Manifest).sums
     journal.append(kinds.ModelEntry(sums))
-    names = tuple(member.name for member in chosen.members if isinstance(member, GivenMember))
+    names = tuple(external_members(chosen.members))
     return Outcome(metrics, len(chosen.members), training.failed, unfinished, names)
