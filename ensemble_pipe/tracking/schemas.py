@@ -119,7 +119,7 @@ class PlanSchema:
     predictions: NamedSchema | None = None
 
     def __post_init__(self) -> None:
-        if self == PlanSchema():
+        if not any((self.network, self.estimator, self.predictions)):
             raise ValueError("names no network, no estimator and no predictions")
 
 

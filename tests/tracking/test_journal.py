@@ -113,6 +113,14 @@ def test_lines_of_earlier_versions_have_no_sums(path: Path) -> None:
         ('{"kind": "resumed", "time_ms": 1, "kind": "ended"}', "'kind' stands there twice"),
         ('{"kind": "failed", "time_ms": 1, "learner": true, "reason": ""}', "learner: input"),
         ('{"kind": "cost", "time_ms": 1, "learner": 0, "number": 0, "ms": NaN}', "NaN is no"),
+        (
+            '{"kind": "learner", "time_ms": 1, "learner": 0, "plan": {}}',
+            "plan: value error, names no",
+        ),
+        (
+            '{"kind": "learner", "time_ms": 1, "learner": 0, "plan": {"network": {}}}',
+            "lacks plan.network.name",
+        ),
     ],
 )
 def test_a_line_of_a_wrong_shape_is_refused(path: Path, line: str, message: str) -> None:
