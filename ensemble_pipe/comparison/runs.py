@@ -47,7 +47,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """One finished run.
 
     Attributes:
@@ -58,8 +58,8 @@ class Run:
         settings: the resolved pipeline by path, without `NO_SETTINGS`.
         members: of its ensemble.
         metrics: of the journal's result, flat.
-        rows: (R,) places of the test rows in their source.
-        truth: (R,) or (R, D) classes or numbers of these.
+        rows: (R,) indices of the test rows in their source.
+        truth: (R,) or (R, D) true classes or numbers of these rows.
         values: metrics of the test rows, row by row.
         cost: of its training, combination and measurement.
     """
@@ -76,7 +76,7 @@ class Run:
     values: dict[str, RowValues]
     cost: Cost
 
-    def same_rows(self, other: "Run") -> bool:
+    def same_rows(self, other: "FinishedRun") -> bool:
         """Return whether both were tested on the same rows, in the same order."""
         return np.array_equal(self.rows, other.rows) and np.array_equal(self.truth, other.truth)
 
@@ -91,7 +91,7 @@ class Run:
         }
 
 
-def read_run(root: Path) -> Run:
+def read_run(root: Path) -> FinishedRun:
     """Read a finished run.
 
     Raises:
@@ -108,7 +108,7 @@ def read_run(root: Path) -> Run:
         raise CorruptFileError(f"{summary.lost}; restore it from a copy")
     schema = read_schema(paths)
     rows, truth, values = _test_rows(paths.predictions("test"), schema)
-    return Run(
+    return FinishedRun(
         root=paths.root,
         name=str(summary.pipeline["name"]),
         task=schema.task,
@@ -124,7 +124,7 @@ def read_run(root: Path) -> Run:
 
 
 def settings_of(pipeline: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides a result beside the seed, by path."""
+    """Return the settings that affect the result, but for the seed, by path."""
     return flat({key: value for key, value in pipeline.items() if key not in NO_SETTINGS})
 
 

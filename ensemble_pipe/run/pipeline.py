@@ -179,7 +179,7 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
             raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
         entries = complete_entries(paths)
         tracker = tracker_of(paths, config)
-        tracker.require_place()
+        tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()
         tracker.finish(timeout_s, keep_trying=True)

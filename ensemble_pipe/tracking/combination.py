@@ -1,4 +1,4 @@
-"""How the members of a run were combined, and how they differ, for its report."""
+"""The report's section on the combination of a run's members and their diversity."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +18,7 @@ _GROUPS = {
 
 
 def combination(run: RunSummary) -> Html:
-    """Return the combiner, what it was chosen from, and further measures of the ensemble."""
+    """Return the combiner, the candidates for it, and further measures of the ensemble."""
     if run.combined is None:
         return Html("")
     combiner, candidates = _combiner(run.combined, len(run.members)), run.combined.candidates
@@ -46,7 +46,7 @@ def member_weights(run: RunSummary) -> dict[tuple[int, int], float]:
 
 
 def combiner_text(combiner: dict[str, object]) -> str:
-    """Return what a combiner does, such as "weighted mean of the members' probability"."""
+    """Return a description of a combiner, such as "weighted mean of the members' probability"."""
     if combiner["name"] == "stacked":
         return "stacked: a linear model of the members' predictions"
     weights = combiner["weights"]
@@ -56,21 +56,21 @@ def combiner_text(combiner: dict[str, object]) -> str:
 
 
 def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
-    """Return what the report says of a combiner that was chosen for some of so many members."""
+    """Return names and values that describe a combination of some of `count` members."""
     combiner = asdict(combined.combiner)
-    told: list[tuple[str, object]] = [
+    pairs: list[tuple[str, object]] = [
         ("combiner", combiner_text(combiner)),
         ("temperature", combiner.get("temperature", 1.0)),
         ("members", f"{len(combined.members)} of {count}"),
     ]
     if combiner.get("noise"):
-        told.insert(2, ("noise, in squared deviations of the target", combiner["noise"]))
+        pairs.insert(2, ("noise, in squared deviations of the target", combiner["noise"]))
     for one in combined.conformal:
         found = "no threshold: too few rows"
         if one.threshold is not None:
             found = f"threshold {one.threshold:.4g}"
-        told.append(("stated coverage", f"{one.coverage:.0%}, {one.method}, {found}"))
-    return told
+        pairs.append(("stated coverage", f"{one.coverage:.0%}, {one.method}, {found}"))
+    return pairs
 
 
 def _candidates(candidates: Sequence[CandidateScores]) -> Html:

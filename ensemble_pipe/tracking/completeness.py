@@ -78,13 +78,13 @@ def take_learner(entry: Entry, known: set[int], where: Path) -> None:
         ):  # fmt: skip
             if entry.learner not in known:
                 raise CorruptFileError(
-                    f"{where}: speaks of learner {entry.learner}, whose plan it does not have; "
+                    f"{where}: has an entry of learner {entry.learner} but not its plan; "
                     "restore it from a copy"
                 )
         case kinds.CombinedEntry():
             if not {learner for learner, _ in entry.members} <= known:
                 raise CorruptFileError(
-                    f"{where}: combines members of learners that the run has not"
+                    f"{where}: combines members of learners that are not in the run"
                 )
         case (
             kinds.StartedEntry() | kinds.GrownEntry() | kinds.ResumedEntry()

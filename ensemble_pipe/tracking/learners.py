@@ -1,4 +1,4 @@
-"""The learners of a run and the members that came of them, for its report."""
+"""The report's tables of a run's learners, members and failures."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ensemble_pipe.tracking.run_summary import RunSummary, flat, kind_of
 
 
 def learners(run: RunSummary) -> Html:
-    """Return how far each learner has come, where not all came to their end."""
+    """Return a table of each learner's progress; nothing once all have ended."""
     ended = {*run.finished, *run.failed, *run.spared}
     if run.status == "FINISHED" and ended >= run.plans.keys():
         return Html("")
@@ -23,9 +23,9 @@ def learners(run: RunSummary) -> Html:
 
 
 def _state(run: RunSummary, learner: int) -> str:
-    """Return where a learner stands; one that is trained whole stays so, whatever came later."""
-    told = {"finished": run.finished, "failed": run.failed, "spared": run.spared}
-    for state, learners in told.items():
+    """Return the state of a learner; one that is finished stays so."""
+    states = {"finished": run.finished, "failed": run.failed, "spared": run.spared}
+    for state, learners in states.items():
         if learner in learners:
             return state
     begun, running = learner in run.epochs, run.status == "RUNNING"
@@ -35,7 +35,7 @@ def _state(run: RunSummary, learner: int) -> str:
 
 
 def members(run: RunSummary) -> Html:
-    """Return each member with its weight, its hyperparameters and its own metrics."""
+    """Return a table of members: weight, hyperparameters and their own metrics."""
     if not run.members:
         return Html("")
     differing, plans = run.differing, {k: flat(plan) for k, plan in run.plans.items()}
@@ -70,7 +70,7 @@ def _setting(value: Any) -> Any:
 
 
 def failures(run: RunSummary) -> Html:
-    """Return which learners failed, and why."""
+    """Return a table of failed learners with the reasons."""
     if not run.failed:
         return Html("") if run.status == "RUNNING" else element("p", "No learner failed.")
     return table(("learner", "why it yields no member"), run.failed.items())

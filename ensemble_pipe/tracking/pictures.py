@@ -96,7 +96,7 @@ def _figure(columns: int = 1, *, fits_labels: bool = False) -> "tuple[Figure, li
 
 
 def curves_of(journal: Path) -> dict[int, list[tuple[int, Any, Any]]]:
-    """Return epochs, training and stop losses by learner; of learners that have no epochs none."""
+    """Return epochs, training and stop losses by learner, of those that have epochs."""
     curves: dict[int, list[tuple[int, Any, Any]]] = {}
     for entry in read_entries(journal):
         if isinstance(entry, EpochEntry):
@@ -164,7 +164,7 @@ def rejection_curves(test: Measured) -> "Figure":
 
 
 def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
-    """How often each class of the test part was taken for each other."""
+    """Counts of predicted classes for each true class of the test part."""
     predicted = test.prediction.probabilities.argmax(axis=1)
     counts = confusion(predicted, test.targets, len(schema.classes))
     figure, (axis,) = _figure(fits_labels=True)

@@ -1,4 +1,4 @@
-"""The report of a run: its directory as one HTML page, finished or not."""
+"""The report of a run, finished or not: one HTML page."""
 
 import shlex
 from collections.abc import Callable, Iterator
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 CLASSES, COLUMNS = 60, 200
 _FULL_WIDTH = ("augmentation", "learning_curves", "ensemble_size")
 _CAPTIONS = {
-    "augmentation": "Training rows, and what augmentation makes of them",
+    "augmentation": "Training rows and augmented versions of them",
     "learning_curves": "Loss by epoch; a line for each learner",
     "ensemble_size": "Validation metrics of the first 1, 2, ... members together",
     "rejection": "The most certain test rows, by how many are kept; a thin line for each member",
     "reliability": "Accuracy against confidence; on the dashed line they agree",
-    "confusion_matrix": "True classes, and what they were taken for",
-    "predicted": "Predictions against the truth, with one standard deviation",
+    "confusion_matrix": "True and predicted classes",
+    "predicted": "Predicted against true values, with one standard deviation",
 }
 _STATES = {
     "FINISHED": "The run is finished.",
-    "RUNNING": "The run is going on; this page shows what there was when it was written.",
-    "KILLED": "The run was stopped before its end; this page shows what there is.",
-    "FAILED": "The run ended with an error; this page shows what there is.",
+    "RUNNING": "The run is in progress; this page shows its state at the time of writing.",
+    "KILLED": "The run was stopped before its end; this page shows the results so far.",
+    "FAILED": "The run ended with an error; this page shows the results so far.",
 }
 _PREDICTORS = {
     "ensemble": "",
@@ -61,7 +61,7 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
 
     Args:
         paths: of the run.
-        status: of a run that is about to end; None asks the journal.
+        status: of a run that is about to end; None reads it from the journal.
 
     Raises:
         CorruptFileError: the journal, the manifest, a checkpoint or the schema is damaged.
@@ -95,7 +95,7 @@ def _head(run: RunSummary) -> Html:
         state = Html(state + element("p", run.lost, kind="warning"))
     pipeline, training = run.pipeline, run.pipeline["training"]
     steps = [step["name"] for step in pipeline["augment"]["policy"]]
-    told = value_table(
+    settings = value_table(
         [
             ("task", pipeline["task"]),
             ("network", _named(pipeline["network"])),
@@ -110,11 +110,11 @@ def _head(run: RunSummary) -> Html:
             *([("learners differ in", ", ".join(run.differing))] if run.differing else []),
         ]
     )
-    return Html(element("h1", run.run_id) + status + state + told)
+    return Html(element("h1", run.run_id) + status + state + settings)
 
 
 def _groups(run: RunSummary) -> str:
-    """Return how many learners there are, and of which strategies."""
+    """Return the number of learners and their strategies."""
     ensemble = run.pipeline["ensemble"]
     groups = ensemble["pool"] or [ensemble]
     strategies = ", ".join(
@@ -130,14 +130,14 @@ def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters"
 
 
 def _view(view: dict[str, Any]) -> str:
-    """Return what each learner sees of the training part."""
-    told = {
+    """Return the view of the training part that each learner has."""
+    limits = {
         "bootstrap": view["bootstrap"],
         f"all but one of {view['folds']} folds": view["folds"],
         "balanced classes": view["balance_classes"],
         f"{view['features']:.0%} of the columns": view["features"] < 1,
     }
-    return ", ".join(text for text, holds in told.items() if holds) or "all rows and columns"
+    return ", ".join(text for text, holds in limits.items() if holds) or "all rows and columns"
 
 
 def _result(run: RunSummary) -> Html:
@@ -154,21 +154,21 @@ def _result(run: RunSummary) -> Html:
         return Html(_unfinished(run) + table(head, rows, strong=(0, 3)) + note)
     if run.ensembles:
         count, metrics = max(run.ensembles.items())
-        told = f"on the validation part, the {count} members so far together"
-        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", told))
+        text = f"on the validation part, the {count} members so far together"
+        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", text))
     return element("p", "No learner has yielded a member yet.")
 
 
 def _unfinished(run: RunSummary) -> Html:
-    """Return which learners the result did without, and why."""
-    told = []
+    """Return notes on learners that the result does not include."""
+    notes = []
     if run.unfinished:
         names = ", ".join(str(learner) for learner in run.unfinished)
-        told.append(f"Training was not ended of these learners: {names}.")
+        notes.append(f"The training of these learners had not ended: {names}.")
     if run.spared:
         names = ", ".join(str(learner) for learner in run.spared)
-        told.append(f"Learners {names} were spared: {next(iter(run.spared.values()))}.")
-    return Html("".join(element("p", text, kind="warning") for text in told))
+        notes.append(f"Learners {names} were spared: {next(iter(run.spared.values()))}.")
+    return Html("".join(element("p", text, kind="warning") for text in notes))
 
 
 def _names(metrics: Numbers, prefix: str) -> list[str]:
@@ -177,23 +177,23 @@ def _names(metrics: Numbers, prefix: str) -> list[str]:
 
 def _data(run: RunSummary, schema: Schema) -> Html:
     source = {name: value for name, value in run.pipeline["data"].items() if name != "columns"}
-    told: list[tuple[str, Any]] = [(k, str(value)) for k, value in flat(source).items() if value]
+    pairs: list[tuple[str, Any]] = [(k, str(value)) for k, value in flat(source).items() if value]
     if schema.classes:
         shown = ", ".join(str(name) for name in schema.classes[:CLASSES])
         more = len(schema.classes) - CLASSES
-        told.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
+        pairs.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
     else:
         for name, mean, deviation in zip(schema.target_names, *schema.target_scale, strict=True):
             moments = f"mean {mean:.4g}, deviation {deviation:.4g}"
-            told.append(("target", f"{name}: {moments} on the training part"))
+            pairs.append(("target", f"{name}: {moments} on the training part"))
     if schema.is_image:
-        told.append(("images", " x ".join(map(str, schema.input_shape))))
+        pairs.append(("images", " x ".join(map(str, schema.input_shape))))
     else:
-        told.append(("features", f"{len(schema.encoded_names)}, of {len(schema.columns)} columns"))
-    told.append(("scale", schema.scaling.name))
+        pairs.append(("features", f"{len(schema.encoded_names)}, of {len(schema.columns)} columns"))
+    pairs.append(("scale", schema.scaling.name))
     total = sum(run.rows.values())
     rows = [(part, run.rows[part], f"{run.rows[part] / total:.1%}") for part in SPLITS]
-    return Html(table(("part", "rows", "share"), rows) + value_table(told) + _columns(schema))
+    return Html(table(("part", "rows", "share"), rows) + value_table(pairs) + _columns(schema))
 
 
 def _columns(schema: Schema) -> Html:
@@ -238,7 +238,7 @@ def _pictures(paths: RunPaths, run: RunSummary, schema: Schema) -> Html:
 def _pngs(paths: RunPaths, run: RunSummary, schema: Schema) -> Iterator[tuple[str, bytes]]:
     """Yield the run's pictures by name; those that it has not drawn yet are drawn from the journal.
 
-    The journal's names are taken as files of the folder of pictures, whatever they say.
+    Names from the journal are looked up in the folder of pictures only.
     """
     files = {Path(name).stem: paths.picture(Path(name).name) for name in run.pictures}
     curve = [metrics for _, metrics in sorted(run.ensembles.items())]
@@ -257,7 +257,7 @@ def _pngs(paths: RunPaths, run: RunSummary, schema: Schema) -> Iterator[tuple[st
 
 def _times(run: RunSummary) -> Html:
     seconds = (run.last_ms - run.began_ms) // 1000
-    ended = "last sign of life" if run.status in ("RUNNING", "KILLED") else "ended"
+    ended = "last entry" if run.status in ("RUNNING", "KILLED") else "ended"
     return value_table(
         [
             ("began", _moment(run.began_ms)),

@@ -11,7 +11,7 @@ from ensemble_pipe.tracking.completeness import lost_epochs, require_start
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import Entry, Numbers
 
-# What says the kind of a learner, see `kind_of`.
+# Paths in a plan that give the kind of a learner, see `kind_of`.
 _KINDS = ("network.name", "estimator.strategy", "predictions.strategy", "predictions.name")
 
 
@@ -95,7 +95,7 @@ def read_run_summary(paths: RunPaths, status: str | None = None) -> RunSummary:
 
     Args:
         paths: of the run.
-        status: of a run that is about to end; None asks the journal and the driver's lock.
+        status: of a run that is about to end; None reads it from the journal and the driver's lock.
 
     Raises:
         CorruptFileError: the journal is damaged, or has lost its start.
@@ -158,13 +158,13 @@ def add(run: RunSummary, entry: Entry) -> None:
             kinds.StartedEntry() | kinds.CostEntry() | kinds.ModelEntry() | kinds.EndedEntry()
             | kinds.UnknownEntry()
         ):  # fmt: skip
-            pass  # begun with, or shown nowhere
+            pass  # read before, or not part of the summary
         case _:
             assert_never(entry)
 
 
 def kind_of(plan: dict[str, Any]) -> str:
-    """Return what kind of learner a plan makes, such as "mlp" or "random_forest"."""
+    """Return the kind of learner that a plan describes, such as "mlp" or "random_forest"."""
     if plan.get("predictions"):
         return f"predictions {plan['predictions']['name']}"
     if plan.get("estimator"):

@@ -1,7 +1,7 @@
-"""What each journal entry becomes in MLflow.
+"""Sends journal entries to MLflow as runs, parameters, metrics, tags and files.
 
 Everything can be sent twice: runs are found again by a tag of their own, metrics of a step that was
-sent are not sent again, and the rest says the same thing the second time.
+sent are not sent again, and all else is the same the second time.
 """
 
 import json
@@ -28,7 +28,7 @@ LogModel = Callable[[str, str, str, RunPaths], str]
 
 
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
-# Tags of a learner that say why it has no member; they go when it is trained after all.
+# Tags of a learner with the reason why it has no member; removed when it is trained after all.
 _WHY = {"failure", "spared", "unfinished"}
 
 
@@ -36,7 +36,7 @@ class Shipper:
     """Turns entries into MLflow calls, in order; metrics of neighbouring entries go together.
 
     Attributes:
-        cursor: what was sent. It is saved only when all that it speaks of has been sent, and read
+        cursor: what was sent. It is saved only when all that it records has been sent, and read
             again from disk after a failure.
     """
 
@@ -65,9 +65,9 @@ class Shipper:
             raise
 
     def ship_again(self) -> None:
-        """Begin at the start of the journal; what was sent stays single.
+        """Start again at the beginning of the journal; nothing is duplicated.
 
-        Learners that failed or were spared may be trained now; the journal says so again, if not.
+        Learners that failed or were spared may be trained now; if not, they are journalled again.
         """
         self.cursor.offset = 0
         self.cursor.ended = {k: s for k, s in self.cursor.ended.items() if s == "FINISHED"}
@@ -81,7 +81,7 @@ class Shipper:
             self.take(entry)
 
     def take(self, entry: Entry) -> None:
-        """Send what an entry says, or keep its metrics until they are sent together."""
+        """Send an entry, or keep its metrics until they are sent in a batch."""
         match entry:
             case kinds.StartedEntry():
                 self._started(entry)
@@ -282,7 +282,7 @@ class Shipper:
         self._to.client.set_terminated(run, status=status, end_time=entry.time_ms)
 
     def _send_parameters(self, run: str, values: dict[str, Any]) -> None:
-        """Send nested values by path; names that were cut stand whole in a file."""
+        """Send nested values by path, and a file of the full names of those that were cut."""
         found = flat(values)
         self._to.parameters(run, found)
         keys = {names.key(name): name for name in found}

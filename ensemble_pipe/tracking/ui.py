@@ -24,7 +24,7 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     Args:
         output: folder of the run directories; the store lies beside it.
         port: first port to try.
-        say: shows a line to a person.
+        say: prints a line.
 
     Raises:
         InputError: there is no store yet.
@@ -48,8 +48,8 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     ]  # fmt: skip
     quiet_mlflow()
     log = subprocess.DEVNULL
-    # Files of the current directory are no modules.
-    # The address may hold a password, and arguments can be seen by anyone.
+    # Keeps files of the current directory from being imported.
+    # The address may hold a password, and arguments are visible to every user.
     environment = {**os.environ, "PYTHONSAFEPATH": "1", "MLFLOW_BACKEND_STORE_URI": uri}
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:

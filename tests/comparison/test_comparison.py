@@ -17,7 +17,7 @@ import ensemble_pipe
 from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.compare import compare, over_seeds
 from ensemble_pipe.comparison.output import comparison_page, comparison_text
-from ensemble_pipe.comparison.runs import Run, cost_of, read_run
+from ensemble_pipe.comparison.runs import FinishedRun, cost_of, read_run
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.storage import RunPaths
@@ -114,7 +114,7 @@ def test_a_run_against_itself_differs_by_nothing(runs: dict[tuple[int, int], Pat
     assert [(d.mean, d.low, d.high) for d in found.values()] == [(0.0, 0.0, 0.0)] * 3
 
 
-def regression(folder: Path, hidden: int) -> Run:
+def regression(folder: Path, hidden: int) -> FinishedRun:
     data = {"source": "bundled", "set": "diabetes"}
     settings: dict[str, Any] = {"task": "regression", "data": data, "network.hidden": [hidden]}
     (folder / "p.yaml").write_text(PIPELINE)

@@ -75,7 +75,7 @@ def test_one_without_its_first_line_is_refused(paths: RunPaths) -> None:
 def test_one_without_the_plan_of_a_learner_is_refused(paths: RunPaths, learner: int) -> None:
     keep(paths, lambda _, entry: entry["kind"] != "learner" or entry["learner"] != learner)
     message = refusals(paths, RESUME, ("report",), ("compare",))
-    assert message == f"speaks of learner {learner}, whose plan it does not have"
+    assert message == f"has an entry of learner {learner} but not its plan"
 
 
 def test_one_that_ends_before_all_plans_is_refused(paths: RunPaths) -> None:

@@ -207,5 +207,5 @@ def test_a_rewind_drops_what_the_run_will_say_again(
         journal.append(entry)
     journal.close()
     rewind(path, {0: 1}, train=train)
-    told = ["started", "learner", "grown", "resumed", "cost"]
-    assert kinds(path) == [*told, *kept]
+    always = ["started", "learner", "grown", "resumed", "cost"]
+    assert kinds(path) == [*always, *kept]

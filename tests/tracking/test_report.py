@@ -271,7 +271,7 @@ def test_learners_that_were_not_waited_for_are_named(pooled: RunPaths, tmp_path:
     text = copied.journal.read_text()
     assert '"unfinished": []' in text
     copied.journal.write_text(text.replace('"unfinished": []', '"unfinished": [1, 3]'))
-    assert "Training was not ended of these learners: 1, 3." in page_of(copied).text
+    assert "The training of these learners had not ended: 1, 3." in page_of(copied).text
 
 
 def test_a_pool_without_networks_has_no_learning_curves(tmp_path: Path) -> None:
