@@ -1,9 +1,6 @@
 """The report's section on the combination of a run's members and their diversity."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
-
-import numpy as np
 
 from ensemble_pipe.tracking.kinds import CombinedEntry, Numbers
 from ensemble_pipe.tracking.page import Html, element, table, value_table
@@ -37,29 +34,15 @@ def member_weights(run: RunSummary) -> dict[tuple[int, int], float]:
     """
     if run.combined is None:
         return {}
-    combiner = asdict(run.combined.combiner)
-    weights = combiner.get("weights")
-    if weights is None:
-        shares = np.abs(np.array(combiner["coefficients"], np.float64)).sum(axis=(0, 2))
-        weights = (shares / max(float(shares.sum()), np.finfo(np.float64).tiny)).tolist()
+    weights = run.combined.combiner.member_weights().tolist()
     return dict(zip(run.combined.members, weights, strict=True))
-
-
-def combiner_text(combiner: dict[str, object]) -> str:
-    """Return a description of a combiner, such as "weighted mean of the members' probability"."""
-    if combiner["name"] == "stacked":
-        return "stacked: a linear model of the members' predictions"
-    weights = combiner["weights"]
-    alike = isinstance(weights, list | tuple) and len(set(weights)) == 1
-    space = combiner.get("space", "probability")
-    return f"{'mean' if alike else 'weighted mean'} of the members' {space}"
 
 
 def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
     """Return names and values that describe a combination of some of `count` members."""
-    combiner = asdict(combined.combiner)
+    combiner = combined.combiner.to_dict()
     pairs: list[tuple[str, object]] = [
-        ("combiner", combiner_text(combiner)),
+        ("combiner", combined.combiner.describe()),
         ("temperature", combiner.get("temperature", 1.0)),
         ("members", f"{len(combined.members)} of {count}"),
     ]

@@ -10,13 +10,13 @@ test name every reader that leaves a kind out.
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import Discriminator, Strict
+from pydantic import Strict
 
 from ensemble_pipe.core.documents import Count, Flag, Number
-from ensemble_pipe.ensemble.combiners import Combiner
+from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.tracking.schemas import (
@@ -219,7 +219,7 @@ class CombinedEntry(_Entry):
     """
 
     kind = "combined"
-    combiner: Annotated[Combiner, Discriminator("name")]
+    combiner: AnyCombiner
     members: Annotated[list[tuple[Count, Count]], MinLen(1)]
     candidates: list[CandidateScores]
     conformal: list[Conformal]
@@ -233,7 +233,7 @@ class CombinedEntry(_Entry):
     def of(cls, combined: Combined) -> "CombinedEntry":
         """Return the entry of an ensemble."""
         return cls(
-            combined.combiner,
+            cast(AnyCombiner, combined.combiner),
             [(member.learner, member.number) for member in combined.members],
             [CandidateScores(**asdict(candidate)) for candidate in combined.candidates],
             list(combined.conformal),

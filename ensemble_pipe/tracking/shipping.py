@@ -14,7 +14,6 @@ from ensemble_pipe.core.addresses import masked, whole
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import kinds, names
-from ensemble_pipe.tracking.combination import combiner_text
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
 from ensemble_pipe.tracking.kinds import Entry, Numbers
@@ -237,7 +236,7 @@ class Shipper:
     def _combined(self, entry: kinds.CombinedEntry) -> None:
         values = {name: value for name, value in asdict(entry).items() if name != "time_ms"}
         self._to.json_file(self._parent, values, "combined.json")
-        self._to.tag(self._parent, "combiner", combiner_text(asdict(entry.combiner)))
+        self._to.tag(self._parent, "combiner", entry.combiner.describe())
 
     def _result(self, entry: kinds.ResultEntry) -> None:
         unfinished = ", ".join(str(learner) for learner in entry.unfinished)

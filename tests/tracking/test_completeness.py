@@ -13,7 +13,7 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, write_json
-from ensemble_pipe.run import stages
+from ensemble_pipe.run import run_sink
 from ensemble_pipe.run.pipeline import resume, run, sync
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
@@ -168,10 +168,10 @@ def test_the_journal_is_on_the_disk_before_a_checkpoint_is(
 
     monkeypatch.setattr(Journal, "append", appended)
     monkeypatch.setattr(Journal, "sync", synced)
-    monkeypatch.setattr(stages, "save_checkpoint", saved)
+    monkeypatch.setattr(run_sink, "save_checkpoint", saved)
     source = copy_of(VERSIONS[-1], "finished", tmp_path)
     monkeypatch.chdir(FOLDER / VERSIONS[-1])
-    run(load_pipeline(source.pipeline), output=tmp_path / "runs", inline=True)
+    run(load_pipeline(source.pipeline)[0], output=tmp_path / "runs", inline=True)
     places = [place for place, what in enumerate(done) if what == "saved"]
     assert len(places) == 12
     assert all(done[place - 2 : place] == ["epoch", "synced"] for place in places)
