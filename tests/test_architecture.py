@@ -72,6 +72,7 @@ MAY_IMPORT = {
         "tracking/schemas.py",
         "config/yaml_errors.py",
         "serving/artifact.py",
+        "ensemble/combiners/kinds.py",
         "ensemble/members/boosted.py",
         "ensemble/members/estimator.py",
         "ensemble/members/external.py",
