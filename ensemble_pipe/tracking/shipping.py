@@ -88,7 +88,7 @@ class Shipper:
                 self._learner(entry)
             case kinds.GrownEntry():
                 # Parameters of a run cannot change in MLflow; a tag can.
-                self._to.tag(self._parent, "ensemble_pipe.run.registry", str(entry.learners))
+                self._to.tag(self._parent, "ensemble_pipe.learners", str(entry.learners))
             case kinds.ResumedEntry():
                 self._resumed()
             case kinds.EpochEntry():

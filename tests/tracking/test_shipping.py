@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import StopAt
+from journal_entries import PLAN
 from mlflow import MlflowClient
 
 import ensemble_pipe
@@ -25,6 +26,7 @@ from ensemble_pipe.tracking.kinds import (
     EpochEntry,
     FailedEntry,
     FinishedEntry,
+    GrownEntry,
     KnownEntry,
     LearnerEntry,
     PicturesEntry,
@@ -62,7 +64,7 @@ class Fake:
         whole = {**resolved(Pipeline()), **pipeline}
         rows = {"train": 9, "stop": 1, "validation": 1, "test": 1}
         self.append(StartedEntry(folder.name, whole, rows, {}))
-        self.append(*(LearnerEntry(k, {"network": {"name": "mlp"}}) for k in range(learners)))
+        self.append(*(LearnerEntry(k, PLAN) for k in range(learners)))
 
     def append(self, *entries: KnownEntry) -> None:
         journal = Journal(self.paths.journal)
@@ -121,6 +123,13 @@ def test_the_time_of_a_member_is_a_metric(fake: Callable[..., Fake]) -> None:
     child = made.seen()[1][0]
     history = made.client.get_metric_history(child.info.run_id, "milliseconds_per_row")
     assert [(one.step, one.value) for one in history] == [(1, 0.25)]
+
+
+def test_a_run_that_has_grown_is_tagged_with_its_learners(fake: Callable[..., Fake]) -> None:
+    made = fake()
+    made.append(LearnerEntry(1, PLAN), GrownEntry(2, resolved(Pipeline())["ensemble"]))
+    made.ship()
+    assert made.seen()[0].data.tags["ensemble_pipe.learners"] == "2"
 
 
 def test_every_name_comes_back(fake: Callable[..., Fake]) -> None:
