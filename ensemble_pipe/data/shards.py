@@ -44,6 +44,10 @@ class Recipe:
     spans: tuple[Span, ...] = ()
     window_rows: int = WINDOW_ROWS
 
+    def open(self, part: str) -> Base:
+        """Return the base of a part, such as "train"."""
+        return open_base(self.base / f"{part}.arrow")
+
 
 # Stream, version and index of a shard.
 Key = tuple[int, int, int]
@@ -114,7 +118,7 @@ class TrainingData:
         """
         self.recipe = recipe
         self.scale, self.shift = schema.input_scale()
-        self._train = open_base(recipe.base / "train.arrow")
+        self._train = recipe.open("train")
         self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
         self._kept: Kept[Key, pa.Table] = Kept(recipe.augment.memory_bytes)
@@ -165,11 +169,11 @@ class TrainingData:
 
     def part(self, name: str) -> ShardView:
         """Return one of the parts, without augmentation."""
-        return self._whole(open_base(self.recipe.base / f"{name}.arrow"))
+        return self._whole(self.recipe.open(name))
 
     def row_groups(self, name: str) -> Integers | None:
         """Return the group (R,) of each row of one of the parts, where rows have groups."""
-        base = open_base(self.recipe.base / f"{name}.arrow")
+        base = self.recipe.open(name)
         return base.read_column("group") if "group" in base.places else None
 
     def make_shards(self, wanted: Wanted) -> list[pa.Table]:
