@@ -21,7 +21,7 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.tracking.schemas import (
     CandidateScores,
-    Document,
+    CheckedBy,
     EnsembleSchema,
     PipelineSchema,
     PlanSchema,
@@ -32,7 +32,7 @@ Numbers = Mapping[str, Number | None]
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 # To the end of the year 9999, the last that a calendar shows.
 Milliseconds = Annotated[int, Strict(), Ge(0), Le(253_402_300_799_000)]
-Plan = Annotated[dict[str, Any], Document(PlanSchema)]
+Plan = Annotated[dict[str, Any], CheckedBy(PlanSchema)]
 
 
 def _now_ms() -> int:
@@ -41,7 +41,7 @@ def _now_ms() -> int:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What every kind has.
+    """The fields of every kind.
 
     Attributes:
         kind: its name in the journal.
@@ -54,14 +54,14 @@ class _Entry:
 
 @dataclass(frozen=True)
 class OfLearner(_Entry):
-    """What every kind has that is about one learner."""
+    """The fields of every kind that is about one learner."""
 
     learner: Count
 
 
 @dataclass(frozen=True)
 class OfMember(OfLearner):
-    """What every kind has that is about one member, by its number among those of its learner."""
+    """The fields of every kind that is about one member, by its number within its learner."""
 
     number: Count
 
@@ -78,8 +78,8 @@ class StartedEntry(_Entry):
 
     kind = "started"
     run_id: str
-    pipeline: Annotated[dict[str, Any], Document(PipelineSchema)]
-    rows: Annotated[dict[str, int], Document(RowsSchema)]
+    pipeline: Annotated[dict[str, Any], CheckedBy(PipelineSchema)]
+    rows: Annotated[dict[str, int], CheckedBy(RowsSchema)]
     data_sums: dict[str, str]
 
 
@@ -96,6 +96,13 @@ class LearnerEntry(OfLearner):
 
 
 @dataclass(frozen=True)
+class ResumedEntry(_Entry):
+    """The run goes on in another process."""
+
+    kind = "resumed"
+
+
+@dataclass(frozen=True)
 class GrownEntry(_Entry):
     """The run was given more learners.
 
@@ -106,14 +113,7 @@ class GrownEntry(_Entry):
 
     kind = "grown"
     learners: Count
-    ensemble: Annotated[dict[str, Any], Document(EnsembleSchema)]
-
-
-@dataclass(frozen=True)
-class ResumedEntry(_Entry):
-    """The run goes on in another process."""
-
-    kind = "resumed"
+    ensemble: Annotated[dict[str, Any], CheckedBy(EnsembleSchema)]
 
 
 @dataclass(frozen=True)

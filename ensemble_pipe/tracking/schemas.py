@@ -16,8 +16,8 @@ from ensemble_pipe.core.documents import Count, Flag, Number
 
 
 @dataclass(frozen=True)
-class Document:
-    """Annotates a field of plain values that are checked against a schema and kept as they are."""
+class CheckedBy:
+    """Annotates plain values that are checked against a schema and kept as they are."""
 
     schema: Any
 
