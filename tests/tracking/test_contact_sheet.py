@@ -17,6 +17,8 @@ from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import PicturesEntry
 
 SHIFT = {"name": "shift_crop", "pixels": 2}
+pytestmark = pytest.mark.usefixtures("rendered_pictures")
+
 POLICIES: dict[str, list[dict[str, Any]]] = {
     "images": [SHIFT],
     "mixed images": [SHIFT, {"name": "mixup"}, {"name": "cutmix"}],
