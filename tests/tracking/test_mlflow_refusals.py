@@ -23,10 +23,10 @@ def http_error(status: int) -> requests.HTTPError:
 
 
 @pytest.mark.parametrize(("error", "uri", "advice", "lasting"), [
-    (mlflow_error("INVALID_PARAMETER_VALUE"), SERVER, "another attempt would", True),
-    (mlflow_error("RESOURCE_DOES_NOT_EXIST"), FILE, "another attempt would", True),
-    (ModelLoggingError("no", "INVALID_PARAMETER_VALUE"), FILE, "another attempt would", True),
-    (http_error(413), SERVER, "another attempt would", True),
+    (mlflow_error("INVALID_PARAMETER_VALUE"), SERVER, "would fail too", True),
+    (mlflow_error("RESOURCE_DOES_NOT_EXIST"), FILE, "would fail too", True),
+    (ModelLoggingError("no", "INVALID_PARAMETER_VALUE"), FILE, "would fail too", True),
+    (http_error(413), SERVER, "would fail too", True),
     (mlflow_error("UNAUTHENTICATED"), SERVER, "set MLFLOW_TRACKING_USERNAME", True),
     (mlflow_error("PERMISSION_DENIED"), SERVER, "set MLFLOW_TRACKING_USERNAME", True),
     (mlflow_error("INTERNAL_ERROR"), SERVER, "start the tracking server", False),
@@ -43,7 +43,7 @@ def test_each_error_has_its_advice(error: Exception, uri: str, advice: str, last
     found = problem_of(error, uri)
     assert advice in found.advice
     assert found.lasting is lasting
-    assert is_refusal(error) is ("another attempt would fail" in advice)
+    assert is_refusal(error) is ("would fail too" in advice)
 
 
 def test_reasons_are_one_line_without_secrets() -> None:
