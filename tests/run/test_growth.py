@@ -156,7 +156,7 @@ def test_an_interrupted_run_leaves_the_ensemble_of_what_is_finished(
 ) -> None:
     run_dir, display = interrupted
     assert len(ensemble_pipe.load(run_dir).members) == 2
-    assert any("ensemble of 2 finished members" in text for text in display.messages)
+    assert any("ensemble of 2 members that are done" in text for text in display.messages)
     report = (run_dir / "report.html").read_text()
     assert "KILLED" in report
     whole = resume(run_dir, inline=True)
