@@ -12,7 +12,7 @@ from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
-from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, Silent
@@ -32,7 +32,7 @@ from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftover
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
 
 
-@handled()
+@handle_signals()
 def run(
     pipeline: str | Path | Pipeline,
     *,
@@ -64,7 +64,7 @@ def run(
         return drive(paths, config, plans, address, inline, display, started)
 
 
-@handled()
+@handle_signals()
 def resume(
     run_dir: str | Path,
     *,
@@ -96,7 +96,7 @@ def resume(
         return drive(paths, config, plans, address, inline, display or Silent(), started, train)
 
 
-@handled()
+@handle_signals()
 def grow(
     run_dir: str | Path,
     learners: int,

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.core.errors import ConfigError, DataError
-from ensemble_pipe.data.tables.categories import canonical
+from ensemble_pipe.data.tables.categories import canonical_name
 from ensemble_pipe.data.tables.columns import CategoryRule, ColumnRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.features import CategoryColumn, NumberColumn
 from ensemble_pipe.data.tables.scaling import Standardize
@@ -204,8 +204,8 @@ def test_categories_are_sorted(values: Any, names: tuple[str, ...]) -> None:
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
 def test_the_name_of_a_category_names_itself(value: Any) -> None:
-    name = canonical(value)
-    assert canonical(name) == name
+    name = canonical_name(value)
+    assert canonical_name(name) == name
     assert name != ""
 
 
