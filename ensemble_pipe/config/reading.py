@@ -12,8 +12,9 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.addresses import masked
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.tables.scaling import SCALES
-from ensemble_pipe.ensemble.combiners import ONLY_CLASSES
+from ensemble_pipe.ensemble.combiners import fits_for
 from ensemble_pipe.ensemble.strategies import (
     GivenPlan,
     Group,
@@ -99,7 +100,7 @@ def learner_plans(pipeline: Pipeline, document: Document | None = None) -> list[
     document = document or Document("pipeline", resolved(pipeline))
     plans, problems = [], []
     method = pipeline.ensemble.combine.method
-    if pipeline.task == "regression" and method in ONLY_CLASSES:
+    if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
         problems.append(_problem((("ensemble", "combine", "method"), text), document))
     for place in _places(pipeline):
@@ -197,7 +198,7 @@ def _own(
     return own, _validate(own)
 
 
-_KINDS: dict[str, Mapping[str, type[Any]]] = {
+_KINDS: dict[str, Registry[Any]] = {
     "network": NETWORKS,
     "scale": SCALES,
     "training.optimizer": RULES,
@@ -213,7 +214,7 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
     own = document.with_values(values, origin)
     for path, kinds in _KINDS.items():
         name = values.get(f"{path}.name")
-        kind = kinds.get(name) if isinstance(name, str) else None
+        kind = kinds.find(name) if isinstance(name, str) else None
         if kind is not None:
             known = {field.name for field in fields(kind)}
             *above, last = path.split(".")

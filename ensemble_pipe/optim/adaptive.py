@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core.settings import settings
+from ensemble_pipe.optim.kernels import updates
 from ensemble_pipe.optim.update import Update
 
 
@@ -23,6 +24,7 @@ class Adagrad(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_sum",)
+    kernel = staticmethod(updates.adagrad)
 
     name: Literal["adagrad"] = "adagrad"
     learning_rate: Annotated[float, Gt(0)] = 0.01
@@ -45,6 +47,7 @@ class Adadelta(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_mean", "step_mean")
+    kernel = staticmethod(updates.adadelta)
 
     name: Literal["adadelta"] = "adadelta"
     learning_rate: Annotated[float, Gt(0)] = 1.0
@@ -68,6 +71,7 @@ class RMSprop(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_mean",)
+    kernel = staticmethod(updates.rmsprop)
 
     name: Literal["rmsprop"] = "rmsprop"
     learning_rate: Annotated[float, Gt(0)] = 0.001
@@ -90,6 +94,7 @@ class Adam(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+    kernel = staticmethod(updates.adam)
 
     name: Literal["adam"] = "adam"
     learning_rate: Annotated[float, Gt(0)] = 0.001
@@ -111,6 +116,7 @@ class AdamW(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+    kernel = staticmethod(updates.adam)
 
     name: Literal["adamw"] = "adamw"
     learning_rate: Annotated[float, Gt(0)] = 0.001

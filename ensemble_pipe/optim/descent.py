@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core.settings import settings
+from ensemble_pipe.optim.kernels import updates
 from ensemble_pipe.optim.update import Update
 
 
@@ -24,6 +25,7 @@ class SGD(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
+    kernel = staticmethod(updates.sgd)
 
     name: Literal["sgd"] = "sgd"
     learning_rate: Annotated[float, Gt(0)] = 0.1
@@ -48,6 +50,7 @@ class Nesterov(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
+    kernel = staticmethod(updates.nesterov)
 
     name: Literal["nesterov"] = "nesterov"
     learning_rate: Annotated[float, Gt(0)] = 0.1

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ensemble_pipe.optim.descent import SGD, Nesterov
 from ensemble_pipe.optim.kernels import norms, updates
@@ -21,25 +22,9 @@ from ensemble_pipe.optim.update import Update
 
 Rule = SGD | Nesterov | Adagrad | Adadelta | RMSprop | Adam | AdamW
 
-RULES: dict[str, type[Rule]] = {
-    "sgd": SGD,
-    "nesterov": Nesterov,
-    "adagrad": Adagrad,
-    "adadelta": Adadelta,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-    "adamw": AdamW,
-}
-
-_KERNELS: dict[str, Callable[..., None]] = {
-    "sgd": updates.sgd,
-    "nesterov": updates.nesterov,
-    "adagrad": updates.adagrad,
-    "adadelta": updates.adadelta,
-    "rmsprop": updates.rmsprop,
-    "adam": updates.adam,
-    "adamw": updates.adam,
-}
+RULES: Registry[Rule] = Registry(
+    "update rule", Rule, base=Update, members={"kernel": (), "slots": ()}
+)
 
 # The order of the columns that `kernels.updates` names.
 _COMMON = ("l1", "l2", "weight_decay", "clip_norm", "max_norm")
@@ -81,7 +66,7 @@ class Stacked:
         own = [f.name for f in fields(kind) if f.name not in _SHARED]
         self.numbers = np.stack([_column(rules, name) for name in (*_COMMON, *own)], axis=1)
         self._learning_rates = _column(rules, "learning_rate")
-        self._kernel = _KERNELS[rules[0].name]
+        self._kernel: Callable[..., None] = kind.kernel
         self._prepare(merged(segments))
 
     def _prepare(self, moving: list[Segment]) -> None:

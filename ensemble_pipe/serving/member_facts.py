@@ -19,8 +19,8 @@ from ensemble_pipe.ensemble.members import (
     NetworkMember,
 )
 from ensemble_pipe.ensemble.strategies import NAME_PATTERN
-from ensemble_pipe.nn.losses import Loss
-from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.nn.losses import LOSSES, Loss
+from ensemble_pipe.nn.networks import NETWORKS, Architecture
 from ensemble_pipe.training.plan import build
 
 FILE_PATTERN = r"^estimator-\d+\.skops$"
@@ -42,8 +42,8 @@ class NetworkFacts(_Facts):
 
     kind: Literal["network"]
     tensor: str
-    network: Annotated[Architecture, Field(discriminator="name")]
-    loss: Annotated[Loss, Field(discriminator="name")]
+    network: Annotated[Architecture, NETWORKS]
+    loss: Annotated[Loss, LOSSES]
     features: list[int] | None
     dropout: DropoutPass | None
 
@@ -53,8 +53,8 @@ class BoostedFacts(_Facts):
 
     kind: Literal["boosted"]
     tensor: str
-    network: Annotated[Architecture, Field(discriminator="name")]
-    loss: Annotated[Loss, Field(discriminator="name")]
+    network: Annotated[Architecture, NETWORKS]
+    loss: Annotated[Loss, LOSSES]
     features: list[int] | None
     factors: Annotated[tuple[Factor, ...], Field(min_length=1)]
 

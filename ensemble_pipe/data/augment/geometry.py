@@ -4,7 +4,7 @@ Each takes uint8 images (R, H, W, C) and returns new ones of the same shape and 
 zero each is the identity. `probability` is that of each image of being augmented.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -25,6 +25,8 @@ def lines_of(images: Array) -> Array:
 class HorizontalFlip:
     """Exchange left and right (Krizhevsky, Sutskever & Hinton 2012, section 4.1)."""
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["horizontal_flip"] = "horizontal_flip"
     probability: Share = 0.5
 
@@ -40,6 +42,8 @@ class HorizontalFlip:
 @settings
 class VerticalFlip:
     """Exchange top and bottom, where up and down mean nothing, as in pictures from above."""
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["vertical_flip"] = "vertical_flip"
     probability: Share = 0.5
@@ -59,6 +63,8 @@ class ShiftCrop:
     Attributes:
         pixels: width of the padding; the image moves by up to that much each way.
     """
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["shift_crop"] = "shift_crop"
     pixels: Annotated[int, Ge(0), Le(1024)] = 2

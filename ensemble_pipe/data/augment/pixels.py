@@ -6,7 +6,7 @@ zero each is the identity. `probability` is that of each image of being augmente
 
 from functools import cache
 from statistics import NormalDist
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -39,6 +39,8 @@ class ColorJitter:
     Images without three channels have no colour: saturation and hue do nothing to them, and their
     grey is the mean of their channels.
     """
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["color_jitter"] = "color_jitter"
     brightness: Annotated[float, Ge(0), Le(10)] = 0.2
@@ -73,6 +75,8 @@ class Blur:
         sigma: range of the deviation, in pixels, drawn uniformly; below 1/6 nothing happens.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["blur"] = "blur"
     sigma: tuple[Sigma, Sigma] = (0.0, 1.0)
     probability: Share = 1.0
@@ -101,6 +105,8 @@ class Noise:
         deviation: of the noise, in grey levels.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["noise"] = "noise"
     deviation: Annotated[float, Ge(0), Le(255)] = 8.0
     probability: Share = 1.0
@@ -125,6 +131,8 @@ class Cutout:
         aspect: range of its height over its width, in pixels, drawn uniformly in the logarithm.
         fill: what it is filled with: a grey level, or "mean" for the image's own mean colour.
     """
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["cutout"] = "cutout"
     area: tuple[Share, Share] = (0.02, 0.33)

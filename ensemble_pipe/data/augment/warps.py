@@ -7,7 +7,7 @@ training images go back to Simard, Steinkraus & Platt 2003, "Best practices for 
 networks applied to visual document analysis".
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -38,6 +38,8 @@ class RandomResizedCrop:
         ratio: range of the part's width over its height, as a multiple of the image's own, drawn
             uniformly in the logarithm. A side that would be longer than the image's is cut to it.
     """
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["random_resized_crop"] = "random_resized_crop"
     scale: tuple[
@@ -72,6 +74,8 @@ class Rotation:
         degrees: the largest angle, to either side.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["rotation"] = "rotation"
     degrees: Annotated[float, Ge(0), Le(180)] = 10.0
     probability: Share = 1.0
@@ -89,6 +93,8 @@ class Stretch:
     Attributes:
         zoom: range of the factor, drawn for each axis, uniformly in the logarithm.
     """
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["stretch"] = "stretch"
     zoom: tuple[Zoom, Zoom] = (0.8, 1.25)
@@ -112,6 +118,8 @@ class Shear:
         degrees: the largest angle, to either side.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["shear"] = "shear"
     degrees: Annotated[float, Ge(0), Le(60)] = 10.0
     probability: Share = 1.0
@@ -131,6 +139,8 @@ class Translate:
     Attributes:
         share: the largest move, to either side, as a share of the height and of the width.
     """
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["translate"] = "translate"
     share: Share = 0.1
@@ -154,6 +164,8 @@ class LensDistortion:
     Attributes:
         curvature: range of the first radial coefficient, k1.
     """
+
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["lens_distortion"] = "lens_distortion"
     curvature: tuple[Curvature, Curvature] = (-0.15, 0.15)

@@ -16,7 +16,7 @@ a frozen settings object, `Weighted` or `Stacked`, that stands in a model as JSO
 
 from ensemble_pipe.ensemble.combiners.budget import select
 from ensemble_pipe.ensemble.combiners.choice import Candidate, Choice, choose
-from ensemble_pipe.ensemble.combiners.fits import FITS, ONLY_CLASSES, UNFITTED, fit, fits_for
+from ensemble_pipe.ensemble.combiners.fits import FITS, FitName, fit, fits_for
 from ensemble_pipe.ensemble.combiners.greedy import top_k
 from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, Combiner, NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.pooling import (
@@ -28,12 +28,11 @@ from ensemble_pipe.ensemble.combiners.weighted import Weighted
 
 __all__ = [
     "FITS",
-    "ONLY_CLASSES",
-    "UNFITTED",
     "Candidate",
     "Choice",
     "ClassOutputs",
     "Combiner",
+    "FitName",
     "NumberOutputs",
     "Outputs",
     "Stacked",

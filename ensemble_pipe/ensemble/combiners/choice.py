@@ -8,7 +8,6 @@ import numpy as np
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.ensemble.combiners.fits import (
     FITS,
-    UNFITTED,
     Evidence,
     check_names,
     fit,
@@ -139,7 +138,7 @@ def cross_fitted(
         out, used = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         fitting = evidence.take(used)
         for name in names:
-            combiner = FITS[name](fitting, random)
+            combiner = FITS[name]().fit(fitting, random)
             if combiner not in predictions:
                 predictions[combiner] = evidence.outputs.combined(combiner)
             prediction = predictions[combiner]
@@ -163,7 +162,7 @@ def _simplicity(item: tuple[tuple[str, bool], Floats]) -> tuple[bool, int, int]:
     """Return what candidates are sorted by: fitted weights, a fitted temperature, the order."""
     (name, warm), _ = item
     place = list(FITS).index(name)
-    return (False, warm, place) if name in UNFITTED else (True, place, warm)
+    return (True, place, warm) if FITS[name].fitted else (False, warm, place)
 
 
 def _table(

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Hinge
 from ensemble_pipe.nn.losses.gaussian import BetaNLL, GaussianNLL
 from ensemble_pipe.nn.losses.regression import AbsoluteError, Huber, SquaredError
@@ -58,16 +59,17 @@ Loss = (
     | BetaNLL
 )
 
-LOSSES: dict[str, type[Loss]] = {
-    "cross_entropy": CrossEntropy,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "hinge": Hinge,
-    "squared_error": SquaredError,
-    "absolute_error": AbsoluteError,
-    "huber": Huber,
-    "gaussian_nll": GaussianNLL,
-    "beta_nll": BetaNLL,
-}
+LOSSES: Registry[Loss] = Registry(
+    "loss",
+    Loss,
+    members={
+        "evaluate": (),
+        "outputs": (),
+        "predictions": (),
+        "numbers": (),
+        "task": ("classification", "regression"),
+    },
+)
 
 
 def numbers_of(losses: Sequence[Loss]) -> dict[str, Floats]:
