@@ -1,5 +1,6 @@
-"""Shared pieces: real data, a small prepared data set, and one Ray cluster for the session."""
+"""Shared pieces: real data, a small prepared data set, and one Ray cluster for each process."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,13 @@ from ensemble_pipe.training.measures import stop_metrics
 from ensemble_pipe.training.plan import LearnerPlan, Stack, initial_state
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole suite in a process for each core, and named files in this one: it starts sooner
+    and can be debugged."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return (os.cpu_count() or 1) if whole else 0
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,7 @@ def adult() -> Path:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """One local cluster of two CPUs: starting it takes 5 to 11 s."""
+    """One local cluster of two CPUs for each process of tests: starting it takes 5 to 11 s."""
     import ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)

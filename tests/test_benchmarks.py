@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_benchmark_of_training_prints_one_json_line() -> None:
     script = ROOT / "benchmarks" / "training.py"
     done = subprocess.run(
@@ -32,6 +33,7 @@ def test_the_benchmark_of_training_prints_one_json_line() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_benchmark_of_the_engine_prints_a_table_and_one_json_line() -> None:
     script = ROOT / "benchmarks" / "engine.py"
     arguments = ["--rounds", "1", "--seconds", "0.05", "--cases", "mlp", "small_32"]
@@ -47,6 +49,7 @@ def test_the_benchmark_of_the_engine_prints_a_table_and_one_json_line() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_compiling_the_cnn_and_loading_it_again_stay_within_their_limits() -> None:
     code = "import engine, json; print(json.dumps(engine.start_seconds()))"
     done = subprocess.run(
@@ -165,6 +168,7 @@ def test_rows_are_never_held_in_memory_all_at_once() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_trainers_hardly_wait_for_shards(fashion_mnist: Path) -> None:
     arguments = ["--folder", str(fashion_mnist), "--rows", "6000", "--epochs", "4"]
     result = result_of("waiting.py", *arguments)

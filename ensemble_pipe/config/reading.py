@@ -16,10 +16,10 @@ from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.tables.scaling import SCALES
 from ensemble_pipe.ensemble.combiners import fits_for
 from ensemble_pipe.ensemble.strategies import (
-    GivenPlan,
+    ExternalPlan,
+    ExternalPredictions,
     Group,
     Learners,
-    Predictions,
     varied_values,
 )
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
@@ -31,7 +31,7 @@ from ensemble_pipe.training.estimators import EstimatorPlan, EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
 
 __all__ = [
-    "GivenPlan",
+    "ExternalPlan",
     "Pipeline",
     "estimator_plans",
     "given_plans",
@@ -133,12 +133,12 @@ def other_facts(pipeline: Pipeline) -> dict[int, dict[str, Any]]:
     return facts | {plan.learner: plan.facts() for plan in given_plans(pipeline)}
 
 
-def given_plans(pipeline: Pipeline) -> list[GivenPlan]:
+def given_plans(pipeline: Pipeline) -> list[ExternalPlan]:
     """Return the plan of every member whose predictions are read from a file."""
     return [
-        GivenPlan(place.learner, place.group)
+        ExternalPlan(place.learner, place.group)
         for place in _places(pipeline)
-        if isinstance(place.group, Predictions)
+        if isinstance(place.group, ExternalPredictions)
     ]
 
 

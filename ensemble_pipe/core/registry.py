@@ -40,8 +40,8 @@ class Own:
 
 
 _NO_KIND = (
-    "is no component: a layer extends nn.layers.Layer, an update rule optim.Update; a loss has "
-    "evaluate, an augmentation apply, a data source open"
+    "is no component: a layer extends nn.layers.Layer, a loss nn.losses.LossFunction, an update "
+    "rule optim.Update; an augmentation has apply, a data source open"
 )
 
 # By kind, then by name; that of the call that runs.

@@ -274,7 +274,7 @@ def _train(
             failed[event.learner] = event.reason
         elif isinstance(event, EstimatorFitted):
             kind = others[event.learner].settings.strategy
-            aggregator.add(EstimatorMember(event.learner, kind, event.content))
+            aggregator.add(EstimatorMember(event.learner, 0, 0, kind, event.content))
         elif isinstance(event, Checkpoint) and event.member is not None:
             for member in members_at(by_id[event.learner], event.member, event.state, schema):
                 aggregator.add(member)

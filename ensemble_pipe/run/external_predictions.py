@@ -10,14 +10,18 @@ from safetensors.numpy import save
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.labelled import Labelled
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.ensemble.members import Given, GivenMember
-from ensemble_pipe.ensemble.members.given import given_columns, given_values, joined_name
-from ensemble_pipe.ensemble.members.given_files import has_deviations, open_given, read_given
-from ensemble_pipe.ensemble.strategies import GivenPlan
-from ensemble_pipe.training.weights import read_weights
+from ensemble_pipe.ensemble.members import ExternalMember, ExternalOutputs
+from ensemble_pipe.ensemble.members.external import external_columns, external_values, input_column
+from ensemble_pipe.ensemble.members.external_files import (
+    has_deviations,
+    open_predictions,
+    read_predictions,
+)
+from ensemble_pipe.ensemble.strategies import ExternalPlan
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Wanted:
 
 
 def given_parts(
-    plan: GivenPlan, schema: Schema, data: Wanted, official: Wanted | None
+    plan: ExternalPlan, schema: Schema, data: Wanted, official: Wanted | None
 ) -> dict[str, Floats]:
     """Return what another program predicts of each part, (R, O), as members' outputs.
 
@@ -76,12 +80,12 @@ def given_parts(
             f"{key}: is missing; the source has an official test part, {official.where}, so name "
             "the file of its predictions too"
         )
-    file = open_given(settings.path, data.where, data.count)
+    file = open_predictions(settings.path, data.where, data.count)
     deviations = schema.task == "regression" and has_deviations(file, schema)
-    parts = _of_parts(read_given(file, schema, deviations), data)
+    parts = _of_parts(read_predictions(file, schema, deviations), data)
     if official is not None and settings.test_path is not None:
-        test = open_given(settings.test_path, official.where, official.count)
-        parts |= _of_parts(read_given(test, schema, deviations), official)
+        test = open_predictions(settings.test_path, official.where, official.count)
+        parts |= _of_parts(read_predictions(test, schema, deviations), official)
     return parts
 
 
@@ -91,22 +95,22 @@ def save_given(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
         atomic_write(folder / _file_name(learner), save(dict(parts)))
 
 
-def load_given(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
+def load_given(paths: RunPaths, plans: Sequence[ExternalPlan], part: str) -> ExternalOutputs:
     """Return the predictions of a part that a run has kept, by the name of the member."""
     found = {}
     for plan in plans:
         path = paths.base / _file_name(plan.learner)
-        found[plan.settings.name] = read_weights(path, part)[part]
+        found[plan.settings.name] = read_tensors(path, part)[part]
     return found
 
 
-def given_member(plan: GivenPlan) -> GivenMember:
+def given_member(plan: ExternalPlan) -> ExternalMember:
     """Return the member that a plan says."""
-    return GivenMember(plan.learner, plan.settings.name)
+    return ExternalMember(plan.learner, 0, 0, plan.settings.name)
 
 
 def with_examples(
-    table: pa.Table, plans: Sequence[GivenPlan], outputs: Mapping[int, Floats], schema: Schema
+    table: pa.Table, plans: Sequence[ExternalPlan], outputs: Mapping[int, Floats], schema: Schema
 ) -> pa.Table:
     """Return rows with their given predictions beside them, for the model's documentation.
 
@@ -117,10 +121,10 @@ def with_examples(
         schema: of the data.
     """
     for plan in plans:
-        values = given_values(outputs[plan.learner], schema)
-        names = given_columns(schema, deviations=values.shape[1] > schema.target_count)
+        values = external_values(outputs[plan.learner], schema)
+        names = external_columns(schema, deviations=values.shape[1] > schema.target_count)
         for name, column in zip(names, values.T, strict=True):
-            table = table.append_column(joined_name(plan.settings.name, name), pa.array(column))
+            table = table.append_column(input_column(plan.settings.name, name), pa.array(column))
     return table
 
 

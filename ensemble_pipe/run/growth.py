@@ -23,7 +23,7 @@ from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
 from ensemble_pipe.data.base import open_base, read_schema
-from ensemble_pipe.ensemble.strategies import Group, Predictions
+from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
 from ensemble_pipe.run.demands import require_space
 from ensemble_pipe.run.preparation import FIRST_ROWS, require_fit
 from ensemble_pipe.run.transfer import first_rows
@@ -50,7 +50,7 @@ def grown(config: Pipeline, learners: int) -> Pipeline:
     if learners < 1:
         raise ConfigError(f"--learners {learners}: at least 1 is to be added")
     ensemble = config.ensemble
-    trained = [group for group in ensemble.groups if not isinstance(group, Predictions)]
+    trained = [group for group in ensemble.groups if not isinstance(group, ExternalPredictions)]
     if not trained:
         raise ConfigError("ensemble.pool: holds only predictions from files, so nothing can grow")
     last = trained[-1]

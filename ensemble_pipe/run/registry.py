@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.members import EstimatorMember, Member, members_at
-from ensemble_pipe.ensemble.strategies import GivenPlan
+from ensemble_pipe.ensemble.strategies import ExternalPlan
 from ensemble_pipe.run.external_predictions import given_member
 from ensemble_pipe.run.preparation import FIRST_ROWS
 from ensemble_pipe.tracking.journal import Journal, costs
@@ -16,7 +17,6 @@ from ensemble_pipe.training.checkpoints import ANEW, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
 from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
 from ensemble_pipe.training.restoring import restored
-from ensemble_pipe.training.weights import read_weights
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Intake:
         """Take in the members that are known already; return what is still to be trained."""
         path = self.paths.base / FIRST_ROWS
         names = [str(plan.learner) for plan in plans]
-        first_rows = read_weights(path, *names) if path.exists() else {}
+        first_rows = read_tensors(path, *names) if path.exists() else {}
         waiting = Waiting([], {}, [])
         for plan in plans:
             last = None
@@ -103,7 +103,7 @@ class Intake:
 
     def take_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
         """Take in a scikit-learn learner, which is finished."""
-        member = EstimatorMember(plan.learner, plan.settings.strategy, content)
+        member = EstimatorMember(plan.learner, 0, 0, plan.settings.strategy, content)
         path = self.paths.estimator(plan.learner)
         if not is_of_plan(member.estimator, plan, self.schema.task):
             raise CorruptFileError(f"{path}: is not what learner {plan.learner} fits; {ANEW}")
@@ -115,7 +115,7 @@ class Intake:
         self._tell_ensemble()
         self.journal.append("finished", learner=plan.learner)
 
-    def take_given(self, plan: GivenPlan) -> None:
+    def take_given(self, plan: ExternalPlan) -> None:
         """Take in a member whose predictions were read from a file."""
         self._add(given_member(plan))
         self._tell_ensemble()

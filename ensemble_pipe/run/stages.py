@@ -27,7 +27,7 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import further_metrics
-from ensemble_pipe.ensemble.members import GivenMember
+from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.out_of_fold import left_out_messages, out_of_fold
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.display import Display
@@ -288,5 +288,5 @@ def _report(
     pictures = draw_pictures(paths, schema, aggregator.curve(), parts["test"])
     journal.append("pictures", names=[path.name for path in pictures])
     journal.append("model", sums=read_json(paths.model / "manifest.json", Manifest).sums)
-    names = tuple(member.name for member in chosen.members if isinstance(member, GivenMember))
+    names = tuple(external_members(chosen.members))
     return Outcome(metrics, len(chosen.members), training.failed, unfinished, names)

@@ -35,11 +35,6 @@ class Boosting:
     shrinkage: Annotated[float, Gt(0), Le(1)]
 
 
-def add_network(sums: Floats, factor: float, outputs: Floats) -> None:
-    """Add a network's outputs (R, O) float32 to the sums (R, O) float64 of those before it."""
-    sums += factor * outputs.astype(np.float64)
-
-
 def negative_gradient(loss: Loss, sums: Floats, targets: Array) -> Floats:
     """Return what the next network is fitted to, (R, O) float32.
 

@@ -8,8 +8,8 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.nn.inference import outputs_of
-from ensemble_pipe.training.boosting import add_network, best_step, negative_gradient
+from ensemble_pipe.nn.inference import add_network, outputs_of
+from ensemble_pipe.training.boosting import best_step, negative_gradient
 from ensemble_pipe.training.plan import LearnerPlan
 
 

@@ -17,9 +17,9 @@ from safetensors.numpy import save
 from ensemble_pipe.core.documents import Count, Flag, parse_json, read_bytes, read_json
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, atomic_write, check_sums, sums_of, write_json
+from ensemble_pipe.core.tensor_files import parse_tensors, require_finite
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.plan import LearnerState
-from ensemble_pipe.training.weights import parse_tensors, require_finite
 
 _FACTS = "checkpoint"
 ANEW = "restore it from a copy, or remove its folder to have the learner trained anew"

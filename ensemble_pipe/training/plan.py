@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.settings import structure
 from ensemble_pipe.data.batches import Batches, Order, Steps
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
@@ -189,19 +189,6 @@ def batches_of(
         epochs=first.epochs,
         own_targets=own_targets,
     )
-
-
-def build(network: Architecture, loss: Loss, schema: Schema) -> Network:
-    """Return a network with the outputs that its loss wants.
-
-    Raises:
-        ConfigError: network or loss do not fit the data.
-    """
-    try:
-        outputs = loss.outputs(len(schema.classes), schema.target_count)
-    except ValueError as error:
-        raise ConfigError(f"training.loss: {error}") from None
-    return network.build(schema.input_shape, outputs)
 
 
 def initial_state(

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans
 from ensemble_pipe.ensemble.combining import Combine
-from ensemble_pipe.ensemble.strategies import Predictions, StrategyName
+from ensemble_pipe.ensemble.strategies import ExternalPredictions, StrategyName
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.training.estimators import EstimatorSettings
 
@@ -46,7 +46,7 @@ def test_every_strategy_method_and_measure_is_on_the_page() -> None:
     fields: dict[str, Any] = Combine.__annotations__
     methods = get_args(fields["method"])
     kinds = [kind.__dataclass_fields__["strategy"].default for kind in get_args(EstimatorSettings)]
-    for name in (*get_args(StrategyName), *kinds, Predictions.strategy, *methods):
+    for name in (*get_args(StrategyName), *kinds, ExternalPredictions.strategy, *methods):
         assert f"`{name}`" in PAGE, name
     for name in set(fields) - {"method"}:
         assert f"{name}: " in PAGE, name

@@ -15,8 +15,9 @@ from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plan
 from ensemble_pipe.core.errors import ConfigError, CorruptFileError
 from ensemble_pipe.core.storage import sha256_of
 from ensemble_pipe.ensemble.members import EstimatorMember, NetworkMember, member_outputs
+from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.run.pipeline import RunResult, resume, run
-from ensemble_pipe.training.estimators import is_of_plan, read_estimator, unfitted
+from ensemble_pipe.training.estimators import is_of_plan, unfitted
 
 TREES = {"strategy": "random_forest", "trees": 8}
 POOL = [
@@ -280,7 +281,7 @@ def test_one_forest_is_its_member_outputs() -> None:
     inputs = random.standard_normal((200, 4)).astype(np.float32)
     labels = (inputs[:, 0] > 0).astype(int) * 2  # class 1 never occurs
     forest = RandomForestClassifier(5, random_state=1).fit(inputs, labels)
-    member = EstimatorMember(0, "random_forest", skops.dumps(forest))
+    member = EstimatorMember(0, 0, 0, "random_forest", skops.dumps(forest))
 
     def read(start: int, stop: int, out: Any) -> None:
         out[:] = inputs[start:stop]

@@ -17,6 +17,7 @@ from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import BoostedMember
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.run.pipeline import resume, run
@@ -25,7 +26,7 @@ from ensemble_pipe.tracking.story import read_story
 from ensemble_pipe.training.boosting import best_step, negative_gradient
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import LearnerState, Stack, build, make_stacks
+from ensemble_pipe.training.plan import LearnerState, Stack, make_stacks
 
 ROUNDS = 3
 RANDOM = np.random.default_rng(0)

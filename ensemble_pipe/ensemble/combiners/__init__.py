@@ -18,7 +18,13 @@ from ensemble_pipe.ensemble.combiners.budget import select
 from ensemble_pipe.ensemble.combiners.choice import Candidate, Choice, choose
 from ensemble_pipe.ensemble.combiners.fits import FITS, FitName, fit, fits_for
 from ensemble_pipe.ensemble.combiners.greedy import top_k
-from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, Combiner, NumberOutputs, Outputs
+from ensemble_pipe.ensemble.combiners.outputs import (
+    COMBINERS,
+    ClassOutputs,
+    Combiner,
+    NumberOutputs,
+    Outputs,
+)
 from ensemble_pipe.ensemble.combiners.pooling import (
     log_softmax,
     softmax,
@@ -27,6 +33,7 @@ from ensemble_pipe.ensemble.combiners.stacked import Stacked
 from ensemble_pipe.ensemble.combiners.weighted import Weighted
 
 __all__ = [
+    "COMBINERS",
     "FITS",
     "Candidate",
     "Choice",

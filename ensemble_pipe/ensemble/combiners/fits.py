@@ -141,7 +141,7 @@ class Stacking:
 Fit = MeanProbability | MeanLogit | Vote | Greedy | Weights | Stacking
 FitName = Literal["mean_probability", "mean_logit", "vote", "greedy", "weights", "stacking"]
 
-FITS: Registry[Fit] = Registry("combiner", Fit)
+FITS: Registry[Fit] = Registry("fit of a combiner", Fit)
 
 
 def fits_for(task: Task) -> tuple[str, ...]:

@@ -6,11 +6,13 @@ from math import exp, log
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax, softmax
 from ensemble_pipe.ensemble.combiners.stacked import Stacked
 from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
 
 Combiner = Weighted | Stacked
+COMBINERS: Registry[Combiner] = Registry("combiner", Combiner)
 
 TEMPERATURES = (0.01, 100.0)  # the least that is fitted, and for classes the largest
 _SHARES = 101  # of noise in the variance that are tried
