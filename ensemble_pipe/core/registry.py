@@ -100,6 +100,10 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         """Whether a caller can hand in classes of this kind."""
         return bool(self._members)
 
+    def names(self) -> list[str]:
+        """Return every valid name, those of classes handed in among them."""
+        return [*self._classes, *_HANDED_IN.get().get(self.kind, {})]
+
     def find(self, name: str) -> type[Any] | None:
         """Return the component of a name, the package's or one handed in; None for none."""
         found = _HANDED_IN.get().get(self.kind, {}).get(name)

@@ -26,6 +26,7 @@ from ensemble_pipe.optim.schedules import (
     StepDecay,
 )
 from ensemble_pipe.optim.segments import Segment
+from ensemble_pipe.optim.update import Update
 from ensemble_pipe.optim.warm_up import SCHEDULES, Schedule, WarmUp, cycle_ends, plateau_of
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "StackedAverage",
     "StepDecay",
     "Triangular",
+    "Update",
     "WarmUp",
     "cycle_ends",
     "plateau_of",

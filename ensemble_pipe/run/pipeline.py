@@ -24,11 +24,13 @@ from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
+from ensemble_pipe.training.components import takes_components
 
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
 
 
 @handled()
+@takes_components
 def run(
     pipeline: str | Path | Pipeline,
     *,
@@ -36,6 +38,7 @@ def run(
     address: str = "local",
     inline: bool = False,
     display: Display | None = None,
+    components: Sequence[type[Any]] = (),
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users."""
@@ -62,6 +65,7 @@ def run(
 
 
 @handled()
+@takes_components
 def resume(
     run_dir: str | Path,
     *,
@@ -70,6 +74,7 @@ def resume(
     display: Display | None = None,
     accept_changes: bool = False,
     train: bool = True,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Go on where a run stopped, to the same result bit for bit.
 
@@ -79,6 +84,7 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
+        components: as for `run`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -94,6 +100,7 @@ def resume(
 
 
 @handled()
+@takes_components
 def grow(
     run_dir: str | Path,
     learners: int,
@@ -102,6 +109,7 @@ def grow(
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Add learners to a run, and combine all anew; those that are trained stay as they are.
 
@@ -110,7 +118,7 @@ def grow(
     Args:
         run_dir: a run directory; where it is not finished, its own learners are trained too.
         learners: how many more.
-        accept_changes, address, inline, display: as for `resume`.
+        accept_changes, address, inline, display, components: as for `resume`.
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.
