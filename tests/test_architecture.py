@@ -16,7 +16,7 @@ LEVELS = {
     "arithmetic and data": {"nn", "optim", "data"},
     "one stack of learners": {"training"},
     "members as one predictor": {"ensemble"},
-    "where a run computes, is told of, and is used": {"cluster", "tracking", "serving"},
+    "where a run computes, is recorded, and is used": {"cluster", "tracking", "serving"},
     "finished runs and models": {"evaluation", "comparison"},
     "what a pipeline file says": {"config"},
     "a run": {"run"},
@@ -62,7 +62,7 @@ MAY_IMPORT = {
     },
     "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},
     "pydantic": {
-        "config/reading.py",
+        "config/conversion.py",
         "config/sections.py",
         "ensemble/strategies.py",
         "data/augment/policy.py",

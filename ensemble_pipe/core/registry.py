@@ -176,6 +176,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         return TypeAdapter(type(value)).dump_python(value, mode=info.mode)  # type: ignore[arg-type]
 
 
+def handed_in() -> bool:
+    """Whether a caller has handed in any class to the call that runs."""
+    return bool(_HANDED_IN.get())
+
+
 @contextmanager
 def own(classes: Sequence[type[Any]], registries: Sequence[Registry[Any]]) -> Iterator[None]:
     """Let names in what is read meanwhile mean a caller's own classes too.

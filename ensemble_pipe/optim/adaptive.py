@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.optim.kernels import updates
+from ensemble_pipe.optim.kernels import adaptive as kernels
 from ensemble_pipe.optim.update import Update
 
 
@@ -24,7 +24,7 @@ class Adagrad(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_sum",)
-    kernel = staticmethod(updates.adagrad)
+    kernel = staticmethod(kernels.adagrad)
 
     name: Literal["adagrad"] = "adagrad"
     learning_rate: Annotated[float, Gt(0)] = 0.01
@@ -47,7 +47,7 @@ class Adadelta(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_mean", "step_mean")
-    kernel = staticmethod(updates.adadelta)
+    kernel = staticmethod(kernels.adadelta)
 
     name: Literal["adadelta"] = "adadelta"
     learning_rate: Annotated[float, Gt(0)] = 1.0
@@ -71,7 +71,7 @@ class RMSprop(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_mean",)
-    kernel = staticmethod(updates.rmsprop)
+    kernel = staticmethod(kernels.rmsprop)
 
     name: Literal["rmsprop"] = "rmsprop"
     learning_rate: Annotated[float, Gt(0)] = 0.001
@@ -80,7 +80,21 @@ class RMSprop(Update):
 
 
 @settings
-class Adam(Update):
+class Moments(Update):
+    """The settings of `Adam` and `AdamW`, which `Adam` describes."""
+
+    slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+    kernel = staticmethod(kernels.adam)
+
+    name: str
+    learning_rate: Annotated[float, Gt(0)] = 0.001
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+
+
+@settings
+class Adam(Moments):
     """Adam: a running mean of gradients over the root of one of squares, both bias-corrected.
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g**2;
@@ -93,34 +107,19 @@ class Adam(Update):
         epsilon: floor of the denominator.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
-    kernel = staticmethod(updates.adam)
-
     name: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Gt(0)] = 0.001
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    epsilon: Annotated[float, Gt(0)] = 1e-8
 
 
 @settings
-class AdamW(Update):
+class AdamW(Moments):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, alg. 2), as PyTorch's AdamW.
 
     `Adam` with the paper's kind of decay, on by default: w <- w - rate weight_decay w beside Adam's
     step, so that decay is not divided by the second moment as an l2 penalty is.
 
     Attributes:
-        beta1, beta2: decay of the first and second moment.
-        epsilon: floor of the denominator.
+        beta1, beta2, epsilon: as in `adam`.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
-    kernel = staticmethod(updates.adam)
-
     name: Literal["adamw"] = "adamw"
-    learning_rate: Annotated[float, Gt(0)] = 0.001
     weight_decay: Annotated[float, Ge(0)] = 0.01
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    epsilon: Annotated[float, Gt(0)] = 1e-8

@@ -5,12 +5,23 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.optim.kernels import updates
+from ensemble_pipe.optim.kernels import descent as kernels
 from ensemble_pipe.optim.update import Update
 
 
 @settings
-class SGD(Update):
+class Momentum(Update):
+    """The settings of descent with momentum, which `SGD` describes."""
+
+    slots: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    name: str
+    learning_rate: Annotated[float, Gt(0)] = 0.1
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+
+
+@settings
+class SGD(Momentum):
     """Stochastic gradient descent with momentum; plain descent where momentum is 0.
 
     v <- momentum v + g;  w <- w - rate v.
@@ -24,16 +35,13 @@ class SGD(Update):
         momentum: share of the velocity that is kept.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("velocity",)
-    kernel = staticmethod(updates.sgd)
+    kernel = staticmethod(kernels.sgd)
 
     name: Literal["sgd"] = "sgd"
-    learning_rate: Annotated[float, Gt(0)] = 0.1
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
 
 @settings
-class Nesterov(Update):
+class Nesterov(Momentum):
     """Gradient descent with Nesterov's momentum, in PyTorch's form (`SGD(nesterov=True)`).
 
     v <- momentum v + g;  w <- w - rate (g + momentum v).
@@ -46,12 +54,9 @@ class Nesterov(Update):
     a constant rate and momentum that is Sutskever's path, seen from the point ahead.
 
     Attributes:
-        momentum: share of the velocity that is kept.
+        momentum: as in `sgd`.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("velocity",)
-    kernel = staticmethod(updates.nesterov)
+    kernel = staticmethod(kernels.nesterov)
 
     name: Literal["nesterov"] = "nesterov"
-    learning_rate: Annotated[float, Gt(0)] = 0.1
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9

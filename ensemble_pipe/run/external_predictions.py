@@ -1,4 +1,4 @@
-"""Predictions of other programs that a run takes in as members: read, checked, and kept with it."""
+"""Predictions of other programs as members of a run: read, checked, and kept with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.labelled import Labelled
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.ensemble.members import ExternalMember, ExternalOutputs
+from ensemble_pipe.ensemble.members import ExternalOutputs
 from ensemble_pipe.ensemble.members.external import external_columns, external_values, input_column
 from ensemble_pipe.ensemble.members.external_files import (
     has_deviations,
@@ -25,13 +25,13 @@ from ensemble_pipe.ensemble.strategies import ExternalPlan
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The rows of a source whose predictions are wanted.
+class SourceRows:
+    """The rows of a source for which predictions are needed.
 
     Attributes:
         where: the source, for messages.
-        count: of all rows that the source has.
-        numbers: of the wanted ones among these, by part.
+        count: of all rows in the source.
+        numbers: of the needed rows among these, by part.
     """
 
     where: str
@@ -45,8 +45,8 @@ class Wanted:
         data: Labelled,
         parts: Mapping[str, Integers],
         marked: Labelled | None = None,
-    ) -> "Wanted":
-        """Return what is wanted of a source: rows that are divided, and a marked test part."""
+    ) -> "SourceRows":
+        """Return the held-out rows of a source: of the divided parts, and of a marked test part."""
         numbers = data.numbers(0, data.count)
         held_out = {name: numbers[places] for name, places in parts.items() if name != "train"}
         if marked is not None:
@@ -54,8 +54,8 @@ class Wanted:
         return cls(source.where, source.count, held_out)
 
 
-def given_parts(
-    plan: ExternalPlan, schema: Schema, data: Wanted, official: Wanted | None
+def read_external(
+    plan: ExternalPlan, schema: Schema, data: SourceRows, official: SourceRows | None
 ) -> dict[str, Floats]:
     """Return what another program predicts of each part, (R, O), as members' outputs.
 
@@ -89,13 +89,13 @@ def given_parts(
     return parts
 
 
-def save_given(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
+def save_external(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
     """Write the predictions of each member, by learner and part, into a folder."""
     for learner, parts in given.items():
         atomic_write(folder / _file_name(learner), save(dict(parts)))
 
 
-def load_given(paths: RunPaths, plans: Sequence[ExternalPlan], part: str) -> ExternalOutputs:
+def load_external(paths: RunPaths, plans: Sequence[ExternalPlan], part: str) -> ExternalOutputs:
     """Return the predictions of a part that a run has kept, by the name of the member."""
     found = {}
     for plan in plans:
@@ -104,12 +104,7 @@ def load_given(paths: RunPaths, plans: Sequence[ExternalPlan], part: str) -> Ext
     return found
 
 
-def given_member(plan: ExternalPlan) -> ExternalMember:
-    """Return the member that a plan says."""
-    return ExternalMember(plan.learner, 0, 0, plan.settings.name)
-
-
-def with_examples(
+def append_external(
     table: pa.Table, plans: Sequence[ExternalPlan], outputs: Mapping[int, Floats], schema: Schema
 ) -> pa.Table:
     """Return rows with their given predictions beside them, for the model's documentation.
@@ -128,8 +123,8 @@ def with_examples(
     return table
 
 
-def _of_parts(outputs: Floats, wanted: Wanted) -> dict[str, Floats]:
-    return {part: outputs[numbers] for part, numbers in wanted.numbers.items()}
+def _of_parts(outputs: Floats, rows: SourceRows) -> dict[str, Floats]:
+    return {part: outputs[numbers] for part, numbers in rows.numbers.items()}
 
 
 def _file_name(learner: int) -> str:

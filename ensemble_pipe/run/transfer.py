@@ -59,8 +59,8 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
     return rows
 
 
-def settled(config: Pipeline) -> Pipeline:
-    """Return a pipeline that names the weights themselves, not a pattern that others may fit."""
+def resolve_weights(config: Pipeline) -> Pipeline:
+    """Return a pipeline that names the path of its weights, not a pattern that others may match."""
     if config.transfer is None:
         return config
     path = str(newest(config.transfer.weights))

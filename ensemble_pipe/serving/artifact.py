@@ -25,7 +25,7 @@ from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.combiners import COMBINERS, Combiner
+from ensemble_pipe.ensemble.combiners import AnyCombiner, Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.members.kinds import FILE_PATTERNS, AnyMemberRecord
@@ -73,7 +73,7 @@ def write_artifact(folder: Path, model: Model) -> None:
     values = {
         "format": FORMAT,
         "ensemble_pipe": __version__,
-        "combiner": asdict(model.combiner),
+        "combiner": model.combiner.to_dict(),
         "conformal": [asdict(conformal) for conformal in model.conformal],
         "augment": asdict(model.draws.augment),
         "seed": model.draws.seed,
@@ -89,7 +89,7 @@ def write_artifact(folder: Path, model: Model) -> None:
 class _ModelRecord(BaseModel):
     """What model.json holds beside `format`."""
 
-    combiner: Annotated[Combiner, COMBINERS]
+    combiner: AnyCombiner
     conformal: tuple[Conformal, ...]
     data_schema: Schema = Field(alias="schema")
     members: Annotated[list[AnyMemberRecord], Field(min_length=1)]

@@ -8,7 +8,7 @@ loss of F + s f on the stop part: on the training part, which a large network le
 best s of a classifier has no bound.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -33,6 +33,18 @@ class Boosting:
 
     rounds: Annotated[int, Ge(1)]
     shrinkage: Annotated[float, Gt(0), Le(1)]
+
+
+class BoostingState(NamedTuple):
+    """The factors of a chain's networks.
+
+    Attributes:
+        factors: of the networks of finished rounds, in order.
+        factor: of the network in training, as at the end of its last epoch; None before the first.
+    """
+
+    factors: tuple[float, ...] = ()
+    factor: float | None = None
 
 
 def negative_gradient(loss: Loss, sums: Floats, targets: Array) -> Floats:

@@ -17,7 +17,7 @@ from ensemble_pipe.core.messages import shown
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.training.events import Event, Failed, Fitted
+from ensemble_pipe.training.events import EstimatorFitted, Event, Failed
 
 # Each has files of its own, and what the ensemble is worth is measured after each.
 MOST_LEARNERS = 10_000
@@ -263,4 +263,4 @@ def fitted(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Event:
             content = fit_estimator(plan, data, schema)
     except ValueError as error:
         return Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
-    return Fitted(plan.learner, content, time.monotonic() - began)
+    return EstimatorFitted(plan.learner, content, time.monotonic() - began)

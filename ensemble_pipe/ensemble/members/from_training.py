@@ -6,7 +6,8 @@ from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.state import LearnerState
 
 
 def members_at(
@@ -24,7 +25,7 @@ def members_at(
     """
     mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
     if plan.boosting is not None:
-        factors = tuple(state.counters["factors"])
+        factors = state.counters.boosting.factors
         rows = state.slots["chain"][: len(factors)].copy()
         yield BoostedMember(
             plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask
