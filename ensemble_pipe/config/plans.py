@@ -20,7 +20,7 @@ from ensemble_pipe.ensemble.strategies import (
 )
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import NETWORKS
-from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, Constant, FastGeometric
+from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, ConstantRate, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
 from ensemble_pipe.training.estimators import EstimatorPlan, EstimatorSettings
@@ -204,7 +204,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         view = replace(view, bootstrap=True)
     elif group.strategy == "cross_validation":
         view = replace(view, folds=group.learners)
-    elif group.strategy == "fast_geometric" and isinstance(schedule, Constant):
+    elif group.strategy == "fast_geometric" and isinstance(schedule, ConstantRate):
         schedule = FastGeometric()
     return LearnerPlan(
         learner=learner,

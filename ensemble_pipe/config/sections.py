@@ -22,7 +22,7 @@ from ensemble_pipe.optim import (
     SCHEDULES,
     Adam,
     Averaging,
-    Constant,
+    ConstantRate,
     Rule,
     Schedule,
 )
@@ -85,7 +85,7 @@ class Training(_Section):
     batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] = 64
     order: Order = "own"
     optimizer: Annotated[Rule, RULES, _DEFAULTED] = Adam()
-    schedule: Annotated[Schedule, SCHEDULES, _DEFAULTED] = Constant()
+    schedule: Annotated[Schedule, SCHEDULES, _DEFAULTED] = ConstantRate()
     loss: Annotated[Loss, LOSSES, _NAMED] | None = None
     averaging: Annotated[Averaging, AVERAGES, _NAMED] | None = None
     early_stopping: EarlyStopping | None = None
@@ -94,7 +94,7 @@ class Training(_Section):
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
         """Let `optimizer: {learning_rate: 0.01}` mean the default rule with another rate."""
-        return _with_kinds(values, {"optimizer": Adam().name, "schedule": Constant().name})
+        return _with_kinds(values, {"optimizer": Adam().name, "schedule": ConstantRate().name})
 
 
 class Transfer(_Section):

@@ -1,6 +1,6 @@
 """The update rules by name, and the one object that moves a whole stack.
 
-A rule is frozen settings of one learner. `Stacked` lays the settings of M learners side by side
+A rule is frozen settings of one learner. `StackedRule` lays the settings of M learners side by side
 and steps their rows (M, P) at once; what a rule remembers lies in slots, each an array (M, T) over
 the trainable numbers, with which a row begins.
 """
@@ -33,13 +33,14 @@ _COMMON = ("l1", "l2", "weight_decay", "clip_norm", "max_norm")
 FLUSH_EVERY = 64
 
 
-class Stacked:
+class StackedRule:
     """The same rule for M learners, each with its own numbers.
 
     Attributes:
         slots: what the rule remembers, (M, T) each, by name.
         segments: the parts of the trainable numbers.
         numbers: (M, C) float64, settings of each learner; None is infinity.
+        learning_rates: (M,) float64, at schedule factor 1.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Stacked:
         check_segments(segments, self._slots[0].shape[1])
         own = [f.name for f in fields(kind) if f.name not in _SHARED]
         self.numbers = np.stack([_column(rules, name) for name in (*_COMMON, *own)], axis=1)
-        self._learning_rates = _column(rules, "learning_rate")
+        self.learning_rates = _column(rules, "learning_rate")
         self._kernel: Callable[..., None] = kind.kernel
         self._prepare(merged(segments))
 
@@ -82,17 +83,13 @@ class Stacked:
         finite = np.isfinite(self.numbers[:, updates.MAX_NORM])
         self._limits = bool(limited) and bool(finite.any())
 
-    def rate(self, factors: Floats) -> Floats:
-        """Return the learning rates (M,) at schedule factors (M,), in float64."""
-        return self._learning_rates * factors
-
     def step(self, rows: Floats, gradients: Floats, rate: Floats, step: int) -> None:
         """Move rows in place, as `Update` says.
 
         Args:
             rows: (M, P), of which the first T numbers are trainable; the others stay.
             gradients: (M, T) of the losses; left as they are.
-            rate: (M,) float64, from `rate`.
+            rate: (M,) float64, from `schedules.learning_rates`.
             step: how many steps were taken before this one.
         """
         if self._clips:

@@ -9,7 +9,7 @@ from ensemble_pipe.core.settings import settings
 from ensemble_pipe.optim.cycles import SGDR, FastGeometric, Snapshot, Triangular
 from ensemble_pipe.optim.plateau import Plateau
 from ensemble_pipe.optim.schedules import (
-    Constant,
+    ConstantRate,
     Cosine,
     Exponential,
     MultiStep,
@@ -21,7 +21,7 @@ from ensemble_pipe.optim.schedules import (
 
 Cyclic = Snapshot | SGDR | Triangular | FastGeometric
 Unwarmed = (
-    Constant
+    ConstantRate
     | StepDecay
     | MultiStep
     | Exponential

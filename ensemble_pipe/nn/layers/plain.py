@@ -6,8 +6,8 @@ from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.nn.layers.activation import (
     ELU,
     GELU,
+    Identity,
     LeakyReLU,
-    Linear,
     ReLU,
     Sigmoid,
     SiLU,
@@ -24,7 +24,7 @@ from ensemble_pipe.nn.layers.normalization import BatchNorm
 from ensemble_pipe.nn.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
 
-AnyActivation = Linear | ReLU | LeakyReLU | ELU | GELU | SiLU | Tanh | Sigmoid
+AnyActivation = Identity | ReLU | LeakyReLU | ELU | GELU | SiLU | Tanh | Sigmoid
 ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 AnyConvolution = Conv2d | DepthwiseConv2d | SeparableConv2d
 AnyPooling = MaxPool | AveragePool | GlobalAveragePool | FractionalMaxPool
