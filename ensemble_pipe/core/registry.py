@@ -8,12 +8,13 @@ names from it, and pydantic the branch that a section of a pipeline or a model c
     LOSSES["hinge"]                       # the class Hinge
     loss: Annotated[Loss, LOSSES]         # a field that pydantic parses
 
-A caller's own classes are handed in for the time of a call, see `own`. They are known in the
-context of that call alone (a context variable), not to the registry itself: pydantic compiles what
-it parses by once for the process, so the names that are valid must come from where a call runs; and
-of two runs in two threads each knows its own.
+A caller's own classes are handed in for the time of a call, see `component_scope`. They are known
+in the context of that call alone (a context variable), not to the registry itself: pydantic
+compiles what it parses by once for the process, so the names that are valid must come from where a
+call runs; and of two runs in two threads each knows its own.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,11 +29,14 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import listed, shown
 
 T = TypeVar("T")
-Handed = Mapping[str, Mapping[str, "Own"]]
+
+# It stands in names of tensors.
+NAME_PATTERN = r"[a-z][a-z0-9_]*"
+Customs = Mapping[str, Mapping[str, "Custom"]]
 
 
 @dataclass(frozen=True)
-class Own:
+class Custom:
     """A class of a caller's own, and what parses it."""
 
     cls: type[Any]
@@ -45,7 +49,7 @@ _NO_KIND = (
 )
 
 # By kind, then by name; that of the call that runs.
-_HANDED_IN: ContextVar[Handed] = ContextVar("components", default={})  # noqa: B039  (never changed)
+_HANDED_IN: ContextVar[Customs] = ContextVar("components", default={})  # noqa: B039  (never changed)
 
 
 class Registry(Mapping[str, type[T]], Generic[T]):
@@ -109,13 +113,13 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         found = _HANDED_IN.get().get(self.kind, {}).get(name)
         return self._classes.get(name) if found is None else found.cls
 
-    def takes(self, cls: type[Any]) -> bool:
+    def matches(self, cls: type[Any]) -> bool:
         """Whether a class is meant to be of this kind: by its base, or by what it can do."""
         if self._base is not None:
             return issubclass(cls, self._base)
         return hasattr(cls, next(iter(self._members)))
 
-    def faults(self, cls: type[Any]) -> Iterator[str]:
+    def violations(self, cls: type[Any]) -> Iterator[str]:
         """Yield what a caller's own class lacks to be a component of this kind."""
         parameters = getattr(cls, "__dataclass_params__", None)
         if not is_dataclass(cls) or not getattr(parameters, "frozen", False):
@@ -123,6 +127,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         name = getattr(cls, self.key, None)
         if not isinstance(name, str) or _literal(cls, self.key) != (name,):
             yield f'needs the field {self.key}: Literal["..."] = "...", one and the same text'
+        elif not re.fullmatch(NAME_PATTERN, name):
+            yield f"is named {shown(name)}; a name is of small letters, digits and underscores"
         elif name in self._classes:
             yield f"is named {shown(name)}, as a {self.kind} of the package is; choose another name"
         abstract: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
@@ -152,8 +158,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         found = handler(schema)
-        for own in _HANDED_IN.get().get(self.kind, {}).values():
-            branch = handler(own.adapter.core_schema)
+        for custom in _HANDED_IN.get().get(self.kind, {}).values():
+            branch = handler(custom.adapter.core_schema)
             found["oneOf"] = [*found["oneOf"], *branch["oneOf"]]
             mapping = branch["discriminator"]["mapping"]
             found["discriminator"]["mapping"] = {**found["discriminator"]["mapping"], **mapping}
@@ -162,11 +168,11 @@ class Registry(Mapping[str, type[T]], Generic[T]):
     def _parse(self, value: Any, parse: Callable[[Any], Any]) -> Any:
         """Return the component that a value means, one of a caller's own too."""
         name = value.get(self.key) if isinstance(value, dict) else None
-        own = _HANDED_IN.get().get(self.kind, {}).get(name) if isinstance(name, str) else None
-        if own is not None:
-            return own.adapter.validate_python(value)
+        custom = _HANDED_IN.get().get(self.kind, {}).get(name) if isinstance(name, str) else None
+        if custom is not None:
+            return custom.adapter.validate_python(value)
         cls = type(value)
-        if is_dataclass(cls) and self.takes(cls) and not any(self.faults(cls)):
+        if is_dataclass(cls) and self.matches(cls) and not any(self.violations(cls)):
             return value
         return parse(value)
 
@@ -182,7 +188,9 @@ def handed_in() -> bool:
 
 
 @contextmanager
-def own(classes: Sequence[type[Any]], registries: Sequence[Registry[Any]]) -> Iterator[None]:
+def component_scope(
+    classes: Sequence[type[Any]], registries: Sequence[Registry[Any]]
+) -> Iterator[None]:
     """Let names in what is read meanwhile mean a caller's own classes too.
 
     Args:
@@ -192,38 +200,40 @@ def own(classes: Sequence[type[Any]], registries: Sequence[Registry[Any]]) -> It
     Raises:
         ConfigError: a class is no component, lacks something, or its name is taken.
     """
-    handed: dict[str, dict[str, Own]] = {
-        kind: dict(known) for kind, known in _HANDED_IN.get().items()
-    }
-    mistakes = []
-    for cls in classes:
-        registry = _registry_of(cls, registries)
-        if registry is None:
-            mistakes.append(f"{_called(cls)} {_NO_KIND}")
-            continue
-        faults = list(registry.faults(cls))
-        name = str(getattr(cls, registry.key, ""))
-        known = handed.setdefault(registry.kind, {})
-        if not faults and name in known and known[name].cls is not cls:
-            faults.append(f"is named {shown(name)}, as {_called(known[name].cls)} is")
-        if not faults:
-            try:
-                marked: Any = Annotated[cls, _OneChoice(registry.key)]
-                known[name] = Own(cls, TypeAdapter(marked))
-            except PydanticUserError as error:
-                faults.append(f"has a field that cannot be read from a pipeline ({error.message})")
-        mistakes += [f"{_called(cls)} {fault}" for fault in faults]
+    known = {kind: dict(customs) for kind, customs in _HANDED_IN.get().items()}
+    mistakes = [
+        f"components: {_called(cls)} {mistake}"
+        for cls in classes
+        for mistake in _register(cls, registries, known)
+    ]
     if mistakes:
-        raise ConfigError("\n".join(f"components: {mistake}" for mistake in mistakes))
-    token = _HANDED_IN.set(handed)
+        raise ConfigError("\n".join(mistakes))
+    token = _HANDED_IN.set(known)
     try:
         yield
     finally:
         _HANDED_IN.reset(token)
 
 
-def _registry_of(cls: type[Any], registries: Sequence[Registry[Any]]) -> Registry[Any] | None:
-    return next((one for one in registries if isinstance(cls, type) and one.takes(cls)), None)
+def _register(
+    cls: Any, registries: Sequence[Registry[Any]], known: dict[str, dict[str, Custom]]
+) -> list[str]:
+    """Add a class to those that are known, or return why it cannot be one of them."""
+    registry = next((one for one in registries if isinstance(cls, type) and one.matches(cls)), None)
+    if registry is None:
+        return [_NO_KIND]
+    mistakes = list(registry.violations(cls))
+    if mistakes:
+        return mistakes
+    name, others = getattr(cls, registry.key), known.setdefault(registry.kind, {})
+    if name in others and others[name].cls is not cls:
+        return [f"is named {shown(name)}, as {_called(others[name].cls)} is"]
+    try:
+        marked: Any = Annotated[cls, _OneChoice(registry.key)]
+        others[name] = Custom(cls, TypeAdapter(marked))
+    except PydanticUserError as error:
+        return [f"has a field that cannot be read from a pipeline ({error.message})"]
+    return []
 
 
 class _OneChoice:

@@ -17,7 +17,7 @@ from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ensemble_pipe.optim.descent import SGD, Nesterov
 from ensemble_pipe.optim.kernels import norms, updates
-from ensemble_pipe.optim.segments import Segment, check_segments, merged
+from ensemble_pipe.optim.segments import Segment, check_segments, merge_neighbours
 from ensemble_pipe.optim.update import Update
 
 Rule = SGD | Nesterov | Adagrad | Adadelta | RMSprop | Adam | AdamW
@@ -68,7 +68,7 @@ class StackedRule:
         self.numbers = np.stack([_column(rules, name) for name in (*_COMMON, *own)], axis=1)
         self.learning_rates = _column(rules, "learning_rate")
         self._kernel: Callable[..., None] = kind.kernel
-        self._prepare(merged(segments))
+        self._prepare(merge_neighbours(segments))
 
     def _prepare(self, moving: list[Segment]) -> None:
         """Work out all that no step changes."""

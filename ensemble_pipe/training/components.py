@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import listed, shown
-from ensemble_pipe.core.registry import Registry, own
+from ensemble_pipe.core.registry import Registry, component_scope
 from ensemble_pipe.data.augment.policy import STEPS
 from ensemble_pipe.data.sources import SOURCES
 from ensemble_pipe.nn.layers import LAYERS
@@ -25,13 +25,13 @@ R = TypeVar("R")
 OPEN: tuple[Registry[Any], ...] = (LAYERS, LOSSES, RULES, STEPS, SOURCES)
 
 
-def own_components(classes: Sequence[type[Any]]) -> AbstractContextManager[None]:
+def custom_components(classes: Sequence[type[Any]]) -> AbstractContextManager[None]:
     """Return a context in which the names of a caller's own classes are known.
 
     Raises:
         ConfigError: a class is no component, lacks something, or its name is taken.
     """
-    return own(classes, OPEN)
+    return component_scope(classes, OPEN)
 
 
 def takes_components(function: Callable[P, R]) -> Callable[P, R]:
@@ -40,7 +40,7 @@ def takes_components(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         classes: Any = kwargs.get("components", ())
-        with own_components(classes):
+        with custom_components(classes):
             return function(*args, **kwargs)
 
     return run
@@ -51,7 +51,7 @@ def names_in(values: Iterable[Any]) -> dict[str, list[str]]:
     found: dict[str, set[str]] = {}
     for value in _nested(values):
         for registry in OPEN:
-            if registry.takes(type(value)) and type(value) not in registry.values():
+            if registry.matches(type(value)) and type(value) not in registry.values():
                 found.setdefault(registry.kind, set()).add(getattr(value, registry.key))
     return {kind: sorted(names) for kind, names in sorted(found.items())}
 

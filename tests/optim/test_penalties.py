@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.optim import RULES, SGD, Adam, Rule, Segment, StackedRule, segments
-from ensemble_pipe.optim.segments import merged
+from ensemble_pipe.optim.segments import merge_neighbours
 
 KERNEL = (Segment(0, 6, 3),)
 
@@ -156,7 +156,7 @@ def test_neighbours_are_joined_only_where_they_are_treated_alike() -> None:
         Segment(8, 9, decays=False, rate_factor=0.5), Segment(9, 12, 3, rate_factor=0.0),
         Segment(12, 13), Segment(13, 13), Segment(13, 15),
     ]  # fmt: skip
-    found = [(part.start, part.stop) for part in merged(parts)]
+    found = [(part.start, part.stop) for part in merge_neighbours(parts)]
     assert found == [(0, 6), (6, 8), (8, 9), (12, 15)]
 
 

@@ -22,15 +22,17 @@ from ensemble_pipe.config.reading import Pipeline, resolved
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.settings import settings
+from ensemble_pipe.data.augment import HorizontalFlip
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.sources import Bundled, Rows
 from ensemble_pipe.data.sources.kinds import image_roles
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.nn.layers import Dense, Layer
+from ensemble_pipe.nn.layers import Dense, Layer, ReLU, Residual
 from ensemble_pipe.nn.losses import LossFunction, numbers_of
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.optim import Update
+from ensemble_pipe.optim import Adam, Update
 from ensemble_pipe.run.pipeline import resume
-from ensemble_pipe.training.components import own_components
+from ensemble_pipe.training.components import custom_components, names_in
 
 PAGE = (Path(__file__).parents[2] / "docs" / "components.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
@@ -183,7 +185,7 @@ def test_a_name_stands_for_a_class_only_where_it_was_handed_in(
     unknown = refusal(load, text)
     assert unknown.startswith("network.layers.1.name: unknown 'maxout'")
     assert "hand its class to components=[...], in Python (p.yaml:1)" in unknown
-    with own_components([example["Maxout"]]):
+    with custom_components([example["Maxout"]]):
         layer = load(text).network.layers[1]  # type: ignore[union-attr]
         assert layer == example["Maxout"](units=3)
         elsewhere: list[str] = []
@@ -198,7 +200,7 @@ def test_mistakes_in_a_component_of_ones_own_name_its_keys(
     example: dict[str, Any], load: Load
 ) -> None:
     layers = "[{name: maxout, unit: 3}, {name: maxout, units: 0}, {name: maxut}]"
-    with own_components([example["Maxout"]]):
+    with custom_components([example["Maxout"]]):
         found = refusal(load, f"network: {{name: sequential, layers: {layers}}}").splitlines()
     assert found[:3] == [
         "network.layers.0.units: is missing; it has no default (p.yaml:1)",
@@ -215,7 +217,7 @@ def test_a_pipeline_with_own_components_is_written_as_it_is_read(
     values, classes = everything
     branch = {"name": "residual", "layers": [{"name": "maxout", "units": 4}]}
     values = {**values, "network": {"name": "sequential", "layers": [{"name": "flatten"}, branch]}}
-    with own_components(classes):
+    with custom_components(classes):
         pipeline = Pipeline.model_validate(values)
         again = Pipeline.model_validate(yaml.safe_load(yaml.safe_dump(resolved(pipeline))))
     assert again == pipeline
@@ -258,6 +260,11 @@ class SameName(Taken):
 @settings
 class AsSameName(Taken):
     name: Literal["other"] = "other"  # type: ignore[assignment]
+
+
+@settings
+class OddName(Taken):
+    name: Literal["my layer"] = "my layer"  # type: ignore[assignment]
 
 
 @settings
@@ -306,6 +313,7 @@ class Unreadable(Taken):
         ([Abstract], "Abstract lacks bind, which every layer has"),
         ([Taken], "Taken is named 'dense', as a layer of the package is"),
         ([TwoNames], 'TwoNames needs the field name: Literal["..."]'),
+        ([OddName], "OddName is named 'my layer'; a name is of small letters, digits"),
         ([SameName, AsSameName], "AsSameName is named 'other', as SameName is"),
         ([NoTask], "NoTask lacks task, outputs, predictions, kernel, which every loss has"),
         ([OddTask], "OddTask has task = 'clustering'; valid: classification, regression"),
@@ -316,19 +324,19 @@ class Unreadable(Taken):
     ],
 )
 def test_what_a_class_lacks_is_said_when_it_is_handed_in(classes: list[Any], message: str) -> None:
-    with pytest.raises(ConfigError) as caught, own_components(classes):
+    with pytest.raises(ConfigError) as caught, custom_components(classes):
         pass
     assert f"components: {message}" in str(caught.value)
 
 
 def test_every_class_that_is_wrong_is_named_at_once() -> None:
-    with pytest.raises(ConfigError) as caught, own_components([Nothing, Taken, NoTask]):
+    with pytest.raises(ConfigError) as caught, custom_components([Nothing, Taken, NoTask]):
         pass
     assert len(str(caught.value).splitlines()) == 3
 
 
 def test_the_same_class_may_be_handed_in_twice() -> None:
-    with own_components([SameName, SameName]), own_components([SameName]):
+    with custom_components([SameName, SameName]), custom_components([SameName]):
         pass
 
 
@@ -358,13 +366,25 @@ def test_a_model_names_the_components_that_it_needs(
     assert again.metrics == result.metrics
 
 
-def test_a_model_without_own_components_names_none(tmp_path: Path) -> None:
-    path = tmp_path / "p.yaml"
-    path.write_text("network: {hidden: [4]}\ntraining: {epochs: 1}\ntracking: {mlflow: false}\n")
-    result = ensemble_pipe.run(path, output=tmp_path, inline=True)
-    assert "components" not in json.loads((Path(result.run_dir) / "model/model.json").read_text())
+def test_an_estimator_takes_components(example: dict[str, Any], tmp_path: Path) -> None:
+    inputs = np.random.default_rng(3).normal(size=(60, 4))
+    labels = (inputs[:, 0] > 0).astype(int)
+    layers = [{"name": "maxout", "units": 3}]
+    overrides = {"network": {"name": "sequential", "layers": layers}}
+    classes = (example["Maxout"],)
+    estimator = ensemble_pipe.EnsembleClassifier(
+        learners=1, epochs=1, overrides=overrides, components=classes, random_state=1
+    ).fit(inputs, labels)
+    estimator.save(tmp_path)
+    loaded = ensemble_pipe.load(tmp_path, components=classes)
+    np.testing.assert_array_equal(loaded.predict_proba(inputs), estimator.predict_proba(inputs))
 
 
+def test_the_components_of_the_package_are_not_named() -> None:
+    assert names_in((Augment(policy=(HorizontalFlip(),)), Residual(layers=(ReLU(),)), Adam())) == {}
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_own_components_train_on_ray_to_the_bits_of_the_calling_process(
     everything: tuple[dict[str, Any], list[type[Any]]], tmp_path: Path

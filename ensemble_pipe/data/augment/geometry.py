@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.augment.draws import Share, chosen
+from ensemble_pipe.data.augment.draws import Share, choose_rows
 from ensemble_pipe.data.kernels import geometry as kernels
 
 
@@ -39,7 +39,7 @@ class HorizontalFlip:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         width, channels = images.shape[2:]
-        flips = chosen(random, len(images), self.probability)
+        flips = choose_rows(random, len(images), self.probability)
         places = np.arange(width * channels, dtype=np.uint32).reshape(width, channels)
         return by_lines(images, kernels.flip_horizontally, flips, places[::-1].ravel())
 
@@ -54,7 +54,7 @@ class VerticalFlip:
     probability: Share = 0.5
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
-        flips = chosen(random, len(images), self.probability)
+        flips = choose_rows(random, len(images), self.probability)
         return by_lines(images, kernels.flip_vertically, flips)
 
 
@@ -74,6 +74,6 @@ class ShiftCrop:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         moves = random.integers(-self.pixels, self.pixels, (2, rows), endpoint=True) * wanted
         return by_lines(images, kernels.shift, moves[0], moves[1] * images.shape[3])

@@ -103,7 +103,7 @@ Mixing = Mixup | CutMix
 MIXINGS: Registry[Mixing] = Registry("mixing", Mixing)
 
 
-def addressed(mixings: Sequence[Mixing]) -> list[tuple[str, Mixing]]:
+def with_addresses(mixings: Sequence[Mixing]) -> list[tuple[str, Mixing]]:
     """Return mixings with the names that their draws stand at; two of one kind draw apart."""
     return [(f"{place} {mixing.name}", mixing) for place, mixing in enumerate(mixings)]
 

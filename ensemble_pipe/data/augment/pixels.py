@@ -13,7 +13,7 @@ from annotated_types import Ge, Le
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
+from ensemble_pipe.data.augment.draws import Share, check_range, choose_rows, log_uniform, uniform
 from ensemble_pipe.data.augment.geometry import by_lines
 from ensemble_pipe.data.kernels.blur import blur
 from ensemble_pipe.data.kernels.color import jitter
@@ -51,7 +51,7 @@ class ColorJitter:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         brightness, contrast, saturation = (
             np.where(wanted, uniform(random, rows, (max(0.0, 1 - strength), 1 + strength)), 1)
             for strength in (self.brightness, self.contrast, self.saturation)
@@ -86,7 +86,7 @@ class Blur:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         weights, radii = gaussian_weights(uniform(random, rows, self.sigma) * wanted)
         return by_lines(images, blur, images.shape[3], weights, radii)
 
@@ -110,7 +110,7 @@ class Noise:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, size = len(images), int(np.prod(images.shape[1:]))
-        deviations = self.deviation * chosen(random, rows, self.probability)
+        deviations = self.deviation * choose_rows(random, rows, self.probability)
         # Four 16-bit words from each draw.
         words = random.integers(0, 2**64, (rows, -(-size // 4)), np.uint64).view(np.uint16)
         out = np.empty(images.shape, np.uint8)
@@ -143,7 +143,7 @@ class Cutout:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, height, width, channels = images.shape
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         pixels = uniform(random, rows, self.area) * wanted * (height * width)
         aspect = log_uniform(random, rows, self.aspect)
         high = np.minimum(np.rint(np.sqrt(pixels * aspect)), height)

@@ -100,7 +100,7 @@ def choose(
     if groups is not None:
         clusters = np.unique(groups, return_inverse=True)[1]
     fold_of = fold_numbers(outputs.strata(evidence.targets), clusters, folds, random)
-    nlls = cross_fitted(names or _candidates(outputs), evidence, fold_of, random)
+    nlls = cross_fit(names or _candidates(outputs), evidence, fold_of, random)
     table = _table(dict(sorted(nlls.items(), key=_simplicity)), evidence.row_weights, clusters)
     chosen = next(line for line in table if line.excess <= line.excess_error)
     combiner = fit(
@@ -114,7 +114,7 @@ def choose(
     return Choice(combiner, chosen, table)
 
 
-def cross_fitted(
+def cross_fit(
     names: Sequence[str], evidence: Evidence, fold_of: Integers, random: np.random.Generator
 ) -> dict[tuple[str, bool], Floats]:
     """Return the NLL (R,) of every row, under combiners that were fitted without its fold.

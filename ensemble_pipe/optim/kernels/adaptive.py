@@ -4,7 +4,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.compilation import kernel
-from ensemble_pipe.optim.kernels.updates import OWN, penalised, shares
+from ensemble_pipe.optim.kernels.updates import OWN, add_penalties, shares
 
 
 @kernel
@@ -29,7 +29,7 @@ def adagrad(
             w, g, t = rows[m, start:stop], gradients[m, start:stop], total[m, start:stop]
             for p in range(len(w)):
                 weight = w[p]
-                gradient = penalised(g[p], weight, scale, l1, l2)
+                gradient = add_penalties(g[p], weight, scale, l1, l2)
                 square = t[p] + gradient * gradient
                 t[p] = square
                 w[p] = weight - (move * gradient / (np.sqrt(square) + floor) + decay * weight)
@@ -60,7 +60,7 @@ def adadelta(
             u, v = squares[m, start:stop], moves[m, start:stop]
             for p in range(len(w)):
                 weight = w[p]
-                gradient = penalised(g[p], weight, scale, l1, l2)
+                gradient = add_penalties(g[p], weight, scale, l1, l2)
                 square = keep * u[p] + new * gradient * gradient
                 change = np.sqrt((v[p] + floor) / (square + floor)) * gradient
                 u[p] = square
@@ -91,7 +91,7 @@ def rmsprop(
             w, g, u = rows[m, start:stop], gradients[m, start:stop], squares[m, start:stop]
             for p in range(len(w)):
                 weight = w[p]
-                gradient = penalised(g[p], weight, scale, l1, l2)
+                gradient = add_penalties(g[p], weight, scale, l1, l2)
                 square = keep * u[p] + new * gradient * gradient
                 u[p] = square
                 w[p] = weight - (move * gradient / (np.sqrt(square) + floor) + decay * weight)
@@ -126,7 +126,7 @@ def adam(
             u, v = first[m, start:stop], second[m, start:stop]
             for p in range(len(w)):
                 weight = w[p]
-                gradient = penalised(g[p], weight, scale, l1, l2)
+                gradient = add_penalties(g[p], weight, scale, l1, l2)
                 mean = keep1 * u[p] + new1 * gradient
                 square = keep2 * v[p] + new2 * gradient * gradient
                 u[p] = mean

@@ -2,7 +2,7 @@
 
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.compilation import kernel
-from ensemble_pipe.optim.kernels.updates import OWN, penalised, shares
+from ensemble_pipe.optim.kernels.updates import OWN, add_penalties, shares
 
 
 @kernel
@@ -27,7 +27,7 @@ def sgd(
             w, g, v = rows[m, start:stop], gradients[m, start:stop], velocity[m, start:stop]
             for p in range(len(w)):
                 weight = w[p]
-                moved = keep * v[p] + penalised(g[p], weight, scale, l1, l2)
+                moved = keep * v[p] + add_penalties(g[p], weight, scale, l1, l2)
                 v[p] = moved
                 w[p] = weight - (move * moved + decay * weight)
 
@@ -54,7 +54,7 @@ def nesterov(
             w, g, v = rows[m, start:stop], gradients[m, start:stop], velocity[m, start:stop]
             for p in range(len(w)):
                 weight = w[p]
-                gradient = penalised(g[p], weight, scale, l1, l2)
+                gradient = add_penalties(g[p], weight, scale, l1, l2)
                 moved = keep * v[p] + gradient
                 v[p] = moved
                 w[p] = weight - (move * (keep * moved + gradient) + decay * weight)

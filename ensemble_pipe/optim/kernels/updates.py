@@ -42,7 +42,7 @@ def shares(
 
 
 @kernel
-def penalised(gradient: Real, weight: Real, scale: Real, l1: Real, l2: Real) -> Real:
+def add_penalties(gradient: Real, weight: Real, scale: Real, l1: Real, l2: Real) -> Real:
     """Return scale gradient + l2 weight + l1 sign(weight)."""
     zero = l1 - l1
     sign = l1 if weight > zero else (-l1 if weight < zero else zero)
