@@ -35,7 +35,7 @@ from ensemble_pipe.training.components import custom_components
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What both have: parameters, checks, training, and what each member says."""
+    """What both estimators share: parameters, checks, training, and the members' predictions."""
 
     _task: Task
     model_: Model

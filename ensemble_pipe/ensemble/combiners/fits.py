@@ -22,11 +22,12 @@ from ensemble_pipe.ensemble.combiners.outputs import NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
 from ensemble_pipe.ensemble.combiners.stacking import fit_logistic, fit_ridge
 from ensemble_pipe.ensemble.combiners.weighted import Weighted
+from ensemble_pipe.nn.blas import one_thread
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What combiners are fitted to: rows that no member was trained on.
+    """The data that combiners are fitted to: rows that no member was trained on.
 
     Attributes:
         outputs: of K members.
@@ -159,6 +160,7 @@ def check_names(names: Sequence[str], task: Task) -> None:
             raise ConfigError(f"no combiner {name!r} for {task}; valid: {', '.join(valid)}")
 
 
+@one_thread()  # more take nine times the CPU time on matrices as small as these
 def fit(
     name: str,
     outputs: Outputs,
