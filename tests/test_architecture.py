@@ -73,7 +73,6 @@ MAY_IMPORT = {
         "core/registry.py",
         "tracking/entries.py",
         "config/yaml_errors.py",
-        "ensemble/combiners/kinds.py",
         "serving/artifact.py",
         "ensemble/members/boosted.py",
         "ensemble/members/estimator.py",

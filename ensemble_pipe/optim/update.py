@@ -1,4 +1,4 @@
-"""What every update rule can be told: penalties, decay, clipping, a limit of norms."""
+"""The settings that every update rule shares: penalties, decay, clipping, a limit of norms."""
 
 from collections.abc import Callable
 from typing import Annotated, ClassVar
