@@ -17,9 +17,8 @@ import pyarrow as pa
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.messages import escaped
-from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.storage import RunPaths, part_file
 from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
-from ensemble_pipe.data.augment.policy import SignalStep
 from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
@@ -81,7 +80,7 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
     sheet = make_sheet(recipe, schema, epochs)
     if schema.is_image:
         figure = _images(sheet)
-    elif any(isinstance(step, SignalStep) for step in recipe.augment.policy):
+    elif any(step.rows == "series" for step in recipe.augment.policy):
         figure = _series(sheet)
     else:
         figure = _table(sheet, schema)
@@ -92,7 +91,7 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
 
 def make_sheet(recipe: Recipe, schema: Schema, epochs: int) -> Sheet:
     """Return rows of some shards, and their versions in the first epochs that differ."""
-    base, policy = open_base(recipe.base / "train.arrow"), recipe.augment
+    base, policy = open_base(part_file(recipe.base, "train")), recipe.augment
     chosen = _chosen(base, schema)
     targets = _rows(chosen, lambda shard: values_of(base.table.column("target").chunk(shard)))
     count = min(VERSIONS, epochs, policy.pool or VERSIONS)
