@@ -168,9 +168,9 @@ def sync(
 
 def schema() -> None:
     """Print the JSON schema of a pipeline file, for editors."""
-    from ensemble_pipe.config.reading import Pipeline
+    from ensemble_pipe.config.conversion import json_schema
 
-    show(json.dumps(Pipeline.model_json_schema(), indent=2))
+    show(json.dumps(json_schema(), indent=2))
 
 
 def _override(text: str) -> tuple[str, Any]:

@@ -1,5 +1,6 @@
 """Documents validated as pipelines, and pipelines as plain values."""
 
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,12 @@ from ensemble_pipe.core.errors import ConfigError
 _ADDRESSES = {"uri", "path", "test_path"}
 
 
+@cache
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once."""
+    return Pipeline.model_json_schema()
+
+
 def validate(document: Document) -> Pipeline:
     """Return the pipeline of a document, each section checked by itself.
 
@@ -23,7 +30,7 @@ def validate(document: Document) -> Pipeline:
     try:
         return Pipeline.model_validate(document.data)
     except ValidationError as error:
-        mistakes = yaml_errors.describe(error, document, Pipeline.model_json_schema())
+        mistakes = yaml_errors.describe(error, document, json_schema())
     raise ConfigError(mistakes=mistakes)
 
 

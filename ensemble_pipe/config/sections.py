@@ -13,7 +13,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
 from ensemble_pipe.data.sources import Bundled, Source
 from ensemble_pipe.data.tables.scaling import Scale, Standardize
-from ensemble_pipe.ensemble.strategies import Ensemble
+from ensemble_pipe.ensemble.strategies import EnsembleSettings
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture, Mlp
 from ensemble_pipe.optim import Adam, Averaging, Constant, Rule, Schedule
@@ -158,7 +158,7 @@ class Pipeline(_Section):
     network: Annotated[Architecture, _Kind] = Mlp()
     transfer: Transfer | None = None
     training: Training = Training()
-    ensemble: Ensemble = Ensemble()
+    ensemble: EnsembleSettings = EnsembleSettings()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
 

@@ -1,6 +1,7 @@
 """What is shipped, and the JSON schema of a pipeline file."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ensemble_pipe.config.reading import load_pipeline, resolved
 SHIPPED = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 
 
+@cache
 def json_schema() -> dict[str, Any]:
     printed = CliRunner().invoke(app, ["schema"])
     assert printed.exit_code == 0

@@ -1,6 +1,8 @@
 """A person is told while kernels are compiled, and not where they are read from the cache."""
 
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -34,9 +36,11 @@ def test_a_long_compilation_goes_on_telling_how_far_it_is(
 ) -> None:
     monkeypatch.setattr(numba_config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(kernels, "TOLD_EVERY_S", 0.0)
+    seconds = count()  # each kernel is begun a second after the one before it
+    monkeypatch.setattr(kernels, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     told: list[str] = []
     compiled = kernel(twice)
     with compilation_told(told.append):
         for value in (1.5, np.float32(1.5), 3):
             compiled(value)
-    assert told[1:] == ["compiling kernels: 2 so far, 0 s", "compiling kernels: 3 so far, 0 s"]
+    assert told[1:] == ["compiling kernels: 2 so far, 1 s", "compiling kernels: 3 so far, 2 s"]

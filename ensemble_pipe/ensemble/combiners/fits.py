@@ -19,7 +19,7 @@ from ensemble_pipe.ensemble.combiners.weighted import Weighted
 
 @dataclass(frozen=True)
 class Evidence:
-    """What combiners are fitted to: rows that no member was trained on.
+    """The data that combiners are fitted to: rows that no member was trained on.
 
     Attributes:
         outputs: of K members.
