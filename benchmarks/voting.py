@@ -5,10 +5,10 @@
 
 Each fits four networks 784-512-256-10 to Fashion-MNIST by Adam in batches of 128, on all cores:
 this package by trainers on a Ray that stays, TorchEnsemble by the faster of one process with all
-threads and a process for each core. Both begin with standardised float32 rows in memory; preparing and
-sharing them counts. They alternate, round after round; a rate is in rows times learners per second
-of wall time, and the ratio is the median over rounds of that round's two rates. After what
-TorchEnsemble prints, the last line is JSON, which `--write` keeps under benchmarks/results.
+threads and a process for each core. Both begin with standardised float32 rows in memory, and the
+time to prepare and share them counts. They alternate, round after round; a rate is in rows times
+learners per second of wall time, and the ratio is the median over rounds of that round's two rates.
+After what TorchEnsemble prints, the last line is JSON; `--write` keeps it under benchmarks/results.
 """
 
 import argparse
