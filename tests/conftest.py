@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.run import preparation
 from ensemble_pipe.run.display import Silent
+from ensemble_pipe.tracking import pictures
+from ensemble_pipe.tracking.pictures import png_of
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.measures import stop_metrics
@@ -94,6 +97,34 @@ def _heard_hangups() -> Iterator[None]:
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_files() -> Iterator[None]:
+    """Leave out what takes most of a small run and no test reads.
+
+    Files are not flushed to the disk: that is for machines that lose their power. Pictures are
+    composed, but only rendered within `rendering`.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(pictures, "png_of", lambda figure: b"\x89PNG not rendered")
+        yield
+
+
+@contextmanager
+def rendering() -> Iterator[None]:
+    """Render pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "png_of", png_of)
+        yield
+
+
+@pytest.fixture(scope="module")
+def rendered_pictures() -> Iterator[None]:
+    """Render the pictures of a whole file of tests."""
+    with rendering():
+        yield
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ from threadpoolctl import ThreadpoolController
 
 @cache
 def _controller() -> ThreadpoolController:
+    # NumPy and SciPy bring a BLAS each; one that is loaded later would not be limited.
+    import scipy.linalg  # noqa: F401
+
     return ThreadpoolController()
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import StopAt, shared
+from conftest import StopAt, rendering, shared
 from pyarrow import parquet
 
 import ensemble_pipe
@@ -54,7 +54,8 @@ def kinds(result_dir: Path) -> list[str]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     path = tmp_path_factory.mktemp("finished") / "small.yaml"
     path.write_text(PIPELINE)
-    return run_here(path)
+    with rendering():
+        return run_here(path)
 
 
 def test_a_run_directory_holds_what_the_design_names(finished: RunResult) -> None:

@@ -85,6 +85,7 @@ def test_a_rate_that_is_too_high_from_the_start_is_said_to_be() -> None:
         curve_of(pipeline(), low=1e30, high=1e35)
 
 
+@pytest.mark.usefixtures("rendered_pictures")
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path: Path) -> None:
     picture = tmp_path / "rates.png"
     arguments = ["rates", str(DIGITS), "--output", str(picture), "--json"]

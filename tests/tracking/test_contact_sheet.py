@@ -16,6 +16,8 @@ from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet, make_sheet
 from ensemble_pipe.tracking.journal import read_entries
 
 SHIFT = {"name": "shift_crop", "pixels": 2}
+pytestmark = pytest.mark.usefixtures("rendered_pictures")
+
 POLICIES: dict[str, list[dict[str, Any]]] = {
     "images": [SHIFT],
     "mixed images": [SHIFT, {"name": "mixup"}, {"name": "cutmix"}],

@@ -34,6 +34,9 @@ PIPELINE = {
 }  # fmt: skip
 
 
+pytestmark = pytest.mark.usefixtures("rendered_pictures")
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     """A run on a table whose column and class names would like to be executed."""

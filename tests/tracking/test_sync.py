@@ -18,7 +18,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.tracking.journal import read_entries
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("rendered_pictures")]
 
 TABLE = {
     "task": "regression",

@@ -21,6 +21,7 @@ from ensemble_pipe.ensemble.combiners.outputs import (
     Outputs,
     Prediction,
 )
+from ensemble_pipe.nn.blas import one_thread
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def choose(
     return Choice(combiner, chosen, table)
 
 
+@one_thread()
 def cross_fitted(
     names: Sequence[str], evidence: Evidence, fold_of: Integers, random: np.random.Generator
 ) -> dict[tuple[str, bool], Floats]:

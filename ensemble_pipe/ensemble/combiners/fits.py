@@ -15,6 +15,7 @@ from ensemble_pipe.ensemble.combiners.outputs import NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
 from ensemble_pipe.ensemble.combiners.stacking import fit_logistic, fit_ridge
 from ensemble_pipe.ensemble.combiners.weighted import Weighted
+from ensemble_pipe.nn.blas import one_thread
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def check_names(names: Sequence[str], task: Task) -> None:
             raise ConfigError(f"no combiner {name!r} for {task}; valid: {', '.join(valid)}")
 
 
+@one_thread()  # more take nine times the CPU time on matrices as small as these
 def fit(
     name: str,
     outputs: Outputs,
