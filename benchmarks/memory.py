@@ -36,7 +36,8 @@ from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.loop import train
-from ensemble_pipe.training.plan import LearnerPlan, Stack
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
 
 FEATURES, CLASSES, SHARD_ROWS = 256, 10, 4096
 WARM_HIDDEN = 64  # of the network that the idle trainer has trained

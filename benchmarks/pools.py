@@ -23,8 +23,9 @@ from keeping import circumstances, publish
 
 from ensemble_pipe import load, run
 from ensemble_pipe.comparison.compare import over_seeds
-from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans, load_pipeline
-from ensemble_pipe.core.storage import RunPaths, read_manifest
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.shards import TrainingData
@@ -34,8 +35,9 @@ from ensemble_pipe.ensemble.combining import combined
 from ensemble_pipe.ensemble.members import EstimatorMember, Member
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.run.preparation import recipe_of
-from ensemble_pipe.run.registry import Intake
-from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.run.registry import MemberRegistry
+from ensemble_pipe.run.resuming import restore
+from ensemble_pipe.run.sinks import MemorySink
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipelines" / "adult_pool.yaml"
@@ -86,15 +88,13 @@ class Finished:
 
 def finished(paths: RunPaths) -> Finished:
     """Return the members of a run."""
-    config = load_pipeline(paths.pipeline)
+    config, plans = load_pipeline(paths.pipeline)
     schema = read_schema(paths)
     data = TrainingData(recipe_of(paths, config, schema), schema)
     draws = PredictionDraws(config.augment, config.seed)
     aggregator = Aggregator(schema, data.part("validation"), draws)
-    journal = Journal(paths.root / "read_again.jsonl")
-    intake = Intake(paths, aggregator, journal, read_manifest(paths).run_id, rows=data.rows)
-    intake.resume(learner_plans(config), estimator_plans(config))
-    journal.close()
+    sink = MemorySink()
+    restore(paths, plans, data.rows, MemberRegistry(aggregator, sink), sink)
     members = aggregator.members
     alike = Weighted.equal(len(members))
     validation, test = (

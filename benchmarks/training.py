@@ -21,12 +21,13 @@ import numpy as np
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.run import preparation
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import make_stacks
+from ensemble_pipe.training.stacks import make_stacks
 
 HIDDEN = [512, 256]
 
@@ -58,7 +59,7 @@ def samples_per_second(
     executor: Executor, prepared: preparation.Prepared, paths: RunPaths, pipeline: Pipeline
 ) -> float:
     """Return learner-samples per second from the first checkpoint to the last."""
-    plans = learner_plans(pipeline)
+    plans = make_plans(pipeline).networks
     recipe = preparation.recipe_of(paths, pipeline, prepared.schema)
     stacks = make_stacks(plans, {}, size=1, trainers=1, width=pipeline.cluster.stack or 1)
     first = last = 0.0
@@ -92,10 +93,11 @@ def main() -> None:
         "ensemble": {"learners": cores},
     }
     pipeline = Pipeline.model_validate(settings)
-    prepared = preparation.prepare(pipeline, learner_plans(pipeline))
+    plans = make_plans(pipeline)
+    prepared = preparation.prepare(pipeline, plans)
     with tempfile.TemporaryDirectory() as folder:
         paths = RunPaths(Path(folder))
-        preparation.write_run(paths, pipeline, learner_plans(pipeline), prepared)
+        preparation.write_run(paths, pipeline, plans, prepared)
         peak = peak_gflops()
         inline = samples_per_second(InlineExecutor(), prepared, paths, pipeline)
         on_ray, trainers = _on_ray(prepared, paths, pipeline)

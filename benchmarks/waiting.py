@@ -18,11 +18,12 @@ from typing import Any
 import yaml
 from keeping import publish
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.preparation import prepare, recipe_of, write_run
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import make_stacks
+from ensemble_pipe.training.stacks import make_stacks
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,14 +49,14 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
     from ensemble_pipe.cluster.ray import RayExecutor
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    plans = learner_plans(pipeline)
+    plans = make_plans(pipeline)
     prepared = prepare(pipeline, plans)
     with tempfile.TemporaryDirectory() as folder:
         paths = RunPaths(Path(folder))
         write_run(paths, pipeline, plans, prepared)
         recipe = recipe_of(paths, pipeline, prepared.schema)
         executor = RayExecutor("local", trainers=2, cpus_per_trainer=1, retries=0)
-        stacks = make_stacks(plans, {}, size=1, trainers=2, width=1)
+        stacks = make_stacks(plans.networks, {}, size=1, trainers=2, width=1)
         began: dict[int, float] = {}
         epochs: dict[int, list[tuple[float, float]]] = {}
         try:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.schema import Schema, Task
@@ -25,7 +27,9 @@ from ensemble_pipe.tracking.pictures import png_of
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.measures import stop_metrics
-from ensemble_pipe.training.plan import LearnerPlan, Stack, initial_state
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import initial_state
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -43,7 +47,7 @@ class Prepared:
 
     paths: RunPaths
     config: Pipeline
-    plans: list[LearnerPlan]
+    plans: tuple[LearnerPlan, ...]
     schema: Schema
     recipe: Recipe
 
@@ -131,7 +135,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pipel
     def read(text: str, overrides: dict[str, Any] | None = None) -> Pipeline:
         path = Path("p.yaml")
         path.write_text(text, encoding="utf-8")
-        return load_pipeline(path, overrides)
+        return load_pipeline(path, overrides)[0]
 
     return read
 
@@ -160,12 +164,12 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
                 **settings,
             }
         )
-        plans = learner_plans(config)
+        plans = make_plans(config)
         prepared = preparation.prepare(config, plans)
         paths = RunPaths(tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
         preparation.write_run(paths, config, plans, prepared)
         recipe = preparation.recipe_of(paths, config, prepared.schema)
-        return Prepared(paths, config, plans, prepared.schema, recipe)
+        return Prepared(paths, config, plans.networks, prepared.schema, recipe)
 
     return make
 

@@ -12,7 +12,8 @@ from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.optim import RULES, SCHEDULES
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state, save_checkpoint
 from ensemble_pipe.training.events import Checkpoint, Event
-from ensemble_pipe.training.plan import LearnerState, Stack, make_stacks
+from ensemble_pipe.training.stacks import Stack, make_stacks
+from ensemble_pipe.training.state import LearnerState
 
 LEARNER = 3
 LEARNERS = 8

@@ -44,15 +44,23 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     assert re.match(r"\[\d \d \d \d \d\]\n\[0\.\d+ ", done.stdout)
 
 
-def test_the_yaml_of_the_readme_is_valid() -> None:
-    from ensemble_pipe.config.reading import Pipeline, learner_plans
+def test_the_readme_stays_a_front_page() -> None:
+    assert len(README.encode()) <= 12_000
 
-    for text in fences("yaml"):
-        pipeline = Pipeline.model_validate(yaml.safe_load(text))
-        plans = learner_plans(pipeline)
+
+def test_the_yaml_of_the_readme_is_valid() -> None:
+    from ensemble_pipe.config.plans import make_plans
+    from ensemble_pipe.config.sections import Pipeline
+
+    table, images, numbers, pool = (
+        make_plans(Pipeline.model_validate(yaml.safe_load(text))).networks
+        for text in fences("yaml")
+    )
+    assert len({plan.rule.learning_rate for plan in table}) == 6
+    assert len({plan.rule.learning_rate for plan in pool}) == 2
+    assert (len(images), len(numbers)) == (2, 5)
+    for plans in (table, images, numbers, pool):
         plans[0].network.build((8, 8, 1), 10)
-        varied = pipeline.ensemble.vary is not None
-        assert len({plan.rule.learning_rate for plan in plans}) == (6 if varied else 1)
 
 
 def people(path: Path) -> None:
@@ -72,6 +80,19 @@ def people(path: Path) -> None:
     frame.to_csv(path, index=False)
 
 
+def photos(folder: Path) -> None:
+    """Write the images that the README's pipeline for images is for."""
+    import numpy as np
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for name, mean in (("day", 180), ("night", 60)):
+        (folder / name).mkdir(parents=True)
+        for number in range(40):
+            pixels = random.normal(mean, 20, (12, 12, 3)).clip(0, 255).astype("uint8")
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
 @pytest.mark.slow
 def test_the_yaml_of_the_readme_runs_with_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -82,39 +103,90 @@ def test_the_yaml_of_the_readme_runs_with_mlflow(
 
     monkeypatch.chdir(tmp_path)
     people(tmp_path / "people.csv")
-    for text in fences("yaml"):
+    photos(tmp_path / "photos")
+    for text, members in zip(fences("yaml"), (6, 10, 5, 8), strict=True):
         Path("p.yaml").write_text(text)
-        fewer: dict[str, Any] = {"training.epochs": 1, "ensemble.learners": 2}
-        result = run("p.yaml", inline=True, **fewer)
-        assert result.model_uri is not None
+        shorter: dict[str, Any] = {"training.epochs": 5}
+        result = run("p.yaml", inline=True, **shorter)
+        assert (result.failed, result.model_uri is None) == ({}, False)
+        assert 1 <= result.members <= members
         tracker = sync(result.run_dir, timeout_s=60)
         assert (tracker.problem, tracker.left_out) == (None, "")
         client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
         assert client.get_run(str(result.mlflow_run_id)).info.status == "FINISHED"
 
 
-def test_the_file_tree_has_a_line_for_each_file() -> None:
-    tree = README.split("## The files")[1].split("## Goals")[0]
-    folders: dict[int, str] = {}
-    named = set()
-    for indent, name in re.findall(r"^( {4,})(\S+) *", tree, re.M):
-        depth = len(indent)
-        above = folders.get(depth - 2, "")
-        folders[depth] = above + name
-        named.add(above + name)
-    files = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "ensemble_pipe").rglob("*.py")
-        if path.name != "__init__.py"
-    }
-    assert {name for name in named if name.endswith(".py")} == files
-    assert all((ROOT / name).exists() for name in named)
+def kept(name: str) -> Any:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def row_of(start: str) -> str:
+    (row,) = re.findall(rf"^\| {re.escape(start)}.*$", README, re.M)
+    found: str = row
+    return found
+
+
+def test_the_figures_of_speed_are_those_that_are_kept() -> None:
+    engine = kept("engine")
+    assert f"**{engine['mlp']['over_torch']:.2f} times**" in row_of("training steps")
+    row = row_of("CNN with batch norm")
+    for name in ("cnn", "separable_cnn"):
+        assert f"**{engine[name]['over_torch']:.2f}" in row
+    row, small = row_of("ten networks"), engine["small_32"]
+    assert f"**{small['over_torch']:.1f} times**, **{small['over_torch_bmm']:.1f} times**" in row
+    ratios = [
+        one["over_peer"]
+        for sizes in kept("augmentations").values()
+        for one in sizes["augmentations"].values()
+    ]
+    assert f"**{min(ratios)} to {max(ratios):.0f} times**" in row_of("thirteen augmentations")
+
+
+def test_the_figures_of_quality_are_those_that_are_kept() -> None:
+    fashion = kept("fashion_mnist")
+    test, other = fashion["test"], fashion["ood"]["mutual_information"]
+    figures = f"**{test['accuracy']}, {test['nll']:.3f}, {test['ece']:.3f}**"
+    assert figures in row_of(f"Fashion-MNIST, two networks, {fashion['seconds'] / 60:.0f} minutes")
+    row = row_of("images of another kind")
+    assert f"**{other['auroc']:.3f}**" in row
+    assert f"{other['members_alone']:.3f}" in row
+    for row, measure in ((row_of("UCI"), "rmse"), (row_of("the same: NLL"), "nll")):
+        found = [one for one in kept("uci_regression")["summary"] if one["measure"] == measure]
+        for peer in ("mean", "mc_dropout", "deep_ensembles"):
+            shown = [str(float(f"{one[peer]:.3g}")) for one in found]
+            numbers = {str(float(number)) for number in re.findall(r"-?\d+\.\d+", row)}
+            assert set(shown) <= numbers, (peer, shown)
+    single, snapshots = kept("snapshots")["strategies"]
+    row = row_of("five snapshots")
+    for one in (single, snapshots):
+        error, nll = 1 - one["accuracy"]["mean"], one["nll"]["mean"]
+        assert f"{error:.4f}, {nll:.3f}" in row
+
+
+def test_the_figures_of_pools_and_memory_are_those_that_are_kept() -> None:
+    import numpy as np
+
+    seeds, row = kept("pools")["seeds"], row_of("adult census")
+    for found in (
+        [seed["pool"] for seed in seeds],
+        *([seed["kind"][kind] for seed in seeds] for kind in ("network", "histogram_boosting")),
+    ):
+        nll, accuracy = (
+            np.mean([one[f"test_{name}"] for one in found]) for name in ("nll", "accuracy")
+        )
+        assert f"{nll:.4f}, {accuracy:.4f}" in row
+    memory = kept("memory")
+    assert f"{memory['data_mb'] / 1000:.1f} GB" in row_of("eight trainers")
+    for line in (memory["lines"][0], memory["lines"][-1]):
+        assert f"{max(line['added_private_mb'])} MB" in row_of("eight trainers")
+    private = kept("larger_than_memory")["highest_private_mb"]["all together"]
+    assert f"**{private / 1000:.1f} GB**" in row_of("20 GB")
 
 
 def test_links_and_pictures_are_there() -> None:
     local = re.findall(r"\]\((?!http)([^)#]+)\)|`(docs/\S+?)`", README)
     for path in (one or other for one, other in local):
-        assert (ROOT / path).is_file(), path
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines").glob("*.yaml")), ids=lambda p: p.name)
@@ -167,16 +239,17 @@ def test_constraints_are_exact_and_carry_no_address() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+==[A-Za-z0-9_.+!\-]+", pin) for pin in pins)
 
 
-def test_docstring_examples_hold() -> None:
+def modules_with_examples() -> list[str]:
+    files = sorted((ROOT / "ensemble_pipe").rglob("*.py"))
+    names = [path.relative_to(ROOT).with_suffix("") for path in files if ">>> " in path.read_text()]
+    return [".".join(name.parts).removesuffix(".__init__") for name in names]
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_docstring_examples_hold(name: str) -> None:
     import doctest
     import importlib
 
-    names = [
-        "__init__", "cluster.failure", "optim.schedules", "optim.cycles", "optim.plateau",
-        "optim.warm_up", "optim.averaging", "optim.segments",
-    ]  # fmt: skip
-    for name in names:
-        module = importlib.import_module(f"ensemble_pipe.{name}".removesuffix(".__init__"))
-        failed, tried = doctest.testmod(module)
-        assert tried > 0
-        assert failed == 0
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried > 0
+    assert failed == 0

@@ -77,11 +77,11 @@ def rates(
 
         if not 0 < low < high < float("inf"):
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
-        config = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
+        config, plans = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
         if output is not None:
             require_output(output, (".png",), "curves")
         with compilation_told(say):
-            curve = rate_curve(config, low, high)
+            curve = rate_curve(config, plans, low, high)
         if output is not None:
             draw_rates(curve.rates, curve.losses, curve.suggestion, output)
             say(f"the curve is in {output}")
@@ -168,7 +168,7 @@ def sync(
 
 def schema() -> None:
     """Print the JSON schema of a pipeline file, for editors."""
-    from ensemble_pipe.config.sections import json_schema
+    from ensemble_pipe.config.conversion import json_schema
 
     show(json.dumps(json_schema(), indent=2))
 

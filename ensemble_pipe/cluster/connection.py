@@ -150,7 +150,7 @@ def _refusal(address: str, error: BaseException) -> str:
     if "AuthenticationError" in reason or "nauthenticated" in reason or "token" in reason.lower():
         return (
             f"--address {address}: the cluster does not let this process in ({reason}); it needs "
-            "the cluster's token, as the README says under 'On a cluster'"
+            "the cluster's token, as docs/cluster.md says under 'Tokens'"
         )
     if address != "local":
         return (

@@ -12,7 +12,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
-from ensemble_pipe.training.plan import Stack
+from ensemble_pipe.training.stacks import Stack
 
 
 class Executor(Protocol):

@@ -8,7 +8,7 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.training.estimators import EstimatorPlan, fitted
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.loop import train
-from ensemble_pipe.training.plan import Stack
+from ensemble_pipe.training.stacks import Stack
 
 
 class InlineExecutor:

@@ -12,7 +12,9 @@ from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_los
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import LearnerState
 
 # A trainer that says nothing for so long is taken for lost.
 SILENCE_TIMEOUT_S = 1800.0

@@ -26,7 +26,8 @@ from ensemble_pipe.data.shard_service import ShardService
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
-from ensemble_pipe.training.plan import LearnerPlan, Stack
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
 
 
 class RayExecutor:

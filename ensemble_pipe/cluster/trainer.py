@@ -12,7 +12,8 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.training.estimators import EstimatorPlan, fitted
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.loop import train
-from ensemble_pipe.training.plan import LearnerPlan, Stack
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.warmup import warm_up
 
 SHARDS_TIMEOUT_S = 600.0

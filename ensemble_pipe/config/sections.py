@@ -1,6 +1,5 @@
 """The sections of a pipeline file, and what their values may be."""
 
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
@@ -168,9 +167,3 @@ class Pipeline(_Section):
     def _default_kinds(cls, values: Any) -> Any:
         """Let `network: {hidden: [50]}` mean an MLP, and `scale: {}` standardising."""
         return _with_kinds(values, {"network": Mlp().name, "scale": Standardize().name})
-
-
-@cache
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once."""
-    return Pipeline.model_json_schema()

@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         InputError: a folder stands at `path`, or a file where its folder should be.
     """
+    with _beside(path) as beside:
+        yield beside
+        _sync(beside)
+        os.replace(beside, path)
+    _sync(path.parent)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary file in the folder of `path`; what is left of it is removed."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -190,12 +200,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield beside
-        with open(beside, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
 
 
 def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
@@ -212,8 +218,29 @@ def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) ->
             beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def atomic_write_all(contents: Mapping[Path, bytes]) -> None:
+    """Write files of one folder that belong together, each whole, the last one last.
+
+    They are all on disk before the first takes its place, and the folder is flushed once: file
+    systems with a journal keep renames within a folder in order, so that after a crash the last
+    file is there only where the others are.
+
+    Args:
+        contents: of each file; that of the file which says that the others are complete is last.
+    """
+    with ExitStack() as stack:
+        besides = {path: stack.enter_context(_beside(path)) for path in contents}
+        for path, beside in besides.items():
+            beside.write_bytes(contents[path])
+            _sync(beside)
+        for path, beside in besides.items():
+            os.replace(beside, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -222,7 +249,12 @@ def _sync_folder(folder: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; a number that is not finite is refused."""
-    atomic_write(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    atomic_write(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return `value` as indented JSON; a number that is not finite is refused."""
+    return json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
 def sha256_of(path: Path) -> str:

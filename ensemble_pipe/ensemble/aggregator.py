@@ -14,16 +14,14 @@ from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import (
-    NONE_GIVEN,
-    Given,
-    GivenMember,
+    NO_EXTERNAL,
+    ExternalOutputs,
     Member,
     member_outputs,
     raw_outputs,
     with_noise,
     with_variance,
 )
-from ensemble_pipe.ensemble.members.estimator import CHUNK_ROWS, EstimatorMember
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 
@@ -58,7 +56,7 @@ class Aggregator:
         schema: Schema,
         validation: ShardView,
         draws: PredictionDraws,
-        given: Given = NONE_GIVEN,
+        external: ExternalOutputs = NO_EXTERNAL,
     ) -> None:
         """Begin without members.
 
@@ -66,11 +64,11 @@ class Aggregator:
             schema: of the data.
             validation: the part that members are compared on.
             draws: how rows are augmented when they are predicted.
-            given: outputs of given members on that part.
+            external: outputs of external members on that part.
         """
         self.schema = schema
         self.draws = draws
-        self._given = given
+        self._external = external
         self._validation = validation
         self._targets = validation.targets
         self._outputs: dict[tuple[int, int], Floats] = {}
@@ -89,12 +87,10 @@ class Aggregator:
         """
         view = self._validation
         reads = self.draws.reads(view, self.schema.spans)
-        computed = view.rows
-        if isinstance(member, EstimatorMember):
-            _ = member.estimator  # is read here, so that the clock below tells of rows alone
-            computed = CHUNK_ROWS * -(-view.rows // CHUNK_ROWS)
+        computed = member.computed_rows(view.rows)
+        member.load()
         began = time.perf_counter()
-        (raw,) = raw_outputs([member], self.schema, reads, view.rows, self._given)
+        (raw,) = raw_outputs([member], self.schema, reads, view.rows, self._external)
         place = member.learner, member.number
         seconds = time.perf_counter() - began
         self._costs_ms[place] = cost_ms or 1000.0 * seconds / max(1, computed)
@@ -121,9 +117,9 @@ class Aggregator:
             least_gain: in nats, on the validation part, of all members weighted alike.
             first_open: learners from this one on are not finished; None where all are.
 
-        Given members are no learners; they are part of the ensemble from the start.
+        External members are not trained; they are part of the ensemble from the start.
         """
-        trained = {m.learner for m in self.members if not isinstance(m, GivenMember)}
+        trained = {m.learner for m in self.members if m.is_trained}
         before = self._nll_up_to(-1)
         for learner in sorted(trained):
             if first_open is not None and learner >= first_open:
@@ -135,7 +131,7 @@ class Aggregator:
         return None
 
     def drop_after(self, learner: int) -> None:
-        """Leave out the members of later learners; given members are of none."""
+        """Leave out the members of later learners; external members stay."""
         self.members = self._up_to(learner)
 
     def combine(
@@ -164,7 +160,7 @@ class Aggregator:
         return combined(how, units, outputs, targets, self.schema, costs, seed, groups)
 
     def _up_to(self, learner: int) -> list[Member]:
-        return [m for m in self.members if isinstance(m, GivenMember) or m.learner <= learner]
+        return [m for m in self.members if not m.is_trained or m.learner <= learner]
 
     def _nll_up_to(self, learner: int) -> float:
         """Return the NLL of the members of learners up to one; infinite where there are none."""
@@ -192,13 +188,13 @@ def measured(
     view: ShardView,
     draws: PredictionDraws,
     conformal: tuple[Conformal, ...] = (),
-    given: Given = NONE_GIVEN,
+    external: ExternalOutputs = NO_EXTERNAL,
 ) -> Measured:
     """Return a combination's prediction of a part of the data, and every metric.
 
-    `given` holds the outputs of given members on this part.
+    `external` holds the outputs of external members on this part.
     """
-    outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows, given)
+    outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows, external)
     prediction = Prediction(outputs, combiner, schema, conformal)
     targets = view.targets
     own = member_metrics(prediction, targets)

@@ -1,7 +1,7 @@
 """The way from all members to an ensemble: which are kept, and what combines them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -96,7 +96,7 @@ class Combined:
     def facts(self) -> dict[str, Any]:
         """Return what the journal tells of the combination, as plain values."""
         return {
-            "combiner": asdict(self.combiner),
+            "combiner": self.combiner.to_dict(),
             "members": [[member.learner, member.number] for member in self.members],
             "candidates": [asdict(candidate) for candidate in self.candidates],
             "conformal": [asdict(conformal) for conformal in self.conformal],
@@ -142,8 +142,8 @@ def combined(
         conformal = _conformal(how.coverage, fitted, outputs, known, schema, clusters, random)
     chosen = [units[place] for place in places]
     members = tuple(member for unit in chosen for member in unit)
-    spread = _spread(combiner, [len(unit) for unit in chosen])
-    return Combined(members, spread, candidates, conformal)
+    shared = combiner.share([len(unit) for unit in chosen])
+    return Combined(members, shared, candidates, conformal)
 
 
 def _choice(
@@ -175,22 +175,6 @@ def _method(how: Combine) -> str:
         return "mean_probability"  # of rows that are too few to choose by
     budget = how.most_members is not None or how.milliseconds is not None
     return "weights" if how.method == "mean_probability" and budget else how.method
-
-
-def _spread(combiner: Combiner, sizes: Sequence[int]) -> Combiner:
-    """Return the combiner of members where those of a unit share what it got."""
-    if isinstance(combiner, Weighted):
-        pairs = zip(combiner.weights, sizes, strict=True)
-        return replace(combiner, weights=tuple(w / n for w, n in pairs for _ in range(n)))
-    rows = tuple(
-        tuple(
-            tuple(value / size for value in unit)
-            for unit, size in zip(output, sizes, strict=True)
-            for _ in range(size)
-        )
-        for output in combiner.coefficients
-    )
-    return replace(combiner, coefficients=rows)
 
 
 def _conformal(

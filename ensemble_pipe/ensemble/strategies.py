@@ -16,6 +16,7 @@ from pydantic import Field
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
+from ensemble_pipe.ensemble.members.external import NAME_PATTERN
 from ensemble_pipe.training.estimators import MOST_LEARNERS, EstimatorSettings
 
 
@@ -53,8 +54,6 @@ class Range:
 
 Choices = Annotated[tuple[Any, ...], MinLen(1)]
 Vary = Mapping[str, Range | Choices]
-# Of predictions from a file, as they stand in commands and before a colon in columns.
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 StrategyName = Literal[
     "independent",
@@ -118,13 +117,13 @@ class Learners:
 
 
 @settings
-class Predictions:
-    """What another program predicts, read from a file: a member that is not trained here.
+class ExternalPredictions:
+    """Predictions of another program, read from a file: a member that is not trained here.
 
     The rows of validation and test should be new to that program, as they are to the learners.
 
     Attributes:
-        name: that predictions for new rows are given by.
+        name: that predictions for new rows are supplied by.
         path: a file with one row for each row of the source, in its order. Its columns are, as
             `predict` writes them, `probability_<class>` for each class; or for numbers `mean` and,
             where known, `std`, of several targets `mean_<target>` and `std_<target>`.
@@ -141,8 +140,8 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class GivenPlan:
-    """A member whose predictions are read from a file.
+class ExternalPlan:
+    """An external member, whose predictions are read from a file.
 
     Attributes:
         learner: its place among the learners of the run.
@@ -150,14 +149,14 @@ class GivenPlan:
     """
 
     learner: int
-    settings: Predictions
+    settings: ExternalPredictions
 
     def facts(self) -> dict[str, Any]:
         """Return what the journal and MLflow tell of the plan, as plain values."""
         return {"predictions": asdict(self.settings)}
 
 
-Group = Learners | EstimatorSettings | Predictions
+Group = Learners | EstimatorSettings | ExternalPredictions
 _OF_A_GROUP = ("strategy", "learners", "passes", "rounds", "shrinkage")
 
 
@@ -190,7 +189,7 @@ class Ensemble(Learners):
                 f"pool: its groups have {self.size:,} learners; at most {MOST_LEARNERS:,} can be "
                 "trained and combined in one run"
             )
-        names = [group.name for group in self.groups if isinstance(group, Predictions)]
+        names = [group.name for group in self.groups if isinstance(group, ExternalPredictions)]
         if len(set(names)) < len(names):
             raise ValueError("each group of predictions needs a name of its own")
         folds = all(group.leaves_folds_out for group in self.groups)

@@ -15,14 +15,16 @@ from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.compilation import compilation_told
 from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
 from ensemble_pipe.core.interruption import handled
 from ensemble_pipe.core.messages import shown
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.estimators.fitting import Examples, Fitted, fit_examples
+from ensemble_pipe.estimators.examples import Examples
+from ensemble_pipe.estimators.fitting import fit_examples
 from ensemble_pipe.estimators.labels import class_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.run.display import Silent, make_display
@@ -115,7 +117,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 raise ValueError("sample_weight: the weights are too large to be summed up")
         return X[kept], y[kept], weights[kept]
 
-    def _pipeline(self) -> Pipeline:
+    def _pipeline(self) -> tuple[Pipeline, Plans]:
         name = type(self).__name__
         if not (self.address is None or isinstance(self.address, str)):
             raise ConfigError(
@@ -129,19 +131,19 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         return pipeline_of(values, overrides, self._task, seed, name)
 
     @handled()
-    def _train(self, config: Pipeline, examples: Examples) -> None:
+    def _train(self, config: Pipeline, plans: Plans, examples: Examples) -> None:
         display = make_display() if self.verbose else Silent()
         try:
             with display, compilation_told(display.message), ExitStack() as closing:
                 executor = make_executor(config.cluster, self.address is None, self.address or "")
                 closing.callback(executor.close)
-                fitted: Fitted = fit_examples(config, examples, executor, display)
+                result = fit_examples(config, plans, examples, executor, display)
         except ClusterError as error:
             error.add_note("An estimator cannot be resumed; address=None trains without Ray.")
             raise
-        for text in fitted.warnings:
+        for text in result.warnings:
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
-        self.model_ = fitted.model
+        self.model_ = result.model
 
     def _names(self, features: int) -> tuple[str, ...]:
         """Return the names of the features: those of a data frame, where it was one."""
@@ -195,7 +197,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 by; where one does, a ConvergenceWarning says so.
         """
         with _value_errors():
-            config = self._pipeline()
+            config, plans = self._pipeline()
             X, y, weights = self._checked(X, y, sample_weight)
             check_classification_targets(y)
             self.classes_, targets = np.unique(y, return_inverse=True)
@@ -207,7 +209,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 )
             names = self._names(X.shape[1])
             examples = Examples(X, names, targets.astype(np.int32), weights, classes)
-            self._train(config, examples)
+            self._train(config, plans, examples)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -249,12 +251,12 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
                 by; where one does, a ConvergenceWarning says so.
         """
         with _value_errors():
-            config = self._pipeline()
+            config, plans = self._pipeline()
             X, y, weights = self._checked(X, y, sample_weight, y_numeric=True, multi_output=True)
             if y.ndim == 2 and y.shape[1] == 1:
                 y = column_or_1d(y, warn=True)
             names = self._names(X.shape[1])
-            self._train(config, Examples(X, names, y.astype(np.float64), weights))
+            self._train(config, plans, Examples(X, names, y.astype(np.float64), weights))
         return self
 
     def __sklearn_tags__(self) -> Tags:

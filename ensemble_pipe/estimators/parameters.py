@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.config.reading import Pipeline, read_pipeline
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.reading import read_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError
 
@@ -30,8 +32,8 @@ NOT_OVERRIDDEN = ("classes", "data", "name", "seed", "splits", "task", "tracking
 
 def pipeline_of(
     parameters: Mapping[str, Any], overrides: Mapping[str, Any], task: str, seed: int, name: str
-) -> Pipeline:
-    """Return the pipeline that an estimator stands for; its source of data is not used.
+) -> tuple[Pipeline, Plans]:
+    """Return the pipeline of an estimator, and its plans; its source of data is not used.
 
     Args:
         parameters: of the estimator, by the names in `PATHS`.

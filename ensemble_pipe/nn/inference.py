@@ -106,3 +106,14 @@ def _mean_outputs(bound: BoundNetwork, inputs: Floats, passes: int) -> Floats:
             outputs += bound.forward(inputs, number)
         outputs /= passes
     return outputs
+
+
+def add_network(sums: Floats, factor: float, outputs: Floats) -> None:
+    """Add a network of a boosted chain to the sum of those before it.
+
+    Args:
+        sums: (R, O) float64, changed in place.
+        factor: of the network.
+        outputs: (R, O) float32, of the network.
+    """
+    sums += factor * outputs.astype(np.float64)

@@ -1,5 +1,6 @@
 """Networks by name: settings that become layers, once the shapes of the data are known."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -109,7 +110,38 @@ class WideAndDeep:
 
 
 @settings
-class Cnn:
+class BlockCnn(ABC):
+    """The settings of `Cnn` and `SeparableCnn`, which `Cnn` describes."""
+
+    numbers: ClassVar[tuple[str, ...]] = ("dropout",)
+
+    name: str
+    filters: Annotated[Widths, MinLen(1)] = (32, 64)
+    kernel_size: Kernel = 3
+    pool: PoolSize = 2
+    hidden: Widths = (128,)
+    dropout: Rate | None = 0.25
+
+    def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
+        """Return the network for images (H, W, C) and `outputs` outputs.
+
+        Raises:
+            ConfigError: the rows are no images, or too small for so many blocks.
+        """
+        layers: list[Layer] = []
+        for block, filters in enumerate(self.filters):
+            kind = self.convolution(block)
+            kernel = kind(filters=filters, kernel_size=self.kernel_size, bias=False)
+            layers += [kernel, BatchNorm(), ReLU(), MaxPool(size=self.pool)]
+        return Network(input_shape, [*layers, *_dense_end(self.hidden, self.dropout, outputs)])
+
+    @abstractmethod
+    def convolution(self, block: int) -> type[Conv2d | SeparableConv2d]:
+        """Return the kind of convolution in a block, counted from 0."""
+
+
+@settings
+class Cnn(BlockCnn):
     """Blocks of convolution, batch norm, ReLU and max-pooling, then dense layers.
 
     LeCun et al. 1998, "Gradient-based learning applied to document recognition", with the batch
@@ -123,30 +155,14 @@ class Cnn:
         dropout: share of each dense layer's outputs that is dropped in training; null for none.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("dropout",)
-
     name: Literal["cnn"] = "cnn"
-    filters: Annotated[Widths, MinLen(1)] = (32, 64)
-    kernel_size: Kernel = 3
-    pool: PoolSize = 2
-    hidden: Widths = (128,)
-    dropout: Rate | None = 0.25
 
-    def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
-        """Return the network for images (H, W, C) and `outputs` outputs.
-
-        Raises:
-            ConfigError: the rows are no images, or too small for so many blocks.
-        """
-        layers: list[Layer] = []
-        for filters in self.filters:
-            kernel = Conv2d(filters=filters, kernel_size=self.kernel_size, bias=False)
-            layers += [kernel, BatchNorm(), ReLU(), MaxPool(size=self.pool)]
-        return Network(input_shape, [*layers, *_dense_end(self.hidden, self.dropout, outputs)])
+    def convolution(self, block: int) -> type[Conv2d]:
+        return Conv2d
 
 
 @settings
-class SeparableCnn:
+class SeparableCnn(BlockCnn):
     """A `cnn` whose blocks after the first use depthwise-separable convolutions.
 
     Howard et al. 2017, "MobileNets: efficient convolutional neural networks for mobile vision
@@ -156,27 +172,10 @@ class SeparableCnn:
         filters, kernel_size, pool, hidden, dropout: as in `cnn`.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("dropout",)
-
     name: Literal["separable_cnn"] = "separable_cnn"
-    filters: Annotated[Widths, MinLen(1)] = (32, 64)
-    kernel_size: Kernel = 3
-    pool: PoolSize = 2
-    hidden: Widths = (128,)
-    dropout: Rate | None = 0.25
 
-    def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
-        """Return the network for images (H, W, C) and `outputs` outputs.
-
-        Raises:
-            ConfigError: the rows are no images, or too small for so many blocks.
-        """
-        layers: list[Layer] = []
-        for index, filters in enumerate(self.filters):
-            kind = SeparableConv2d if index else Conv2d
-            kernel = kind(filters=filters, kernel_size=self.kernel_size, bias=False)
-            layers += [kernel, BatchNorm(), ReLU(), MaxPool(size=self.pool)]
-        return Network(input_shape, [*layers, *_dense_end(self.hidden, self.dropout, outputs)])
+    def convolution(self, block: int) -> type[Conv2d | SeparableConv2d]:
+        return SeparableConv2d if block else Conv2d
 
 
 @settings

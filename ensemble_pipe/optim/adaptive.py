@@ -76,7 +76,20 @@ class RMSprop(Update):
 
 
 @settings
-class Adam(Update):
+class Moments(Update):
+    """The settings of `Adam` and `AdamW`, which `Adam` describes."""
+
+    slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+
+    name: str
+    learning_rate: Annotated[float, Gt(0)] = 0.001
+    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+
+
+@settings
+class Adam(Moments):
     """Adam: a running mean of gradients over the root of one of squares, both bias-corrected.
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g**2;
@@ -89,32 +102,19 @@ class Adam(Update):
         epsilon: floor of the denominator.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
-
     name: Literal["adam"] = "adam"
-    learning_rate: Annotated[float, Gt(0)] = 0.001
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    epsilon: Annotated[float, Gt(0)] = 1e-8
 
 
 @settings
-class AdamW(Update):
+class AdamW(Moments):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, alg. 2), as PyTorch's AdamW.
 
     `Adam` with the paper's kind of decay, on by default: w <- w - rate weight_decay w beside Adam's
     step, so that decay is not divided by the second moment as an l2 penalty is.
 
     Attributes:
-        beta1, beta2: decay of the first and second moment.
-        epsilon: floor of the denominator.
+        beta1, beta2, epsilon: as in `adam`.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
-
     name: Literal["adamw"] = "adamw"
-    learning_rate: Annotated[float, Gt(0)] = 0.001
     weight_decay: Annotated[float, Ge(0)] = 0.01
-    beta1: Annotated[float, Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, Ge(0), Lt(1)] = 0.999
-    epsilon: Annotated[float, Gt(0)] = 1e-8

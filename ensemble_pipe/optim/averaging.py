@@ -8,6 +8,7 @@ must hold. The whole row is averaged, also its statistics, such as batch norm's,
 loop then measures anew.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,8 +37,37 @@ class Calendar:
     cycle_ends: tuple[int, ...] = ()
 
 
+class WeightAverage(ABC):
+    """The settings of one learner's average.
+
+    Attributes:
+        name: of its kind, as pipelines write it.
+        numbers: fields that may differ between the learners of a stack.
+    """
+
+    numbers: ClassVar[tuple[str, ...]] = ()
+    name: str
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays (M, P) that it keeps."""
+        return (self.name,)
+
+    @abstractmethod
+    def stops(self, calendar: Calendar) -> Sequence[int]:
+        """Return the numbers of steps taken where a row is collected, ascending.
+
+        Raises:
+            ValueError: the training has no such ends.
+        """
+
+    @abstractmethod
+    def share(self, count: int) -> float:
+        """Return the weight of the count-th row beside the average of those before it."""
+
+
 @settings
-class EMA:
+class EMA(WeightAverage):
     """Exponential moving average of the weights of every step.
 
     After t steps sum_i decay**(t - i) w_i / sum_i decay**(t - i), i from 1 to t: as in
@@ -51,27 +81,20 @@ class EMA:
         decay: weight of a step over that of the step after it; about 1 / (1 - decay) steps count.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("decay",)
-
     name: Literal["ema"] = "ema"
     decay: Annotated[float, Gt(0), Lt(1)] = 0.999
 
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """Names of the arrays (M, P) that it keeps."""
-        return ("ema",)
+    numbers = ("decay",)
 
     def stops(self, calendar: Calendar) -> Sequence[int]:
-        """Return the numbers of steps taken where a row is collected, ascending."""
         return range(1, calendar.total + 1)
 
     def share(self, count: int) -> float:
-        """Return the weight of the count-th row beside the average of those before it."""
         return float((1.0 - self.decay) / (1.0 - self.decay**count))
 
 
 @settings
-class Polyak:
+class Polyak(WeightAverage):
     """Mean of the weights of every step in the last part of a training.
 
     Polyak & Juditsky 1992, "Acceleration of stochastic approximation by averaging", section 2. Kept
@@ -82,27 +105,20 @@ class Polyak:
         start: share of the training before the first step that counts.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("start",)
-
     name: Literal["polyak"] = "polyak"
     start: Annotated[float, Ge(0), Lt(1)] = 0.5
 
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """Names of the arrays (M, P) that it keeps."""
-        return ("polyak",)
+    numbers = ("start",)
 
     def stops(self, calendar: Calendar) -> Sequence[int]:
-        """Return the numbers of steps taken where a row is collected, ascending."""
         return range(int(self.start * calendar.total) + 1, calendar.total + 1)
 
     def share(self, count: int) -> float:
-        """Return the weight of the count-th row beside the average of those before it."""
         return 1.0 / count
 
 
 @settings
-class SWA:
+class SWA(WeightAverage):
     """Stochastic weight averaging: mean of the weights at ends of epochs or of cycles.
 
     Izmailov et al. 2018, "Averaging weights leads to wider optima and better generalization",
@@ -114,24 +130,14 @@ class SWA:
         every: 1 for each end, 2 for every other one, and so on, back from the last.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("start", "every")
-
     name: Literal["swa"] = "swa"
     start: Annotated[float, Ge(0), Lt(1)] = 0.75
     at: Literal["epoch", "cycle"] = "epoch"
     every: Annotated[int, Ge(1)] = 1
 
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """Names of the arrays (M, P) that it keeps."""
-        return ("swa",)
+    numbers = ("start", "every")
 
     def stops(self, calendar: Calendar) -> Sequence[int]:
-        """Return the numbers of steps taken where a row is collected, ascending.
-
-        Raises:
-            ValueError: cycles are asked for, and the schedule has none.
-        """
         ends = calendar.epoch_ends if self.at == "epoch" else calendar.cycle_ends
         if not ends:
             raise ValueError(f"averaging at the end of each {self.at}: the training has none")
@@ -139,12 +145,11 @@ class SWA:
         return late[:: -self.every][::-1]
 
     def share(self, count: int) -> float:
-        """Return the weight of the count-th row beside the average of those before it."""
         return 1.0 / count
 
 
 @settings
-class Last:
+class Last(WeightAverage):
     """Mean of the weights at the ends of the last epochs.
 
     Vaswani et al. 2017, "Attention is all you need", section 6.1, averages its last checkpoints.
@@ -158,11 +163,9 @@ class Last:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """Names of the arrays (M, P) that it keeps."""
         return tuple(f"last_{place}" for place in range(self.epochs))
 
     def stops(self, calendar: Calendar) -> Sequence[int]:
-        """Return the numbers of steps taken where a row is collected, ascending."""
         return calendar.epoch_ends
 
     def share(self, count: int) -> float:

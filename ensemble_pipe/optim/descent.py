@@ -9,7 +9,18 @@ from ensemble_pipe.optim.update import Update
 
 
 @settings
-class SGD(Update):
+class Momentum(Update):
+    """The settings of descent with momentum, which `SGD` describes."""
+
+    slots: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    name: str
+    learning_rate: Annotated[float, Gt(0)] = 0.1
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+
+
+@settings
+class SGD(Momentum):
     """Stochastic gradient descent with momentum; plain descent where momentum is 0.
 
     v <- momentum v + g;  w <- w - rate v.
@@ -23,15 +34,11 @@ class SGD(Update):
         momentum: share of the velocity that is kept.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("velocity",)
-
     name: Literal["sgd"] = "sgd"
-    learning_rate: Annotated[float, Gt(0)] = 0.1
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
 
 
 @settings
-class Nesterov(Update):
+class Nesterov(Momentum):
     """Gradient descent with Nesterov's momentum, in PyTorch's form (`SGD(nesterov=True)`).
 
     v <- momentum v + g;  w <- w - rate (g + momentum v).
@@ -44,11 +51,7 @@ class Nesterov(Update):
     a constant rate and momentum that is Sutskever's path, seen from the point ahead.
 
     Attributes:
-        momentum: share of the velocity that is kept.
+        momentum: as in `sgd`.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("velocity",)
-
     name: Literal["nesterov"] = "nesterov"
-    learning_rate: Annotated[float, Gt(0)] = 0.1
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9

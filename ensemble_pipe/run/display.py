@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from ensemble_pipe.core.messages import escaped
 from ensemble_pipe.core.terminal import say
-from ensemble_pipe.training.events import Checkpoint, Event, Failed, Fitted, Progress
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
 LINE_EVERY_S = 1.0
@@ -71,7 +71,7 @@ class Lines(Silent):
     def event(self, event: Event) -> None:
         if isinstance(event, Failed):
             self.message(f"learner {event.learner} failed: {event.reason}")
-        elif isinstance(event, Fitted):
+        elif isinstance(event, EstimatorFitted):
             self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
         elif isinstance(event, Checkpoint) and event.metrics:
             due = time.monotonic() - self._told > LINE_EVERY_S
@@ -137,7 +137,7 @@ class Bars(Silent):
             self._tasks[plan.learner] = task
 
     def event(self, event: Event) -> None:
-        if isinstance(event, Fitted):
+        if isinstance(event, EstimatorFitted):
             self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
             return
         task = self._tasks.get(event.learner)

@@ -1,4 +1,4 @@
-"""Predictions of other programs that a run takes in as members: read, checked, and kept with it."""
+"""Predictions of other programs as members of a run: read, checked, and kept with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,24 +10,28 @@ from safetensors.numpy import save
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.labelled import Labelled
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.ensemble.members import Given, GivenMember
-from ensemble_pipe.ensemble.members.given import given_columns, given_values, joined_name
-from ensemble_pipe.ensemble.members.given_files import has_deviations, open_given, read_given
-from ensemble_pipe.ensemble.strategies import GivenPlan
-from ensemble_pipe.training.weights import read_weights
+from ensemble_pipe.ensemble.members import ExternalOutputs
+from ensemble_pipe.ensemble.members.external import external_columns, external_values, input_column
+from ensemble_pipe.ensemble.members.external_files import (
+    has_deviations,
+    open_predictions,
+    read_predictions,
+)
+from ensemble_pipe.ensemble.strategies import ExternalPlan
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The rows of a source whose predictions are wanted.
+class SourceRows:
+    """The rows of a source for which predictions are needed.
 
     Attributes:
         where: the source, for messages.
-        count: of all rows that the source has.
-        numbers: of the wanted ones among these, by part.
+        count: of all rows in the source.
+        numbers: of the needed rows among these, by part.
     """
 
     where: str
@@ -41,8 +45,8 @@ class Wanted:
         data: Labelled,
         parts: Mapping[str, Integers],
         marked: Labelled | None = None,
-    ) -> "Wanted":
-        """Return what is wanted of a source: rows that are divided, and a marked test part."""
+    ) -> "SourceRows":
+        """Return the held-out rows of a source: of the divided parts, and of a marked test part."""
         numbers = data.numbers(0, data.count)
         held_out = {name: numbers[places] for name, places in parts.items() if name != "train"}
         if marked is not None:
@@ -50,8 +54,8 @@ class Wanted:
         return cls(source.where, source.count, held_out)
 
 
-def given_parts(
-    plan: GivenPlan, schema: Schema, data: Wanted, official: Wanted | None
+def read_external(
+    plan: ExternalPlan, schema: Schema, data: SourceRows, official: SourceRows | None
 ) -> dict[str, Floats]:
     """Return what another program predicts of each part, (R, O), as members' outputs.
 
@@ -76,37 +80,32 @@ def given_parts(
             f"{key}: is missing; the source has an official test part, {official.where}, so name "
             "the file of its predictions too"
         )
-    file = open_given(settings.path, data.where, data.count)
+    file = open_predictions(settings.path, data.where, data.count)
     deviations = schema.task == "regression" and has_deviations(file, schema)
-    parts = _of_parts(read_given(file, schema, deviations), data)
+    parts = _of_parts(read_predictions(file, schema, deviations), data)
     if official is not None and settings.test_path is not None:
-        test = open_given(settings.test_path, official.where, official.count)
-        parts |= _of_parts(read_given(test, schema, deviations), official)
+        test = open_predictions(settings.test_path, official.where, official.count)
+        parts |= _of_parts(read_predictions(test, schema, deviations), official)
     return parts
 
 
-def save_given(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
+def save_external(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> None:
     """Write the predictions of each member, by learner and part, into a folder."""
     for learner, parts in given.items():
         atomic_write(folder / _file_name(learner), save(dict(parts)))
 
 
-def load_given(paths: RunPaths, plans: Sequence[GivenPlan], part: str) -> Given:
+def load_external(paths: RunPaths, plans: Sequence[ExternalPlan], part: str) -> ExternalOutputs:
     """Return the predictions of a part that a run has kept, by the name of the member."""
     found = {}
     for plan in plans:
         path = paths.base / _file_name(plan.learner)
-        found[plan.settings.name] = read_weights(path, part)[part]
+        found[plan.settings.name] = read_tensors(path, part)[part]
     return found
 
 
-def given_member(plan: GivenPlan) -> GivenMember:
-    """Return the member that a plan says."""
-    return GivenMember(plan.learner, plan.settings.name)
-
-
-def with_examples(
-    table: pa.Table, plans: Sequence[GivenPlan], outputs: Mapping[int, Floats], schema: Schema
+def append_external(
+    table: pa.Table, plans: Sequence[ExternalPlan], outputs: Mapping[int, Floats], schema: Schema
 ) -> pa.Table:
     """Return rows with their given predictions beside them, for the model's documentation.
 
@@ -117,15 +116,15 @@ def with_examples(
         schema: of the data.
     """
     for plan in plans:
-        values = given_values(outputs[plan.learner], schema)
-        names = given_columns(schema, deviations=values.shape[1] > schema.target_count)
+        values = external_values(outputs[plan.learner], schema)
+        names = external_columns(schema, deviations=values.shape[1] > schema.target_count)
         for name, column in zip(names, values.T, strict=True):
-            table = table.append_column(joined_name(plan.settings.name, name), pa.array(column))
+            table = table.append_column(input_column(plan.settings.name, name), pa.array(column))
     return table
 
 
-def _of_parts(outputs: Floats, wanted: Wanted) -> dict[str, Floats]:
-    return {part: outputs[numbers] for part, numbers in wanted.numbers.items()}
+def _of_parts(outputs: Floats, rows: SourceRows) -> dict[str, Floats]:
+    return {part: outputs[numbers] for part, numbers in rows.numbers.items()}
 
 
 def _file_name(learner: int) -> str:

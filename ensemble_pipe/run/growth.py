@@ -11,19 +11,16 @@ from typing import Any
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config.reading import (
-    Pipeline,
-    learner_plans,
-    other_facts,
-    read_pipeline,
-    resolved,
-)
+from ensemble_pipe.config.conversion import resolved
+from ensemble_pipe.config.plans import Plans, make_plans
+from ensemble_pipe.config.reading import read_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
 from ensemble_pipe.data.base import open_base, read_schema
-from ensemble_pipe.ensemble.strategies import Group, Predictions
+from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
 from ensemble_pipe.run.demands import require_space
 from ensemble_pipe.run.preparation import FIRST_ROWS, require_fit
 from ensemble_pipe.run.transfer import first_rows
@@ -38,7 +35,7 @@ class _Growth:
     pipeline: dict[str, Any]
 
 
-def grown(config: Pipeline, learners: int) -> Pipeline:
+def add_learners(config: Pipeline, learners: int) -> Pipeline:
     """Return a pipeline with more learners in its last group, which leaves others' ids alone.
 
     Where predictions from a file come last, there is a further group behind them, like the last one
@@ -50,7 +47,7 @@ def grown(config: Pipeline, learners: int) -> Pipeline:
     if learners < 1:
         raise ConfigError(f"--learners {learners}: at least 1 is to be added")
     ensemble = config.ensemble
-    trained = [group for group in ensemble.groups if not isinstance(group, Predictions)]
+    trained = [group for group in ensemble.groups if not isinstance(group, ExternalPredictions)]
     if not trained:
         raise ConfigError("ensemble.pool: holds only predictions from files, so nothing can grow")
     last = trained[-1]
@@ -84,49 +81,49 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
             "ensemble.stop_below_gain: ended this run, since a further learner gained too little; "
             "more would not be trained either; start a run without it"
         )
-    plans, schema = learner_plans(config), read_schema(paths)
+    plans, schema = make_plans(config), read_schema(paths)
     # What cannot be trained, and a source that is gone, are noticed before anything is changed.
-    require_fit(config, plans, schema, open_base(paths.base / "train.arrow").table.num_rows)
-    require_space(plans, schema, paths.root)
+    require_fit(
+        config, plans.networks, schema, open_base(paths.base / "train.arrow").table.num_rows
+    )
+    require_space(plans.networks, schema, paths.root)
     if config.transfer:
-        first_rows(config.transfer, plans, schema)
-    write_json(_plan(paths), {"pipeline": resolved(config)})
+        first_rows(config.transfer, plans.networks, schema)
+    write_json(_path(paths), {"pipeline": resolved(config)})
     finish_growth(paths)
 
 
 def finish_growth(paths: RunPaths) -> None:
     """Do what growth.json says, where there is one; doing it twice changes nothing."""
-    if not _plan(paths).exists():
+    if not _path(paths).exists():
         return
-    growth = read_json(_plan(paths), _Growth)
-    config = read_pipeline(Document(str(_plan(paths)), growth.pipeline))
-    plans = learner_plans(config)
+    growth = read_json(_path(paths), _Growth)
+    config, plans = read_pipeline(Document(str(_path(paths)), growth.pipeline))
     atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
     names = ["pipeline.yaml"]
     if config.transfer:
-        rows = first_rows(config.transfer, plans, read_schema(paths))
-        named = {str(plan.learner): row for plan, row in zip(plans, rows, strict=True)}
+        rows = first_rows(config.transfer, plans.networks, read_schema(paths))
+        named = {str(plan.learner): row for plan, row in zip(plans.networks, rows, strict=True)}
         atomic_write(paths.base / FIRST_ROWS, save(named))
         names.append(f"base/{FIRST_ROWS}")
     manifest = read_manifest(paths)
     sums = manifest.sums | sums_of(paths.root, names)
     write_json(paths.manifest, asdict(replace(manifest, sums=sums)))
-    _tell(paths, config)
-    _plan(paths).unlink()
+    _journal_growth(paths, config, plans)
+    _path(paths).unlink()
 
 
-def _tell(paths: RunPaths, config: Pipeline) -> None:
-    """Journal the learners that it does not know yet."""
+def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
+    """Journal the learners that are new."""
     entries = [entry for entry, _ in read_entries(paths.journal)]
     known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
-    facts = {plan.learner: plan.facts() for plan in learner_plans(config)}
-    facts |= other_facts(config)
+    learners = plans.to_dict()
     journal = Journal(paths.journal)
-    for learner in sorted(set(facts) - known):
-        journal.append("learner", learner=learner, plan=facts[learner])
-    journal.append("grown", learners=len(facts), ensemble=resolved(config)["ensemble"])
+    for learner in sorted(learners.keys() - known):
+        journal.append("learner", learner=learner, plan=learners[learner])
+    journal.append("grown", learners=len(learners), ensemble=resolved(config)["ensemble"])
     journal.close()
 
 
-def _plan(paths: RunPaths) -> Path:
+def _path(paths: RunPaths) -> Path:
     return paths.root / "growth.json"

@@ -11,17 +11,18 @@ from filelock import FileLock, Timeout
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config.reading import Pipeline
-from ensemble_pipe.config.sections import Cluster
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Cluster, Pipeline
 from ensemble_pipe.core import interruption
 from ensemble_pipe.core.compilation import compilation_told
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
 from ensemble_pipe.core.interruption import Interruption
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.display import Display
-from ensemble_pipe.run.stages import Outcome
+from ensemble_pipe.run.sinks import SessionResult
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.names import model_name
@@ -36,7 +37,7 @@ HURRIED_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         run_id, run_dir: its name and its folder.
@@ -63,7 +64,7 @@ class RunResult:
 
 
 @contextmanager
-def driving(paths: RunPaths) -> Iterator[None]:
+def lock_run(paths: RunPaths) -> Iterator[None]:
     """Hold the lock of the process that drives a run."""
     lock = FileLock(paths.lock, timeout=0)
     try:
@@ -83,6 +84,7 @@ def driving(paths: RunPaths) -> Iterator[None]:
 def drive(
     paths: RunPaths,
     config: Pipeline,
+    plans: Plans,
     address: str,
     inline: bool,
     display: Display,
@@ -94,7 +96,8 @@ def drive(
     Args:
         started: when this process began with it, of `time.monotonic`.
         train: whether learners that are not finished go on.
-        paths, config, address, inline, display: as for `pipeline.run`.
+        paths, config, plans: of the run.
+        address, inline, display: as for `pipeline.run`.
 
     Raises:
         KeyboardInterrupt: a signal ended it; the text says how it goes on.
@@ -117,7 +120,9 @@ def drive(
                 display.message("" if inline else "starting Ray and its trainers")
                 executor = make_executor(config.cluster, inline, address)
                 closing.callback(executor.close)
-                outcome = stages.train_and_measure(paths, config, executor, journal, display, train)
+                result = stages.train_and_measure(
+                    paths, config, plans, executor, journal, display, train
+                )
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
@@ -129,7 +134,7 @@ def drive(
             journal.close()
             _ship_rest(paths, tracker, display, signals, status)
             signals.last_words = None
-    return _result(paths, outcome, tracker, started)
+    return _result(paths, result, tracker, started)
 
 
 def report(paths: RunPaths, status: str, display: Display) -> None:
@@ -209,16 +214,17 @@ def _ship_rest(
         display.message(f"MLflow has this run, but for what cannot be sent ({tracker.left_out})")
 
 
-def _result(paths: RunPaths, outcome: Outcome, tracker: Tracker, started: float) -> RunResult:
+def _result(paths: RunPaths, result: SessionResult, tracker: Tracker, started: float) -> RunResult:
+    members = result.model.members
     return RunResult(
         run_id=paths.root.name,
         run_dir=str(paths.root),
         model_uri=tracker.model_uri,
         mlflow_run_id=tracker.mlflow_run_id,
-        metrics=outcome.metrics,
+        metrics=result.metrics,
         seconds=round(time.monotonic() - started, 3),
-        members=outcome.members,
-        failed=outcome.failed,
-        unfinished=outcome.unfinished,
-        given=outcome.given,
+        members=len(members),
+        failed=result.failed,
+        unfinished=result.unfinished,
+        given=tuple(external_members(members)),
     )

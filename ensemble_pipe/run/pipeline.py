@@ -8,17 +8,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.plans import Plans, make_plans
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handled
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.demands import require_space
 from ensemble_pipe.run.display import Display, Silent
-from ensemble_pipe.run.growth import finish_growth, grown, write_growth
-from ensemble_pipe.run.lifecycle import RunResult, drive, driving, report, tracker_of
+from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
+from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.preparation import prepare, write_run
-from ensemble_pipe.run.transfer import settled
+from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
@@ -43,22 +45,21 @@ def run(
     if isinstance(pipeline, Pipeline):
         if overrides:
             raise InputError("overrides go with a pipeline file, not with a Pipeline object")
-        config = pipeline
+        config, plans = pipeline, make_plans(pipeline)
     else:
-        config = load_pipeline(Path(pipeline), overrides)
-    config = settled(config)
-    plans = learner_plans(config)
+        config, plans = load_pipeline(Path(pipeline), overrides)
+    config = resolve_weights(config)
     prepared = prepare(config, plans)
     display = display or Silent()
     display.message(prepared.warning or "")
     folder = Path(output).resolve()
     made = [above for above in (folder, *folder.parents) if not above.exists()]
-    require_space(plans, prepared.schema, folder)
+    require_space(plans.networks, prepared.schema, folder)
     paths = _new_run(folder, config)
-    with driving(paths):
+    with lock_run(paths):
         with _nothing_left(paths, made):
             write_run(paths, config, plans, prepared)
-        return drive(paths, config, address, inline, display, started)
+        return drive(paths, config, plans, address, inline, display, started)
 
 
 @handled()
@@ -88,9 +89,9 @@ def resume(
     started = time.monotonic()
     paths = RunPaths.open(Path(run_dir))
     _require_same_conditions(paths, accept_changes)
-    with driving(paths):
-        config = _rewound(paths, train)
-        return drive(paths, config, address, inline, display or Silent(), started, train)
+    with lock_run(paths):
+        config, plans = _rewind(paths, train)
+        return drive(paths, config, plans, address, inline, display or Silent(), started, train)
 
 
 @handled()
@@ -119,11 +120,12 @@ def grow(
     started = time.monotonic()
     paths = RunPaths.open(Path(run_dir))
     _require_same_conditions(paths, accept_changes)
-    with driving(paths):
+    with lock_run(paths):
         finish_growth(paths)
-        write_growth(paths, grown(load_pipeline(paths.pipeline), learners))
-        config = _rewound(paths, train=True)
-        return drive(paths, config, address, inline, display or Silent(), started)
+        config, _ = load_pipeline(paths.pipeline)
+        write_growth(paths, add_learners(config, learners))
+        config, plans = _rewind(paths, train=True)
+        return drive(paths, config, plans, address, inline, display or Silent(), started)
 
 
 def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
@@ -136,16 +138,16 @@ def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
         )
 
 
-def _rewound(paths: RunPaths, train: bool) -> Pipeline:
-    """Take a run back to its checkpoints, for training or for none; return its pipeline."""
+def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
+    """Take a run back to its checkpoints, for training or for none; return what it trains."""
     finish_growth(paths)
     manifest = read_manifest(paths)
     check_sums(paths.root, manifest.sums)
-    config = load_pipeline(paths.pipeline)
+    config, plans = load_pipeline(paths.pipeline)
     remove_leftovers(paths)
     complete_entries(paths)
     steps = {}
-    for plan in learner_plans(config):
+    for plan in plans.networks:
         saved = list_checkpoints(paths, plan.learner, manifest.run_id)
         steps[plan.learner] = saved[-1].step if saved else 0
     # Before the journal changes: an offset into its old text would point anywhere.
@@ -154,7 +156,7 @@ def _rewound(paths: RunPaths, train: bool) -> Pipeline:
     journal = Journal(paths.journal)
     journal.append("resumed")
     journal.close()
-    return config
+    return config, plans
 
 
 def changes_since(run_dir: str | Path) -> list[str]:
@@ -171,8 +173,8 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
         CorruptFileError: the journal is damaged or has lost a part, or the note of what was sent.
     """
     paths = RunPaths.open(Path(run_dir))
-    with driving(paths):
-        config = load_pipeline(paths.pipeline)
+    with lock_run(paths):
+        config, _ = load_pipeline(paths.pipeline)
         if not config.tracking.mlflow:
             raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
         entries = complete_entries(paths)

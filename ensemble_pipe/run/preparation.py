@@ -1,5 +1,6 @@
 """What a run begins with: its data read, divided, fitted and written as base files."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
@@ -10,7 +11,9 @@ import pyarrow as pa
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config.reading import Pipeline, fold_counts, given_plans, other_facts, resolved
+from ensemble_pipe.config.conversion import resolved
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.core.messages import shown
@@ -35,7 +38,12 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.demands import require_affordable
-from ensemble_pipe.run.external_predictions import Wanted, given_parts, save_given, with_examples
+from ensemble_pipe.run.external_predictions import (
+    SourceRows,
+    append_external,
+    read_external,
+    save_external,
+)
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
@@ -61,7 +69,7 @@ class Prepared:
         parts: by name, ascending places in `data`.
         official_test: the rows of an official test part; None where the test part is in `parts`.
         first_rows: (P,) for each learner where weights are transferred; else empty.
-        given: outputs (R, O) of each given member and part, by learner.
+        external: outputs (R, O) of each external member on each part, by learner.
         warning: what a person should know; None for nothing.
     """
 
@@ -70,7 +78,7 @@ class Prepared:
     parts: dict[str, Integers]
     official_test: Labelled | None
     first_rows: list[Floats]
-    given: dict[int, dict[str, Floats]]
+    external: dict[int, dict[str, Floats]]
     warning: str | None = None
 
     @property
@@ -82,7 +90,7 @@ class Prepared:
         )
 
 
-def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
+def prepare(config: Pipeline, plans: Plans) -> Prepared:
     """Look through the data, divide it, and fit its schema; nothing is written.
 
     Raises:
@@ -108,32 +116,30 @@ def prepare(config: Pipeline, plans: list[LearnerPlan]) -> Prepared:
             "the group column out, or name no test_path or test_where"
         )
     groups = None if data.groups is None else data.groups[parts["train"]]
-    for folds in fold_counts(config, plans):
+    for folds in plans.fold_counts:
         require_folds(folds, len(parts["train"]), groups, data.rows.where)
     train = np.zeros(data.count, bool)
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
         schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
-    require_fit(config, plans, schema, len(parts["train"]), groups)
+    require_fit(config, plans.networks, schema, len(parts["train"]), groups)
     if official is not None:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, schema.target_place(official.rows))
-    rows = first_rows(config.transfer, plans, schema) if config.transfer else []
-    wanted, tested = Wanted.of(source, data, parts, marked), None
+    rows = first_rows(config.transfer, plans.networks, schema) if config.transfer else []
+    divided, tested = SourceRows.of(source, data, parts, marked), None
     if test is not None and official is not None:
-        tested = Wanted.of(test, official, {"test": np.arange(official.count)})
-    given = {p.learner: given_parts(p, schema, wanted, tested) for p in given_plans(config)}
+        tested = SourceRows.of(test, official, {"test": np.arange(official.count)})
+    external = {p.learner: read_external(p, schema, divided, tested) for p in plans.external}
     warnings = [
         unnamed_warning(source.where, schema.feature_names),
         None if official is None else not_later(data, official),
     ]
     warning = "\n".join(filter(None, warnings)) or None
-    return Prepared(schema, data, parts, official, rows, given, warning)
+    return Prepared(schema, data, parts, official, rows, external, warning)
 
 
-def write_run(
-    paths: RunPaths, config: Pipeline, plans: list[LearnerPlan], prepared: Prepared
-) -> None:
+def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepared) -> None:
     """Write what a run begins with; the manifest comes last and makes it a run directory.
 
     Raises:
@@ -143,11 +149,13 @@ def write_run(
     with one_thread():
         _write_parts(paths.base, prepared, _shard_rows(config, schema))
     write_json(paths.base / "schema.json", schema.to_json())
-    save_given(paths.base, prepared.given)
-    example = _example(config, prepared)
+    save_external(paths.base, prepared.external)
+    example = _example(plans, prepared)
     atomic_write(paths.base / EXAMPLE, lambda path: save_arrow(example, path))
     if prepared.first_rows:
-        named = zip((str(plan.learner) for plan in plans), prepared.first_rows, strict=True)
+        named = zip(
+            (str(plan.learner) for plan in plans.networks), prepared.first_rows, strict=True
+        )
         atomic_write(paths.base / FIRST_ROWS, save(dict(named)))
     atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
     # The sums of a base file stand for it: they are checked shard by shard when it is read.
@@ -161,10 +169,8 @@ def write_run(
         rows=prepared.rows,
         data_sums={name: sums[f"base/{name}.json"] for name in SPLITS},
     )
-    for plan in plans:
-        journal.append("learner", learner=plan.learner, plan=plan.facts())
-    for learner, facts in other_facts(config).items():
-        journal.append("learner", learner=learner, plan=facts)
+    for learner, plan in plans.to_dict().items():
+        journal.append("learner", learner=learner, plan=plan)
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)
@@ -197,7 +203,7 @@ def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Intege
 
 def require_fit(
     config: Pipeline,
-    plans: list[LearnerPlan],
+    plans: Sequence[LearnerPlan],
     schema: Schema,
     rows: int,
     groups: Array | None = None,
@@ -295,7 +301,7 @@ def _write(
                 writer.append({name: values[chosen] for name, values in columns.items()})
 
 
-def _example(config: Pipeline, prepared: Prepared) -> pa.Table:
+def _example(plans: Plans, prepared: Prepared) -> pa.Table:
     """Return a few raw rows of the validation part, for the model's documentation in MLflow."""
     wanted = prepared.parts["validation"][:EXAMPLE_ROWS]
     rows: Rows = prepared.data.rows
@@ -306,5 +312,5 @@ def _example(config: Pipeline, prepared: Prepared) -> pa.Table:
             found.append(pa.Table.from_batches([block]).take(pa.array(own)))
         if first + block.num_rows > wanted[-1]:
             break
-    given = {n: parts["validation"][:EXAMPLE_ROWS] for n, parts in prepared.given.items()}
-    return with_examples(pa.concat_tables(found), given_plans(config), given, prepared.schema)
+    outputs = {n: parts["validation"][:EXAMPLE_ROWS] for n, parts in prepared.external.items()}
+    return append_external(pa.concat_tables(found), plans.external, outputs, prepared.schema)

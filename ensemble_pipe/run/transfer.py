@@ -15,13 +15,14 @@ from ensemble_pipe.core.documents import read_bytes
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.path_kinds import kind_of
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.tensor_files import parse_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.serving.artifact import read_artifact
-from ensemble_pipe.training.plan import LearnerPlan, build
+from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.tensors import frozen_names, require_matches
-from ensemble_pipe.training.weights import parse_tensors
 
 Tensors = dict[str, Floats]
 
@@ -58,8 +59,8 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
     return rows
 
 
-def settled(config: Pipeline) -> Pipeline:
-    """Return a pipeline that names the weights themselves, not a pattern that others may fit."""
+def resolve_weights(config: Pipeline) -> Pipeline:
+    """Return a pipeline that names the path of its weights, not a pattern that others may match."""
     if config.transfer is None:
         return config
     path = str(newest(config.transfer.weights))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths
@@ -18,7 +19,8 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import RangeTest
 from ensemble_pipe.run.preparation import prepare, recipe_of, write_run
 from ensemble_pipe.training.loop import StackTraining
-from ensemble_pipe.training.plan import Stack, initial_state
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import initial_state
 
 STEPS = 200
 SMOOTHING = 0.95
@@ -49,22 +51,23 @@ class RateCurve:
         return float(f"{self.lowest / 10.0:.2g}")
 
 
-def rate_curve(config: Pipeline, low: float, high: float, steps: int = STEPS) -> RateCurve:
-    """Train the first learner of a pipeline while its rate rises from `low` to `high`.
+def rate_curve(
+    config: Pipeline, plans: Plans, low: float, high: float, steps: int = STEPS
+) -> RateCurve:
+    """Train the first network of a pipeline while its rate rises from `low` to `high`.
 
     Raises:
         DataError: the data cannot be trained on.
         ConfigError: there is no network, it does not fit the data, or the loss diverged at once.
     """
-    plans = learner_plans(config)
-    if not plans:
+    if not plans.networks:
         raise ConfigError(
             "ensemble.pool: has no group of networks, and they alone have a learning rate to test"
         )
     prepared = prepare(config, plans)
-    rule = replace(plans[0].rule, learning_rate=1.0)
+    rule = replace(plans.networks[0].rule, learning_rate=1.0)
     plan = replace(
-        plans[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
+        plans.networks[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
         averaging=None, early_stopping=None, boosting=None,
     )  # fmt: skip
     rows = prepared.rows["train"]

@@ -1,8 +1,8 @@
 """The model artifact: a folder that holds an ensemble and nothing that is executed.
 
 model.json            schema, members and their networks, combiner, conformal sets, draws, versions
-members.safetensors   the rows (P,) of members that are networks, (r, P) of chains of them
-estimator-*.skops     members that are scikit-learn estimators
+members.safetensors   tensors of members: rows (P,) of networks, (r, P) of chains of them
+estimator-*.skops     files of members: scikit-learn estimators
 manifest.json         sha256 sums of these
 """
 
@@ -16,25 +16,20 @@ from pydantic import BaseModel, Field
 from safetensors.numpy import save
 
 from ensemble_pipe import __version__
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.documents import read_bytes, read_json, validated
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.core.storage import Manifest, atomic_write, check_sums, sums_of, write_json
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.combiners import Combiner
+from ensemble_pipe.ensemble.combiners import AnyCombiner, Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
-from ensemble_pipe.ensemble.members import EstimatorMember, Member
-from ensemble_pipe.serving.member_facts import (
-    FILE_PATTERN,
-    Facts,
-    facts_of,
-    file_name,
-    member_of,
-    tensors_of,
-)
-from ensemble_pipe.training.weights import read_weights
+from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.members.kinds import FILE_PATTERNS, AnyMemberRecord
+from ensemble_pipe.ensemble.members.member import SavedFiles
 
 FORMAT = 4
 _MODEL, _TENSORS = "model.json", "members.safetensors"
@@ -66,32 +61,35 @@ def write_artifact(folder: Path, model: Model) -> None:
         folder: where to; made if need be.
         model: what to write.
     """
-    atomic_write(folder / _TENSORS, save(tensors_of(model.members)))
-    estimators = [member for member in model.members if isinstance(member, EstimatorMember)]
-    for member in estimators:
-        atomic_write(folder / file_name(member), member.content)
-    facts = {
+    tensors: dict[str, Floats] = {}
+    files: dict[str, bytes] = {}
+    for member in model.members:
+        tensors |= member.tensors()
+        files |= member.files()
+    atomic_write(folder / _TENSORS, save(tensors))
+    for name, content in files.items():
+        atomic_write(folder / name, content)
+    values = {
         "format": FORMAT,
         "ensemble_pipe": __version__,
-        "combiner": asdict(model.combiner),
+        "combiner": model.combiner.to_dict(),
         "conformal": [asdict(conformal) for conformal in model.conformal],
         "augment": asdict(model.draws.augment),
         "seed": model.draws.seed,
         "schema": model.schema.to_json(),
-        "members": [facts_of(member) for member in model.members],
+        "members": [member.to_dict() for member in model.members],
     }
-    write_json(folder / _MODEL, facts)
-    names = [_MODEL, _TENSORS, *(file_name(member) for member in estimators)]
-    write_json(folder / "manifest.json", {"sums": sums_of(folder, names)})
+    write_json(folder / _MODEL, values)
+    write_json(folder / "manifest.json", {"sums": sums_of(folder, [_MODEL, _TENSORS, *files])})
 
 
-class _ModelFacts(BaseModel):
+class _ModelRecord(BaseModel):
     """What model.json holds beside `format`."""
 
-    combiner: Annotated[Combiner, Field(discriminator="name")]
+    combiner: AnyCombiner
     conformal: tuple[Conformal, ...]
     data_schema: Schema = Field(alias="schema")
-    members: Annotated[list[Annotated[Facts, Field(discriminator="kind")]], Field(min_length=1)]
+    members: Annotated[list[AnyMemberRecord], Field(min_length=1)]
     augment: Augment
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
 
@@ -104,32 +102,32 @@ def read_artifact(folder: Path) -> Model:
     """
     sums = read_json(folder / "manifest.json", Manifest).sums
     others = set(sums) - {_MODEL, _TENSORS}
-    if len(others) + 2 != len(sums) or not all(re.fullmatch(FILE_PATTERN, n) for n in others):
+    if len(others) + 2 != len(sums) or not all(map(_is_of_a_member, others)):
         raise CorruptFileError(
             f"{folder / 'manifest.json'}: must list {_MODEL}, {_TENSORS} and estimators alone"
         )
     check_sums(folder, sums)
     path = folder / _MODEL
-    facts = _read_facts(path)
-    schema = facts.data_schema
-    misfits = facts.augment.misfits(images=schema.is_image)
+    record = _read_record(path)
+    schema = record.data_schema
+    misfits = record.augment.misfits(images=schema.is_image)
     if misfits:
         raise CorruptFileError(f"{path}: {misfits[0].name} does not fit the shape of its rows")
-    rows = read_weights(folder / _TENSORS)
     files = {name: read_bytes(folder / name) for name in others}
+    saved = SavedFiles(read_tensors(folder / _TENSORS), files)
     members = []
-    for index, fact in enumerate(facts.members):
+    for index, member in enumerate(record.members):
         try:
-            members.append(member_of(fact, schema, rows, files))
+            members.append(member.member(schema, saved))
         except ValueError as error:
             raise CorruptFileError(f"{path}: member {index}: {error}") from None
     try:
-        facts.combiner.check(schema.task, len(members), len(schema.classes) or schema.target_count)
+        record.combiner.check(schema.task, len(members), len(schema.classes) or schema.target_count)
     except ValueError as error:
         raise CorruptFileError(f"{path}: combiner: {error}") from None
-    _require_conformal(facts.conformal, schema, path)
-    draws = PredictionDraws(facts.augment, facts.seed)
-    return Model(schema, members, facts.combiner, draws, facts.conformal)
+    _require_conformal(record.conformal, schema, path)
+    draws = PredictionDraws(record.augment, record.seed)
+    return Model(schema, members, record.combiner, draws, record.conformal)
 
 
 def _require_conformal(conformal: tuple[Conformal, ...], schema: Schema, path: Path) -> None:
@@ -141,9 +139,13 @@ def _require_conformal(conformal: tuple[Conformal, ...], schema: Schema, path: P
         raise CorruptFileError(f"{path}: conformal: must be {what}, or nothing")
 
 
-def _read_facts(path: Path) -> _ModelFacts:
+def _is_of_a_member(name: str) -> bool:
+    return any(re.fullmatch(pattern, name) for pattern in FILE_PATTERNS)
+
+
+def _read_record(path: Path) -> _ModelRecord:
     values = read_json(path, dict[str, Any])
     found = values.get("format")
     if found != FORMAT:
         raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
-    return validated(values, _ModelFacts, str(path), "a model of this version")
+    return validated(values, _ModelRecord, str(path), "a model of this version")

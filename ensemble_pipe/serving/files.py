@@ -17,9 +17,9 @@ from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.paths import renamed
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.side_columns import read_targets
-from ensemble_pipe.ensemble.members.given_files import cells_from
+from ensemble_pipe.ensemble.members.external_files import cells_from
 from ensemble_pipe.ensemble.prediction import Prediction
-from ensemble_pipe.serving.given import with_files
+from ensemble_pipe.serving.external import with_files
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
@@ -27,7 +27,7 @@ OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 
 
 def open_for(model: Ensemble, path: str, given: Sequence[str] | None = None) -> Rows:
-    """Open a file, folder or pattern for a model, with files of given predictions beside it.
+    """Open a file, folder or pattern for a model, with files of external predictions beside it.
 
     Args:
         model: which says which columns are needed.

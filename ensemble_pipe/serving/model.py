@@ -16,12 +16,12 @@ from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.members import member_outputs
-from ensemble_pipe.ensemble.members.given import Cells, given_outputs
+from ensemble_pipe.ensemble.members import external_members, member_outputs
+from ensemble_pipe.ensemble.members.external import Cells, external_outputs
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
-from ensemble_pipe.serving.given import Predictions, given_members, with_predictions
+from ensemble_pipe.serving.external import Predictions, with_predictions
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
 
@@ -47,9 +47,10 @@ _MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 class Ensemble:
     """K members behind one predictor.
 
-    Where members' predictions come from other programs, all that predicts takes these as `given`:
-    by name an array, whose columns are in the order of `GivenMember.columns`, or a table of them.
-    Tables may also have them beside the input's own columns, as `columns` names them.
+    Where members' predictions come from other programs, every method that predicts takes these as
+    `given`: by name an array, whose columns are in the order of `ExternalMember.columns`, or a
+    table of them. Tables may also have them beside the input's own columns, as `columns` names
+    them.
 
     Attributes:
         schema: of the data it was trained on.
@@ -68,8 +69,8 @@ class Ensemble:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns that a block must have to be predicted."""
-        wanted = given_members(self.members).values()
-        joined = [name for member in wanted for name in member.joined_columns(self.schema)]
+        wanted = external_members(self.members).values()
+        joined = [name for member in wanted for name in member.input_columns(self.schema)]
         return (*self.schema.source_columns, *joined)
 
     def predict(self, inputs: Inputs, given: Given = None) -> Array:
@@ -170,8 +171,8 @@ class Ensemble:
         """
         cells = cells or (lambda column: lambda row: f"{place(row)}, column {shown(column)}")
         given = {
-            name: self._given(block, member.joined_columns(self.schema), cells)
-            for name, member in given_members(self.members).items()
+            name: self._given(block, member.input_columns(self.schema), cells)
+            for name, member in external_members(self.members).items()
         }
         if block.num_rows == 0:
             return member_outputs(self.members, self.schema, [lambda *_: None], 0, given)
@@ -188,7 +189,7 @@ class Ensemble:
     def _given(self, block: pa.RecordBatch, names: tuple[str, ...], cells: Cells) -> Floats:
         """Return what is given of one member, as its outputs (R, O)."""
         columns = [block.column(name) for name in names]
-        return given_outputs(columns, names, self.schema, cells)
+        return external_outputs(columns, names, self.schema, cells)
 
     def _flat(self, values: Floats) -> Floats:
         """Return numbers without the axis of their targets where there is one target."""

@@ -1,8 +1,11 @@
 """How the members of a run were combined, and how they differ, for its report."""
 
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
-from ensemble_pipe.tracking.entries import Numbers
+from ensemble_pipe.core.documents import validated
+from ensemble_pipe.ensemble.combiners import Combiner
+from ensemble_pipe.tracking.entries import ENTRIES, Numbers
 from ensemble_pipe.tracking.page import Html, element, facts, table
 from ensemble_pipe.tracking.story import Story
 
@@ -32,29 +35,21 @@ def member_weights(story: Story) -> dict[tuple[int, int], float]:
     """
     if not story.combined:
         return {}
-    combiner = story.combined["combiner"]
-    weights = combiner.get("weights")
-    if weights is None:
-        shares = np.abs(np.array(combiner["coefficients"], np.float64)).sum(axis=(0, 2))
-        weights = (shares / max(float(shares.sum()), np.finfo(np.float64).tiny)).tolist()
+    weights = read_combiner(story.combined).member_weights().tolist()
     members = (tuple(place) for place in story.combined["members"])
     return {(place[0], place[1]): weight for place, weight in zip(members, weights, strict=True)}
 
 
-def combiner_text(combiner: dict[str, object]) -> str:
-    """Return what a combiner does, such as "weighted mean of the members' probability"."""
-    if combiner["name"] == "stacked":
-        return "stacked: a linear model of the members' predictions"
-    weights = combiner["weights"]
-    alike = isinstance(weights, list | tuple) and len(set(weights)) == 1
-    space = combiner.get("space", "probability")
-    return f"{'mean' if alike else 'weighted mean'} of the members' {space}"
+def read_combiner(entry: Mapping[str, Any]) -> Combiner:
+    """Return the combiner that an entry on a combination holds."""
+    combiner: Combiner = validated(entry, ENTRIES["combined"], "combined").combiner
+    return combiner
 
 
 def _combiner(story: Story) -> list[tuple[str, object]]:
     combiner, kept = story.combined["combiner"], count_of(story)
     told: list[tuple[str, object]] = [
-        ("combiner", combiner_text(combiner)),
+        ("combiner", read_combiner(story.combined).describe()),
         ("temperature", combiner.get("temperature", 1.0)),
         ("members", f"{kept} of {len(story.members)}"),
     ]

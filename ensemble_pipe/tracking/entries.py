@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import Discriminator, Strict
+from pydantic import Strict
 
 from ensemble_pipe.core.documents import Count, Flag, Number
-from ensemble_pipe.ensemble.combiners import Combiner
+from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.conformal import Conformal
 
 Numbers = dict[str, Number | None]
@@ -214,7 +214,7 @@ class _Candidate:
 @dataclass(frozen=True)
 class _Combined:
     members: Annotated[list[tuple[Count, Count]], MinLen(1)]
-    combiner: Annotated[Combiner, Discriminator("name")]
+    combiner: AnyCombiner
     candidates: list[_Candidate]
     conformal: list[Conformal]
 

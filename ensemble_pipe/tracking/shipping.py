@@ -13,7 +13,7 @@ from ensemble_pipe.core.addresses import masked, whole
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import names
-from ensemble_pipe.tracking.combination import combiner_text
+from ensemble_pipe.tracking.combination import read_combiner
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.endings import OF_LEARNER, open_status
 from ensemble_pipe.tracking.journal import Entry
@@ -238,7 +238,7 @@ class Shipper:
     def _combined(self, entry: Entry) -> None:
         facts = {k: v for k, v in entry.items() if k not in ("kind", "time_ms")}
         self._to.facts(self._parent, facts, "combined.json")
-        self._to.tag(self._parent, "combiner", combiner_text(entry["combiner"]))
+        self._to.tag(self._parent, "combiner", read_combiner(entry).describe())
 
     def _result(self, entry: Entry) -> None:
         unfinished = ", ".join(str(learner) for learner in entry.get("unfinished", []))

@@ -8,7 +8,7 @@ loss of F + s f on the stop part: on the training part, which a large network le
 best s of a classifier has no bound.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -35,9 +35,16 @@ class Boosting:
     shrinkage: Annotated[float, Gt(0), Le(1)]
 
 
-def add_network(sums: Floats, factor: float, outputs: Floats) -> None:
-    """Add a network's outputs (R, O) float32 to the sums (R, O) float64 of those before it."""
-    sums += factor * outputs.astype(np.float64)
+class BoostingState(NamedTuple):
+    """The factors of a chain's networks.
+
+    Attributes:
+        factors: of the networks of finished rounds, in order.
+        factor: of the network in training, as at the end of its last epoch; None before the first.
+    """
+
+    factors: tuple[float, ...] = ()
+    factor: float | None = None
 
 
 def negative_gradient(loss: Loss, sums: Floats, targets: Array) -> Floats:

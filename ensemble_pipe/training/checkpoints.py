@@ -1,58 +1,37 @@
 """A learner's checkpoint on disk: safetensors for the numbers, JSON beside it for the rest.
 
-The JSON is written last and holds the sum of the tensors, so a checkpoint without it never was. The
+The JSON appears last and holds the sum of the tensors, so a checkpoint without it never was. The
 tensors' file says the same of itself as the JSON does, and its sum covers that: neither can be put
-in the place of another learner's, nor be changed, without notice. What a checkpoint of an earlier
-version says of itself stands in the JSON alone.
+in the place of another learner's, nor be changed, without notice. A checkpoint of an earlier
+version may say it in the JSON alone.
 """
 
+import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
-from ensemble_pipe.core.documents import Count, Flag, parse_json, read_bytes, read_json
+from ensemble_pipe.core.documents import parse_json, read_bytes
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.storage import RunPaths, atomic_write, check_sums, sums_of, write_json
+from ensemble_pipe.core.storage import RunPaths, atomic_write_all, check_sums, json_text
+from ensemble_pipe.core.tensor_files import parse_tensors, require_finite
+from ensemble_pipe.training.checkpoint_format import (
+    FORMAT,
+    Saved,
+    SavedEstimator,
+    facts_of,
+    parse_counters,
+    read_facts,
+)
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import LearnerState
-from ensemble_pipe.training.weights import parse_tensors, require_finite
+from ensemble_pipe.training.state import LearnerState
 
 _FACTS = "checkpoint"
 ANEW = "restore it from a copy, or remove its folder to have the learner trained anew"
-
-
-@dataclass(frozen=True)
-class Saved:
-    """What the JSON of a checkpoint says; `run` is None in those of earlier versions."""
-
-    learner: Count
-    epoch: Count
-    step: Count
-    member: Count | None
-    finished: Flag
-    counters: dict[str, Any]
-    sums: dict[str, str]
-    run: str | None = None
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """All but the sums, as the tensors' file has it too."""
-        facts = asdict(self)
-        del facts["sums"]
-        return facts
-
-
-@dataclass(frozen=True)
-class _SavedEstimator:
-    """What the JSON of a scikit-learn learner says; `run` is None in those of earlier versions."""
-
-    learner: Count
-    sums: dict[str, str]
-    run: str | None = None
 
 
 def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = None) -> None:
@@ -63,30 +42,26 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = N
         checkpoint: of one of its learners.
         run: the run's id, which makes it a checkpoint of no other run.
     """
-    weights = paths.checkpoint(checkpoint.learner, checkpoint.step)
-    facts = {
-        "learner": checkpoint.learner,
-        "epoch": checkpoint.epoch,
-        "step": checkpoint.step,
-        "member": checkpoint.member,
-        "finished": checkpoint.finished,
-        "counters": checkpoint.state.counters,
-        "run": run,
-    }
+    facts = facts_of(checkpoint, run)
     tensors = {"row": checkpoint.state.row, **checkpoint.state.slots}
     content = save(
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
         metadata={_FACTS: json.dumps(facts, allow_nan=False)},
     )
-    atomic_write(weights, content)
-    sums = sums_of(weights.parent, [weights.name])
-    write_json(weights.with_suffix(".json"), {**facts, "sums": sums})
+    _write(paths.checkpoint(checkpoint.learner, checkpoint.step), content, facts)
     for saved in list_checkpoints(paths, checkpoint.learner):
         superseded = saved.member is None or saved.member == checkpoint.member
         if saved.step < checkpoint.step and superseded:
             old = paths.checkpoint(saved.learner, saved.step)
             old.with_suffix(".json").unlink()
             old.unlink()
+
+
+def _write(path: Path, content: bytes, facts: dict[str, Any]) -> None:
+    """Write a file, and the JSON that makes it complete."""
+    sums = {path.name: hashlib.sha256(content).hexdigest()}
+    text = json_text({**facts, "sums": sums})
+    atomic_write_all({path: content, path.with_suffix(".json"): text.encode()})
 
 
 def list_checkpoints(paths: RunPaths, learner: int, run: str | None = None) -> list[Saved]:
@@ -107,7 +82,7 @@ def list_checkpoints(paths: RunPaths, learner: int, run: str | None = None) -> l
 
 def _saved(paths: RunPaths, learner: int, step: int, run: str | None = None) -> Saved:
     path = paths.checkpoint(learner, step).with_suffix(".json")
-    saved = read_json(path, Saved)
+    saved = read_facts(path, Saved)
     other = run is not None and saved.run not in (None, run)
     if (saved.learner, saved.step) != (learner, step) or other:
         whose = f" of run {saved.run}" if other else ""
@@ -134,17 +109,18 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
     check_sums(weights.parent, saved.sums)
     content = read_bytes(weights)
     tensors = parse_tensors(content, str(weights))
-    told = _facts_in(content, str(weights))
-    wrong = [name for name, value in told.items() if saved.facts.get(name) != value]
+    stated = _facts_in(content, str(weights))
+    wrong = [name for name, value in stated.items() if saved.facts.get(name) != value]
     if wrong:
         raise CorruptFileError(
             f"{weights.with_suffix('.json')}: {wrong[0]}: is {saved.facts.get(wrong[0])!r}, but "
-            f"{weights.name} is a checkpoint with {told[wrong[0]]!r}; {ANEW}"
+            f"{weights.name} is a checkpoint with {stated[wrong[0]]!r}; {ANEW}"
         )
     if "row" not in tensors:
         raise CorruptFileError(f"{weights}: holds no tensor named row; {ANEW}")
     require_finite(tensors, f"{weights}", ANEW)
-    return LearnerState(saved.step, tensors.pop("row"), tensors, dict(saved.counters))
+    counters = parse_counters(saved.counters, f"{weights.with_suffix('.json')}: counters")
+    return LearnerState(saved.step, tensors.pop("row"), tensors, counters)
 
 
 def _facts_in(content: bytes, where: str) -> dict[str, Any]:
@@ -157,10 +133,7 @@ def _facts_in(content: bytes, where: str) -> dict[str, Any]:
 
 def save_estimator(paths: RunPaths, learner: int, content: bytes, run: str) -> None:
     """Write a scikit-learn learner; its JSON is written last and makes it finished."""
-    path = paths.estimator(learner)
-    atomic_write(path, content)
-    sums = sums_of(path.parent, [path.name])
-    write_json(path.with_suffix(".json"), {"learner": learner, "run": run, "sums": sums})
+    _write(paths.estimator(learner), content, {"format": FORMAT, "learner": learner, "run": run})
 
 
 def load_estimator(paths: RunPaths, learner: int, run: str) -> bytes | None:
@@ -173,7 +146,7 @@ def load_estimator(paths: RunPaths, learner: int, run: str) -> bytes | None:
     facts_path = path.with_suffix(".json")
     if not facts_path.exists():
         return None
-    saved = read_json(facts_path, _SavedEstimator)
+    saved = read_facts(facts_path, SavedEstimator)
     if saved.learner != learner or saved.run not in (None, run):
         whose = "" if saved.run in (None, run) else f" of run {saved.run}"
         raise CorruptFileError(

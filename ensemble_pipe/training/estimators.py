@@ -1,7 +1,6 @@
-"""Learners that are scikit-learn estimators: their settings, their fit, and how they are kept.
+"""Learners that are scikit-learn estimators: their settings and their fit.
 
-They are kept with skops, which executes nothing that it reads: a file with a type that none of
-these estimators has is refused.
+They are saved with skops; `ensemble.members.estimator_files` loads them.
 """
 
 import time
@@ -14,32 +13,11 @@ from annotated_types import Ge, Gt, Le
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array
-from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.messages import shown
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.training.events import Event, Failed, Fitted
-from ensemble_pipe.training.sound_trees import require_finite_numbers, require_sound_trees
-
-# Beside what skops trusts by itself: what fitted trees are made of.
-TRUSTED = (
-    "sklearn.tree._tree.Tree",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-)
-
-KINDS = (
-    "RandomForestClassifier",
-    "RandomForestRegressor",
-    "HistGradientBoostingClassifier",
-    "HistGradientBoostingRegressor",
-    "MultiOutputRegressor",
-    "LogisticRegression",
-    "Ridge",
-    "KNeighborsClassifier",
-    "KNeighborsRegressor",
-)
-
+from ensemble_pipe.training.events import EstimatorFitted, Event, Failed
 
 # Each has files of its own, and what the ensemble is worth is measured after each.
 MOST_LEARNERS = 10_000
@@ -285,27 +263,4 @@ def fitted(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Event:
             content = fit_estimator(plan, data, schema)
     except ValueError as error:
         return Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
-    return Fitted(plan.learner, content, time.monotonic() - began)
-
-
-def read_estimator(content: bytes, where: str) -> Any:
-    """Return the estimator that `fit_estimator` gave.
-
-    Raises:
-        CorruptFileError: it holds a type that no such estimator has, or is no skops file.
-    """
-    from skops import io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
-    try:
-        estimator = io.loads(content, trusted=list(TRUSTED))
-        if type(estimator).__name__ not in KINDS:
-            raise ValueError(f"it is a {type(estimator).__name__}")
-        require_sound_trees(estimator)
-        require_finite_numbers(estimator)
-    except UntrustedTypesFoundException as error:
-        raise CorruptFileError(f"{where}: refused: it is no such estimator ({error})") from None
-    except Exception as error:  # what a damaged archive makes zipfile, JSON and skops raise
-        told = str(error) or type(error).__name__
-        raise CorruptFileError(f"{where}: not an estimator that can be read ({told})") from None
-    return estimator
+    return EstimatorFitted(plan.learner, content, time.monotonic() - began)

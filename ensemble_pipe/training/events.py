@@ -1,13 +1,13 @@
-"""What a trainer says while it trains."""
+"""The events that a trainer reports while it trains."""
 
 from dataclasses import dataclass, field
 
-from ensemble_pipe.training.plan import LearnerState
+from ensemble_pipe.training.state import LearnerState
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A learner is at work; for displays only, sent twice a second.
+    """A learner is in training; for displays only, sent twice a second.
 
     Attributes:
         step, total: steps taken, and of the whole training.
@@ -46,12 +46,12 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A learner that has no steps, a scikit-learn estimator, is done.
+class EstimatorFitted:
+    """A scikit-learn estimator, which has no steps, is fitted.
 
     Attributes:
-        content: the estimator, as `training.estimators` keeps it.
-        seconds: that its fit took.
+        content: the estimator, as `training.estimators` writes it.
+        seconds: that fitting took.
     """
 
     learner: int
@@ -73,4 +73,4 @@ class Failed:
     reason: str
 
 
-Event = Progress | Checkpoint | Fitted | Failed
+Event = Progress | Checkpoint | EstimatorFitted | Failed

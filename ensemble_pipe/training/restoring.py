@@ -7,35 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.documents import Count, Number, validated
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.training.checkpoints import ANEW, Saved, list_checkpoints, load_state
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, initial_state
-
-
-@dataclass(frozen=True)
-class _Plateau:
-    """See `optim.PlateauState`."""
-
-    factor: Number
-    best: Number | None
-    bad_epochs: Count
-    cooldown: Count
-
-
-@dataclass(frozen=True)
-class _Counters:
-    """What `LearnerState.counters` may hold."""
-
-    loss_sum: Number = 0.0
-    steps_summed: Number = 0.0
-    plateau: _Plateau | None = None
-    best_value: Number | None = None
-    epochs_waited: Number | None = None
-    factor: Number | None = None
-    factors: list[Number] | None = None
+from ensemble_pipe.training.checkpoint_format import Saved
+from ensemble_pipe.training.checkpoints import ANEW, list_checkpoints, load_state
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.state import Counters, LearnerState, initial_state
 
 
 @dataclass(frozen=True)
@@ -46,7 +24,7 @@ class Restored:
     state: LearnerState
 
 
-def restored(
+def restore(
     paths: RunPaths, plan: LearnerPlan, schema: Schema, rows: int, run: str
 ) -> Iterator[Restored]:
     """Yield the checkpoints of a learner, by step; none where it has not begun.
@@ -88,25 +66,21 @@ def _misfit(
     for name, values in expected.items():
         if found[name].shape != values.shape or found[name].dtype != values.dtype:
             return f"its {name} is {_shown(found[name])}, but its plan needs {_shown(values)}"
-    try:
-        counters = validated(saved.counters, _Counters, "counters")
-    except CorruptFileError as error:
-        return str(error)
-    return _misplaced(plan, rows, saved, counters)
+    return _misplaced(plan, rows, saved, state.counters)
 
 
-def _misplaced(plan: LearnerPlan, rows: int, saved: Saved, counters: _Counters) -> str | None:
+def _misplaced(plan: LearnerPlan, rows: int, saved: Saved, counters: Counters) -> str | None:
     """Return why a learner cannot stand where its checkpoint says; None where it can."""
     steps = plan.steps(rows)
     if not 0 < saved.step <= steps.total or saved.epoch != steps.epochs_done(saved.step):
         return f"step {saved.step} in epoch {saved.epoch} is none of its {steps.total} steps"
     rounds = 0 if plan.boosting is None else bisect_right(plan.round_ends(rows), saved.step)
-    if len(counters.factors or []) != rounds:
-        return f"it has the factors of {len(counters.factors or [])} networks, not of {rounds}"
-    stopping, waited = plan.early_stopping, counters.epochs_waited
-    if (counters.best_value is None) != (waited is None) or (stopping is None and waited):
+    if len(counters.boosting.factors) != rounds:
+        return f"it has the factors of {len(counters.boosting.factors)} networks, not of {rounds}"
+    stopping = plan.early_stopping
+    if stopping is None and counters.stopping.epochs_waited:
         return "its counters do not fit its early stopping"
-    stopped = stopping is not None and waited is not None and waited >= stopping.patience
+    stopped = stopping is not None and stopping.ends(counters.stopping)
     done = stopped or saved.step == steps.total
     if saved.finished != done:
         told = "finished" if saved.finished else "not finished"

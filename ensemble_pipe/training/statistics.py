@@ -9,24 +9,26 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.seeds import Draws, Purpose
+from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.nn.network import Network
-from ensemble_pipe.training.plan import LearnerPlan, batches_of
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import batches_of
 from ensemble_pipe.training.tensors import frozen_names
 
 
-def recomputed(
-    network: Network, plan: LearnerPlan, row: Floats, data: TrainingData, last_step: int
+def recompute_statistics(
+    plan: LearnerPlan, row: Floats, data: TrainingData, schema: Schema, last_step: int
 ) -> Floats:
     """Return a row whose statistics are those of its own parameters; frozen layers keep theirs.
 
     Args:
-        network: the architecture.
         plan: of the learner.
         row: (P,).
         data: whose training part is read.
+        schema: of the data.
         last_step: the batches of the steps before it, one pass over the rows, are read.
     """
+    network = plan.build(schema)
     if network.layout.size == network.layout.trainable:
         return row
     steps = plan.steps(data.rows)

@@ -1,12 +1,29 @@
-"""Early stopping: when a learner has stopped gaining, and which of its rows was best."""
+"""Early stopping: when a learner no longer improves, and which of its rows was best."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge
 
 from ensemble_pipe.core.settings import settings
 
 Metric = Literal["stop/loss", "stop/accuracy"]
+
+
+class StoppingState(NamedTuple):
+    """The state of a learner's early stopping.
+
+    Attributes:
+        best_value: of the metric so far; None before the first epoch ends.
+        epochs_waited: epochs since then that brought no better one.
+    """
+
+    best_value: float | None = None
+    epochs_waited: int = 0
+
+    @property
+    def improved(self) -> bool:
+        """Whether the last epoch is the best so far."""
+        return self.best_value is not None and self.epochs_waited == 0
 
 
 @settings
@@ -28,21 +45,18 @@ class EarlyStopping:
     min_change: Annotated[float, Ge(0)] = 0.0
     restore_best: bool = True
 
-    def observe(self, counters: dict[str, Any], value: float) -> bool:
-        """Take in an epoch's value; return whether it is the best so far.
+    def observe(self, state: StoppingState, value: float) -> StoppingState:
+        """Return the state after an epoch with this value of the metric.
 
-        Args:
-            counters: of one learner; "best_value" and "epochs_waited" are written.
-            value: of the metric.
+        >>> EarlyStopping().observe(StoppingState(best_value=0.5), 0.75)
+        StoppingState(best_value=0.5, epochs_waited=1)
         """
         sign = -1.0 if self.metric == "stop/accuracy" else 1.0
-        best = counters.get("best_value")
-        improved = best is None or sign * (best - value) > self.min_change
-        if improved:
-            counters["best_value"] = value
-        counters["epochs_waited"] = 0.0 if improved else counters["epochs_waited"] + 1.0
-        return improved
+        best = state.best_value
+        if best is None or sign * (best - value) > self.min_change:
+            return StoppingState(value, 0)
+        return StoppingState(best, state.epochs_waited + 1)
 
-    def ends(self, counters: dict[str, Any]) -> bool:
+    def ends(self, state: StoppingState) -> bool:
         """Whether the learner has waited long enough."""
-        return bool(counters["epochs_waited"] >= self.patience)
+        return state.epochs_waited >= self.patience

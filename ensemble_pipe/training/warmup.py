@@ -12,7 +12,8 @@ from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.training.loop import train
-from ensemble_pipe.training.plan import LearnerPlan, Stack
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
 
 _ROWS = 4
 

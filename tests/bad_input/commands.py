@@ -22,10 +22,10 @@ from ensemble_pipe.data.tables.scaling import Standardize
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.serving.artifact import Model, write_artifact
-from ensemble_pipe.training.plan import build
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

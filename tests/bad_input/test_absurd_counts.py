@@ -8,10 +8,11 @@ import pytest
 from commands import run
 from conftest import plain_schema
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.run.demands import require_affordable, require_space
-from ensemble_pipe.run.growth import grown
+from ensemble_pipe.run.growth import add_learners
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -57,8 +58,8 @@ def test_a_run_names_the_key(key: str, settings: list[str]) -> None:
 def test_a_growth_beyond_all_bounds() -> None:
     config = Pipeline.model_validate({"ensemble": {"learners": 3}})
     with pytest.raises(ConfigError, match=r"--learners 1000000000: the run has 3, and no run has"):
-        grown(config, MANY)
-    assert grown(config, 9997).ensemble.learners == 10_000
+        add_learners(config, MANY)
+    assert add_learners(config, 9997).ensemble.learners == 10_000
 
 
 def test_the_message_says_what_is_needed_and_what_there_is() -> None:
@@ -73,7 +74,7 @@ def test_the_message_says_what_is_needed_and_what_there_is() -> None:
 def test_what_does_not_fit_onto_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     config = Pipeline.model_validate({"network": {"hidden": [100]}, "ensemble": {"learners": 4}})
     schema = plain_schema("classification", (9,), (0, 1))
-    plans = learner_plans(config)
+    plans = make_plans(config).networks
     require_affordable(plans, schema, rows=100)
     parameters = 9 * 100 + 100 + 100 * 2 + 2
     needed = 4 * 4 * parameters * (3 + 1)  # a row with Adam's two slots, and the member

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import ensemble_pipe
 from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.runs import read_run
-from ensemble_pipe.config.reading import learner_plans, load_pipeline
+from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.core.errors import CorruptFileError, EnsemblePipeError
 from ensemble_pipe.core.storage import RunPaths, atomic_write, check_sums, read_manifest, sums_of
 from ensemble_pipe.data.base import open_base, read_schema
@@ -28,7 +28,7 @@ from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.training.checkpoints import load_estimator
-from ensemble_pipe.training.restoring import restored
+from ensemble_pipe.training.restoring import restore
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,11 @@ def resumed_without_training(paths: RunPaths) -> None:
     """Read all that a resume reads before it trains."""
     manifest = read_manifest(paths)
     check_sums(paths.root, manifest.sums)
-    plans = learner_plans(load_pipeline(paths.pipeline))
+    plans = load_pipeline(paths.pipeline)[1].networks
     complete_entries(paths)
     base = open_base(paths.base / "train.arrow")
     for plan in plans:
-        list(restored(paths, plan, read_schema(paths), base.table.num_rows, manifest.run_id))
+        list(restore(paths, plan, read_schema(paths), base.table.num_rows, manifest.run_id))
     load_estimator(paths, len(plans), manifest.run_id)
     Cursor.load(paths.cursor)
 

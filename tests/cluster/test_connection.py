@@ -57,7 +57,7 @@ def refused_token() -> Exception:
         ("local", SystemExit(1), r"SystemExit: 1.*`--inline`"),
         ("auto", ConnectionError("Could not find any"), "--address auto: no Ray cluster there"),
         ("auto", RuntimeError("Version mismatch: 2.1 here\nx"), r"Version mismatch: 2\.1 here\)"),
-        ("auto", refused_token(), "does not let this process in.*README"),
+        ("auto", refused_token(), "does not let this process in.*docs/cluster.md"),
         ("auto", TIMED_OUT, "timed out during startup"),
         ("auto", ray.exceptions.RaySystemError("gone"), "System error: gone"),
     ],

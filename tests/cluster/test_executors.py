@@ -20,7 +20,7 @@ from ensemble_pipe.core.errors import ClusterError, CorruptFileError
 from ensemble_pipe.data.local_base import BaseSource, base_name, local_base
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
-from ensemble_pipe.training.plan import Stack, make_stacks
+from ensemble_pipe.training.stacks import Stack, make_stacks
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

@@ -14,7 +14,9 @@ from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, Constant
 from ensemble_pipe.training.events import Checkpoint, Failed, Progress
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, Stack
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import LearnerState
 
 RAY_ERRORS = {
     kind.__name__: kind

@@ -16,7 +16,7 @@ from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.shard_service import ShardService
 from ensemble_pipe.data.shards import Wanted
 from ensemble_pipe.training.events import Checkpoint, Event
-from ensemble_pipe.training.plan import Stack, make_stacks
+from ensemble_pipe.training.stacks import Stack, make_stacks
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

@@ -6,7 +6,8 @@ import pytest
 import yaml
 from loading import Load, refusal
 
-from ensemble_pipe.config.reading import learner_plans, resolved
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.reading import resolved
 from ensemble_pipe.nn.losses import CrossEntropy, Hinge
 from ensemble_pipe.nn.networks import LinearModel, Mlp
 from ensemble_pipe.optim import (
@@ -25,21 +26,21 @@ from ensemble_pipe.training.stopping import EarlyStopping
 
 
 def test_without_vary_all_learners_share_everything_but_their_id(load: Load) -> None:
-    plans = learner_plans(load("ensemble: {learners: 3}"))
+    plans = make_plans(load("ensemble: {learners: 3}")).networks
     assert [plan.learner for plan in plans] == [0, 1, 2]
     assert len({(plan.rule, plan.schedule, plan.network, plan.epochs) for plan in plans}) == 1
 
 
 def test_a_list_goes_round(load: Load) -> None:
     text = "ensemble: {learners: 5, vary: {network.hidden: [[8], [16, 8]]}}"
-    networks = [plan.network for plan in learner_plans(load(text))]
+    networks = [plan.network for plan in make_plans(load(text)).networks]
     assert networks == [Mlp(hidden=hidden) for hidden in [(8,), (16, 8), (8,), (16, 8), (8,)]]
 
 
 def test_a_range_is_drawn_for_each_learner_whoever_else_trains(load: Load) -> None:
     vary = "vary: {training.optimizer.learning_rate: {low: 1e-4, high: 1e-1, scale: log}}"
-    few = learner_plans(load(f"ensemble: {{learners: 2, {vary}}}"))
-    many = learner_plans(load(f"ensemble: {{learners: 6, {vary}}}"))
+    few = make_plans(load(f"ensemble: {{learners: 2, {vary}}}")).networks
+    many = make_plans(load(f"ensemble: {{learners: 6, {vary}}}")).networks
     rates = [plan.rule.learning_rate for plan in many]
     assert few == many[:2]
     assert len(set(rates)) == 6
@@ -52,7 +53,7 @@ def test_a_varied_kind_drops_the_settings_of_the_other_kind(load: Load) -> None:
 training: {optimizer: {name: adam, learning_rate: 0.5, beta1: 0.8}}
 ensemble: {learners: 2, vary: {training.optimizer.name: [adam, sgd]}}
 """
-    rules = [plan.rule for plan in learner_plans(load(text))]
+    rules = [plan.rule for plan in make_plans(load(text)).networks]
     assert rules == [Adam(learning_rate=0.5, beta1=0.8), SGD(learning_rate=0.5)]
 
 
@@ -89,15 +90,15 @@ def test_each_kind_keeps_only_the_keys_that_it_knows(
 ) -> None:
     ensemble = {"ensemble.learners": len(kinds), "ensemble.vary": {path: kinds}}
     pipeline = load(text, ensemble)
-    assert [getattr(plan, field) for plan in learner_plans(pipeline)] == expected
+    assert [getattr(plan, field) for plan in make_plans(pipeline).networks] == expected
     # The same where all defaults are filled in, as in a run directory.
-    again = learner_plans(load(yaml.safe_dump(resolved(pipeline))))
+    again = make_plans(load(yaml.safe_dump(resolved(pipeline)))).networks
     assert [getattr(plan, field) for plan in again] == expected
 
 
 def test_a_kind_that_was_left_out_may_be_varied(load: Load) -> None:
     vary = {"training.averaging.name": ["ema", "swa"], "training.early_stopping.patience": [2, 3]}
-    plans = learner_plans(load("training: {averaging: null}", {"ensemble.vary": vary}))[:2]
+    plans = make_plans(load("training: {averaging: null}", {"ensemble.vary": vary})).networks[:2]
     assert [plan.averaging for plan in plans] == [EMA(), SWA()]
     assert [plan.early_stopping for plan in plans] == [
         EarlyStopping(patience=2), EarlyStopping(patience=3)
@@ -106,7 +107,7 @@ def test_a_kind_that_was_left_out_may_be_varied(load: Load) -> None:
 
 def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
     text = "ensemble: {learners: 2, vary: {training.schedule.name: [constant, cosine]}}"
-    schedules = [plan.schedule for plan in learner_plans(load(text))]
+    schedules = [plan.schedule for plan in make_plans(load(text)).networks]
     assert schedules[1] == Cosine()
     assert schedules[0] != Cosine()
 
@@ -157,7 +158,7 @@ def test_snapshots_need_a_snapshot_schedule(load: Load) -> None:
 
 def test_snapshots_with_their_schedule_load(load: Load) -> None:
     text = "{training: {schedule: {name: snapshot}}, ensemble: {strategy: snapshot}}"
-    assert all(plan.snapshots for plan in learner_plans(load(text)))
+    assert all(plan.snapshots for plan in make_plans(load(text)).networks)
 
 
 # Choices that do not go together
@@ -278,5 +279,5 @@ def test_a_kind_that_is_no_word_is_refused(load: Load) -> None:
 def test_snapshots_go_with_every_schedule_of_cycles(name: str, load: Load) -> None:
     strategy = {"ensemble.strategy": "snapshot"}
     for schedule in ({"name": name}, {"name": "warm_up", "then": {"name": name}}):
-        plans = learner_plans(load("seed: 1", {**strategy, "training.schedule": schedule}))
+        plans = make_plans(load("seed: 1", {**strategy, "training.schedule": schedule})).networks
         assert all(len(plan.member_steps(rows=1000)) > 1 for plan in plans)

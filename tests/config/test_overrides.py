@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 
 Load = Callable[..., Pipeline]
@@ -112,6 +113,6 @@ def test_paths_below_vary_and_set_can_be_overridden(load: Load, group: str) -> N
             f"{group}.set.network.hidden": [7],
         },
     )
-    plans = learner_plans(config)
+    plans = make_plans(config).networks
     assert [plan.rule.learning_rate for plan in plans[:3]] == [0.5, 0.25, 0.5]
     assert repr(plans[0].network) == repr(load("network: {hidden: [7]}").network)

@@ -12,7 +12,8 @@ from loading import Load, refusal
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.config.reading import learner_plans, load_pipeline, resolved
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.reading import load_pipeline, resolved
 
 SHIPPED = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 
@@ -34,7 +35,7 @@ def test_pipelines_are_shipped() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_pipeline_loads_under_its_own_name(path: Path) -> None:
-    assert load_pipeline(path).name == path.stem
+    assert load_pipeline(path)[0].name == path.stem
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -52,10 +53,10 @@ def test_the_json_schema_accepts_a_shipped_pipeline(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_resolved_pipeline_gives_the_same_plans(path: Path, load: Load) -> None:
-    pipeline = load_pipeline(path)
+    pipeline, plans = load_pipeline(path)
     again = load(yaml.safe_dump(resolved(pipeline), sort_keys=False))
     assert again == pipeline
-    assert learner_plans(again) == learner_plans(pipeline)
+    assert make_plans(again) == make_plans(pipeline) == plans
 
 
 # The JSON schema

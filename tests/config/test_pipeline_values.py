@@ -6,7 +6,9 @@ import pytest
 import yaml
 from loading import Load, refusal
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans, resolved
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.reading import resolved
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import STEPS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Idx, ImageFolder, Table
@@ -73,11 +75,11 @@ def test_settings_without_a_kind_belong_to_the_default_kind(load: Load) -> None:
 def test_the_default_loss_is_that_of_the_task(task: str, loss: Any, load: Load) -> None:
     pipeline = load(f"task: {task}")
     assert pipeline.training.loss is None
-    assert {plan.loss for plan in learner_plans(pipeline)} == {loss}
+    assert {plan.loss for plan in make_plans(pipeline).networks} == {loss}
 
 
 def test_all_rows_in_a_batch_is_no_number(load: Load) -> None:
-    plans = learner_plans(load("training: {batch_size: all}"))
+    plans = make_plans(load("training: {batch_size: all}")).networks
     assert {plan.batch_rows for plan in plans} == {None}
     message = refusal(load, "training: {batch_size: most}")
     assert "training.batch_size: " in message
@@ -87,7 +89,7 @@ def test_all_rows_in_a_batch_is_no_number(load: Load) -> None:
 def test_what_is_frozen_has_the_last_word_on_rates(load: Load) -> None:
     text = "transfer: {weights: w, rate_factors: {'*': 0.1, dense2/*: 0.5}, freeze: [dense1/*]}"
     factors = (("*", 0.1), ("dense2/*", 0.5), ("dense1/*", 0.0))
-    assert {plan.rate_factors for plan in learner_plans(load(text))} == {factors}
+    assert {plan.rate_factors for plan in make_plans(load(text)).networks} == {factors}
 
 
 EVERYTHING_NEW = """
@@ -118,8 +120,8 @@ def test_a_resolved_pipeline_comes_to_the_same_as_its_text(text: str, load: Load
     pipeline = load(text)
     again = load(yaml.safe_dump(resolved(pipeline), sort_keys=False))
     assert again == pipeline
-    plans = learner_plans(pipeline)
-    assert learner_plans(again) == plans
+    plans = make_plans(pipeline).networks
+    assert make_plans(again).networks == plans
     assert len(set(map(str, plans))) == len(plans)
 
 

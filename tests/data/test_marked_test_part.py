@@ -10,14 +10,16 @@ from conftest import shared
 from pyarrow import parquet
 from tables_as_rows import rows_of, table_of
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.labelled import by_marks, labelled, not_later, shares_group
 from ensemble_pipe.data.sources import Table
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_marks
-from ensemble_pipe.run.external_predictions import Wanted
+from ensemble_pipe.run.external_predictions import SourceRows
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.run.preparation import prepare
 from ensemble_pipe.serving.files import predict_file
@@ -70,7 +72,7 @@ def test_rows_keep_their_numbers_groups_and_times() -> None:
     assert [test.rows.place(row) for row in range(2)] == ["t.csv: row 2", "t.csv: row 5"]
     read = [block.column("x").to_pylist() for _, block in test.rows.blocks(["x"])]
     assert read == [[1.0, 4.0]]
-    wanted = Wanted.of(whole.rows, rest, {"train": np.array([0]), "stop": np.array([1])}, test)
+    wanted = SourceRows.of(whole.rows, rest, {"train": np.array([0]), "stop": np.array([1])}, test)
     assert {name: rows.tolist() for name, rows in wanted.numbers.items()} == {
         "stop": [3],
         "test": [1, 4],
@@ -109,7 +111,7 @@ def test_a_group_on_both_sides_is_refused(tmp_path: Path) -> None:
     data |= {"group": "g", "test_where": "t"}
     config = Pipeline.model_validate({"task": "regression", "data": data})
     with pytest.raises(DataError, match="group '0' stands in the training data too"):
-        prepare(config, learner_plans(config))
+        prepare(config, make_plans(config))
 
 
 def test_a_standard_split_is_tested_on_its_own_rows(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 from conftest import plain_schema
 
-from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.augment import ShiftCrop
@@ -147,7 +148,7 @@ SWAP, FLIP, MIX = ([{"name": name}] for name in ("swap_noise", "horizontal_flip"
 ])  # fmt: skip
 def test_draws_that_cannot_be_are_refused(section: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        learner_plans(Pipeline.model_validate({"augment": section}))
+        make_plans(Pipeline.model_validate({"augment": section}))
 
 
 @pytest.mark.parametrize("section", [
@@ -155,7 +156,7 @@ def test_draws_that_cannot_be_are_refused(section: dict[str, object], message: s
     {"policy": [], "test_policy": FLIP, "test_draws": 2},
 ])  # fmt: skip
 def test_what_rows_are_trained_with_need_not_suit_draws(section: dict[str, object]) -> None:
-    learner_plans(Pipeline.model_validate({"augment": section}))
+    make_plans(Pipeline.model_validate({"augment": section}))
 
 
 def test_the_policy_of_draws_must_suit_the_data() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.batches import Batches
-from ensemble_pipe.training.plan import batches_of
+from ensemble_pipe.training.stacks import batches_of
 
 ROWS = 60
 LABELS = np.arange(ROWS) % 3

@@ -25,9 +25,9 @@ from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.training.plan import build
 
 ROWS = 60
 PLAIN = PredictionDraws(Augment(), seed=1)

@@ -10,10 +10,11 @@ from pydantic import TypeAdapter, ValidationError
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.ensemble.combiners import (
+    AnyCombiner,
     ClassOutputs,
     Combiner,
+    LinearCombiner,
     NumberOutputs,
-    Stacked,
     Weighted,
     fit,
     fits_for,
@@ -132,10 +133,10 @@ def test_noise_is_added_to_what_members_see_and_not_to_what_they_disagree_about(
         np.testing.assert_array_equal(one, other)
 
 
-def stacked(zero: int) -> Stacked:
+def stacked(zero: int) -> LinearCombiner:
     coefficients = np.random.default_rng(4).standard_normal((3, 12, 3))
     coefficients[:, zero] = 0.0
-    return Stacked.of(coefficients, np.array([0.1, 0.0, -0.1]))
+    return LinearCombiner.of(coefficients, np.array([0.1, 0.0, -0.1]))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 1.7])
@@ -167,7 +168,7 @@ def test_extreme_logits_give_finite_likelihoods_rows_that_stand_alone_and_json(n
             np.exp(found.log_probabilities(outputs.logits)), whole, rtol=1e-9, atol=1e-300
         )
         assert found.probabilities(outputs.logits[:, 7:8]).tobytes() == whole[7:8].tobytes()
-        adapter: TypeAdapter[Combiner] = TypeAdapter(Combiner)
+        adapter: TypeAdapter[Combiner] = TypeAdapter(AnyCombiner)
         assert adapter.validate_json(adapter.dump_json(found)) == found
 
 
@@ -184,7 +185,7 @@ def test_extreme_logits_give_finite_likelihoods_rows_that_stand_alone_and_json(n
 )
 def test_damaged_combiners_are_refused(facts: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        TypeAdapter(Combiner).validate_python(facts)
+        TypeAdapter(AnyCombiner).validate_python(facts)
 
 
 def test_combiners_that_do_not_fit_the_ensemble_are_refused() -> None:
@@ -271,7 +272,7 @@ def test_stacking_finds_planted_ridge_coefficients() -> None:
     targets += 0.01 * random.standard_normal(targets.shape)
     outputs = NumberOutputs(means, np.ones_like(means))
     found = fit("stacking", outputs, targets, random)
-    assert isinstance(found, Stacked)
+    assert isinstance(found, LinearCombiner)
     np.testing.assert_allclose(np.array(found.coefficients)[:, :, 0], planted, atol=0.005)
     np.testing.assert_allclose(found.intercepts, [3.0, -1.0], atol=0.005)
     np.testing.assert_allclose(found.mixture(means, outputs.variances)[0], targets, atol=0.06)
@@ -283,7 +284,7 @@ def test_stacking_of_numbers_that_are_all_alike_is_the_plain_mean() -> None:
     means = 0.1 * random.standard_normal((3, 40, 1))
     outputs = NumberOutputs(means, np.full_like(means, 0.01))
     found = fit("stacking", outputs, np.zeros((40, 1)), random, temperature=True)
-    assert isinstance(found, Stacked)
+    assert isinstance(found, LinearCombiner)
     assert found.coefficients == (((1 / 3,), (1 / 3,), (1 / 3,)),)
     assert found.intercepts == (0.0,)
     mean, noise, spread = found.mixture(means, outputs.variances)

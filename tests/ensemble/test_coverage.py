@@ -38,7 +38,7 @@ def numbers(rows: int, seed: int) -> tuple[Floats, Array]:
 
 
 def members(count: int) -> list[tuple[Member, ...]]:
-    return [(EstimatorMember(learner, "linear", b""),) for learner in range(count)]
+    return [(EstimatorMember(learner, 0, 0, "linear", b""),) for learner in range(count)]
 
 
 def ensemble(task: str, rows: int, seed: int, **how: Any) -> Combined:

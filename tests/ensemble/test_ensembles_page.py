@@ -10,9 +10,10 @@ import pytest
 import yaml
 from pyarrow import parquet
 
-from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.ensemble.combining import Combine
-from ensemble_pipe.ensemble.strategies import Predictions, StrategyName
+from ensemble_pipe.ensemble.strategies import ExternalPredictions, StrategyName
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.training.estimators import EstimatorSettings
 
@@ -21,7 +22,7 @@ EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PA
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=["pool", "boosting", "file", "combine"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["vary", "pool", "boosting", "file", "combine"])
 def test_the_examples_run(
     example: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,18 +36,18 @@ def test_the_examples_run(
     }
     training = {**example.get("training", {}), "epochs": 2}
     config = Pipeline.model_validate({**small, **example, "training": training})
-    count = len(learner_plans(config)) + len(estimator_plans(config))
+    count = len(make_plans(config).networks) + len(make_plans(config).estimators)
     result = run(config, output=tmp_path / "runs", inline=True)
     assert result.failed == {}
     assert result.members >= 1
-    assert count in (3, 4, 8, 10)
+    assert count in (3, 4, 6, 8, 10)
 
 
 def test_every_strategy_method_and_measure_is_on_the_page() -> None:
     fields: dict[str, Any] = Combine.__annotations__
     methods = get_args(fields["method"])
     kinds = [kind.__dataclass_fields__["strategy"].default for kind in get_args(EstimatorSettings)]
-    for name in (*get_args(StrategyName), *kinds, Predictions.strategy, *methods):
+    for name in (*get_args(StrategyName), *kinds, ExternalPredictions.strategy, *methods):
         assert f"`{name}`" in PAGE, name
     for name in set(fields) - {"method"}:
         assert f"{name}: " in PAGE, name

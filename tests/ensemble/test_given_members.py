@@ -14,7 +14,7 @@ import ensemble_pipe
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import ConfigError, CorruptFileError, DataError
 from ensemble_pipe.run.display import Silent
-from ensemble_pipe.run.growth import grown
+from ensemble_pipe.run.growth import add_learners
 from ensemble_pipe.run.pipeline import RunResult, grow, resume, run
 from ensemble_pipe.training.events import Checkpoint, Event
 
@@ -290,9 +290,9 @@ def test_a_run_with_a_file_grows_by_what_is_trained(folder: Path, last: bool) ->
         *(["mlp", "mlp", "predictions other"] if last else ["predictions other", "mlp", "mlp"]),
         "mlp", "mlp",
     ]  # fmt: skip
-    whole = run_here(folder, grown(config, 1))
+    whole = run_here(folder, add_learners(config, 1))
     assert result.metrics == whole.metrics
-    assert again.metrics == run_here(folder, grown(config, 2)).metrics
+    assert again.metrics == run_here(folder, add_learners(config, 2)).metrics
 
 
 def test_a_pool_of_files_alone_is_combined_and_cannot_grow(folder: Path) -> None:

@@ -7,10 +7,10 @@ from conftest import plain_schema
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.members import NetworkMember, member_outputs
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Loss
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.training.plan import build
 
 ROWS = 40
 CROSS_ENTROPY = CrossEntropy()

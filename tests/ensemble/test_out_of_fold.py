@@ -9,7 +9,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 import ensemble_pipe
-from ensemble_pipe.config.reading import Pipeline, fold_groups
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.storage import RunPaths
@@ -52,8 +53,9 @@ def pooled(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 
 
 def test_groups_of_learners_that_leave_folds_out_are_known_by_their_ids() -> None:
-    assert fold_groups(pipeline(pool=[{"strategy": "linear"}, *POOL])) == [(1, 2, 3), (4, 5, 6)]
-    assert fold_groups(pipeline(learners=4)) == []
+    groups = make_plans(pipeline(pool=[{"strategy": "linear"}, *POOL])).fold_groups
+    assert groups == ((1, 2, 3), (4, 5, 6))
+    assert make_plans(pipeline(learners=4)).fold_groups == ()
 
 
 def test_each_training_row_is_predicted_by_the_learner_that_left_it_out(pooled: RunResult) -> None:

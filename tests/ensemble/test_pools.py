@@ -11,12 +11,14 @@ import pytest
 from conftest import plain_schema
 
 import ensemble_pipe
-from ensemble_pipe.config.reading import Pipeline, estimator_plans, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError, CorruptFileError
 from ensemble_pipe.core.storage import sha256_of
 from ensemble_pipe.ensemble.members import EstimatorMember, NetworkMember, member_outputs
+from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.run.pipeline import RunResult, resume, run
-from ensemble_pipe.training.estimators import is_of_plan, read_estimator, unfitted
+from ensemble_pipe.training.estimators import is_of_plan, unfitted
 
 TREES = {"strategy": "random_forest", "trees": 8}
 POOL = [
@@ -125,15 +127,15 @@ def test_a_regression_pool_gives_every_member_a_variance(tmp_path: Path) -> None
 
 def test_cross_validation_gives_every_learner_the_rows_of_all_folds_but_one() -> None:
     config = pipeline(ensemble={"strategy": "cross_validation", "learners": 4})
-    plans = learner_plans(config)
+    plans = make_plans(config).networks
     assert {plan.view.folds for plan in plans} == {4}
     assert [plan.learner for plan in plans] == [0, 1, 2, 3]
 
 
 def test_strategies_set_what_they_need() -> None:
     config = pipeline(ensemble={"pool": POOL})
-    plans = {plan.learner: plan for plan in learner_plans(config)}
-    assert [plan.learner for plan in estimator_plans(config)] == [2, 3, 4, 5]
+    plans = {plan.learner: plan for plan in make_plans(config).networks}
+    assert [plan.learner for plan in make_plans(config).estimators] == [2, 3, 4, 5]
     assert plans[6].dropout_passes == 3
     assert (plans[7].snapshots, plans[7].schedule.name) == (True, "fast_geometric")
     assert (plans[8].view.bootstrap, plans[0].view.bootstrap) == (True, False)
@@ -241,7 +243,7 @@ def test_an_estimator_for_other_rows_is_refused(pooled: RunResult, tmp_path: Pat
 @pytest.mark.parametrize("learner", [0, 1, 4, 5])
 def test_an_estimator_is_what_its_plan_fits(learner: int) -> None:
     pool = [{**TREES, "learners": 2}, {**TREES, "trees": 9}, *POOL[2:5]]
-    plans = estimator_plans(pipeline(ensemble={"pool": pool}))
+    plans = make_plans(pipeline(ensemble={"pool": pool})).estimators
     estimator = plans[learner].settings.build("classification", 1)
     assert not any(is_of_plan(estimator, plan, "classification") for plan in plans[:4])
     own = unfitted(plans[learner], "classification")
@@ -252,7 +254,7 @@ def test_an_estimator_is_what_its_plan_fits(learner: int) -> None:
 def test_an_estimator_of_several_targets_is_what_its_plan_fits() -> None:
     from sklearn.multioutput import MultiOutputRegressor
 
-    (plan,) = estimator_plans(pipeline(ensemble={"pool": [POOL[2]]}))
+    (plan,) = make_plans(pipeline(ensemble={"pool": [POOL[2]]})).estimators
     own = MultiOutputRegressor(unfitted(plan, "regression").set_params(early_stopping=False))
     assert is_of_plan(own, plan, "regression")
     other = MultiOutputRegressor(plan.settings.build("regression", 1))
@@ -280,7 +282,7 @@ def test_one_forest_is_its_member_outputs() -> None:
     inputs = random.standard_normal((200, 4)).astype(np.float32)
     labels = (inputs[:, 0] > 0).astype(int) * 2  # class 1 never occurs
     forest = RandomForestClassifier(5, random_state=1).fit(inputs, labels)
-    member = EstimatorMember(0, "random_forest", skops.dumps(forest))
+    member = EstimatorMember(0, 0, 0, "random_forest", skops.dumps(forest))
 
     def read(start: int, stop: int, out: Any) -> None:
         out[:] = inputs[start:stop]

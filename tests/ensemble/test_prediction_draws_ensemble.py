@@ -22,6 +22,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import Weighted, softmax
 from ensemble_pipe.ensemble.members import NetworkMember, member_outputs
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import CrossEntropy, GaussianNLL, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.run.pipeline import run
@@ -29,7 +30,6 @@ from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.serving.files import predict_file
 from ensemble_pipe.serving.inputs import batch_of, open_input
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.training.plan import build
 
 ROWS, DRAWS = 300, 4
 NETWORK = Mlp(hidden=(9,))

@@ -24,10 +24,9 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
-from ensemble_pipe.config.reading import learner_plans
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ClusterError, TrainingError
-from ensemble_pipe.estimators.fitting import Examples, parts_of
+from ensemble_pipe.estimators.examples import Examples, split_examples
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.serving.inputs import open_input
@@ -187,10 +186,12 @@ def test_little_and_constant_data(kind: Any, y: Array, expected: float | None) -
 ])  # fmt: skip
 def test_what_is_held_out(labels: list[int], patience: int | None, counts: tuple[int, ...]) -> None:
     values = EnsembleClassifier(patience=patience).get_params()
-    config = pipeline_of({name: values[name] for name in PATHS}, {}, "classification", 1, "test")
+    config, plans = pipeline_of(
+        {name: values[name] for name in PATHS}, {}, "classification", 1, "test"
+    )
     targets = np.array(labels)
     examples = Examples(np.zeros((len(labels), 1)), ("x",), targets, np.ones(len(labels)), (0, 1))
-    parts = parts_of(config, learner_plans(config), examples)
+    parts = split_examples(config, plans.networks, examples)
     assert tuple(len(parts[name]) for name in ("train", "stop", "validation")) == counts
     assert set(targets[parts["train"]]) == {0, 1}
 
@@ -218,13 +219,13 @@ def test_folds_may_be_the_evidence() -> None:
 
 def test_boosting_has_a_stop_part_of_its_own() -> None:
     values = EnsembleClassifier(overrides={}).get_params()
-    config = pipeline_of(
+    config, plans = pipeline_of(
         {name: values[name] for name in PATHS},
         {"ensemble.strategy": "boosting"}, "classification", 1, "test",
     )  # fmt: skip
     targets = np.array([0, 1] * 100)
     examples = Examples(np.zeros((200, 1)), ("x",), targets, np.ones(200), (0, 1))
-    parts = parts_of(config, learner_plans(config), examples)
+    parts = split_examples(config, plans.networks, examples)
     assert not np.intersect1d(parts["stop"], parts["validation"]).size
 
 

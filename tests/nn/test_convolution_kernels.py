@@ -18,6 +18,7 @@ from ensemble_pipe.nn.kernels.window import Padding, Window, along
 from ensemble_pipe.nn.layers.convolution_methods import (
     Columns,
     Direct,
+    Gradients,
     Method,
     Problem,
     Winograd,
@@ -41,18 +42,10 @@ class Depthwise:
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None:
         depthwise.convolve(x, kernel, self.window, y, self.patch)
 
-    def gradients(
-        self,
-        x: Floats,
-        kernel: Floats,
-        gradient: Floats,
-        kernel_gradient: Floats,
-        x_gradient: Floats | None,
-    ) -> None:
-        patch, window = self.patch, self.window
-        depthwise.kernel_gradient(x, window, gradient, kernel_gradient, patch, self.sums)
-        if x_gradient is not None:
-            depthwise.input_gradient(kernel, window, gradient, x_gradient, self.gradient_patch)
+    def gradients(self, x: Floats, kernel: Floats, by: Gradients) -> None:
+        depthwise.kernel_gradient(x, self.window, by.y, by.kernel, self.patch, self.sums)
+        if by.x is not None:
+            depthwise.input_gradient(kernel, self.window, by.y, by.x, self.gradient_patch)
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,8 @@ def forward(case: Case, arrays: Arrays) -> Floats:
 
 def gradients(case: Case, arrays: Arrays) -> tuple[Floats, Floats]:
     kernel, x = np.full_like(arrays.kernel, np.nan), np.full_like(arrays.x, np.nan)
-    bind(case, arrays).gradients(arrays.x, arrays.kernel, arrays.gradient, kernel, x)
+    by = Gradients(arrays.gradient, kernel, x)
+    bind(case, arrays).gradients(arrays.x, arrays.kernel, by)
     return kernel, x
 
 
@@ -188,7 +182,8 @@ def test_a_shared_input_gives_what_copies_of_it_give(case: Case) -> None:
     assert forward(case, shared).tobytes() == forward(case, copies).tobytes()
     kernel_gradient = np.full_like(shared.kernel, np.nan)
     method = bind(case, shared)
-    method.gradients(shared.x, shared.kernel, shared.gradient, kernel_gradient, None)
+    by = Gradients(shared.gradient, kernel_gradient, None)
+    method.gradients(shared.x, shared.kernel, by)
     assert kernel_gradient.tobytes() == gradients(case, copies)[0].tobytes()
 
 

@@ -13,7 +13,7 @@ from ensemble_pipe.core.errors import ConfigError, TrainingError
 from ensemble_pipe.core.storage import RunPaths, write_json
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run.display import Silent
-from ensemble_pipe.run.growth import finish_growth, grown
+from ensemble_pipe.run.growth import add_learners, finish_growth
 from ensemble_pipe.run.pipeline import RunResult, grow, resume, run
 from ensemble_pipe.training.events import Checkpoint, Event
 
@@ -55,7 +55,7 @@ def test_a_grown_run_is_one_that_had_so_many_learners_from_its_start(
 ) -> None:
     small = run_here(tmp_path, pipeline(**ensemble))
     result = grow(small.run_dir, 2, inline=True)
-    whole = run_here(tmp_path, grown(pipeline(**ensemble), 2))
+    whole = run_here(tmp_path, add_learners(pipeline(**ensemble), 2))
     assert result.members == whole.members == 5
     assert result.metrics == whole.metrics
     first, second = (Path(one.run_dir) / "model" for one in (result, whole))
@@ -76,7 +76,7 @@ def test_growing_twice_and_resuming_agree(tmp_path: Path) -> None:
 def test_a_growth_that_was_cut_off_is_finished_by_the_next_command(tmp_path: Path) -> None:
     result = run_here(tmp_path, pipeline(learners=2))
     paths = RunPaths(Path(result.run_dir))
-    bigger = grown(pipeline(learners=2), 1).model_dump(mode="json")
+    bigger = add_learners(pipeline(learners=2), 1).model_dump(mode="json")
     write_json(paths.root / "growth.json", {"pipeline": bigger})
     assert resume(result.run_dir, inline=True).members == 3
     finish_growth(paths)
@@ -96,7 +96,7 @@ def test_a_growth_that_cannot_be_is_refused(
     ensemble: dict[str, Any], learners: int, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        grown(pipeline(**ensemble), learners)
+        add_learners(pipeline(**ensemble), learners)
 
 
 def test_a_learner_that_cannot_be_trained_is_refused_before_anything_changes(

@@ -15,10 +15,10 @@ from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError, CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run.pipeline import RunResult, resume, run
 from ensemble_pipe.run.transfer import first_rows, source_tensors
-from ensemble_pipe.training.weights import read_weights
 
 # The source knows five of the digits, and so has five outputs.
 SOURCE = {
@@ -289,7 +289,7 @@ def test_a_resume_needs_the_source_no_more(
     assert resume(stopped, inline=True).metrics == whole.metrics
     for name in ("model/members.safetensors", "predictions/test.arrow"):
         assert (stopped / name).read_bytes() == (Path(whole.run_dir) / name).read_bytes()
-    kept = read_weights(stopped / "base" / "first_rows.safetensors")
+    kept = read_tensors(stopped / "base" / "first_rows.safetensors")
     assert sorted(kept) == ["0", "1"]
 
 

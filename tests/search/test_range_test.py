@@ -8,10 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.run.pipeline import run
-from ensemble_pipe.search.range_test import RateCurve, rate_curve
+from ensemble_pipe.search.range_test import STEPS, RateCurve, rate_curve
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "digits.yaml"
 
@@ -22,8 +23,12 @@ def pipeline(**settings: Any) -> Pipeline:
     )
 
 
+def curve_of(config: Pipeline, low: float, high: float, steps: int = STEPS) -> RateCurve:
+    return rate_curve(config, make_plans(config), low, high, steps)
+
+
 def test_the_loss_falls_and_then_rises_with_the_rate() -> None:
-    curve = rate_curve(pipeline(), low=1e-5, high=10.0)
+    curve = curve_of(pipeline(), low=1e-5, high=10.0)
     assert (np.diff(np.log(curve.rates)) > 0).all()
     assert curve.rates[0] == pytest.approx(1e-5)
     lowest = curve.losses.argmin()
@@ -39,7 +44,7 @@ def test_the_suggestion_is_a_tenth_of_the_rate_at_the_lowest_loss() -> None:
 
 
 def test_the_same_pipeline_gives_the_same_curve() -> None:
-    one, other = (rate_curve(pipeline(), low=1e-4, high=1.0, steps=40) for _ in range(2))
+    one, other = (curve_of(pipeline(), low=1e-4, high=1.0, steps=40) for _ in range(2))
     assert one.losses.tobytes() == other.losses.tobytes()
 
 
@@ -47,16 +52,16 @@ def test_a_pool_without_networks_has_no_rate_to_test(tmp_path: Path) -> None:
     pools = [{"strategy": "linear"}], [{"strategy": "random_forest"}, {"strategy": "linear"}]
     for pool in pools:
         with pytest.raises(ConfigError, match=r"^ensemble\.pool: has no group of networks"):
-            rate_curve(pipeline(ensemble={"pool": pool}), low=1e-4, high=1.0)
+            curve_of(pipeline(ensemble={"pool": pool}), low=1e-4, high=1.0)
     behind = pipeline(ensemble={"pool": [{"strategy": "linear"}, {"strategy": "independent"}]})
-    assert len(rate_curve(behind, low=1e-4, high=1e-1, steps=20).rates) >= 20
+    assert len(curve_of(behind, low=1e-4, high=1e-1, steps=20).rates) >= 20
 
 
 def test_it_begins_with_transferred_weights(tmp_path: Path) -> None:
     source = run(pipeline(ensemble={"learners": 1}), output=tmp_path, inline=True)
     transferred = pipeline(transfer={"weights": source.run_dir, "fresh": []})
-    begun = rate_curve(transferred, low=1e-6, high=1e-3, steps=40)
-    fresh = rate_curve(pipeline(), low=1e-6, high=1e-3, steps=40)
+    begun = curve_of(transferred, low=1e-6, high=1e-3, steps=40)
+    fresh = curve_of(pipeline(), low=1e-6, high=1e-3, steps=40)
     assert begun.losses[0] < 0.5 * fresh.losses[0]
 
 
@@ -70,14 +75,14 @@ def test_a_loss_below_zero_does_not_end_it(tmp_path: Path) -> None:
         data={"source": "table", "path": str(path), "label": "y"},
         training={"loss": {"name": "gaussian_nll"}, "batch_size": 32},
     )
-    curve = rate_curve(config, low=5e-3, high=0.05, steps=600)
+    curve = curve_of(config, low=5e-3, high=0.05, steps=600)
     assert len(curve.losses) >= 600
     assert curve.losses.min() < 0
 
 
 def test_a_rate_that_is_too_high_from_the_start_is_said_to_be() -> None:
     with pytest.raises(ConfigError, match="choose a lower --low"):
-        rate_curve(pipeline(), low=1e30, high=1e35)
+        curve_of(pipeline(), low=1e30, high=1e35)
 
 
 @pytest.mark.usefixtures("rendered_pictures")

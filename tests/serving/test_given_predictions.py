@@ -237,14 +237,18 @@ def test_images_take_them_beside_the_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_bad_deviation_is_a_data_error() -> None:
     from conftest import plain_schema
 
-    from ensemble_pipe.ensemble.members.given import given_columns, given_outputs, given_values
+    from ensemble_pipe.ensemble.members.external import (
+        external_columns,
+        external_outputs,
+        external_values,
+    )
 
     schema = plain_schema("regression", (2,), target_means=(100.0,), target_deviations=(20.0,))
-    names = given_columns(schema, deviations=True)
+    names = external_columns(schema, deviations=True)
     values = np.array([[90.0, 3.0], [130.0, 11.0]])
-    outputs = given_outputs(list(map(pa.array, values.T)), names, schema, lambda n: lambda r: n)
+    outputs = external_outputs(list(map(pa.array, values.T)), names, schema, lambda n: lambda r: n)
     np.testing.assert_allclose(outputs, [[-0.5, 0.0225], [1.5, 0.3025]], rtol=1e-6)
-    np.testing.assert_allclose(given_values(outputs, schema), values, rtol=1e-6)
+    np.testing.assert_allclose(external_values(outputs, schema), values, rtol=1e-6)
     values[1, 1] = 0.0
     with pytest.raises(DataError, match=r"0\.0 is no standard deviation"):
-        given_outputs(list(map(pa.array, values.T)), names, schema, lambda n: lambda r: n)
+        external_outputs(list(map(pa.array, values.T)), names, schema, lambda n: lambda r: n)

@@ -170,7 +170,7 @@ def test_the_journal_is_on_the_disk_before_a_checkpoint_is(
     monkeypatch.setattr(stages, "save_checkpoint", saved)
     source = copy_of(VERSIONS[-1], "finished", tmp_path)
     monkeypatch.chdir(FOLDER / VERSIONS[-1])
-    run(load_pipeline(source.pipeline), output=tmp_path / "runs", inline=True)
+    run(load_pipeline(source.pipeline)[0], output=tmp_path / "runs", inline=True)
     places = [place for place, what in enumerate(done) if what == "saved"]
     assert len(places) == 12
     assert all(done[place - 2 : place] == ["epoch", "synced"] for place in places)

@@ -17,6 +17,7 @@ from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import BoostedMember
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.run.pipeline import resume, run
@@ -25,7 +26,8 @@ from ensemble_pipe.tracking.story import read_story
 from ensemble_pipe.training.boosting import best_step, negative_gradient
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import LearnerState, Stack, build, make_stacks
+from ensemble_pipe.training.stacks import Stack, make_stacks
+from ensemble_pipe.training.state import LearnerState
 
 ROUNDS = 3
 RANDOM = np.random.default_rng(0)
@@ -107,7 +109,7 @@ def test_the_loss_falls_with_the_rounds_and_the_sum_is_that_of_its_networks(
     assert losses[-1] < 0.8 * losses[0]
     plan, stop, state = prepared.plans[0], prepared.data.stop, ends[-1].state
     sums = 0.0
-    for row, factor in zip(state.slots["chain"], state.counters["factors"], strict=True):
+    for row, factor in zip(state.slots["chain"], state.counters.boosting.factors, strict=True):
         network = plan.build(prepared.schema)
         sums = sums + factor * outputs_of(network, row[None], stop.read, stop.rows)[0]
     loss, gradient = np.empty(1), np.empty((1, *np.shape(sums)))
@@ -259,7 +261,7 @@ def test_a_run_that_is_stopped_keeps_the_rounds_that_are_done_and_goes_on_to_the
     assert result.metrics == whole.metrics
     paths = RunPaths(folder)
     assert [saved.finished for saved in list_checkpoints(paths, 0)] == [True]
-    assert load_state(paths, 0, list_checkpoints(paths, 0)[-1].step).counters["factors"]
+    assert load_state(paths, 0, list_checkpoints(paths, 0)[-1].step).counters.boosting.factors
     assert [(m.learner, m.number) for m in read_story(paths).members] == [(0, 0)]
 
 

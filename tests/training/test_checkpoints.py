@@ -9,7 +9,7 @@ from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state, save_checkpoint
 from ensemble_pipe.training.events import Checkpoint
-from ensemble_pipe.training.plan import LearnerState
+from ensemble_pipe.training.state import LearnerState
 
 
 def checkpoint(step: int, member: int | None = None) -> Checkpoint:

@@ -9,7 +9,8 @@ import pytest
 from ensemble_pipe.training.divergence import divergence
 from ensemble_pipe.training.events import Checkpoint, Failed
 from ensemble_pipe.training.loop import train
-from ensemble_pipe.training.plan import Stack, initial_state
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.state import initial_state
 
 ROW = np.ones(3, np.float32)
 

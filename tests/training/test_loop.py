@@ -11,7 +11,7 @@ from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.optim import SGD, PlateauState, plateau_of
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.loop import StackTraining, train
-from ensemble_pipe.training.plan import Stack
+from ensemble_pipe.training.stacks import Stack
 
 
 def events_of(prepared: Prepared, stack: Stack) -> list[Event]:

@@ -20,7 +20,9 @@ from ensemble_pipe.optim import (
     Snapshot,
     WarmUp,
 )
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, make_stacks
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import make_stacks
+from ensemble_pipe.training.state import LearnerState
 from ensemble_pipe.training.stopping import EarlyStopping
 
 

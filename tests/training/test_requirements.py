@@ -8,7 +8,8 @@ import pytest
 from conftest import plain_schema
 
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
-from ensemble_pipe.config.reading import Pipeline, learner_plans
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.learner_view import folds_of
@@ -41,7 +42,7 @@ def require(
     training = {"batch_size": batch_size, **settings.pop("training", {})}
     config = Pipeline.model_validate({"network": network, "training": training, **settings})
     schema = plain_schema("classification", shape, ("a", "b"))
-    require_fit(config, learner_plans(config), schema, rows, groups)
+    require_fit(config, make_plans(config).networks, schema, rows, groups)
 
 
 # Batch norm needs more than one value per channel

@@ -13,14 +13,15 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.config.reading import Pipeline, learner_plans, load_pipeline
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.training.checkpoints import list_checkpoints
-from ensemble_pipe.training.restoring import Restored, restored
+from ensemble_pipe.training.restoring import Restored, restore
 
 PIPELINE = {
     "network": {"hidden": [4]},
@@ -58,10 +59,10 @@ def paths(half_trained: RunPaths, tmp_path: Path) -> RunPaths:
 
 
 def read_back(paths: RunPaths, learner: int) -> list[Restored]:
-    plan = learner_plans(load_pipeline(paths.pipeline))[learner]
+    plan = load_pipeline(paths.pipeline)[1].networks[learner]
     rows = open_base(paths.base / "train.arrow").table.num_rows
     run_id = read_manifest(paths).run_id
-    return list(restored(paths, plan, read_schema(paths), rows, run_id))
+    return list(restore(paths, plan, read_schema(paths), rows, run_id))
 
 
 def facts_path(paths: RunPaths, learner: int) -> Path:

@@ -8,8 +8,8 @@ from conftest import Prepared
 from ensemble_pipe.data.batches import Batches
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.loop import train
-from ensemble_pipe.training.plan import Stack
-from ensemble_pipe.training.statistics import recomputed
+from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.statistics import recompute_statistics
 
 NETWORK = {
     "name": "sequential",
@@ -24,7 +24,9 @@ def test_the_first_batch_norm_gets_the_mean_of_the_means_of_batches(
     plan, data = prepared.plans[0], prepared.data
     network, steps = plan.build(prepared.schema), plan.steps(prepared.data.rows)
     row = network.initialize(plan.seed, plan.learner)
-    found = network.layout.views(recomputed(network, plan, row, data, steps.total)[None])
+    found = network.layout.views(
+        recompute_statistics(plan, row, data, prepared.schema, steps.total)[None]
+    )
     batches = Batches(data, [plan.learner], steps.batch_rows, plan.order)
     means, variances = [], []
     for step in range(steps.total - steps.end_of(0), steps.total):
@@ -51,7 +53,7 @@ def test_an_averaged_member_has_statistics_of_its_own(prepare: Callable[..., Pre
     trainable = network.layout.trainable
     member, average = last.state.member_row, last.state.slots["swa"]
     np.testing.assert_array_equal(member[:trainable], average[:trainable])
-    expected = recomputed(network, plan, average, prepared.data, last.step)
+    expected = recompute_statistics(plan, average, prepared.data, prepared.schema, last.step)
     assert member.tobytes() == expected.tobytes()
     assert not np.array_equal(member[trainable:], average[trainable:])
 
@@ -61,4 +63,4 @@ def test_a_network_without_statistics_keeps_its_row(prepare: Callable[..., Prepa
     plan = prepared.plans[0]
     network = plan.build(prepared.schema)
     row = network.initialize(plan.seed, plan.learner)
-    assert recomputed(network, plan, row, prepared.data, 10) is row
+    assert recompute_statistics(plan, row, prepared.data, prepared.schema, 10) is row

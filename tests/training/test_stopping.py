@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from conftest import Prepared
 
-from ensemble_pipe.training.stopping import EarlyStopping
+from ensemble_pipe.training.stopping import EarlyStopping, StoppingState
 
 LEARNERS = 4
 
@@ -30,12 +30,13 @@ CASES: dict[str, tuple[dict[str, Any], list[float], int, int | None]] = {
 
 @pytest.mark.parametrize(("settings", "values", "best", "end"), CASES.values(), ids=CASES.keys())
 def test_by_hand(settings: dict[str, Any], values: list[float], best: int, end: int | None) -> None:
-    stopping, counters = EarlyStopping(**settings), dict[str, Any]()
+    stopping, state = EarlyStopping(**settings), StoppingState()
     improved, ended = [], []
     for epoch, value in enumerate(values, start=1):
-        if stopping.observe(counters, value):
+        state = stopping.observe(state, value)
+        if state.improved:
             improved.append(epoch)
-        if stopping.ends(counters):
+        if stopping.ends(state):
             ended.append(epoch)
     assert improved[-1] == best
     assert ended == ([] if end is None else [end])
@@ -76,9 +77,10 @@ def test_the_member_is_the_row_of_the_best_epoch(
 ) -> None:
     stopping = EarlyStopping(**settings["early_stopping"])
     for checkpoints in prepared_with(prepare, settings).train().values():
-        counters: dict[str, Any] = {}
+        state = StoppingState()
         for checkpoint in checkpoints:
-            if stopping.observe(counters, checkpoint.metrics[stopping.metric]):
+            state = stopping.observe(state, checkpoint.metrics[stopping.metric])
+            if state.improved:
                 best = checkpoint
         last = checkpoints[-1]
         assert last.epoch in (best.epoch + stopping.patience, settings["epochs"])
@@ -101,7 +103,7 @@ def test_averages_are_judged_and_the_best_of_them_is_kept(
     metric = settings["early_stopping"]["metric"]
     for learner, checkpoints in prepared.train().items():
         values = [checkpoint.metrics[metric] for checkpoint in checkpoints]
-        best = checkpoints[-1].state.counters["best_value"]
+        best = checkpoints[-1].state.counters.stopping.best_value
         assert best in values
         member = checkpoints[-1].state.member_row
         assert prepared.stop_metrics(learner, member)[metric] == best

@@ -23,6 +23,15 @@ def uniform(random: np.random.Generator, rows: int, bounds: tuple[float, float])
     return low + (high - low) * random.random(rows)
 
 
+def both_sides(
+    random: np.random.Generator, shape: tuple[int, int], most: float, probability: float
+) -> Floats:
+    """Return (A, R) float64 between -most and most: of A axes, zero for rows left as they are."""
+    axes, rows = shape
+    wanted = chosen(random, rows, probability)
+    return uniform(random, axes * rows, (-most, most)).reshape(shape) * wanted
+
+
 def log_uniform(random: np.random.Generator, rows: int, bounds: tuple[float, float]) -> Floats:
     """Return (R,) float64 whose logarithm is uniform: twice is as likely as half."""
     low, high = np.log(bounds)

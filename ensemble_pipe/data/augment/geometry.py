@@ -4,7 +4,8 @@ Each takes uint8 images (R, H, W, C) and returns new ones of the same shape and 
 zero each is the identity. `probability` is that of each image of being augmented.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -15,10 +16,16 @@ from ensemble_pipe.data.augment.draws import Share, chosen
 from ensemble_pipe.data.kernels import geometry as kernels
 
 
-def lines_of(images: Array) -> Array:
-    """Return images (R, H, W, C) as contiguous lines (R, H, W C)."""
+def by_lines(images: Array, kernel: Callable[..., None], *arguments: Any) -> Array:
+    """Return what a kernel (lines, *arguments, out) makes of images (R, H, W, C).
+
+    Lines and out are the images as contiguous lines (R, H, W C).
+    """
     rows, height, width, channels = images.shape
-    return np.ascontiguousarray(images).reshape(rows, height, width * channels)
+    lines = np.ascontiguousarray(images).reshape(rows, height, width * channels)
+    out = np.empty_like(lines)
+    kernel(lines, *arguments, out)
+    return out.reshape(images.shape)
 
 
 @settings
@@ -29,12 +36,10 @@ class HorizontalFlip:
     probability: Share = 0.5
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
+        width, channels = images.shape[2:]
         flips = chosen(random, len(images), self.probability)
-        lines = lines_of(images)
-        out = np.empty_like(lines)
-        places = np.arange(lines.shape[2], dtype=np.uint32).reshape(images.shape[2:])
-        kernels.flip_horizontally(lines, flips, places[::-1].ravel(), out)
-        return out.reshape(images.shape)
+        places = np.arange(width * channels, dtype=np.uint32).reshape(width, channels)
+        return by_lines(images, kernels.flip_horizontally, flips, places[::-1].ravel())
 
 
 @settings
@@ -46,10 +51,7 @@ class VerticalFlip:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         flips = chosen(random, len(images), self.probability)
-        lines = lines_of(images)
-        out = np.empty_like(lines)
-        kernels.flip_vertically(lines, flips, out)
-        return out.reshape(images.shape)
+        return by_lines(images, kernels.flip_vertically, flips)
 
 
 @settings
@@ -68,7 +70,4 @@ class ShiftCrop:
         rows = len(images)
         wanted = chosen(random, rows, self.probability)
         moves = random.integers(-self.pixels, self.pixels, (2, rows), endpoint=True) * wanted
-        lines = lines_of(images)
-        out = np.empty_like(lines)
-        kernels.shift(lines, moves[0], moves[1] * images.shape[3], out)
-        return out.reshape(images.shape)
+        return by_lines(images, kernels.shift, moves[0], moves[1] * images.shape[3])

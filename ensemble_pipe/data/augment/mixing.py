@@ -7,7 +7,7 @@ own, drawn from Beta(alpha, alpha): it keeps the share l of itself and takes 1 -
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Gt, Le
@@ -18,6 +18,27 @@ from ensemble_pipe.data.augment.draws import Share
 from ensemble_pipe.data.kernels import mixing as kernels
 
 Alpha = Annotated[float, Gt(0), Le(1000)]
+
+
+class Pairs(NamedTuple):
+    """The rows of a batch, each with its partner.
+
+    Attributes:
+        originals: the rows as they were.
+        partners: (N,), the number of each row's partner.
+        out: a copy of `originals`, which the mixed rows replace.
+    """
+
+    originals: Floats
+    partners: Integers
+    out: Floats
+
+    def reshaped(self, *shape: int) -> "Pairs":
+        """Return the same pairs as views, rows of another shape."""
+        originals, out = (
+            rows.reshape((len(rows), *shape), copy=False) for rows in (self.originals, self.out)
+        )
+        return Pairs(originals, self.partners, out)
 
 
 @settings
@@ -37,19 +58,10 @@ class Mixup:
     alpha: Alpha = 0.2
     probability: Share = 1.0
 
-    def combine(
-        self,
-        originals: Floats,
-        partners: Integers,
-        shares: Floats,
-        random: np.random.Generator,
-        out: Floats,
-    ) -> Floats:
-        """Mix `originals` into `out`, which is a copy of them; return each row's share, (N,)."""
-        shape = (len(out), math.prod(out.shape[1:]))
-        kernels.blend(
-            originals.reshape(shape, copy=False), partners, shares, out.reshape(shape, copy=False)
-        )
+    def combine(self, pairs: Pairs, shares: Floats, random: np.random.Generator) -> Floats:
+        """Mix every row with its partner; return the share (N,) that each row keeps of itself."""
+        originals, partners, out = pairs.reshaped(math.prod(pairs.out.shape[1:]))
+        kernels.blend(originals, partners, shares, out)
         return shares
 
 
@@ -73,24 +85,15 @@ class CutMix:
     alpha: Alpha = 1.0
     probability: Share = 0.5
 
-    def combine(
-        self,
-        originals: Floats,
-        partners: Integers,
-        shares: Floats,
-        random: np.random.Generator,
-        out: Floats,
-    ) -> Floats:
-        """Mix `originals` into `out`, which is a copy of them; return each row's share, (N,)."""
-        height, width, channels = out.shape[1:]
+    def combine(self, pairs: Pairs, shares: Floats, random: np.random.Generator) -> Floats:
+        """Mix every row with its partner; return the share (N,) that each row keeps of itself."""
+        height, width, channels = pairs.out.shape[1:]
         side = np.sqrt(1 - shares)
         top, bottom = _interval(height, side, random)
         left, right = _interval(width, side, random)
         boxes = np.stack([top, bottom, left * channels, right * channels])
-        shape = (len(out), height, width * channels)
-        kernels.paste(
-            originals.reshape(shape, copy=False), partners, boxes, out.reshape(shape, copy=False)
-        )
+        originals, partners, out = pairs.reshaped(height, width * channels)
+        kernels.paste(originals, partners, boxes, out)
         return np.asarray(1 - (bottom - top) * (right - left) / (height * width))
 
 
@@ -146,7 +149,7 @@ def mix(
     mixed = (random.random(rows) < mixing.probability) & (partners != np.arange(rows))
     shares = np.where(mixed, random.beta(mixing.alpha, mixing.alpha, rows), 1.0)
     scratch[...] = inputs
-    shares = mixing.combine(scratch, partners, shares, random, inputs)
+    shares = mixing.combine(Pairs(scratch, partners, inputs), shares, random)
     kernels.blend_targets(partners, shares, targets.copy(), weights.copy(), targets, weights)
 
 

@@ -14,7 +14,7 @@ from annotated_types import Ge, Le
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
-from ensemble_pipe.data.augment.geometry import lines_of
+from ensemble_pipe.data.augment.geometry import by_lines
 from ensemble_pipe.data.kernels.blur import blur
 from ensemble_pipe.data.kernels.color import jitter
 from ensemble_pipe.data.kernels.pixels import add_noise, channel_means, erase
@@ -84,10 +84,7 @@ class Blur:
         rows = len(images)
         wanted = chosen(random, rows, self.probability)
         weights, radii = gaussian_weights(uniform(random, rows, self.sigma) * wanted)
-        lines = lines_of(images)
-        out = np.empty_like(lines)
-        blur(lines, images.shape[3], weights, radii, out)
-        return out.reshape(images.shape)
+        return by_lines(images, blur, images.shape[3], weights, radii)
 
 
 @settings

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Le
 
-from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share
 
@@ -74,9 +74,8 @@ class TimeMask:
     probability: Share = 1.0
 
     def apply(self, rows: Floats, random: np.random.Generator) -> Floats:
-        count, width = rows.shape
-        starts, stops = _stretches(count, width, self.share, self.probability, random)
-        return np.where(_inside(starts, stops, width), np.float32(0), rows)
+        mask = _masks(rows.shape, self.share, self.probability, random)
+        return np.where(mask, np.float32(0), rows)
 
 
 @settings
@@ -97,11 +96,10 @@ class FrequencyMask:
 
     def apply(self, rows: Floats, random: np.random.Generator) -> Floats:
         count, width = rows.shape
-        bins = width // 2 + 1
-        starts, stops = _stretches(count, bins, self.share, self.probability, random)
-        masked = np.flatnonzero(stops > starts)
+        mask = _masks((count, width // 2 + 1), self.share, self.probability, random)
+        masked = np.flatnonzero(mask.any(axis=1))
         spectrum = np.fft.rfft(rows[masked])
-        spectrum[_inside(starts[masked], stops[masked], bins)] = 0
+        spectrum[mask[masked]] = 0
         out = rows.copy()
         out[masked] = np.fft.irfft(spectrum, width)
         return out
@@ -130,17 +128,13 @@ class SignalNoise:
         return out
 
 
-def _stretches(
-    count: int, width: int, share: float, probability: float, random: np.random.Generator
-) -> tuple[Integers, Integers]:
-    """Return where (count,) stretches of 0 .. width - 1 start and stop; most of `share` long."""
+def _masks(
+    shape: tuple[int, ...], share: float, probability: float, random: np.random.Generator
+) -> Array:
+    """Return (R, width), true along one stretch of a row; the longest takes `share` of it."""
+    count, width = shape
     masked = random.random(count) < probability
     lengths = random.integers(0, int(share * width), count, endpoint=True) * masked
     starts = random.integers(0, width - lengths, endpoint=True)
-    return starts, starts + lengths
-
-
-def _inside(starts: Integers, stops: Integers, width: int) -> Array:
-    """Return (R, width), true from each row's start up to its stop."""
     places = np.arange(width)
-    return (places >= starts[:, None]) & (places < stops[:, None])
+    return (places >= starts[:, None]) & (places < (starts + lengths)[:, None])

@@ -15,7 +15,14 @@ from annotated_types import Ge, Gt, Le
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment import matrices
-from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
+from ensemble_pipe.data.augment.draws import (
+    Share,
+    both_sides,
+    check_range,
+    chosen,
+    log_uniform,
+    uniform,
+)
 from ensemble_pipe.data.kernels.warp import warp
 
 Zoom = Annotated[float, Ge(0.1), Le(10)]
@@ -77,9 +84,8 @@ class Rotation:
     probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
-        wanted = chosen(random, len(images), self.probability)
-        angles = uniform(random, len(images), (-self.degrees, self.degrees))
-        return warped(images, matrices.rotation(np.radians(angles * wanted)))
+        (angles,) = both_sides(random, (1, len(images)), self.degrees, self.probability)
+        return warped(images, matrices.rotation(np.radians(angles)))
 
 
 @settings
@@ -117,11 +123,8 @@ class Shear:
     probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
-        rows = len(images)
-        wanted = chosen(random, rows, self.probability)
-        angles = uniform(random, 2 * rows, (-self.degrees, self.degrees)).reshape(2, rows)
-        slopes = np.tan(np.radians(angles * wanted))
-        return warped(images, matrices.shear(slopes[0], slopes[1]))
+        angles = both_sides(random, (2, len(images)), self.degrees, self.probability)
+        return warped(images, matrices.shear(*np.tan(np.radians(angles))))
 
 
 @settings
@@ -138,9 +141,8 @@ class Translate:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, height, width, _ = images.shape
-        wanted = chosen(random, rows, self.probability)
-        moves = uniform(random, 2 * rows, (-self.share, self.share)).reshape(2, rows) * wanted
-        return warped(images, matrices.translation(moves[0] * height, moves[1] * width))
+        down, right = both_sides(random, (2, rows), self.share, self.probability)
+        return warped(images, matrices.translation(down * height, right * width))
 
 
 @settings

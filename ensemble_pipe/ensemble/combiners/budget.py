@@ -6,7 +6,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.ensemble.combiners.likelihood import Likelihood, likelihood_of
+from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
 from ensemble_pipe.ensemble.combiners.outputs import Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
 
@@ -66,7 +66,7 @@ def select(
     """
     budget = _budget(outputs.members, most_members, milliseconds, costs)
     rows = np.full(len(targets), 1 / len(targets))
-    likelihood = likelihood_of(outputs, outputs.checked(targets), rows)
+    likelihood = outputs.likelihood(outputs.checked(targets), rows)
     prices: list[Floats] = [np.ones(outputs.members)]
     if milliseconds is not None:
         prices.append(budget.costs)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.ensemble.combiners.combiner import Combiner
 from ensemble_pipe.ensemble.combiners.fits import (
     FITS,
     UNFITTED,
@@ -18,7 +19,6 @@ from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.combiners.outputs import (
     NONE,
     ClassOutputs,
-    Combiner,
     Outputs,
     Prediction,
 )
@@ -101,9 +101,7 @@ def choose(
     clusters = np.arange(len(targets))
     if groups is not None:
         clusters = np.unique(groups, return_inverse=True)[1]
-    classes = isinstance(outputs, ClassOutputs)
-    strata = evidence.targets if classes else np.zeros(len(targets), np.int64)
-    fold_of = fold_numbers(strata, clusters, folds, random)
+    fold_of = fold_numbers(outputs.strata(evidence.targets), clusters, folds, random)
     nlls = cross_fitted(names or _candidates(outputs), evidence, fold_of, random)
     table = _table(dict(sorted(nlls.items(), key=_simplicity)), evidence.row_weights, clusters)
     chosen = next(line for line in table if line.excess <= line.excess_error)

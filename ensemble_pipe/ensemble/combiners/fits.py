@@ -1,19 +1,20 @@
 """The fits of combiners, by name, from cached outputs of the members."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.ensemble.combiners.combiner import Combiner, Task
 from ensemble_pipe.ensemble.combiners.greedy import greedy_weights
-from ensemble_pipe.ensemble.combiners.likelihood import Likelihood, likelihood_of
-from ensemble_pipe.ensemble.combiners.outputs import Combiner, NumberOutputs, Outputs
+from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
+from ensemble_pipe.ensemble.combiners.outputs import NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
 from ensemble_pipe.ensemble.combiners.stacking import fit_logistic, fit_ridge
-from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
+from ensemble_pipe.ensemble.combiners.weighted import Weighted
 from ensemble_pipe.nn.blas import one_thread
 
 
@@ -46,7 +47,7 @@ class Evidence:
     @cached_property
     def likelihood(self) -> Likelihood:
         """The likelihood of the targets, for any weights of the members."""
-        return likelihood_of(self.outputs, self.targets, self.row_weights)
+        return self.outputs.likelihood(self.targets, self.row_weights)
 
 
 Fit = Callable[[Evidence, np.random.Generator], Combiner]
@@ -136,4 +137,4 @@ def fit(
         return combiner
     prediction = outputs.combined(combiner)
     best = prediction.best_calibration(evidence.targets, evidence.row_weights)
-    return replace(combiner, temperature=best.temperature, noise=best.noise)
+    return combiner.calibrate(best.temperature, best.noise)

@@ -7,11 +7,11 @@ error and the second moment about the target. Weights are then fitted without th
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax
 
 _SMALLEST = 1e-300
@@ -22,10 +22,13 @@ class Likelihood(ABC):
     """The mean NLL, in nats, of a mixture of K members on N numbers.
 
     Attributes:
+        is_convex: whether the NLL is convex in the weights.
         statistics: (S, K, N) float64, which weights average.
         rows: (N,), how much each number counts; they sum to 1.
         offset: is added to the NLL, and makes it that of the targets.
     """
+
+    is_convex: ClassVar[bool]
 
     statistics: Floats
     rows: Floats
@@ -75,6 +78,17 @@ class ClassLikelihood(Likelihood):
     small for a float64; a row that no weighted member allows is charged the log of 1e-300.
     """
 
+    is_convex: ClassVar[bool] = True
+
+    @staticmethod
+    def build(logits: Floats, labels: Array, row_weights: Floats) -> "ClassLikelihood":
+        """Return the likelihood of labels (R,), for logits (K, R, O) and row weights (R,)."""
+        rows = np.arange(len(labels))
+        logs = np.stack([log_softmax(member)[rows, labels] for member in logits])
+        largest = logs.max(axis=0)
+        offset = -float(row_weights @ largest)
+        return ClassLikelihood(np.exp(logs - largest)[None], row_weights, offset)
+
     def nll(self, totals: Floats) -> float:
         """See `Likelihood`."""
         return float(self.offset - self.rows @ np.log(np.maximum(totals[0], _SMALLEST)))
@@ -91,6 +105,19 @@ class NumberLikelihood(Likelihood):
     The statistics are (2, K, R * D): errors e_k = m_k - y and second moments v_k + e_k^2; the
     mixture's variance is the mean second moment less the squared mean error.
     """
+
+    is_convex: ClassVar[bool] = False
+
+    @staticmethod
+    def build(
+        means: Floats, variances: Floats, targets: Array, row_weights: Floats
+    ) -> "NumberLikelihood":
+        """Return the likelihood of targets (R, D), for means and variances (K, R, D)."""
+        members, columns = len(means), targets.shape[1]
+        errors = (means.astype(np.float64) - targets).reshape(members, -1)
+        seconds = variances.reshape(members, -1) + errors**2
+        rows = np.repeat(row_weights / columns, columns)
+        return NumberLikelihood(np.stack([errors, seconds]), rows)
 
     def nll(self, totals: Floats) -> float:
         """See `Likelihood`."""
@@ -109,31 +136,3 @@ class NumberLikelihood(Likelihood):
         error, second = totals
         # Rounding may take a variance that is small beside its squared error below zero.
         return error, np.maximum(second - error**2, 1e-15 * second)
-
-
-def likelihood_of(outputs: Outputs, targets: Array, row_weights: Floats) -> Likelihood:
-    """Return the likelihood of the targets.
-
-    Args:
-        outputs: of K members on R rows.
-        targets: labels (R,) or numbers (R, D).
-        row_weights: (R,), which sum to 1.
-    """
-    if isinstance(outputs, ClassOutputs):
-        return _of_classes(outputs, targets, row_weights)
-    return _of_numbers(outputs, targets, row_weights)
-
-
-def _of_classes(outputs: ClassOutputs, labels: Array, row_weights: Floats) -> ClassLikelihood:
-    rows = np.arange(len(labels))
-    logs = np.stack([log_softmax(member)[rows, labels] for member in outputs.logits])
-    largest = logs.max(axis=0)
-    offset = -float(row_weights @ largest)
-    return ClassLikelihood(np.exp(logs - largest)[None], row_weights, offset)
-
-
-def _of_numbers(outputs: NumberOutputs, targets: Array, row_weights: Floats) -> NumberLikelihood:
-    columns = targets.shape[1]
-    errors = (outputs.means.astype(np.float64) - targets).reshape(outputs.members, -1)
-    seconds = outputs.variances.reshape(outputs.members, -1) + errors**2
-    return NumberLikelihood(np.stack([errors, seconds]), np.repeat(row_weights / columns, columns))

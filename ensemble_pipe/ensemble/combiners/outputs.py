@@ -1,4 +1,4 @@
-"""Cached outputs of the members, what a combiner makes of them, and how likely the targets are."""
+"""Cached outputs of the members, their combination, and the likelihood of the targets."""
 
 from dataclasses import dataclass
 from math import exp, log
@@ -6,11 +6,13 @@ from math import exp, log
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.ensemble.combiners.combiner import Combiner, Task
+from ensemble_pipe.ensemble.combiners.likelihood import (
+    ClassLikelihood,
+    Likelihood,
+    NumberLikelihood,
+)
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax, softmax
-from ensemble_pipe.ensemble.combiners.stacked import Stacked
-from ensemble_pipe.ensemble.combiners.weighted import Task, Weighted
-
-Combiner = Weighted | Stacked
 
 TEMPERATURES = (0.01, 100.0)  # the least that is fitted, and for classes the largest
 _SHARES = 101  # of noise in the variance that are tried
@@ -171,6 +173,14 @@ class ClassOutputs:
         """Return the combined prediction, calibrated as the combiner says."""
         return ClassPrediction(combiner.log_probabilities(self.logits))
 
+    def likelihood(self, labels: Array, row_weights: Floats) -> Likelihood:
+        """Return the likelihood of labels (R,), for row weights (R,) that sum to 1."""
+        return ClassLikelihood.build(self.logits, labels, row_weights)
+
+    def strata(self, labels: Array) -> Array:
+        """Return what rows (R,) are stratified by in folds: their labels (R,)."""
+        return labels
+
     def checked(self, targets: Array) -> Array:
         """Return labels (R,); ValueError where they do not fit the outputs."""
         rows, classes = self.logits.shape[1:]
@@ -218,6 +228,14 @@ class NumberOutputs:
         """Return the combined prediction, calibrated as the combiner says."""
         mean, aleatoric, epistemic = combiner.mixture(self.means, self.variances)
         return NumberPrediction(mean, aleatoric + epistemic)
+
+    def likelihood(self, targets: Array, row_weights: Floats) -> Likelihood:
+        """Return the likelihood of targets (R, D), for row weights (R,) that sum to 1."""
+        return NumberLikelihood.build(self.means, self.variances, targets, row_weights)
+
+    def strata(self, targets: Array) -> Array:
+        """Return what rows (R,) are stratified by in folds: all alike."""
+        return np.zeros(len(targets), np.int64)
 
     def checked(self, targets: Array) -> Array:
         """Return targets (R, D) in float64; ValueError where they do not fit the outputs."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.ensemble.combiners.likelihood import ClassLikelihood, Likelihood
+from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
 
 _GAP = 1e-9  # in nats; at most this much is left to be won on the fitting rows
 _STEPS = 100
@@ -31,12 +31,12 @@ def best_weights(likelihood: Likelihood) -> Floats:
     They are the best there are for classes. For numbers the NLL is not convex: the weights are a
     local minimum, and never worse than equal ones.
     """
-    if isinstance(likelihood, ClassLikelihood):
+    if likelihood.is_convex:
         return _best_mixture(likelihood)
     return _best_moments(likelihood)
 
 
-def _best_mixture(likelihood: ClassLikelihood) -> Floats:
+def _best_mixture(likelihood: Likelihood) -> Floats:
     """Sequential quadratic programming (Kim, Carbonetto, Stephens & Anitescu 2020, "A fast
     algorithm for maximum likelihood estimation of mixture proportions using sequential quadratic
     programming").
@@ -55,7 +55,7 @@ def _best_mixture(likelihood: ClassLikelihood) -> Floats:
     return weights
 
 
-def _quadratic_step(likelihood: ClassLikelihood, weights: Floats) -> Floats:
+def _quadratic_step(likelihood: Likelihood, weights: Floats) -> Floats:
     """Return the minimum over w >= 0 of the second-order model around the weights, (K,)."""
     from scipy.linalg import solve_triangular
     from scipy.optimize import nnls

@@ -1,4 +1,4 @@
-"""Fits of stacked combiners: ridge regression and multinomial logistic regression."""
+"""Fits of linear combiners: ridge regression and multinomial logistic regression."""
 
 import warnings
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
+from ensemble_pipe.ensemble.combiners.linear import LinearCombiner, stacking_inputs
 from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, NumberOutputs
-from ensemble_pipe.ensemble.combiners.stacked import Stacked, stacking_inputs
 
 MOST_ROWS = 10_000  # more rows hardly change the coefficients, and take minutes
 _FOLDS = 3
@@ -20,7 +20,7 @@ _RIGHT = 0.9  # probability of its class in a made-up row
 
 def fit_logistic(
     outputs: ClassOutputs, labels: Array, row_weights: Floats, random: np.random.Generator
-) -> Stacked:
+) -> LinearCombiner:
     """Return the multinomial logistic regression of the labels on the members' log-probabilities.
 
     Its squared penalty is the one of lowest NLL in three stratified folds. One made-up row for
@@ -47,7 +47,7 @@ def fit_logistic(
     if classes == 2:  # one logit, of class 1
         coefficients = np.stack([np.zeros_like(coefficients[0]), coefficients[0]])
         intercepts = np.array([0.0, intercepts[0]])
-    return Stacked.of(coefficients.reshape(classes, members, classes), intercepts)
+    return LinearCombiner.of(coefficients.reshape(classes, members, classes), intercepts)
 
 
 class _Rows:
@@ -104,7 +104,7 @@ def _best_inverse_penalty(data: _Rows, fold_of: Integers) -> float:
 
 def fit_ridge(
     outputs: NumberOutputs, targets: Array, row_weights: Floats, random: np.random.Generator
-) -> Stacked:
+) -> LinearCombiner:
     """Return the ridge regression of each target on the members' means of it.
 
     The penalty draws the coefficients towards 1 / K, which is the plain mean, and is the one of
@@ -122,7 +122,9 @@ def fit_ridge(
         for place in range(targets.shape[1])
     ]
     coefficients = np.stack([coefficients for coefficients, _ in fits])
-    return Stacked.of(coefficients[:, :, None], np.array([intercept for _, intercept in fits]))
+    return LinearCombiner.of(
+        coefficients[:, :, None], np.array([intercept for _, intercept in fits])
+    )
 
 
 def _ridge(means: Floats, targets: Floats, row_weights: Floats) -> tuple[Floats, float]:

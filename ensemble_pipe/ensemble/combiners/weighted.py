@@ -1,5 +1,6 @@
 """The combiner that gives every member one weight: mixtures, mean logits and votes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -9,13 +10,13 @@ from annotated_types import Ge, Gt, MinLen
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combiners import pooling
+from ensemble_pipe.ensemble.combiners.combiner import Combiner, Task
 
 Space = Literal["probability", "logit", "vote"]
-Task = Literal["classification", "regression"]
 
 
 @settings
-class Weighted:
+class Weighted(Combiner):
     """Members are averaged, each with a weight of its own.
 
     For classes the result is then softmax(log p / temperature) (Guo et al. 2017, section 4.2), for
@@ -51,18 +52,18 @@ class Weighted:
         return Weighted(space=space, weights=(1 / members,) * members)
 
     def check(self, task: Task, members: int, outputs: int) -> None:
-        """Raise ValueError unless this combines so many members, of O classes or D targets."""
+        """See `Combiner`."""
         if len(self.weights) != members:
             raise ValueError(f"{len(self.weights)} weights do not fit {members} members")
         if task == "regression" and self.space != "probability":
             raise ValueError(f"space {self.space} is for classes; for numbers, take probability")
 
     def member_weights(self) -> Floats:
-        """Return the weight (K,) of each member; they sum to 1."""
+        """See `Combiner`."""
         return np.array(self.weights)
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Return the combined probabilities (R, O), for the members' logits (K, R, O)."""
+        """See `Combiner`."""
         if self.temperature != 1.0:
             return pooling.softmax(self._scores(logits) / self.temperature)
         if self.space == "probability":
@@ -72,15 +73,11 @@ class Weighted:
         return self._votes(logits)
 
     def log_probabilities(self, logits: Floats) -> Floats:
-        """Return the logarithm of `probabilities`, finite where those are too small."""
+        """See `Combiner`."""
         return pooling.log_softmax(self._scores(logits) / self.temperature)
 
     def mixture(self, means: Floats, variances: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the mixture's mean, aleatoric and epistemic variance, (R, D) each.
-
-        Args:
-            means, variances: (K, R, D), of the members.
-        """
+        """See `Combiner`."""
         self.check("regression", len(means), means.shape[2])
         weights = self.member_weights()
         mean = pooling.weighted_mean(means, weights)
@@ -88,9 +85,23 @@ class Weighted:
         return mean, *pooling.calibrated(aleatoric, epistemic, self.temperature, self.noise)
 
     def without_zero_weights(self) -> tuple["Weighted", Integers]:
-        """Return the combiner of the members that count, and their places; no bit changes."""
+        """See `Combiner`."""
         kept = np.flatnonzero(self.member_weights())
         return replace(self, weights=tuple(self.weights[place] for place in kept)), kept
+
+    def share(self, sizes: Sequence[int]) -> "Weighted":
+        """See `Combiner`."""
+        pairs = zip(self.weights, sizes, strict=True)
+        return replace(self, weights=tuple(w / n for w, n in pairs for _ in range(n)))
+
+    def calibrate(self, temperature: float, noise: float) -> "Weighted":
+        """See `Combiner`."""
+        return replace(self, temperature=temperature, noise=noise)
+
+    def describe(self) -> str:
+        """See `Combiner`."""
+        mean = "mean" if len(set(self.weights)) == 1 else "weighted mean"
+        return f"{mean} of the members' {self.space}"
 
     def _scores(self, logits: Floats) -> Floats:
         """Return log-probabilities at temperature 1, up to a number in each row."""

@@ -1,13 +1,12 @@
-"""Members: one predictor each, of several kinds, and the outputs of many at once."""
+"""Members of the ensemble, of several kinds, behind one contract: see `member`."""
 
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
-from ensemble_pipe.ensemble.members.given import GivenMember
-from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember, members_at
+from ensemble_pipe.ensemble.members.external import ExternalMember, external_members
+from ensemble_pipe.ensemble.members.from_training import members_at
+from ensemble_pipe.ensemble.members.member import NO_EXTERNAL, ExternalOutputs, Member
+from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
 from ensemble_pipe.ensemble.members.outputs import (
-    NONE_GIVEN,
-    Given,
-    Member,
     member_outputs,
     raw_outputs,
     with_noise,
@@ -15,14 +14,15 @@ from ensemble_pipe.ensemble.members.outputs import (
 )
 
 __all__ = [
-    "NONE_GIVEN",
+    "NO_EXTERNAL",
     "BoostedMember",
     "DropoutPass",
     "EstimatorMember",
-    "Given",
-    "GivenMember",
+    "ExternalMember",
+    "ExternalOutputs",
     "Member",
     "NetworkMember",
+    "external_members",
     "member_outputs",
     "members_at",
     "raw_outputs",

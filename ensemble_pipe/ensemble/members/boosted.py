@@ -1,46 +1,78 @@
 """Members that are chains of boosted networks."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.nn.inference import outputs_of
+from ensemble_pipe.ensemble.members.member import Member, MemberInputs, SavedFiles
+from ensemble_pipe.ensemble.members.network_record import (
+    NetworkFields,
+    feature_numbers,
+    tensor_name,
+)
+from ensemble_pipe.ensemble.members.versions import mean_over_versions
+from ensemble_pipe.nn.building import build
+from ensemble_pipe.nn.inference import add_network, outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
-from ensemble_pipe.training.boosting import add_network
-from ensemble_pipe.training.plan import build
+
+Factor = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
-class BoostedMember:
+class BoostedMember(Member):
     """A sum of networks, each with a factor; see `training.boosting`.
 
     Attributes:
-        learner, number, step, network, mask, noise: as of a `NetworkMember`.
+        learner, number, step, noise: see `Member`.
+        network: architecture of each network.
         loss: of the sum, which says what its outputs mean.
         rows: (r, P) parameters and statistics of its networks.
         factors: of these, r.
+        mask: what the inputs are multiplied by, (D,); None where all features are seen.
     """
 
-    learner: int
-    number: int
-    step: int
     network: Architecture
     loss: Loss
     rows: Floats
     factors: tuple[float, ...]
     mask: Floats | None = None
-    noise: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:
-        """What the member is, for tables."""
+        """See `Member`."""
         return f"{len(self.factors)} boosted {self.network.name}"
 
-    def outputs(self, schema: Schema, read: Read, rows: int) -> Floats:
-        """Return the predictions (R, O) float32, as `Loss.predictions` has them."""
+    @classmethod
+    def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
+        """See `Member`; the outputs are as `Loss.predictions` returns them."""
+        schema, rows = inputs.schema, inputs.rows
+        return mean_over_versions(
+            inputs, lambda read: [member._predict(schema, read, rows) for member in members]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `Member`."""
+        return {
+            "kind": "boosted",
+            **self.identity(),
+            "tensor": tensor_name(self),
+            "network": asdict(self.network),
+            "loss": asdict(self.loss),
+            "features": feature_numbers(self.mask),
+            "factors": list(self.factors),
+        }
+
+    def tensors(self) -> dict[str, Floats]:
+        """See `Member`."""
+        return {tensor_name(self): self.rows}
+
+    def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
         network = build(self.network, self.loss, schema)
         sums = np.zeros((rows, network.outputs))
         masks = [self.mask]
@@ -48,3 +80,17 @@ class BoostedMember:
             (outputs,) = outputs_of(network, row[None], read, rows, masks=masks)
             add_network(sums, factor, outputs)
         return self.loss.predictions(sums.astype(np.float32))
+
+
+class BoostedRecord(NetworkFields):
+    """Of a chain of networks; the tensor holds a row for each."""
+
+    kind: Literal["boosted"]
+    factors: Annotated[tuple[Factor, ...], Field(min_length=1)]
+
+    def _member(self, schema: Schema, saved: SavedFiles) -> BoostedMember:
+        mask, rows = self.mask(schema), self.rows(schema, saved, len(self.factors))
+        return BoostedMember(
+            self.learner, self.number, self.step, self.network, self.loss, rows, self.factors, mask,
+            noise=self.noise,
+        )  # fmt: skip

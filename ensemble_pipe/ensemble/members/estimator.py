@@ -1,41 +1,45 @@
 """Members that are scikit-learn estimators."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.members.estimator_files import read_estimator
+from ensemble_pipe.ensemble.members.member import Member, MemberInputs, MemberRecord, SavedFiles
+from ensemble_pipe.ensemble.members.versions import mean_over_versions
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.training.estimators import read_estimator
 
 # Another number of rows in a product changes its last bits, so every call has as many.
 CHUNK_ROWS = 1024
 # The least probability of a class: trees and neighbours may give 0, whose log is no number.
 PROBABILITY_FLOOR = 1e-6
+FILE_PATTERN = r"^estimator-\d+\.skops$"
 
 
 @dataclass(frozen=True)
-class EstimatorMember:
+class EstimatorMember(Member):
     """A scikit-learn estimator.
 
     Attributes:
-        learner: that it comes from.
-        kind: as pipelines name it, such as "random_forest".
-        content: the fitted estimator, as `training.estimators` keeps it.
-        number, step: 0: its learner has no other, and no steps.
-        noise: variance of its errors for each target, standardised; () for classes.
+        learner, number, step, noise: see `Member`; its learner has one member and no steps.
+        strategy: that pipelines name it by, such as "random_forest".
+        content: the fitted estimator, as a skops file.
     """
 
-    learner: int
-    kind: str
+    strategy: str
     content: bytes
-    number: int = 0
-    step: int = 0
-    noise: tuple[float, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """See `Member`."""
+        return self.strategy
 
     @cached_property
     def estimator(self) -> Any:
@@ -44,13 +48,13 @@ class EstimatorMember:
         Raises:
             CorruptFileError: the content is none that may be read.
         """
-        return read_estimator(self.content, f"learner {self.learner} ({self.kind})")
+        return read_estimator(self.content, f"learner {self.learner} ({self.strategy})")
 
     def require_fit(self, schema: Schema) -> None:
-        """Check that the estimator takes the schema's rows and gives what they want.
+        """Check that the estimator takes the schema's rows and predicts its targets.
 
         Raises:
-            ValueError: it does not; says for what it is.
+            ValueError: it does not; names what it is for.
             CorruptFileError: the content is none that may be read.
         """
         features = prod(schema.input_shape)
@@ -64,8 +68,40 @@ class EstimatorMember:
         elif np.size(self.estimator.predict(np.zeros((1, features)))) != schema.target_count:
             raise ValueError(f"its estimator is not for {schema.target_count} targets")
 
-    def outputs(self, schema: Schema, read: Read, rows: int) -> Floats:
-        """Return log-probabilities (R, O), or means (R, D), float32."""
+    @classmethod
+    def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
+        """See `Member`: log-probabilities (R, O), or means (R, D)."""
+        schema, rows = inputs.schema, inputs.rows
+        return mean_over_versions(
+            inputs, lambda read: [member._predict(schema, read, rows) for member in members]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `Member`."""
+        return {
+            "kind": "estimator",
+            **self.identity(),
+            "strategy": self.strategy,
+            "file": self._file_name,
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """See `Member`."""
+        return {self._file_name: self.content}
+
+    def load(self) -> None:
+        """See `Member`."""
+        _ = self.estimator
+
+    def computed_rows(self, rows: int) -> int:
+        """See `Member`."""
+        return CHUNK_ROWS * -(-rows // CHUNK_ROWS)
+
+    @property
+    def _file_name(self) -> str:
+        return f"estimator-{self.learner:04d}.skops"
+
+    def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
         inputs = np.zeros((CHUNK_ROWS, *schema.input_shape), np.float32)
         outputs = np.empty((rows, len(schema.classes) or schema.target_count), np.float32)
         with one_thread():
@@ -74,10 +110,10 @@ class EstimatorMember:
                 read(start, stop, inputs[: stop - start])
                 inputs[stop - start :] = 0
                 flat = inputs.reshape(CHUNK_ROWS, prod(schema.input_shape))
-                outputs[start:stop] = self._predicted(flat, schema)[: stop - start]
+                outputs[start:stop] = self._predict_chunk(flat, schema)[: stop - start]
         return outputs
 
-    def _predicted(self, inputs: Floats, schema: Schema) -> Floats:
+    def _predict_chunk(self, inputs: Floats, schema: Schema) -> Floats:
         if schema.task == "regression":
             return np.asarray(self.estimator.predict(inputs)).reshape(len(inputs), -1)
         probabilities = np.full((len(inputs), len(schema.classes)), PROBABILITY_FLOOR)
@@ -85,3 +121,23 @@ class EstimatorMember:
         probabilities[:, self.estimator.classes_] = np.maximum(found, PROBABILITY_FLOOR)
         logs: Floats = np.log(probabilities / probabilities.sum(axis=1, keepdims=True))
         return logs
+
+
+class EstimatorRecord(MemberRecord):
+    """Of a scikit-learn estimator, which has a file of its own."""
+
+    file_pattern: ClassVar[str | None] = FILE_PATTERN
+
+    kind: Literal["estimator"]
+    strategy: str
+    file: Annotated[str, Field(pattern=FILE_PATTERN)]
+
+    def _member(self, schema: Schema, saved: SavedFiles) -> EstimatorMember:
+        if self.file not in saved.files:
+            raise ValueError(f"{self.file} is not among the files")
+        content = saved.files[self.file]
+        member = EstimatorMember(
+            self.learner, self.number, self.step, self.strategy, content, noise=self.noise
+        )
+        member.require_fit(schema)
+        return member

@@ -1,20 +1,26 @@
 """Members that are networks; those of one architecture are computed together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.core.seeds import Draws, Purpose
-from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.members.boosted import BoostedMember
+from ensemble_pipe.ensemble.members.member import Member, MemberInputs, SavedFiles
+from ensemble_pipe.ensemble.members.network_record import (
+    NetworkFields,
+    feature_numbers,
+    tensor_name,
+)
+from ensemble_pipe.ensemble.members.versions import mean_over_versions
+from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.networks import Architecture
-from ensemble_pipe.training.plan import LearnerPlan, LearnerState, build
 
 
 @dataclass(frozen=True)
@@ -35,71 +41,71 @@ class DropoutPass:
 
 
 @dataclass(frozen=True)
-class NetworkMember:
+class NetworkMember(Member):
     """A network.
 
     Attributes:
-        learner: that it comes from.
-        number: within its learner, counted from 0.
-        step: of the learner's training at which it was taken.
+        learner, number, step, noise: see `Member`.
         network: its architecture.
         loss: that it was trained with, which says what its outputs mean.
         row: (P,) parameters and statistics.
         mask: what its inputs are multiplied by, (D,); None where it sees all features.
         dropout: which of the units that are dropped in training are dropped here; None for none.
-        noise: variance of its errors for each target, standardised; () where its loss gives one.
     """
 
-    learner: int
-    number: int
-    step: int
     network: Architecture
     loss: Loss
     row: Floats
     mask: Floats | None = None
     dropout: DropoutPass | None = None
-    noise: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:
-        """What the member is, for tables."""
+        """See `Member`."""
         return self.network.name if self.dropout is None else f"{self.network.name} with dropout"
 
-
-def members_at(
-    plan: LearnerPlan, number: int, state: LearnerState, schema: Schema
-) -> Iterator[NetworkMember | BoostedMember]:
-    """Yield the members that a learner is at a checkpoint: one, or one for each pass of dropout.
-
-    Their rows are copies: what Ray sends lies in memory that it wants back.
-
-    Args:
-        plan: of the learner.
-        number: of the checkpoint among those of the learner that yield members.
-        state: of the learner there.
-        schema: of the data.
-    """
-    mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
-    if plan.boosting is not None:
-        factors = tuple(state.counters["factors"])
-        rows = state.slots["chain"][: len(factors)].copy()
-        yield BoostedMember(
-            plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask
+    @classmethod
+    def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
+        """See `Member`; the outputs are as `Loss.predictions` returns them."""
+        return mean_over_versions(
+            inputs, lambda read: list(_predict(members, inputs.schema, read, inputs.rows))
         )
-        return
-    passes, row = plan.dropout_passes or 1, state.member_row.copy()
-    for index in range(passes):
-        dropout = None if plan.dropout_passes is None else DropoutPass(plan.seed, index)
-        yield NetworkMember(
-            plan.learner, number * passes + index, state.step, plan.network, plan.loss,
-            row, mask, dropout,
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `Member`."""
+        return {
+            "kind": "network",
+            **self.identity(),
+            "tensor": tensor_name(self),
+            "network": asdict(self.network),
+            "loss": asdict(self.loss),
+            "features": feature_numbers(self.mask),
+            "dropout": None if self.dropout is None else asdict(self.dropout),
+        }
+
+    def tensors(self) -> dict[str, Floats]:
+        """See `Member`."""
+        return {tensor_name(self): self.row}
+
+
+class NetworkRecord(NetworkFields):
+    """Of a network; passes of dropout share a tensor."""
+
+    kind: Literal["network"]
+    dropout: DropoutPass | None
+
+    def _member(self, schema: Schema, saved: SavedFiles) -> NetworkMember:
+        mask, row = self.mask(schema), self.rows(schema, saved)
+        return NetworkMember(
+            self.learner, self.number, self.step, self.network, self.loss, row, mask, self.dropout,
+            noise=self.noise,
         )  # fmt: skip
 
 
-def network_outputs(
+def _predict(
     members: Sequence[NetworkMember], schema: Schema, read: Read, rows: int
 ) -> Iterator[Floats]:
-    """Yield the predictions (R, O) of each member, in order, as `Loss.predictions` has them."""
+    """Yield the outputs (R, O) of each member for one version of the rows."""
     for (network, loss), group in groupby(members, lambda member: (member.network, member.loss)):
         alike = list(group)
         built = build(network, loss, schema)

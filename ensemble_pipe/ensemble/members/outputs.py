@@ -1,26 +1,19 @@
 """The outputs of members of any kind, in the form that combiners take."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from types import MappingProxyType
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Read
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.members.boosted import BoostedMember
-from ensemble_pipe.ensemble.members.estimator import EstimatorMember
-from ensemble_pipe.ensemble.members.given import GivenMember
-from ensemble_pipe.ensemble.members.network import NetworkMember, network_outputs
-
-Computed = NetworkMember | BoostedMember | EstimatorMember
-Member = Computed | GivenMember
-
-# Outputs (R, O) of given members, by name, as `given.given_outputs` returns them.
-Given = Mapping[str, Floats]
-NONE_GIVEN: Given = MappingProxyType({})
+from ensemble_pipe.ensemble.members.member import (
+    NO_EXTERNAL,
+    ExternalOutputs,
+    Member,
+    MemberInputs,
+)
 
 # So that members without any residual still have a likelihood.
 NOISE_FLOOR = 1e-12
@@ -31,21 +24,21 @@ def member_outputs(
     schema: Schema,
     reads: Iterable[Read],
     rows: int,
-    given: Given = NONE_GIVEN,
+    external: ExternalOutputs = NO_EXTERNAL,
 ) -> Floats:
     """Return outputs (K, R, O) float32; networks of one architecture are computed together.
 
     For classes they are logits of each. For numbers they are a mean for each of D targets, then a
-    variance for each: the loss's where it gives one, else the member's own noise.
+    variance for each: the member's own for each row where it predicts one, else its noise.
 
     Args:
         members: in the order wanted.
         schema: of the data.
         reads: of the inputs, in each of their versions, as `nn.inference.outputs_of` takes them.
         rows: R.
-        given: of the given members among them, for these rows.
+        external: of the external members among them, for these rows.
     """
-    outputs = raw_outputs(members, schema, reads, rows, given)
+    outputs = raw_outputs(members, schema, reads, rows, external)
     if schema.task == "classification":
         return np.stack(outputs)
     return np.stack([with_variance(m, o) for o, m in zip(outputs, members, strict=True)])
@@ -56,40 +49,21 @@ def raw_outputs(
     schema: Schema,
     reads: Iterable[Read],
     rows: int,
-    given: Given = NONE_GIVEN,
+    external: ExternalOutputs = NO_EXTERNAL,
 ) -> list[Floats]:
-    """Return the outputs (R, O) of each member; without variances where it gives none.
+    """Return the outputs (R, O) of each member, as `Member.predict` does.
 
-    Where rows are read in several versions, the outputs are those of the mean prediction over them:
-    of probabilities, or of a mixture of normal distributions. Arguments as for `member_outputs`.
+    Arguments as for `member_outputs`.
     """
-    computed = [member for member in members if not isinstance(member, GivenMember)]
-    outputs = iter(_computed(computed, schema, reads, rows))
-    return [given[m.name] if isinstance(m, GivenMember) else next(outputs) for m in members]
-
-
-def _computed(
-    members: Sequence[Computed], schema: Schema, reads: Iterable[Read], rows: int
-) -> list[Floats]:
-    first, *others = reads
-    outputs = _outputs(members, schema, first, rows)
-    if not others:
-        return outputs
-    targets = schema.target_count
-    centers = [one[:, :targets].astype(np.float64) for one in outputs]
-    totals = [_moments(one, schema, center) for one, center in zip(outputs, centers, strict=True)]
-    for read in others:  # one after another: memory for two
-        again = _outputs(members, schema, read, rows)
-        for total, one, center in zip(totals, again, centers, strict=True):
-            total += _moments(one, schema, center)
-    return [
-        _from_moments(total / (1 + len(others)), schema, center)
-        for total, center in zip(totals, centers, strict=True)
-    ]
+    inputs = MemberInputs(schema, tuple(reads), rows, external)
+    outputs: list[Floats] = []
+    for kind, group in groupby(members, lambda member: type(member)):
+        outputs += kind.predict(list(group), inputs)
+    return outputs
 
 
 def with_noise(member: Member, outputs: Floats, targets: Array, schema: Schema) -> Member:
-    """Return a member that knows the variance of its errors, where its outputs do not tell.
+    """Return a member with the variance of its errors, where its outputs have no variances.
 
     Args:
         member: of a regression or a classification; the latter has no noise.
@@ -112,39 +86,3 @@ def with_variance(member: Member, outputs: Floats) -> Floats:
         return outputs
     noise = np.broadcast_to(np.array(member.noise, np.float32), outputs.shape)
     return np.concatenate([outputs, noise], axis=1)
-
-
-def _moments(outputs: Floats, schema: Schema, center: Floats) -> Floats:
-    """Return what may be averaged, in float64: probabilities, or means and second moments.
-
-    The moments are taken about `center` (R, D), near the means, so that no digits are lost.
-    """
-    exact = outputs.astype(np.float64)
-    if schema.task == "classification":
-        return softmax(exact)
-    count = center.shape[1]
-    if exact.shape[1] > count:
-        exact[:, count:] += (exact[:, :count] - center) ** 2
-    return exact
-
-
-def _from_moments(moments: Floats, schema: Schema, center: Floats) -> Floats:
-    if schema.task == "classification":
-        return np.log(np.maximum(moments, np.finfo(np.float32).tiny)).astype(np.float32)
-    count = center.shape[1]
-    if moments.shape[1] > count:
-        moments[:, count:] -= (moments[:, :count] - center) ** 2
-    return moments.astype(np.float32)
-
-
-def _outputs(members: Sequence[Computed], schema: Schema, read: Read, rows: int) -> list[Floats]:
-    outputs: list[Floats] = []
-    for kind, group in groupby(members, type):
-        alike = list(group)
-        if kind is NetworkMember:
-            networks = [member for member in alike if isinstance(member, NetworkMember)]
-            outputs += network_outputs(networks, schema, read, rows)
-        else:
-            others = [member for member in alike if not isinstance(member, NetworkMember)]
-            outputs += [member.outputs(schema, read, rows) for member in others]
-    return outputs

@@ -16,7 +16,7 @@ from ensemble_pipe.nn.kernels.window import Padding, Window, along
 from ensemble_pipe.nn.layers.activation import Activation, Fused, Linear
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_image
 from ensemble_pipe.nn.layers.contiguous import Contiguous
-from ensemble_pipe.nn.layers.convolution_methods import Problem, choose
+from ensemble_pipe.nn.layers.convolution_methods import Gradients, Problem, choose
 from ensemble_pipe.nn.layout import Parameter
 
 Filters = Annotated[int, Gt(0), Le(65536)]
@@ -190,13 +190,8 @@ class BoundConv2d:
 
     def backward(self, gradient: Floats) -> Floats | None:
         self.sums.backward(gradient)
-        self.method.gradients(
-            self.inputs,
-            self.kernel.array,
-            gradient,
-            self.kernel_gradient.array,
-            self.input_gradient,
-        )
+        gradients = Gradients(gradient, self.kernel_gradient.array, self.input_gradient)
+        self.method.gradients(self.inputs, self.kernel.array, gradients)
         self.kernel_gradient.write()
         return self.input_gradient
 

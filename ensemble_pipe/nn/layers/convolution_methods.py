@@ -4,7 +4,7 @@ The choice depends on shapes alone, so that a learner's bits do not depend on it
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,20 +27,27 @@ class Problem:
     dtype: np.dtype[np.floating]
 
 
+class Gradients(NamedTuple):
+    """The gradients of a convolution.
+
+    Attributes:
+        y: (M, N, OH, OW, O), given.
+        kernel: (M, kh, kw, C, O), written.
+        x: (M, N, H, W, C), written, or None where it is not wanted.
+    """
+
+    y: Floats
+    kernel: Floats
+    x: Floats | None
+
+
 class Method(Protocol):
     """Works on x (A, N, H, W, C), kernels (M, kh, kw, C, O) and y (M, N, OH, OW, O)."""
 
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None: ...
 
-    def gradients(
-        self,
-        x: Floats,
-        kernel: Floats,
-        gradient: Floats,
-        kernel_gradient: Floats,
-        x_gradient: Floats | None,
-    ) -> None:
-        """Write the kernel's gradient and, unless None, x's from that with respect to y."""
+    def gradients(self, x: Floats, kernel: Floats, by: Gradients) -> None:
+        """Write the gradients with respect to the kernel and x, from that with respect to y."""
         ...
 
 
@@ -67,17 +74,10 @@ class Columns:
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None:
         convolution.convolve(x, kernel, self.window, y, self.work)
 
-    def gradients(
-        self,
-        x: Floats,
-        kernel: Floats,
-        gradient: Floats,
-        kernel_gradient: Floats,
-        x_gradient: Floats | None,
-    ) -> None:
-        convolution.kernel_gradient(x, self.window, gradient, kernel_gradient, self.work)
-        if x_gradient is not None:
-            convolution.input_gradient(kernel, self.window, gradient, x_gradient, self.work)
+    def gradients(self, x: Floats, kernel: Floats, by: Gradients) -> None:
+        convolution.kernel_gradient(x, self.window, by.y, by.kernel, self.work)
+        if by.x is not None:
+            convolution.input_gradient(kernel, self.window, by.y, by.x, self.work)
 
 
 class Direct:
@@ -94,18 +94,10 @@ class Direct:
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None:
         direct.convolve(x, kernel, self.window, y, self.patch)
 
-    def gradients(
-        self,
-        x: Floats,
-        kernel: Floats,
-        gradient: Floats,
-        kernel_gradient: Floats,
-        x_gradient: Floats | None,
-    ) -> None:
-        direct.kernel_gradient(x, self.window, gradient, kernel_gradient, self.patch, self.sums)
-        if x_gradient is not None:
-            work = self.columns.work
-            convolution.input_gradient(kernel, self.window, gradient, x_gradient, work)
+    def gradients(self, x: Floats, kernel: Floats, by: Gradients) -> None:
+        direct.kernel_gradient(x, self.window, by.y, by.kernel, self.patch, self.sums)
+        if by.x is not None:
+            convolution.input_gradient(kernel, self.window, by.y, by.x, self.columns.work)
 
 
 class Winograd:
@@ -119,13 +111,6 @@ class Winograd:
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None:
         winograd.convolve(x, kernel, self.window, y, self.work)
 
-    def gradients(
-        self,
-        x: Floats,
-        kernel: Floats,
-        gradient: Floats,
-        kernel_gradient: Floats,
-        x_gradient: Floats | None,
-    ) -> None:
-        below = self.nothing if x_gradient is None else x_gradient
-        winograd.gradients(x, kernel, self.window, gradient, kernel_gradient, below, self.work)
+    def gradients(self, x: Floats, kernel: Floats, by: Gradients) -> None:
+        x_gradient = self.nothing if by.x is None else by.x
+        winograd.gradients(x, kernel, self.window, by.y, by.kernel, x_gradient, self.work)

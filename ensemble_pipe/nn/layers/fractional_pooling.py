@@ -9,7 +9,7 @@ from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_image
-from ensemble_pipe.nn.layers.pooling import BoundMaxPool
+from ensemble_pipe.nn.layers.pooling import BoundMaxPool, Regions
 
 Sequence = Literal["random", "pseudorandom"]
 
@@ -67,7 +67,7 @@ class BoundFractionalMaxPool:
         rows, columns = (
             np.zeros((binding.learners, count, 2), np.int64) for count in output_shape[:2]
         )
-        self.pool = BoundMaxPool(binding, output_shape, rows, columns)
+        self.pool = BoundMaxPool(binding, output_shape, Regions(rows, columns))
         self.test_draws = Draws(0, Purpose.LAYER, [0])
 
     def forward(self, inputs: Floats, step: int) -> Floats:

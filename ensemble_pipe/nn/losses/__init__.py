@@ -1,27 +1,6 @@
-"""Losses: frozen settings of one learner, and one function that judges a whole stack.
+"""Losses: frozen settings of one learner, and one function that evaluates a whole stack.
 
-Every loss has
-
-- `evaluate(outputs, targets, weights, numbers, gradient, losses)`, which writes each learner's loss
-
-      losses[m] = sum_n weights[m, n] loss(outputs[m, n], targets[m, n]) / N
-
-  and its gradient with respect to the outputs, in one pass that allocates nothing that grows with
-  the batch. Weights have a mean of 1 over the data, hence the divisor N and not their sum over
-  the batch. A NaN among the outputs makes the learner's loss one.
-
-      outputs, gradient: (M, N, O), of the rows' type.
-      targets: class numbers (M, N) int32, each in 0 .. C - 1, or as the class says;
-          numbers (M, N) or (M, N, D) for regressions.
-      weights: (M, N).
-      numbers: the fields that `numbers` names, (M,) each, from `numbers_of`.
-      losses: (M,) float64.
-
-- `outputs(classes, targets)`, which says what O must be; 0 classes stands for regression, whose D
-  targets are counted;
-- `predictions(outputs)`, which turns the outputs of a learner, (..., O), into what members are
-  combined by, in float32: logits (..., C) whose softmax are the probabilities, or the means
-  (..., D), or means and variances (..., 2 D) in units of the standardised targets.
+What every loss does stands in `base.LossFunction`.
 """
 
 from collections.abc import Sequence

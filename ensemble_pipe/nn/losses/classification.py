@@ -1,6 +1,6 @@
 """Losses of classifiers: their targets are class numbers, or shares of the classes."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
@@ -8,12 +8,38 @@ from annotated_types import Ge, Gt, Lt
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import classification_losses as kernels
+from ensemble_pipe.nn.losses.base import LossFunction
 
 _FOR_NUMBERS = "to predict numbers, take a regression loss, such as squared_error"
 
 
+class OnePerClass(LossFunction):
+    """A loss of classifiers whose C outputs are logits, one for each class."""
+
+    task = "classification"
+
+    def outputs(self, classes: int, targets: int = 1) -> int:
+        """Return O = C; ValueError where there are fewer than two classes."""
+        if classes < 2:
+            raise ValueError(
+                f"{self.name} needs at least two classes, not {classes}: {_FOR_NUMBERS}"
+            )
+        return classes
+
+    def predictions(self, outputs: Floats) -> Floats:
+        """Return the logits (..., C) that outputs (..., C) are."""
+        return np.asarray(outputs, np.float32)
+
+
+def _cross_entropy(logits: Floats, targets: Array, *others: Floats) -> None:
+    """Take class numbers (M, N), or shares of the classes (M, N, C)."""
+    soft = targets.ndim == 3
+    kernel = kernels.soft_cross_entropy if soft else kernels.softmax_cross_entropy
+    kernel(logits, targets, *others)
+
+
 @settings
-class CrossEntropy:
+class CrossEntropy(OnePerClass):
     """Cross-entropy of the softmax (Goodfellow, Bengio & Courville 2016, 6.2.2.3), in nats.
 
     loss = -sum_o q_o log softmax(z)_o;  gradient = softmax(z) - q,
@@ -26,37 +52,15 @@ class CrossEntropy:
         smoothing: share of each target that is spread evenly over all classes.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("smoothing",)
-    task: ClassVar[Literal["classification"]] = "classification"
-
     name: Literal["cross_entropy"] = "cross_entropy"
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
 
-    def outputs(self, classes: int, targets: int = 1) -> int:
-        """Return O, one logit per class; ValueError where there are fewer than two classes."""
-        return _one_per_class(self.name, classes)
-
-    @staticmethod
-    def evaluate(
-        outputs: Floats,
-        targets: Array,
-        weights: Floats,
-        numbers: dict[str, Floats],
-        gradient: Floats,
-        losses: Floats,
-    ) -> None:
-        """See `nn.losses`."""
-        soft = targets.ndim == 3
-        kernel = kernels.soft_cross_entropy if soft else kernels.softmax_cross_entropy
-        kernel(outputs, targets, weights, numbers["smoothing"], gradient, losses)
-
-    def predictions(self, outputs: Floats) -> Floats:
-        """Return the logits (..., C) that outputs (..., C) are."""
-        return np.asarray(outputs, np.float32)
+    numbers = ("smoothing",)
+    kernel = staticmethod(_cross_entropy)
 
 
 @settings
-class BinaryCrossEntropy:
+class BinaryCrossEntropy(LossFunction):
     """Cross-entropy of two classes from one logit z (Bishop 2006, eq. 4.90), in nats.
 
     loss = -q log s(z) - (1 - q) log s(-z);  gradient = s(z) - q;  s(z) = 1 / (1 + exp(-z)),
@@ -68,11 +72,12 @@ class BinaryCrossEntropy:
         smoothing: share of each target that is spread evenly over both classes.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("smoothing",)
-    task: ClassVar[Literal["classification"]] = "classification"
-
     name: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+
+    numbers = ("smoothing",)
+    task = "classification"
+    kernel = staticmethod(kernels.binary_cross_entropy)
 
     def outputs(self, classes: int, targets: int = 1) -> int:
         """Return O = 1; ValueError where there are not exactly two classes."""
@@ -82,20 +87,9 @@ class BinaryCrossEntropy:
         raise ValueError(f"{self.name} is for exactly two classes, not {classes}: {instead}")
 
     @staticmethod
-    def evaluate(
-        outputs: Floats,
-        targets: Array,
-        weights: Floats,
-        numbers: dict[str, Floats],
-        gradient: Floats,
-        losses: Floats,
-    ) -> None:
-        """See `nn.losses`."""
-        if targets.ndim == 3:
-            targets = targets[..., 0]
-        kernels.binary_cross_entropy(
-            outputs, targets, weights, numbers["smoothing"], gradient, losses
-        )
+    def arrange(targets: Array) -> Array:
+        """Return class numbers or shares (M, N)."""
+        return targets[..., 0] if targets.ndim == 3 else targets
 
     def predictions(self, outputs: Floats) -> Floats:
         """Return logits (..., 2), which are (0, z), from outputs z (..., 1)."""
@@ -105,7 +99,7 @@ class BinaryCrossEntropy:
 
 
 @settings
-class Hinge:
+class Hinge(OnePerClass):
     """Hinge loss of several classes (Weston & Watkins 1999, "Support vector machines for
     multi-class pattern recognition"), in the form of the course CS231n.
 
@@ -119,34 +113,8 @@ class Hinge:
         margin: by which the right class must win.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("margin",)
-    task: ClassVar[Literal["classification"]] = "classification"
-
     name: Literal["hinge"] = "hinge"
     margin: Annotated[float, Gt(0)] = 1.0
 
-    def outputs(self, classes: int, targets: int = 1) -> int:
-        """Return O, one score per class; ValueError where there are fewer than two classes."""
-        return _one_per_class(self.name, classes)
-
-    @staticmethod
-    def evaluate(
-        outputs: Floats,
-        targets: Array,
-        weights: Floats,
-        numbers: dict[str, Floats],
-        gradient: Floats,
-        losses: Floats,
-    ) -> None:
-        """See `nn.losses`."""
-        kernels.hinge(outputs, targets, weights, numbers["margin"], gradient, losses)
-
-    def predictions(self, outputs: Floats) -> Floats:
-        """Return the scores (..., C) as logits; their softmax is not calibrated."""
-        return np.asarray(outputs, np.float32)
-
-
-def _one_per_class(name: str, classes: int) -> int:
-    if classes < 2:
-        raise ValueError(f"{name} needs at least two classes, not {classes}: {_FOR_NUMBERS}")
-    return classes
+    numbers = ("margin",)
+    kernel = staticmethod(kernels.hinge)

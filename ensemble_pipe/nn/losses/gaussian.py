@@ -1,6 +1,6 @@
 """Losses of regressions that predict a mean and a variance of their own for every row."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -8,11 +8,36 @@ from annotated_types import Ge, Gt, Le
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import regression_losses as kernels
-from ensemble_pipe.nn.losses.regression import as_columns, refuse_classes
+from ensemble_pipe.nn.losses.regression import RegressionLoss
+
+
+class GaussianLoss(RegressionLoss):
+    """A loss of D means, then D raw variances; v = variance_floor + softplus(raw)."""
+
+    variance_floor: float
+
+    def outputs(self, classes: int, targets: int = 1) -> int:
+        """Return O = 2 D, means, then raw variances; ValueError where there are classes."""
+        return 2 * super().outputs(classes, targets)
+
+    def predictions(self, outputs: Floats) -> Floats:
+        """Return means and variances (..., 2 D) of the standardised targets."""
+        predictions = np.array(outputs, np.float32)
+        variances = predictions[..., outputs.shape[-1] // 2 :]
+        np.logaddexp(variances, np.float32(0), out=variances)
+        variances += np.float32(self.variance_floor)
+        return predictions
+
+
+def _gaussian_nll(
+    outputs: Floats, targets: Array, weights: Floats, floor: Floats, *written: Floats
+) -> None:
+    """Weigh all rows alike: `kernels.gaussian_nll` with a beta of 0."""
+    kernels.gaussian_nll(outputs, targets, weights, floor, np.zeros_like(floor), *written)
 
 
 @settings
-class GaussianNLL:
+class GaussianNLL(GaussianLoss):
     """Negative log-likelihood of a Gaussian whose variance is an output too, in nats.
 
     loss = sum_d (log(2 pi v_d) + e_d**2 / v_d) / 2, where e = mean - target and
@@ -27,38 +52,15 @@ class GaussianNLL:
         variance_floor: the least variance, in units of the standardised target squared.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("variance_floor",)
-    task: ClassVar[Literal["regression"]] = "regression"
-
     name: Literal["gaussian_nll"] = "gaussian_nll"
     variance_floor: Annotated[float, Gt(0)] = 1e-6
 
-    def outputs(self, classes: int, targets: int = 1) -> int:
-        """Return O = 2 D, means, then raw variances; ValueError where there are classes."""
-        refuse_classes(self.name, classes)
-        return 2 * targets
-
-    @staticmethod
-    def evaluate(
-        outputs: Floats,
-        targets: Array,
-        weights: Floats,
-        numbers: dict[str, Floats],
-        gradient: Floats,
-        losses: Floats,
-    ) -> None:
-        """See `nn.losses`."""
-        floor = numbers["variance_floor"]
-        beta = np.zeros_like(floor)
-        kernels.gaussian_nll(outputs, as_columns(targets), weights, floor, beta, gradient, losses)
-
-    def predictions(self, outputs: Floats) -> Floats:
-        """Return means and variances (..., 2 D) of the standardised targets."""
-        return _means_and_variances(outputs, self.variance_floor)
+    numbers = ("variance_floor",)
+    kernel = staticmethod(_gaussian_nll)
 
 
 @settings
-class BetaNLL:
+class BetaNLL(GaussianLoss):
     """`GaussianNLL`, each row's weighted with a power of its own variance.
 
     loss = stop_gradient(v**beta) NLL (Seitzer et al. 2022, "On the pitfalls of heteroscedastic
@@ -71,39 +73,9 @@ class BetaNLL:
         variance_floor: the least variance, in units of the standardised target squared.
     """
 
-    numbers: ClassVar[tuple[str, ...]] = ("beta", "variance_floor")
-    task: ClassVar[Literal["regression"]] = "regression"
-
     name: Literal["beta_nll"] = "beta_nll"
     beta: Annotated[float, Ge(0), Le(1)] = 0.5
     variance_floor: Annotated[float, Gt(0)] = 1e-6
 
-    def outputs(self, classes: int, targets: int = 1) -> int:
-        """Return O = 2 D, means, then raw variances; ValueError where there are classes."""
-        refuse_classes(self.name, classes)
-        return 2 * targets
-
-    @staticmethod
-    def evaluate(
-        outputs: Floats,
-        targets: Array,
-        weights: Floats,
-        numbers: dict[str, Floats],
-        gradient: Floats,
-        losses: Floats,
-    ) -> None:
-        """See `nn.losses`."""
-        floor, beta = numbers["variance_floor"], numbers["beta"]
-        kernels.gaussian_nll(outputs, as_columns(targets), weights, floor, beta, gradient, losses)
-
-    def predictions(self, outputs: Floats) -> Floats:
-        """Return means and variances (..., 2 D) of the standardised targets."""
-        return _means_and_variances(outputs, self.variance_floor)
-
-
-def _means_and_variances(outputs: Floats, floor: float) -> Floats:
-    predictions = np.array(outputs, np.float32)
-    variances = predictions[..., outputs.shape[-1] // 2 :]
-    np.logaddexp(variances, np.float32(0), out=variances)
-    variances += np.float32(floor)
-    return predictions
+    numbers = ("variance_floor", "beta")
+    kernel = staticmethod(kernels.gaussian_nll)

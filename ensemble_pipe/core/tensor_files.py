@@ -1,4 +1,4 @@
-"""Tensors from safetensors files: parsed, and held to be finite."""
+"""Tensors read from safetensors files, and the check that they are finite."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from ensemble_pipe.core.documents import read_bytes
 from ensemble_pipe.core.errors import CorruptFileError
 
 
-def read_weights(path: Path, *names: str) -> dict[str, Floats]:
+def read_tensors(path: Path, *names: str) -> dict[str, Floats]:
     """Read a safetensors file that has at least some tensors, and finite numbers alone.
 
     Raises:

@@ -1,11 +1,12 @@
-"""Members whose predictions come with the rows, from another program, and the check of these."""
+"""External members, whose predictions come from another program, and the check of these."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError
@@ -15,52 +16,76 @@ from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, plain
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members.estimator import PROBABILITY_FLOOR
+from ensemble_pipe.ensemble.members.member import Member, MemberInputs, MemberRecord, SavedFiles
 
 # How far from 1 the probabilities of a row may add up, as rounded ones do.
 SUM_TOLERANCE = 1e-3
+# Of names: they stand in commands, and before a colon in columns.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 # cells(column) names the value of a row in a column, for messages.
 Cells = Callable[[str], Place]
 
 
 @dataclass(frozen=True)
-class GivenMember:
-    """What another program predicts; nothing of it is known but its predictions.
+class ExternalMember(Member):
+    """A member of which only its predictions are known, which another program makes.
 
     Attributes:
-        learner: its place among the learners of the run.
-        name: that its predictions are given by.
-        number, step: 0: it has no other, and no steps.
-        noise: variance of its errors for each target, standardised; () for classes, and where a
-            standard deviation is given with each mean.
+        learner, number, step: see `Member`; it has a place among the learners of the run, one
+            member and no steps.
+        noise: see `Member`; () also where a standard deviation comes with each mean.
+        name: that its predictions are supplied by.
     """
 
-    learner: int
+    is_trained: ClassVar[bool] = False
+
     name: str
-    number: int = 0
-    step: int = 0
-    noise: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:
-        """What the member is, for tables."""
+        """See `Member`."""
         return f"predictions {self.name}"
 
     def columns(self, schema: Schema) -> tuple[str, ...]:
-        """Return the columns that its predictions have."""
-        return given_columns(schema, deviations=not self.noise)
+        """Return the columns of its predictions."""
+        return external_columns(schema, deviations=not self.noise)
 
-    def joined_columns(self, schema: Schema) -> tuple[str, ...]:
-        """Return what these are called where they stand beside the input's own."""
-        return tuple(joined_name(self.name, column) for column in self.columns(schema))
+    def input_columns(self, schema: Schema) -> tuple[str, ...]:
+        """Return the names of these where they stand beside the columns of the input."""
+        return tuple(input_column(self.name, column) for column in self.columns(schema))
+
+    @classmethod
+    def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
+        """See `Member`: the predictions that came with the rows, of whatever version."""
+        return [inputs.external[member.name] for member in members]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `Member`."""
+        return {"kind": "given", **self.identity(), "name": self.name}
 
 
-def joined_name(name: str, column: str) -> str:
-    """Return what a column of the predictions of some name is called among an input's columns."""
+class ExternalRecord(MemberRecord):
+    """Of a member whose predictions are supplied with the rows, by its name."""
+
+    kind: Literal["given"]
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+
+    def _member(self, schema: Schema, saved: SavedFiles) -> ExternalMember:
+        return ExternalMember(self.learner, self.number, self.step, self.name, noise=self.noise)
+
+
+def external_members(members: Iterable[Member]) -> dict[str, ExternalMember]:
+    """Return the members whose predictions come from other programs, by name."""
+    return {member.name: member for member in members if isinstance(member, ExternalMember)}
+
+
+def input_column(name: str, column: str) -> str:
+    """Return the name of a column of predictions where it stands beside the input's columns."""
     return f"{name}:{column}"
 
 
-def given_columns(schema: Schema, deviations: bool) -> tuple[str, ...]:
+def external_columns(schema: Schema, deviations: bool) -> tuple[str, ...]:
     """Return the columns of predictions, as `serving.predictions` names them.
 
     Args:
@@ -75,16 +100,16 @@ def given_columns(schema: Schema, deviations: bool) -> tuple[str, ...]:
     return tuple(f"{kind}_{name}" for kind in kinds for name in schema.target_names)
 
 
-def given_outputs(
+def external_outputs(
     columns: Sequence[pa.Array], names: Sequence[str], schema: Schema, cells: Cells
 ) -> Floats:
-    """Return predictions as members' outputs, float32, as `raw_outputs` has them.
+    """Return predictions as outputs of a member, float32, as `Member.predict` returns them.
 
     They are log-probabilities (R, O); or standardised means (R, D), and where there are standard
     deviations their squares behind them.
 
     Args:
-        columns: (R,) each, of `given_columns`.
+        columns: (R,) each, of `external_columns`.
         names: theirs, for messages.
         schema: of the data.
         cells: cells(name) names row i of a column, for messages.
@@ -100,8 +125,8 @@ def given_outputs(
     return _standardised(values, names, schema, cells)
 
 
-def given_values(outputs: Floats, schema: Schema) -> Floats:
-    """Return the predictions (R, C), float64, that `given_outputs` made outputs (R, O) of."""
+def external_values(outputs: Floats, schema: Schema) -> Floats:
+    """Return predictions (R, C) float64 from outputs (R, O), the inverse of `external_outputs`."""
     exact = outputs.astype(np.float64)
     if schema.task == "classification":
         return softmax(exact)

@@ -1,7 +1,7 @@
-"""Whether estimators that were read hold what fitted ones do: trees that are trees, finite numbers.
+"""Validation of loaded estimators: the nodes of trees form trees, and all numbers are finite.
 
-scikit-learn follows the numbers of nodes and features in compiled code without looking: in a file
-that was tampered with they could point outside of the arrays, or round in a circle.
+scikit-learn's compiled code follows the indices of nodes and features without bounds checks: in a
+file that was tampered with they could point outside of the arrays, or form a cycle.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ import numpy as np
 from ensemble_pipe.core.arrays import Integers
 
 
-def require_sound_trees(estimator: Any) -> None:
-    """Raise ValueError where a node of an estimator's trees leads where none should.
+def require_valid_trees(estimator: Any) -> None:
+    """Raise ValueError where an index in an estimator's trees is invalid.
 
     Args:
         estimator: a forest, gradient boosting, several of these for several targets, or one

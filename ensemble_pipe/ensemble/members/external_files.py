@@ -1,4 +1,4 @@
-"""Files of given predictions: opened, and held against the rows that they are of."""
+"""Reads files of external predictions, and compares them with the rows that they are for."""
 
 from collections.abc import Sequence
 
@@ -11,10 +11,10 @@ from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.cells import require_no_text
-from ensemble_pipe.ensemble.members.given import Cells, given_columns, given_outputs
+from ensemble_pipe.ensemble.members.external import Cells, external_columns, external_outputs
 
 
-def open_given(path: str, where: str, count: int) -> Rows:
+def open_predictions(path: str, where: str, count: int) -> Rows:
     """Open a file of predictions.
 
     Args:
@@ -25,44 +25,46 @@ def open_given(path: str, where: str, count: int) -> Rows:
     Raises:
         DataError: it cannot be read, or has another number of rows.
     """
-    given = open_rows(path, may_be_empty=True)
-    if given.count != count:
+    file = open_rows(path, may_be_empty=True)
+    if file.count != count:
         raise DataError(
-            f"{given.where}: has {given.count} rows, but {where} has {count}; one row of "
+            f"{file.where}: has {file.count} rows, but {where} has {count}; one row of "
             "predictions for each is needed, in their order"
         )
-    return given
+    return file
 
 
-def has_deviations(given: Rows, schema: Schema) -> bool:
+def has_deviations(file: Rows, schema: Schema) -> bool:
     """Return whether predictions have any of the columns of standard deviations."""
-    means = given_columns(schema, deviations=False)
-    others = given_columns(schema, deviations=True)[len(means) :]
-    return any(name in given.schema.names for name in others)
+    means = external_columns(schema, deviations=False)
+    others = external_columns(schema, deviations=True)[len(means) :]
+    return any(name in file.schema.names for name in others)
 
 
-def require_given_columns(given: Rows, names: Sequence[str]) -> None:
+def require_predictions(file: Rows, names: Sequence[str]) -> None:
     """Raise DataError where a column of predictions is not there, or is text."""
-    require_columns(given.where, names, given.schema.names)
+    require_columns(file.where, names, file.schema.names)
     for name in names:
         try:
-            require_no_text(given.schema.field(name))
+            require_no_text(file.schema.field(name))
         except DataError as error:
             raise DataError(error.at_prediction) from None
 
 
-def read_given(given: Rows, schema: Schema, deviations: bool) -> Floats:
-    """Return all predictions of a file as members' outputs, as `given_outputs` has them.
+def read_predictions(file: Rows, schema: Schema, deviations: bool) -> Floats:
+    """Return all predictions of a file as members' outputs, as `external_outputs` has them.
 
     Raises:
         DataError: a column is not there, or a value cannot be used.
     """
-    names = given_columns(schema, deviations)
-    require_given_columns(given, names)
+    names = external_columns(schema, deviations)
+    require_predictions(file, names)
     return np.concatenate(
         [
-            given_outputs([block.column(n) for n in names], names, schema, cells_from(given, first))
-            for first, block in given.blocks(names)
+            external_outputs(
+                [block.column(n) for n in names], names, schema, cells_from(file, first)
+            )
+            for first, block in file.blocks(names)
         ]
     )
 

@@ -1,5 +1,6 @@
 """The combiner that is a linear model of the members' predictions (stacking)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import fsum
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from annotated_types import Ge, Gt, MinLen
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combiners import pooling
-from ensemble_pipe.ensemble.combiners.weighted import Task
+from ensemble_pipe.ensemble.combiners.combiner import Combiner, Task
 
 LOWEST_LOG = float(np.log(1e-6))  # a member that is surer than this says no more
 
@@ -18,7 +19,7 @@ Coefficients = tuple[tuple[tuple[float, ...], ...], ...]
 
 
 @settings
-class Stacked:
+class LinearCombiner(Combiner):
     """A linear model on top of the members (Wolpert 1992; Breiman 1996, "Stacked regressions").
 
     For classes, its inputs are the members' log-probabilities, none below log(1e-6), less their
@@ -50,13 +51,13 @@ class Stacked:
             )
 
     @staticmethod
-    def of(coefficients: Floats, intercepts: Floats) -> "Stacked":
+    def of(coefficients: Floats, intercepts: Floats) -> "LinearCombiner":
         """Return the combiner with these coefficients (J, K, F) and intercepts (J,)."""
         rows = tuple(tuple(tuple(map(float, f)) for f in output) for output in coefficients)
-        return Stacked(coefficients=rows, intercepts=tuple(map(float, intercepts)))
+        return LinearCombiner(coefficients=rows, intercepts=tuple(map(float, intercepts)))
 
     def check(self, task: Task, members: int, outputs: int) -> None:
-        """Raise ValueError unless this combines so many members, of O classes or D targets."""
+        """See `Combiner`."""
         found = np.array(self.coefficients).shape
         wanted = (outputs, members, outputs if task == "classification" else 1)
         if found != wanted:
@@ -74,20 +75,18 @@ class Stacked:
         return shares / total if total else np.full(len(shares), 1 / len(shares))
 
     def probabilities(self, logits: Floats) -> Floats:
-        """Return the combined probabilities (R, O), for the members' logits (K, R, O)."""
+        """See `Combiner`."""
         return pooling.softmax(self._scores(logits) / self.temperature)
 
     def log_probabilities(self, logits: Floats) -> Floats:
-        """Return the logarithm of `probabilities`, finite where those are too small."""
+        """See `Combiner`."""
         return pooling.log_softmax(self._scores(logits) / self.temperature)
 
     def mixture(self, means: Floats, variances: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the stacked mean, and aleatoric and epistemic variance about it, (R, D) each.
+        """See `Combiner`.
 
-        The variances are those of the members' Gaussians, weighted by `member_weights`.
-
-        Args:
-            means, variances: (K, R, D), of the members.
+        The variances are those of the members' Gaussians about the combined mean, weighted by
+        `member_weights`.
         """
         self.check("regression", len(means), means.shape[2])
         coefficients = np.array(self.coefficients)[:, :, 0]
@@ -98,11 +97,31 @@ class Stacked:
         aleatoric, epistemic = pooling.split_variance(means, variances, weights, mean)
         return mean, *pooling.calibrated(aleatoric, epistemic, self.temperature, self.noise)
 
-    def without_zero_weights(self) -> tuple["Stacked", Integers]:
-        """Return the combiner of the members that count, and their places; no bit changes."""
+    def without_zero_weights(self) -> tuple["LinearCombiner", Integers]:
+        """See `Combiner`."""
         kept = np.flatnonzero(self.member_weights())
         rows = tuple(tuple(output[place] for place in kept) for output in self.coefficients)
         return replace(self, coefficients=rows), kept
+
+    def share(self, sizes: Sequence[int]) -> "LinearCombiner":
+        """See `Combiner`."""
+        rows = tuple(
+            tuple(
+                tuple(value / size for value in group)
+                for group, size in zip(output, sizes, strict=True)
+                for _ in range(size)
+            )
+            for output in self.coefficients
+        )
+        return replace(self, coefficients=rows)
+
+    def calibrate(self, temperature: float, noise: float) -> "LinearCombiner":
+        """See `Combiner`."""
+        return replace(self, temperature=temperature, noise=noise)
+
+    def describe(self) -> str:
+        """See `Combiner`."""
+        return "stacked: a linear model of the members' predictions"
 
     def _scores(self, logits: Floats) -> Floats:
         self.check("classification", len(logits), logits.shape[2])

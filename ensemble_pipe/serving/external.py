@@ -1,4 +1,4 @@
-"""Predictions of other programs beside the rows to be predicted, for models with such members."""
+"""Joins predictions of other programs to the rows to be predicted, for external members."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,22 +13,17 @@ from ensemble_pipe.core.messages import listed, shown
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.ensemble.members import GivenMember, Member
-from ensemble_pipe.ensemble.members.given import joined_name
-from ensemble_pipe.ensemble.members.given_files import open_given, require_given_columns
+from ensemble_pipe.ensemble.members import ExternalMember, Member, external_members
+from ensemble_pipe.ensemble.members.external import input_column
+from ensemble_pipe.ensemble.members.external_files import open_predictions, require_predictions
 from ensemble_pipe.serving.in_memory import as_column, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Predictions of each row: an array whose columns are in the order of `GivenMember.columns`, or a
+# Predictions of each row: an array whose columns are in the order of `ExternalMember.columns`, or a
 # table that has these columns.
 Predictions = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
-
-
-def given_members(members: Sequence[Member]) -> dict[str, GivenMember]:
-    """Return those whose predictions are to be given, by name."""
-    return {member.name: member for member in members if isinstance(member, GivenMember)}
 
 
 def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], schema: Schema) -> Rows:
@@ -50,11 +45,11 @@ def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], sche
         if not equals or not path or name in paths:
             raise InputError(f"--with {text}: must be NAME=FILE, and each name once")
         paths[name] = path
-    wanted = given_members(members)
+    wanted = external_members(members)
     _require_known(paths, wanted)
-    opened = {name: open_given(path, rows.where, rows.count) for name, path in paths.items()}
+    opened = {name: open_predictions(path, rows.where, rows.count) for name, path in paths.items()}
     for name, file in opened.items():
-        require_given_columns(file, wanted[name].columns(schema))
+        require_predictions(file, wanted[name].columns(schema))
     _require_given(wanted, schema, {*opened, *_joined(wanted, schema, rows.schema.names)})
     for name, file in opened.items():
         rows = _side_by_side(rows, file, name, wanted[name].columns(schema))
@@ -68,7 +63,7 @@ def with_predictions(
     members: Sequence[Member],
     schema: Schema,
 ) -> pa.RecordBatch:
-    """Return rows in memory with the predictions of given members as further columns.
+    """Return rows in memory with the predictions of external members as further columns.
 
     Args:
         block: of the rows.
@@ -81,13 +76,13 @@ def with_predictions(
         InputError: a member's predictions are missing, or some are of no member.
         DataError: they have other rows or columns than they should.
     """
-    wanted, given = given_members(members), given or {}
+    wanted, given = external_members(members), given or {}
     _require_known(given, wanted)
     own = columns_of(inputs)
     beside = set() if own is None else _joined(wanted, schema, own.names) - set(given)
     _require_given(wanted, schema, {*given, *beside})
     for name, member in wanted.items():
-        names = member.joined_columns(schema)
+        names = member.input_columns(schema)
         if own is not None and name in beside:
             found = [as_column(own.values(column), column) for column in names]
         else:
@@ -97,7 +92,7 @@ def with_predictions(
     return block
 
 
-def _require_known(given: Mapping[str, Any], wanted: Mapping[str, GivenMember]) -> None:
+def _require_known(given: Mapping[str, Any], wanted: Mapping[str, ExternalMember]) -> None:
     unknown = [name for name in given if name not in wanted]
     if unknown:
         needed = listed([shown(name) for name in wanted]) if wanted else "none at all"
@@ -106,7 +101,7 @@ def _require_known(given: Mapping[str, Any], wanted: Mapping[str, GivenMember]) 
         )
 
 
-def _require_given(wanted: Mapping[str, GivenMember], schema: Schema, found: set[str]) -> None:
+def _require_given(wanted: Mapping[str, ExternalMember], schema: Schema, found: set[str]) -> None:
     missing = [name for name in wanted if name not in found]
     if missing:
         name = missing[0]
@@ -115,14 +110,16 @@ def _require_given(wanted: Mapping[str, GivenMember], schema: Schema, found: set
             f"this model has a member whose predictions come from another program, {shown(name)}: "
             f"give them for these rows, with --with {name}=FILE, in Python with "
             f"given={{{name!r}: ...}}, or as columns of the input such as "
-            f"{shown(joined_name(name, columns[0]))}; they are, in this order, {listed(columns)}"
+            f"{shown(input_column(name, columns[0]))}; they are, in this order, {listed(columns)}"
         )
 
 
-def _joined(wanted: Mapping[str, GivenMember], schema: Schema, columns: Sequence[str]) -> set[str]:
+def _joined(
+    wanted: Mapping[str, ExternalMember], schema: Schema, columns: Sequence[str]
+) -> set[str]:
     """Return which members have their predictions among the columns of the input."""
     there = set(columns)
-    return {name for name, one in wanted.items() if there.issuperset(one.joined_columns(schema))}
+    return {name for name, one in wanted.items() if there.issuperset(one.input_columns(schema))}
 
 
 def _columns(given: Any, name: str, names: Sequence[str], rows: int) -> list[pa.Array]:
@@ -151,7 +148,7 @@ def _columns(given: Any, name: str, names: Sequence[str], rows: int) -> list[pa.
 
 def _side_by_side(rows: Rows, given: Rows, name: str, columns: Sequence[str]) -> Rows:
     """Return rows with columns of others, which are as many, beside their own."""
-    own = {joined_name(name, column): column for column in columns}
+    own = {input_column(name, column): column for column in columns}
     fields = [given.schema.field(column).with_name(joined) for joined, column in own.items()]
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:

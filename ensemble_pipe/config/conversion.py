@@ -1,0 +1,49 @@
+"""Documents validated as pipelines, and pipelines as plain values."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from ensemble_pipe.config import yaml_errors
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.yaml_documents import Document
+from ensemble_pipe.core.addresses import masked
+from ensemble_pipe.core.errors import ConfigError
+
+# Keys whose values are addresses.
+_ADDRESSES = {"uri", "path", "test_path"}
+
+
+@cache
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once."""
+    return Pipeline.model_json_schema()
+
+
+def validate(document: Document) -> Pipeline:
+    """Return the pipeline of a document, each section checked by itself.
+
+    Raises:
+        ConfigError: lists every value that its key does not allow.
+    """
+    try:
+        return Pipeline.model_validate(document.data)
+    except ValidationError as error:
+        mistakes = yaml_errors.describe(error, document, json_schema())
+    raise ConfigError(mistakes=mistakes)
+
+
+def resolved(pipeline: Pipeline) -> dict[str, Any]:
+    """Return a pipeline with every default filled in, as plain values without secrets."""
+    values: dict[str, Any] = _without_secrets(pipeline.model_dump(mode="json"))
+    return values
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    """Return nested values without the passwords and tokens of addresses."""
+    if isinstance(value, list):
+        return [_without_secrets(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _without_secrets(one, key) for key, one in value.items()}
+    return masked(value) if name in _ADDRESSES and isinstance(value, str) else value

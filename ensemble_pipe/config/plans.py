@@ -1,0 +1,247 @@
+"""The plan of every learner of a pipeline, made once when the pipeline is read."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ensemble_pipe.config.conversion import resolved, validate
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.yaml_documents import Document, KeyPath
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.data.tables.scaling import SCALES
+from ensemble_pipe.ensemble.combiners import ONLY_CLASSES
+from ensemble_pipe.ensemble.out_of_fold import FoldGroup
+from ensemble_pipe.ensemble.strategies import (
+    ExternalPlan,
+    Group,
+    Learners,
+    varied_values,
+)
+from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
+from ensemble_pipe.nn.networks import NETWORKS
+from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, Constant, FastGeometric
+from ensemble_pipe.training.boosting import Boosting
+from ensemble_pipe.training.conflicts import Conflict, conflicts
+from ensemble_pipe.training.estimators import EstimatorPlan, EstimatorSettings
+from ensemble_pipe.training.plan import LearnerPlan
+
+# A message, and where the file says it.
+Mistake = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Plans:
+    """What a pipeline trains. Learners are numbered from 0 over all of its groups.
+
+    Attributes:
+        networks: plans of the networks, by ascending learner.
+        estimators: plans of the scikit-learn estimators, likewise.
+        external: plans of the members whose predictions another program has made, likewise.
+        fold_groups: the learners of each cross-validated group, of which each leaves out a fold.
+    """
+
+    networks: tuple[LearnerPlan, ...] = ()
+    estimators: tuple[EstimatorPlan, ...] = ()
+    external: tuple[ExternalPlan, ...] = ()
+    fold_groups: tuple[FoldGroup, ...] = ()
+
+    @property
+    def trained(self) -> frozenset[int]:
+        """The learners that are trained: networks and estimators."""
+        networks = {plan.learner for plan in self.networks}
+        return frozenset(networks | {plan.learner for plan in self.estimators})
+
+    @property
+    def fold_counts(self) -> list[int]:
+        """Into how many folds the training part is divided, for any of the learners, ascending."""
+        of_views = {plan.view.folds for plan in self.networks if plan.view.folds is not None}
+        return sorted({len(group) for group in self.fold_groups} | of_views)
+
+    def to_dict(self) -> dict[int, dict[str, Any]]:
+        """Return each learner's plan as plain values, by learner, for the journal and MLflow."""
+        plans: tuple[LearnerPlan | EstimatorPlan | ExternalPlan, ...]
+        plans = (*self.networks, *self.estimators, *self.external)
+        return {plan.learner: plan.facts() for plan in plans}
+
+
+def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
+    """Plan every learner, with its own values of what its group sets and varies.
+
+    Args:
+        pipeline: the pipeline.
+        document: what it was read from, for the lines in messages.
+
+    Raises:
+        ConfigError: `vary` or `set` names no hyperparameter, a value does not fit it, or choices
+            do not go together.
+    """
+    values = resolved(pipeline)
+    # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.
+    document = replace(document, data=values) if document else Document("pipeline", values)
+    mistakes = list(_mistakes_of(pipeline, document))
+    networks: list[LearnerPlan] = []
+    estimators: list[EstimatorPlan] = []
+    external: list[ExternalPlan] = []
+    fold_groups: dict[KeyPath, list[int]] = {}
+    for place in _places(pipeline):
+        group = place.group
+        if isinstance(group, Learners):
+            plan, found = _plan_network(place, group, pipeline, document)
+            networks.append(plan)
+            mistakes += found
+        elif isinstance(group, EstimatorSettings):
+            estimators.append(EstimatorPlan(place.learner, pipeline.seed, group))
+        else:
+            external.append(ExternalPlan(place.learner, group))
+        if group.leaves_folds_out:
+            fold_groups.setdefault(place.path, []).append(place.learner)
+    if mistakes:
+        raise ConfigError(mistakes=mistakes)
+    groups = tuple(tuple(learners) for learners in fold_groups.values())
+    return Plans(tuple(networks), tuple(estimators), tuple(external), groups)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a learner stands.
+
+    Attributes:
+        learner: its id, counted from 0 over all groups.
+        group: that it belongs to.
+        path: of the group, in the pipeline.
+        index: within its group, counted from 0.
+    """
+
+    learner: int
+    group: Group
+    path: KeyPath
+    index: int
+
+
+def _places(pipeline: Pipeline) -> Iterator[_Place]:
+    ensemble, learner = pipeline.ensemble, 0
+    for number, group in enumerate(ensemble.groups):
+        path = ("ensemble",) if ensemble.pool is None else ("ensemble", "pool", number)
+        for index in range(group.learners):
+            yield _Place(learner, group, path, index)
+            learner += 1
+
+
+def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
+    """Yield what does not go together in the pipeline as a whole."""
+    method = pipeline.ensemble.combine.method
+    if pipeline.task == "regression" and method in ONLY_CLASSES:
+        text = f"{method} is for classification, but task is regression; take mean_probability"
+        yield _mistake((("ensemble", "combine", "method"), text), document)
+
+
+def _plan_network(
+    place: _Place, group: Learners, pipeline: Pipeline, document: Document
+) -> tuple[LearnerPlan, list[Mistake]]:
+    """Return the plan of one network, and what does not go together in it."""
+    own, config = _own(place, group, pipeline, document)
+    plan = _plan_of(config, place.learner, group)
+    found = list(conflicts(plan, pipeline.task, pipeline.augment))
+    if group.leaves_folds_out and config.view.folds is not None:
+        text = "cross_validation has as many folds as learners; leave it out"
+        found.append((("view", "folds"), text))
+    return plan, [_mistake(conflict, own) for conflict in found]
+
+
+def _own(
+    place: _Place, group: Learners, pipeline: Pipeline, document: Document
+) -> tuple[Document, Pipeline]:
+    """Return the document and the pipeline of one learner."""
+    fixed, vary = group.set or {}, group.vary or {}
+    if not (fixed or vary):
+        return document, pipeline
+    for key, paths in (("set", fixed), ("vary", vary)):
+        _check_paths(key, paths, place.path, document)
+    varied = varied_values(vary, place.learner, place.index, pipeline.seed)
+    own = _with_values(document, fixed, (*place.path, "set"))
+    own = _with_values(own, varied, (*place.path, "vary"))
+    return own, validate(own)
+
+
+_KINDS: dict[str, Mapping[str, type[Any]]] = {
+    "network": NETWORKS,
+    "scale": SCALES,
+    "training.optimizer": RULES,
+    "training.schedule": SCHEDULES,
+    "training.loss": LOSSES,
+    "training.averaging": AVERAGES,
+}
+_DEFAULT_LOSS: dict[str, Loss] = {"classification": CrossEntropy(), "regression": SquaredError()}
+
+
+def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) -> Document:
+    """Return a document with values from `origin`; where a kind changes, the old one's keys go."""
+    own = document.with_values(values, origin)
+    for path, kinds in _KINDS.items():
+        name = values.get(f"{path}.name")
+        kind = kinds.get(name) if isinstance(name, str) else None
+        if kind is not None:
+            known = {field.name for field in fields(kind)}
+            *above, last = path.split(".")
+            section = own.data
+            for step in above:
+                section = section[step]
+            section[last] = {
+                key: value
+                for key, value in section[last].items()
+                if key in known or f"{path}.{key}" in values
+            }
+    return own
+
+
+def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
+    training, boosting = pipeline.training, None
+    if group.strategy == "boosting":
+        boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
+    view, schedule = pipeline.view, training.schedule
+    if group.strategy == "bagging":
+        view = replace(view, bootstrap=True)
+    elif group.strategy == "cross_validation":
+        view = replace(view, folds=group.learners)
+    elif group.strategy == "fast_geometric" and isinstance(schedule, Constant):
+        schedule = FastGeometric()
+    return LearnerPlan(
+        learner=learner,
+        seed=pipeline.seed,
+        network=pipeline.network,
+        loss=training.loss or _DEFAULT_LOSS[pipeline.task],
+        rule=training.optimizer,
+        schedule=schedule,
+        epochs=training.epochs * (boosting.rounds if boosting else 1),
+        batch_rows=None if training.batch_size == "all" else training.batch_size,
+        order=training.order,
+        snapshots=group.strategy in ("snapshot", "fast_geometric"),
+        dropout_passes=group.passes if group.strategy == "mc_dropout" else None,
+        averaging=training.averaging,
+        early_stopping=training.early_stopping,
+        rate_factors=pipeline.transfer.factors if pipeline.transfer else (),
+        view=view,
+        boosting=boosting,
+    )
+
+
+def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: Document) -> None:
+    """Raise ConfigError where `vary` or `set` names what cannot differ between learners."""
+    wrong = [name for name in values if name.split(".")[0] not in ("network", "training", "view")]
+    if wrong:
+        raise ConfigError(
+            mistakes=(
+                (
+                    f"{'.'.join(map(str, path))}.{key}: {name!r} cannot differ between learners; "
+                    "name keys below network, training or view, such as "
+                    "training.optimizer.learning_rate",
+                    document.at((*path, key, name)),
+                )
+                for name in wrong
+            )
+        )
+
+
+def _mistake(conflict: Conflict, document: Document) -> Mistake:
+    path, text = conflict
+    return f"{'.'.join(path)}: {text}", document.at(path)

@@ -1,0 +1,40 @@
+"""Members that learners yield while they train."""
+
+from collections.abc import Iterator
+
+from ensemble_pipe.data.learner_view import feature_mask
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.members.boosted import BoostedMember
+from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.state import LearnerState
+
+
+def members_at(
+    plan: LearnerPlan, number: int, state: LearnerState, schema: Schema
+) -> Iterator[NetworkMember | BoostedMember]:
+    """Yield the members of a learner at a checkpoint: one, or one for each pass of dropout.
+
+    Their rows are copies: what Ray sends lies in memory that it wants back.
+
+    Args:
+        plan: of the learner.
+        number: of the checkpoint among those of the learner that yield members.
+        state: of the learner there.
+        schema: of the data.
+    """
+    mask = feature_mask(plan.view, plan.seed, plan.learner, schema.spans)
+    if plan.boosting is not None:
+        factors = state.counters.boosting.factors
+        rows = state.slots["chain"][: len(factors)].copy()
+        yield BoostedMember(
+            plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask
+        )
+        return
+    passes, row = plan.dropout_passes or 1, state.member_row.copy()
+    for index in range(passes):
+        dropout = None if plan.dropout_passes is None else DropoutPass(plan.seed, index)
+        yield NetworkMember(
+            plan.learner, number * passes + index, state.step, plan.network, plan.loss,
+            row, mask, dropout,
+        )  # fmt: skip

@@ -1,0 +1,83 @@
+"""What a run directory holds of its learners: their members so far, and where training goes on."""
+
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.storage import RunPaths, read_manifest
+from ensemble_pipe.core.tensor_files import read_tensors
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.members import EstimatorMember
+from ensemble_pipe.run.preparation import FIRST_ROWS
+from ensemble_pipe.run.registry import MemberRegistry
+from ensemble_pipe.run.session import Remaining
+from ensemble_pipe.run.sinks import Sink
+from ensemble_pipe.training import restoring
+from ensemble_pipe.training.checkpoints import ANEW, load_estimator
+from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.state import LearnerState, initial_state
+
+
+def restore(
+    paths: RunPaths, plans: Plans, rows: int, registry: MemberRegistry, sink: Sink
+) -> Remaining:
+    """Register the members that a run has kept; return what is still to be trained.
+
+    Args:
+        paths: of the run.
+        plans: of its learners.
+        rows: R, of the training part.
+        registry: for the members.
+        sink: of the run.
+
+    Raises:
+        CorruptFileError: a checkpoint or an estimator is damaged, or cannot come from its plan.
+    """
+    run_id = read_manifest(paths).run_id
+    networks: list[LearnerPlan] = []
+    states: dict[int, LearnerState] = {}
+    path = paths.base / FIRST_ROWS
+    names = [str(plan.learner) for plan in plans.networks]
+    first_rows = read_tensors(path, *names) if path.exists() else {}
+    for plan in plans.networks:
+        finished, state = _restore_network(paths, plan, rows, registry, run_id)
+        if finished:
+            sink.finish(plan.learner)
+            continue
+        networks.append(plan)
+        if state is not None:
+            states[plan.learner] = state
+        elif first_rows:
+            row = first_rows[str(plan.learner)]
+            states[plan.learner] = initial_state(plan, registry.schema, row)
+    estimators: list[EstimatorPlan] = []
+    for estimator in plans.estimators:
+        content = load_estimator(paths, estimator.learner, run_id)
+        if content is None:
+            estimators.append(estimator)
+        else:
+            _require_plan(paths, estimator, content, registry.schema)
+            registry.add_estimator(estimator, content)
+    return Remaining(networks, estimators, states)
+
+
+def _restore_network(
+    paths: RunPaths, plan: LearnerPlan, rows: int, registry: MemberRegistry, run_id: str
+) -> tuple[bool, LearnerState | None]:
+    """Register the members of a network; return whether it is finished, and its last state."""
+    last = None
+    for last in restoring.restore(paths, plan, registry.schema, rows, run_id):
+        if last.saved.member is not None:
+            registry.add_network(plan, last.saved.member, last.state)
+    return (False, None) if last is None else (last.saved.finished, last.state)
+
+
+def _require_plan(paths: RunPaths, plan: EstimatorPlan, content: bytes, schema: Schema) -> None:
+    """Raise CorruptFileError where a kept estimator is not the one of its plan."""
+    path = paths.estimator(plan.learner)
+    member = EstimatorMember(plan.learner, 0, 0, plan.settings.strategy, content)
+    if not is_of_plan(member.estimator, plan, schema.task):
+        raise CorruptFileError(f"{path}: is not what learner {plan.learner} fits; {ANEW}")
+    try:
+        member.require_fit(schema)
+    except ValueError as error:
+        raise CorruptFileError(f"{path}: {error}; {ANEW}") from None

@@ -1,0 +1,135 @@
+"""The sink of a run: everything goes into its run directory, and is journaled there."""
+
+from collections.abc import Sequence
+
+from ensemble_pipe.core.documents import read_json
+from ensemble_pipe.core.storage import SPLITS, Manifest, RunPaths, read_manifest
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe
+from ensemble_pipe.ensemble.aggregator import Aggregator
+from ensemble_pipe.ensemble.combiners import Weighted
+from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.run.sinks import SessionResult
+from ensemble_pipe.serving.artifact import write_artifact
+from ensemble_pipe.serving.predictions import write_predictions
+from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
+from ensemble_pipe.tracking.journal import Journal, costs
+from ensemble_pipe.tracking.pictures import draw_pictures
+from ensemble_pipe.training.checkpoints import save_checkpoint, save_estimator
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
+from ensemble_pipe.training.plan import LearnerPlan
+
+
+class RunSink:
+    """Writes checkpoints, predictions, pictures and the model; journals all that happens.
+
+    Attributes:
+        parts: all but the training part.
+    """
+
+    parts: tuple[str, ...] = SPLITS[1:]
+
+    def __init__(self, paths: RunPaths, journal: Journal, *, by_time: bool = False) -> None:
+        """Begin with what the run directory holds.
+
+        Args:
+            paths: of the run.
+            journal: of the run, open.
+            by_time: whether members are selected by the time that they take. That is measured
+                once: a run that goes on selects by what its journal says of an earlier session.
+        """
+        self._run_id = read_manifest(paths).run_id
+        self._paths = paths
+        self._journal = journal
+        self._by_time = by_time
+        self._costs = costs(paths.journal) if by_time else {}
+
+    def draw_augmentation(
+        self, plans: Sequence[LearnerPlan], recipe: Recipe, schema: Schema
+    ) -> None:
+        """Draw the contact sheet, where rows are augmented and networks are trained on them.
+
+        It is drawn before training, so that a person sees it while the run goes on.
+        """
+        if recipe.augment.policy and plans:
+            epochs = max(plan.epochs for plan in plans)
+            sheet = draw_contact_sheet(self._paths, recipe, schema, epochs)
+            self._journal.append("pictures", names=[sheet.name])
+
+    def known_cost(self, member: Member) -> float | None:
+        return self._costs.get((member.learner, member.number))
+
+    def add_member(self, member: Member, metrics: Metrics, cost_ms: float) -> None:
+        place = member.learner, member.number
+        ids = {"learner": member.learner, "number": member.number}
+        if self._by_time and place not in self._costs:
+            self._costs[place] = cost_ms
+            self._journal.append("cost", **ids, ms=cost_ms)
+        self._journal.append("member", **ids, step=member.step, metrics=metrics)
+
+    def update_ensemble(self, aggregator: Aggregator) -> None:
+        members, metrics = len(aggregator.members), aggregator.ensemble_metrics()
+        self._journal.append("ensemble", members=members, metrics=metrics)
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.metrics:
+            self._journal.append(
+                "epoch",
+                learner=checkpoint.learner,
+                epoch=checkpoint.epoch,
+                step=checkpoint.step,
+                metrics=checkpoint.metrics,
+                waited_s=round(checkpoint.waited_s, 3),
+            )
+        self._journal.sync()  # a checkpoint never stands there without what led to it
+        save_checkpoint(self._paths, checkpoint, self._run_id)
+
+    def save_estimator(self, estimator: EstimatorFitted) -> None:
+        save_estimator(self._paths, estimator.learner, estimator.content, self._run_id)
+
+    def finish(self, learner: int) -> None:
+        self._journal.append("finished", learner=learner)
+
+    def fail(self, learner: int, reason: str) -> None:
+        self._journal.append("failed", learner=learner, reason=reason)
+
+    def spare(self, learner: int, reason: str) -> None:
+        self._journal.append("spared", learner=learner, reason=reason)
+
+    def save_combination(self, combined: Combined) -> None:
+        self._journal.append("combined", **combined.facts())
+
+    def save_result(self, result: SessionResult, aggregator: Aggregator) -> None:
+        self._write_predictions(result)
+        self._journal_result(result, len(aggregator.members))
+        write_artifact(self._paths.model, result.model)
+        curve, test = aggregator.curve(), result.measured["test"]
+        pictures = draw_pictures(self._paths, aggregator.schema, curve, test)
+        self._journal.append("pictures", names=[path.name for path in pictures])
+        sums = read_json(self._paths.model / "manifest.json", Manifest).sums
+        self._journal.append("model", sums=sums)
+
+    def _write_predictions(self, result: SessionResult) -> None:
+        paths = self._paths
+        for part, measured in result.measured.items():
+            write_predictions(paths.predictions(part), paths.base / f"{part}.arrow", measured)
+        if result.out_of_fold is not None:
+            path, rows = paths.predictions("out_of_fold"), paths.base / "train.arrow"
+            write_predictions(path, rows, result.out_of_fold)
+
+    def _journal_result(self, result: SessionResult, members: int) -> None:
+        """Journal the metrics of the ensemble, which is of some or all of the `members`."""
+        own = result.measured["test"].members
+        for member, metrics in zip(result.model.members, own, strict=True):
+            ids = {"learner": member.learner, "number": member.number}
+            on_test = {f"test/{name}": value for name, value in metrics.items()}
+            self._journal.append("member_test", **ids, metrics=on_test)
+        self._journal.append(
+            "result",
+            metrics=result.metrics,
+            members=len(result.model.members),
+            equal=result.model.combiner == Weighted.equal(members),
+            unfinished=list(result.unfinished),
+        )

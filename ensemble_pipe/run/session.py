@@ -1,0 +1,308 @@
+"""A training session: learners are trained, and their members become one ensemble."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ensemble_pipe.cluster.executor import Executor
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.errors import TrainingError
+from ensemble_pipe.data.augment.prediction import PredictionDraws
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.ensemble.aggregator import (
+    Aggregator,
+    Measured,
+    measured,
+    measured_groups,
+    summary,
+)
+from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.measures import further_metrics
+from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
+from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
+from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.registry import MemberRegistry
+from ensemble_pipe.run.sinks import SessionResult, Sink
+from ensemble_pipe.serving.artifact import Model
+from ensemble_pipe.training.estimators import EstimatorPlan
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack, make_stacks
+from ensemble_pipe.training.state import LearnerState
+from ensemble_pipe.training.warmup import warm_up
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """Learners that are still to be trained.
+
+    Attributes:
+        networks: plans of networks.
+        estimators: plans of scikit-learn estimators.
+        states: where networks go on that do not begin afresh, by learner.
+    """
+
+    networks: Sequence[LearnerPlan]
+    estimators: Sequence[EstimatorPlan]
+    states: Mapping[int, LearnerState] = field(default_factory=dict)
+
+    @property
+    def learners(self) -> set[int]:
+        networks = {plan.learner for plan in self.networks}
+        return networks | {plan.learner for plan in self.estimators}
+
+
+def _no_external_predictions(part: str) -> ExternalOutputs:
+    return NO_EXTERNAL
+
+
+class Session:
+    """Trains the learners of a pipeline, and combines their members.
+
+    Attributes:
+        registry: of the members, with the validation metrics of each.
+        failed: reasons of the learners that failed, by learner.
+        open: learners that are neither finished nor failed nor spared.
+    """
+
+    def __init__(
+        self,
+        config: Pipeline,
+        plans: Plans,
+        data: TrainingData,
+        schema: Schema,
+        sink: Sink,
+        display: Display,
+        *,
+        external: Callable[[str], ExternalOutputs] = _no_external_predictions,
+        held_out: bool = True,
+        warm_up_first: bool = True,
+    ) -> None:
+        """Begin with the external members, before anything is trained.
+
+        Args:
+            config: the pipeline; its data are not read.
+            plans: of the learners.
+            data: to train on.
+            schema: of the data.
+            sink: where results go.
+            display: shows how training goes on.
+            external: external(part) returns the predictions that other programs made of a part.
+            held_out: whether no learner is trained on the validation part.
+            warm_up_first: whether kernels are compiled before training, not while it goes on.
+        """
+        self._config = config
+        self._plans = plans
+        self._data = data
+        self._schema = schema
+        self._sink = sink
+        self._display = display
+        self._external = external
+        self._held_out = held_out
+        self._warm_up_first = warm_up_first
+        self._draws = PredictionDraws(config.augment, config.seed)
+        aggregator = Aggregator(
+            schema, data.part("validation"), self._draws, external("validation")
+        )
+        self.registry = MemberRegistry(aggregator, sink)
+        self._networks = {plan.learner: plan for plan in plans.networks}
+        self._estimators = {plan.learner: plan for plan in plans.estimators}
+        self.failed: dict[int, str] = {}
+        self.open = set(plans.trained)
+        for plan in plans.external:
+            self.registry.add_external(plan)
+
+    @property
+    def member_count(self) -> int:
+        """K, of the members so far."""
+        return len(self.registry.aggregator.members)
+
+    def train(self, executor: Executor | None, remaining: Remaining | None = None) -> None:
+        """Train learners until all have ended, or the ensemble has enough.
+
+        Args:
+            executor: where to train; None trains nothing.
+            remaining: learners to train; None for all, from their beginning.
+
+        Raises:
+            ClusterError: the executor lost a stack too often.
+        """
+        for _ in self.events(executor, remaining):
+            pass
+
+    def events(
+        self, executor: Executor | None, remaining: Remaining | None = None
+    ) -> Iterator[Event]:
+        """Train as `train` does, and yield each event once its results are taken in.
+
+        Closing the iterator ends the training early.
+        """
+        remaining = remaining or Remaining(self._plans.networks, self._plans.estimators)
+        self.open = remaining.learners - self.failed.keys()
+        if not self.open or self._has_enough() or executor is None:
+            return
+        stacks = self._make_stacks(remaining, executor.trainers)
+        self._display.begin(list(self._plans.networks))
+        recipe = self._data.recipe
+        for event in executor.run(stacks, recipe, self._schema, remaining.estimators):
+            self._display.event(event)
+            before = len(self.open)
+            self._take(event)
+            yield event
+            if len(self.open) < before and self._has_enough():
+                return
+
+    def finish(self) -> SessionResult:
+        """Combine and measure the members, and hand the result to the sink.
+
+        Raises:
+            TrainingError: there is no member, or too few to combine them by.
+        """
+        aggregator, how = self.registry.aggregator, self._config.ensemble.combine
+        self._require_members()
+        if self.open:
+            self._display.message(
+                f"without {len(self.open)} learners whose training was ended: "
+                + ", ".join(str(learner) for learner in sorted(self.open))
+            )
+        self._display.message("combining and measuring the ensemble")
+        folds = self._out_of_fold()
+        groups = self._data.row_groups("validation")
+        combined = aggregator.combine(how, self._config.seed, folds, groups)
+        self._sink.save_combination(combined)
+        parts = {name: self._measure(combined, name) for name in self._sink.parts}
+        left_out = measured_groups(folds, self._schema) if folds is not None and parts else None
+        result = SessionResult(
+            model=self._make_model(combined),
+            measured=parts,
+            out_of_fold=left_out,
+            metrics=_flat_metrics(parts, left_out),
+            failed=self.failed,
+            unfinished=tuple(sorted(self.open)),
+            warnings=self._fold_warnings(),
+        )
+        self._sink.save_result(result, aggregator)
+        return result
+
+    def _make_stacks(self, remaining: Remaining, trainers: int) -> list[Stack]:
+        """Divide networks into stacks; compile the kernels that they need."""
+        if not remaining.networks:
+            return []
+        size = max(plan.build(self._schema).layout.size for plan in remaining.networks)
+        stacks = make_stacks(
+            remaining.networks,
+            dict(remaining.states),
+            size=size,
+            trainers=trainers,
+            width=self._config.cluster.stack,
+        )
+        if self._warm_up_first:
+            began = time.monotonic()
+            warm_up(self._schema, remaining.networks, self._data.recipe)
+            seconds = time.monotonic() - began
+            self._display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
+        return stacks
+
+    def _take(self, event: Event) -> None:
+        """Take in what a trainer reports."""
+        if isinstance(event, Failed):
+            self.failed[event.learner] = event.reason
+            self._sink.fail(event.learner, event.reason)
+            self.open.discard(event.learner)
+        elif isinstance(event, EstimatorFitted):
+            self._sink.save_estimator(event)
+            self.registry.add_estimator(self._estimators[event.learner], event.content)
+            self.open.discard(event.learner)
+        elif isinstance(event, Checkpoint):
+            self._take_checkpoint(event)
+
+    def _take_checkpoint(self, event: Checkpoint) -> None:
+        self._sink.save_checkpoint(event)
+        if event.member is not None:
+            plan = self._networks[event.learner]
+            self.registry.add_network(plan, event.member, event.state)
+        if event.finished:
+            self._sink.finish(event.learner)
+            self.open.discard(event.learner)
+
+    def _has_enough(self) -> bool:
+        """Return whether further learners would gain too little; if so, go on without them.
+
+        Learners count in order, whichever is finished first, so that the result is always the same.
+        """
+        least = self._config.ensemble.stop_below_gain
+        if least is None:
+            return False
+        aggregator = self.registry.aggregator
+        last = aggregator.last_needed(least, min(self.open, default=None))
+        if last is None:
+            return False
+        aggregator.drop_after(last)
+        for learner in sorted(self._plans.trained):
+            if learner > last:
+                reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
+                self._sink.spare(learner, reason)
+                self.open.discard(learner)
+        self._display.message(f"learners up to {last} are enough: a further one gains too little")
+        return True
+
+    def _require_members(self) -> None:
+        if self.member_count:
+            return
+        if self.failed:
+            raise TrainingError(f"no learner was trained to the end: {self._reasons()}")
+        raise TrainingError("no learner is finished, so there is no ensemble yet")
+
+    def _out_of_fold(self) -> OutOfFold | None:
+        """Return the predictions of whole cross-validated groups; None where there is none.
+
+        Raises:
+            TrainingError: nothing else is left that the members could be combined by.
+        """
+        members, groups = self.registry.aggregator.members, self._plans.fold_groups
+        folds = out_of_fold(groups, members, self._schema, self._data, self._draws)
+        if folds is None and self._config.ensemble.combine.fits and not self._held_out:
+            raise TrainingError(
+                "no group has all of its folds, and no rows are held out that the members could "
+                f"be combined by; raise validation_fraction ({self._reasons()})"
+            )
+        return folds
+
+    def _reasons(self) -> str:
+        return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())
+
+    def _fold_warnings(self) -> tuple[str, ...]:
+        """Say which groups are left out of the ensemble since they lack folds."""
+        if self._config.ensemble.combine.evidence != "out_of_fold":
+            return ()
+        members = self.registry.aggregator.members
+        return tuple(left_out_messages(self._plans.fold_groups, members))
+
+    def _make_model(self, combined: Combined) -> Model:
+        return Model(
+            self._schema, combined.members, combined.combiner, self._draws, combined.conformal
+        )
+
+    def _measure(self, combined: Combined, part: str) -> Measured:
+        return measured(
+            combined.members,
+            combined.combiner,
+            self._schema,
+            self._data.part(part),
+            self._draws,
+            combined.conformal,
+            self._external(part),
+        )
+
+
+def _flat_metrics(parts: Mapping[str, Measured], out_of_fold: Measured | None) -> Metrics:
+    """Return the metrics of an ensemble on some parts of the data, by part and name."""
+    metrics = summary(dict(parts)) if parts else {}
+    if "test" in parts:
+        metrics |= further_metrics(parts["test"].prediction, parts["test"].targets, "test/")
+    if out_of_fold is not None:
+        metrics |= {f"out_of_fold/{name}": value for name, value in out_of_fold.ensemble.items()}
+    return metrics

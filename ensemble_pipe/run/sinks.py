@@ -1,0 +1,122 @@
+"""Where the results of a training session go: a small protocol, and the sink that keeps nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ensemble_pipe.ensemble.aggregator import Aggregator, Measured
+from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.serving.artifact import Model
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """The result of a training session.
+
+    Attributes:
+        model: the ensemble.
+        measured: the ensemble and its members on each part of the data that the sink names.
+        out_of_fold: cross-validated groups on the training part, where the sink names parts.
+        metrics: all of these, flat, such as "test/nll".
+        failed: reasons of the learners that failed, by learner.
+        unfinished: learners whose training was ended early, ascending.
+        warnings: what to tell a person about groups with missing folds.
+    """
+
+    model: Model
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    out_of_fold: Measured | None = None
+    metrics: Metrics = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    unfinished: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Sink(Protocol):
+    """Receives the results of a session, in the order in which they come.
+
+    Attributes:
+        parts: names of the parts of the data on which the final ensemble is measured.
+    """
+
+    parts: tuple[str, ...]
+
+    def known_cost(self, member: Member) -> float | None:
+        """Return the milliseconds for a row that an earlier session measured; None where none."""
+        ...
+
+    def add_member(self, member: Member, metrics: Metrics, cost_ms: float) -> None:
+        """Receive a member, its metrics on the validation part, and its milliseconds for a row."""
+        ...
+
+    def update_ensemble(self, aggregator: Aggregator) -> None:
+        """Called after members were added together."""
+        ...
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Receive the state of a network, before the members that it yields."""
+        ...
+
+    def save_estimator(self, estimator: EstimatorFitted) -> None:
+        """Receive a fitted estimator, before it becomes a member."""
+        ...
+
+    def finish(self, learner: int) -> None:
+        """A learner has yielded all of its members."""
+        ...
+
+    def fail(self, learner: int, reason: str) -> None:
+        """A learner has failed, and yields no further member."""
+        ...
+
+    def spare(self, learner: int, reason: str) -> None:
+        """A learner is not needed: the ensemble is good enough without it."""
+        ...
+
+    def save_combination(self, combined: Combined) -> None:
+        """Receive the combination of the members, before it is measured."""
+        ...
+
+    def save_result(self, result: SessionResult, aggregator: Aggregator) -> None:
+        """Receive the result of the session; it is over."""
+        ...
+
+
+class MemorySink:
+    """Keeps nothing beside the result that the session returns, and writes no file."""
+
+    def __init__(self, parts: tuple[str, ...] = ()) -> None:
+        self.parts = parts
+
+    def known_cost(self, member: Member) -> float | None:
+        return None
+
+    def add_member(self, member: Member, metrics: Metrics, cost_ms: float) -> None:
+        return None
+
+    def update_ensemble(self, aggregator: Aggregator) -> None:
+        return None
+
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        return None
+
+    def save_estimator(self, estimator: EstimatorFitted) -> None:
+        return None
+
+    def finish(self, learner: int) -> None:
+        return None
+
+    def fail(self, learner: int, reason: str) -> None:
+        return None
+
+    def spare(self, learner: int, reason: str) -> None:
+        return None
+
+    def save_combination(self, combined: Combined) -> None:
+        return None
+
+    def save_result(self, result: SessionResult, aggregator: Aggregator) -> None:
+        return None

@@ -1,0 +1,108 @@
+"""Stacks: learners that are trained side by side, and the batches that they read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from math import prod
+from typing import Any
+
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.settings import structure
+from ensemble_pipe.data.batches import Batches
+from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.state import LearnerState
+
+# A learner's rows and slots should stay in the L2 cache for a stack to gain from its width.
+L2_BYTES = 1 << 20
+MAX_STACK = 16
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Learners trained side by side, and where each goes on (None: from the start)."""
+
+    plans: tuple[LearnerPlan, ...]
+    states: tuple[LearnerState | None, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not self.states:
+            object.__setattr__(self, "states", tuple(None for _ in self.plans))
+
+
+def make_stacks(
+    plans: Sequence[LearnerPlan],
+    states: dict[int, LearnerState],
+    *,
+    size: int,
+    trainers: int,
+    width: int | None,
+) -> list[Stack]:
+    """Divide learners into stacks; the division never changes a result.
+
+    Args:
+        plans: learners still to be trained.
+        states: where those that have begun go on, by learner.
+        size: P, of the largest network, for the automatic width.
+        trainers: how many stacks train at once.
+        width: learners in a stack; None for as many as keep the L2 cache useful, while every
+            trainer has work.
+    """
+    if width is None:
+        width = _automatic_width(len(plans), size, trainers)
+    stacks = []
+
+    def key(plan: LearnerPlan) -> tuple[Any, ...]:
+        begun = plan.learner in states
+        return (*_kind(plan), states[plan.learner].step if begun else 0)
+
+    ordered = sorted(plans, key=lambda plan: (key(plan), plan.learner))
+    for _, group in groupby(ordered, key):
+        alike = list(group)
+        for start in range(0, len(alike), width):
+            part = tuple(alike[start : start + width])
+            stacks.append(Stack(part, tuple(states.get(plan.learner) for plan in part)))
+    return sorted(stacks, key=lambda stack: stack.plans[0].learner)
+
+
+def _automatic_width(learners: int, size: int, trainers: int) -> int:
+    state_bytes = 4 * size * 4  # row, gradient and two slots of float32
+    return max(1, min(MAX_STACK, L2_BYTES // state_bytes, -(-learners // trainers)))
+
+
+def _kind(plan: LearnerPlan) -> tuple[Any, ...]:
+    """Return what learners of one stack must share."""
+    return (
+        repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
+        repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
+        plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
+        repr(structure(plan.boosting)),
+    )  # fmt: skip
+
+
+def batches_of(
+    plans: Sequence[LearnerPlan],
+    data: TrainingData,
+    outputs: int,
+    own_targets: Sequence[Floats] | None = None,
+) -> Batches:
+    """Return the batches of a stack.
+
+    Args:
+        plans: of its learners.
+        data: the training part.
+        outputs: O, of their networks.
+        own_targets: (R, O) of each learner, in place of those of the data.
+    """
+    first = plans[0]
+    shared = first.loss.task == "classification" or own_targets is not None
+    return Batches(
+        data,
+        [plan.learner for plan in plans],
+        first.steps(data.rows).batch_rows,
+        first.order,
+        view=first.view,
+        outputs=outputs if shared else prod(data.target_shape),
+        epochs=first.epochs,
+        own_targets=own_targets,
+    )
