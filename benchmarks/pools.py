@@ -29,9 +29,9 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measured
+from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measure_ensemble
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
-from ensemble_pipe.ensemble.combining import combined
+from ensemble_pipe.ensemble.combining import combine_members
 from ensemble_pipe.ensemble.members import EstimatorMember, Member
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.run.preparation import recipe_of
@@ -81,7 +81,7 @@ class Finished:
         units = [(self.members[place],) for place in places]
         outputs, schema = part.prediction.outputs[places], part.prediction.schema
         costs = np.ones(len(places))  # not looked at: the pipeline sets no budget
-        chosen = combined(how, units, outputs, part.targets, schema, costs, seed)
+        chosen = combine_members(how, units, outputs, part.targets, schema, costs, seed)
         kept = [place for place in places if self.members[place] in chosen.members]
         return self.measures(kept, chosen.combiner)
 
@@ -98,7 +98,8 @@ def finished(paths: RunPaths) -> Finished:
     members = aggregator.members
     alike = Weighted.equal(len(members))
     validation, test = (
-        measured(members, alike, schema, data.part(name), draws) for name in ("validation", "test")
+        measure_ensemble(members, alike, schema, data.part(name), draws)
+        for name in ("validation", "test")
     )
     return Finished(config, members, validation, test)
 

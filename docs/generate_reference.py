@@ -57,7 +57,7 @@ _PAGES = {
     ),
     "ensembles": Page(
         "Ensembles and combiners",
-        ("ensemble", "training.estimators"),
+        ("ensemble", "training.estimator_settings"),
         "Usage: [Ensembles](../ensembles.md), [Uncertainty](../uncertainty.md).",
         ("ensemble_pipe.ensemble.combiners",),
     ),

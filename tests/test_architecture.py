@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "tracking/shipping.py",
         "tracking/store.py",
         "serving/mlflow_model.py",
+        "serving/pyfunc.py",
         "serving/frames.py",
         "serving/mlflow_logging.py",
         "serving/model.py",
@@ -58,6 +59,7 @@ MAY_IMPORT = {
         "ensemble/metrics/classification.py",
         "estimators/ensembles.py",
         "evaluation/labelled.py",
+        "training/estimator_settings.py",
         "training/estimators.py",
     },
     "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},
@@ -70,6 +72,7 @@ MAY_IMPORT = {
         "core/documents.py",
         "tracking/entries.py",
         "config/yaml_errors.py",
+        "ensemble/combiners/kinds.py",
         "serving/artifact.py",
         "ensemble/members/boosted.py",
         "ensemble/members/estimator.py",
@@ -83,7 +86,7 @@ MAY_IMPORT = {
 # imported late.
 LATE = {
     "ray": RAY,
-    "mlflow": {"serving/frames.py", "serving/mlflow_model.py"},
+    "mlflow": {"serving/frames.py", "serving/mlflow_model.py", "serving/pyfunc.py"},
     "numba": NUMBA,
     "sklearn": {"estimators/ensembles.py"},
     "skops": set(),
@@ -159,6 +162,11 @@ def test_a_slow_library_is_imported_late(library: str) -> None:
         if module.split(".")[0] == library
     }
     assert found == LATE[library]
+
+
+def test_the_code_of_logged_models_depends_on_one_name_of_the_package() -> None:
+    found = set(imports(PACKAGE / "serving/mlflow_model.py"))
+    assert found == {"mlflow.models", "ensemble_pipe.serving.pyfunc"}
 
 
 def test_the_command_line_loads_no_slow_library_for_help() -> None:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from earlier_runs import FOLDER, VERSIONS, copy_of
@@ -31,6 +32,28 @@ def test_its_model_predicts_as_it_did(version: str) -> None:
     rows = csv.read_csv(FOLDER / version / "rows.csv").take(expected.column("row"))
     found = ensemble_pipe.load(paths.root).predict_proba(rows)
     assert np.allclose(found[:, 1], expected.column("probability_yes"), atol=1e-5)
+
+
+def test_the_code_in_its_logged_model_serves_it(version: str, tmp_path: Path) -> None:
+    """MLflow runs the code that was stored with a model against the package of today."""
+    import mlflow
+
+    model = FOLDER / version / "finished" / "model"
+    code = shutil.copy(FOLDER / version / "mlflow_model.txt", tmp_path / "code.py")
+    rows = csv.read_csv(FOLDER / version / "rows.csv").drop_columns("label").to_pandas()
+    expected = ensemble_pipe.load(model).table(rows).to_pandas()
+    mlflow.pyfunc.save_model(
+        tmp_path / "saved",
+        python_model=str(code),
+        artifacts={"model": model.resolve().as_uri()},
+        signature=mlflow.models.infer_signature(rows, expected),
+        pip_requirements=[],
+    )
+    served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    pd.testing.assert_frame_equal(served.predict(rows), expected)
+    with pytest.raises(mlflow.MlflowException, match="row 1, column 'a': a missing") as refusal:
+        served.predict(rows.assign(a=np.nan))
+    assert refusal.value.error_code == "INVALID_PARAMETER_VALUE"
 
 
 def test_it_is_reported_and_compared(version: str, tmp_path: Path) -> None:

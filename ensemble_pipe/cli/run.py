@@ -168,7 +168,7 @@ def sync(
 
 def schema() -> None:
     """Print the JSON schema of a pipeline file, for editors."""
-    from ensemble_pipe.config.conversion import json_schema
+    from ensemble_pipe.config.sections import json_schema
 
     show(json.dumps(json_schema(), indent=2))
 

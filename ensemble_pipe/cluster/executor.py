@@ -14,6 +14,8 @@ from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.stacks import Stack
 
+Estimators = Sequence[EstimatorPlan]
+
 
 class Executor(Protocol):
     @property
@@ -22,11 +24,7 @@ class Executor(Protocol):
         ...
 
     def run(
-        self,
-        stacks: Sequence[Stack],
-        recipe: Recipe,
-        schema: Schema,
-        estimators: Sequence[EstimatorPlan] = (),
+        self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
     ) -> Iterator[Event]:
         """Fit every estimator, then train every stack to its end.
 

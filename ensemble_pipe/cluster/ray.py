@@ -9,6 +9,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ensemble_pipe.cluster.connection import INLINE, connect, disconnect, liveness
+from ensemble_pipe.cluster.executor import Estimators
 from ensemble_pipe.cluster.failure import cause_of, decide, is_loss
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.cluster.pool import (
@@ -80,11 +81,7 @@ class RayExecutor:
         return trainers or available
 
     def run(
-        self,
-        stacks: Sequence[Stack],
-        recipe: Recipe,
-        schema: Schema,
-        estimators: Sequence[EstimatorPlan] = (),
+        self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
     ) -> Iterator[Event]:
         with cluster_errors():
             source = BaseSource(ray.get_runtime_context().get_node_id())
@@ -168,7 +165,7 @@ def warm_up_nodes(
 
 
 def _fit(
-    plans: Sequence[EstimatorPlan],
+    plans: Estimators,
     source: BaseSource,
     recipe: Recipe,
     schema: Schema,

@@ -9,7 +9,7 @@ from ensemble_pipe.data.local_base import BaseSource, local_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.training.estimators import EstimatorPlan, fitted
+from ensemble_pipe.training.estimators import EstimatorPlan, train_estimator
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.plan import LearnerPlan
@@ -58,4 +58,4 @@ def warm_up_node(schema: Schema, plans: list[LearnerPlan], recipe: Recipe) -> No
 def fit_here(plan: EstimatorPlan, source: BaseSource, recipe: Recipe, schema: Schema) -> Event:
     """Fit a scikit-learn learner on whatever node has room."""
     with one_thread():
-        return fitted(plan, TrainingData(local_base(source, recipe), schema), schema)
+        return train_estimator(plan, TrainingData(local_base(source, recipe), schema), schema)

@@ -1,24 +1,17 @@
 """Documents validated as pipelines, and pipelines as plain values."""
 
-from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from ensemble_pipe.config import yaml_errors
-from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.sections import Pipeline, json_schema
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.addresses import masked
 from ensemble_pipe.core.errors import ConfigError
 
 # Keys whose values are addresses.
 _ADDRESSES = {"uri", "path", "test_path"}
-
-
-@cache
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once."""
-    return Pipeline.model_json_schema()
 
 
 def validate(document: Document) -> Pipeline:

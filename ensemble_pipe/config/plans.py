@@ -22,7 +22,8 @@ from ensemble_pipe.nn.networks import NETWORKS
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, Constant, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
-from ensemble_pipe.training.estimators import EstimatorPlan, EstimatorSettings
+from ensemble_pipe.training.estimator_settings import EstimatorSettings
+from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 
 # A message, and where the file says it.
@@ -61,7 +62,7 @@ class Plans:
         """Return each learner's plan as plain values, by learner, for the journal and MLflow."""
         plans: tuple[LearnerPlan | EstimatorPlan | ExternalPlan, ...]
         plans = (*self.networks, *self.estimators, *self.external)
-        return {plan.learner: plan.facts() for plan in plans}
+        return {plan.learner: plan.to_dict() for plan in plans}
 
 
 def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:

@@ -1,1 +1,1 @@
-"""How learners are made, how members' predictions become one, and how good they are."""
+"""Strategies, members, combiners, calibration, uncertainty and metrics of ensembles."""

@@ -1,4 +1,4 @@
-"""The aggregator: takes members as they finish, then combines and measures them."""
+"""The aggregator: collects members as they finish, combines them and computes their metrics."""
 
 import time
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
-from ensemble_pipe.ensemble.combining import Combine, Combined, combined
+from ensemble_pipe.ensemble.combining import Combine, Combined, combine_members
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import (
     NO_EXTERNAL,
@@ -28,7 +28,7 @@ from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 
 @dataclass(frozen=True)
 class Measured:
-    """Members and their ensemble on one part of the data.
+    """Predictions and metrics of members and their ensemble on one part of the data.
 
     Attributes:
         prediction: of the combination, which holds the members' outputs.
@@ -44,7 +44,7 @@ class Measured:
 
 
 class Aggregator:
-    """Takes in members, and keeps their outputs on the validation part.
+    """Collects members and their outputs on the validation part.
 
     Attributes:
         schema: of the data.
@@ -58,7 +58,7 @@ class Aggregator:
         draws: PredictionDraws,
         external: ExternalOutputs = NO_EXTERNAL,
     ) -> None:
-        """Begin without members.
+        """Create an aggregator without members.
 
         Args:
             schema: of the data.
@@ -76,11 +76,11 @@ class Aggregator:
         self.members: list[Member] = []
 
     def add(self, member: Member, cost_ms: float | None = None) -> Metrics:
-        """Take in a member, in place of an earlier one of its learner and number.
+        """Add a member, in place of an earlier one of its learner and number.
 
         Args:
             member: the member.
-            cost_ms: milliseconds that it takes for a row, where that was measured before.
+            cost_ms: milliseconds that it takes for a row, where a measurement exists.
 
         Returns:
             its own metrics on the validation part.
@@ -102,11 +102,11 @@ class Aggregator:
         return self._measure(outputs[None], Weighted.equal(1))
 
     def ensemble_metrics(self) -> Metrics:
-        """Return the metrics on the validation part of all members so far, weighted alike."""
+        """Return the metrics on the validation part of all members so far, with equal weights."""
         return self._measure(self._stacked(), Weighted.equal(len(self.members)))
 
     def curve(self) -> list[Metrics]:
-        """Return the validation metrics of the first 1, 2, ... K members, weighted alike."""
+        """Return the validation metrics of the first 1, 2, ... K members, with equal weights."""
         outputs = self._stacked()
         return [self._measure(outputs[: k + 1], Weighted.equal(k + 1)) for k in range(len(outputs))]
 
@@ -114,7 +114,7 @@ class Aggregator:
         """Return the first learner whose members lower the ensemble's NLL by less than that.
 
         Args:
-            least_gain: in nats, on the validation part, of all members weighted alike.
+            least_gain: in nats, on the validation part, of all members with equal weights.
             first_open: learners from this one on are not finished; None where all are.
 
         External members are not trained; they are part of the ensemble from the start.
@@ -141,10 +141,10 @@ class Aggregator:
         folds: OutOfFold | None = None,
         row_groups: Integers | None = None,
     ) -> Combined:
-        """Return the best combination, as `how` says.
+        """Return the ensemble of the members.
 
         Args:
-            how: the way.
+            how: which members are kept, and how they are combined.
             seed: of the run.
             folds: out-of-fold predictions, where these are the evidence; where a learner of each
                 group is missing there are none, and the validation part is the evidence.
@@ -157,7 +157,7 @@ class Aggregator:
             units = [(member,) for member in self.members]
             outputs, targets, groups = self._stacked(), self._targets, row_groups
         costs = np.array([sum(self.cost_ms(member) for member in unit) for unit in units])
-        return combined(how, units, outputs, targets, self.schema, costs, seed, groups)
+        return combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
 
     def _up_to(self, learner: int) -> list[Member]:
         return [m for m in self.members if not m.is_trained or m.learner <= learner]
@@ -181,7 +181,7 @@ class Aggregator:
         return np.stack([self._outputs[m.learner, m.number] for m in self.members])
 
 
-def measured(
+def measure_ensemble(
     members: Sequence[Member],
     combiner: Combiner,
     schema: Schema,
@@ -190,7 +190,7 @@ def measured(
     conformal: tuple[Conformal, ...] = (),
     external: ExternalOutputs = NO_EXTERNAL,
 ) -> Measured:
-    """Return a combination's prediction of a part of the data, and every metric.
+    """Return predictions and metrics of an ensemble on a part of the data.
 
     `external` holds the outputs of external members on this part.
     """
@@ -201,8 +201,8 @@ def measured(
     return Measured(prediction, targets, prediction.metrics(targets), own)
 
 
-def measured_groups(folds: OutOfFold, schema: Schema) -> Measured:
-    """Return groups of cross-validated learners, weighted alike, on the training part."""
+def measure_groups(folds: OutOfFold, schema: Schema) -> Measured:
+    """Return groups of cross-validated learners, with equal weights, on the training part."""
     prediction = Prediction(folds.outputs, Weighted.equal(len(folds.groups)), schema)
     targets = folds.targets
     own = member_metrics(prediction, targets)

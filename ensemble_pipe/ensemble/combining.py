@@ -1,4 +1,4 @@
-"""The way from all members to an ensemble: which are kept, and what combines them."""
+"""Makes an ensemble of all members: selects members, fits the combiner and the conformal sets."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -79,10 +79,10 @@ class Combine:
 
 @dataclass(frozen=True)
 class Combined:
-    """An ensemble.
+    """Members, their combiner, and how it was chosen.
 
     Attributes:
-        members: those that count, in order.
+        members: those that were kept, in order.
         combiner: of these.
         candidates: what the method was chosen from; empty where it was given.
         conformal: of the classes, or of each target; empty where no coverage was asked for.
@@ -94,7 +94,7 @@ class Combined:
     conformal: tuple[Conformal, ...] = ()
 
     def facts(self) -> dict[str, Any]:
-        """Return what the journal tells of the combination, as plain values."""
+        """Return the combination as plain values, for the journal."""
         return {
             "combiner": self.combiner.to_dict(),
             "members": [[member.learner, member.number] for member in self.members],
@@ -103,7 +103,7 @@ class Combined:
         }
 
 
-def combined(
+def combine_members(
     how: Combine,
     units: Sequence[tuple[Member, ...]],
     outputs: Floats,
@@ -116,7 +116,7 @@ def combined(
     """Return the ensemble of some members.
 
     Args:
-        how: the way.
+        how: which members are kept, and how they are combined.
         units: K of them, in order; the members of one are weighted alike.
         outputs: (K, R, O) of `member_outputs`, on rows that no member was trained on.
         targets: (R,) or (R, D) of these rows, as base files hold them.

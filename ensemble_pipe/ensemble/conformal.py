@@ -1,4 +1,4 @@
-"""Split-conformal prediction: sets of classes and intervals that hold the truth as often as stated.
+"""Split-conformal prediction: sets of classes and intervals with a guaranteed coverage.
 
 The threshold is fitted on rows that neither training nor the choice of the ensemble has used. New
 rows like those are then covered with at least the stated probability, whatever the predictor (Vovk

@@ -1,4 +1,4 @@
-"""How much members differ, and what their difference is worth.
+"""Measures of diversity among members, and of its effect on the ensemble's loss.
 
 Shapes: K members, R rows, O classes, D regression targets. Matrices (K, K) compare each member with
 each; the means in the dicts are over pairs of two members. A single member has no pairs.

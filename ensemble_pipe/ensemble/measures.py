@@ -1,4 +1,4 @@
-"""What is measured of an ensemble beside its metrics: rejection, diversity, coverage, intervals."""
+"""Further measures of an ensemble: rejection, diversity, coverage, bootstrap intervals."""
 
 import numpy as np
 
@@ -46,10 +46,10 @@ def unsureness(prediction: Prediction) -> Floats:
     if prediction.schema.task == "classification":
         unsure: Floats = 1.0 - prediction.probabilities.max(axis=1)
         return unsure
-    return standardised(prediction.std, prediction)
+    return standardise(prediction.std, prediction)
 
 
-def standardised(deviation: Floats, prediction: Prediction) -> Floats:
+def standardise(deviation: Floats, prediction: Prediction) -> Floats:
     """Return one number (R,) for deviations (R, D): the root mean square of standardised ones."""
     unit = prediction.schema.target_scale[1]
     spread: Floats = np.sqrt(np.mean((deviation / unit) ** 2, axis=1))

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions: each training row as the learner says that left it out.
+"""Out-of-fold predictions: each training row is predicted by the learner that left it out.
 
 Stone 1974, "Cross-validatory choice and assessment of statistical predictions"; as what a combiner
 is fitted to: Wolpert 1992, "Stacked generalization".
@@ -20,7 +20,7 @@ FoldGroup = tuple[int, ...]
 
 
 class OutOfFold(NamedTuple):
-    """What groups of cross-validated learners say of the training part.
+    """Out-of-fold predictions of groups of cross-validated learners.
 
     Attributes:
         groups: the members of each of G groups, one for each fold.
@@ -36,7 +36,7 @@ class OutOfFold(NamedTuple):
 
 
 def left_out_messages(groups: Sequence[FoldGroup], members: Sequence[Member]) -> list[str]:
-    """Return what to say of groups some of whose folds are missing, where these are the evidence.
+    """Return warnings on groups some of whose folds are missing, where these are the evidence.
 
     Args:
         groups: learners of each group.

@@ -1,4 +1,4 @@
-"""What a combination of members says of some rows, in the target's own terms."""
+"""The prediction of an ensemble for some rows: classes, or numbers in the targets' units."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Prediction:
-    """Members' outputs, and what a combiner makes of them.
+    """Members' outputs, and the combined prediction.
 
     Attributes:
         outputs: (K, R, O) float32, of `ensemble.members.member_outputs`.
@@ -45,12 +45,12 @@ class Prediction:
 
     @property
     def aleatoric(self) -> Floats:
-        """The noise in the data, as the members see it: a standard deviation (R, D)."""
+        """The standard deviation (R, D) of the noise in the data, as the members estimate it."""
         return np.sqrt(self._mixture[1]) * self.schema.target_scale[1]
 
     @property
     def epistemic(self) -> Floats:
-        """What the members disagree about: a standard deviation (R, D)."""
+        """The standard deviation (R, D) of the members' means: their disagreement."""
         return np.sqrt(self._mixture[2]) * self.schema.target_scale[1]
 
     @property
@@ -72,7 +72,7 @@ class Prediction:
         return low, high
 
     def uncertainty(self) -> dict[str, Floats]:
-        """Return how unsure the ensemble is of each row, (R,) or (R, D) each.
+        """Return measures of uncertainty for each row, (R,) or (R, D) each.
 
         For classes what `ensemble.uncertainty` has, of the members as they are weighted, without
         the combiner's temperature. For numbers `std` and its parts `aleatoric` and `epistemic`,
@@ -83,7 +83,7 @@ class Prediction:
         return {"std": self.std, "aleatoric": self.aleatoric, "epistemic": self.epistemic}
 
     def metrics(self, targets: Array) -> Metrics:
-        """Return how good the prediction is.
+        """Return the metrics of the prediction.
 
         Args:
             targets: (R,) or (R, D), as base files hold them.

@@ -1,4 +1,4 @@
-"""How learners come to differ, and which members they yield.
+"""Strategies: how the learners of an ensemble differ, and which members they yield.
 
 `vary` gives each learner its own value of any hyperparameter. A list goes round in turn: learner i
 of its group takes item i modulo its length. A range is drawn at the learner's own address, so
@@ -17,7 +17,7 @@ from ensemble_pipe.core import seeds
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.members.external import NAME_PATTERN
-from ensemble_pipe.training.estimators import MOST_LEARNERS, EstimatorSettings
+from ensemble_pipe.training.estimator_settings import MOST_LEARNERS, EstimatorSettings
 
 
 @settings
@@ -72,7 +72,7 @@ _OF_A_STRATEGY = {"passes": "mc_dropout", "rounds": "boosting", "shrinkage": "bo
 
 @settings
 class Learners:
-    """A group of networks that come to differ in one way.
+    """A group of networks that differ by one strategy.
 
     Attributes:
         strategy: how they differ, and what each yields.
@@ -151,8 +151,8 @@ class ExternalPlan:
     learner: int
     settings: ExternalPredictions
 
-    def facts(self) -> dict[str, Any]:
-        """Return what the journal and MLflow tell of the plan, as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for the journal and MLflow."""
         return {"predictions": asdict(self.settings)}
 
 
@@ -161,7 +161,7 @@ _OF_A_GROUP = ("strategy", "learners", "passes", "rounds", "shrinkage")
 
 
 @settings
-class Ensemble(Learners):
+class EnsembleSettings(Learners):
     """The ensemble of a pipeline: one group of learners, or a pool of several.
 
     Attributes:
@@ -222,7 +222,7 @@ class Ensemble(Learners):
 
 
 def varied_values(vary: Vary, learner: int, place: int, seed: int) -> dict[str, Any]:
-    """Return what `vary` gives to one learner, by path in the pipeline.
+    """Return the values of one learner under `vary`, by path in the pipeline.
 
     Args:
         vary: of its group.

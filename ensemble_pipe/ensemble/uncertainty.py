@@ -1,4 +1,4 @@
-"""How sure an ensemble of classifiers is of each row, in nats and shares.
+"""Measures of an ensemble's uncertainty about the class of each row, in nats and shares.
 
 Shapes: K members, R rows, O classes. Members are taken one after another, in
 order, so that sums have the same bits each time and take the memory of one member. Those of weight
@@ -14,7 +14,7 @@ from ensemble_pipe.ensemble.combiners import softmax
 
 
 def uncertainty(logits: Floats, weights: Floats | None = None) -> dict[str, Floats]:
-    """Return how unsure an ensemble of classifiers is of each row, in several ways.
+    """Return several measures of the uncertainty of each row.
 
     All are larger for less certain rows, but for `margin`, which is smaller.
 
@@ -72,7 +72,7 @@ def weighted(values: Array, weights: Floats | None) -> Iterator[tuple[float, Flo
 
 
 def total_weight(values: Array, weights: Floats | None) -> float:
-    """Return what the weights of members (K, ...) come to."""
+    """Return the sum of the weights of members (K, ...)."""
     return float(np.sum(_ones_or(weights, len(values))))
 
 

@@ -34,7 +34,7 @@ from ensemble_pipe.serving.model import Ensemble
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What both have: parameters, checks, training, and what each member says."""
+    """What both estimators share: parameters, checks, training, and the members' predictions."""
 
     _task: Task
     model_: Model

@@ -21,9 +21,10 @@ from ensemble_pipe.estimators.examples import (
     write_examples,
 )
 from ensemble_pipe.run.display import Display
-from ensemble_pipe.run.preparation import require_fit
+from ensemble_pipe.run.requirements import require_fit
+from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.session import Session
-from ensemble_pipe.run.sinks import MemorySink, SessionResult
+from ensemble_pipe.run.sinks import MemorySink
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.plan import LearnerPlan
 

@@ -1,4 +1,4 @@
-"""What an estimator's parameters say, as a pipeline."""
+"""The parameters of an estimator, as a pipeline."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -12,7 +12,7 @@ from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.combiners import Weighted
-from ensemble_pipe.ensemble.measures import standardised
+from ensemble_pipe.ensemble.measures import standardise
 from ensemble_pipe.ensemble.metrics.detection import ood_intervals
 from ensemble_pipe.ensemble.metrics.ranking import auroc, counts_of, places_of
 from ensemble_pipe.ensemble.metrics.resampling import Interval
@@ -119,7 +119,7 @@ def detected(inside: Scores, outside: Scores, task: str) -> dict[str, Detected]:
 def _scores(prediction: Prediction) -> dict[str, Floats]:
     found = prediction.uncertainty()
     if prediction.schema.task == "regression":
-        return {name: standardised(values, prediction) for name, values in found.items()}
+        return {name: standardise(values, prediction) for name, values in found.items()}
     largest = prediction.probabilities.max(axis=1)
     # These two are the larger, the surer the ensemble is.
     return {**found, "margin": -found["margin"], "max_probability": 1.0 - largest}

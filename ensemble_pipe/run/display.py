@@ -32,7 +32,7 @@ class Display(Protocol):
         ...
 
     def event(self, event: Event) -> None:
-        """A trainer said something."""
+        """A trainer reports an event."""
         ...
 
     def message(self, text: str) -> None:

@@ -57,7 +57,7 @@ class SourceRows:
 def read_external(
     plan: ExternalPlan, schema: Schema, data: SourceRows, official: SourceRows | None
 ) -> dict[str, Floats]:
-    """Return what another program predicts of each part, (R, O), as members' outputs.
+    """Read another program's predictions of each part, (R, O), as members' outputs.
 
     Every row of its files is checked.
 
@@ -107,11 +107,11 @@ def load_external(paths: RunPaths, plans: Sequence[ExternalPlan], part: str) -> 
 def append_external(
     table: pa.Table, plans: Sequence[ExternalPlan], outputs: Mapping[int, Floats], schema: Schema
 ) -> pa.Table:
-    """Return rows with their given predictions beside them, for the model's documentation.
+    """Return rows with external predictions beside them, for the model's documentation.
 
     Args:
         table: R rows of the source.
-        plans: of given members.
+        plans: of external members.
         outputs: (R, O) of these rows, by learner.
         schema: of the data.
     """

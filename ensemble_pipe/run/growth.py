@@ -21,11 +21,11 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
-from ensemble_pipe.run.demands import require_space
-from ensemble_pipe.run.preparation import FIRST_ROWS, require_fit
+from ensemble_pipe.run.preparation import FIRST_ROWS
+from ensemble_pipe.run.requirements import require_fit, require_space
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
-from ensemble_pipe.training.estimators import MOST_LEARNERS
+from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What happens around the stages of a run: its lock, MLflow, its ending."""
+"""The life cycle of a run, around its training: its lock, its tracking, its ending."""
 
 import os
 import time
@@ -22,7 +22,7 @@ from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.display import Display
-from ensemble_pipe.run.sinks import SessionResult
+from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.names import model_name
@@ -65,7 +65,11 @@ class RunResult:
 
 @contextmanager
 def lock_run(paths: RunPaths) -> Iterator[None]:
-    """Hold the lock of the process that drives a run."""
+    """Hold the lock of a run: one process at a time drives it.
+
+    Raises:
+        RunDirectoryError: another process holds it, or the file cannot be locked.
+    """
     lock = FileLock(paths.lock, timeout=0)
     try:
         lock.acquire()
@@ -126,11 +130,11 @@ def drive(
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
-            raise KeyboardInterrupt(_stopped(paths, status)) from None
+            raise KeyboardInterrupt(_stop_message(paths, status)) from None
         finally:
             report(paths, status, display)
             journal.append("ended", status=status)
-            signals.last_words = partial(_say_at_once, _stopped(paths, status))
+            signals.last_words = partial(_say_at_once, _stop_message(paths, status))
             journal.close()
             _ship_rest(paths, tracker, display, signals, status)
             signals.last_words = None
@@ -174,7 +178,7 @@ def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
     )
 
 
-def _stopped(paths: RunPaths, status: str) -> str:
+def _stop_message(paths: RunPaths, status: str) -> str:
     if status == "FINISHED":
         return (
             "stopped before MLflow had received all of this run; "
@@ -186,7 +190,7 @@ def _stopped(paths: RunPaths, status: str) -> str:
 def _last_words(paths: RunPaths, journal: Journal) -> None:
     """Journal the end of a run that ends at once; called between any two steps of a program."""
     journal.append("ended", status="KILLED")
-    _say_at_once(_stopped(paths, "KILLED"))
+    _say_at_once(_stop_message(paths, "KILLED"))
 
 
 def _say_at_once(text: str) -> None:
@@ -203,7 +207,7 @@ def _ship_rest(
             tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
     except KeyboardInterrupt:
         if status == "FINISHED":
-            raise KeyboardInterrupt(_stopped(paths, status)) from None
+            raise KeyboardInterrupt(_stop_message(paths, status)) from None
         tracker.finish(HURRIED_TIMEOUT_S)
     if tracker.problem:
         display.message(

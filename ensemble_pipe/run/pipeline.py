@@ -1,4 +1,4 @@
-"""The runs of pipelines: begun, gone on with, grown, and shipped to MLflow."""
+"""Starts, resumes and grows the runs of pipelines, and ships them to MLflow."""
 
 import secrets
 import shutil
@@ -15,11 +15,11 @@ from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handled
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.run import provenance
-from ensemble_pipe.run.demands import require_space
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.preparation import prepare, write_run
+from ensemble_pipe.run.requirements import require_space
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
@@ -57,7 +57,7 @@ def run(
     require_space(plans.networks, prepared.schema, folder)
     paths = _new_run(folder, config)
     with lock_run(paths):
-        with _nothing_left(paths, made):
+        with _remove_on_failure(paths, made):
             write_run(paths, config, plans, prepared)
         return drive(paths, config, plans, address, inline, display, started)
 
@@ -198,7 +198,7 @@ def status_of(run_dir: str | Path) -> str:
 
 
 def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
-    """Journal the end of a run whose driver died without a word; its lock is ours, so it did."""
+    """Journal the end of a run whose driver was killed; its lock is free, so none is left."""
     if entries[-1]["kind"] != "ended":
         report(paths, "KILLED", Silent())
         journal = Journal(paths.journal)
@@ -217,7 +217,7 @@ def _new_run(output: Path, config: Pipeline) -> RunPaths:
 
 
 @contextmanager
-def _nothing_left(paths: RunPaths, made: list[Path]) -> Iterator[None]:
+def _remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
     """Remove a run directory that could not be made whole, and the folders made for it."""
     try:
         yield

@@ -1,9 +1,7 @@
-"""What a run begins with: its data read, divided, fitted and written as base files."""
+"""Prepares a run: reads and divides its data, fits the schema, and writes the base files."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from ensemble_pipe.config.conversion import resolved
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
-from ensemble_pipe.core.errors import ConfigError, DataError
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import shown
 from ensemble_pipe.core.storage import (
     SPLITS,
@@ -27,7 +25,7 @@ from ensemble_pipe.core.storage import (
 )
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import Labelled, by_marks, labelled, not_later, shares_group
-from ensemble_pipe.data.learner_view import largest_fold, require_folds
+from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
@@ -35,33 +33,26 @@ from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.nn.blas import one_thread
-from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.run import provenance
-from ensemble_pipe.run.demands import require_affordable
 from ensemble_pipe.run.external_predictions import (
     SourceRows,
     append_external,
     read_external,
     save_external,
 )
+from ensemble_pipe.run.requirements import require_fit, shard_rows
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
-from ensemble_pipe.training.estimators import EstimatorSettings
-from ensemble_pipe.training.plan import LearnerPlan
-from ensemble_pipe.training.requirements import require_plans_fit, require_rows
 
 EXAMPLE_ROWS = 3
 FIRST_ROWS = "first_rows.safetensors"
 EXAMPLE = "example.arrow"
-# Some shards of each part are held while a base is written.
-MOST_SHARD_BYTES = 32 << 20
-MOST_CHUNK_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data that has been looked through, and how it is to be written.
+    """Data that is checked and divided, ready to be written.
 
     Attributes:
         schema: fitted to the training part.
@@ -70,7 +61,7 @@ class Prepared:
         official_test: the rows of an official test part; None where the test part is in `parts`.
         first_rows: (P,) for each learner where weights are transferred; else empty.
         external: outputs (R, O) of each external member on each part, by learner.
-        warning: what a person should know; None for nothing.
+        warning: to show to the user; None for none.
     """
 
     schema: Schema
@@ -91,7 +82,11 @@ class Prepared:
 
 
 def prepare(config: Pipeline, plans: Plans) -> Prepared:
-    """Look through the data, divide it, and fit its schema; nothing is written.
+    """Read and divide the data, and fit its schema; nothing is written.
+
+    Args:
+        config: the pipeline.
+        plans: of its learners.
 
     Raises:
         DataError: a file or a value is wrong, or the parts are too small.
@@ -140,14 +135,14 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
 
 
 def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepared) -> None:
-    """Write what a run begins with; the manifest comes last and makes it a run directory.
+    """Write the files of a new run; the manifest comes last and makes it a run directory.
 
     Raises:
         DataError: a value cannot be used.
     """
     schema = prepared.schema
     with one_thread():
-        _write_parts(paths.base, prepared, _shard_rows(config, schema))
+        _write_parts(paths.base, prepared, shard_rows(config, schema))
     write_json(paths.base / "schema.json", schema.to_json())
     save_external(paths.base, prepared.external)
     example = _example(plans, prepared)
@@ -185,11 +180,6 @@ def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     )
 
 
-def _shard_rows(config: Pipeline, schema: Schema) -> int:
-    """Return the rows of a shard: those asked for, or as many as its bytes may be."""
-    return max(1, min(config.shard_rows, MOST_SHARD_BYTES // schema.row_bytes))
-
-
 def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Integers]:
     sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
     if has_test:
@@ -199,58 +189,6 @@ def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Intege
         strata, data.count, sizes, config.seed, data.rows.where,
         groups=data.groups, times=data.times,
     )  # fmt: skip
-
-
-def require_fit(
-    config: Pipeline,
-    plans: Sequence[LearnerPlan],
-    schema: Schema,
-    rows: int,
-    groups: Array | None = None,
-) -> None:
-    """Check that learners and augmentations fit the training part.
-
-    Args:
-        config: the pipeline.
-        plans: of its networks.
-        schema: of the data.
-        rows: R, of the training part.
-        groups: (R,) of these, where rows have groups.
-
-    Raises:
-        ConfigError: names the key, what it is, and what would be right.
-    """
-    wrong = config.augment.misfits(images=schema.is_image)
-    if wrong:
-        here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
-        raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
-    config.augment.require_fit(schema.input_shape, schema.spans, schema.encoded_names)
-    chunk_bytes = 4 * CHUNK_ROWS * prod(schema.input_shape)
-    if chunk_bytes > MOST_CHUNK_BYTES:
-        raise ConfigError(
-            f"data: rows of shape {schema.input_shape} are too large: {CHUNK_ROWS} of them are "
-            f"predicted at a time, which takes {chunk_bytes / 1e9:.1f} GB; make the images smaller"
-        )
-    if schema.is_image and config.view.features < 1:
-        raise ConfigError(
-            "view.features: chooses among the columns of a table, but here are images"
-        )
-    window_rows = min(rows, max(config.window_rows, _shard_rows(config, schema)))
-    window_bytes = window_rows * schema.row_bytes
-    if config.augment.shard_policy and window_bytes > config.augment.memory_bytes:
-        fitting = config.augment.memory_bytes // schema.row_bytes
-        raise ConfigError(
-            f"augment.memory_mb: {config.augment.memory_mb} MB hold {fitting} augmented rows, but "
-            f"windows of {window_rows} rows are shuffled; raise it, or set "
-            f"window_rows to {fitting} or less"
-        )
-    require_plans_fit(plans, schema, rows)
-    require_affordable(plans, schema, rows)
-    for number, group in enumerate(config.ensemble.groups):
-        if isinstance(group, EstimatorSettings):
-            folds = group.learners if group.leaves_folds_out else None
-            left_out = 0 if folds is None else largest_fold(folds, config.seed, rows, groups)
-            require_rows(group, rows, left_out, f"ensemble.pool.{number}")
 
 
 def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:

@@ -11,7 +11,7 @@ from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
-from ensemble_pipe.run.sinks import SessionResult
+from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet

@@ -14,18 +14,16 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,
-    measured,
-    measured_groups,
-    summary,
+    measure_ensemble,
+    measure_groups,
 )
 from ensemble_pipe.ensemble.combining import Combined
-from ensemble_pipe.ensemble.measures import further_metrics
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
-from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.registry import MemberRegistry
-from ensemble_pipe.run.sinks import SessionResult, Sink
+from ensemble_pipe.run.results import SessionResult, flat_metrics
+from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
@@ -174,12 +172,12 @@ class Session:
         combined = aggregator.combine(how, self._config.seed, folds, groups)
         self._sink.save_combination(combined)
         parts = {name: self._measure(combined, name) for name in self._sink.parts}
-        left_out = measured_groups(folds, self._schema) if folds is not None and parts else None
+        left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
         result = SessionResult(
             model=self._make_model(combined),
             measured=parts,
             out_of_fold=left_out,
-            metrics=_flat_metrics(parts, left_out),
+            metrics=flat_metrics(parts, left_out),
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
             warnings=self._fold_warnings(),
@@ -287,7 +285,7 @@ class Session:
         )
 
     def _measure(self, combined: Combined, part: str) -> Measured:
-        return measured(
+        return measure_ensemble(
             combined.members,
             combined.combiner,
             self._schema,
@@ -296,13 +294,3 @@ class Session:
             combined.conformal,
             self._external(part),
         )
-
-
-def _flat_metrics(parts: Mapping[str, Measured], out_of_fold: Measured | None) -> Metrics:
-    """Return the metrics of an ensemble on some parts of the data, by part and name."""
-    metrics = summary(dict(parts)) if parts else {}
-    if "test" in parts:
-        metrics |= further_metrics(parts["test"].prediction, parts["test"].targets, "test/")
-    if out_of_fold is not None:
-        metrics |= {f"out_of_fold/{name}": value for name, value in out_of_fold.ensemble.items()}
-    return metrics

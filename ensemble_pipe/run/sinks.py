@@ -1,38 +1,13 @@
 """Where the results of a training session go: a small protocol, and the sink that keeps nothing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from ensemble_pipe.ensemble.aggregator import Aggregator, Measured
+from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
-from ensemble_pipe.serving.artifact import Model
+from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
-
-
-@dataclass(frozen=True)
-class SessionResult:
-    """The result of a training session.
-
-    Attributes:
-        model: the ensemble.
-        measured: the ensemble and its members on each part of the data that the sink names.
-        out_of_fold: cross-validated groups on the training part, where the sink names parts.
-        metrics: all of these, flat, such as "test/nll".
-        failed: reasons of the learners that failed, by learner.
-        unfinished: learners whose training was ended early, ascending.
-        warnings: what to tell a person about groups with missing folds.
-    """
-
-    model: Model
-    measured: Mapping[str, Measured] = field(default_factory=dict)
-    out_of_fold: Measured | None = None
-    metrics: Metrics = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
-    unfinished: tuple[int, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 class Sink(Protocol):

@@ -12,10 +12,10 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
+from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
-from ensemble_pipe.run.sinks import SessionResult
 from ensemble_pipe.tracking.journal import Journal, failures
 
 
@@ -60,7 +60,7 @@ def train_and_measure(
         session.train(executor if train else None, remaining)
     except KeyboardInterrupt:
         if session.member_count:
-            display.message(f"writing the ensemble of {session.member_count} finished members")
+            display.message(f"writing the ensemble of {session.member_count} members that are done")
             with may_stop():
                 _finish(session, display)
         raise

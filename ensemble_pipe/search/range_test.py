@@ -42,7 +42,7 @@ class RateCurve:
 
     @property
     def lowest(self) -> float:
-        """The rate at which the loss was lowest: the most that training stands."""
+        """The rate at which the loss was lowest; beyond it training grows unstable."""
         return float(self.rates[self.losses.argmin()])
 
     @property
@@ -87,7 +87,7 @@ def rate_curve(
 
 
 def _rise(training: StackTraining) -> RateCurve:
-    """Take every step, or as many as the loss stays within bounds for."""
+    """Take all steps, or those before the loss diverges."""
     rates: list[float] = []
     smoothed: list[float] = []
     mean, lowest = 0.0, np.inf

@@ -37,12 +37,12 @@ _MODEL, _TENSORS = "model.json", "members.safetensors"
 
 @dataclass(frozen=True)
 class Model:
-    """Everything that predicts.
+    """Everything that is needed to predict.
 
     Attributes:
         schema: of the data.
         members: in order.
-        combiner: what makes one prediction of theirs.
+        combiner: of their predictions.
         draws: how rows are augmented when they are predicted.
         conformal: of the classes, or of each target; empty for none.
     """
@@ -55,11 +55,11 @@ class Model:
 
 
 def write_artifact(folder: Path, model: Model) -> None:
-    """Write an ensemble; the manifest comes last and makes it whole.
+    """Write an ensemble; the manifest is written last and completes it.
 
     Args:
-        folder: where to; made if need be.
-        model: what to write.
+        folder: of the artifact; created where it does not exist.
+        model: the ensemble.
     """
     tensors: dict[str, Floats] = {}
     files: dict[str, bytes] = {}
@@ -84,7 +84,7 @@ def write_artifact(folder: Path, model: Model) -> None:
 
 
 class _ModelRecord(BaseModel):
-    """What model.json holds beside `format`."""
+    """Schema of model.json, beside `format`."""
 
     combiner: AnyCombiner
     conformal: tuple[Conformal, ...]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Predictions of each row: an array whose columns are in the order of `ExternalMember.columns`, or a
 # table that has these columns.
-Predictions = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
+PredictionTable = Union[Array, "pd.DataFrame", pa.Table, pa.RecordBatch]
 
 
 def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], schema: Schema) -> Rows:
@@ -50,7 +50,7 @@ def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], sche
     opened = {name: open_predictions(path, rows.where, rows.count) for name, path in paths.items()}
     for name, file in opened.items():
         require_predictions(file, wanted[name].columns(schema))
-    _require_given(wanted, schema, {*opened, *_joined(wanted, schema, rows.schema.names)})
+    _require_complete(wanted, schema, {*opened, *_joined(wanted, schema, rows.schema.names)})
     for name, file in opened.items():
         rows = _side_by_side(rows, file, name, wanted[name].columns(schema))
     return rows
@@ -59,7 +59,7 @@ def with_files(rows: Rows, files: Sequence[str], members: Sequence[Member], sche
 def with_predictions(
     block: pa.RecordBatch,
     inputs: Any,
-    given: Mapping[str, Predictions] | None,
+    given: Mapping[str, PredictionTable] | None,
     members: Sequence[Member],
     schema: Schema,
 ) -> pa.RecordBatch:
@@ -80,7 +80,7 @@ def with_predictions(
     _require_known(given, wanted)
     own = columns_of(inputs)
     beside = set() if own is None else _joined(wanted, schema, own.names) - set(given)
-    _require_given(wanted, schema, {*given, *beside})
+    _require_complete(wanted, schema, {*given, *beside})
     for name, member in wanted.items():
         names = member.input_columns(schema)
         if own is not None and name in beside:
@@ -101,7 +101,9 @@ def _require_known(given: Mapping[str, Any], wanted: Mapping[str, ExternalMember
         )
 
 
-def _require_given(wanted: Mapping[str, ExternalMember], schema: Schema, found: set[str]) -> None:
+def _require_complete(
+    wanted: Mapping[str, ExternalMember], schema: Schema, found: set[str]
+) -> None:
     missing = [name for name in wanted if name not in found]
     if missing:
         name = missing[0]
@@ -170,7 +172,7 @@ def _side_by_side(rows: Rows, given: Rows, name: str, columns: Sequence[str]) ->
 
 
 class _Cut:
-    """Batches, of which any number of rows is taken from the front."""
+    """A stream of batches, from which any number of rows is taken."""
 
     def __init__(self, batches: Iterator[pa.RecordBatch]) -> None:
         self._batches = batches

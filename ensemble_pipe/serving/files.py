@@ -1,4 +1,4 @@
-"""Prediction from a file to a file, and of labelled files: block by block."""
+"""Prediction of files, labelled ones too, block by block."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

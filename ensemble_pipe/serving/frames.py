@@ -1,8 +1,8 @@
-"""MLflow's pyfunc, as far as models of ensemble_pipe need more of it than it does.
+"""Extends MLflow's pyfunc to data frames whose types differ from the signature.
 
 A typed signature makes MLflow refuse frames with whole numbers for doubles, or dates for strings,
 which the model reads well. MLflow compares types before it calls the model, so its own `predict` is
-given frames of the right types.
+called with frames of the right types.
 """
 
 from functools import wraps
@@ -18,7 +18,7 @@ from ensemble_pipe.serving.signature import as_signed
 
 
 class WrongInputError(InputError, MlflowException):  # type: ignore[misc]
-    """What was sent is wrong: MLflow's server answers with status 400 and this message."""
+    """The input is wrong: MLflow's server answers with status 400 and this message."""
 
     def __init__(self, error: InputError) -> None:
         MlflowException.__init__(self, str(error), error_code=INVALID_PARAMETER_VALUE)

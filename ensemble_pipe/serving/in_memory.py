@@ -76,7 +76,7 @@ def as_column(values: Any, name: str) -> pa.Array:
 
 
 def _loses(found: pa.Array, values: Any) -> bool:
-    """Return whether Arrow made of values what they are not: of times days, of truths numbers."""
+    """Return whether Arrow's conversion loses information: times become days, truths numbers."""
     if isinstance(found, pa.ExtensionArray):
         return True
     if getattr(getattr(values, "dtype", None), "kind", "O") != "O":

@@ -1,4 +1,4 @@
-"""What a person predicts from: arrays, data frames, Arrow tables and files, as rows of columns."""
+"""Inputs of a prediction: arrays, data frames, Arrow tables and files, as rows of columns."""
 
 from collections.abc import Sequence
 from dataclasses import replace

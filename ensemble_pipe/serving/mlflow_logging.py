@@ -93,7 +93,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         print(json.dumps({"model_uri": known}))
         return
     ensemble = load(paths.model)
-    signature, example = described(ensemble, _example(paths))
+    signature, example = describe(ensemble, _example(paths))
     logged = Model.log(
         None,
         mlflow.pyfunc,
@@ -113,7 +113,7 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
     print(json.dumps({"model_uri": logged.model_uri}))
 
 
-def described(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
+def describe(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
     """Return the signature of an ensemble, and an input example, made of raw rows."""
     from mlflow.models import ModelSignature, infer_signature
 
@@ -131,7 +131,7 @@ def described(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
 
 
 def _example(paths: RunPaths) -> pa.Table:
-    """Return a few raw rows, with what other programs predict of them where that is given."""
+    """Return a few raw rows, with the predictions of other programs where the model needs these."""
     with pa.memory_map(str(paths.base / "example.arrow")) as stream:
         return pa.ipc.open_file(stream).read_all().combine_chunks()
 

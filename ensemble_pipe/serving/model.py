@@ -1,4 +1,4 @@
-"""A trained ensemble in memory, and how one is loaded."""
+"""A trained ensemble in memory, loaded from a model artifact."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from ensemble_pipe.ensemble.members.external import Cells, external_outputs
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
-from ensemble_pipe.serving.external import Predictions, with_predictions
+from ensemble_pipe.serving.external import PredictionTable, with_predictions
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
 
@@ -38,8 +38,8 @@ Inputs = Union[
     Mapping[str, Sequence[Any]],
     Sequence[Mapping[str, Any]],
 ]
-# What other programs predict of these rows, by the name of the member, where the model has such.
-Given = Mapping[str, Predictions] | None
+# Predictions of other programs for these rows, by the name of the external member.
+ExternalPredictions = Mapping[str, PredictionTable] | None
 
 _MLFLOW_SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 
@@ -55,7 +55,7 @@ class Ensemble:
     Attributes:
         schema: of the data it was trained on.
         members: in order.
-        combiner: what makes one prediction of theirs.
+        combiner: of their predictions.
         conformal: of the classes, or of each target; empty for none.
     """
 
@@ -73,7 +73,7 @@ class Ensemble:
         joined = [name for member in wanted for name in member.input_columns(self.schema)]
         return (*self.schema.source_columns, *joined)
 
-    def predict(self, inputs: Inputs, given: Given = None) -> Array:
+    def predict(self, inputs: Inputs, given: ExternalPredictions = None) -> Array:
         """Return (R,) class names, or means in the target's units; (R, D) of several targets."""
         prediction = self.prediction(inputs, given)
         if self.schema.task == "regression":
@@ -81,12 +81,12 @@ class Ensemble:
         found: Array = np.array(self.schema.classes)[prediction.probabilities.argmax(axis=1)]
         return found
 
-    def predict_proba(self, inputs: Inputs, given: Given = None) -> Floats:
+    def predict_proba(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:
         """Return class probabilities (R, O), float64, in the order of `schema.classes`."""
         self._require("classification", "predict_proba")
         return self.prediction(inputs, given).probabilities
 
-    def predict_members(self, inputs: Inputs, given: Given = None) -> Floats:
+    def predict_members(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:
         """Return each member's probabilities (K, R, O), or its means (K, R) in the target's units.
 
         Of several targets (K, R, D).
@@ -97,12 +97,12 @@ class Ensemble:
         center, unit = schema.target_scale
         return self._flat(outputs[:, :, : schema.target_count].astype(np.float64) * unit + center)
 
-    def uncertainty(self, inputs: Inputs, given: Given = None) -> dict[str, Floats]:
-        """Return how unsure the ensemble is of each row (R,): see `Prediction.uncertainty`."""
+    def uncertainty(self, inputs: Inputs, given: ExternalPredictions = None) -> dict[str, Floats]:
+        """Return measures of uncertainty for each row (R,): see `Prediction.uncertainty`."""
         found = self.prediction(inputs, given).uncertainty()
         return {name: self._flat(values) for name, values in found.items()}
 
-    def predict_sets(self, inputs: Inputs, given: Given = None) -> Array:
+    def predict_sets(self, inputs: Inputs, given: ExternalPredictions = None) -> Array:
         """Return which classes are in each row's conformal set, (R, O) bool.
 
         The order is that of `schema.classes`.
@@ -114,7 +114,7 @@ class Ensemble:
         self._require_coverage()
         return self.prediction(inputs, given).sets
 
-    def predict_intervals(self, inputs: Inputs, given: Given = None) -> Floats:
+    def predict_intervals(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:
         """Return the low and the high end of each row's conformal interval.
 
         (R, 2) in the target's units, or (R, D, 2) of several targets.
@@ -127,15 +127,15 @@ class Ensemble:
         ends = self.prediction(inputs, given).interval
         return np.stack([self._flat(end) for end in ends], axis=-1)
 
-    def prediction(self, inputs: Inputs, given: Given = None) -> Prediction:
-        """Return all that the ensemble says of some rows."""
+    def prediction(self, inputs: Inputs, given: ExternalPredictions = None) -> Prediction:
+        """Return the ensemble's prediction of some rows."""
         return self.of_outputs(self.outputs(inputs, given))
 
     def of_outputs(self, outputs: Floats) -> Prediction:
-        """Return all that the members' outputs (K, R, O) come to."""
+        """Return the ensemble's prediction from the members' outputs (K, R, O)."""
         return Prediction(outputs, self.combiner, self.schema, self.conformal)
 
-    def table(self, inputs: Inputs, given: Given = None) -> pa.Table:
+    def table(self, inputs: Inputs, given: ExternalPredictions = None) -> pa.Table:
         """Return one row for each input row, in its order.
 
         The columns are those of `serving.predictions.prediction_columns`.
@@ -143,16 +143,16 @@ class Ensemble:
         return self.as_table(self.outputs(inputs, given))
 
     def as_table(self, outputs: Floats) -> pa.Table:
-        """Return what the members' outputs (K, R, O) mean, a row for each of R."""
+        """Return the predictions from the members' outputs (K, R, O), a row for each of R."""
         columns = prediction_columns(self.of_outputs(outputs))
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
-    def outputs(self, inputs: Inputs, given: Given = None) -> Floats:
-        """Return what `ensemble.members.member_outputs` does, (K, R, O) float32.
+    def outputs(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:
+        """Return the members' outputs (K, R, O) float32, see `ensemble.members.member_outputs`.
 
         Raises:
             DataError: a column is missing, or a value is not as the model needs it.
-            InputError: predictions that should be given are missing.
+            InputError: predictions of an external member are missing.
         """
         batch = batch_of(inputs, self.schema)
         block = with_predictions(batch, inputs, given, self.members, self.schema)
@@ -167,11 +167,11 @@ class Ensemble:
             block: with the columns that the model needs, see `columns`.
             place: names row i of the block, for messages.
             first: number of its first row in the whole input.
-            cells: cells(column) names row i of a column of given predictions; None for `place`.
+            cells: cells(column) names row i of a column of external predictions; None for `place`.
         """
         cells = cells or (lambda column: lambda row: f"{place(row)}, column {shown(column)}")
         given = {
-            name: self._given(block, member.input_columns(self.schema), cells)
+            name: self._external_outputs(block, member.input_columns(self.schema), cells)
             for name, member in external_members(self.members).items()
         }
         if block.num_rows == 0:
@@ -186,8 +186,10 @@ class Ensemble:
         reads = self._draws.reads(view, self.schema.spans, first)
         return member_outputs(self.members, self.schema, reads, len(encoded), given)
 
-    def _given(self, block: pa.RecordBatch, names: tuple[str, ...], cells: Cells) -> Floats:
-        """Return what is given of one member, as its outputs (R, O)."""
+    def _external_outputs(
+        self, block: pa.RecordBatch, names: tuple[str, ...], cells: Cells
+    ) -> Floats:
+        """Return the predictions of an external member, as its outputs (R, O)."""
         columns = [block.column(name) for name in names]
         return external_outputs(columns, names, self.schema, cells)
 

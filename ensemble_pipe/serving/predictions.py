@@ -16,7 +16,7 @@ SEPARATOR = " | "  # between the classes of a set
 
 
 def prediction_columns(prediction: Prediction) -> dict[str, Array]:
-    """Return what an ensemble says of each row, as columns (R,).
+    """Return the predictions of an ensemble, as columns (R,).
 
     Returns:
         For classes `prediction`, `probability_<class>` for each class, and the uncertainties; for

@@ -1,4 +1,4 @@
-"""What MLflow is told of a model's input: the type of each column, and which may be missing.
+"""The MLflow signature of a model's input: the type of each column, and which are optional.
 
 Numbers are doubles; dates, categories, numbers that were true and false, and those that a text such
 as "unknown" may stand for are strings, for which MLflow takes values of any type as they are. (Its
@@ -30,7 +30,7 @@ def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]
 
     Args:
         schema: of the model.
-        names: of the columns that it needs: those of the schema, then given predictions.
+        names: of the columns that it needs: those of the schema, then of external predictions.
         truths: columns of true and false, which the model takes for numbers.
     """
     from mlflow.types import ColSpec, DataType

@@ -63,8 +63,8 @@ class LearnerPlan:
         """
         return build(self.network, self.loss, schema)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what the journal and MLflow tell of the plan, as plain values."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, for the journal and MLflow."""
         return {
             "network": asdict(self.network),
             "optimizer": asdict(self.rule),

@@ -9,7 +9,7 @@ from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import embedded_columns
 from ensemble_pipe.optim import SWA
 from ensemble_pipe.training.conflicts import cycle_count
-from ensemble_pipe.training.estimators import EstimatorSettings, NearestNeighbors
+from ensemble_pipe.training.estimator_settings import EstimatorSettings, NearestNeighbors
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.tensors import frozen_names
 

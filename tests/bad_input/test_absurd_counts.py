@@ -11,8 +11,8 @@ from conftest import plain_schema
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.run.demands import require_affordable, require_space
 from ensemble_pipe.run.growth import add_learners
+from ensemble_pipe.run.requirements import require_affordable, require_space
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

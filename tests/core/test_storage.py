@@ -1,5 +1,6 @@
 """Storage: a file appears whole or not at all, and what is damaged is refused."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError
 from ensemble_pipe.core.storage import (
     RunPaths,
     atomic_write,
+    atomic_write_all,
     check_sums,
     sha256_of,
     sums_of,
@@ -94,6 +96,28 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path: Path) -> None:
     atomic_write(tmp_path / "file", slow)
     assert seen == ["old"]
     assert (tmp_path / "file").read_text() == "new"
+
+
+def test_files_that_belong_together_appear_in_order_with_one_flush_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    flush, replace = os.fsync, os.replace
+
+    def seen_flush(descriptor: int) -> None:
+        calls.append("flush")
+        flush(descriptor)
+
+    def seen_replace(source: Path, target: Path) -> None:
+        calls.append(target.name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen_flush)
+    monkeypatch.setattr(os, "replace", seen_replace)
+    folder = tmp_path / "made"
+    atomic_write_all({folder / "arrays": b"1", folder / "facts": b"2"})
+    assert calls == ["flush", "flush", "arrays", "facts", "flush"]
+    assert [path.read_bytes() for path in sorted(folder.iterdir())] == [b"1", b"2"]
 
 
 def test_an_open_file_keeps_its_old_contents(tmp_path: Path) -> None:

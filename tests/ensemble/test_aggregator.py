@@ -16,7 +16,7 @@ from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,
     best_member,
-    measured,
+    measure_ensemble,
     summary,
 )
 from ensemble_pipe.ensemble.combiners import Weighted, softmax
@@ -73,7 +73,7 @@ def filled(task: Task, members: list[NetworkMember]) -> Aggregator:
 def of(aggregator: Aggregator, view: ShardView) -> Measured:
     """Return the members so far, weighted alike, on a part of the data."""
     combined = aggregator.combine(Combine(), seed=1)
-    return measured(combined.members, combined.combiner, aggregator.schema, view, PLAIN)
+    return measure_ensemble(combined.members, combined.combiner, aggregator.schema, view, PLAIN)
 
 
 def four_members(task: Task) -> list[NetworkMember]:

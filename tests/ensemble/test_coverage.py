@@ -9,7 +9,7 @@ from conftest import plain_schema
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.ensemble.combiners import Weighted
-from ensemble_pipe.ensemble.combining import Combine, Combined, combined
+from ensemble_pipe.ensemble.combining import Combine, Combined, combine_members
 from ensemble_pipe.ensemble.conformal import conformal_sets
 from ensemble_pipe.ensemble.measures import coverage_metrics, further_metrics, rejection_metrics
 from ensemble_pipe.ensemble.members import EstimatorMember, Member
@@ -45,7 +45,9 @@ def ensemble(task: str, rows: int, seed: int, **how: Any) -> Combined:
     outputs, targets = (classes if task == "classes" else numbers)(rows, seed)
     schema = CLASSES if task == "classes" else NUMBERS
     costs = np.ones(len(outputs))
-    return combined(Combine(**how), members(len(outputs)), outputs, targets, schema, costs, seed)
+    return combine_members(
+        Combine(**how), members(len(outputs)), outputs, targets, schema, costs, seed
+    )
 
 
 def covered(task: str, found: Combined, seed: int, rows: int = 4000) -> dict[str, float]:

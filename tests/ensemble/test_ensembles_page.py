@@ -15,7 +15,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import ExternalPredictions, StrategyName
 from ensemble_pipe.run.pipeline import run
-from ensemble_pipe.training.estimators import EstimatorSettings
+from ensemble_pipe.training.estimator_settings import EstimatorSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()
 EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]

@@ -1,12 +1,24 @@
-"""Members: their outputs together and alone."""
+"""Members: their outputs together and alone, and what is saved of them."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from conftest import plain_schema
+from pydantic import TypeAdapter
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.ensemble.members import NetworkMember, member_outputs
+from ensemble_pipe.ensemble.members import (
+    BoostedMember,
+    DropoutPass,
+    ExternalMember,
+    Member,
+    NetworkMember,
+    member_outputs,
+)
+from ensemble_pipe.ensemble.members.kinds import AnyMemberRecord
+from ensemble_pipe.ensemble.members.member import MemberRecord, SavedFiles
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Loss
@@ -67,3 +79,33 @@ def test_outputs_stand_in_the_order_of_the_members() -> None:
     forward = member_outputs(members, SCHEMA, [read], ROWS)
     backward = member_outputs(members[::-1], SCHEMA, [read], ROWS)
     assert forward.tobytes() == backward[::-1].tobytes()
+
+
+def save_and_read(kept: Member) -> Member:
+    """Return the member that model.json, tensors and files make again."""
+    adapter: TypeAdapter[MemberRecord] = TypeAdapter(AnyMemberRecord)
+    record = adapter.validate_json(json.dumps(kept.to_dict()))
+    return record.member(SCHEMA, SavedFiles(kept.tensors(), kept.files()))
+
+
+CHAIN = np.stack([build(NARROW, CROSS_ENTROPY, SCHEMA).initialize(1, n) for n in range(2)])
+KINDS: dict[str, Member] = {
+    "network": replace(member(2), mask=np.array([1, 0, 1, 1], np.float32)),
+    "pass of dropout": replace(member(2), number=3, dropout=DropoutPass(seed=5, number=3)),
+    "boosted": BoostedMember(1, 0, 40, NARROW, CROSS_ENTROPY, CHAIN, (0.5, 0.25)),
+    "external": ExternalMember(4, 0, 0, "other"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_member_of_any_kind_is_made_again_from_what_is_saved_of_it(kind: str) -> None:
+    kept = KINDS[kind]
+    again, external = save_and_read(kept), {"other": np.ones((ROWS, 3), np.float32)}
+    assert (type(again), again.kind, again.to_dict()) == (type(kept), kept.kind, kept.to_dict())
+    outputs = [member_outputs([one], SCHEMA, [read], ROWS, external) for one in (kept, again)]
+    assert outputs[0].tobytes() == outputs[1].tobytes()
+
+
+def test_each_kind_of_member_has_a_name_of_its_own_in_json() -> None:
+    names = [one.to_dict()["kind"] for one in KINDS.values()]
+    assert names == ["network", "network", "boosted", "given"]

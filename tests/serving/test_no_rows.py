@@ -120,7 +120,7 @@ def test_nothing_is_measured_on_no_rows(model: Ensemble, name: str, tmp_path: Pa
 
 
 def test_a_served_model_answers_no_rows_and_json_alike(model: Ensemble) -> None:
-    from ensemble_pipe.serving.mlflow_model import EnsembleModel
+    from ensemble_pipe.serving.pyfunc import EnsembleModel
 
     served: Any = EnsembleModel()
     served.ensemble = model

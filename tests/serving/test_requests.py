@@ -87,7 +87,7 @@ def saved(trained: Path, ensemble: Ensemble) -> Path:
 def save(trained: Path, ensemble: Ensemble) -> Path:
     """Save the model of a run as MLflow keeps it; return its folder."""
     paths = RunPaths(trained)
-    signature, example = mlflow_logging.described(ensemble, mlflow_logging._example(paths))
+    signature, example = mlflow_logging.describe(ensemble, mlflow_logging._example(paths))
     code = Path(mlflow_logging.__file__).with_name("mlflow_model.py")
     mlflow.pyfunc.save_model(
         trained / "saved",

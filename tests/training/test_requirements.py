@@ -13,7 +13,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.learner_view import folds_of
-from ensemble_pipe.run.preparation import require_fit
+from ensemble_pipe.run.requirements import require_fit
 
 FLAT = (3,)
 IMAGE = (4, 4, 1)

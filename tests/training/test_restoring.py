@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import StopAt
+from conftest import Prepared, StopAt
 from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
@@ -20,10 +20,13 @@ from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.run.pipeline import run
-from ensemble_pipe.training.checkpoints import list_checkpoints
+from ensemble_pipe.training.checkpoints import list_checkpoints, save_checkpoint
+from ensemble_pipe.training.events import Checkpoint
+from ensemble_pipe.training.loop import StackTraining, train
 from ensemble_pipe.training.restoring import Restored, restore
+from ensemble_pipe.training.stacks import Stack
 
-PIPELINE = {
+PIPELINE: dict[str, Any] = {
     "network": {"hidden": [4]},
     "training": {
         "epochs": 4,
@@ -250,3 +253,25 @@ def test_the_checkpoint_of_an_earlier_member_is_missed(tmp_path: Path) -> None:
     path.with_suffix(".json").unlink()
     with pytest.raises(CorruptFileError, match=rf"{path.name}: missing, though learner 0 is at"):
         read_back(paths, 0)
+
+
+def test_a_checkpoint_may_stand_within_an_epoch(prepare: Callable[..., Prepared]) -> None:
+    prepared = prepare(ensemble={"learners": 2}, training=PIPELINE["training"])
+    plan, paths, data = prepared.plans[1], prepared.paths, prepared.data
+    begun = StackTraining(Stack(tuple(prepared.plans)), data, prepared.schema)
+    for _ in range(begun.steps.end_of(0)):
+        begun.take_step()
+    assert len(list(begun.checkpoints())) == 2
+    for _ in range(3):
+        begun.take_step()
+    step, total, state = begun.step, begun.steps.total, begun.state.learner(1)
+    save_checkpoint(paths, Checkpoint(1, 1, step, total, state), "run-1")
+    (found,) = restore(paths, plan, prepared.schema, data.rows, "run-1")
+    assert found.state.counters.loss.steps_summed == 3
+    rest = list(train(Stack((plan,), (found.state,)), data, prepared.schema))
+    last, expected = rest[-1], prepared.train(1)[1][-1]
+    assert isinstance(last, Checkpoint)
+    assert last.metrics == expected.metrics
+    assert last.state.counters == expected.state.counters
+    assert last.state.row.tobytes() == expected.state.row.tobytes()
+    assert last.state.member_row.tobytes() == expected.state.member_row.tobytes()

@@ -1,4 +1,4 @@
-"""The best mixture of few members, or of quick ones."""
+"""The best mixture of members within a budget of members or prediction time."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _LEAST_GAIN = 1e-9  # in nats
 
 @dataclass(frozen=True)
 class Budget:
-    """What the members of a mixture may cost.
+    """Limits on the members of a mixture.
 
     Attributes:
         most_members: how many members may have a weight.

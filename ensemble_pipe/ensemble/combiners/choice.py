@@ -1,4 +1,4 @@
-"""The choice among combiners by cross-fitted NLL."""
+"""Model selection among combiners by cross-fitted NLL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,18 +18,15 @@ from ensemble_pipe.ensemble.combiners.fits import (
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.combiners.outputs import (
     NONE,
-    ClassOutputs,
     Outputs,
     Prediction,
 )
 from ensemble_pipe.nn.blas import one_thread
 
-_ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 1996)
-
 
 @dataclass(frozen=True)
 class Candidate:
-    """One line of the table that a choice is made from.
+    """A candidate combiner and its cross-fitted score.
 
     Attributes:
         name: of the fit.
@@ -50,11 +47,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """A combiner, and why.
+    """The result of model selection.
 
     Attributes:
         combiner: fitted to all rows.
-        chosen: its line of the table.
+        chosen: its candidate.
         table: all candidates, from the simplest on.
     """
 
@@ -152,10 +149,8 @@ def cross_fitted(
 
 def _candidates(outputs: Outputs) -> list[str]:
     names = list(fits_for(outputs.task))
-    if isinstance(outputs, ClassOutputs):
-        members, rows, classes = outputs.logits.shape
-        if rows < _ROWS_A_COEFFICIENT * classes * (members * classes + 1):
-            names.remove("stacking")
+    if outputs.rows < outputs.least_stacking_rows:
+        names.remove("stacking")
     return names
 
 

@@ -20,7 +20,7 @@ from ensemble_pipe.nn.blas import one_thread
 
 @dataclass(frozen=True)
 class Evidence:
-    """What combiners are fitted to: rows that no member was trained on.
+    """The data that combiners are fitted to: rows that no member was trained on.
 
     Attributes:
         outputs: of K members.

@@ -1,4 +1,4 @@
-"""Folds for cross-fitting: every row is left out once."""
+"""Folds for cross-fitting: every row is held out once."""
 
 import numpy as np
 

@@ -1,8 +1,8 @@
 """The likelihood of the targets as a function of the members' weights.
 
-The NLL of a mixture needs few numbers of each member and row, in which it is linear before it is
-not: the probability of the true class; or, for a Gaussian with the mixture's mean and variance, the
-error and the second moment about the target. Weights are then fitted without the outputs.
+The NLL of a mixture is a function of weighted means of a few statistics of each member and row: the
+probability of the true class; or, for a Gaussian with the mixture's mean and variance, the error
+and the second moment about the target. Weights are fitted from these, without the outputs.
 """
 
 from abc import ABC, abstractmethod

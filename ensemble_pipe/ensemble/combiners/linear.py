@@ -13,7 +13,7 @@ from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combiners import pooling
 from ensemble_pipe.ensemble.combiners.combiner import Combiner, Task
 
-LOWEST_LOG = float(np.log(1e-6))  # a member that is surer than this says no more
+LOWEST_LOG = float(np.log(1e-6))  # lower log-probabilities are clipped
 
 Coefficients = tuple[tuple[tuple[float, ...], ...], ...]
 
@@ -135,9 +135,9 @@ class LinearCombiner(Combiner):
 
 
 def stacking_inputs(logits: Floats) -> Floats:
-    """Return what a stacked combiner sees of logits (..., O): limited log-probabilities, centred.
+    """Return the linear model's inputs for logits (..., O): clipped, centred log-probabilities.
 
-    Their mean over the classes carries nothing that a softmax needs, and slows a fit down.
+    A softmax does not depend on their mean over the classes, which slows the fit down.
     """
     logs = np.maximum(pooling.log_softmax(logits), LOWEST_LOG)
     logs -= logs.mean(axis=-1, keepdims=True)

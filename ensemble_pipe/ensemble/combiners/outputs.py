@@ -15,13 +15,14 @@ from ensemble_pipe.ensemble.combiners.likelihood import (
 from ensemble_pipe.ensemble.combiners.pooling import log_softmax, softmax
 
 TEMPERATURES = (0.01, 100.0)  # the least that is fitted, and for classes the largest
+_ROWS_A_COEFFICIENT = 10  # fewer do not hold a regression down (Peduzzi et al. 1996)
 _SHARES = 101  # of noise in the variance that are tried
 _LEAST_SCALE = 1e-300  # where every prediction is exact
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is fitted after combining.
+    """Parameters that are fitted after combining.
 
     Attributes:
         temperature, noise: as in `Weighted`.
@@ -142,7 +143,7 @@ Prediction = ClassPrediction | NumberPrediction
 
 @dataclass(frozen=True)
 class ClassOutputs:
-    """What K classifiers say of R rows.
+    """Outputs of K classifiers for R rows.
 
     Attributes:
         logits: (K, R, O), finite; log-probabilities will do.
@@ -161,6 +162,16 @@ class ClassOutputs:
     def members(self) -> int:
         return len(self.logits)
 
+    @property
+    def rows(self) -> int:
+        return int(self.logits.shape[1])
+
+    @property
+    def least_stacking_rows(self) -> int:
+        """The fewest rows from which stacking is a candidate: ten for each coefficient."""
+        members, _, classes = self.logits.shape
+        return int(_ROWS_A_COEFFICIENT * classes * (members * classes + 1))
+
     def take(self, rows: Array) -> "ClassOutputs":
         """Return the outputs for some rows, by number."""
         return ClassOutputs(self.logits[:, rows])
@@ -170,7 +181,7 @@ class ClassOutputs:
         return ClassOutputs(self.logits[members])
 
     def combined(self, combiner: Combiner) -> ClassPrediction:
-        """Return the combined prediction, calibrated as the combiner says."""
+        """Return the combined prediction, with the calibration of the combiner."""
         return ClassPrediction(combiner.log_probabilities(self.logits))
 
     def likelihood(self, labels: Array, row_weights: Floats) -> Likelihood:
@@ -192,7 +203,7 @@ class ClassOutputs:
 
 @dataclass(frozen=True)
 class NumberOutputs:
-    """What K regressions say of D targets in R rows.
+    """Outputs of K regressors for D targets of R rows.
 
     Attributes:
         means: (K, R, D), finite.
@@ -216,6 +227,15 @@ class NumberOutputs:
     def members(self) -> int:
         return len(self.means)
 
+    @property
+    def rows(self) -> int:
+        return int(self.means.shape[1])
+
+    @property
+    def least_stacking_rows(self) -> int:
+        """The fewest rows from which stacking is a candidate: any number."""
+        return 0
+
     def take(self, rows: Array) -> "NumberOutputs":
         """Return the outputs for some rows, by number."""
         return NumberOutputs(self.means[:, rows], self.variances[:, rows])
@@ -225,7 +245,7 @@ class NumberOutputs:
         return NumberOutputs(self.means[members], self.variances[members])
 
     def combined(self, combiner: Combiner) -> NumberPrediction:
-        """Return the combined prediction, calibrated as the combiner says."""
+        """Return the combined prediction, with the calibration of the combiner."""
         mean, aleatoric, epistemic = combiner.mixture(self.means, self.variances)
         return NumberPrediction(mean, aleatoric + epistemic)
 

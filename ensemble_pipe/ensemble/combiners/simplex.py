@@ -1,4 +1,4 @@
-"""Weights that minimise the NLL, and the certificate that they do.
+"""Weights that minimise the NLL, and the optimality gap that certifies it.
 
 Weights (K,) are none below 0 and sum to 1: they lie on the probability simplex.
 """

@@ -51,7 +51,7 @@ def fit_logistic(
 
 
 class _Rows:
-    """What a logistic regression is fitted to: inputs (R, K * O), labels and weights (R,)."""
+    """The data of a logistic regression: inputs (R, K * O), labels and weights (R,)."""
 
     def __init__(self, inputs: Floats, labels: Array, weights: Floats, classes: int) -> None:
         self.inputs, self.labels, self.weights = inputs, labels, weights

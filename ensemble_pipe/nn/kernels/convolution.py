@@ -156,12 +156,9 @@ def _gather(
 ) -> None:
     """columns (OW, kh kw C) of one row of output pixels of an image (H, W, C)."""
     height, width, channels = image.shape
-    kernel_height, kernel_width = kernel_shape[1:3]
-    run = kernel_width * channels
+    kernel_height, run = kernel_shape[1], kernel_shape[2] * channels
     for x in range(columns.shape[0]):
-        left = x * window.stride - window.left
-        start = min(max(-left, 0), kernel_width) * channels
-        stop = max(min(kernel_width, width - left) * channels, start)
+        left, start, stop = _inside(x, kernel_shape[2], window, image.shape)
         for ky in range(kernel_height):
             y = row * window.stride - window.top + ky
             to = (x * kernel_height + ky) * run
@@ -182,17 +179,29 @@ def _scatter(
 ) -> None:
     """Add columns (OW, kh kw C) of one row of output pixels to an image (H, W, C)."""
     height, width, channels = image.shape
-    kernel_height, kernel_width = kernel_shape[1:3]
-    run = kernel_width * channels
+    kernel_height, run = kernel_shape[1], kernel_shape[2] * channels
+    top = row * window.stride - window.top
     for x in range(columns.shape[0]):
-        left = x * window.stride - window.left
-        start = min(max(-left, 0), kernel_width) * channels
-        stop = max(min(kernel_width, width - left) * channels, start)
-        for ky in range(kernel_height):
-            y = row * window.stride - window.top + ky
-            if 0 <= y < height:
-                at = (x * kernel_height + ky) * run + start
-                _add(image, (y * width + left) * channels + start, columns, at, stop - start)
+        left, start, stop = _inside(x, kernel_shape[2], window, image.shape)
+        for ky in range(max(-top, 0), min(kernel_height, height - top)):
+            to = ((top + ky) * width + left) * channels + start
+            _add(image, to, columns, (x * kernel_height + ky) * run + start, stop - start)
+
+
+@kernel
+def _inside(
+    x: int, kernel_width: int, window: Window, image_shape: tuple[int, ...]
+) -> tuple[int, int, int]:
+    """Return what a row of the kernel reads for output pixel x.
+
+    Returns:
+        the first column of the image, which may lie outside; then, of the kw C numbers of the
+        row, the first inside of the image and the one past the last.
+    """
+    width, channels = image_shape[1:]
+    left = x * window.stride - window.left
+    start = min(max(-left, 0), kernel_width) * channels
+    return left, start, max(min(kernel_width, width - left) * channels, start)
 
 
 @kernel

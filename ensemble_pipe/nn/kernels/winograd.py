@@ -83,10 +83,8 @@ def winograd_work(
 @kernel
 def convolve(x: Floats, weights: Floats, window: Window, y: Floats, work: WinogradWork) -> None:
     """y = x * weights (cross-correlation, as is usual in networks)."""
-    learners, images, height, width = y.shape[:4]
-    tile_rows, tiles = (height + 1) // 2, (width + 1) // 2
-    group = work.inputs.shape[1] // tiles
-    clear(work.patch, 0, work.patch.size)
+    learners, images = y.shape[:2]
+    tile_rows, tiles, group = _begin(y.shape, work)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
         transforms.kernel(weights[m], work.kernel)
@@ -116,10 +114,8 @@ def gradients(
     Args:
         x_gradient: (M, N, H, W, C), or empty where it is not wanted.
     """
-    learners, images, height, width = gradient.shape[:4]
-    tile_rows, tiles = (height + 1) // 2, (width + 1) // 2
-    group = work.inputs.shape[1] // tiles
-    clear(work.patch, 0, work.patch.size)
+    learners, images = gradient.shape[:2]
+    tile_rows, tiles, group = _begin(gradient.shape, work)
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
         transforms.kernel(weights[m], work.kernel)
@@ -135,6 +131,16 @@ def gradients(
                 _add_input_gradients(x_gradient[m], window, begin, rows, tile_rows, work)
         # By now the work space holds the gradient of the transformed kernel.
         transforms.kernel_gradient(work.kernel, weights_gradient[m])
+
+
+@kernel
+def _begin(shape: tuple[int, ...], work: WinogradWork) -> tuple[int, int, int]:
+    """Clear the patch; return the rows of tiles of an output (M, N, OH, OW, O), their length, and
+    how many of them the work space holds."""
+    height, width = shape[2:4]
+    tile_rows, tiles = (height + 1) // 2, (width + 1) // 2
+    clear(work.patch, 0, work.patch.size)
+    return tile_rows, tiles, work.inputs.shape[1] // tiles
 
 
 @kernel

@@ -1,25 +1,87 @@
-"""What training will take of memory, disk and time at the least, against what there is."""
+"""What training needs of the data, memory, disk and time; checked before it begins."""
 
 import shutil
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import psutil
 
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.inspection.listing import size_text
+from ensemble_pipe.data.learner_view import largest_fold
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.training.conflicts import cycle_count
+from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.requirements import require_plans_fit, require_rows
 
 # A step of the smallest network takes a tenth of a millisecond: so many take eleven days.
 MOST_STEPS = 10**10
 STEP_S = 1e-4
 _FLOAT_BYTES = 4
+# Some shards of each part are held while a base is written.
+MOST_SHARD_BYTES = 32 << 20
+MOST_CHUNK_BYTES = 2 << 30
+
+
+def require_fit(
+    config: Pipeline,
+    plans: Sequence[LearnerPlan],
+    schema: Schema,
+    rows: int,
+    groups: Array | None = None,
+) -> None:
+    """Check that learners and augmentations fit the training part.
+
+    Args:
+        config: the pipeline.
+        plans: of its networks.
+        schema: of the data.
+        rows: R, of the training part.
+        groups: (R,) of these, where rows have groups.
+
+    Raises:
+        ConfigError: names the key, what it is, and what would be right.
+    """
+    wrong = config.augment.misfits(images=schema.is_image)
+    if wrong:
+        here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
+        raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
+    config.augment.require_fit(schema.input_shape, schema.spans, schema.encoded_names)
+    chunk_bytes = 4 * CHUNK_ROWS * prod(schema.input_shape)
+    if chunk_bytes > MOST_CHUNK_BYTES:
+        raise ConfigError(
+            f"data: rows of shape {schema.input_shape} are too large: {CHUNK_ROWS} of them are "
+            f"predicted at a time, which takes {chunk_bytes / 1e9:.1f} GB; make the images smaller"
+        )
+    if schema.is_image and config.view.features < 1:
+        raise ConfigError(
+            "view.features: chooses among the columns of a table, but here are images"
+        )
+    window_rows = min(rows, max(config.window_rows, shard_rows(config, schema)))
+    window_bytes = window_rows * schema.row_bytes
+    if config.augment.shard_policy and window_bytes > config.augment.memory_bytes:
+        fitting = config.augment.memory_bytes // schema.row_bytes
+        raise ConfigError(
+            f"augment.memory_mb: {config.augment.memory_mb} MB hold {fitting} augmented rows, but "
+            f"windows of {window_rows} rows are shuffled; raise it, or set "
+            f"window_rows to {fitting} or less"
+        )
+    require_plans_fit(plans, schema, rows)
+    require_affordable(plans, schema, rows)
+    for number, group in enumerate(config.ensemble.groups):
+        if isinstance(group, EstimatorSettings):
+            folds = group.learners if group.leaves_folds_out else None
+            left_out = 0 if folds is None else largest_fold(folds, config.seed, rows, groups)
+            require_rows(group, rows, left_out, f"ensemble.pool.{number}")
 
 
 def require_affordable(plans: Sequence[LearnerPlan], schema: Schema, rows: int) -> None:
-    """Check what the process that drives a run needs itself, wherever its learners are trained.
+    """Check the needs of the process that drives a run, wherever its learners are trained.
 
     It holds the rows of all members, and of a learner what its checkpoint keeps.
 
@@ -79,6 +141,11 @@ def require_space(plans: Sequence[LearnerPlan], schema: Schema, folder: Path) ->
             f"{size_text(needed)}, but the disk of {folder} has {size_text(free)} free; take "
             "fewer, or smaller networks, or write elsewhere with --output"
         )
+
+
+def shard_rows(config: Pipeline, schema: Schema) -> int:
+    """Return the rows of a shard: those asked for, or as many as its bytes may be."""
+    return max(1, min(config.shard_rows, MOST_SHARD_BYTES // schema.row_bytes))
 
 
 def _sizes(plans: Sequence[LearnerPlan], schema: Schema) -> list[int]:

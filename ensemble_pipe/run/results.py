@@ -1,0 +1,42 @@
+"""The result of a training session."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ensemble_pipe.ensemble.aggregator import Measured, summary
+from ensemble_pipe.ensemble.measures import further_metrics
+from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.serving.artifact import Model
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """The result of a training session.
+
+    Attributes:
+        model: the ensemble.
+        measured: the ensemble and its members on each part of the data that the sink names.
+        out_of_fold: cross-validated groups on the training part, where the sink names parts.
+        metrics: all of these, flat, such as "test/nll".
+        failed: reasons of the learners that failed, by learner.
+        unfinished: learners whose training was ended early, ascending.
+        warnings: what to tell a person about groups with missing folds.
+    """
+
+    model: Model
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    out_of_fold: Measured | None = None
+    metrics: Metrics = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    unfinished: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def flat_metrics(parts: Mapping[str, Measured], out_of_fold: Measured | None) -> Metrics:
+    """Return the metrics of an ensemble on some parts of the data, by part and name."""
+    metrics = summary(dict(parts)) if parts else {}
+    if "test" in parts:
+        metrics |= further_metrics(parts["test"].prediction, parts["test"].targets, "test/")
+    if out_of_fold is not None:
+        metrics |= {f"out_of_fold/{name}": value for name, value in out_of_fold.ensemble.items()}
+    return metrics
