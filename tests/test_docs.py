@@ -97,7 +97,7 @@ def test_every_component_is_in_the_reference() -> None:
 
 @pytest.mark.parametrize("path", WITH_PIPELINES, ids=name_of)
 def test_the_pipelines_of_a_page_are_valid(path: Path) -> None:
-    from ensemble_pipe.config.reading import Pipeline
+    from ensemble_pipe.config.sections import Pipeline
 
     for text in re.findall(r"^```yaml\n(.*?)^```", path.read_text(), re.M | re.S):
         Pipeline.model_validate(yaml.safe_load(text))

@@ -215,7 +215,7 @@ def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_what_the_template_comments_out_is_valid() -> None:
-    from ensemble_pipe.config.reading import Pipeline
+    from ensemble_pipe.config.sections import Pipeline
 
     template = (ROOT / "pipelines" / "your_table.yaml").read_text()
     own = template[template.index("\nname:") :]

@@ -44,6 +44,11 @@ class RunManifest:
     sums: dict[str, str]
 
 
+def part_file(base: Path, name: str) -> Path:
+    """Return the file of one part of the data in a folder of base files."""
+    return base / f"{name}.arrow"
+
+
 @dataclass(frozen=True)
 class RunPaths:
     """The paths of one run directory."""
@@ -75,6 +80,29 @@ class RunPaths:
     @property
     def base(self) -> Path:
         return self.root / "base"
+
+    def part(self, name: str) -> Path:
+        """The rows of one part of the data, such as "train"."""
+        return part_file(self.base, name)
+
+    @property
+    def schema(self) -> Path:
+        return self.base / "schema.json"
+
+    @property
+    def example(self) -> Path:
+        """Some rows and their predictions, for the signature of a logged model."""
+        return self.base / "example.arrow"
+
+    @property
+    def first_rows(self) -> Path:
+        """The weights that transferred learners start from."""
+        return self.base / "first_rows.safetensors"
+
+    @property
+    def growth(self) -> Path:
+        """The pipeline that a run is growing to, until it has grown."""
+        return self.root / "growth.json"
 
     @property
     def learners(self) -> Path:

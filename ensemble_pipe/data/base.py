@@ -192,7 +192,7 @@ def read_schema(paths: RunPaths) -> Schema:
     Raises:
         CorruptFileError: it, or the run's manifest, is damaged.
     """
-    path = paths.base / "schema.json"
+    path = paths.schema
     name = path.relative_to(paths.root).as_posix()
     check_sums(paths.root, {name: read_manifest(paths).sums[name]})
     return Schema.from_json(read_json(path, dict[str, Any]), str(path))

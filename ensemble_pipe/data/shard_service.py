@@ -4,6 +4,7 @@ from typing import Any
 
 import ray
 
+from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.kept import Kept
 from ensemble_pipe.data.local_base import BaseSource, local_base
@@ -18,7 +19,7 @@ class ShardMaker:
 
     def __init__(self, source: BaseSource, recipe: Recipe) -> None:
         self._recipe = local_base(source, recipe)
-        self._base = open_base(self._recipe.base / "train.arrow")
+        self._base = open_base(part_file(self._recipe.base, "train"))
 
     def make(self, keys: list[Key]) -> Any:
         """Return shards, an object each."""
@@ -37,7 +38,7 @@ class ShardService:
 
     def __init__(self, source: BaseSource, recipe: Recipe, makers: int) -> None:
         self._makers = [_maker_class().remote(source, recipe) for _ in range(makers)]
-        base = open_base(local_base(source, recipe).base / "train.arrow")
+        base = open_base(part_file(local_base(source, recipe).base, "train"))
         self._count = base.shards
         self._shard_bytes = base.table.nbytes // self._count + 1
         self._kept: Kept[Key, Any] = Kept(recipe.augment.memory_bytes)

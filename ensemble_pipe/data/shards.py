@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.base import Base, open_base, shard_table, values_of
 from ensemble_pipe.data.kept import Kept
@@ -114,7 +115,7 @@ class TrainingData:
         """
         self.recipe = recipe
         self.scale, self.shift = schema.input_scale()
-        self._train = open_base(recipe.base / "train.arrow")
+        self._train = open_base(part_file(recipe.base, "train"))
         self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
         self._kept: Kept[Key, pa.Table] = Kept(recipe.augment.memory_bytes)
@@ -165,11 +166,11 @@ class TrainingData:
 
     def part(self, name: str) -> ShardView:
         """Return one of the parts, without augmentation."""
-        return self._whole(open_base(self.recipe.base / f"{name}.arrow"))
+        return self._whole(open_base(part_file(self.recipe.base, name)))
 
     def row_groups(self, name: str) -> Integers | None:
         """Return the group (R,) of each row of one of the parts, where rows have groups."""
-        base = open_base(self.recipe.base / f"{name}.arrow")
+        base = open_base(part_file(self.recipe.base, name))
         return base.read_column("group") if "group" in base.places else None
 
     def make_shards(self, wanted: Wanted) -> list[pa.Table]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.storage import sums_of
+from ensemble_pipe.core.storage import part_file, sums_of
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
@@ -147,7 +147,7 @@ def write_examples(
         targets = schema.encode_targets(Targets(targets), lambda row: f"y: row {row + 1}")
     weights = (examples.weights / examples.weights[parts["train"]].mean()).astype(np.float32)
     for name, places in parts.items():
-        path = folder / f"{name}.arrow"
+        path = part_file(folder, name)
         own = inputs[places], targets[places], places
         write_base(path, *own, config.shard_rows, weight=weights[places])
     sums = sums_of(folder, ["train.json", "stop.json"])

@@ -5,7 +5,6 @@ leaves a run that the next command can put in order.
 """
 
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -21,7 +20,6 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
-from ensemble_pipe.run.preparation import FIRST_ROWS
 from ensemble_pipe.run.requirements import require_fit, require_space
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
@@ -83,34 +81,32 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
         )
     plans, schema = make_plans(config), read_schema(paths)
     # What cannot be trained, and a source that is gone, are noticed before anything is changed.
-    require_fit(
-        config, plans.networks, schema, open_base(paths.base / "train.arrow").table.num_rows
-    )
+    require_fit(config, plans.networks, schema, open_base(paths.part("train")).table.num_rows)
     require_space(plans.networks, schema, paths.root)
     if config.transfer:
         first_rows(config.transfer, plans.networks, schema)
-    write_json(_path(paths), {"pipeline": resolved(config)})
+    write_json(paths.growth, {"pipeline": resolved(config)})
     finish_growth(paths)
 
 
 def finish_growth(paths: RunPaths) -> None:
     """Do what growth.json says, where there is one; doing it twice changes nothing."""
-    if not _path(paths).exists():
+    if not paths.growth.exists():
         return
-    growth = read_json(_path(paths), _Growth)
-    config, plans = read_pipeline(Document(str(_path(paths)), growth.pipeline))
+    growth = read_json(paths.growth, _Growth)
+    config, plans = read_pipeline(Document(str(paths.growth), growth.pipeline))
     atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
-    names = ["pipeline.yaml"]
+    names = [paths.pipeline.name]
     if config.transfer:
         rows = first_rows(config.transfer, plans.networks, read_schema(paths))
         named = {str(plan.learner): row for plan, row in zip(plans.networks, rows, strict=True)}
-        atomic_write(paths.base / FIRST_ROWS, save(named))
-        names.append(f"base/{FIRST_ROWS}")
+        atomic_write(paths.first_rows, save(named))
+        names.append(paths.first_rows.relative_to(paths.root).as_posix())
     manifest = read_manifest(paths)
     sums = manifest.sums | sums_of(paths.root, names)
     write_json(paths.manifest, asdict(replace(manifest, sums=sums)))
     _journal_growth(paths, config, plans)
-    _path(paths).unlink()
+    paths.growth.unlink()
 
 
 def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
@@ -123,7 +119,3 @@ def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
         journal.append("learner", learner=learner, plan=learners[learner])
     journal.append("grown", learners=len(learners), ensemble=resolved(config)["ensemble"])
     journal.close()
-
-
-def _path(paths: RunPaths) -> Path:
-    return paths.root / "growth.json"

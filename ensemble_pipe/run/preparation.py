@@ -19,6 +19,7 @@ from ensemble_pipe.core.storage import (
     SPLITS,
     RunPaths,
     atomic_write,
+    part_file,
     read_manifest,
     sums_of,
     write_json,
@@ -46,8 +47,6 @@ from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
 
 EXAMPLE_ROWS = 3
-FIRST_ROWS = "first_rows.safetensors"
-EXAMPLE = "example.arrow"
 
 
 @dataclass(frozen=True)
@@ -143,19 +142,20 @@ def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepare
     schema = prepared.schema
     with one_thread():
         _write_parts(paths.base, prepared, shard_rows(config, schema))
-    write_json(paths.base / "schema.json", schema.to_json())
+    write_json(paths.schema, schema.to_json())
     save_external(paths.base, prepared.external)
     example = _example(plans, prepared)
-    atomic_write(paths.base / EXAMPLE, lambda path: save_arrow(example, path))
+    atomic_write(paths.example, lambda path: save_arrow(example, path))
     if prepared.first_rows:
         named = zip(
             (str(plan.learner) for plan in plans.networks), prepared.first_rows, strict=True
         )
-        atomic_write(paths.base / FIRST_ROWS, save(dict(named)))
+        atomic_write(paths.first_rows, save(dict(named)))
     atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
     # The sums of a base file stand for it: they are checked shard by shard when it is read.
-    files = {path.name for path in paths.base.iterdir()} - {f"{part}.arrow" for part in SPLITS}
-    sums = sums_of(paths.root, ["pipeline.yaml", *(f"base/{name}" for name in files)])
+    files = set(paths.base.iterdir()) - {paths.part(name) for name in SPLITS}
+    names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
+    sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
     journal.append(
         "started",
@@ -207,13 +207,13 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
             )
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(base_writer(folder / f"{name}.arrow", shard_rows))
+            stack.enter_context(base_writer(part_file(folder, name), shard_rows))
             for name in prepared.parts
         ]
         _write(data, prepared.schema, part_of, writers, mean)
     if prepared.official_test is not None:
         test = prepared.official_test
-        with base_writer(folder / "test.arrow", shard_rows) as writer:
+        with base_writer(part_file(folder, "test"), shard_rows) as writer:
             _write(test, prepared.schema, np.zeros(test.count, np.int8), [writer], mean)
 
 

@@ -6,7 +6,6 @@ from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import EstimatorMember
-from ensemble_pipe.run.preparation import FIRST_ROWS
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.session import Remaining
 from ensemble_pipe.run.sinks import Sink
@@ -35,7 +34,7 @@ def restore(
     run_id = read_manifest(paths).run_id
     networks: list[LearnerPlan] = []
     states: dict[int, LearnerState] = {}
-    path = paths.base / FIRST_ROWS
+    path = paths.first_rows
     names = [str(plan.learner) for plan in plans.networks]
     first_rows = read_tensors(path, *names) if path.exists() else {}
     for plan in plans.networks:

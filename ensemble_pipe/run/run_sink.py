@@ -114,9 +114,9 @@ class RunSink:
     def _write_predictions(self, result: SessionResult) -> None:
         paths = self._paths
         for part, measured in result.measured.items():
-            write_predictions(paths.predictions(part), paths.base / f"{part}.arrow", measured)
+            write_predictions(paths.predictions(part), paths.part(part), measured)
         if result.out_of_fold is not None:
-            path, rows = paths.predictions("out_of_fold"), paths.base / "train.arrow"
+            path, rows = paths.predictions("out_of_fold"), paths.part("train")
             write_predictions(path, rows, result.out_of_fold)
 
     def _journal_result(self, result: SessionResult, members: int) -> None:

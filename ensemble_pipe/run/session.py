@@ -49,6 +49,7 @@ class Remaining:
 
     @property
     def learners(self) -> set[int]:
+        """Their ids."""
         networks = {plan.learner for plan in self.networks}
         return networks | {plan.learner for plan in self.estimators}
 

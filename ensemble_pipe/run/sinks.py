@@ -14,7 +14,8 @@ class Sink(Protocol):
     """Receives the results of a session, in the order in which they come.
 
     Attributes:
-        parts: names of the parts of the data on which the final ensemble is measured.
+        parts: names of the parts of the data on which the final ensemble is measured: none, or
+            several with "validation" among them, on which the best member is chosen.
     """
 
     parts: tuple[str, ...]

@@ -132,7 +132,7 @@ def describe(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
 
 def _example(paths: RunPaths) -> pa.Table:
     """Return a few raw rows, with the predictions of other programs where the model needs these."""
-    with pa.memory_map(str(paths.base / "example.arrow")) as stream:
+    with pa.memory_map(str(paths.example)) as stream:
         return pa.ipc.open_file(stream).read_all().combine_chunks()
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.messages import escaped
-from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.storage import RunPaths, part_file
 from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
 from ensemble_pipe.data.augment.policy import SignalStep
 from ensemble_pipe.data.base import Base, open_base, values_of
@@ -92,7 +92,7 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
 
 def make_sheet(recipe: Recipe, schema: Schema, epochs: int) -> Sheet:
     """Return rows of some shards, and their versions in the first epochs that differ."""
-    base, policy = open_base(recipe.base / "train.arrow"), recipe.augment
+    base, policy = open_base(part_file(recipe.base, "train")), recipe.augment
     chosen = _chosen(base, schema)
     targets = _rows(chosen, lambda shard: values_of(base.table.column("target").chunk(shard)))
     count = min(VERSIONS, epochs, policy.pool or VERSIONS)

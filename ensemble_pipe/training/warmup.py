@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ensemble_pipe.core.settings import structure
+from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
@@ -43,7 +44,7 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         for part in ("train", "stop"):
-            write_base(base / f"{part}.arrow", inputs, targets, np.arange(_ROWS), _ROWS)
+            write_base(part_file(base, part), inputs, targets, np.arange(_ROWS), _ROWS)
         data = TrainingData(replace(recipe, base=base, sums={}), schema)
         for plan in kinds.values():
             tiny = replace(plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None)

@@ -6,7 +6,6 @@ a 32-bit integer) followed by the values (LeCun, Cortes & Burges, "The MNIST dat
 
 import gzip
 import re
-from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import IO, cast
@@ -21,7 +20,7 @@ from ensemble_pipe.data.sources.rows import (
     IMAGE,
     LABEL,
     Rows,
-    block_rows,
+    block_reader,
     image_array,
     image_type,
     numbered,
@@ -58,17 +57,10 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
     kinds = {IMAGE: image_type(values.shape[1:]), LABEL: pa.int64()}
     schema = pa.schema([pa.field(name, kinds[name]) for name in columns])
 
-    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        chosen = pa.schema([schema.field(name) for name in names])
-        length = block_rows(schema, names)
-        for first in range(0, len(values), length):
-            part = slice(first, first + length)
-            arrays = [
-                image_array(values[part]) if name == IMAGE else pa.array(columns[name][part])
-                for name in names
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
+    def column(name: str, part: slice) -> pa.Array:
+        return image_array(values[part]) if name == IMAGE else pa.array(columns[name][part])
 
+    read = block_reader(schema, len(values), column)
     places = {} if labels is None else {LABEL: numbered(str(labels))}
     return Rows(str(path), len(values), schema, read, numbered(str(path)), places)
 

@@ -2,7 +2,7 @@
 
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from ensemble_pipe.data.sources.rows import (
     IMAGE,
     LABEL,
     Rows,
-    block_rows,
+    block_reader,
     image_array,
     image_type,
 )  # fmt: skip
@@ -106,18 +106,10 @@ def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
     schema = pa.schema([(name, kinds[name]) for name in columns])
     above = root if root.is_dir() else root.parent
 
-    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        chosen = pa.schema([schema.field(name) for name in names])
-        length = block_rows(schema, names)
-        for start in range(0, len(paths), length):
-            part = paths[start : start + length]
-            arrays = [
-                image_array(_decoded(part, first))
-                if name == IMAGE
-                else pa.array([path.parent.name for path in part])
-                for name in names
-            ]
-            yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
+    def column(name: str, part: slice) -> pa.Array:
+        if name == IMAGE:
+            return image_array(_decoded(paths[part], first))
+        return pa.array([path.parent.name for path in paths[part]])
 
     def place(row: int) -> str:
         return str(paths[row])
@@ -126,6 +118,7 @@ def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
         return paths[row].relative_to(above).as_posix()
 
     places = {LABEL: place} if LABEL in columns else {}
+    read = block_reader(schema, len(paths), column)
     return Rows(str(root), len(paths), schema, read, place, places, file)
 
 

@@ -152,6 +152,28 @@ def read_rows(schema: pa.Schema, names: Sequence[str], row_bytes: float) -> int:
     return max(1, min(block_rows(schema, names), int(TEXT_BYTES // max(row_bytes, 1))))
 
 
+def block_reader(
+    schema: pa.Schema, count: int, column: Callable[[str, slice], pa.Array]
+) -> Callable[[Sequence[str]], Iterator[pa.RecordBatch]]:
+    """Return the `read` of `Rows` that makes blocks of columns.
+
+    Args:
+        schema: of all columns.
+        count: the number of rows.
+        column: column(name, part) returns the values of a column in a part of the rows.
+    """
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        chosen = pa.schema([schema.field(name) for name in names])
+        length = block_rows(schema, names)
+        for first in range(0, count, length):
+            part = slice(first, first + length)
+            arrays = [column(name, part) for name in names]
+            yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
+
+    return read
+
+
 def rows_of(where: str, table: pa.Table) -> Rows:
     """Return a table that is in memory as rows."""
 

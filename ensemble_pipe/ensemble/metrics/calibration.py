@@ -45,10 +45,7 @@ class Reliability:
 
 
 def reliability(
-    probabilities: Floats,
-    labels: Integers,
-    bins: int = ECE_BINS,
-    binning: Binning = equal_width,
+    probabilities: Floats, labels: Integers, bins: int = ECE_BINS, binning: Binning = equal_width
 ) -> Reliability:
     """Group rows by the probability of the predicted class.
 
@@ -63,10 +60,7 @@ def reliability(
 
 
 def expected_calibration_error(
-    probabilities: Floats,
-    labels: Integers,
-    bins: int = ECE_BINS,
-    binning: Binning = equal_width,
+    probabilities: Floats, labels: Integers, bins: int = ECE_BINS, binning: Binning = equal_width
 ) -> float:
     """Return the mean over rows of |confidence - accuracy| of their bin.
 
@@ -77,10 +71,7 @@ def expected_calibration_error(
 
 
 def classwise_calibration_error(
-    probabilities: Floats,
-    labels: Integers,
-    bins: int = ECE_BINS,
-    binning: Binning = equal_width,
+    probabilities: Floats, labels: Integers, bins: int = ECE_BINS, binning: Binning = equal_width
 ) -> float:
     """Return the mean over classes of the calibration error of each class's own probability.
 
