@@ -30,6 +30,7 @@ from ensemble_pipe.nn.layers import Dense, Layer, Residual
 from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.serving.files import open_for
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import EpochEntry
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipelines" / "fashion_mnist_cnn.yaml"
@@ -67,10 +68,9 @@ def training_rates(paths: RunPaths, batch_rows: int) -> dict[str, float]:
     epoch, which tells of a shared machine when nothing else ran on it.
     """
     found: dict[int, list[tuple[float, int]]] = {}
-    for entry, _ in read_entries(paths.journal):
-        if entry["kind"] == "epoch":
-            point = entry["time_ms"] / 1000, entry["step"]
-            found.setdefault(entry["learner"], []).append(point)
+    for entry in read_entries(paths.journal):
+        if isinstance(entry, EpochEntry):
+            found.setdefault(entry.learner, []).append((entry.time_ms / 1000, entry.step))
     means, fastest = 0.0, 0.0
     for points in found.values():
         epochs = [

@@ -90,7 +90,7 @@ def compare(
         if output is not None:
             outputs.write_comparison(found, output)
             say(f"the comparison is in {output}")
-        give(outputs.comparison_text(found), found.facts(), as_json)
+        give(outputs.comparison_text(found), found.to_dict(), as_json)
 
 
 def ui(

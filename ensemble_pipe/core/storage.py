@@ -112,6 +112,9 @@ class RunPaths:
     def pictures(self) -> Path:
         return self.root / "pictures"
 
+    def picture(self, name: str) -> Path:
+        return self.pictures / name
+
     @property
     def model(self) -> Path:
         return self.root / "model"

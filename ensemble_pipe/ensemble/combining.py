@@ -1,8 +1,8 @@
 """Makes an ensemble of all members: selects members, fits the combiner and the conformal sets."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
@@ -92,15 +92,6 @@ class Combined:
     combiner: Combiner
     candidates: tuple[Candidate, ...] = ()
     conformal: tuple[Conformal, ...] = ()
-
-    def facts(self) -> dict[str, Any]:
-        """Return the combination as plain values, for the journal."""
-        return {
-            "combiner": self.combiner.to_dict(),
-            "members": [[member.learner, member.number] for member in self.members],
-            "candidates": [asdict(candidate) for candidate in self.candidates],
-            "conformal": [asdict(conformal) for conformal in self.conformal],
-        }
 
 
 def combine_members(

@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
 from ensemble_pipe.run.requirements import require_fit, require_space
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.tracking.kinds import GrownEntry, LearnerEntry, SparedEntry
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 
@@ -74,7 +75,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     Raises:
         ConfigError: the run did not train all of the learners that it has.
     """
-    if any(entry["kind"] == "spared" for entry, _ in read_entries(paths.journal)):
+    if any(isinstance(entry, SparedEntry) for entry in read_entries(paths.journal)):
         raise ConfigError(
             "ensemble.stop_below_gain: ended this run, since a further learner gained too little; "
             "more would not be trained either; start a run without it"
@@ -111,11 +112,11 @@ def finish_growth(paths: RunPaths) -> None:
 
 def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
     """Journal the learners that are new."""
-    entries = [entry for entry, _ in read_entries(paths.journal)]
-    known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
+    entries = read_entries(paths.journal)
+    known = {entry.learner for entry in entries if isinstance(entry, LearnerEntry)}
     learners = plans.to_dict()
     journal = Journal(paths.journal)
     for learner in sorted(learners.keys() - known):
-        journal.append("learner", learner=learner, plan=learners[learner])
-    journal.append("grown", learners=len(learners), ensemble=resolved(config)["ensemble"])
+        journal.append(LearnerEntry(learner, learners[learner]))
+    journal.append(GrownEntry(len(learners), resolved(config)["ensemble"]))
     journal.close()

@@ -25,6 +25,7 @@ from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.kinds import EndedEntry, Status
 from ensemble_pipe.tracking.names import model_name
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
@@ -108,7 +109,7 @@ def drive(
     """
     journal = Journal(paths.journal)
     tracker = tracker_of(paths, config)
-    status = "FAILED"
+    status: Status = "FAILED"
     with interruption.handled() as signals:
         signals.last_words = partial(_last_words, paths, journal)
         tracker.start()
@@ -133,7 +134,7 @@ def drive(
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
         finally:
             report(paths, status, display)
-            journal.append("ended", status=status)
+            journal.append(EndedEntry(status))
             signals.last_words = partial(_say_at_once, _stop_message(paths, status))
             journal.close()
             _ship_rest(paths, tracker, display, signals, status)
@@ -189,7 +190,7 @@ def _stop_message(paths: RunPaths, status: str) -> str:
 
 def _last_words(paths: RunPaths, journal: Journal) -> None:
     """Journal the end of a run that ends at once; called between any two steps of a program."""
-    journal.append("ended", status="KILLED")
+    journal.append(EndedEntry("KILLED"))
     _say_at_once(_stop_message(paths, "KILLED"))
 
 

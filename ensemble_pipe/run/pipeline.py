@@ -23,7 +23,9 @@ from ensemble_pipe.run.requirements import require_space
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
-from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
+from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
+from ensemble_pipe.tracking.rewinding import rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 from ensemble_pipe.training.components import takes_components
@@ -162,7 +164,7 @@ def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
     tracker_of(paths, config).ship_again()
     rewind(paths.journal, steps, train=train)
     journal = Journal(paths.journal)
-    journal.append("resumed")
+    journal.append(ResumedEntry())
     journal.close()
     return config, plans
 
@@ -187,7 +189,7 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
             raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
         entries = complete_entries(paths)
         tracker = tracker_of(paths, config)
-        tracker.require_place()
+        tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()
         tracker.finish(timeout_s, keep_trying=True)
@@ -201,16 +203,15 @@ def status_of(run_dir: str | Path) -> str:
         RunDirectoryError: it is no run directory.
         CorruptFileError: the journal is damaged.
     """
-    entries = read_entries(RunPaths.open(Path(run_dir)).journal)
-    return endings(entry for entry, _ in entries)[0]
+    return endings(read_entries(RunPaths.open(Path(run_dir)).journal))[0]
 
 
 def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
     """Journal the end of a run whose driver was killed; its lock is free, so none is left."""
-    if entries[-1]["kind"] != "ended":
+    if not isinstance(entries[-1], EndedEntry):
         report(paths, "KILLED", Silent())
         journal = Journal(paths.journal)
-        journal.append("ended", status="KILLED")
+        journal.append(EndedEntry("KILLED"))
         journal.close()
 
 

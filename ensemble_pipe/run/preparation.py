@@ -45,6 +45,7 @@ from ensemble_pipe.run.requirements import require_fit, shard_rows
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.kinds import LearnerEntry, StartedEntry
 
 EXAMPLE_ROWS = 3
 
@@ -157,15 +158,10 @@ def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepare
     names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
-    journal.append(
-        "started",
-        run_id=paths.root.name,
-        pipeline=resolved(config),
-        rows=prepared.rows,
-        data_sums={name: sums[f"base/{name}.json"] for name in SPLITS},
-    )
+    data_sums = {name: sums[f"base/{name}.json"] for name in SPLITS}
+    journal.append(StartedEntry(paths.root.name, resolved(config), prepared.rows, data_sums))
     for learner, plan in plans.to_dict().items():
-        journal.append("learner", learner=learner, plan=plan)
+        journal.append(LearnerEntry(learner, plan))
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)

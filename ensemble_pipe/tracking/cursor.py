@@ -1,4 +1,4 @@
-"""What MLflow has received of a run, as it is kept in the run directory."""
+"""The cursor: a record in the run directory of what MLflow has received of the run."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from ensemble_pipe.core.storage import write_json
 
 @dataclass
 class Cursor:
-    """What MLflow has received of one run.
+    """A record of what MLflow has received of one run.
 
     Attributes:
         uri: the store, its secrets hidden; a run stays with the one it began in.
@@ -21,7 +21,7 @@ class Cursor:
         members: size of the largest ensemble sent.
         once: entries that are sent only once, by name.
         ended: final statuses that were sent, by learner; "" of one that an earlier version sent.
-        left_out: why MLflow lacks something for good, by what it is.
+        left_out: reasons why MLflow will never have something, by its description.
         model_uri, model_sums: of the model that was logged.
     """
 
@@ -39,7 +39,7 @@ class Cursor:
 
     @classmethod
     def load(cls, path: Path) -> "Cursor":
-        """Read what `save` wrote; a fresh cursor where there is nothing.
+        """Read a saved cursor; return a fresh one where there is no file.
 
         Raises:
             CorruptFileError: the file holds something else.

@@ -18,6 +18,7 @@ from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.metrics.classification import confusion
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import EpochEntry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def draw_pictures(
         drawings["predicted"] = lambda: predicted_against_true(test, schema)
     files = []
     for name, draw in drawings.items():
-        path = paths.pictures / f"{name}.png"
+        path = paths.picture(f"{name}.png")
         save_figure(draw(), path)
         files.append(path)
     return files
@@ -95,13 +96,12 @@ def _figure(columns: int = 1, *, fits_labels: bool = False) -> "tuple[Figure, li
 
 
 def curves_of(journal: Path) -> dict[int, list[tuple[int, Any, Any]]]:
-    """Return epochs, training and stop losses by learner; of learners that have no epochs none."""
+    """Return epochs, training and stop losses by learner, of those that have epochs."""
     curves: dict[int, list[tuple[int, Any, Any]]] = {}
-    for entry, _ in read_entries(journal):
-        if entry["kind"] == "epoch":
-            values = entry["metrics"]
-            point = (entry["epoch"], values.get("train/loss"), values.get("stop/loss"))
-            curves.setdefault(entry["learner"], []).append(point)
+    for entry in read_entries(journal):
+        if isinstance(entry, EpochEntry):
+            point = entry.epoch, entry.metrics.get("train/loss"), entry.metrics.get("stop/loss")
+            curves.setdefault(entry.learner, []).append(point)
     return curves
 
 
@@ -164,7 +164,7 @@ def rejection_curves(test: Measured) -> "Figure":
 
 
 def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
-    """How often each class of the test part was taken for each other."""
+    """Counts of predicted classes for each true class of the test part."""
     predicted = test.prediction.probabilities.argmax(axis=1)
     counts = confusion(predicted, test.targets, len(schema.classes))
     figure, (axis,) = _figure(fits_labels=True)

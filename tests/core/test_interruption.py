@@ -19,6 +19,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import display as display_module
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import EndedEntry
 
 PIPELINE = """
 name: small
@@ -231,8 +232,8 @@ def test_a_run_in_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
 
 
 def endings(run_dir: Path) -> list[str]:
-    entries = [entry for entry, _ in read_entries(RunPaths(run_dir).journal)]
-    return [entry["status"] for entry in entries if entry["kind"] == "ended"]
+    entries = read_entries(RunPaths(run_dir).journal)
+    return [entry.status for entry in entries if isinstance(entry, EndedEntry)]
 
 
 def _app() -> Any:

@@ -16,7 +16,7 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import pipeline as runs
-from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.journal import read_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("rendered_pictures")]
 
@@ -51,8 +51,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def without_model(run_dir: Path) -> Path:
     """Let a run ship to MLflow, but for its model, which takes as long as all else together."""
     paths = RunPaths(run_dir)
-    kept = [e for e, _ in read_entries(paths.journal) if e["kind"] != "model"]
-    paths.journal.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+    kept = [one.values for one in read_lines(paths.journal) if one.values["kind"] != "model"]
+    paths.journal.write_text("".join(json.dumps(values) + "\n" for values in kept))
     paths.pipeline.write_text(paths.pipeline.read_text().replace("mlflow: false", "mlflow: true"))
     return run_dir
 
