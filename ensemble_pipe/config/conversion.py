@@ -9,6 +9,7 @@ from ensemble_pipe.config.sections import Pipeline, json_schema
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.addresses import mask_secrets
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import handed_in
 
 # Keys whose values are addresses.
 _ADDRESSES = {"uri", "path", "test_path"}
@@ -23,7 +24,8 @@ def validate(document: Document) -> Pipeline:
     try:
         return Pipeline.model_validate(document.data)
     except ValidationError as error:
-        mistakes = yaml_errors.describe(error, document, json_schema())
+        schema = Pipeline.model_json_schema() if handed_in() else json_schema()
+        mistakes = yaml_errors.describe(error, document, schema)
     raise ConfigError(mistakes=mistakes)
 
 

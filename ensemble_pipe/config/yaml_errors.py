@@ -10,6 +10,8 @@ from ensemble_pipe.config.schema_keys import kinds, places_of, valid_keys
 from ensemble_pipe.config.yaml_documents import CONTAINERS, Document, KeyPath
 from ensemble_pipe.core.addresses import strip_user
 from ensemble_pipe.core.messages import quote
+from ensemble_pipe.nn.layers import PLAIN_LAYERS
+from ensemble_pipe.training.components import OPEN
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
@@ -19,6 +21,7 @@ _EXPECTED = {
     "tuple": "a list ([a, b])", "list": "a list ([a, b])", "string": "text",
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
+_OWN = "; if it is a component of your own, hand its class to components=[...], in Python"
 _TRACKING_URI = ("tracking", "uri")
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type", "too_short")
 
@@ -74,7 +77,7 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         return _unknown(key, valid_keys(schema, mistake["loc"][:-1]), places_of(schema, key))
     if kind == "union_tag_invalid":
         valid = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
-        return _unknown(mistake["ctx"]["tag"], valid)
+        return _unknown_component(mistake["ctx"]["tag"], valid)
     if kind == "literal_error":
         valid = [v.strip(" '") for v in mistake["ctx"]["expected"].replace(" or ", ",").split(",")]
         return _unknown(str(mistake["input"]), valid)
@@ -97,6 +100,12 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
             return f"expected {expected}, got {CONTAINERS.get(type(given)) or quote(given)}{hint}"
     text = str(mistake["msg"]).removeprefix("Value error, ")
     return f"{text[0].lower()}{text[1:]}, got {quote(given)}"
+
+
+def _unknown_component(given: str, valid: Sequence[str]) -> str:
+    """Return a message about the name of a component, which may be of a caller's own."""
+    kind = next((one for one in (*OPEN, PLAIN_LAYERS) if set(one) == set(valid)), None)
+    return _unknown(given, valid) if kind is None else _unknown(given, kind.names()) + _OWN
 
 
 def _unknown(given: str, valid: Sequence[str], elsewhere: Sequence[str] | None = None) -> str:

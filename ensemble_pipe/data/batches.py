@@ -13,7 +13,7 @@ import numpy as np
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
+from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.order import ShuffleWindow
 from ensemble_pipe.data.shard_view import ShardView
@@ -112,7 +112,7 @@ class Batches:
         self._row_weights = self.weights[: len(keys)].reshape(-1)
         self._ids = np.empty(len(self._rows), np.int32)
         self._masks = [data.mask(key, view) for key in keys]
-        self._mixings = addressed(data.recipe.augment.mixings)
+        self._mixings = with_addresses(data.recipe.augment.mixings)
         self.targets = self._targets
         if self._mixings:
             self.targets = np.empty((len(learners), batch_rows, outputs), np.float32)

@@ -28,11 +28,13 @@ from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
 from ensemble_pipe.tracking.rewinding import rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
+from ensemble_pipe.training.components import takes_components
 
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
 
 
 @handle_signals()
+@takes_components
 def run(
     pipeline: str | Path | Pipeline,
     *,
@@ -40,6 +42,7 @@ def run(
     address: str = "local",
     inline: bool = False,
     display: Display | None = None,
+    components: Sequence[type[Any]] = (),
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users."""
@@ -65,6 +68,7 @@ def run(
 
 
 @handle_signals()
+@takes_components
 def resume(
     run_dir: str | Path,
     *,
@@ -73,6 +77,7 @@ def resume(
     display: Display | None = None,
     accept_changes: bool = False,
     train: bool = True,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Go on where a run stopped, to the same result bit for bit.
 
@@ -82,6 +87,7 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
+        components: as for `run`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -97,6 +103,7 @@ def resume(
 
 
 @handle_signals()
+@takes_components
 def grow(
     run_dir: str | Path,
     learners: int,
@@ -105,6 +112,7 @@ def grow(
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Add learners to a run, and combine all anew; those that are trained stay as they are.
 
@@ -113,7 +121,7 @@ def grow(
     Args:
         run_dir: a run directory; where it is not finished, its own learners are trained too.
         learners: how many more.
-        accept_changes, address, inline, display: as for `resume`.
+        accept_changes, address, inline, display, components: as for `resume`.
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.

@@ -24,6 +24,7 @@ from ensemble_pipe.serving.artifact import Model, read_artifact
 from ensemble_pipe.serving.external import PredictionTable, with_predictions
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
+from ensemble_pipe.training.components import takes_components
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,14 +211,17 @@ class Ensemble:
             )
 
 
-def load(model: str | Path) -> Ensemble:
+@takes_components
+def load(model: str | Path, *, components: Sequence[type[Any]] = ()) -> Ensemble:
     """Load an ensemble; nothing that is loaded is executed.
 
     Args:
         model: a run directory, a model directory, or an MLflow URI (models:/..., runs:/...),
             which is downloaded first.
+        components: classes of a caller's own that the model has; see `training.components`.
 
     Raises:
+        ConfigError: a component that the model has is missing, or one is not as it must be.
         InputError: there is no model at `model`.
         CorruptFileError: its files do not match their sums.
     """

@@ -110,15 +110,15 @@ def is_of_plan(estimator: Any, plan: EstimatorPlan, task: Task) -> bool:
 
     Early stopping is left out: `fit_estimator` does without it where rows are few.
     """
-    wanted = build_estimator(plan, task)
+    expected = build_estimator(plan, task)
     several = type(estimator).__name__ == "MultiOutputRegressor"
     found = estimator.estimator if several else estimator
-    if type(found) is not type(wanted):
+    if type(found) is not type(expected):
         return False
-    defaults, given = type(wanted)().get_params(), found.get_params()
+    defaults, given = type(expected)().get_params(), found.get_params()
     return all(
         given.get(name) == value
-        for name, value in wanted.get_params().items()
+        for name, value in expected.get_params().items()
         if value != defaults[name] and name != "early_stopping"
     )
 

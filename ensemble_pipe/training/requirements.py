@@ -57,7 +57,7 @@ def require_rows(group: EstimatorSettings, rows: int, left_out: int, where: str)
 
 
 def _require_cycles(plan: LearnerPlan, rows: int) -> None:
-    """Raise ConfigError where members, or averages, are wanted of more cycles than steps."""
+    """Raise ConfigError where members, or averages, need more cycles than there are steps."""
     cycles, averaging = cycle_count(plan.schedule), plan.averaging
     at_ends = plan.snapshots or (isinstance(averaging, SWA) and averaging.at == "cycle")
     if at_ends and len(plan.calendar(rows).cycle_ends) != cycles:

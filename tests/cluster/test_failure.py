@@ -12,7 +12,7 @@ from ensemble_pipe.cluster.ray import cluster_errors
 from ensemble_pipe.core.errors import ClusterError
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import Adam, Constant
+from ensemble_pipe.optim import Adam, ConstantRate
 from ensemble_pipe.training.events import Checkpoint, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
@@ -35,7 +35,7 @@ LOSSES = {
     "WorkerCrashedError",
 }  # fmt: skip
 
-PLAN = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), Constant(), 2, 32)
+PLAN = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), ConstantRate(), 2, 32)
 STACK = Stack(tuple(replace(PLAN, learner=learner) for learner in range(3)))
 STATE = LearnerState(7, np.zeros(3, np.float32), {})
 

@@ -20,7 +20,7 @@ from ensemble_pipe.optim import (
     SCHEDULES,
     SGD,
     Adam,
-    Constant,
+    ConstantRate,
 )
 
 # Values
@@ -66,7 +66,7 @@ def test_settings_without_a_kind_belong_to_the_default_kind(load: Load) -> None:
     pipeline = load(text)
     assert pipeline.network == Mlp(hidden=(50,))
     assert pipeline.training.optimizer == Adam(learning_rate=0.5)
-    assert pipeline.training.schedule == Constant()
+    assert pipeline.training.schedule == ConstantRate()
 
 
 @pytest.mark.parametrize(

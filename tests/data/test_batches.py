@@ -22,7 +22,7 @@ from ensemble_pipe.data.shards import Recipe, ShardRequest, TrainingData
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import Adam, Constant
+from ensemble_pipe.optim import Adam, ConstantRate
 from ensemble_pipe.training.plan import LearnerPlan
 
 ROWS = 23
@@ -342,5 +342,5 @@ def test_steps_by_hand(batch_rows: int, total: int) -> None:
 
 @pytest.mark.parametrize("batch_size", [20, 21, 1000, None])
 def test_a_batch_size_beyond_the_rows_means_all_rows(batch_size: int | None) -> None:
-    plan = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), Constant(), 3, batch_size)
+    plan = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), ConstantRate(), 3, batch_size)
     assert plan.steps(20) == Steps(rows=20, batch_rows=20, epochs=3)

@@ -14,8 +14,8 @@ from ensemble_pipe.nn.layers import (
     GELU,
     Activation,
     Dense,
+    Identity,
     LeakyReLU,
-    Linear,
     ReLU,
     Sigmoid,
     SiLU,
@@ -25,7 +25,7 @@ from ensemble_pipe.nn.layers import (
 # Each with its formula and the largest error, in units of the last place of a number of size 1, in
 # float32 and float64.
 FORMULAS: dict[str, tuple[Activation, Callable[[Floats], Floats], float]] = {
-    "linear": (Linear(), lambda x: x, 0),
+    "linear": (Identity(), lambda x: x, 0),
     "relu": (ReLU(), lambda x: np.maximum(x, 0), 0),
     "leaky_relu": (LeakyReLU(slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x), 1),
     "elu": (ELU(alpha=1.5), lambda x: np.where(x > 0, x, 1.5 * np.expm1(np.minimum(x, 0))), 2),

@@ -14,7 +14,7 @@ from scipy.signal import correlate
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.kernels import depthwise
 from ensemble_pipe.nn.kernels.patches import make_patch, make_sums
-from ensemble_pipe.nn.kernels.window import Padding, Window, along
+from ensemble_pipe.nn.kernels.window import Padding, SlidingWindow, along
 from ensemble_pipe.nn.layers.convolution_methods import (
     ColumnProducts,
     ConvolutionProblem,
@@ -62,10 +62,10 @@ class Case:
         return f"{self.method.__name__}-{size}-stride{self.stride}-{self.padding}"
 
     @property
-    def walk(self) -> tuple[Window, int, int]:
+    def walk(self) -> tuple[SlidingWindow, int, int]:
         rows, top = along(HEIGHT, self.kernel[0], self.stride, self.padding)
         columns, left = along(WIDTH, self.kernel[1], self.stride, self.padding)
-        return Window(self.stride, top, left), rows, columns
+        return SlidingWindow(self.stride, top, left), rows, columns
 
     @property
     def depthwise(self) -> bool:
@@ -226,7 +226,7 @@ def test_agrees_with_scipy(case: Case) -> None:
 def test_shapes_choose_the_method(
     kernel: tuple[int, int, int, int], stride: int, method: type
 ) -> None:
-    window = Window(stride, 0, 0)
+    window = SlidingWindow(stride, 0, 0)
     assert type(choose(ConvolutionProblem(window, kernel, 14, np.dtype(np.float32)))) is method
 
 

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.tables.moments import ColumnMoments
 
@@ -84,7 +85,7 @@ class Zca:
 
 Scale = Standardize | RangeScale | Pca | Zca
 
-SCALES = {"standardize": Standardize, "range": RangeScale, "pca": Pca, "zca": Zca}
+SCALES: Registry[Scale] = Registry("scale", Scale)
 
 
 @dataclass(frozen=True)

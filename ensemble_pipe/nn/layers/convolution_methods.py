@@ -11,7 +11,7 @@ import numpy as np
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.kernels import convolution, direct, winograd
 from ensemble_pipe.nn.kernels.patches import make_patch, make_sums
-from ensemble_pipe.nn.kernels.window import Window
+from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # Up to so many channels, sums in registers are faster than products of gathered columns.
 FEW_CHANNELS = 4
@@ -21,7 +21,7 @@ FEW_CHANNELS = 4
 class ConvolutionProblem:
     """The shapes of a convolution: window, kernel (kh, kw, C, O), output width OW, and dtype."""
 
-    window: Window
+    window: SlidingWindow
     kernel: tuple[int, int, int, int]
     width: int
     dtype: np.dtype[np.floating]
@@ -66,7 +66,7 @@ class ColumnProducts:
 
     def __init__(self, problem: ConvolutionProblem) -> None:
         self.window = problem.window
-        pointwise = problem.kernel[:2] == (1, 1) and problem.window == Window(1, 0, 0)
+        pointwise = problem.kernel[:2] == (1, 1) and problem.window == SlidingWindow(1, 0, 0)
         self.work = convolution.columns_work(
             problem.kernel, problem.width, pointwise, problem.dtype
         )
