@@ -1,4 +1,4 @@
-"""Columns of dates and times: as seconds since 1970, and as text."""
+"""Conversion of dates and times to seconds since 1970, and to text."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ def seconds(
     Where there is an offset, of whole seconds, it is subtracted before anything is rounded.
 
     Raises:
-        DataError: the column holds numbers, or text that is no date.
+        DataError: the column has numbers, or text that is no date.
     """
     column = to_plain(column)
     if is_number(column.type):
@@ -56,10 +56,10 @@ def seconds(
 def ticks(
     column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID
 ) -> tuple[pa.Array, int]:
-    """Return a column of dates or times as int64 since 1970, and how many of them are a second.
+    """Return a column of dates or times as int64 ticks since 1970, and the ticks per second.
 
     Raises:
-        DataError: the column holds something else, or text that is no date.
+        DataError: the column is of another type, or has text that is no date.
     """
     column = to_plain(column)
     if pa.types.is_null(column.type):

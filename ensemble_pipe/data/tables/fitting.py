@@ -1,4 +1,4 @@
-"""Fits the columns of a table, or the channels of images, to the training rows, block by block."""
+"""Fitting of table columns, or of image channels, to the training rows, block by block."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ Train = npt.NDArray[np.bool_]
 
 
 def require_rows(rows: Rows, roles: Roles, train: Train) -> None:
-    """Check that there are rows and features to fit to.
+    """Check that there are rows and features.
 
     Raises:
         DataError: there are none, or a feature is no column.
@@ -56,7 +56,7 @@ def fit_table(
     One pass over the features; a second one for PCA and ZCA, and one over narrow columns alone.
 
     Raises:
-        DataError: a value does not fit its column's rule, in any row that is read.
+        DataError: a value violates its column's rule, in any row that is read.
         ConfigError: the scale does not fit the columns.
     """
     require_numbers(rows, roles)
@@ -90,7 +90,7 @@ def _fitted(
 
 
 def _near(column: NumberColumn, low: float) -> NumberColumn:
-    """Return a column read as differences from about its least value; of dates by whole seconds."""
+    """Return a column with an offset near its least value; of dates by whole seconds."""
     return replace(column, offset=float(np.floor(low) if column.kind == "date" else low))
 
 
@@ -146,7 +146,7 @@ def _blocks(
 
 
 def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
-    """Return a column that reads values by its rule, with nothing fitted to them yet."""
+    """Return an unfitted column that reads values by its rule."""
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
         return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
@@ -158,7 +158,7 @@ def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
 
 
 class _Sums:
-    """What one pass over the training rows sums up."""
+    """The statistics accumulated in one pass over the training rows."""
 
     def __init__(self, columns: Sequence[Column], roles: Roles, units: Floats | None) -> None:
         self.missing = roles.missing
