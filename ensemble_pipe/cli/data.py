@@ -45,7 +45,7 @@ def fetch(
         from ensemble_pipe.data.public import fetch as public
 
         if name in catalogue.BUNDLED:
-            say(f"{name} comes with scikit-learn; nothing is to be fetched")
+            say(f"{name} comes with scikit-learn; there is nothing to fetch")
             show(_shown({"data": {"source": "bundled", "set": name}}))
             return
         entry = catalogue.find_set(name)

@@ -58,10 +58,10 @@ def errors() -> Iterator[None]:
             say(f"error: {error}")
             raise typer.Exit(1) from None
         except PermissionError as error:
-            say(f"error: {error.filename}: may not be read or written by this user")
+            say(f"error: {error.filename}: no permission to read or write it")
             raise typer.Exit(2) from None
         except MemoryError as error:
-            say(f"error: the memory does not suffice ({error}); take fewer or smaller networks")
+            say(f"error: not enough memory ({error}); use fewer or smaller networks")
             raise typer.Exit(1) from None
         except OSError as error:  # a full disk
             say(f"error: {error}")

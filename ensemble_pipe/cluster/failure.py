@@ -66,11 +66,11 @@ def decide(deaths: int, retries: int, cause: str) -> Decision:
     ('retry', 'give_up')
     """
     if deaths <= retries:
-        return Decision("retry", f"a trainer died ({cause}); its stack goes on in a new one")
+        return Decision("retry", f"a trainer died ({cause}); its stack continues in a new one")
     return Decision(
         "give_up",
         f"a stack lost its trainer {deaths} times, the last time because: {cause}; what is "
-        "finished is kept, and `ensemble-pipe resume` goes on from the last checkpoints",
+        "finished is kept, and `ensemble-pipe resume` continues from the last checkpoints",
     )
 
 

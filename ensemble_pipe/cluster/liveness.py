@@ -76,7 +76,7 @@ class Liveness:
             if not peer.lives():
                 raise ClusterError(
                     f"Ray's {name} is gone: it was killed, perhaps for want of memory, or the "
-                    "cluster was stopped; `ensemble-pipe resume` goes on from the last "
+                    "cluster was stopped; `ensemble-pipe resume` continues from the last "
                     "checkpoints, and `--inline` does without Ray"
                 )
 

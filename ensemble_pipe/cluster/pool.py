@@ -16,7 +16,7 @@ from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.state import LearnerState
 
-# A trainer that says nothing for so long is taken for lost.
+# A trainer that reports nothing for so long is considered lost.
 SILENCE_TIMEOUT_S = 1800.0
 # So long a run waits for a trainer where it has none.
 START_TIMEOUT_S = 300.0
@@ -196,7 +196,7 @@ def group_by_step(stack: Stack) -> list[Stack]:
 
 def _silence() -> str:
     return (
-        f"no trainer said anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
+        f"no trainer reported anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
         "cluster with `ray status`, then go on with `ensemble-pipe resume`"
     )
 

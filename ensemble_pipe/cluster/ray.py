@@ -128,12 +128,12 @@ def cluster_errors() -> Iterator[None]:
         cause = error.cause
         raise ClusterError(
             f"a trainer failed ({type(cause).__name__}: {cause_of(cause)}); what is finished is "
-            "kept, and `ensemble-pipe resume` goes on from the last checkpoints"
+            "kept, and `ensemble-pipe resume` continues from the last checkpoints"
         ) from error
     except (ray.exceptions.RayError, OSError) as error:
         raise ClusterError(
             f"Ray failed ({type(error).__name__}: {cause_of(error)}); what is finished is kept, "
-            f"and `ensemble-pipe resume` goes on from the last checkpoints; {INLINE}"
+            f"and `ensemble-pipe resume` continues from the last checkpoints; {INLINE}"
         ) from error
 
 

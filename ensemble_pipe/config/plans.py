@@ -27,7 +27,7 @@ from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 
-# A message, and where the file says it.
+# A message, and its place in the file.
 Mistake = tuple[str, str]
 
 

@@ -82,7 +82,7 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         valid = [v.strip(" '") for v in mistake["ctx"]["expected"].replace(" or ", ",").split(",")]
         return _unknown(str(mistake["input"]), valid)
     if kind == "union_tag_not_found":
-        return f"{mistake['ctx']['discriminator']} is missing; it says which kind this is"
+        return f"{mistake['ctx']['discriminator']} is missing; it selects the kind"
     if kind in _MISSING:
         return "is missing; it has no default"
     given = mistake["input"]

@@ -56,34 +56,34 @@ def kernel(function: F) -> F:
 
 
 @contextmanager
-def report_compilation(tell: Callable[[str], None]) -> Iterator[None]:
+def report_compilation(report: Callable[[str], None]) -> Iterator[None]:
     """Report the kernels compiled within the block, which may take minutes, once per machine.
 
     Args:
-        tell: shows a line to the user: at the first kernel, then at most every `REPORT_EVERY_S`
+        report: shows a line to the user: at the first kernel, then at most every `REPORT_EVERY_S`
             seconds. Kernels loaded from the cache are not reported.
     """
-    with event.install_listener("numba:compile", _CompilationReporter(tell)):
+    with event.install_listener("numba:compile", _CompilationReporter(report)):
         yield
 
 
 class _CompilationReporter(event.Listener):  # type: ignore[misc]  # numba has no types
     """Counts the kernels whose compilation has started, including those that others call."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._begun = 0
-        self._first = self._told = 0.0
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._started = 0
+        self._first = self._last = 0.0
 
     def on_start(self, event: Any) -> None:
         now = time.monotonic()
-        self._begun += 1
-        if self._begun == 1:
-            self._first = self._told = now
-            self._tell("compiling kernels, once for this machine, then kept")
-        elif now - self._told >= REPORT_EVERY_S:
-            self._told = now
-            self._tell(f"compiling kernels: {self._begun} so far, {now - self._first:.0f} s")
+        self._started += 1
+        if self._started == 1:
+            self._first = self._last = now
+            self._report("compiling kernels, once for this machine, then kept")
+        elif now - self._last >= REPORT_EVERY_S:
+            self._last = now
+            self._report(f"compiling kernels: {self._started} so far, {now - self._first:.0f} s")
 
     def on_end(self, event: Any) -> None:
         """Do nothing: the next start is reported."""

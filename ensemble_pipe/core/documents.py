@@ -71,7 +71,7 @@ def validate_as(value: Any, kind: type[T], where: str, what: str | None = None) 
         value: what was read.
         kind: the schema.
         where: it stands, for messages.
-        what: it should be, such as "a schema of this version"; None where `where` says that.
+        what: it should be, such as "a schema of this version"; None where `where` names it.
 
     Raises:
         CorruptFileError: they do not match the schema; names the first field that does not.
@@ -80,12 +80,12 @@ def validate_as(value: Any, kind: type[T], where: str, what: str | None = None) 
         found: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]  # hashable
         return found
     except ValidationError as error:
-        told = _told(error)
-        text = f"{where}: {told}" if what is None else f"{where}: not {what} ({told})"
+        mistake = _first_mistake(error)
+        text = f"{where}: {mistake}" if what is None else f"{where}: not {what} ({mistake})"
         raise CorruptFileError(f"{text}; {_ADVICE}") from None
 
 
-def _told(error: ValidationError) -> str:
+def _first_mistake(error: ValidationError) -> str:
     """Return the missing or first invalid field, and the reason."""
     mistakes = error.errors()
     missing = [m["loc"] for m in mistakes if m["type"] == "missing"]

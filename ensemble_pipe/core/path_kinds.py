@@ -43,7 +43,7 @@ def kind_of(path: Path) -> Kind | None:
     """
     try:
         return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
-    except OSError:  # this user may not look at it; whoever reads it is told so
+    except OSError:  # no permission: reading it reports that
         return None
 
 
@@ -86,7 +86,7 @@ def _kind_of_file(path: Path) -> Kind | None:
 
 def _kind_of_folder(path: Path) -> Kind:
     if _is_run(path):
-        resume = f"`ensemble-pipe resume {path}` goes on with it"
+        resume = f"`ensemble-pipe resume {path}` continues it"
         return Kind("a run directory", f"{resume}; predict, evaluate, report and compare take it")
     if (path / "manifest.json").is_file() and (path / "model.json").is_file():
         hint = f"`ensemble-pipe predict {path} INPUT --output FILE` predicts with it"

@@ -1,7 +1,7 @@
 """Randomness that is addressed, not consumed.
 
 Every draw comes from a counter-based generator, Philox-4x64 (Salmon et al. 2011, "Parallel random
-numbers: as easy as 1, 2, 3"), whose key says what the draw is for and whose counter says its
+numbers: as easy as 1, 2, 3"), whose key is the purpose of the draw and whose counter is its
 position in training. No state is carried from one draw to the next, so none has to be saved, and no
 learner's draws depend on which others train beside it.
 """

@@ -24,9 +24,8 @@ class View:
     """The part of the training data that a learner sees.
 
     Attributes:
-        bootstrap: each row is seen as often as a Poisson draw of mean 1 says, which is the
-            bootstrap of many rows without their order (Oza & Russell 2001, "Online bagging and
-            boosting").
+        bootstrap: each row is repeated by a Poisson draw of mean 1, the limit of the bootstrap for
+            many rows (Oza & Russell 2001, "Online bagging and boosting").
         folds: learner i leaves out fold i modulo `folds`. A fold holds every class in its
             proportion; where rows have groups, whole groups instead.
         balance_classes: rows of rare classes are seen more often, so that all classes are seen

@@ -51,7 +51,7 @@ class Schema:
         target_names: columns of the targets: D of a regression, one of classes.
         classes: class names in the order of the network's outputs; empty for regression.
         target_means, target_deviations: of the D targets of a regression; empty for classes.
-        missing_values: texts that stand for a missing value, from whatever source a row comes.
+        missing_values: texts that stand for a missing value, in any source.
     """
 
     task: Task

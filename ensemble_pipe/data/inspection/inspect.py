@@ -258,7 +258,7 @@ def _guess(columns: Sequence[ColumnReport], rows: int) -> str | None:
     """Return the column that is probably the label; None where all are images.
 
     Labels stand last or first: last or first as text with few values, or else last. One of several
-    columns that only a number tells apart, such as x0, x1 and x2, is taken for a feature.
+    columns that differ only by a number, such as x0, x1 and x2, is considered a feature.
     """
     others = [
         column for column in columns if column.kind != "image" and not find_unnamed([column.name])

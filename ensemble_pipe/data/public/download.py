@@ -80,7 +80,7 @@ def download(
         part.unlink()
         raise CorruptFileError(
             f"{file.url}: its sha256 sum should be {file.sha256}, but what was sent has {found}; "
-            f"{part} was deleted, so another try begins anew"
+            f"{part} was deleted, so another try starts over"
         )
     atomic_write(path, partial(os.replace, part))
     return path
@@ -182,7 +182,7 @@ def _blocks(answer: IO[bytes]) -> Iterator[bytes]:
 def _unreachable(file: RemoteFile, part: Path, why: str) -> EnsemblePipeError:
     path = part.with_name(file.name)
     return EnsemblePipeError(
-        f"{urlsplit(file.url).netloc}: {file.name} cannot be fetched ({why}); what has come is "
+        f"{urlsplit(file.url).netloc}: {file.name} cannot be fetched ({why}); the part is "
         "kept, so try again later, or fetch it by hand where there is a network:\n"
         f"  curl --location --output {shlex.quote(str(path))} {shlex.quote(file.url)}\n"
         f"  ({file.size} bytes, sha256 {file.sha256}) and run this again"

@@ -34,7 +34,7 @@ _MODES = {
 }  # fmt: skip
 _CHANNELS = {"L": 1, "RGB": 3}
 _ORIENTATION = 0x0112  # the tag of EXIF
-# What a file says of how the camera was held -> what turns its pixels upright.
+# EXIF orientation -> the operation that turns the pixels upright.
 _TURNS = {
     2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
     7: "TRANSVERSE", 8: "ROTATE_90",

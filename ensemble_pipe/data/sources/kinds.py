@@ -60,9 +60,7 @@ class Table:
 
     def __post_init__(self) -> None:
         if self.test_path is not None and self.test_where is not None:
-            raise ValueError(
-                "test_path and test_where both say what the test part is; name one of them"
-            )
+            raise ValueError("test_path and test_where both define the test part; name one of them")
 
     def open(self) -> tuple[Rows, Rows | None]:
         """Return the rows, and those of `test_path`.

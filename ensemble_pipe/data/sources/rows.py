@@ -22,7 +22,7 @@ BLOCK_BYTES = 64 << 20
 TEXT_BYTES = 16 << 20  # of a block's text, of which each step holds a copy
 
 
-# Names row i, as a person would look it up.
+# Names row i for messages.
 Place = Callable[[int], str]
 
 
@@ -82,7 +82,7 @@ class Rows:
 
         A block ends early only where its text would take more than 16 MB. So the lengths depend on
         the columns and the rows, not on how a file is divided, and what is summed up block by block
-        has the same bits whatever the file.
+        has the same bits for any file.
 
         Raises:
             DataError: the file is damaged, or has another number of rows than when it was opened.

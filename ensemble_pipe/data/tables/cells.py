@@ -28,13 +28,13 @@ from ensemble_pipe.data.tables.categories import DATE, canonical_name, name_of_f
 from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.dates import time_texts
 from ensemble_pipe.data.tables.differences import differences
-from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
+from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 
 MOST_NAME_BYTES = 10_000
 
 
 def numbers(
-    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID, offset: float = 0.0
+    column: pa.Array, name: str, place: Place, missing: Missing = NO_TEXTS, offset: float = 0.0
 ) -> Floats:
     """Convert a column to numbers (n,) of any float or integer type, NaN where missing.
 

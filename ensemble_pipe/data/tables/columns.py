@@ -24,7 +24,7 @@ class NumberRule:
     Attributes:
         missing: what stands for a missing value (null, or NaN): the mean or median of the training
             part, or a number; "error" refuses it.
-        indicator: whether a further feature says where values were missing (1) and where not (0).
+        indicator: whether a further feature is 1 where values were missing and 0 elsewhere.
     """
 
     kind: Literal["number"] = "number"

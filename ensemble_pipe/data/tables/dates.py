@@ -11,13 +11,13 @@ from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
 from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.differences import of_integers
-from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
+from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 
 
 def seconds(
-    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID, offset: float = 0.0
+    column: pa.Array, name: str, place: Place, missing: Missing = NO_TEXTS, offset: float = 0.0
 ) -> Floats:
     """Return a column of dates or times as (n,) float64 seconds since 1970, NaN where missing.
 
@@ -45,7 +45,7 @@ def seconds(
     nanoseconds = counts % per_second * (10**9 // per_second)
     if is_text(column.type):
         nanoseconds += _beyond_microseconds(column)
-    # Apart, so that a time has the same bits in whatever unit it is counted.
+    # Separately, so that a time has the same bits in any unit.
     whole, part = counts // per_second, nanoseconds / 10**9
     found = missing.in_seconds(np.where(absent, np.nan, whole + part))
     if not offset:
@@ -54,7 +54,7 @@ def seconds(
 
 
 def ticks(
-    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID
+    column: pa.Array, name: str, place: Place, missing: Missing = NO_TEXTS
 ) -> tuple[pa.Array, int]:
     """Return a column of dates or times as int64 ticks since 1970, and the ticks per second.
 

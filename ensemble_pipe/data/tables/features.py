@@ -19,7 +19,7 @@ class NumberColumn:
 
     Attributes:
         fill: what stands for a missing value; None where there must be none.
-        indicator: whether a feature says where values were missing.
+        indicator: whether a further feature is 1 where values were missing.
         offset: subtracted exactly from each value when it is read; `fill` is relative to it. It is
             not 0 where the training values lie close together for their size.
     """

@@ -90,7 +90,7 @@ class Missing:
         return missing
 
 
-NONE_SAID = Missing()
+NO_TEXTS = Missing()
 
 
 def _without(values: Floats, absent: Floats) -> Floats:

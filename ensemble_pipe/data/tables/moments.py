@@ -60,7 +60,7 @@ class ColumnMoments:
         self._merge(counts, means, squares, low, high)
 
     def fill(self, values: Floats, counts: Integers) -> None:
-        """Add to each column a value (C,), as often as `counts` (C,) says."""
+        """Add a value (C,) to each column, `counts` (C,) times."""
         there = counts > 0
         low = np.where(there, values, np.inf)
         high = np.where(there, values, -np.inf)

@@ -15,7 +15,7 @@ from ensemble_pipe.data.tables.moments import ColumnMoments
 
 # Products are made of this many rows, always, so that a row has the same bits in any block.
 CHUNK = 256
-# What a constant is divided by: whatever it is elsewhere, up to float32's largest, becomes 0.
+# The divisor of constant columns: all values up to float32's largest become 0.
 _CONSTANT_UNIT = 2.0**400
 _SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 # A direction with a smaller share of the largest variance is rounding, not variation.

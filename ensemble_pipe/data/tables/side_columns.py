@@ -15,7 +15,7 @@ from ensemble_pipe.data.tables import cells, dates
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
 from ensemble_pipe.data.tables.class_names import as_numbers, find_missing_name, without_blanks
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
+from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets, number_parts
 
 
@@ -132,7 +132,7 @@ def _sorted(places: Integers, found: list[str]) -> Targets:
     return targets
 
 
-def read_weights(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Floats:
+def read_weights(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Floats:
     """Return the weight of each row (R,) float64.
 
     Raises:
@@ -159,7 +159,7 @@ def read_weights(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Floats:
     return values
 
 
-def read_marks(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
+def read_marks(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Array:
     """Return which rows (R,) are of the official test part, bool.
 
     Raises:
@@ -185,7 +185,7 @@ def read_marks(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
     return marks
 
 
-def read_groups(rows: Rows, name: str, missing: Missing = NONE_SAID) -> tuple[Integers, pa.Array]:
+def read_groups(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> tuple[Integers, pa.Array]:
     """Return the number of the group of each row (R,) int64, and the names of the groups.
 
     Raises:
@@ -208,7 +208,7 @@ def read_groups(rows: Rows, name: str, missing: Missing = NONE_SAID) -> tuple[In
     return groups, names
 
 
-def read_times(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
+def read_times(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Array:
     """Return the time of each row (R,): numbers unchanged, or datetime64.
 
     Raises:
