@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ensemble_pipe.config.conversion import resolved, validate
+from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
@@ -77,7 +77,7 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
         ConfigError: `vary` or `set` names no hyperparameter, a value does not fit it, or choices
             do not go together.
     """
-    values = resolved(pipeline)
+    values = resolve(pipeline)
     # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.
     document = replace(document, data=values) if document else Document("pipeline", values)
     mistakes = list(_mistakes_of(pipeline, document))

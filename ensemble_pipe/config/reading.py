@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config import yaml_documents
-from ensemble_pipe.config.conversion import resolved, validate
+from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline, Tracking
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError
 
-__all__ = ["Pipeline", "load_pipeline", "load_tracking", "read_pipeline", "resolved"]
+__all__ = ["Pipeline", "load_pipeline", "load_tracking", "read_pipeline", "resolve"]
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Pipeline, Plans]:
@@ -26,7 +26,7 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[
     """
     document, overrides = yaml_documents.read_document(path), overrides or {}
     try:
-        return read_pipeline(document.overridden(overrides))
+        return read_pipeline(document.with_overrides(overrides))
     except ConfigError as error:
         if not error.mistakes:
             raise
@@ -69,7 +69,7 @@ def _blamed(error: ConfigError, document: Document, overrides: dict[str, Any]) -
 
 def _mistakes(document: Document, overrides: dict[str, Any]) -> set[str]:
     try:
-        read_pipeline(document.overridden(overrides))
+        read_pipeline(document.with_overrides(overrides))
     except ConfigError as error:
         return {_rule(text) for text, _ in error.mistakes}
     return set()

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from ensemble_pipe.config.schema_keys import kinds, places_of, valid_keys
 from ensemble_pipe.config.yaml_documents import CONTAINERS, Document, KeyPath
-from ensemble_pipe.core.addresses import without_user
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.addresses import strip_user
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.nn.layers import PLAIN_LAYERS
 from ensemble_pipe.training.components import OPEN
 
@@ -87,9 +87,9 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         return "is missing; it has no default"
     given = mistake["input"]
     if path == _TRACKING_URI and isinstance(given, str):
-        given = without_user(given)
+        given = strip_user(given)
     if path[-2:-1] == ("vary",) and not isinstance(given, dict):
-        return f"expected a list of values, or {{low: ..., high: ...}}, got {shown(given)}"
+        return f"expected a list of values, or {{low: ..., high: ...}}, got {quote(given)}"
     if kind in ("too_short", "too_long"):
         count = mistake["ctx"]["actual_length"]
         most, least = mistake["ctx"].get("max_length"), mistake["ctx"].get("min_length")
@@ -97,9 +97,9 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
     for ending, expected in _EXPECTED.items():
         if kind in (f"{ending}_type", f"{ending}_parsing", f"{ending}_from_float"):
             hint = _as_kind(given, mistake["loc"], schema) if expected == _MAPPING else ""
-            return f"expected {expected}, got {CONTAINERS.get(type(given)) or shown(given)}{hint}"
+            return f"expected {expected}, got {CONTAINERS.get(type(given)) or quote(given)}{hint}"
     text = str(mistake["msg"]).removeprefix("Value error, ")
-    return f"{text[0].lower()}{text[1:]}, got {shown(given)}"
+    return f"{text[0].lower()}{text[1:]}, got {quote(given)}"
 
 
 def _unknown_component(given: str, valid: Sequence[str]) -> str:
@@ -110,10 +110,10 @@ def _unknown_component(given: str, valid: Sequence[str]) -> str:
 
 def _unknown(given: str, valid: Sequence[str], elsewhere: Sequence[str] | None = None) -> str:
     """Return a message about an unknown name, or key, where `elsewhere` says where it stands."""
-    near = [shown(name) for name in get_close_matches(given, valid, 1)] or elsewhere
+    near = [quote(name) for name in get_close_matches(given, valid, 1)] or elsewhere
     guess = f"; did you mean {' or '.join(near)}?" if near else ";"
     what = "unknown" if elsewhere is None else "unknown key"
-    return f"{what} {shown(given)}{guess} valid: {', '.join(sorted(valid))}"
+    return f"{what} {quote(given)}{guess} valid: {', '.join(sorted(valid))}"
 
 
 def _as_kind(given: Any, location: Sequence[str | int], schema: dict[str, Any]) -> str:

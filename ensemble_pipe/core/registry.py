@@ -26,7 +26,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import CoreSchema, core_schema
 
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 
 T = TypeVar("T")
 
@@ -128,16 +128,16 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         if not isinstance(name, str) or _literal(cls, self.key) != (name,):
             yield f'needs the field {self.key}: Literal["..."] = "...", one and the same text'
         elif not re.fullmatch(NAME_PATTERN, name):
-            yield f"is named {shown(name)}; a name is of small letters, digits and underscores"
+            yield f"is named {quote(name)}; a name is of small letters, digits and underscores"
         elif name in self._classes:
-            yield f"is named {shown(name)}, as a {self.kind} of the package is; choose another name"
+            yield f"is named {quote(name)}, as a {self.kind} of the package is; choose another name"
         abstract: frozenset[str] = getattr(cls, "__abstractmethods__", frozenset())
         lacking = [one for one in self._members if not hasattr(cls, one) or one in abstract]
         if lacking:
-            yield f"lacks {listed(lacking)}, which every {self.kind} has"
+            yield f"lacks {list_names(lacking)}, which every {self.kind} has"
         for one, values in self._members.items():
             if values and hasattr(cls, one) and getattr(cls, one) not in values:
-                yield f"has {one} = {shown(getattr(cls, one))}; valid: {listed(values)}"
+                yield f"has {one} = {quote(getattr(cls, one))}; valid: {list_names(values)}"
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -227,7 +227,7 @@ def _register(
         return mistakes
     name, others = getattr(cls, registry.key), known.setdefault(registry.kind, {})
     if name in others and others[name].cls is not cls:
-        return [f"is named {shown(name)}, as {_called(others[name].cls)} is"]
+        return [f"is named {quote(name)}, as {_called(others[name].cls)} is"]
     try:
         marked: Any = Annotated[cls, _OneChoice(registry.key)]
         others[name] = Custom(cls, TypeAdapter(marked))
@@ -260,4 +260,4 @@ def _literal(cls: type[Any], key: str) -> tuple[Any, ...]:
 
 
 def _called(cls: Any) -> str:
-    return getattr(cls, "__qualname__", shown(cls))
+    return getattr(cls, "__qualname__", quote(cls))

@@ -18,10 +18,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.compilation import compilation_told
+from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
-from ensemble_pipe.core.interruption import handled
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.interruption import handle_signals
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.estimators.examples import Examples
 from ensemble_pipe.estimators.fitting import fit_examples
@@ -134,11 +134,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         with custom_components(self.components):
             return pipeline_of(values, overrides, self._task, seed, name)
 
-    @handled()
+    @handle_signals()
     def _train(self, config: Pipeline, plans: Plans, examples: Examples) -> None:
         display = make_display() if self.verbose else Silent()
         try:
-            with display, compilation_told(display.message), ExitStack() as closing:
+            with display, report_compilation(display.message), ExitStack() as closing:
                 executor = make_executor(config.cluster, self.address is None, self.address or "")
                 closing.callback(executor.close)
                 result = fit_examples(config, plans, examples, executor, display)
@@ -210,7 +210,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             if len(classes) < 2:
                 (only,) = self.classes_.tolist()
                 raise ValueError(
-                    f"y: all rows have the one class {shown(only)}; at least two are needed"
+                    f"y: all rows have the one class {quote(only)}; at least two are needed"
                 )
             names = self._names(X.shape[1])
             examples = Examples(X, names, targets.astype(np.int32), weights, classes)

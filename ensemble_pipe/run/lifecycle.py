@@ -14,7 +14,7 @@ from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Cluster, Pipeline, Tracking
 from ensemble_pipe.core import interruption
-from ensemble_pipe.core.compilation import compilation_told
+from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
 from ensemble_pipe.core.interruption import Interruption
 from ensemble_pipe.core.storage import RunPaths
@@ -110,16 +110,16 @@ def drive(
     journal = Journal(paths.journal)
     tracker = tracker_of(paths, config.tracking)
     status: Status = "FAILED"
-    with interruption.handled() as signals:
+    with interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal)
         tracker.start()
         try:
             # Signals wait from the end of the last of these on, until MLflow is waited for.
             with (
                 display,
-                compilation_told(display.message),
+                report_compilation(display.message),
                 ExitStack() as closing,
-                signals.may_stop(),
+                signals.interruptible(),
             ):
                 display.message(f"run directory {paths.root}")
                 display.message("" if inline else "starting Ray and its trainers")
@@ -203,7 +203,7 @@ def _ship_rest(
     """Ship what MLflow has not received yet, and say what to do where that fails."""
     sync = f"`ensemble-pipe sync {paths.root}`"
     try:
-        with signals.may_stop():
+        with signals.interruptible():
             tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
     except KeyboardInterrupt:
         if status == "FINISHED":

@@ -12,7 +12,7 @@ from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.reading import load_pipeline, load_tracking
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
-from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, Silent
@@ -33,7 +33,7 @@ from ensemble_pipe.training.components import takes_components
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
 
 
-@handled()
+@handle_signals()
 @takes_components
 def run(
     pipeline: str | Path | Pipeline,
@@ -67,7 +67,7 @@ def run(
         return drive(paths, config, plans, address, inline, display, started)
 
 
-@handled()
+@handle_signals()
 @takes_components
 def resume(
     run_dir: str | Path,
@@ -102,7 +102,7 @@ def resume(
         return drive(paths, config, plans, address, inline, display or Silent(), started, train)
 
 
-@handled()
+@handle_signals()
 @takes_components
 def grow(
     run_dir: str | Path,

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from ensemble_pipe import __version__
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.documents import read_bytes, read_json, validated
+from ensemble_pipe.core.documents import read_bytes, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.core.storage import Manifest, atomic_write, check_sums, sums_of, write_json
@@ -153,7 +153,7 @@ def _read_record(path: Path) -> _ModelRecord:
     if found != FORMAT:
         raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
     require_components(_components_in(values, path), str(path))
-    return validated(values, _ModelRecord, str(path), "a model of this version")
+    return validate_as(values, _ModelRecord, str(path), "a model of this version")
 
 
 def components_of(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -168,4 +168,4 @@ def components_of(folder: Path) -> dict[str, tuple[str, ...]]:
 
 def _components_in(values: dict[str, Any], path: Path) -> dict[str, tuple[str, ...]]:
     found = values.get("components", {})
-    return validated(found, dict[str, tuple[str, ...]], f"{path}: components")
+    return validate_as(found, dict[str, tuple[str, ...]], f"{path}: components")

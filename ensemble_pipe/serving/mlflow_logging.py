@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ModelLoggingError
-from ensemble_pipe.core.messages import listed
+from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.core.storage import Manifest, RunPaths
 from ensemble_pipe.serving.artifact import components_of
 
@@ -46,8 +46,8 @@ def log_model(
     """
     if needed := components_of(paths.model):
         raise ModelLoggingError(
-            f"it has components of its caller's own ({listed(sum(needed.values(), ()))}), which "
-            "MLflow could not load; ensemble_pipe.load reads it with their classes",
+            f"it has components of its caller's own ({list_names(sum(needed.values(), ()))}), "
+            "which MLflow could not load; ensemble_pipe.load reads it with their classes",
             "NOT_IMPLEMENTED",
         )
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}

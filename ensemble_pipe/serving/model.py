@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError, InputError
-from ensemble_pipe.core.messages import shown
-from ensemble_pipe.core.path_kinds import misplaced
+from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.path_kinds import describe_misplaced
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
@@ -170,7 +170,7 @@ class Ensemble:
             first: number of its first row in the whole input.
             cells: cells(column) names row i of a column of external predictions; None for `place`.
         """
-        cells = cells or (lambda column: lambda row: f"{place(row)}, column {shown(column)}")
+        cells = cells or (lambda column: lambda row: f"{place(row)}, column {quote(column)}")
         given = {
             name: self._external_outputs(block, member.input_columns(self.schema), cells)
             for name, member in external_members(self.members).items()
@@ -236,7 +236,7 @@ def load(model: str | Path, *, components: Sequence[type[Any]] = ()) -> Ensemble
             f"{root}: this run has no model yet; finish it with `ensemble-pipe resume {root}`"
         )
     raise InputError(
-        misplaced(root, "a model")
+        describe_misplaced(root, "a model")
         or f"{root}: no model there; name a run directory, a model directory or an MLflow model URI"
     )
 

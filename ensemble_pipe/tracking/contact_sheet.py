@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.messages import printable
 from ensemble_pipe.core.storage import RunPaths, part_file
 from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
 from ensemble_pipe.data.base import Base, open_base, values_of
@@ -191,7 +191,7 @@ def _caption(shares: Floats, schema: Schema) -> str:
 
 
 def _short(name: str, length: int = 12) -> str:
-    name = escaped(name)
+    name = printable(name)
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 

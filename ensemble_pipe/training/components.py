@@ -11,7 +11,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.core.registry import Registry, component_scope
 from ensemble_pipe.data.augment.policy import STEPS
 from ensemble_pipe.data.sources import SOURCES
@@ -68,14 +68,14 @@ def require_components(names: Mapping[str, Sequence[str]], where: str) -> None:
     """
     kinds = {registry.kind: registry for registry in OPEN}
     missing = [
-        f"the {kind} {shown(name)}"
+        f"the {kind} {quote(name)}"
         for kind, own_names in names.items()
         for name in own_names
         if kind not in kinds or kinds[kind].find(name) is None
     ]
     if missing:
         raise ConfigError(
-            f"{where}: needs {listed(missing)}, which ensemble_pipe does not have; hand the "
+            f"{where}: needs {list_names(missing)}, which ensemble_pipe does not have; hand the "
             "classes to components=[...] of the call, in Python"
         )
 

@@ -18,7 +18,7 @@ import yaml
 from annotated_types import Ge
 
 import ensemble_pipe
-from ensemble_pipe.config.reading import Pipeline, resolved
+from ensemble_pipe.config.reading import Pipeline, resolve
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.settings import settings
@@ -219,7 +219,7 @@ def test_a_pipeline_with_own_components_is_written_as_it_is_read(
     values = {**values, "network": {"name": "sequential", "layers": [{"name": "flatten"}, branch]}}
     with custom_components(classes):
         pipeline = Pipeline.model_validate(values)
-        again = Pipeline.model_validate(yaml.safe_load(yaml.safe_dump(resolved(pipeline))))
+        again = Pipeline.model_validate(yaml.safe_load(yaml.safe_dump(resolve(pipeline))))
     assert again == pipeline
 
 

@@ -16,7 +16,7 @@ from ensemble_pipe.nn.kernels.window import Padding, SlidingWindow, along
 from ensemble_pipe.nn.layers.activation import Activation, Fused, Identity
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_image
 from ensemble_pipe.nn.layers.contiguous import Contiguous
-from ensemble_pipe.nn.layers.convolution_methods import Gradients, Problem, choose
+from ensemble_pipe.nn.layers.convolution_methods import ConvolutionProblem, Gradients, choose
 from ensemble_pipe.nn.layout import Parameter
 
 Filters = Annotated[int, Gt(0), Le(65536)]
@@ -175,7 +175,7 @@ class BoundConv2d:
     def __init__(self, layer: Conv2d, binding: Binding) -> None:
         window, height, width = layer.walk(binding.input_shape)
         size = (layer.kernel_size, layer.kernel_size, binding.input_shape[2], layer.filters)
-        self.method = choose(Problem(window, size, width, binding.dtype))
+        self.method = choose(ConvolutionProblem(window, size, width, binding.dtype))
         self.kernel = Contiguous(binding.tensors["kernel"])
         self.sums = Sums(layer, binding, (height, width, layer.filters))
         self.outputs_may_change = self.sums.outputs_may_change
