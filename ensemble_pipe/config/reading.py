@@ -1,16 +1,17 @@
 """Reading of pipeline files: YAML and overrides, with all mistakes reported at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config import yaml_documents
 from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.plans import Plans, make_plans
-from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.sections import Pipeline, Tracking
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError
 
-__all__ = ["Pipeline", "load_pipeline", "read_pipeline", "resolve"]
+__all__ = ["Pipeline", "load_pipeline", "load_tracking", "read_pipeline", "resolve"]
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Pipeline, Plans]:
@@ -30,6 +31,21 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[
         if not error.mistakes:
             raise
         raise _blamed(error, document, overrides) from None
+
+
+def load_tracking(path: Path) -> Tracking:
+    """Return the `tracking` section of a run's pipeline; the others may name what is not here.
+
+    A command has no way to be handed the components of a caller's own that a run was trained with,
+    and needs none to ship it.
+
+    Raises:
+        ConfigError: lists every mistake of the section.
+    """
+    document = yaml_documents.read_document(path)
+    return validate(
+        replace(document, data={"tracking": document.data.get("tracking", {})})
+    ).tracking
 
 
 def read_pipeline(document: Document) -> tuple[Pipeline, Plans]:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.plans import Plans
-from ensemble_pipe.config.sections import Cluster, Pipeline
+from ensemble_pipe.config.sections import Cluster, Pipeline, Tracking
 from ensemble_pipe.core import interruption
 from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
@@ -108,7 +108,7 @@ def drive(
         KeyboardInterrupt: a signal ended it; the text says how it goes on.
     """
     journal = Journal(paths.journal)
-    tracker = tracker_of(paths, config)
+    tracker = tracker_of(paths, config.tracking)
     status: Status = "FAILED"
     with interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal)
@@ -168,8 +168,7 @@ def make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:
     )
 
 
-def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
-    settings = config.tracking
+def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
     return make_tracker(
         paths,
         settings.mlflow,

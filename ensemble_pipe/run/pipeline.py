@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config.plans import Plans, make_plans
-from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.reading import load_pipeline, load_tracking
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
@@ -161,7 +161,7 @@ def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
         saved = list_checkpoints(paths, plan.learner, manifest.run_id)
         steps[plan.learner] = saved[-1].step if saved else 0
     # Before the journal changes: an offset into its old text would point anywhere.
-    tracker_of(paths, config).ship_again()
+    tracker_of(paths, config.tracking).ship_again()
     rewind(paths.journal, steps, train=train)
     journal = Journal(paths.journal)
     journal.append(ResumedEntry())
@@ -184,11 +184,11 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
     """
     paths = RunPaths.open(Path(run_dir))
     with lock_run(paths):
-        config, _ = load_pipeline(paths.pipeline)
-        if not config.tracking.mlflow:
+        tracking = load_tracking(paths.pipeline)
+        if not tracking.mlflow:
             raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
         entries = complete_entries(paths)
-        tracker = tracker_of(paths, config)
+        tracker = tracker_of(paths, tracking)
         tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()
