@@ -29,7 +29,7 @@ class Peer:
 
     def lives(self) -> bool:
         """Return whether it was reachable within the grace period."""
-        if self._stands() or self._opened():
+        if self._stands() or self._open():
             self._seen = time.monotonic()
             return True
         return time.monotonic() - self._seen < self._grace_s
@@ -52,7 +52,7 @@ class Peer:
         self.close()
         return False
 
-    def _opened(self) -> bool:
+    def _open(self) -> bool:
         with suppress(OSError):
             self._connection = socket.create_connection(self._address, CONNECT_TIMEOUT_S)
             self._connection.setblocking(False)

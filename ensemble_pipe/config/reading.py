@@ -30,7 +30,7 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[
     except ConfigError as error:
         if not error.mistakes:
             raise
-        raise _blamed(error, document, overrides) from None
+        raise _blame(error, document, overrides) from None
 
 
 def load_tracking(path: Path) -> Tracking:
@@ -54,7 +54,7 @@ def read_pipeline(document: Document) -> tuple[Pipeline, Plans]:
     return pipeline, make_plans(pipeline, document)
 
 
-def _blamed(error: ConfigError, document: Document, overrides: dict[str, Any]) -> ConfigError:
+def _blame(error: ConfigError, document: Document, overrides: dict[str, Any]) -> ConfigError:
     """Return the error, with overrides named as the place of the mistakes that they cause."""
     without = {}
     for key in overrides:

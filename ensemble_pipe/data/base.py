@@ -86,22 +86,22 @@ class BaseWriter:
         self._held.append(columns)
         self._held_rows += len(columns["row"])
         if self._held_rows >= self._shard_rows:
-            joined = self._joined()
+            joined = self._join()
             whole = self._held_rows - self._held_rows % self._shard_rows
             for start in range(0, whole, self._shard_rows):
-                self._write(_sliced(joined, start, start + self._shard_rows))
-            self._held = [_sliced(joined, whole, self._held_rows)]
+                self._write(_slice(joined, start, start + self._shard_rows))
+            self._held = [_slice(joined, whole, self._held_rows)]
             self._held_rows -= whole
 
     def finish(self) -> dict[str, list[int]]:
         """Write the remaining rows; return the CRC-32 of each shard, by column."""
         if self._held_rows or self._stream is None:
-            self._write(self._joined())
+            self._write(self._join())
         if self._stream is not None:
             self._stream.close()
         return self._sums
 
-    def _joined(self) -> dict[str, Array]:
+    def _join(self) -> dict[str, Array]:
         return {name: np.concatenate([part[name] for part in self._held]) for name in self._held[0]}
 
     def _write(self, columns: Mapping[str, Array]) -> None:
@@ -234,7 +234,7 @@ def verify_all(path: Path) -> None:
         base.verify(shard)
 
 
-def _sliced(columns: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
+def _slice(columns: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
     return {name: values[start:stop] for name, values in columns.items()}
 
 

@@ -84,7 +84,7 @@ def row_counts(
     if not (view.bootstrap or view.balance_classes):
         return kept.astype(np.int32)
     uniform = _uniform(seed, seeds.Purpose.VIEW, learner, rows)
-    counts = _poisson(mean, uniform) if view.bootstrap else _rounded(mean, uniform)
+    counts = _poisson(mean, uniform) if view.bootstrap else _round_at_random(mean, uniform)
     counts = np.where(kept, counts, 0).astype(np.int32)
     return counts if counts.any() else kept.astype(np.int32)
 
@@ -152,7 +152,7 @@ def _uniform(seed: int, purpose: seeds.Purpose, learner: int, rows: Integers) ->
     return draws[rows]
 
 
-def _rounded(mean: Floats, uniform: Floats) -> Integers:
+def _round_at_random(mean: Floats, uniform: Floats) -> Integers:
     """Round `mean` at random to a neighbouring integer, with `mean` as the expectation."""
     below = np.floor(mean)
     return (below + (uniform < mean - below)).astype(np.int64)

@@ -94,10 +94,10 @@ class RowStream:
     def ids(self, window: ShuffleWindow) -> Integers:
         """Return the rows of a window in order: int32, of length stop - start."""
         if self._ids is None or self._ids[0] != window.number:
-            self._ids = (window.number, self._shuffled(window))
+            self._ids = (window.number, self._shuffle(window))
         return self._ids[1]
 
-    def _shuffled(self, window: ShuffleWindow) -> Integers:
+    def _shuffle(self, window: ShuffleWindow) -> Integers:
         number, place = divmod(window.number, self.windows)
         # Shard 0 is the address of a pass that is one window; the windows of others follow it.
         address = 0 if window.shards is None else 1 + place

@@ -146,7 +146,7 @@ class ShardView:
         ids = np.arange(start, stop, dtype=np.int32)
         self.gather(ids, inputs, targets, np.empty(count, np.float32))
 
-    def stored(self, start: int, stop: int) -> Array:
+    def read_stored(self, start: int, stop: int) -> Array:
         """Return a copy of the stored inputs of rows start to stop."""
         length = self.grid.shard_rows
         shards = np.arange(start // length, -(-stop // length))
@@ -154,7 +154,7 @@ class ShardView:
         pieces = [self._inputs[s][max(start - s * length, 0) : stop - s * length] for s in shards]
         return np.concatenate(pieces)
 
-    def scaled(self, stored: Array) -> Floats:
+    def scale(self, stored: Array) -> Floats:
         """Return stored rows as inputs: float32, stored * scale + shift."""
         rows = stored.reshape(len(stored), len(self._scale))
         return (rows * self._scale + self._shift).reshape(stored.shape).astype(np.float32)

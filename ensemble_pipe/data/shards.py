@@ -181,9 +181,9 @@ class TrainingData:
         """Compute shards, or take them from the pool where they were computed before."""
         if self.recipe.augment.pool is None:
             return self.make_shards(wanted)
-        return [self._pooled(key) for key in wanted.keys(self.grid.shards)]
+        return [self._take_from_pool(key) for key in wanted.keys(self.grid.shards)]
 
-    def _pooled(self, key: Key) -> pa.Table:
+    def _take_from_pool(self, key: Key) -> pa.Table:
         table = self._kept.get(key)
         if table is None:
             table = make_shard(self._train, self.recipe, *key)

@@ -74,9 +74,9 @@ def stated_bytes(content: pa.Buffer) -> int:
             header = _Table.root(memoryview(message.metadata))
             batch, kind = header.table(2), header.byte(1)
             if kind == _DICTIONARY_BATCH and batch is not None:
-                dictionaries += _decompressed(batch.table(1), message.body)
+                dictionaries += _decompressed_bytes(batch.table(1), message.body)
             elif kind == _RECORD_BATCH:
-                most = max(most, _decompressed(batch, message.body))
+                most = max(most, _decompressed_bytes(batch, message.body))
     except (struct.error, IndexError):
         raise ValueError("its batches are damaged") from None
     return max(most, dictionaries)
@@ -95,7 +95,7 @@ def _messages(content: pa.Buffer) -> Iterator[Any]:
         yield pa.ipc.read_message(stream)
 
 
-def _decompressed(batch: _Table | None, body: pa.Buffer) -> int:
+def _decompressed_bytes(batch: _Table | None, body: pa.Buffer) -> int:
     """Return the bytes that a batch's buffers declare in their first eight; -1 is uncompressed."""
     if batch is None or batch.table(3) is None:
         return 0

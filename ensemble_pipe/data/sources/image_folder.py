@@ -108,7 +108,7 @@ def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
 
     def column(name: str, part: slice) -> pa.Array:
         if name == IMAGE:
-            return image_array(_decoded(paths[part], first))
+            return image_array(_decode(paths[part], first))
         return pa.array([path.parent.name for path in paths[part]])
 
     def place(row: int) -> str:
@@ -199,7 +199,7 @@ def _upright(stored: _Format, orientation: int) -> _Format:
     return replace(stored, width=stored.height, height=stored.width) if on_its_side else stored
 
 
-def _decoded(paths: Sequence[Path], first: _Format) -> Array:
+def _decode(paths: Sequence[Path], first: _Format) -> Array:
     """Return images (R, H, W, C) uint8, upright."""
     from PIL.Image import Transpose
 

@@ -96,7 +96,7 @@ class Rows:
             while batch.num_rows:
                 batch = held.take(batch)
                 if held.full:
-                    yield first, held.joined()
+                    yield first, held.join()
                     first, held = first + held.rows, _Held(length)
         if read != self.count:
             raise DataError(
@@ -104,7 +104,7 @@ class Rows:
                 "the file is damaged, or was written to meanwhile"
             )
         if held.rows:
-            yield first, held.joined()
+            yield first, held.join()
 
 
 class _Held:
@@ -129,7 +129,7 @@ class _Held:
         self.full = self.rows == self._length or taken < wanted
         return batch.slice(taken)
 
-    def joined(self) -> pa.RecordBatch:
+    def join(self) -> pa.RecordBatch:
         return self._parts[0] if len(self._parts) == 1 else pa.concat_batches(self._parts)
 
 

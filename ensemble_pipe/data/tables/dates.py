@@ -65,7 +65,7 @@ def ticks(
     if pa.types.is_null(column.type):
         return column.cast(pa.int64()), 1
     if is_text(column.type):
-        column = _parsed(missing.null_missing(column, usual=True), name, place)
+        column = _parse(missing.null_missing(column, usual=True), name, place)
     elif pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))
     if not pa.types.is_timestamp(column.type):
@@ -76,7 +76,7 @@ def ticks(
     return column.cast(pa.int64()), per_second
 
 
-def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
+def _parse(column: pa.Array, name: str, place: Place) -> pa.Array:
     """Read ISO 8601 text, to the microsecond."""
     text = pc.replace_substring_regex(column, r"(\.\d{6})\d+", r"\1")
     zoned = pc.match_substring_regex(text, _ZONE)

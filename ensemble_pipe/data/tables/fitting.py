@@ -60,15 +60,15 @@ def fit_table(
         ConfigError: the scale does not fit the columns.
     """
     require_numbers(rows, roles)
-    columns = [_unfitted(name, roles.rule(name)) for name in roles.features]
+    columns = [_empty_column(name, roles.rule(name)) for name in roles.features]
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     if isinstance(scale, Pca | Zca) and not numbers:
         raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
-    fitted, moments = _fitted(rows, roles, columns, train)
+    fitted, moments = _fit(rows, roles, columns, train)
     narrow = np.flatnonzero(moments.narrow)
     if len(narrow):
         near = [_near(numbers[index], moments.low[index]) for index in narrow]
-        again, own = _fitted(rows, roles, near, train, moments.near_units[narrow])
+        again, own = _fit(rows, roles, near, train, moments.near_units[narrow])
         moments.replace(narrow, own)
         found = {column.name: column for column in again}
         fitted = tuple(found.get(column.name, column) for column in fitted)
@@ -78,7 +78,7 @@ def fit_table(
     return fitted, scaling
 
 
-def _fitted(
+def _fit(
     rows: Rows, roles: Roles, columns: Sequence[Column], train: Train, units: Floats | None = None
 ) -> tuple[tuple[Column, ...], ColumnMoments]:
     """Return the columns fitted to the training rows, and the moments of the numbers, filled."""
@@ -86,7 +86,7 @@ def _fitted(
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         sums.add(block, kept, place)
     fitted = tuple(sums.fit(column, rows.where) for column in columns)
-    return fitted, sums.filled([c for c in fitted if isinstance(c, NumberColumn)])
+    return fitted, sums.fill([c for c in fitted if isinstance(c, NumberColumn)])
 
 
 def _near(column: NumberColumn, low: float) -> NumberColumn:
@@ -145,7 +145,7 @@ def _blocks(
         yield block, train[first : first + block.num_rows], rows.place_from(first)
 
 
-def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
+def _empty_column(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
     """Return an unfitted column that reads values by its rule."""
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
@@ -202,7 +202,7 @@ class _Sums:
         low, high = moments.low[index], moments.high[index]  # which rounding may lead beyond
         return replace(column, fill=float(np.clip(moments.means[index], low, high)))
 
-    def filled(self, columns: Sequence[NumberColumn]) -> ColumnMoments:
+    def fill(self, columns: Sequence[NumberColumn]) -> ColumnMoments:
         """Return the moments of the columns with the missing values filled."""
         fills = np.array([column.fill or 0.0 for column in columns])
         self.moments.fill(fills, self.rows - self.moments.counts)

@@ -281,9 +281,9 @@ def scaled_targets(
         DataError: as `number_parts`, or one is too large for float32.
     """
     if len(moments) == 1:
-        return _scaled(targets, *moments[0][1:], place)
+        return _scale(targets, *moments[0][1:], place)
     found = [
-        _scaled(column, mean, deviation, _cells(place, name))
+        _scale(column, mean, deviation, _cells(place, name))
         for column, (name, mean, deviation) in zip(targets.columns, moments, strict=True)
     ]
     return np.stack(found, axis=1)
@@ -293,7 +293,7 @@ def _cells(place: Place, name: str) -> Place:
     return lambda row: f"{place(row)}, column {quote(name)}"
 
 
-def _scaled(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
+def _scale(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
     scaled = np.empty(len(targets), np.float32)
     for part, numbers in number_parts(targets, place):
         with np.errstate(over="ignore"):
