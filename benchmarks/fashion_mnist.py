@@ -24,7 +24,7 @@ from ensemble_pipe import load, run
 from ensemble_pipe.comparison.runs import read_run
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import NetworkMember
-from ensemble_pipe.evaluation.detection import Detected
+from ensemble_pipe.evaluation.detection import DetectionResult
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.nn.layers import Dense, Layer, Residual
 from ensemble_pipe.nn.layers.convolution import Conv2d
@@ -111,7 +111,7 @@ def measure(run_dir: Path, folder: Path, other: Path) -> dict[str, Any]:
     }
 
 
-def detection(found: Detected) -> dict[str, Any]:
+def detection(found: DetectionResult) -> dict[str, Any]:
     """Return how well a score of the ensemble, and of its members alone, finds other images."""
     return {
         "auroc": found.measures["auroc"].estimate,

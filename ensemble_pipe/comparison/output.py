@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.comparison.compare import Comparison, Estimate, RunGroup
-from ensemble_pipe.core.messages import aligned, cut, escaped
+from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.tracking.page import element, page, section, table
 
@@ -23,7 +23,7 @@ Cells = list[tuple[str, ...]]
 
 def comparison_text(found: Comparison) -> str:
     """Return a comparison as text tables."""
-    return "\n\n".join(f"{title}\n{aligned(rows)}" for title, rows in _tables(found))
+    return "\n\n".join(f"{title}\n{align_columns(rows)}" for title, rows in _tables(found))
 
 
 def write_comparison(found: Comparison, path: Path) -> None:
@@ -78,7 +78,7 @@ def _runs(groups: tuple[RunGroup, ...]) -> Cells:
         rows.append(
             (
                 group.label, group.runs[0].name, str(len(group.runs)),
-                cut(", ".join(str(run.seed) for run in group.runs), 30),
+                truncate(", ".join(str(run.seed) for run in group.runs), 30),
                 ", ".join(map(str, members)), *costs,
             )
         )  # fmt: skip
@@ -93,7 +93,7 @@ def _settings(groups: tuple[RunGroup, ...]) -> Cells:
 
 
 def _value(value: Any) -> str:
-    return cut(escaped("-" if value is None else str(value)), 40)
+    return truncate(printable("-" if value is None else str(value)), 40)
 
 
 def _group_title(group: RunGroup) -> str:

@@ -12,10 +12,11 @@ from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import (
-    UNFITTED,
+    FITS,
     Candidate,
     ClassOutputs,
     Combiner,
+    FitName,
     NumberOutputs,
     Outputs,
     Weighted,
@@ -60,9 +61,7 @@ class Combine:
     """
 
     evidence: Literal["validation", "out_of_fold"] = "validation"
-    method: Literal[
-        "mean_probability", "mean_logit", "vote", "weights", "greedy", "stacking", "choose"
-    ] = "mean_probability"
+    method: Literal[FitName, "choose"] = "mean_probability"
     temperature: bool = False
     keep: Annotated[int, Ge(1)] | None = None
     most_members: Annotated[int, Ge(1)] | None = None
@@ -74,7 +73,8 @@ class Combine:
         """Whether anything is fitted to the evidence, or selected by it."""
         asked = (self.keep, self.most_members, self.milliseconds, self.coverage)
         selects = any(value is not None for value in asked)
-        return self.method not in UNFITTED or self.temperature or selects
+        fitted = self.method == "choose" or FITS[self.method].fitted
+        return fitted or self.temperature or selects
 
 
 @dataclass(frozen=True)

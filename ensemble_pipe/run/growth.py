@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config.conversion import resolved
+from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.reading import read_pipeline
 from ensemble_pipe.config.sections import Pipeline
@@ -86,7 +86,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     require_space(plans.networks, schema, paths.root)
     if config.transfer:
         first_rows(config.transfer, plans.networks, schema)
-    write_json(paths.growth, {"pipeline": resolved(config)})
+    write_json(paths.growth, {"pipeline": resolve(config)})
     finish_growth(paths)
 
 
@@ -96,7 +96,7 @@ def finish_growth(paths: RunPaths) -> None:
         return
     growth = read_json(paths.growth, _Growth)
     config, plans = read_pipeline(Document(str(paths.growth), growth.pipeline))
-    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     names = [paths.pipeline.name]
     if config.transfer:
         rows = first_rows(config.transfer, plans.networks, read_schema(paths))
@@ -118,5 +118,5 @@ def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
     journal = Journal(paths.journal)
     for learner in sorted(learners.keys() - known):
         journal.append(LearnerEntry(learner, learners[learner]))
-    journal.append(GrownEntry(len(learners), resolved(config)["ensemble"]))
+    journal.append(GrownEntry(len(learners), resolve(config)["ensemble"]))
     journal.close()

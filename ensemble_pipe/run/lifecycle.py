@@ -12,9 +12,9 @@ from filelock import FileLock, Timeout
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.plans import Plans
-from ensemble_pipe.config.sections import Cluster, Pipeline
+from ensemble_pipe.config.sections import Cluster, Pipeline, Tracking
 from ensemble_pipe.core import interruption
-from ensemble_pipe.core.compilation import compilation_told
+from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
 from ensemble_pipe.core.interruption import Interruption
 from ensemble_pipe.core.storage import RunPaths
@@ -108,18 +108,18 @@ def drive(
         KeyboardInterrupt: a signal ended it; the text says how it goes on.
     """
     journal = Journal(paths.journal)
-    tracker = tracker_of(paths, config)
+    tracker = tracker_of(paths, config.tracking)
     status: Status = "FAILED"
-    with interruption.handled() as signals:
+    with interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal)
         tracker.start()
         try:
             # Signals wait from the end of the last of these on, until MLflow is waited for.
             with (
                 display,
-                compilation_told(display.message),
+                report_compilation(display.message),
                 ExitStack() as closing,
-                signals.may_stop(),
+                signals.interruptible(),
             ):
                 display.message(f"run directory {paths.root}")
                 display.message("" if inline else "starting Ray and its trainers")
@@ -168,8 +168,7 @@ def make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:
     )
 
 
-def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
-    settings = config.tracking
+def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
     return make_tracker(
         paths,
         settings.mlflow,
@@ -204,7 +203,7 @@ def _ship_rest(
     """Ship what MLflow has not received yet, and say what to do where that fails."""
     sync = f"`ensemble-pipe sync {paths.root}`"
     try:
-        with signals.may_stop():
+        with signals.interruptible():
             tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
     except KeyboardInterrupt:
         if status == "FINISHED":

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config.plans import Plans, make_plans
-from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.reading import load_pipeline, load_tracking
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
-from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, Silent
@@ -28,11 +28,13 @@ from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
 from ensemble_pipe.tracking.rewinding import rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
+from ensemble_pipe.training.components import takes_components
 
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
 
 
-@handled()
+@handle_signals()
+@takes_components
 def run(
     pipeline: str | Path | Pipeline,
     *,
@@ -40,6 +42,7 @@ def run(
     address: str = "local",
     inline: bool = False,
     display: Display | None = None,
+    components: Sequence[type[Any]] = (),
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users."""
@@ -64,7 +67,8 @@ def run(
         return drive(paths, config, plans, address, inline, display, started)
 
 
-@handled()
+@handle_signals()
+@takes_components
 def resume(
     run_dir: str | Path,
     *,
@@ -73,6 +77,7 @@ def resume(
     display: Display | None = None,
     accept_changes: bool = False,
     train: bool = True,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Go on where a run stopped, to the same result bit for bit.
 
@@ -82,6 +87,7 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
+        components: as for `run`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -96,7 +102,8 @@ def resume(
         return drive(paths, config, plans, address, inline, display or Silent(), started, train)
 
 
-@handled()
+@handle_signals()
+@takes_components
 def grow(
     run_dir: str | Path,
     learners: int,
@@ -105,6 +112,7 @@ def grow(
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Add learners to a run, and combine all anew; those that are trained stay as they are.
 
@@ -113,7 +121,7 @@ def grow(
     Args:
         run_dir: a run directory; where it is not finished, its own learners are trained too.
         learners: how many more.
-        accept_changes, address, inline, display: as for `resume`.
+        accept_changes, address, inline, display, components: as for `resume`.
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.
@@ -153,7 +161,7 @@ def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
         saved = list_checkpoints(paths, plan.learner, manifest.run_id)
         steps[plan.learner] = saved[-1].step if saved else 0
     # Before the journal changes: an offset into its old text would point anywhere.
-    tracker_of(paths, config).ship_again()
+    tracker_of(paths, config.tracking).ship_again()
     rewind(paths.journal, steps, train=train)
     journal = Journal(paths.journal)
     journal.append(ResumedEntry())
@@ -176,11 +184,11 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
     """
     paths = RunPaths.open(Path(run_dir))
     with lock_run(paths):
-        config, _ = load_pipeline(paths.pipeline)
-        if not config.tracking.mlflow:
+        tracking = load_tracking(paths.pipeline)
+        if not tracking.mlflow:
             raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
         entries = complete_entries(paths)
-        tracker = tracker_of(paths, config)
+        tracker = tracker_of(paths, tracking)
         tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
-from ensemble_pipe.core.documents import validated
+from ensemble_pipe.core.documents import validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.tracking import kinds
@@ -54,7 +54,7 @@ def require_start(paths: RunPaths, entries: Sequence[Entry]) -> StartedEntry:
         take_learner(entry, known, where)
     grown = [entry.ensemble for entry in entries if isinstance(entry, kinds.GrownEntry)]
     ensemble = [started.pipeline["ensemble"], *grown][-1]
-    count = validated(ensemble, EnsembleSchema, str(where)).size
+    count = validate_as(ensemble, EnsembleSchema, str(where)).size
     if known != set(range(count)):
         raise CorruptFileError(
             f"{where}: has the plans of {len(known)} of the run's {count} learners; restore it "

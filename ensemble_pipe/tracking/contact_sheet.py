@@ -16,10 +16,9 @@ import pyarrow as pa
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.messages import printable
 from ensemble_pipe.core.storage import RunPaths, part_file
-from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
-from ensemble_pipe.data.augment.policy import SignalStep
+from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
 from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
@@ -81,7 +80,7 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
     sheet = make_sheet(recipe, schema, epochs)
     if schema.is_image:
         figure = _images(sheet)
-    elif any(isinstance(step, SignalStep) for step in recipe.augment.policy):
+    elif any(step.rows == "series" for step in recipe.augment.policy):
         figure = _series(sheet)
     else:
         figure = _table(sheet, schema)
@@ -169,7 +168,7 @@ def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epo
     write_shares(targets, shares)
     weights, scratch = np.ones(len(targets), np.float32), np.empty_like(inputs)
     draws = seeds.Draws(recipe.seed, seeds.Purpose.MIX, [0])
-    for address, mixing in addressed(recipe.augment.mixings):
+    for address, mixing in with_addresses(recipe.augment.mixings):
         (random,) = draws.at(epoch, address)
         mix(mixing, inputs, shares, weights, random, scratch)
     captions = tuple(_caption(row, schema) for row in shares)
@@ -192,7 +191,7 @@ def _caption(shares: Floats, schema: Schema) -> str:
 
 
 def _short(name: str, length: int = 12) -> str:
-    name = escaped(name)
+    name = printable(name)
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 

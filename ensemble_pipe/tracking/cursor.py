@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.core.documents import Count, read_json, validated
+from ensemble_pipe.core.documents import Count, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import write_json
 
@@ -50,7 +50,7 @@ class Cursor:
             values = read_json(path, dict[str, Any])
             if isinstance(values.get("ended"), list):  # written by an earlier version
                 values["ended"] = {str(learner): "" for learner in values["ended"]}
-            return validated(values, cls, str(path))
+            return validate_as(values, cls, str(path))
         except CorruptFileError as error:
             raise CorruptFileError(f"{error}, or remove it to send all anew") from None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 from zlib import crc32
 
-from ensemble_pipe.core.documents import parse_json, validated
+from ensemble_pipe.core.documents import parse_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.tracking.kinds import (
     KINDS,
@@ -129,9 +129,9 @@ def _parse(line: bytes, end: int, damaged: str) -> Line:
     found = values.pop("crc", None)
     if found is not None and found != crc32(line.rpartition(_SUM)[0]):
         raise CorruptFileError(f"{damaged}: does not match its sum; restore it from a copy")
-    head = validated(values, _Head, damaged)
+    head = validate_as(values, _Head, damaged)
     if head.kind in KINDS:
-        entry = cast(KnownEntry, validated(values, KINDS[head.kind], damaged))
+        entry = cast(KnownEntry, validate_as(values, KINDS[head.kind], damaged))
         return Line(entry, values, end)
     if found is None:  # with a sum that is right, a later version wrote it
         raise CorruptFileError(f"{damaged}: kind: unknown {head.kind!r}; restore it from a copy")

@@ -10,7 +10,7 @@ from html import escape
 from string import Template
 from typing import Any
 
-from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.messages import printable
 
 _KEPT = "\n\N{NO-BREAK SPACE}"
 
@@ -31,7 +31,7 @@ def html_of(value: Any) -> Html:
         return Html(f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.4g}")
     if isinstance(value, int) and not isinstance(value, bool):
         return Html(f"{value:,}".replace(",", "&#8239;"))
-    return Html(escape(escaped(str(value), _KEPT)))
+    return Html(escape(printable(str(value), _KEPT)))
 
 
 def joined(parts: Iterable[Any]) -> Html:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.messages import cut, escaped
+from ensemble_pipe.core.messages import printable, truncate
 from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured
@@ -171,7 +171,7 @@ def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     axis.grid(visible=False)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [cut(escaped(str(name)), MOST_NAME) for name in schema.classes]
+    names = [truncate(printable(str(name)), MOST_NAME) for name in schema.classes]
     if len(names) <= 30:
         turn = 90 if len(names) > 10 else 0
         axis.set_xticks(range(len(names)), names, rotation=turn, parse_math=False)
@@ -200,7 +200,7 @@ def predicted_against_true(test: Measured, schema: Schema) -> "Figure":
         axis.plot(ends, ends, "--", color=_IDEAL, linewidth=1)
         rmse = np.sqrt(np.mean((truth[:, place] - mean[:, place]) ** 2))
         axis.set(ylabel="predicted", title=f"test, RMSE {rmse:.3g}")
-        axis.set_xlabel(f"true {cut(escaped(name))}", parse_math=False)
+        axis.set_xlabel(f"true {truncate(printable(name))}", parse_math=False)
     return figure
 
 

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ensemble_pipe.core.addresses import masked, sqlite_path
+from ensemble_pipe.core.addresses import mask_secrets, sqlite_path
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
-from ensemble_pipe.core.messages import cut
+from ensemble_pipe.core.messages import truncate
 
 # MLflow's error codes for requests that it would refuse again.
 _FOR_GOOD = {
@@ -44,7 +44,7 @@ def is_refusal(error: BaseException) -> bool:
 def reason_of(error: BaseException) -> str:
     """Return the first line of an error's message, without secrets."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return cut(masked(lines[0] if lines else type(error).__name__), 300)
+    return truncate(mask_secrets(lines[0] if lines else type(error).__name__), 300)
 
 
 def problem_of(error: BaseException, uri: str) -> Problem:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any, assert_never
 from zlib import crc32
 
-from ensemble_pipe.core.addresses import masked, whole
+from ensemble_pipe.core.addresses import mask_secrets, restore_secrets
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import kinds, names
@@ -45,7 +45,7 @@ class Shipper:
         self._log_model = log_model
         self.cursor = Cursor.load(paths.cursor)
         self.uri = self.cursor.uri or uri
-        if self.uri == masked(uri):
+        if self.uri == mask_secrets(uri):
             self.uri = uri  # with what is hidden in the cursor
         self._sender: Sender | None = None
         self._metrics: dict[str, list[Any]] = {}
@@ -127,7 +127,7 @@ class Shipper:
                 assert_never(entry)
 
     def _open(self) -> Sender:
-        address = whole(self.uri)
+        address = restore_secrets(self.uri)
         if address is None:
             raise InputError(
                 f"{self.uri}: has a password or token, which is kept in no file; set "
@@ -297,5 +297,5 @@ class Shipper:
 
     def _save(self) -> None:
         self._send_metrics()
-        self.cursor.uri = masked(self.uri)
+        self.cursor.uri = mask_secrets(self.uri)
         self.cursor.save(self._paths.cursor)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.messages import cut
+from ensemble_pipe.core.messages import truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.refusals import Problem, problem_of
@@ -96,7 +96,7 @@ class MlflowTracker:
 
     @property
     def left_out(self) -> str:
-        found = [f"{cut(what)}: {why}" for what, why in self._shipper.cursor.left_out.items()]
+        found = [f"{truncate(what)}: {why}" for what, why in self._shipper.cursor.left_out.items()]
         more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
         return "; ".join(found[:MOST_SHOWN]) + more
 

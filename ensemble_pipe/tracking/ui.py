@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ensemble_pipe.core.addresses import is_server, masked, sqlite_path
+from ensemble_pipe.core.addresses import is_server, mask_secrets, sqlite_path
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.store import quiet_mlflow
@@ -36,7 +36,7 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
         raise InputError(f"{output}: is a run directory; name its folder, --output {output.parent}")
     uri = default_uri(output)
     if is_server(uri):
-        say(f"the tracking server is at {masked(uri)}")
+        say(f"the tracking server is at {mask_secrets(uri)}")
         return
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
@@ -54,7 +54,7 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         _wait_for(process, port)
-        say(f"MLflow UI of {masked(uri)} at http://127.0.0.1:{port} (Ctrl-C ends it)")
+        say(f"MLflow UI of {mask_secrets(uri)} at http://127.0.0.1:{port} (Ctrl-C ends it)")
         process.wait()
     finally:
         process.terminate()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ensemble_pipe.core.documents import Count, Flag, Number, read_json, validated
+from ensemble_pipe.core.documents import Count, Flag, Number, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.optim import PlateauState
 from ensemble_pipe.training.boosting import BoostingState
@@ -78,7 +78,7 @@ def read_saved(path: Path, kind: type[T]) -> T:
             f"{path}: has format {version}, so it was written by a later version of ensemble_pipe; "
             f"this version reads formats up to {FORMAT}: upgrade it"
         )
-    return validated(values, kind, str(path))
+    return validate_as(values, kind, str(path))
 
 
 def counters_to_dict(counters: Counters) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def parse_counters(saved: dict[str, Any], where: str) -> Counters:
     Raises:
         CorruptFileError: they are not what the format says.
     """
-    found = validated(saved, _Counters, where)
+    found = validate_as(saved, _Counters, where)
     if (found.best_value is None) != (found.epochs_waited is None):
         raise CorruptFileError(f"{where} do not fit its early stopping")
     plateau = PlateauState() if found.plateau is None else PlateauState(**asdict(found.plateau))

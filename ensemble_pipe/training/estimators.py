@@ -12,7 +12,7 @@ import numpy as np
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
@@ -128,7 +128,7 @@ def _require_two_classes(labels: Array, schema: Schema) -> None:
     if len(found) < 2:
         raise ValueError(
             f"the rows that the learner sees ({len(labels)}) all have the class "
-            f"{shown(schema.classes[found[0]])}, and it needs two; add rows of the others, or do "
+            f"{quote(schema.classes[found[0]])}, and it needs two; add rows of the others, or do "
             "without cross-validation"
         )
 

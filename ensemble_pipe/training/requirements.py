@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import embedded_columns
@@ -102,6 +102,6 @@ def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
             )
         if codes[place] > categories:
             raise ConfigError(
-                f"network: the embedding of {shown(names[place])} has {categories} categories, but "
+                f"network: the embedding of {quote(names[place])} has {categories} categories, but "
                 f"{codes[place]} are needed: those of the training part, and one for the unknown"
             )

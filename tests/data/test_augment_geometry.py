@@ -16,7 +16,7 @@ from ensemble_pipe.data.augment import (
     VerticalFlip,
     matrices,
 )
-from ensemble_pipe.data.augment.warps import warped
+from ensemble_pipe.data.augment.warps import warp_images
 
 SIZES = [(28, 28, 1), (32, 32, 3), (5, 7, 2), (50, 41, 3)]
 
@@ -77,19 +77,19 @@ def test_shifts_go_everywhere_they_may() -> None:
 @pytest.mark.parametrize("side", [1, 6, 7, 40])
 def test_quarter_turns_are_exact(quarters: int, side: int) -> None:
     images = nonzero_images((3, side, side, 3))
-    turned = warped(images, matrices.rotation(np.full(3, np.radians(90 * quarters))))
+    turned = warp_images(images, matrices.rotation(np.full(3, np.radians(90 * quarters))))
     assert np.array_equal(turned, np.rot90(images, quarters, axes=(1, 2)))
 
 
 def test_half_turns_are_exact_on_any_image() -> None:
     images = nonzero_images((3, 6, 9, 2))
-    turned = warped(images, matrices.rotation(np.full(3, np.pi)))
+    turned = warp_images(images, matrices.rotation(np.full(3, np.pi)))
     assert np.array_equal(turned, images[:, ::-1, ::-1])
 
 
 def test_whole_pixels_are_moved_exactly() -> None:
     images = nonzero_images((1, 6, 9, 2))
-    moved = warped(images, matrices.translation(np.array([2.0]), np.array([-3.0])))
+    moved = warp_images(images, matrices.translation(np.array([2.0]), np.array([-3.0])))
     assert np.array_equal(moved[0], shifted(images[0], 2, -3, 4))
 
 
@@ -109,7 +109,7 @@ def maps() -> Array:
 def test_a_warp_is_scipys_affine_transform(shape: tuple[int, ...]) -> None:
     every = maps()
     images = nonzero_images((len(every), *shape))
-    out = warped(images, every)
+    out = warp_images(images, every)
     middle = (np.array(shape[:2]) - 1) / 2
     for image, matrix, found in zip(images, every, out, strict=True):
         linear, offset = matrix[:, :2], middle + matrix[:, 2] - matrix[:, :2] @ middle
@@ -129,11 +129,11 @@ def test_the_matrices_do_what_they_say() -> None:
     image = np.zeros((1, 9, 9, 1), np.uint8)
     image[0, 2, 4] = 255  # two pixels above the middle
     one = np.array([1.0])
-    turned = warped(image, matrices.rotation(one * np.pi / 2))
+    turned = warp_images(image, matrices.rotation(one * np.pi / 2))
     assert np.argwhere(turned[0, ..., 0]).tolist() == [[4, 2]]  # anticlockwise: left of it
-    slanted = warped(image, matrices.shear(one, 0 * one))
+    slanted = warp_images(image, matrices.shear(one, 0 * one))
     assert np.argwhere(slanted[0, ..., 0]).tolist() == [[2, 2]]
-    higher = warped(image, matrices.zoom(2 * one, one))
+    higher = warp_images(image, matrices.zoom(2 * one, one))
     assert higher[0, :, 4, 0].argmax() == 0
     for slopes in ([0.5, -1.2], [1.7, 1.7]):  # a shear keeps areas
         (matrix,) = matrices.shear(*(one * slope for slope in slopes))

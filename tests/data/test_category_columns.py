@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from one_column import encode, fit
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.tables.categories import canonical
+from ensemble_pipe.data.tables.categories import canonical_name
 from ensemble_pipe.data.tables.columns import CategoryRule
 from ensemble_pipe.data.tables.features import CategoryColumn
 
@@ -66,8 +66,8 @@ def test_categories_are_sorted(values: Any, names: tuple[str, ...]) -> None:
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
 def test_the_name_of_a_category_names_itself(value: Any) -> None:
-    name = canonical(value)
-    assert canonical(name) == name
+    name = canonical_name(value)
+    assert canonical_name(name) == name
     assert name != ""
 
 

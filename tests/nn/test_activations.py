@@ -13,7 +13,7 @@ from ensemble_pipe.nn import layers
 # Each with its formula and the largest error, in units of the last place of a number of size 1, in
 # float32 and float64.
 FORMULAS: dict[str, tuple[layers.Activation, Callable[[Floats], Floats], float]] = {
-    "linear": (layers.Linear(), lambda x: x, 0),
+    "linear": (layers.Identity(), lambda x: x, 0),
     "relu": (layers.ReLU(), lambda x: np.maximum(x, 0), 0),
     "leaky_relu": (layers.LeakyReLU(slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x), 1),
     "elu": (

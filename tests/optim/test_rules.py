@@ -52,9 +52,11 @@ def stacked(
     rules: list[optim.Rule],
     segments: tuple[optim.Segment, ...],
     dtype: type[np.floating] = np.float32,
-) -> optim.Stacked:
+) -> optim.StackedRule:
     shape = (len(rules), segments[-1].stop)
-    return optim.Stacked(rules, {name: np.zeros(shape, dtype) for name in rules[0].slots}, segments)
+    return optim.StackedRule(
+        rules, {name: np.zeros(shape, dtype) for name in rules[0].slots}, segments
+    )
 
 
 def golden_path(case: dict[str, Any], dtype: type[np.floating]) -> Floats:
@@ -63,7 +65,7 @@ def golden_path(case: dict[str, Any], dtype: type[np.floating]) -> Floats:
     rows = np.array([GOLDEN["start"]], dtype)
     path = []
     for step, gradient in enumerate(GOLDEN["gradients"]):
-        rate = rule.rate(np.array([GOLDEN["factors"][step]]))
+        rate = rule.learning_rates * np.array([GOLDEN["factors"][step]])
         rule.step(rows, np.array([gradient], dtype), rate, step)
         path.append(rows[0].copy())
     return np.stack(path)
@@ -84,10 +86,10 @@ def moved(
     for step in range(10):
         if step == restored:
             slots = {name: values.copy() for name, values in rule.slots.items()}
-            rule = optim.Stacked(rules[places], slots, SEGMENTS)
+            rule = optim.StackedRule(rules[places], slots, SEGMENTS)
         gradients = random.standard_normal((3, SIZE)).astype(np.float32)[places].copy()
         factors = np.full(len(rows), 1.0 - 0.05 * step)
-        rule.step(rows, gradients, rule.rate(factors), step)
+        rule.step(rows, gradients, rule.learning_rates * factors, step)
     return start, rows, rule.slots
 
 
@@ -172,7 +174,7 @@ def test_a_number_moves_bitwise_alike_wherever_it_stands(name: str) -> None:
         gradients = values[1:, :, part].copy()
         rule = stacked(rules, (optim.Segment(0, start.shape[1]),))
         for step, gradient in enumerate(gradients):
-            rule.step(start, gradient, rule.rate(np.ones(1)), step)
+            rule.step(start, gradient, rule.learning_rates * np.ones(1), step)
         return start
 
     whole = path(slice(None))
@@ -203,7 +205,7 @@ def test_a_learner_that_diverges_leaves_the_others_alone(name: str) -> None:
     rows = np.ones((3, SIZE), np.float32)
     gradients = np.ones((3, SIZE), np.float32)
     gradients[1] = np.nan
-    rule.step(rows, gradients, rule.rate(np.ones(3)), 0)
+    rule.step(rows, gradients, rule.learning_rates * np.ones(3), 0)
     assert np.isnan(rows[1, :115]).all()
     assert np.isfinite(rows[[0, 2]]).all()
     assert (gradients[[0, 2]] == 1.0).all()
@@ -216,7 +218,7 @@ def test_slots_without_gradients_come_to_rest_at_zero(name: str) -> None:
     rows, gradients = np.ones((1, 9), np.float32), np.zeros((1, 9), np.float32)
     for values in rule.slots.values():
         values[:] = 1e-42
-    rule.step(rows, gradients, rule.rate(np.ones(1)), FLUSH_EVERY)
+    rule.step(rows, gradients, rule.learning_rates * np.ones(1), FLUSH_EVERY)
     for values in rule.slots.values():
         assert not values.any()
 
@@ -242,7 +244,7 @@ def test_solves_a_quadratic_bowl(rule: optim.Rule) -> None:
     rows = np.zeros((1, 3))
     stack = stacked([rule], (optim.Segment(0, 3, 3),), np.float64)
     for step in range(steps):
-        rate = stack.rate(np.array([1.0 - step / steps]))
+        rate = stack.learning_rates * np.array([1.0 - step / steps])
         stack.step(rows, curvature * (rows - bottom), rate, step)
     np.testing.assert_allclose(rows[0], bottom, atol=1e-2)
 
@@ -253,7 +255,7 @@ def test_rates_are_each_learners_own_times_its_factor() -> None:
         optim.SGD(learning_rate=0.01),
         optim.SGD(learning_rate=0.3),
     ]
-    rates = stacked(rules, SEGMENTS).rate(np.array([1.0, 0.5, 0.0]))
+    rates = stacked(rules, SEGMENTS).learning_rates * np.array([1.0, 0.5, 0.0])
     np.testing.assert_array_equal(rates, [0.1, 0.005, 0.0])
     assert rates.dtype == np.float64
 

@@ -74,7 +74,7 @@ def inputs_of(ready: Prepared, epoch: int | None) -> np.ndarray:
     data = ready.data
     if epoch is None:
         return data.part("train").stored(0, data.rows)
-    made = data.make_shards(data.wanted(0, epoch, None))
+    made = data.make_shards(data.request(0, epoch, None))
     return np.concatenate([shard.column("input").chunk(0).to_numpy_ndarray() for shard in made])
 
 

@@ -105,6 +105,16 @@ def copied(trained: Path, empty_store: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "runs" / trained.name))
 
 
+def test_components_that_are_not_here_do_not_hold_a_run_up(copied: Path) -> None:
+    pipeline = RunPaths(copied).pipeline
+    values = yaml.safe_load(pipeline.read_text())
+    values["network"] = {"name": "sequential", "layers": [{"name": "a_layer_of_mine"}]}
+    pipeline.write_text(yaml.safe_dump(values))
+    done = sync(copied)
+    assert done.exit_code == 0, done.output
+    assert "is complete" in done.output
+
+
 @pytest.mark.parametrize("harm", ["delete_run", "delete_experiment"])
 def test_a_refusal_of_all_is_no_absent_server(harm: str, copied: Path) -> None:
     assert sync(copied).exit_code == 0

@@ -11,7 +11,7 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import dense as products
-from ensemble_pipe.nn.layers.activation import Activation, Linear
+from ensemble_pipe.nn.layers.activation import Activation, Identity
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
 from ensemble_pipe.nn.layout import Parameter
 
@@ -87,7 +87,7 @@ class BoundDense:
     def __init__(self, layer: Dense, binding: Binding) -> None:
         self.kernel, self.bias = binding.tensors["kernel"], binding.tensors["bias"]
         self.sums = binding.buffer(layer.units)
-        activation, values = binding.absorbed[0] if binding.absorbed else (Linear(), {})
+        activation, values = binding.absorbed[0] if binding.absorbed else (Identity(), {})
         assert isinstance(activation, Activation)
         self.activation = activation.fuse(self.sums, values)
         self.outputs_may_change = self.activation.outputs_may_change
