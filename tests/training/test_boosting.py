@@ -19,8 +19,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import BoostedMember
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of
-from ensemble_pipe.nn.losses import numbers_of
-from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
+from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError, numbers_of
 from ensemble_pipe.run.pipeline import resume, run
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.tracking.run_summary import read_run_summary
