@@ -31,7 +31,7 @@ from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.losses import CrossEntropy, numbers_of
 from ensemble_pipe.nn.networks import Architecture, Cnn, Mlp, SeparableCnn
-from ensemble_pipe.optim import Adam, Stacked
+from ensemble_pipe.optim import Adam, StackedRule
 from ensemble_pipe.training.tensors import segments_of
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +120,7 @@ def engine_step(case: Case, inputs: Floats, labels: Array) -> Step:
     gradients = np.zeros((case.learners, network.layout.trainable), np.float32)
     rules = [Adam() for _ in learners]
     slots = {name: np.zeros_like(gradients) for name in Adam.slots}
-    rule = Stacked(rules, slots, segments_of(network.layout))
+    rule = StackedRule(rules, slots, segments_of(network.layout))
     draws = Draws(1, Purpose.LAYER, learners)
     bound = network.bind(rows, case.batch_rows, gradients, draws=draws)
     loss = CrossEntropy()
@@ -137,7 +137,7 @@ def engine_step(case: Case, inputs: Floats, labels: Array) -> Step:
         outputs = bound.forward(inputs[batch], taken)
         loss.evaluate(outputs, labels[batch], weights, numbers, output_gradient, losses)
         bound.backward(output_gradient)
-        rule.step(rows, gradients, rule.rate(factors), taken)
+        rule.step(rows, gradients, rule.learning_rates * factors, taken)
         taken += 1
 
     return step

@@ -24,12 +24,13 @@ from ensemble_pipe import load, run
 from ensemble_pipe.comparison.runs import read_run
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import NetworkMember
-from ensemble_pipe.evaluation.detection import Detected
+from ensemble_pipe.evaluation.detection import DetectionResult
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.nn.layers import Dense, Layer, Residual
 from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.serving.files import open_for
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import EpochEntry
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipelines" / "fashion_mnist_cnn.yaml"
@@ -67,10 +68,9 @@ def training_rates(paths: RunPaths, batch_rows: int) -> dict[str, float]:
     epoch, which tells of a shared machine when nothing else ran on it.
     """
     found: dict[int, list[tuple[float, int]]] = {}
-    for entry, _ in read_entries(paths.journal):
-        if entry["kind"] == "epoch":
-            point = entry["time_ms"] / 1000, entry["step"]
-            found.setdefault(entry["learner"], []).append(point)
+    for entry in read_entries(paths.journal):
+        if isinstance(entry, EpochEntry):
+            found.setdefault(entry.learner, []).append((entry.time_ms / 1000, entry.step))
     means, fastest = 0.0, 0.0
     for points in found.values():
         epochs = [
@@ -111,7 +111,7 @@ def measure(run_dir: Path, folder: Path, other: Path) -> dict[str, Any]:
     }
 
 
-def detection(found: Detected) -> dict[str, Any]:
+def detection(found: DetectionResult) -> dict[str, Any]:
     """Return how well a score of the ensemble, and of its members alone, finds other images."""
     return {
         "auroc": found.measures["auroc"].estimate,

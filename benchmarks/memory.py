@@ -34,7 +34,7 @@ from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import Adam, Constant
+from ensemble_pipe.optim import Adam, ConstantRate
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
@@ -73,7 +73,7 @@ def write_data(folder: Path, gigabytes: float) -> Recipe:
 def plan_of(learner: int, hidden: int) -> LearnerPlan:
     """Return a learner whose rows, gradients and moments are most of what a trainer holds."""
     network = Mlp(hidden=(hidden, hidden))
-    loss, rule, schedule = CrossEntropy(), Adam(), Constant()
+    loss, rule, schedule = CrossEntropy(), Adam(), ConstantRate()
     return LearnerPlan(learner, 1, network, loss, rule, schedule, epochs=50, batch_rows=128)
 
 

@@ -28,7 +28,7 @@ from ensemble_pipe.optim import (
     RMSprop,
     Rule,
     Segment,
-    Stacked,
+    StackedRule,
     cycle_ends,
 )
 
@@ -68,10 +68,10 @@ def trajectories(steps: int = 60) -> dict[str, Floats]:
 def _path(rule: Rule, steps: int) -> Floats:
     rows = np.array([START])
     slots: dict[str, Floats] = {name: np.zeros_like(rows) for name in rule.slots}
-    stack = Stacked([rule], slots, [Segment(0, 2, 1)])
+    stack = StackedRule([rule], slots, [Segment(0, 2, 1)])
     path = [rows[0].copy()]
     for step in range(steps):
-        stack.step(rows, CURVATURE * rows, stack.rate(np.ones(1)), step)
+        stack.step(rows, CURVATURE * rows, stack.learning_rates * np.ones(1), step)
         path.append(rows[0].copy())
     return np.stack(path)
 

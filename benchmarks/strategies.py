@@ -122,7 +122,7 @@ def measure(
     trained = train_all(pipeline, runs, jobs)
     roots = [trained[name, s]["run_dir"] for name in strategies for s in range(1, seeds + 1)]
     comparison = compare([read_run(Path(root)) for root in roots])
-    found, lines = comparison.facts(), []
+    found, lines = comparison.to_dict(), []
     for name, group in zip(strategies, found["groups"], strict=True):
         difference = found["differences"].get(f"{group['label']} - A", {})
         lines.append(

@@ -9,6 +9,7 @@ are ensembles behind scikit-learn's interface.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ def run(
     address: str = "local",
     inline: bool = False,
     display: "Display | None" = None,
+    components: Sequence[type[Any]] = (),
     **overrides: Any,
 ) -> "RunResult":
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow.
@@ -65,6 +67,8 @@ def run(
         address: of a Ray cluster: "local" starts one, "auto" finds one, or HOST:PORT.
         inline: train in this process, without Ray.
         display: what to show meanwhile; by default nothing.
+        components: classes of your own that the pipeline names: layers, losses, update rules,
+            augmentations and data sources.
         overrides: values by path, such as **{"training.epochs": 3}; for a file only.
 
     Raises:
@@ -75,7 +79,13 @@ def run(
     from ensemble_pipe.run import pipeline as runs
 
     return runs.run(
-        pipeline, output=output, address=address, inline=inline, display=display, **overrides
+        pipeline,
+        output=output,
+        address=address,
+        inline=inline,
+        display=display,
+        components=components,
+        **overrides,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import load_pipeline
@@ -204,11 +205,13 @@ def adult() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One local cluster of two CPUs for each process of tests: starting it takes 5 to 11 s."""
     import ray
 
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # One after the other: Ray gives up where its start takes more than 30 s.
+    with FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock"):
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

@@ -112,6 +112,20 @@ def test_a_pool_is_compared_with_the_best_of_its_parts(adult: Path, tmp_path: Pa
     assert one == row["pool"]["test_nll"] - best
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_voting_measures_a_fit() -> None:
+    found = result_of("voting.py", "--epochs", "2", "--rounds", "1", "--without-peer")
+    assert found["samples_per_second"]["ensemble_pipe"] > 0
+
+
+def test_the_benchmark_of_voting_compares_with_the_faster_peer_of_each_round() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import voting
+
+    found = voting.summary({"own": [30.0, 20.0, 40.0], "1": [10.0, 9.0, 8.0], "2": [5.0, 10, 20]})
+    assert (found["ratios"], found["over_torchensemble"]) == ([3.0, 2.0, 2.0], 2.0)
+
+
 def test_the_published_figures_of_pools_are_those_that_are_kept() -> None:
     kept = json.loads((ROOT / "benchmarks" / "results" / "pools.json").read_text())
     page = (ROOT / "benchmarks" / "README.md").read_text()

@@ -3,6 +3,7 @@
 import re
 import runpy
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_every_component_is_in_the_reference() -> None:
     from ensemble_pipe.nn.networks import NETWORKS
     from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES
 
-    registries: list[dict[str, Any]] = [
+    registries: list[Mapping[str, Any]] = [
         AUGMENTATIONS, SOURCES, SCALES, LAYERS, LOSSES, NETWORKS, AVERAGES, RULES, SCHEDULES,
     ]  # fmt: skip
     kinds = [kind for registry in registries for kind in registry.values()]

@@ -16,7 +16,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run.pipeline import resume
 from ensemble_pipe.tracking.report import write_report
-from ensemble_pipe.tracking.story import read_story
+from ensemble_pipe.tracking.run_summary import read_run_summary
 
 pytestmark = pytest.mark.parametrize("version", VERSIONS)
 
@@ -71,7 +71,7 @@ def test_it_is_resumed_to_the_result_that_it_had(version: str, name: str, tmp_pa
     paths = copy_of(version, name, tmp_path)
     result = resume(paths.root, inline=True, accept_changes=True)
     # Not bit for bit: on another processor.
-    assert result.metrics == pytest.approx(dict(read_story(finished).metrics), rel=1e-3)
+    assert result.metrics == pytest.approx(dict(read_run_summary(finished).metrics), rel=1e-3)
     for found, expected in zip(
         ensemble_pipe.load(paths.root).members,
         ensemble_pipe.load(finished.root).members,
@@ -80,7 +80,7 @@ def test_it_is_resumed_to_the_result_that_it_had(version: str, name: str, tmp_pa
         if isinstance(expected, NetworkMember):
             assert isinstance(found, NetworkMember)
             assert np.allclose(found.row, expected.row, atol=1e-4)
-    epochs = {learner: len(told) for learner, told in read_story(paths).epochs.items()}
+    epochs = {learner: len(entries) for learner, entries in read_run_summary(paths).epochs.items()}
     assert epochs == {0: 6, 1: 6}
 
 
@@ -88,5 +88,5 @@ def test_a_learner_that_is_removed_is_trained_anew(version: str, tmp_path: Path)
     paths = copy_of(version, "finished", tmp_path)
     shutil.rmtree(paths.learner(1))
     result = resume(paths.root, inline=True, accept_changes=True)
-    assert result.metrics == pytest.approx(dict(read_story(paths).metrics))
-    assert len(read_story(paths).epochs[1]) == 6
+    assert result.metrics == pytest.approx(dict(read_run_summary(paths).metrics))
+    assert len(read_run_summary(paths).epochs[1]) == 6

@@ -48,7 +48,7 @@ def fetch(
             say(f"{name} comes with scikit-learn; nothing is to be fetched")
             show(_shown({"data": {"source": "bundled", "set": name}}))
             return
-        entry = catalogue.named(name)
+        entry = catalogue.find_set(name)
         require_writable(folder / entry.name)
         with _progress() as progress:
             fresh = public.fetch(entry, folder, progress, say)

@@ -18,14 +18,14 @@ def predict(
 ) -> None:
     """Predict every row of a file, in its order, with uncertainties."""
     with errors():
-        from ensemble_pipe.core.compilation import compilation_told
+        from ensemble_pipe.core.compilation import report_compilation
         from ensemble_pipe.serving import files
         from ensemble_pipe.serving.model import load
 
         files.require_output(output, input_)
         ensemble = load(model)
         rows = files.open_for(ensemble, input_, with_)
-        with compilation_told(say):
+        with report_compilation(say):
             count = files.predict_file(ensemble, rows, output)
         done = f"{count} predictions of {len(ensemble.members)} members in {output}"
         give(done, {"rows": count, "output": str(output)}, as_json)
@@ -47,7 +47,7 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled data, and its uncertainties against data of another kind."""
     with errors():
-        from ensemble_pipe.core.compilation import compilation_told
+        from ensemble_pipe.core.compilation import report_compilation
         from ensemble_pipe.evaluation import labelled
         from ensemble_pipe.evaluation.text import evaluation_text
         from ensemble_pipe.serving.files import open_for
@@ -56,9 +56,9 @@ def evaluate(
         ensemble = load(model)
         rows = open_for(ensemble, input_, with_)
         other = None if ood is None else open_for(ensemble, ood, ood_with)
-        with compilation_told(say):
+        with report_compilation(say):
             found = labelled.evaluate(ensemble, rows, other)
-        give(evaluation_text(found), found.facts(), as_json)
+        give(evaluation_text(found), found.to_dict(), as_json)
 
 
 def report(run_dir: RunDir) -> None:
@@ -90,7 +90,7 @@ def compare(
         if output is not None:
             outputs.write_comparison(found, output)
             say(f"the comparison is in {output}")
-        give(outputs.comparison_text(found), found.facts(), as_json)
+        give(outputs.comparison_text(found), found.to_dict(), as_json)
 
 
 def ui(

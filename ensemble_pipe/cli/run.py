@@ -11,7 +11,7 @@ import typer
 
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.terminal import say, show
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def rates(
     with errors():
         from ensemble_pipe.cli.tables import rate_table
         from ensemble_pipe.config.reading import load_pipeline
-        from ensemble_pipe.core.compilation import compilation_told
+        from ensemble_pipe.core.compilation import report_compilation
         from ensemble_pipe.core.storage import require_output
         from ensemble_pipe.search.range_test import rate_curve
         from ensemble_pipe.tracking.pictures import draw_rates
@@ -80,7 +80,7 @@ def rates(
         config, plans = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
         if output is not None:
             require_output(output, (".png",), "curves")
-        with compilation_told(say):
+        with report_compilation(say):
             curve = rate_curve(config, plans, low, high)
         if output is not None:
             draw_rates(curve.rates, curve.losses, curve.suggestion, output)
@@ -182,7 +182,7 @@ def _override(text: str) -> tuple[str, Any]:
     try:
         return key, read_value(value, key)
     except ConfigError:
-        raise ConfigError(f"--set {text}: {shown(value)} is not a YAML value") from None
+        raise ConfigError(f"--set {text}: {quote(value)} is not a YAML value") from None
 
 
 def _ask_about(changes: list[str]) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
-from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.terminal import say, show
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
@@ -48,7 +48,7 @@ def give(text: str, facts: dict[str, Any], as_json: bool) -> None:
 @contextmanager
 def errors() -> Iterator[None]:
     """Turn errors and signals into one message and the exit status that belongs to them."""
-    with handled(exits=True) as signals:
+    with handle_signals(exits=True) as signals:
         try:
             yield
         except InputError as error:

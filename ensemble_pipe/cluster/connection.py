@@ -15,7 +15,7 @@ from ray._private import ray_constants, worker
 
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError
-from ensemble_pipe.core.interruption import kept_handlers
+from ensemble_pipe.core.interruption import preserve_handlers
 
 CONNECT_TIMEOUT_S = 10.0
 # A busy machine may take longer than Ray waits.
@@ -65,7 +65,7 @@ def disconnect() -> None:
     force.daemon = True
     force.start()
     try:
-        with kept_handlers():
+        with preserve_handlers():
             ray.shutdown()
     finally:
         force.cancel()
@@ -83,7 +83,7 @@ def liveness() -> Liveness:
 def _init(address: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with kept_handlers(), _settings(address):
+        with preserve_handlers(), _settings(address):
             if address == "local":
                 ray.init(address="local", include_dashboard=False, **quiet)
             else:

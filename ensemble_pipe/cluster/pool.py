@@ -24,7 +24,7 @@ START_TIMEOUT_S = 300.0
 LOOK_EVERY_S = 0.25
 
 
-class Pool:
+class TrainerPool:
     """Trainers that are starting, idle, or at work on a stack.
 
     A trainer is given a stack only once it is started: one that no node has room for keeps none.
@@ -114,12 +114,12 @@ class Pool:
                 raise
             ray.kill(actor)  # where it only seems to be dead
             self._after_death(stack, error)
-            queue[:0] = regrouped(stack)
+            queue[:0] = group_by_step(stack)
             return None
         if event is None:
             self._idle.append(actor)
             return None
-        self._streams[stream] = (actor, after(stack, event))
+        self._streams[stream] = (actor, remaining_stack(stack, event))
         return event
 
     def _after_death(self, stack: Stack, error: Exception) -> None:
@@ -160,17 +160,17 @@ def next_event(stream: Any) -> Event | None:
     except StopIteration:
         return None
     except ray.exceptions.RayTaskError as error:
-        raise own_error(error) from error
+        raise unwrap_error(error) from error
     return event
 
 
-def own_error(error: Any) -> Exception:
+def unwrap_error(error: Any) -> Exception:
     """Return what a task raised: one of our errors or one of Ray's, or else the task's error."""
     cause: Exception = error.cause
     return cause if isinstance(cause, EnsemblePipeError | ray.exceptions.RayError) else error
 
 
-def after(stack: Stack, event: Event) -> Stack:
+def remaining_stack(stack: Stack, event: Event) -> Stack:
     """Return what is left of a stack behind an event: a retry would begin there."""
     pairs = list(zip(stack.plans, stack.states, strict=True))
     ended = isinstance(event, Checkpoint) and event.finished
@@ -183,7 +183,7 @@ def after(stack: Stack, event: Event) -> Stack:
     return Stack(tuple(plan for plan, _ in pairs), tuple(state for _, state in pairs))
 
 
-def regrouped(stack: Stack) -> list[Stack]:
+def group_by_step(stack: Stack) -> list[Stack]:
     """Return a stack as stacks whose learners stand at the same step."""
     groups: dict[int, list[tuple[LearnerPlan, LearnerState | None]]] = {}
     for plan, state in zip(stack.plans, stack.states, strict=True):

@@ -15,8 +15,8 @@ from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.cluster.pool import (
     SILENCE_TIMEOUT_S,
     START_TIMEOUT_S,
-    Pool,
-    own_error,
+    TrainerPool,
+    unwrap_error,
     wait,
 )
 from ensemble_pipe.cluster.trainer import Trainer, fit_here, warm_up_node
@@ -100,7 +100,9 @@ class RayExecutor:
                 self._actors.append(actor)
                 return actor
 
-            yield from Pool(new_trainer, self.trainers, self._retries).train(stacks, self._liveness)
+            yield from TrainerPool(new_trainer, self.trainers, self._retries).train(
+                stacks, self._liveness
+            )
 
     def close(self) -> None:
         if hasattr(self, "_liveness"):
@@ -194,7 +196,7 @@ def _fit(
         try:
             yield ray.get(done[0])
         except ray.exceptions.RayError as error:
-            lost = own_error(error) if isinstance(error, ray.exceptions.RayTaskError) else error
+            lost = unwrap_error(error) if isinstance(error, ray.exceptions.RayTaskError) else error
             if not is_loss(lost):
                 raise lost from error
             deaths[plan.learner] += 1

@@ -7,7 +7,7 @@ import ray
 
 from ensemble_pipe.data.local_base import BaseSource, local_base
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted
+from ensemble_pipe.data.shards import Recipe, ShardRequest, TrainingData
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.training.estimators import EstimatorPlan, train_estimator
 from ensemble_pipe.training.events import Event
@@ -24,7 +24,7 @@ class Trainer:
     """Trains stacks, one after another, and streams their events."""
 
     def __init__(self, source: BaseSource, recipe: Recipe, schema: Schema, service: Any) -> None:
-        def shards(wanted: Wanted, coming: Wanted | None) -> list[Any]:
+        def shards(wanted: ShardRequest, coming: ShardRequest | None) -> list[Any]:
             try:
                 references = ray.get(
                     service.shards.remote(wanted, coming), timeout=SHARDS_TIMEOUT_S

@@ -1,1 +1,1 @@
-"""Finished runs side by side: what differs between them, and what that was worth."""
+"""Comparison of finished runs: their settings, metrics and cost, with intervals of differences."""

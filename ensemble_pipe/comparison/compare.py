@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.comparison.runs import Run
+from ensemble_pipe.comparison.runs import FinishedRun
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import InputError
@@ -21,7 +21,7 @@ COVERAGE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, and how far it would move.
+    """An estimate with its uncertainty.
 
     Attributes:
         mean: over runs, or of one run.
@@ -41,7 +41,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Group:
+class RunGroup:
     """Runs that differ in nothing but the seed.
 
     Attributes:
@@ -52,25 +52,25 @@ class Group:
     """
 
     label: str
-    runs: tuple[Run, ...]
+    runs: tuple[FinishedRun, ...]
     settings: dict[str, Any]
     metrics: dict[str, Estimate]
 
     @property
     def cost(self) -> dict[str, float]:
-        """What a run takes, on average."""
+        """The mean cost of a run."""
         costs = [asdict(run.cost) for run in self.runs]
         return {name: float(np.mean([cost[name] for cost in costs])) for name in costs[0]}
 
-    def facts(self) -> dict[str, Any]:
-        """Return all as plain values, for JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain values, for JSON."""
         return {
             "label": self.label,
             "name": self.runs[0].name,
             "settings": self.settings,
             "metrics": {name: asdict(one) for name, one in self.metrics.items()},
             "cost": self.cost,
-            "runs": [run.facts() for run in self.runs],
+            "runs": [run.to_dict() for run in self.runs],
         }
 
 
@@ -81,22 +81,22 @@ class Comparison:
     Attributes:
         groups: in the order in which their first runs were named.
         differences: by label, of each group but the first: its metrics minus those of the first;
-            empty where nothing pairs them.
+            empty where they cannot be paired.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[RunGroup, ...]
     differences: dict[str, dict[str, Estimate]]
 
-    def facts(self) -> dict[str, Any]:
-        """Return all as plain values, for JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as plain values, for JSON."""
         differences = {
             f"{label} - {self.groups[0].label}": {name: asdict(one) for name, one in own.items()}
             for label, own in self.differences.items()
         }
-        return {"groups": [group.facts() for group in self.groups], "differences": differences}
+        return {"groups": [group.to_dict() for group in self.groups], "differences": differences}
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
+def compare(runs: Sequence[FinishedRun]) -> Comparison:
     """Group runs, and compare each group with the first.
 
     Two groups are paired by seed where they have two seeds or more in common; else by row, where
@@ -107,7 +107,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
     """
     if len({run.task for run in runs}) > 1:
         raise InputError("runs of classes and runs of numbers have no metrics in common")
-    together: dict[str, list[Run]] = {}
+    together: dict[str, list[FinishedRun]] = {}
     for run in runs:
         together.setdefault(repr(sorted(run.settings.items())), []).append(run)
     differing = _differing([own[0].settings for own in together.values()])
@@ -116,7 +116,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
         own.sort(key=lambda run: run.seed)
         _require_own_seeds(own)
         settings = {name: own[0].settings.get(name) for name in differing}
-        groups.append(Group(_label(place), tuple(own), settings, _metrics(own)))
+        groups.append(RunGroup(_label(place), tuple(own), settings, _metrics(own)))
     first = groups[0]
     return Comparison(tuple(groups), {one.label: _difference(first, one) for one in groups[1:]})
 
@@ -141,7 +141,7 @@ def _label(place: int) -> str:
     return ascii_uppercase[place % letters] * (1 + place // letters)
 
 
-def _require_own_seeds(runs: Sequence[Run]) -> None:
+def _require_own_seeds(runs: Sequence[FinishedRun]) -> None:
     for run, following in pairwise(runs):
         if run.seed == following.seed:
             raise InputError(
@@ -150,7 +150,7 @@ def _require_own_seeds(runs: Sequence[Run]) -> None:
             )
 
 
-def _metrics(runs: Sequence[Run]) -> dict[str, Estimate]:
+def _metrics(runs: Sequence[FinishedRun]) -> dict[str, Estimate]:
     """Return the test metrics that all of some runs have."""
     if len(runs) > 1:
         return {name: over_seeds(values) for name, values in _columns(runs).items()}
@@ -163,7 +163,7 @@ def _metrics(runs: Sequence[Run]) -> dict[str, Estimate]:
     return found
 
 
-def _columns(runs: Sequence[Run]) -> dict[str, Floats]:
+def _columns(runs: Sequence[FinishedRun]) -> dict[str, Floats]:
     """Return each finite test metric of all runs, (N,), without the "test/" in its name."""
     shared = [
         name
@@ -176,7 +176,7 @@ def _columns(runs: Sequence[Run]) -> dict[str, Floats]:
     }
 
 
-def _difference(first: Group, second: Group) -> dict[str, Estimate]:
+def _difference(first: RunGroup, second: RunGroup) -> dict[str, Estimate]:
     pairs = _pairs(first.runs, second.runs)
     if len(pairs) > 1:
         ours, theirs = (_columns(side) for side in zip(*pairs, strict=True))
@@ -186,14 +186,16 @@ def _difference(first: Group, second: Group) -> dict[str, Estimate]:
     return {}
 
 
-def _pairs(first: Sequence[Run], second: Sequence[Run]) -> list[tuple[Run, Run]]:
+def _pairs(
+    first: Sequence[FinishedRun], second: Sequence[FinishedRun]
+) -> list[tuple[FinishedRun, FinishedRun]]:
     by_seed = {run.seed: run for run in first}
     pairs = [(by_seed[run.seed], run) for run in second if run.seed in by_seed]
     return pairs or ([(first[0], second[0])] if len(first) == len(second) == 1 else [])
 
 
-def _by_row(first: Run, second: Run) -> dict[str, Estimate]:
-    """Return differences of two runs on the same rows, which are resampled for both alike."""
+def _by_row(first: FinishedRun, second: FinishedRun) -> dict[str, Estimate]:
+    """Return paired bootstrap differences of two runs on the same rows."""
     found = {}
     for place, (name, values) in enumerate(second.values.items()):
         if len(values.values) < 2:

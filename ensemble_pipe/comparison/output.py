@@ -5,8 +5,8 @@ import io
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.comparison.compare import Comparison, Estimate, Group
-from ensemble_pipe.core.messages import aligned, cut, escaped
+from ensemble_pipe.comparison.compare import Comparison, Estimate, RunGroup
+from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.tracking.page import element, page, section, table
 
@@ -22,8 +22,8 @@ Cells = list[tuple[str, ...]]
 
 
 def comparison_text(found: Comparison) -> str:
-    """Return a comparison as tables."""
-    return "\n\n".join(f"{title}\n{aligned(rows)}" for title, rows in _tables(found))
+    """Return a comparison as text tables."""
+    return "\n\n".join(f"{title}\n{align_columns(rows)}" for title, rows in _tables(found))
 
 
 def write_comparison(found: Comparison, path: Path) -> None:
@@ -43,10 +43,10 @@ def comparison_csv(found: Comparison) -> str:
     lines = []
     for group in found.groups:
         for run in group.runs:
-            facts = run.facts()
+            values = run.to_dict()
             line: dict[str, Any] = {"run": run.root.name, "group": group.label}
-            line |= {key: facts[key] for key in ("seed", "members", *_COSTS)}
-            lines.append(line | group.settings | facts["metrics"])
+            line |= {key: values[key] for key in ("seed", "members", *_COSTS)}
+            lines.append(line | group.settings | values["metrics"])
     names = dict.fromkeys(name for line in lines for name in line)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(names), lineterminator="\n")
@@ -56,7 +56,7 @@ def comparison_csv(found: Comparison) -> str:
 
 
 def _tables(found: Comparison) -> list[tuple[str, Cells]]:
-    """Return titles and tables, heads first."""
+    """Return titles and tables, each with its header first."""
     groups = found.groups
     parts = [("Runs", _runs(groups))]
     if len(groups) > 1:
@@ -70,7 +70,7 @@ def _tables(found: Comparison) -> list[tuple[str, Cells]]:
     return parts
 
 
-def _runs(groups: tuple[Group, ...]) -> Cells:
+def _runs(groups: tuple[RunGroup, ...]) -> Cells:
     rows: Cells = [("group", "pipeline", "runs", "seeds", "members", *_COSTS.values())]
     for group in groups:
         members = sorted({run.members for run in group.runs})
@@ -78,14 +78,14 @@ def _runs(groups: tuple[Group, ...]) -> Cells:
         rows.append(
             (
                 group.label, group.runs[0].name, str(len(group.runs)),
-                cut(", ".join(str(run.seed) for run in group.runs), 30),
+                truncate(", ".join(str(run.seed) for run in group.runs), 30),
                 ", ".join(map(str, members)), *costs,
             )
         )  # fmt: skip
     return rows
 
 
-def _settings(groups: tuple[Group, ...]) -> Cells:
+def _settings(groups: tuple[RunGroup, ...]) -> Cells:
     rows: Cells = [("", *(group.label for group in groups))]
     for name in groups[0].settings:
         rows.append((name, *(_value(group.settings[name]) for group in groups)))
@@ -93,10 +93,10 @@ def _settings(groups: tuple[Group, ...]) -> Cells:
 
 
 def _value(value: Any) -> str:
-    return cut(escaped("-" if value is None else str(value)), 40)
+    return truncate(printable("-" if value is None else str(value)), 40)
 
 
-def _group_title(group: Group) -> str:
+def _group_title(group: RunGroup) -> str:
     count = len(group.runs)
     return f"{group.label}, mean of {count} (error)" if count > 1 else f"{group.label} (95%)"
 

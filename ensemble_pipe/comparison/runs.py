@@ -1,7 +1,8 @@
-"""A finished run as a comparison needs it: settings, metrics, test rows one by one, and cost."""
+"""A finished run as a comparison reads it: settings, metrics, each test row, and cost."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,17 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_values
-from ensemble_pipe.tracking.entries import Numbers
-from ensemble_pipe.tracking.journal import Entry, read_entries
-from ensemble_pipe.tracking.story import flat, read_story
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import (
+    EndedEntry,
+    Entry,
+    EpochEntry,
+    GrownEntry,
+    LearnerEntry,
+    Numbers,
+    ResumedEntry,
+)
+from ensemble_pipe.tracking.run_summary import flat, read_run_summary
 
 # Keys that change no result, and the seed, which repetitions differ in.
 NO_SETTINGS = ("seed", "name", "tracking", "cluster")
@@ -24,7 +33,7 @@ NO_SETTINGS = ("seed", "name", "tracking", "cluster")
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took.
+    """The cost of a run.
 
     Attributes:
         learner_steps, learner_epochs: of all networks together; other learners have none.
@@ -38,7 +47,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """One finished run.
 
     Attributes:
@@ -49,10 +58,10 @@ class Run:
         settings: the resolved pipeline by path, without `NO_SETTINGS`.
         members: of its ensemble.
         metrics: of the journal's result, flat.
-        rows: (R,) places of the test rows in their source.
-        truth: (R,) or (R, D) classes or numbers of these.
+        rows: (R,) indices of the test rows in their source.
+        truth: (R,) or (R, D) true classes or numbers of these rows.
         values: metrics of the test rows, row by row.
-        cost: what it took.
+        cost: of its training, combination and measurement.
     """
 
     root: Path
@@ -67,12 +76,12 @@ class Run:
     values: dict[str, RowValues]
     cost: Cost
 
-    def same_rows(self, other: "Run") -> bool:
+    def same_rows(self, other: "FinishedRun") -> bool:
         """Return whether both were tested on the same rows, in the same order."""
         return np.array_equal(self.rows, other.rows) and np.array_equal(self.truth, other.truth)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what JSON tells of the run."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the run as plain values, for JSON: its place, seed, test metrics and cost."""
         return {
             "run_dir": str(self.root),
             "seed": self.seed,
@@ -82,7 +91,7 @@ class Run:
         }
 
 
-def read_run(root: Path) -> Run:
+def read_run(root: Path) -> FinishedRun:
     """Read a finished run.
 
     Raises:
@@ -90,53 +99,55 @@ def read_run(root: Path) -> Run:
         CorruptFileError: a file is damaged.
     """
     paths = RunPaths.open(root)
-    story = read_story(paths)
-    if not story.metrics or not paths.predictions("test").is_file():
+    summary = read_run_summary(paths)
+    if not summary.metrics or not paths.predictions("test").is_file():
         raise RunDirectoryError(
             f"{root}: this run has no result yet; finish it with `ensemble-pipe resume {root}`"
         )
-    if story.lost is not None:  # what it cost is not known
-        raise CorruptFileError(f"{story.lost}; restore it from a copy")
+    if summary.lost is not None:  # what it cost is not known
+        raise CorruptFileError(f"{summary.lost}; restore it from a copy")
     schema = read_schema(paths)
     rows, truth, values = _test_rows(paths.predictions("test"), schema)
-    return Run(
+    return FinishedRun(
         root=paths.root,
-        name=str(story.pipeline["name"]),
+        name=str(summary.pipeline["name"]),
         task=schema.task,
-        seed=int(story.pipeline["seed"]),
-        settings=settings_of(story.pipeline),
-        members=len(story.combined["members"]) if story.combined else len(story.members),
-        metrics=story.metrics,
+        seed=int(summary.pipeline["seed"]),
+        settings=settings_of(summary.pipeline),
+        members=len(summary.members if summary.combined is None else summary.combined.members),
+        metrics=summary.metrics,
         rows=rows,
         truth=truth,
         values=values,
-        cost=cost_of(entry for entry, _ in read_entries(paths.journal)),
+        cost=cost_of(list(read_entries(paths.journal))),
     )
 
 
 def settings_of(pipeline: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides a result beside the seed, by path."""
+    """Return the settings that affect the result, but for the seed, by path."""
     return flat({key: value for key, value in pipeline.items() if key not in NO_SETTINGS})
 
 
-def cost_of(entries: Iterable[Entry]) -> Cost:
-    """Return what a run took, from its journal."""
+def cost_of(entries: Sequence[Entry]) -> Cost:
+    """Return the cost of a run, from its journal."""
     steps: dict[int, int] = {}
     epochs: dict[int, int] = {}
-    milliseconds, began, last = 0, None, 0
     for entry in entries:
-        now = entry["time_ms"]
-        if entry["kind"] in ("learner", "grown", "resumed") and began is not None:
-            milliseconds, began = milliseconds + last - began, None  # from here on it goes on
-        began, last = (now if began is None else began), now
-        if entry["kind"] == "epoch":
-            steps[entry["learner"]] = max(entry["step"], steps.get(entry["learner"], 0))
-            epochs[entry["learner"]] = max(entry["epoch"], epochs.get(entry["learner"], 0))
-        elif entry["kind"] == "ended":
-            milliseconds, began = milliseconds + now - began, None
-    if began is not None:
-        milliseconds += last - began
+        if isinstance(entry, EpochEntry):
+            steps[entry.learner] = max(entry.step, steps.get(entry.learner, 0))
+            epochs[entry.learner] = max(entry.epoch, epochs.get(entry.learner, 0))
+    milliseconds = sum(
+        following.time_ms - entry.time_ms
+        for entry, following in pairwise(entries)
+        if not _is_pause(entry, following)
+    )
     return Cost(sum(steps.values()), sum(epochs.values()), milliseconds / 1000)
+
+
+def _is_pause(entry: Entry, following: Entry) -> bool:
+    """Return whether no process drove the run between two entries that follow each other."""
+    begins = isinstance(following, LearnerEntry | GrownEntry | ResumedEntry)
+    return begins or isinstance(entry, EndedEntry)
 
 
 def _test_rows(path: Path, schema: Schema) -> tuple[Array, Array, dict[str, RowValues]]:

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 from ensemble_pipe.config import yaml_errors
 from ensemble_pipe.config.sections import Pipeline, json_schema
 from ensemble_pipe.config.yaml_documents import Document
-from ensemble_pipe.core.addresses import masked
+from ensemble_pipe.core.addresses import mask_secrets
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import handed_in
 
 # Keys whose values are addresses.
 _ADDRESSES = {"uri", "path", "test_path"}
@@ -23,11 +24,12 @@ def validate(document: Document) -> Pipeline:
     try:
         return Pipeline.model_validate(document.data)
     except ValidationError as error:
-        mistakes = yaml_errors.describe(error, document, json_schema())
+        schema = Pipeline.model_json_schema() if handed_in() else json_schema()
+        mistakes = yaml_errors.describe(error, document, schema)
     raise ConfigError(mistakes=mistakes)
 
 
-def resolved(pipeline: Pipeline) -> dict[str, Any]:
+def resolve(pipeline: Pipeline) -> dict[str, Any]:
     """Return a pipeline with every default filled in, as plain values without secrets."""
     values: dict[str, Any] = _without_secrets(pipeline.model_dump(mode="json"))
     return values
@@ -39,4 +41,4 @@ def _without_secrets(value: Any, name: str = "") -> Any:
         return [_without_secrets(one) for one in value]
     if isinstance(value, dict):
         return {key: _without_secrets(one, key) for key, one in value.items()}
-    return masked(value) if name in _ADDRESSES and isinstance(value, str) else value
+    return mask_secrets(value) if name in _ADDRESSES and isinstance(value, str) else value

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ensemble_pipe.config.conversion import resolved, validate
+from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.tables.scaling import SCALES
-from ensemble_pipe.ensemble.combiners import ONLY_CLASSES
+from ensemble_pipe.ensemble.combiners import fits_for
 from ensemble_pipe.ensemble.out_of_fold import FoldGroup
 from ensemble_pipe.ensemble.strategies import (
     ExternalPlan,
@@ -19,7 +20,7 @@ from ensemble_pipe.ensemble.strategies import (
 )
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import NETWORKS
-from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, Constant, FastGeometric
+from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, ConstantRate, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import Conflict, conflicts
 from ensemble_pipe.training.estimator_settings import EstimatorSettings
@@ -76,7 +77,7 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
         ConfigError: `vary` or `set` names no hyperparameter, a value does not fit it, or choices
             do not go together.
     """
-    values = resolved(pipeline)
+    values = resolve(pipeline)
     # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.
     document = replace(document, data=values) if document else Document("pipeline", values)
     mistakes = list(_mistakes_of(pipeline, document))
@@ -131,7 +132,7 @@ def _places(pipeline: Pipeline) -> Iterator[_Place]:
 def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
     """Yield what does not go together in the pipeline as a whole."""
     method = pipeline.ensemble.combine.method
-    if pipeline.task == "regression" and method in ONLY_CLASSES:
+    if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
         yield _mistake((("ensemble", "combine", "method"), text), document)
 
@@ -164,7 +165,7 @@ def _own(
     return own, validate(own)
 
 
-_KINDS: dict[str, Mapping[str, type[Any]]] = {
+_KINDS: dict[str, Registry[Any]] = {
     "network": NETWORKS,
     "scale": SCALES,
     "training.optimizer": RULES,
@@ -180,7 +181,7 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
     own = document.with_values(values, origin)
     for path, kinds in _KINDS.items():
         name = values.get(f"{path}.name")
-        kind = kinds.get(name) if isinstance(name, str) else None
+        kind = kinds.find(name) if isinstance(name, str) else None
         if kind is not None:
             known = {field.name for field in fields(kind)}
             *above, last = path.split(".")
@@ -204,7 +205,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         view = replace(view, bootstrap=True)
     elif group.strategy == "cross_validation":
         view = replace(view, folds=group.learners)
-    elif group.strategy == "fast_geometric" and isinstance(schedule, Constant):
+    elif group.strategy == "fast_geometric" and isinstance(schedule, ConstantRate):
         schedule = FastGeometric()
     return LearnerPlan(
         learner=learner,

@@ -1,16 +1,17 @@
 """How a pipeline file is read: YAML, overrides, and all mistakes at once."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config import yaml_documents
-from ensemble_pipe.config.conversion import resolved, validate
+from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.plans import Plans, make_plans
-from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.sections import Pipeline, Tracking
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError
 
-__all__ = ["Pipeline", "load_pipeline", "read_pipeline", "resolved"]
+__all__ = ["Pipeline", "load_pipeline", "load_tracking", "read_pipeline", "resolve"]
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Pipeline, Plans]:
@@ -25,11 +26,26 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[
     """
     document, overrides = yaml_documents.read_document(path), overrides or {}
     try:
-        return read_pipeline(document.overridden(overrides))
+        return read_pipeline(document.with_overrides(overrides))
     except ConfigError as error:
         if not error.mistakes:
             raise
         raise _blamed(error, document, overrides) from None
+
+
+def load_tracking(path: Path) -> Tracking:
+    """Return the `tracking` section of a run's pipeline; the others may name what is not here.
+
+    A command has no way to be handed the components of a caller's own that a run was trained with,
+    and needs none to ship it.
+
+    Raises:
+        ConfigError: lists every mistake of the section.
+    """
+    document = yaml_documents.read_document(path)
+    return validate(
+        replace(document, data={"tracking": document.data.get("tracking", {})})
+    ).tracking
 
 
 def read_pipeline(document: Document) -> tuple[Pipeline, Plans]:
@@ -53,7 +69,7 @@ def _blamed(error: ConfigError, document: Document, overrides: dict[str, Any]) -
 
 def _mistakes(document: Document, overrides: dict[str, Any]) -> set[str]:
     try:
-        read_pipeline(document.overridden(overrides))
+        read_pipeline(document.with_overrides(overrides))
     except ConfigError as error:
         return {_rule(text) for text, _ in error.mistakes}
     return set()

@@ -12,12 +12,21 @@ from ensemble_pipe.data.batches import Order
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
-from ensemble_pipe.data.sources import Bundled, Source
-from ensemble_pipe.data.tables.scaling import Scale, Standardize
+from ensemble_pipe.data.sources import SOURCES, Bundled, Source
+from ensemble_pipe.data.tables.scaling import SCALES, Scale, Standardize
 from ensemble_pipe.ensemble.strategies import EnsembleSettings
-from ensemble_pipe.nn.losses import Loss
-from ensemble_pipe.nn.networks import Architecture, Mlp
-from ensemble_pipe.optim import Adam, Averaging, Constant, Rule, Schedule
+from ensemble_pipe.nn.losses import LOSSES, Loss
+from ensemble_pipe.nn.networks import NETWORKS, Architecture, Mlp
+from ensemble_pipe.optim import (
+    AVERAGES,
+    RULES,
+    SCHEDULES,
+    Adam,
+    Averaging,
+    ConstantRate,
+    Rule,
+    Schedule,
+)
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
 
@@ -61,8 +70,8 @@ def _any_branch(schema: dict[str, Any]) -> None:
     schema["anyOf"] = schema.pop("oneOf")
 
 
-_Kind = Field(discriminator="name", json_schema_extra=_any_branch)
-_NamedKind = Field(discriminator="name", json_schema_extra={"required": ["name"]})
+_DEFAULTED = Field(json_schema_extra=_any_branch)
+_NAMED = Field(json_schema_extra={"required": ["name"]})
 
 
 class Training(_Section):
@@ -76,17 +85,17 @@ class Training(_Section):
     epochs: Annotated[int, Ge(1), Le(10_000_000)] = 20
     batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] = 64
     order: Order = "own"
-    optimizer: Annotated[Rule, _Kind] = Adam()
-    schedule: Annotated[Schedule, _Kind] = Constant()
-    loss: Annotated[Loss, _NamedKind] | None = None
-    averaging: Annotated[Averaging, _NamedKind] | None = None
+    optimizer: Annotated[Rule, RULES, _DEFAULTED] = Adam()
+    schedule: Annotated[Schedule, SCHEDULES, _DEFAULTED] = ConstantRate()
+    loss: Annotated[Loss, LOSSES, _NAMED] | None = None
+    averaging: Annotated[Averaging, AVERAGES, _NAMED] | None = None
     early_stopping: EarlyStopping | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
         """Let `optimizer: {learning_rate: 0.01}` mean the default rule with another rate."""
-        return _with_kinds(values, {"optimizer": Adam().name, "schedule": Constant().name})
+        return _with_kinds(values, {"optimizer": Adam().name, "schedule": ConstantRate().name})
 
 
 class Transfer(_Section):
@@ -148,15 +157,15 @@ class Pipeline(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
     seed: Annotated[int, Ge(0), Field(le=MAX_SEED)] = 1
     task: Task = "classification"
-    data: Annotated[Source, Field(discriminator="source")] = Bundled()
+    data: Annotated[Source, SOURCES] = Bundled()
     classes: Annotated[tuple[int | str, ...], MinLen(2)] | None = None
     splits: Splits = Splits()
     shard_rows: Annotated[int, Ge(1)] = 4096
     window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
-    scale: Annotated[Scale, _Kind] = Standardize()
+    scale: Annotated[Scale, SCALES, _DEFAULTED] = Standardize()
     augment: AugmentSection = Augment()
     view: View = View()
-    network: Annotated[Architecture, _Kind] = Mlp()
+    network: Annotated[Architecture, NETWORKS, _DEFAULTED] = Mlp()
     transfer: Transfer | None = None
     training: Training = Training()
     ensemble: EnsembleSettings = EnsembleSettings()
@@ -172,5 +181,8 @@ class Pipeline(_Section):
 
 @cache
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once."""
+    """Return the JSON schema of a pipeline file. Making it takes 0.1 s, so it is made once.
+
+    It has the package's own components; `Pipeline.model_json_schema` those handed in as well.
+    """
     return Pipeline.model_json_schema()

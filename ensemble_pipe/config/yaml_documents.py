@@ -15,7 +15,7 @@ import yaml
 
 from ensemble_pipe.core.documents import MOST_DEPTH
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.core.path_kinds import misplaced
+from ensemble_pipe.core.path_kinds import describe_misplaced
 
 KeyPath = tuple[str | int, ...]
 
@@ -60,7 +60,7 @@ class Document:
         """
         self._set(key, value, f"--set {key}")
 
-    def overridden(self, overrides: dict[str, Any]) -> "Document":
+    def with_overrides(self, overrides: dict[str, Any]) -> "Document":
         """Return a copy with values set by dotted path, as `override` sets one."""
         own = self._copy()
         for key, value in overrides.items():
@@ -134,7 +134,7 @@ def read_document(path: Path) -> Document:
     Raises:
         ConfigError: it is missing, too large, not YAML, not keys and values, or has a key twice.
     """
-    wrong = misplaced(path, "a pipeline file")
+    wrong = describe_misplaced(path, "a pipeline file")
     if wrong:
         raise ConfigError(wrong)
     try:

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from ensemble_pipe.config.schema_keys import kinds, places_of, valid_keys
 from ensemble_pipe.config.yaml_documents import CONTAINERS, Document, KeyPath
-from ensemble_pipe.core.addresses import without_user
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.addresses import strip_user
+from ensemble_pipe.core.messages import quote
+from ensemble_pipe.nn.layers import PLAIN_LAYERS
+from ensemble_pipe.training.components import OPEN
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _MISSING = ("missing", "missing_argument")
@@ -19,6 +21,7 @@ _EXPECTED = {
     "tuple": "a list ([a, b])", "list": "a list ([a, b])", "string": "text",
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
+_OWN = "; if it is a component of your own, hand its class to components=[...], in Python"
 _TRACKING_URI = ("tracking", "uri")
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type", "too_short")
 
@@ -74,7 +77,7 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         return _unknown(key, valid_keys(schema, mistake["loc"][:-1]), places_of(schema, key))
     if kind == "union_tag_invalid":
         valid = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
-        return _unknown(mistake["ctx"]["tag"], valid)
+        return _unknown_component(mistake["ctx"]["tag"], valid)
     if kind == "literal_error":
         valid = [v.strip(" '") for v in mistake["ctx"]["expected"].replace(" or ", ",").split(",")]
         return _unknown(str(mistake["input"]), valid)
@@ -84,9 +87,9 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         return "is missing; it has no default"
     given = mistake["input"]
     if path == _TRACKING_URI and isinstance(given, str):
-        given = without_user(given)
+        given = strip_user(given)
     if path[-2:-1] == ("vary",) and not isinstance(given, dict):
-        return f"expected a list of values, or {{low: ..., high: ...}}, got {shown(given)}"
+        return f"expected a list of values, or {{low: ..., high: ...}}, got {quote(given)}"
     if kind in ("too_short", "too_long"):
         count = mistake["ctx"]["actual_length"]
         most, least = mistake["ctx"].get("max_length"), mistake["ctx"].get("min_length")
@@ -94,17 +97,23 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
     for ending, expected in _EXPECTED.items():
         if kind in (f"{ending}_type", f"{ending}_parsing", f"{ending}_from_float"):
             hint = _as_kind(given, mistake["loc"], schema) if expected == _MAPPING else ""
-            return f"expected {expected}, got {CONTAINERS.get(type(given)) or shown(given)}{hint}"
+            return f"expected {expected}, got {CONTAINERS.get(type(given)) or quote(given)}{hint}"
     text = str(mistake["msg"]).removeprefix("Value error, ")
-    return f"{text[0].lower()}{text[1:]}, got {shown(given)}"
+    return f"{text[0].lower()}{text[1:]}, got {quote(given)}"
+
+
+def _unknown_component(given: str, valid: Sequence[str]) -> str:
+    """Return a message about the name of a component, which may be of a caller's own."""
+    kind = next((one for one in (*OPEN, PLAIN_LAYERS) if set(one) == set(valid)), None)
+    return _unknown(given, valid) if kind is None else _unknown(given, kind.names()) + _OWN
 
 
 def _unknown(given: str, valid: Sequence[str], elsewhere: Sequence[str] | None = None) -> str:
     """Return a message about an unknown name, or key, where `elsewhere` says where it stands."""
-    near = [shown(name) for name in get_close_matches(given, valid, 1)] or elsewhere
+    near = [quote(name) for name in get_close_matches(given, valid, 1)] or elsewhere
     guess = f"; did you mean {' or '.join(near)}?" if near else ";"
     what = "unknown" if elsewhere is None else "unknown key"
-    return f"{what} {shown(given)}{guess} valid: {', '.join(sorted(valid))}"
+    return f"{what} {quote(given)}{guess} valid: {', '.join(sorted(valid))}"
 
 
 def _as_kind(given: Any, location: Sequence[str | int], schema: dict[str, Any]) -> str:

@@ -21,10 +21,10 @@ _QUERY = re.compile(
 _SQLITE = re.compile(r"sqlite(\+\w+)?:///")
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Return text in which passwords and tokens of addresses are hidden.
 
-    >>> masked("cannot reach https://ann:pw@host:5000/x?token=abc (host:5000)")
+    >>> mask_secrets("cannot reach https://ann:pw@host:5000/x?token=abc (host:5000)")
     'cannot reach https://ann:***@host:5000/x?token=*** (host:5000)'
     """
     if "://" not in text:
@@ -34,17 +34,17 @@ def masked(text: str) -> str:
     return _QUERY.sub(rf"\g<1>{HIDDEN}", text)
 
 
-def without_user(address: str) -> str:
+def strip_user(address: str) -> str:
     """Return what should be an address, but may be written wrong, without user and password.
 
-    >>> without_user("http//ann:pw@host:5000")
+    >>> strip_user("http//ann:pw@host:5000")
     '***@host:5000'
     """
     _, found, host = address.rpartition("@")
-    return masked(f"{HIDDEN}@{host}" if found else address)
+    return mask_secrets(f"{HIDDEN}@{host}" if found else address)
 
 
-def whole(address: str) -> str | None:
+def restore_secrets(address: str) -> str | None:
     """Return a masked address with what it hides, as far as the environment says; None if not.
 
     MLFLOW_TRACKING_URI counts where it is the same but for what is hidden, else
@@ -54,7 +54,7 @@ def whole(address: str) -> str | None:
     if HIDDEN not in address:
         return address
     own = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if masked(own) == address:
+    if mask_secrets(own) == address:
         return own
     user = os.environ.get("MLFLOW_TRACKING_USERNAME")
     password = os.environ.get("MLFLOW_TRACKING_PASSWORD")

@@ -17,7 +17,7 @@ import numba
 from numba.core import config as numba_config
 from numba.core import event
 
-TOLD_EVERY_S = 5.0
+REPORT_EVERY_S = 5.0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -56,18 +56,18 @@ def kernel(function: F) -> F:
 
 
 @contextmanager
-def compilation_told(tell: Callable[[str], None]) -> Iterator[None]:
+def report_compilation(tell: Callable[[str], None]) -> Iterator[None]:
     """Tell of kernels that are compiled meanwhile: this may take minutes, once for each machine.
 
     Args:
-        tell: shows a line to a person: at the first kernel, then every `TOLD_EVERY_S` seconds at
+        tell: shows a line to a person: at the first kernel, then every `REPORT_EVERY_S` seconds at
             most. Those that are read from the cache are not told of.
     """
-    with event.install_listener("numba:compile", _Teller(tell)):
+    with event.install_listener("numba:compile", _CompilationReporter(tell)):
         yield
 
 
-class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
+class _CompilationReporter(event.Listener):  # type: ignore[misc]  # numba has no types
     """Counts the kernels whose compilation has begun, those that others are made of included."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -81,7 +81,7 @@ class _Teller(event.Listener):  # type: ignore[misc]  # numba has no types
         if self._begun == 1:
             self._first = self._told = now
             self._tell("compiling kernels, once for this machine, then kept")
-        elif now - self._told >= TOLD_EVERY_S:
+        elif now - self._told >= REPORT_EVERY_S:
             self._told = now
             self._tell(f"compiling kernels: {self._begun} so far, {now - self._first:.0f} s")
 

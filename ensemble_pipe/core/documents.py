@@ -61,10 +61,10 @@ def parse_json(content: bytes, kind: type[T], where: str) -> T:
         raise CorruptFileError(f"{where}: not valid JSON ({error}); {_ADVICE}") from None
     if deep:
         raise CorruptFileError(f"{where}: is nested more than {MOST_DEPTH} deep; {_ADVICE}")
-    return validated(value, kind, where)
+    return validate_as(value, kind, where)
 
 
-def validated(value: Any, kind: type[T], where: str, what: str | None = None) -> T:
+def validate_as(value: Any, kind: type[T], where: str, what: str | None = None) -> T:
     """Return plain values as `kind`.
 
     Args:

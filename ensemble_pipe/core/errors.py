@@ -17,7 +17,7 @@ tree.
 
 from collections.abc import Iterable
 
-from ensemble_pipe.core.addresses import masked
+from ensemble_pipe.core.addresses import mask_secrets
 
 __all__ = [
     "ClusterError",
@@ -36,7 +36,7 @@ class EnsemblePipeError(Exception):
     """Base of all errors that ensemble_pipe raises on purpose."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(masked(str(message)))
+        super().__init__(mask_secrets(str(message)))
 
 
 class InputError(EnsemblePipeError):
@@ -64,7 +64,7 @@ class DataError(InputError):
 
     def __init__(self, message: str, at_prediction: str | None = None) -> None:
         super().__init__(message)
-        self.at_prediction = masked(at_prediction or message)
+        self.at_prediction = mask_secrets(at_prediction or message)
 
 
 class RunDirectoryError(InputError):

@@ -37,7 +37,7 @@ class Interruption:
         self._exits = exits
         self._received = 0
         self._waiting = False
-        self._may_stop = True
+        self._interruptible = True
         self._stoppable = True
         self._report_ignored = sys.unraisablehook
         self._terminals = [descriptor for descriptor in _OUTPUTS if os.isatty(descriptor)]
@@ -57,24 +57,24 @@ class Interruption:
         self._leave_closed_terminals()
         if self._received > 2:
             self._end_at_once()
-        if self._may_stop:
-            self._may_stop = False
+        if self._interruptible:
+            self._interruptible = False
             raise KeyboardInterrupt
         self._waiting = True
 
     @contextmanager
-    def may_stop(self) -> Iterator[None]:
+    def interruptible(self) -> Iterator[None]:
         """Let a signal stop what is done here, also one that waits; behind it, signals wait."""
-        self._may_stop = self._stoppable = True
+        self._interruptible = self._stoppable = True
         try:
             if self._waiting:
                 self._waiting = False
                 raise KeyboardInterrupt
             yield
         finally:
-            self._may_stop = self._stoppable = False
+            self._interruptible = self._stoppable = False
 
-    def ignored(self, what: "sys.UnraisableHookArgs") -> None:
+    def resend_ignored(self, what: "sys.UnraisableHookArgs") -> None:
         """Send a signal again whose KeyboardInterrupt was raised where Python drops errors.
 
         That is in a finalizer or a callback of a weak reference; see `sys.unraisablehook`.
@@ -83,7 +83,7 @@ class Interruption:
             self._report_ignored(what)
             return
         self._received -= 1
-        self._may_stop = self._stoppable
+        self._interruptible = self._stoppable
         _send_soon(self.first)
 
     def _end_at_once(self) -> None:
@@ -106,7 +106,7 @@ _current: Interruption | None = None
 
 
 @contextmanager
-def handled(*, exits: bool = False) -> Iterator[Interruption]:
+def handle_signals(*, exits: bool = False) -> Iterator[Interruption]:
     """Handle signals; they are handled as before behind it. Within another use, that one holds.
 
     In a thread that is not the main one signals are left as they are: only the main one gets them.
@@ -124,11 +124,11 @@ def handled(*, exits: bool = False) -> Iterator[Interruption]:
         return
     made = _current = Interruption(exits)
     try:
-        with kept_handlers():
+        with preserve_handlers():
             for number in SIGNALS:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     signal.signal(number, made.receive)
-            sys.unraisablehook = made.ignored
+            sys.unraisablehook = made.resend_ignored
             yield made
     except KeyboardInterrupt:
         if made.first is not None and made.first != signal.SIGINT:
@@ -142,17 +142,17 @@ def handled(*, exits: bool = False) -> Iterator[Interruption]:
 
 
 @contextmanager
-def may_stop() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Let a signal stop what is done here, where signals are handled."""
     if _current is None or not _in_main_thread():
         yield
         return
-    with _current.may_stop():
+    with _current.interruptible():
         yield
 
 
 @contextmanager
-def kept_handlers() -> Iterator[None]:
+def preserve_handlers() -> Iterator[None]:
     """Give signals back the handlers that they have now, whatever is done to them meanwhile."""
     if not _in_main_thread():
         yield

@@ -47,7 +47,7 @@ def kind_of(path: Path) -> Kind | None:
         return None
 
 
-def misplaced(path: Path, wanted: str) -> str | None:
+def describe_misplaced(path: Path, wanted: str) -> str | None:
     """Return a message that a path leads to something other than is wanted, and to what.
 
     Args:

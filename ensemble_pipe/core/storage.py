@@ -17,7 +17,7 @@ from typing import Any
 
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectoryError
-from ensemble_pipe.core.path_kinds import misplaced
+from ensemble_pipe.core.path_kinds import describe_misplaced
 
 SPLITS = ("train", "stop", "validation", "test")
 
@@ -112,6 +112,9 @@ class RunPaths:
     def pictures(self) -> Path:
         return self.root / "pictures"
 
+    def picture(self, name: str) -> Path:
+        return self.pictures / name
+
     @property
     def model(self) -> Path:
         return self.root / "model"
@@ -142,14 +145,14 @@ class RunPaths:
         paths = cls(root.resolve())
         if paths.manifest.is_file() and not paths.journal.is_file():
             raise RunDirectoryError(
-                misplaced(root, "a run directory")
+                describe_misplaced(root, "a run directory")
                 or f"{root}: has lost its journal.jsonl; restore it from a copy"
             )
         if not paths.manifest.is_file():
             absent = "it is a file" if root.exists() else "there is no such folder"
             why = "it has no manifest.json" if root.is_dir() else absent
             raise RunDirectoryError(
-                misplaced(root, "a run directory")
+                describe_misplaced(root, "a run directory")
                 or f"{root}: no run directory ({why}); name a folder that `ensemble-pipe run` made"
             )
         return paths

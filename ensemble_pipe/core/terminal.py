@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TextIO
 
-from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.messages import printable
 
 
 def prepare_streams() -> None:
@@ -47,7 +47,7 @@ def say(text: str) -> None:
     if sys.stderr is None:
         return
     try:
-        print(escaped(text, "\n"), file=sys.stderr, flush=True)
+        print(printable(text, "\n"), file=sys.stderr, flush=True)
     except OSError:
         _abandon(sys.stderr)
 

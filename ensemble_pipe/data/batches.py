@@ -13,11 +13,11 @@ import numpy as np
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
+from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
 from ensemble_pipe.data.learner_view import View
-from ensemble_pipe.data.order import Window
+from ensemble_pipe.data.order import ShuffleWindow
 from ensemble_pipe.data.shard_view import ShardView
-from ensemble_pipe.data.shards import TrainingData, Wanted
+from ensemble_pipe.data.shards import ShardRequest, TrainingData
 
 Order = Literal["own", "shared"]
 
@@ -95,7 +95,7 @@ class Batches:
         self._streams = [data.stream(key, view) for key in keys]
         self._keys = keys
         self._epochs = epochs
-        self._views: dict[Wanted, ShardView] = {}
+        self._views: dict[ShardRequest, ShardView] = {}
         shape = data.scale.shape
         self._buffer = np.empty((len(keys), batch_rows, *shape), np.float32)
         self.inputs: Floats = self._buffer if order == "own" else self._buffer[0]
@@ -112,7 +112,7 @@ class Batches:
         self._row_weights = self.weights[: len(keys)].reshape(-1)
         self._ids = np.empty(len(self._rows), np.int32)
         self._masks = [data.mask(key, view) for key in keys]
-        self._mixings = addressed(data.recipe.augment.mixings)
+        self._mixings = with_addresses(data.recipe.augment.mixings)
         self.targets = self._targets
         if self._mixings:
             self.targets = np.empty((len(learners), batch_rows, outputs), np.float32)
@@ -121,7 +121,7 @@ class Batches:
 
     def read(self, step: int) -> None:
         """Fill the buffers with the batches of step number `step`."""
-        used: dict[Wanted, ShardView] = {}
+        used: dict[ShardRequest, ShardView] = {}
         runs: list[Run] = []
         for m in range(len(self._keys)):
             self._find(m, step * self._batch_rows, used, runs)
@@ -141,7 +141,9 @@ class Batches:
             self.targets[1:] = self.targets[0]
             self.weights[1:] = self.weights[0]
 
-    def _find(self, m: int, place: int, used: dict[Wanted, ShardView], runs: list[Run]) -> None:
+    def _find(
+        self, m: int, place: int, used: dict[ShardRequest, ShardView], runs: list[Run]
+    ) -> None:
         """Find the rows of the learner in place m, from a place of its stream on."""
         stream, first, stop = self._streams[m], m * self._batch_rows, (m + 1) * self._batch_rows
         while first < stop:
@@ -159,10 +161,15 @@ class Batches:
             place, first = place + count, first + count
 
     def _view(
-        self, m: int, epoch: int, window: Window, end: int, used: dict[Wanted, ShardView]
+        self,
+        m: int,
+        epoch: int,
+        window: ShuffleWindow,
+        end: int,
+        used: dict[ShardRequest, ShardView],
     ) -> ShardView:
         """Return the shards of a window as they stand in an epoch; those of `end` come next."""
-        wanted = self._data.wanted(self._keys[m], epoch, window.shards)
+        wanted = self._data.request(self._keys[m], epoch, window.shards)
         if wanted not in used:
             view = self._views.get(wanted)
             if view is None:
@@ -170,12 +177,12 @@ class Batches:
             used[wanted] = view
         return used[wanted]
 
-    def _coming(self, m: int, place: int) -> Wanted | None:
+    def _coming(self, m: int, place: int) -> ShardRequest | None:
         """Return what is wanted from a place of the stream on; None behind the last epoch."""
         epoch = place // self._epoch_rows
         if epoch == self._epochs:
             return None
-        return self._data.wanted(self._keys[m], epoch, self._streams[m].window(place).shards)
+        return self._data.request(self._keys[m], epoch, self._streams[m].window(place).shards)
 
     def _mix(self, step: int) -> None:
         """Turn targets into shares, and mix rows of each batch with one another."""

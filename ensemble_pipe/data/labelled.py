@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.categories import canonical
+from ensemble_pipe.data.tables.categories import canonical_name
 from ensemble_pipe.data.tables.class_names import texts_of
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import (
@@ -27,7 +27,7 @@ MOST_ROWS = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """Rows that can be learned from.
 
     Attributes:
@@ -65,13 +65,13 @@ class Labelled:
         return self.kept[start:stop]
 
 
-def labelled(
+def read_labelled(
     rows: Rows,
     roles: Roles,
     chosen: tuple[int | str, ...] | None,
     task: str = "classification",
     classes: tuple[int | str, ...] = (),
-) -> Labelled:
+) -> LabelledRows:
     """Read what stands beside the features of all rows, or of those of some classes.
 
     Args:
@@ -90,7 +90,7 @@ def labelled(
         raise DataError(f"{rows.where}: has {rows.count} rows; at most {MOST_ROWS} can be used")
     rows, missing = rows.as_written(roles.as_written(task)), roles.missing
     groups, names = (None, None) if roles.group is None else read_groups(rows, roles.group, missing)
-    data = Labelled(
+    data = LabelledRows(
         rows,
         read_targets(rows, roles, classes),
         None if roles.weight is None else read_weights(rows, roles.weight, missing),
@@ -102,7 +102,7 @@ def labelled(
     return data if chosen is None else _chosen(data, _of_classes(data, chosen))
 
 
-def by_marks(data: Labelled) -> tuple[Labelled, Labelled | None]:
+def split_by_marks(data: LabelledRows) -> tuple[LabelledRows, LabelledRows | None]:
     """Return the rows that are divided, and those that are marked as the test part; None for none.
 
     Raises:
@@ -119,12 +119,12 @@ def by_marks(data: Labelled) -> tuple[Labelled, Labelled | None]:
     return _chosen(data, np.flatnonzero(~data.marks)), _chosen(data, np.flatnonzero(data.marks))
 
 
-def shares_group(first: Labelled, second: Labelled) -> str | None:
+def shared_group(first: LabelledRows, second: LabelledRows) -> str | None:
     """Return a group that both have rows of; None where there is none."""
     return min(_groups_in(first) & _groups_in(second), default=None)
 
 
-def not_later(data: Labelled, test: Labelled) -> str | None:
+def time_order_warning(data: LabelledRows, test: LabelledRows) -> str | None:
     """Return a warning where rows of a test part are earlier than the last of `data`."""
     if data.times is None or test.times is None:
         return None
@@ -138,34 +138,34 @@ def not_later(data: Labelled, test: Labelled) -> str | None:
     )
 
 
-def _groups_in(data: Labelled) -> set[str]:
+def _groups_in(data: LabelledRows) -> set[str]:
     """Return the names of the groups that there are rows of."""
     if data.groups is None or data.group_names is None:
         return set()
     there = data.group_names.take(pa.array(np.unique(data.groups))).to_pylist()
-    return {group if isinstance(group, str) else str(canonical(group)) for group in there}
+    return {group if isinstance(group, str) else str(canonical_name(group)) for group in there}
 
 
-def _of_classes(data: Labelled, classes: tuple[int | str, ...]) -> Integers:
+def _of_classes(data: LabelledRows, classes: tuple[int | str, ...]) -> Integers:
     """Return the places of the rows of some classes."""
     if len(set(map(str, classes))) < len(classes):
-        raise DataError(f"classes: {listed(classes)} names a class twice")
+        raise DataError(f"classes: {list_names(classes)} names a class twice")
     named = {str(name) for name in classes}
     chosen = np.zeros(data.count, bool)
     found: set[str] = set()
-    for part, labels, places in data.targets.coded():
+    for part, labels, places in data.targets.iter_codes():
         own = [named.intersection(texts_of(label)) for label in labels]
         chosen[part] = np.array([bool(one) for one in own], bool)[places]
         found.update(*own)
     for name in classes:
         if str(name) not in found:
             raise DataError(
-                f"{data.rows.where}: no row is of class {shown(name)}, which `classes` names"
+                f"{data.rows.where}: no row is of class {quote(name)}, which `classes` names"
             )
     return np.flatnonzero(chosen)
 
 
-def _chosen(data: Labelled, kept: Integers) -> Labelled:
+def _chosen(data: LabelledRows, kept: Integers) -> LabelledRows:
     """Return some of the rows, by ascending places."""
 
     def moved(place: Place) -> Place:

@@ -18,7 +18,7 @@ from ensemble_pipe.data.shard_view import Grid
 
 
 @dataclass(frozen=True)
-class Window:
+class ShuffleWindow:
     """A stretch of a learner's stream that reads a few shards.
 
     Attributes:
@@ -61,7 +61,7 @@ class RowStream:
         else:
             self._lengths = np.add.reduceat(counts.astype(np.int64), starts)
         self.rows = int(self._lengths.sum())
-        self._window: Window | None = None
+        self._window: ShuffleWindow | None = None
         self._pass: tuple[int, Integers, Integers] | None = None
         self._ids: tuple[int, Integers] | None = None
 
@@ -70,34 +70,34 @@ class RowStream:
         """Number of windows of a pass."""
         return -(-self._grid.shards // self._window_shards)
 
-    def window(self, place: int) -> Window:
+    def window(self, place: int) -> ShuffleWindow:
         """Return the window that a place of the stream lies in."""
         if self._window is None or not self._window.start <= place < self._window.stop:
             self._window = self._find(place)
         return self._window
 
-    def _find(self, place: int) -> Window:
+    def _find(self, place: int) -> ShuffleWindow:
         number, within = divmod(place, self.rows)
         if self.windows == 1:
-            return Window(number, number * self.rows, (number + 1) * self.rows, None)
+            return ShuffleWindow(number, number * self.rows, (number + 1) * self.rows, None)
         order, ends = self._shard_order(number)
         window = int(np.searchsorted(ends, within, side="right"))
         first = number * self.rows
         shards = np.sort(self._shards_of(order, window))
-        return Window(
+        return ShuffleWindow(
             number * self.windows + window,
             first + (int(ends[window - 1]) if window else 0),
             first + int(ends[window]),
             tuple(int(shard) for shard in shards),
         )
 
-    def ids(self, window: Window) -> Integers:
+    def ids(self, window: ShuffleWindow) -> Integers:
         """Return the rows that a window shows, in order: int32, of length stop - start."""
         if self._ids is None or self._ids[0] != window.number:
             self._ids = (window.number, self._shuffled(window))
         return self._ids[1]
 
-    def _shuffled(self, window: Window) -> Integers:
+    def _shuffled(self, window: ShuffleWindow) -> Integers:
         number, place = divmod(window.number, self.windows)
         # Shard 0 is the address of a pass that is one window; the windows of others follow it.
         address = 0 if window.shards is None else 1 + place

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 _UNNAMED = re.compile(r"\s*|Unnamed: \d+([._].*)?|__index_level_\d+__|\.\.\.\d+")
 
 
-def unnamed(names: Iterable[str]) -> list[str]:
+def find_unnamed(names: Iterable[str]) -> list[str]:
     """Return the names that are none.
 
-    >>> unnamed(["", "age", "Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"])
+    >>> find_unnamed(["", "age", "Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"])
     ['', 'Unnamed: 0', 'Unnamed: 0.1', '__index_level_0__']
     """
     return [name for name in names if _UNNAMED.fullmatch(name)]
@@ -18,7 +18,7 @@ def unnamed(names: Iterable[str]) -> list[str]:
 
 def unnamed_warning(where: str, features: Iterable[str]) -> str | None:
     """Return a warning where columns without a name are learned from; None where there are none."""
-    found = unnamed(features)
+    found = find_unnamed(features)
     if not found:
         return None
     which = f"column {found[0]!r} has" if len(found) == 1 else f"columns {found} have"

@@ -10,13 +10,19 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.documents import validated
+from ensemble_pipe.core.documents import validate_as
 from ensemble_pipe.core.errors import CorruptFileError, DataError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn, layout
+from ensemble_pipe.data.tables.features import (
+    CategoryColumn,
+    Column,
+    FeatureLayout,
+    NumberColumn,
+    lay_out_features,
+)
 from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of, require_rows
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
@@ -80,7 +86,7 @@ class Schema:
             shape, scaling = fit_images(rows, train, scale)
         else:
             columns, scaling = fit_table(rows, roles, train, scale)
-            shape = (len(layout(columns, scaling).names),)
+            shape = (len(lay_out_features(columns, scaling).names),)
         moments: list[tuple[float, float]] = []
         classes: tuple[int | str, ...] = ()
         if task == "regression":
@@ -171,10 +177,10 @@ class Schema:
         return self._layout.spans
 
     @cached_property
-    def _layout(self) -> Layout:
+    def _layout(self) -> FeatureLayout:
         if self.is_image:
-            return Layout((), (), np.zeros(0, np.int64), {})
-        return layout(self.columns, self.scaling)
+            return FeatureLayout((), (), np.zeros(0, np.int64), {})
+        return lay_out_features(self.columns, self.scaling)
 
     def require_columns(self, names: Sequence[str], where: str) -> None:
         """Check that every column that the model needs is among `names`, once.
@@ -266,7 +272,7 @@ class Schema:
         Raises:
             CorruptFileError: a field is missing or of another type, or the fields do not agree.
         """
-        schema = validated(value, cls, where, "a schema of this version")
+        schema = validate_as(value, cls, where, "a schema of this version")
         if not _agrees(schema):
             raise CorruptFileError(f"{where}: its shape, columns and scaling do not agree")
         return schema

@@ -6,9 +6,9 @@ import ray
 
 from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.base import open_base
-from ensemble_pipe.data.kept import Kept
 from ensemble_pipe.data.local_base import BaseSource, local_base
-from ensemble_pipe.data.shards import Key, Recipe, Wanted, make_shard
+from ensemble_pipe.data.lru_cache import LruCache
+from ensemble_pipe.data.shards import Key, Recipe, ShardRequest, make_shard
 
 
 # It asks for no CPU: trainers may hold them all, and wait for its shards. It is an actor, since Ray
@@ -41,9 +41,9 @@ class ShardService:
         base = open_base(part_file(local_base(source, recipe).base, "train"))
         self._count = base.shards
         self._shard_bytes = base.table.nbytes // self._count + 1
-        self._kept: Kept[Key, Any] = Kept(recipe.augment.memory_bytes)
+        self._kept: LruCache[Key, Any] = LruCache(recipe.augment.memory_bytes)
 
-    def shards(self, wanted: Wanted, coming: Wanted | None) -> list[Any]:
+    def shards(self, wanted: ShardRequest, coming: ShardRequest | None) -> list[Any]:
         """Return references to shards, in order; those that come next are begun."""
         references = self._references(wanted)
         if coming is not None:
@@ -54,7 +54,7 @@ class ShardService:
         """Return the bytes of the shards that are kept."""
         return self._kept.nbytes
 
-    def _references(self, wanted: Wanted) -> list[Any]:
+    def _references(self, wanted: ShardRequest) -> list[Any]:
         keys = wanted.keys(self._count)
         found = {key: self._kept.get(key) for key in keys}
         missing = [key for key, reference in found.items() if reference is None]

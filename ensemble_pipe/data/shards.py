@@ -15,8 +15,8 @@ from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.base import Base, open_base, shard_table, values_of
-from ensemble_pipe.data.kept import Kept
 from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
+from ensemble_pipe.data.lru_cache import LruCache
 from ensemble_pipe.data.order import RowStream
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
@@ -50,7 +50,7 @@ class Recipe:
 Key = tuple[int, int, int]
 
 
-class Wanted(NamedTuple):
+class ShardRequest(NamedTuple):
     """Some shards as they stand in an epoch.
 
     Attributes:
@@ -70,7 +70,7 @@ class Wanted(NamedTuple):
 
 
 # Returns the augmented shards that are wanted, each a table, and is told which come next.
-MakeShards = Callable[[Wanted, Wanted | None], Sequence[pa.Table]]
+MakeShards = Callable[[ShardRequest, ShardRequest | None], Sequence[pa.Table]]
 
 
 def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int) -> pa.Table:
@@ -79,7 +79,7 @@ def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int
     Args:
         base: the training part.
         recipe: policy, seed and spans.
-        stream, version: as in `Wanted`.
+        stream, version: as in `ShardRequest`.
         index: of the shard.
 
     Raises:
@@ -118,7 +118,7 @@ class TrainingData:
         self._train = open_base(part_file(recipe.base, "train"))
         self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
-        self._kept: Kept[Key, pa.Table] = Kept(recipe.augment.memory_bytes)
+        self._kept: LruCache[Key, pa.Table] = LruCache(recipe.augment.memory_bytes)
         self._folds: dict[int, Integers] = {}
         self.grid = self._static.grid
         self.target_dtype = self._static.target_dtype
@@ -143,15 +143,15 @@ class TrainingData:
         """Return what a learner's inputs are multiplied by, where it does not see all columns."""
         return feature_mask(view, self.recipe.seed, learner, self.recipe.spans)
 
-    def wanted(self, learner: int, epoch: int, shards: tuple[int, ...] | None) -> Wanted:
+    def request(self, learner: int, epoch: int, shards: tuple[int, ...] | None) -> ShardRequest:
         """Return what a learner wants of some shards in an epoch."""
         augmentation = self.recipe.augment
         if not augmentation.shard_policy:
-            return Wanted(0, 0, None)
+            return ShardRequest(0, 0, None)
         stream = learner + 1 if augmentation.share == "per_learner" else 0
-        return Wanted(stream, augmentation.version(epoch), shards)
+        return ShardRequest(stream, augmentation.version(epoch), shards)
 
-    def view(self, wanted: Wanted, coming: Wanted | None) -> ShardView:
+    def view(self, wanted: ShardRequest, coming: ShardRequest | None) -> ShardView:
         """Return the shards that are wanted; `coming` will be wanted next."""
         if not self.recipe.augment.shard_policy:
             return self._static
@@ -173,11 +173,11 @@ class TrainingData:
         base = open_base(part_file(self.recipe.base, name))
         return base.read_column("group") if "group" in base.places else None
 
-    def make_shards(self, wanted: Wanted) -> list[pa.Table]:
+    def make_shards(self, wanted: ShardRequest) -> list[pa.Table]:
         """Make the shards that are wanted, in this process."""
         return [make_shard(self._train, self.recipe, *key) for key in wanted.keys(self.grid.shards)]
 
-    def _make_shards(self, wanted: Wanted, coming: Wanted | None) -> list[pa.Table]:
+    def _make_shards(self, wanted: ShardRequest, coming: ShardRequest | None) -> list[pa.Table]:
         """Make shards, or take those of the pool that were made before."""
         if self.recipe.augment.pool is None:
             return self.make_shards(wanted)

@@ -1,8 +1,8 @@
 """Makes an ensemble of all members: selects members, fits the combiner and the conformal sets."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Lt
@@ -12,10 +12,11 @@ from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import (
-    UNFITTED,
+    FITS,
     Candidate,
     ClassOutputs,
     Combiner,
+    FitName,
     NumberOutputs,
     Outputs,
     Weighted,
@@ -60,9 +61,7 @@ class Combine:
     """
 
     evidence: Literal["validation", "out_of_fold"] = "validation"
-    method: Literal[
-        "mean_probability", "mean_logit", "vote", "weights", "greedy", "stacking", "choose"
-    ] = "mean_probability"
+    method: Literal[FitName, "choose"] = "mean_probability"
     temperature: bool = False
     keep: Annotated[int, Ge(1)] | None = None
     most_members: Annotated[int, Ge(1)] | None = None
@@ -74,7 +73,8 @@ class Combine:
         """Whether anything is fitted to the evidence, or selected by it."""
         asked = (self.keep, self.most_members, self.milliseconds, self.coverage)
         selects = any(value is not None for value in asked)
-        return self.method not in UNFITTED or self.temperature or selects
+        fitted = self.method == "choose" or FITS[self.method].fitted
+        return fitted or self.temperature or selects
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,6 @@ class Combined:
     combiner: Combiner
     candidates: tuple[Candidate, ...] = ()
     conformal: tuple[Conformal, ...] = ()
-
-    def facts(self) -> dict[str, Any]:
-        """Return the combination as plain values, for the journal."""
-        return {
-            "combiner": self.combiner.to_dict(),
-            "members": [[member.learner, member.number] for member in self.members],
-            "candidates": [asdict(candidate) for candidate in self.candidates],
-            "conformal": [asdict(conformal) for conformal in self.conformal],
-        }
 
 
 def combine_members(

@@ -18,10 +18,10 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.compilation import compilation_told
+from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
-from ensemble_pipe.core.interruption import handled
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.interruption import handle_signals
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.estimators.examples import Examples
 from ensemble_pipe.estimators.fitting import fit_examples
@@ -31,6 +31,7 @@ from ensemble_pipe.run.display import Silent, make_display
 from ensemble_pipe.run.lifecycle import make_executor
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.model import Ensemble
+from ensemble_pipe.training.components import custom_components
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
@@ -55,6 +56,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         patience: int | None = None,
         validation_fraction: float = 0.1,
         overrides: Mapping[str, Any] | None = None,
+        components: Sequence[type[Any]] = (),
         address: str | None = None,
         random_state: Any = None,
         verbose: bool = False,
@@ -72,6 +74,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.overrides = overrides
+        self.components = components
         self.address = address
         self.random_state = random_state
         self.verbose = verbose
@@ -128,13 +131,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         values = {parameter: getattr(self, parameter) for parameter in PATHS}
         overrides = {} if self.overrides is None else self.overrides
-        return pipeline_of(values, overrides, self._task, seed, name)
+        with custom_components(self.components):
+            return pipeline_of(values, overrides, self._task, seed, name)
 
-    @handled()
+    @handle_signals()
     def _train(self, config: Pipeline, plans: Plans, examples: Examples) -> None:
         display = make_display() if self.verbose else Silent()
         try:
-            with display, compilation_told(display.message), ExitStack() as closing:
+            with display, report_compilation(display.message), ExitStack() as closing:
                 executor = make_executor(config.cluster, self.address is None, self.address or "")
                 closing.callback(executor.close)
                 result = fit_examples(config, plans, examples, executor, display)
@@ -170,6 +174,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             of too few rows none is. Below 1, or a number of rows.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
             come last.
+        components: classes of your own that `overrides` name, see `training.components`.
         address: of a Ray cluster: "local" starts one, "auto" finds one, or HOST:PORT; None trains
             in this process.
         random_state: None, an int, or a RandomState, from which the seed is drawn.
@@ -205,7 +210,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             if len(classes) < 2:
                 (only,) = self.classes_.tolist()
                 raise ValueError(
-                    f"y: all rows have the one class {shown(only)}; at least two are needed"
+                    f"y: all rows have the one class {quote(only)}; at least two are needed"
                 )
             names = self._names(X.shape[1])
             examples = Examples(X, names, targets.astype(np.int32), weights, classes)

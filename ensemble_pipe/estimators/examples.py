@@ -17,7 +17,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.rows import Rows, rows_of
 from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.features import layout
+from ensemble_pipe.data.tables.features import lay_out_features
 from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.targets import LEAST_DEVIATION, Targets, mean_and_deviation
 from ensemble_pipe.nn.blas import one_thread
@@ -112,7 +112,7 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     chosen[train] = True
     with one_thread():  # more would change the last bits of whitened numbers
         columns, scaling = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
-    shape = (len(layout(columns, scaling).names),)
+    shape = (len(lay_out_features(columns, scaling).names),)
     schema = Schema(config.task, shape, columns, scaling, ("y",), examples.classes)
     if config.task == "classification":
         return schema

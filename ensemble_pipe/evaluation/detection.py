@@ -43,7 +43,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Detected:
+class DetectionResult:
     """How well one score finds the rows of another kind.
 
     Attributes:
@@ -88,7 +88,7 @@ def scores_of_rows(model: Ensemble, rows: Rows) -> Scores:
     )
 
 
-def detected(inside: Scores, outside: Scores, task: str) -> dict[str, Detected]:
+def measure_detection(inside: Scores, outside: Scores, task: str) -> dict[str, DetectionResult]:
     """Return how well each score finds the rows of another kind, with bootstrap intervals.
 
     Args:
@@ -112,7 +112,7 @@ def detected(inside: Scores, outside: Scores, task: str) -> dict[str, Detected]:
         draws = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=2, shard=place)
         measures = ood_intervals(scores, outside.ensemble[name], draws, count)
         closed = _closed(areas[:, place], means[:, alone])
-        found[name] = Detected(measures, float(means[0, alone]), name in members, closed)
+        found[name] = DetectionResult(measures, float(means[0, alone]), name in members, closed)
     return found
 
 

@@ -12,7 +12,12 @@ from ensemble_pipe.ensemble.aggregator import member_metrics
 from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
-from ensemble_pipe.evaluation.detection import Detected, detected, scores_of, scores_of_rows
+from ensemble_pipe.evaluation.detection import (
+    DetectionResult,
+    measure_detection,
+    scores_of,
+    scores_of_rows,
+)
 from ensemble_pipe.serving.files import labelled_prediction
 from ensemble_pipe.serving.model import Ensemble
 
@@ -55,10 +60,10 @@ class Evaluation:
     metrics: Metrics
     intervals: dict[str, Interval]
     classes: list[ClassResult]
-    ood: dict[str, Detected] = field(default_factory=dict)
+    ood: dict[str, DetectionResult] = field(default_factory=dict)
     ood_rows: int = 0
 
-    def facts(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return all as plain values, for JSON."""
         ends = {name: [one.low, one.high] for name, one in self.intervals.items()}
         classes = [asdict(one) for one in self.classes]
@@ -91,7 +96,7 @@ def evaluate(model: Ensemble, rows: Rows, other: Rows | None = None) -> Evaluati
     if other is None:
         return Evaluation(rows.count, metrics, found, classes)
     outside = scores_of_rows(model, other)
-    ood = detected(scores_of(prediction), outside, model.schema.task)
+    ood = measure_detection(scores_of(prediction), outside, model.schema.task)
     ood_values, ood_ends = _flat(ood)
     metrics |= ood_values
     found |= ood_ends
@@ -128,7 +133,7 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _flat(ood: dict[str, Detected]) -> tuple[Metrics, dict[str, Interval]]:
+def _flat(ood: dict[str, DetectionResult]) -> tuple[Metrics, dict[str, Interval]]:
     """Return metrics such as "ood/entropy/auroc", and their intervals."""
     ends = {
         f"ood/{name}/{measure}": interval

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ensemble_pipe.core.messages import aligned, cut, escaped
+from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.ensemble.measures import KEPT
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.evaluation.detection import ALONE
@@ -29,7 +29,7 @@ def _metrics(found: Evaluation) -> str:
         if member is not None and not name.startswith("ood/"):
             ends = between(found.intervals.get(name))
             rows.append((name, f"{value:.4f}", ends, f"{member:.4f}"))
-    return aligned(rows)
+    return align_columns(rows)
 
 
 def _sections(found: Evaluation) -> Iterator[str]:
@@ -37,11 +37,13 @@ def _sections(found: Evaluation) -> Iterator[str]:
     name = "accuracy" if found.classes else "rmse"
     curve = [f"{metrics[f'rejection/{name}_at_{100 * share:.0f}']:.4f}" for share in KEPT]
     head = ("most certain rows kept", *(f"{share:.0%}" for share in KEPT), "mean over all shares")
-    yield aligned([head, (name, *curve, f"{metrics['rejection/area']:.4f}")])
+    yield align_columns([head, (name, *curve, f"{metrics['rejection/area']:.4f}")])
     for group, title in (("diversity", "diversity of members"), ("conformal", "stated coverage")):
         own = {n.partition("/")[2]: v for n, v in metrics.items() if n.startswith(f"{group}/")}
         if own:
-            yield aligned([(title, ""), *((name, f"{value:.4f}") for name, value in own.items())])
+            yield align_columns(
+                [(title, ""), *((name, f"{value:.4f}") for name, value in own.items())]
+            )
 
 
 def _classes(classes: Sequence[ClassResult]) -> Iterator[str]:
@@ -50,9 +52,9 @@ def _classes(classes: Sequence[ClassResult]) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("class", "rows", "recall", "precision", "f1", "nll")]
     for one in classes[:MOST_CLASSES]:
         numbers = (_number(value) for value in (one.recall, one.precision, one.f1, one.nll))
-        rows.append((cut(escaped(str(one.name)), 24), f"{one.rows:,}", *numbers))
+        rows.append((truncate(printable(str(one.name)), 24), f"{one.rows:,}", *numbers))
     more = len(classes) - MOST_CLASSES
-    yield aligned(rows) + (f"\nand {more} more classes" if more > 0 else "")
+    yield align_columns(rows) + (f"\nand {more} more classes" if more > 0 else "")
 
 
 def _number(value: float | None) -> str:
@@ -74,7 +76,10 @@ def _detection(found: Evaluation) -> Iterator[str]:
                 "" if one.closed is None else f"{one.closed.estimate:.4f}", between(one.closed),
             )
         )  # fmt: skip
-    lines = [aligned(rows), "closed: the share of the mean member's distance to 1 that is closed"]
+    lines = [
+        align_columns(rows),
+        "closed: the share of the mean member's distance to 1 that is closed",
+    ]
     if not all(one.own for one in found.ood.values()):
         alone = ALONE["classification" if found.classes else "regression"][0]
         lines.append(f"* a member alone has no such score; its {alone} is taken")

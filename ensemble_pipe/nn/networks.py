@@ -5,12 +5,14 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
+    LAYERS,
+    ActivationName,
     AnyLayer,
-    ByName,
     Dense,
     Dropout,
     Embedding,
@@ -27,7 +29,6 @@ from ensemble_pipe.nn.layers.normalization import BatchNorm
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
 from ensemble_pipe.nn.network import Network
 
-ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 Width = Annotated[int, Gt(0), Le(65536)]
 Kernel = Annotated[int, Gt(0), Le(31)]
 PoolSize = Annotated[int, Gt(0), Le(16)]
@@ -226,7 +227,7 @@ class Sequential:
     """
 
     name: Literal["sequential"] = "sequential"
-    layers: Annotated[tuple[Annotated[AnyLayer, ByName()], ...], MaxLen(1000)]
+    layers: Annotated[tuple[Annotated[AnyLayer, LAYERS], ...], MaxLen(1000)]
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
         """Return the network for rows of `input_shape` and `outputs` outputs.
@@ -239,15 +240,7 @@ class Sequential:
 
 Architecture = LinearModel | Mlp | WideAndDeep | Cnn | SeparableCnn | ResNet | Sequential
 
-NETWORKS: dict[str, type[Architecture]] = {
-    "linear": LinearModel,
-    "mlp": Mlp,
-    "wide_and_deep": WideAndDeep,
-    "cnn": Cnn,
-    "separable_cnn": SeparableCnn,
-    "resnet": ResNet,
-    "sequential": Sequential,
-}
+NETWORKS: Registry[Architecture] = Registry("network", Architecture)
 
 
 def embedded_columns(network: Architecture) -> dict[int, int]:

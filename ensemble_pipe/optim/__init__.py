@@ -14,9 +14,9 @@ from ensemble_pipe.optim.averaging import (
 from ensemble_pipe.optim.cycles import SGDR, FastGeometric, Snapshot, Triangular
 from ensemble_pipe.optim.descent import SGD, Nesterov
 from ensemble_pipe.optim.plateau import Plateau, PlateauState
-from ensemble_pipe.optim.rules import RULES, Rule, Stacked
+from ensemble_pipe.optim.rules import RULES, Rule, StackedRule
 from ensemble_pipe.optim.schedules import (
-    Constant,
+    ConstantRate,
     Cosine,
     Exponential,
     MultiStep,
@@ -24,8 +24,10 @@ from ensemble_pipe.optim.schedules import (
     Polynomial,
     RangeTest,
     StepDecay,
+    learning_rates,
 )
 from ensemble_pipe.optim.segments import Segment
+from ensemble_pipe.optim.update import Update
 from ensemble_pipe.optim.warm_up import SCHEDULES, Schedule, WarmUp, cycle_ends, plateau_of
 
 __all__ = [
@@ -42,7 +44,7 @@ __all__ = [
     "AdamW",
     "Averaging",
     "Calendar",
-    "Constant",
+    "ConstantRate",
     "Cosine",
     "Exponential",
     "FastGeometric",
@@ -60,11 +62,13 @@ __all__ = [
     "Schedule",
     "Segment",
     "Snapshot",
-    "Stacked",
     "StackedAverage",
+    "StackedRule",
     "StepDecay",
     "Triangular",
+    "Update",
     "WarmUp",
     "cycle_ends",
+    "learning_rates",
     "plateau_of",
 ]

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core.settings import settings
+from ensemble_pipe.optim.kernels import adaptive as kernels
 from ensemble_pipe.optim.update import Update
 
 
@@ -23,6 +24,7 @@ class Adagrad(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_sum",)
+    kernel = staticmethod(kernels.adagrad)
 
     name: Literal["adagrad"] = "adagrad"
     learning_rate: Annotated[float, Gt(0)] = 0.01
@@ -45,6 +47,7 @@ class Adadelta(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_mean", "step_mean")
+    kernel = staticmethod(kernels.adadelta)
 
     name: Literal["adadelta"] = "adadelta"
     learning_rate: Annotated[float, Gt(0)] = 1.0
@@ -68,6 +71,7 @@ class RMSprop(Update):
     """
 
     slots: ClassVar[tuple[str, ...]] = ("square_mean",)
+    kernel = staticmethod(kernels.rmsprop)
 
     name: Literal["rmsprop"] = "rmsprop"
     learning_rate: Annotated[float, Gt(0)] = 0.001
@@ -80,6 +84,7 @@ class Moments(Update):
     """The settings of `Adam` and `AdamW`, which `Adam` describes."""
 
     slots: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+    kernel = staticmethod(kernels.adam)
 
     name: str
     learning_rate: Annotated[float, Gt(0)] = 0.001

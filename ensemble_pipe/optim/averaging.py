@@ -18,6 +18,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.optim.kernels import averages
 
@@ -175,7 +176,7 @@ class Last(WeightAverage):
 
 Averaging = EMA | Polyak | SWA | Last
 
-AVERAGES: dict[str, type[Averaging]] = {"ema": EMA, "polyak": Polyak, "swa": SWA, "last": Last}
+AVERAGES: Registry[Averaging] = Registry("averaging", Averaging)
 
 
 class StackedAverage:

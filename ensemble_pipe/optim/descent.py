@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core.settings import settings
+from ensemble_pipe.optim.kernels import descent as kernels
 from ensemble_pipe.optim.update import Update
 
 
@@ -34,6 +35,8 @@ class SGD(Momentum):
         momentum: share of the velocity that is kept.
     """
 
+    kernel = staticmethod(kernels.sgd)
+
     name: Literal["sgd"] = "sgd"
 
 
@@ -53,5 +56,7 @@ class Nesterov(Momentum):
     Attributes:
         momentum: as in `sgd`.
     """
+
+    kernel = staticmethod(kernels.nesterov)
 
     name: Literal["nesterov"] = "nesterov"

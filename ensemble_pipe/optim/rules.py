@@ -1,6 +1,6 @@
 """The update rules by name, and the one object that moves a whole stack.
 
-A rule is frozen settings of one learner. `Stacked` lays the settings of M learners side by side
+A rule is frozen settings of one learner. `StackedRule` lays the settings of M learners side by side
 and steps their rows (M, P) at once; what a rule remembers lies in slots, each an array (M, T) over
 the trainable numbers, with which a row begins.
 """
@@ -13,33 +13,18 @@ from typing import Any
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.optim.adaptive import Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ensemble_pipe.optim.descent import SGD, Nesterov
 from ensemble_pipe.optim.kernels import norms, updates
-from ensemble_pipe.optim.segments import Segment, check_segments, merged
+from ensemble_pipe.optim.segments import Segment, check_segments, merge_neighbours
 from ensemble_pipe.optim.update import Update
 
 Rule = SGD | Nesterov | Adagrad | Adadelta | RMSprop | Adam | AdamW
 
-RULES: dict[str, type[Rule]] = {
-    "sgd": SGD,
-    "nesterov": Nesterov,
-    "adagrad": Adagrad,
-    "adadelta": Adadelta,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-    "adamw": AdamW,
-}
-
-_KERNELS: dict[str, Callable[..., None]] = {
-    "sgd": updates.sgd,
-    "nesterov": updates.nesterov,
-    "adagrad": updates.adagrad,
-    "adadelta": updates.adadelta,
-    "rmsprop": updates.rmsprop,
-    "adam": updates.adam,
-    "adamw": updates.adam,
-}
+RULES: Registry[Rule] = Registry(
+    "update rule", Rule, base=Update, members={"kernel": (), "slots": ()}
+)
 
 # The order of the columns that `kernels.updates` names.
 _COMMON = ("l1", "l2", "weight_decay", "clip_norm", "max_norm")
@@ -48,13 +33,14 @@ _COMMON = ("l1", "l2", "weight_decay", "clip_norm", "max_norm")
 FLUSH_EVERY = 64
 
 
-class Stacked:
+class StackedRule:
     """The same rule for M learners, each with its own numbers.
 
     Attributes:
         slots: what the rule remembers, (M, T) each, by name.
         segments: the parts of the trainable numbers.
         numbers: (M, C) float64, settings of each learner; None is infinity.
+        learning_rates: (M,) float64, at schedule factor 1.
     """
 
     def __init__(
@@ -80,9 +66,9 @@ class Stacked:
         check_segments(segments, self._slots[0].shape[1])
         own = [f.name for f in fields(kind) if f.name not in _SHARED]
         self.numbers = np.stack([_column(rules, name) for name in (*_COMMON, *own)], axis=1)
-        self._learning_rates = _column(rules, "learning_rate")
-        self._kernel = _KERNELS[rules[0].name]
-        self._prepare(merged(segments))
+        self.learning_rates = _column(rules, "learning_rate")
+        self._kernel: Callable[..., None] = kind.kernel
+        self._prepare(merge_neighbours(segments))
 
     def _prepare(self, moving: list[Segment]) -> None:
         """Work out all that no step changes."""
@@ -97,17 +83,13 @@ class Stacked:
         finite = np.isfinite(self.numbers[:, updates.MAX_NORM])
         self._limits = bool(limited) and bool(finite.any())
 
-    def rate(self, factors: Floats) -> Floats:
-        """Return the learning rates (M,) at schedule factors (M,), in float64."""
-        return self._learning_rates * factors
-
     def step(self, rows: Floats, gradients: Floats, rate: Floats, step: int) -> None:
         """Move rows in place, as `Update` says.
 
         Args:
             rows: (M, P), of which the first T numbers are trainable; the others stay.
             gradients: (M, T) of the losses; left as they are.
-            rate: (M,) float64, from `rate`.
+            rate: (M,) float64, from `schedules.learning_rates`.
             step: how many steps were taken before this one.
         """
         if self._clips:

@@ -5,19 +5,53 @@ of steps of the whole training. Places and lengths are shares of the training, s
 means the same for any number of epochs, rows and batch size; a share is rounded to whole steps.
 """
 
+from collections.abc import Sequence
 from math import cos, pi
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
+import numpy as np
 from annotated_types import Ge, Gt, Lt, MinLen
 
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
 
 
+class HasFactor(Protocol):
+    """Any schedule, as far as the rate of a step goes."""
+
+    def factor(self, step: int, total: int) -> float: ...
+
+
+def learning_rates(
+    full_rates: Floats,
+    schedules: Sequence[HasFactor],
+    plateau_factors: Sequence[float],
+    step: int,
+    total: int,
+) -> Floats:
+    """Return the learning rate of each of M learners at a step, (M,) float64.
+
+    rate = learning_rate factor(step, total) plateau, where only a plateau schedule's last factor,
+    which follows the loss, differs from 1.
+
+    Args:
+        full_rates: (M,) float64, the `learning_rate` of each update rule.
+        schedules: M of them.
+        plateau_factors: M, from the state of each learner's plateau schedule.
+        step: counted from 0.
+        total: number of steps of the training, or of the round of a boosted chain.
+    """
+    pairs = zip(schedules, plateau_factors, strict=True)
+    factors = np.array([one.factor(step, total) * plateau for one, plateau in pairs])
+    rates: Floats = full_rates * factors
+    return rates
+
+
 @settings
-class Constant:
+class ConstantRate:
     """The same rate at every step.
 
-    >>> Constant().factor(step=7, total=10)
+    >>> ConstantRate().factor(step=7, total=10)
     1.0
     """
 

@@ -43,11 +43,11 @@ def check_segments(segments: Sequence[Segment], size: int) -> None:
         raise ValueError(f"segments end at {place}, trainable numbers at {size}")
 
 
-def merged(segments: Sequence[Segment]) -> list[Segment]:
+def merge_neighbours(segments: Sequence[Segment]) -> list[Segment]:
     """Return the segments that move, with neighbours joined where penalties and rate agree.
 
     >>> kernel, bias, gain = Segment(0, 6, 2), Segment(6, 8, 0, False), Segment(8, 10, 0, False)
-    >>> [(segment.start, segment.stop) for segment in merged([kernel, bias, gain])]
+    >>> [(segment.start, segment.stop) for segment in merge_neighbours([kernel, bias, gain])]
     [(0, 6), (6, 10)]
     """
     joined: list[Segment] = []

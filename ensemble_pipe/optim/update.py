@@ -1,5 +1,6 @@
-"""What every update rule can be told: penalties, decay, clipping, a limit of norms."""
+"""The settings that every update rule shares: penalties, decay, clipping, a limit of norms."""
 
+from collections.abc import Callable
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt
@@ -29,6 +30,8 @@ class Update:
     whole rate; there it is times the schedule's factor alone.
 
     Attributes:
+        slots: names of the arrays (M, T) that a rule keeps.
+        kernel: step 3 for a whole stack, see `optim.kernels.updates`.
         learning_rate: the rate at schedule factor 1.
         l1, l2: penalties, felt through the gradient. `l2` is the `weight_decay` of PyTorch's SGD
             and Adam.
@@ -38,6 +41,7 @@ class Update:
     """
 
     slots: ClassVar[tuple[str, ...]]
+    kernel: ClassVar[Callable[..., None]]
 
     learning_rate: Annotated[float, Gt(0)]
     l1: Annotated[float, Ge(0)] = 0.0

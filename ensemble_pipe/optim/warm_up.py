@@ -1,15 +1,15 @@
 """Warm-up around any other schedule, and what holds for every schedule."""
 
-from dataclasses import field
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.optim.cycles import SGDR, FastGeometric, Snapshot, Triangular
 from ensemble_pipe.optim.plateau import Plateau
 from ensemble_pipe.optim.schedules import (
-    Constant,
+    ConstantRate,
     Cosine,
     Exponential,
     MultiStep,
@@ -21,7 +21,7 @@ from ensemble_pipe.optim.schedules import (
 
 Cyclic = Snapshot | SGDR | Triangular | FastGeometric
 Unwarmed = (
-    Constant
+    ConstantRate
     | StepDecay
     | MultiStep
     | Exponential
@@ -32,6 +32,8 @@ Unwarmed = (
     | Plateau
     | Cyclic
 )
+
+UNWARMED: Registry[Unwarmed] = Registry("schedule", Unwarmed)
 
 
 @settings
@@ -53,8 +55,7 @@ class WarmUp:
 
     name: Literal["warm_up"] = "warm_up"
     share: Annotated[float, Gt(0), Lt(1)] = 0.05
-    # Read by pydantic: which branch of the union is meant.
-    then: Unwarmed = field(default=Cosine(), metadata={"discriminator": "name"})
+    then: Annotated[Unwarmed, UNWARMED] = Cosine()
 
     def factor(self, step: int, total: int) -> float:
         warm = self.steps(total)
@@ -68,22 +69,7 @@ class WarmUp:
 
 Schedule = Unwarmed | WarmUp
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    "constant": Constant,
-    "step": StepDecay,
-    "multi_step": MultiStep,
-    "exponential": Exponential,
-    "polynomial": Polynomial,
-    "cosine": Cosine,
-    "one_cycle": OneCycle,
-    "range_test": RangeTest,
-    "plateau": Plateau,
-    "snapshot": Snapshot,
-    "sgdr": SGDR,
-    "triangular": Triangular,
-    "fast_geometric": FastGeometric,
-    "warm_up": WarmUp,
-}
+SCHEDULES: Registry[Schedule] = Registry("schedule", Schedule)
 
 
 def cycle_ends(schedule: Schedule, total: int) -> list[int]:

@@ -9,7 +9,7 @@ from rich import progress
 from rich.console import Console
 from rich.markup import escape
 
-from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.messages import printable
 from ensemble_pipe.core.terminal import say
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
@@ -148,7 +148,7 @@ class Bars(Silent):
         if isinstance(event, Progress):
             self._advance(event.learner, event.step, event.total, f"loss {event.loss:.4f}")
         elif isinstance(event, Failed):
-            self._progress.update(task, loss=f"[red]{escape(escaped(event.reason))}")
+            self._progress.update(task, loss=f"[red]{printable(escape(event.reason))}")
         elif event.metrics:
             text = f"{'done, ' if event.finished else ''}stop loss {event.metrics['stop/loss']:.4f}"
             self._advance(event.learner, event.step, event.total, text)
@@ -160,7 +160,7 @@ class Bars(Silent):
 
     def message(self, text: str) -> None:
         if text:
-            self._console.print(escaped(text, "\n"), highlight=False, markup=False)
+            self._console.print(printable(text, "\n"), highlight=False, markup=False)
 
 
 def make_display() -> Display:

@@ -11,7 +11,7 @@ from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.core.tensor_files import read_tensors
-from ensemble_pipe.data.labelled import Labelled
+from ensemble_pipe.data.labelled import LabelledRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.members import ExternalOutputs
@@ -42,9 +42,9 @@ class SourceRows:
     def of(
         cls,
         source: Rows,
-        data: Labelled,
+        data: LabelledRows,
         parts: Mapping[str, Integers],
-        marked: Labelled | None = None,
+        marked: LabelledRows | None = None,
     ) -> "SourceRows":
         """Return the held-out rows of a source: of the divided parts, and of a marked test part."""
         numbers = data.numbers(0, data.count)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config.conversion import resolved
+from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.reading import read_pipeline
 from ensemble_pipe.config.sections import Pipeline
@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
 from ensemble_pipe.run.requirements import require_fit, require_space
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.tracking.kinds import GrownEntry, LearnerEntry, SparedEntry
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 
@@ -74,7 +75,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     Raises:
         ConfigError: the run did not train all of the learners that it has.
     """
-    if any(entry["kind"] == "spared" for entry, _ in read_entries(paths.journal)):
+    if any(isinstance(entry, SparedEntry) for entry in read_entries(paths.journal)):
         raise ConfigError(
             "ensemble.stop_below_gain: ended this run, since a further learner gained too little; "
             "more would not be trained either; start a run without it"
@@ -85,7 +86,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     require_space(plans.networks, schema, paths.root)
     if config.transfer:
         first_rows(config.transfer, plans.networks, schema)
-    write_json(paths.growth, {"pipeline": resolved(config)})
+    write_json(paths.growth, {"pipeline": resolve(config)})
     finish_growth(paths)
 
 
@@ -95,7 +96,7 @@ def finish_growth(paths: RunPaths) -> None:
         return
     growth = read_json(paths.growth, _Growth)
     config, plans = read_pipeline(Document(str(paths.growth), growth.pipeline))
-    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     names = [paths.pipeline.name]
     if config.transfer:
         rows = first_rows(config.transfer, plans.networks, read_schema(paths))
@@ -111,11 +112,11 @@ def finish_growth(paths: RunPaths) -> None:
 
 def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
     """Journal the learners that are new."""
-    entries = [entry for entry, _ in read_entries(paths.journal)]
-    known = {entry["learner"] for entry in entries if entry["kind"] == "learner"}
+    entries = read_entries(paths.journal)
+    known = {entry.learner for entry in entries if isinstance(entry, LearnerEntry)}
     learners = plans.to_dict()
     journal = Journal(paths.journal)
     for learner in sorted(learners.keys() - known):
-        journal.append("learner", learner=learner, plan=learners[learner])
-    journal.append("grown", learners=len(learners), ensemble=resolved(config)["ensemble"])
+        journal.append(LearnerEntry(learner, learners[learner]))
+    journal.append(GrownEntry(len(learners), resolve(config)["ensemble"]))
     journal.close()

@@ -12,9 +12,9 @@ from filelock import FileLock, Timeout
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.plans import Plans
-from ensemble_pipe.config.sections import Cluster, Pipeline
+from ensemble_pipe.config.sections import Cluster, Pipeline, Tracking
 from ensemble_pipe.core import interruption
-from ensemble_pipe.core.compilation import compilation_told
+from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
 from ensemble_pipe.core.interruption import Interruption
 from ensemble_pipe.core.storage import RunPaths
@@ -25,6 +25,7 @@ from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.kinds import EndedEntry, Status
 from ensemble_pipe.tracking.names import model_name
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.tracker import Tracker, make_tracker
@@ -107,18 +108,18 @@ def drive(
         KeyboardInterrupt: a signal ended it; the text says how it goes on.
     """
     journal = Journal(paths.journal)
-    tracker = tracker_of(paths, config)
-    status = "FAILED"
-    with interruption.handled() as signals:
+    tracker = tracker_of(paths, config.tracking)
+    status: Status = "FAILED"
+    with interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal)
         tracker.start()
         try:
             # Signals wait from the end of the last of these on, until MLflow is waited for.
             with (
                 display,
-                compilation_told(display.message),
+                report_compilation(display.message),
                 ExitStack() as closing,
-                signals.may_stop(),
+                signals.interruptible(),
             ):
                 display.message(f"run directory {paths.root}")
                 display.message("" if inline else "starting Ray and its trainers")
@@ -133,7 +134,7 @@ def drive(
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
         finally:
             report(paths, status, display)
-            journal.append("ended", status=status)
+            journal.append(EndedEntry(status))
             signals.last_words = partial(_say_at_once, _stop_message(paths, status))
             journal.close()
             _ship_rest(paths, tracker, display, signals, status)
@@ -167,8 +168,7 @@ def make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:
     )
 
 
-def tracker_of(paths: RunPaths, config: Pipeline) -> Tracker:
-    settings = config.tracking
+def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
     return make_tracker(
         paths,
         settings.mlflow,
@@ -189,7 +189,7 @@ def _stop_message(paths: RunPaths, status: str) -> str:
 
 def _last_words(paths: RunPaths, journal: Journal) -> None:
     """Journal the end of a run that ends at once; called between any two steps of a program."""
-    journal.append("ended", status="KILLED")
+    journal.append(EndedEntry("KILLED"))
     _say_at_once(_stop_message(paths, "KILLED"))
 
 
@@ -203,7 +203,7 @@ def _ship_rest(
     """Ship what MLflow has not received yet, and say what to do where that fails."""
     sync = f"`ensemble-pipe sync {paths.root}`"
     try:
-        with signals.may_stop():
+        with signals.interruptible():
             tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
     except KeyboardInterrupt:
         if status == "FINISHED":

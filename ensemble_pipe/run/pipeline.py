@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config.plans import Plans, make_plans
-from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.reading import load_pipeline, load_tracking
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
-from ensemble_pipe.core.interruption import handled
+from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, Silent
@@ -23,14 +23,18 @@ from ensemble_pipe.run.requirements import require_space
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
-from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
+from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
+from ensemble_pipe.tracking.rewinding import rewind
 from ensemble_pipe.tracking.tracker import Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
+from ensemble_pipe.training.components import takes_components
 
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
 
 
-@handled()
+@handle_signals()
+@takes_components
 def run(
     pipeline: str | Path | Pipeline,
     *,
@@ -38,6 +42,7 @@ def run(
     address: str = "local",
     inline: bool = False,
     display: Display | None = None,
+    components: Sequence[type[Any]] = (),
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users."""
@@ -62,7 +67,8 @@ def run(
         return drive(paths, config, plans, address, inline, display, started)
 
 
-@handled()
+@handle_signals()
+@takes_components
 def resume(
     run_dir: str | Path,
     *,
@@ -71,6 +77,7 @@ def resume(
     display: Display | None = None,
     accept_changes: bool = False,
     train: bool = True,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Go on where a run stopped, to the same result bit for bit.
 
@@ -80,6 +87,7 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
+        components: as for `run`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -94,7 +102,8 @@ def resume(
         return drive(paths, config, plans, address, inline, display or Silent(), started, train)
 
 
-@handled()
+@handle_signals()
+@takes_components
 def grow(
     run_dir: str | Path,
     learners: int,
@@ -103,6 +112,7 @@ def grow(
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
+    components: Sequence[type[Any]] = (),
 ) -> RunResult:
     """Add learners to a run, and combine all anew; those that are trained stay as they are.
 
@@ -111,7 +121,7 @@ def grow(
     Args:
         run_dir: a run directory; where it is not finished, its own learners are trained too.
         learners: how many more.
-        accept_changes, address, inline, display: as for `resume`.
+        accept_changes, address, inline, display, components: as for `resume`.
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.
@@ -151,10 +161,10 @@ def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
         saved = list_checkpoints(paths, plan.learner, manifest.run_id)
         steps[plan.learner] = saved[-1].step if saved else 0
     # Before the journal changes: an offset into its old text would point anywhere.
-    tracker_of(paths, config).ship_again()
+    tracker_of(paths, config.tracking).ship_again()
     rewind(paths.journal, steps, train=train)
     journal = Journal(paths.journal)
-    journal.append("resumed")
+    journal.append(ResumedEntry())
     journal.close()
     return config, plans
 
@@ -174,12 +184,12 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
     """
     paths = RunPaths.open(Path(run_dir))
     with lock_run(paths):
-        config, _ = load_pipeline(paths.pipeline)
-        if not config.tracking.mlflow:
+        tracking = load_tracking(paths.pipeline)
+        if not tracking.mlflow:
             raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
         entries = complete_entries(paths)
-        tracker = tracker_of(paths, config)
-        tracker.require_place()
+        tracker = tracker_of(paths, tracking)
+        tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()
         tracker.finish(timeout_s, keep_trying=True)
@@ -193,16 +203,15 @@ def status_of(run_dir: str | Path) -> str:
         RunDirectoryError: it is no run directory.
         CorruptFileError: the journal is damaged.
     """
-    entries = read_entries(RunPaths.open(Path(run_dir)).journal)
-    return endings(entry for entry, _ in entries)[0]
+    return endings(read_entries(RunPaths.open(Path(run_dir)).journal))[0]
 
 
 def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
     """Journal the end of a run whose driver was killed; its lock is free, so none is left."""
-    if entries[-1]["kind"] != "ended":
+    if not isinstance(entries[-1], EndedEntry):
         report(paths, "KILLED", Silent())
         journal = Journal(paths.journal)
-        journal.append("ended", status="KILLED")
+        journal.append(EndedEntry("KILLED"))
         journal.close()
 
 

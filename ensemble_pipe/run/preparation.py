@@ -9,12 +9,12 @@ import pyarrow as pa
 import yaml
 from safetensors.numpy import save
 
-from ensemble_pipe.config.conversion import resolved
+from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.storage import (
     SPLITS,
     RunPaths,
@@ -25,7 +25,13 @@ from ensemble_pipe.core.storage import (
     write_json,
 )
 from ensemble_pipe.data.base import BaseWriter, base_writer
-from ensemble_pipe.data.labelled import Labelled, by_marks, labelled, not_later, shares_group
+from ensemble_pipe.data.labelled import (
+    LabelledRows,
+    read_labelled,
+    shared_group,
+    split_by_marks,
+    time_order_warning,
+)
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
@@ -45,6 +51,7 @@ from ensemble_pipe.run.requirements import require_fit, shard_rows
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.kinds import LearnerEntry, StartedEntry
 
 EXAMPLE_ROWS = 3
 
@@ -64,9 +71,9 @@ class Prepared:
     """
 
     schema: Schema
-    data: Labelled
+    data: LabelledRows
     parts: dict[str, Integers]
-    official_test: Labelled | None
+    official_test: LabelledRows | None
     first_rows: list[Floats]
     external: dict[int, dict[str, Floats]]
     warning: str | None = None
@@ -94,19 +101,19 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
     source, test = config.data.open()
     roles = config.data.roles(source)
     roles.require_labels_for(config.task, chosen=config.classes is not None)
-    data = labelled(source, roles, config.classes, config.task)
+    data = read_labelled(source, roles, config.classes, config.task)
     classes: tuple[int | str, ...] = ()
     if config.task == "classification":
         # What has no classes is refused before it is divided.
         classes = classes_of(data.rows, data.targets, data.rows.cells(roles.labels[0]))
-    data, marked = by_marks(data)
+    data, marked = split_by_marks(data)
     official = (
-        marked if test is None else labelled(test, roles, config.classes, config.task, classes)
+        marked if test is None else read_labelled(test, roles, config.classes, config.task, classes)
     )
     parts = _split(config, data, has_test=official is not None)
-    if official is not None and (shared := shares_group(data, official)) is not None:
+    if official is not None and (shared := shared_group(data, official)) is not None:
         raise DataError(
-            f"{official.rows.where}: group {shown(shared)} stands in the training data too; leave "
+            f"{official.rows.where}: group {quote(shared)} stands in the training data too; leave "
             "the group column out, or name no test_path or test_where"
         )
     groups = None if data.groups is None else data.groups[parts["train"]]
@@ -127,7 +134,7 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
     external = {p.learner: read_external(p, schema, divided, tested) for p in plans.external}
     warnings = [
         unnamed_warning(source.where, schema.feature_names),
-        None if official is None else not_later(data, official),
+        None if official is None else time_order_warning(data, official),
     ]
     warning = "\n".join(filter(None, warnings)) or None
     return Prepared(schema, data, parts, official, rows, external, warning)
@@ -151,21 +158,16 @@ def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepare
             (str(plan.learner) for plan in plans.networks), prepared.first_rows, strict=True
         )
         atomic_write(paths.first_rows, save(dict(named)))
-    atomic_write(paths.pipeline, yaml.safe_dump(resolved(config), sort_keys=False))
+    atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     # The sums of a base file stand for it: they are checked shard by shard when it is read.
     files = set(paths.base.iterdir()) - {paths.part(name) for name in SPLITS}
     names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
-    journal.append(
-        "started",
-        run_id=paths.root.name,
-        pipeline=resolved(config),
-        rows=prepared.rows,
-        data_sums={name: sums[f"base/{name}.json"] for name in SPLITS},
-    )
+    data_sums = {name: sums[f"base/{name}.json"] for name in SPLITS}
+    journal.append(StartedEntry(paths.root.name, resolve(config), prepared.rows, data_sums))
     for learner, plan in plans.to_dict().items():
-        journal.append("learner", learner=learner, plan=plan)
+        journal.append(LearnerEntry(learner, plan))
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_json(paths.manifest, manifest)
@@ -180,7 +182,7 @@ def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     )
 
 
-def _split(config: Pipeline, data: Labelled, has_test: bool) -> dict[str, Integers]:
+def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, Integers]:
     sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
     if has_test:
         del sizes["test"]
@@ -218,7 +220,11 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
 
 
 def _write(
-    data: Labelled, schema: Schema, part_of: Array, writers: list[BaseWriter], mean_weight: float
+    data: LabelledRows,
+    schema: Schema,
+    part_of: Array,
+    writers: list[BaseWriter],
+    mean_weight: float,
 ) -> None:
     """Encode all rows, block by block, and give each to the writer of its part."""
     label = schema.target_place(data.rows)

@@ -14,6 +14,7 @@ from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
+from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.tracking.pictures import draw_pictures
@@ -56,32 +57,32 @@ class RunSink:
         if recipe.augment.policy and plans:
             epochs = max(plan.epochs for plan in plans)
             sheet = draw_contact_sheet(self._paths, recipe, schema, epochs)
-            self._journal.append("pictures", names=[sheet.name])
+            self._journal.append(kinds.PicturesEntry([sheet.name]))
 
     def known_cost(self, member: Member) -> float | None:
         return self._costs.get((member.learner, member.number))
 
     def add_member(self, member: Member, metrics: Metrics, cost_ms: float) -> None:
         place = member.learner, member.number
-        ids = {"learner": member.learner, "number": member.number}
         if self._by_time and place not in self._costs:
             self._costs[place] = cost_ms
-            self._journal.append("cost", **ids, ms=cost_ms)
-        self._journal.append("member", **ids, step=member.step, metrics=metrics)
+            self._journal.append(kinds.CostEntry(*place, cost_ms))
+        self._journal.append(kinds.MemberEntry(*place, member.step, metrics))
 
     def update_ensemble(self, aggregator: Aggregator) -> None:
         members, metrics = len(aggregator.members), aggregator.ensemble_metrics()
-        self._journal.append("ensemble", members=members, metrics=metrics)
+        self._journal.append(kinds.EnsembleEntry(members, metrics))
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         if checkpoint.metrics:
             self._journal.append(
-                "epoch",
-                learner=checkpoint.learner,
-                epoch=checkpoint.epoch,
-                step=checkpoint.step,
-                metrics=checkpoint.metrics,
-                waited_s=round(checkpoint.waited_s, 3),
+                kinds.EpochEntry(
+                    checkpoint.learner,
+                    checkpoint.epoch,
+                    checkpoint.step,
+                    checkpoint.metrics,
+                    waited_s=round(checkpoint.waited_s, 3),
+                )
             )
         self._journal.sync()  # a checkpoint never stands there without what led to it
         save_checkpoint(self._paths, checkpoint, self._run_id)
@@ -90,16 +91,16 @@ class RunSink:
         save_estimator(self._paths, estimator.learner, estimator.content, self._run_id)
 
     def finish(self, learner: int) -> None:
-        self._journal.append("finished", learner=learner)
+        self._journal.append(kinds.FinishedEntry(learner))
 
     def fail(self, learner: int, reason: str) -> None:
-        self._journal.append("failed", learner=learner, reason=reason)
+        self._journal.append(kinds.FailedEntry(learner, reason))
 
     def spare(self, learner: int, reason: str) -> None:
-        self._journal.append("spared", learner=learner, reason=reason)
+        self._journal.append(kinds.SparedEntry(learner, reason))
 
     def save_combination(self, combined: Combined) -> None:
-        self._journal.append("combined", **combined.facts())
+        self._journal.append(kinds.CombinedEntry.of(combined))
 
     def save_result(self, result: SessionResult, aggregator: Aggregator) -> None:
         self._write_predictions(result)
@@ -107,9 +108,9 @@ class RunSink:
         write_artifact(self._paths.model, result.model)
         curve, test = aggregator.curve(), result.measured["test"]
         pictures = draw_pictures(self._paths, aggregator.schema, curve, test)
-        self._journal.append("pictures", names=[path.name for path in pictures])
+        self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
         sums = read_json(self._paths.model / "manifest.json", Manifest).sums
-        self._journal.append("model", sums=sums)
+        self._journal.append(kinds.ModelEntry(sums))
 
     def _write_predictions(self, result: SessionResult) -> None:
         paths = self._paths
@@ -123,13 +124,13 @@ class RunSink:
         """Journal the metrics of the ensemble, which is of some or all of the `members`."""
         own = result.measured["test"].members
         for member, metrics in zip(result.model.members, own, strict=True):
-            ids = {"learner": member.learner, "number": member.number}
             on_test = {f"test/{name}": value for name, value in metrics.items()}
-            self._journal.append("member_test", **ids, metrics=on_test)
+            self._journal.append(kinds.MemberTestEntry(member.learner, member.number, on_test))
         self._journal.append(
-            "result",
-            metrics=result.metrics,
-            members=len(result.model.members),
-            equal=result.model.combiner == Weighted.equal(members),
-            unfinished=list(result.unfinished),
+            kinds.ResultEntry(
+                result.metrics,
+                members=len(result.model.members),
+                equal=result.model.combiner == Weighted.equal(members),
+                unfinished=list(result.unfinished),
+            )
         )

@@ -5,7 +5,7 @@ from functools import partial
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.interruption import may_stop
+from ensemble_pipe.core.interruption import interruptible
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.shards import TrainingData
@@ -61,7 +61,7 @@ def train_and_measure(
     except KeyboardInterrupt:
         if session.member_count:
             display.message(f"writing the ensemble of {session.member_count} members that are done")
-            with may_stop():
+            with interruptible():
                 _finish(session, display)
         raise
     return _finish(session, display)

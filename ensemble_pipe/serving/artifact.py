@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from ensemble_pipe import __version__
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.documents import read_bytes, read_json, validated
+from ensemble_pipe.core.documents import read_bytes, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.core.storage import Manifest, atomic_write, check_sums, sums_of, write_json
@@ -30,6 +30,7 @@ from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.members.kinds import FILE_PATTERNS, AnyMemberRecord
 from ensemble_pipe.ensemble.members.member import SavedFiles
+from ensemble_pipe.training.components import names_in, require_components
 
 FORMAT = 4
 _MODEL, _TENSORS = "model.json", "members.safetensors"
@@ -79,6 +80,8 @@ def write_artifact(folder: Path, model: Model) -> None:
         "schema": model.schema.to_json(),
         "members": [member.to_dict() for member in model.members],
     }
+    if own := names_in((model.draws.augment, *model.members)):
+        values["components"] = own
     write_json(folder / _MODEL, values)
     write_json(folder / "manifest.json", {"sums": sums_of(folder, [_MODEL, _TENSORS, *files])})
 
@@ -99,6 +102,7 @@ def read_artifact(folder: Path) -> Model:
 
     Raises:
         CorruptFileError: a file is missing, differs from its sum, or holds what it should not.
+        ConfigError: it has components of a caller's own that were not handed in.
     """
     sums = read_json(folder / "manifest.json", Manifest).sums
     others = set(sums) - {_MODEL, _TENSORS}
@@ -148,4 +152,20 @@ def _read_record(path: Path) -> _ModelRecord:
     found = values.get("format")
     if found != FORMAT:
         raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
-    return validated(values, _ModelRecord, str(path), "a model of this version")
+    require_components(_components_in(values, path), str(path))
+    return validate_as(values, _ModelRecord, str(path), "a model of this version")
+
+
+def components_of(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Return the names of a caller's own components that a model needs, by kind.
+
+    Raises:
+        CorruptFileError: model.json cannot be read.
+    """
+    path = folder / _MODEL
+    return _components_in(read_json(path, dict[str, Any]), path)
+
+
+def _components_in(values: dict[str, Any], path: Path) -> dict[str, tuple[str, ...]]:
+    found = values.get("components", {})
+    return validate_as(found, dict[str, tuple[str, ...]], f"{path}: components")

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError, InputError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
@@ -95,9 +95,9 @@ def with_predictions(
 def _require_known(given: Mapping[str, Any], wanted: Mapping[str, ExternalMember]) -> None:
     unknown = [name for name in given if name not in wanted]
     if unknown:
-        needed = listed([shown(name) for name in wanted]) if wanted else "none at all"
+        needed = list_names([quote(name) for name in wanted]) if wanted else "none at all"
         raise InputError(
-            f"this model needs no predictions named {shown(unknown[0])}; it needs: {needed}"
+            f"this model needs no predictions named {quote(unknown[0])}; it needs: {needed}"
         )
 
 
@@ -109,10 +109,11 @@ def _require_complete(
         name = missing[0]
         columns = wanted[name].columns(schema)
         raise InputError(
-            f"this model has a member whose predictions come from another program, {shown(name)}: "
+            f"this model has a member whose predictions come from another program, {quote(name)}: "
             f"give them for these rows, with --with {name}=FILE, in Python with "
             f"given={{{name!r}: ...}}, or as columns of the input such as "
-            f"{shown(input_column(name, columns[0]))}; they are, in this order, {listed(columns)}"
+            f"{quote(input_column(name, columns[0]))}; they are, in this order, "
+            f"{list_names(columns)}"
         )
 
 
@@ -126,7 +127,7 @@ def _joined(
 
 def _columns(given: Any, name: str, names: Sequence[str], rows: int) -> list[pa.Array]:
     """Return the columns of predictions in memory."""
-    where = f"the predictions named {shown(name)}"
+    where = f"the predictions named {quote(name)}"
     known = columns_of(given)
     if known is not None:
         require_columns(where, names, known.names)
@@ -137,7 +138,7 @@ def _columns(given: Any, name: str, names: Sequence[str], rows: int) -> list[pa.
         if array.ndim != 2 or array.shape[1] != len(names) or array.dtype.kind not in "fiu":
             raise DataError(
                 f"{where}: are {array.dtype} of shape {array.shape}; (R, {len(names)}) numbers are "
-                f"needed: {listed(names)}"
+                f"needed: {list_names(names)}"
             )
         found = [pa.array(np.ascontiguousarray(column)) for column in array.T]
     if any(len(column) != rows for column in found):

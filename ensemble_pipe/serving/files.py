@@ -10,11 +10,11 @@ import pyarrow as pa
 from ensemble_pipe.core import storage
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.core.storage import atomic_file
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.idx import is_idx
-from ensemble_pipe.data.sources.paths import renamed
+from ensemble_pipe.data.sources.paths import rename_hint
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.members.external_files import cells_from
@@ -95,8 +95,10 @@ def _no_labels(rows: Rows, label: str, schema: Schema) -> str:
         return "an NPY file has no labels; put both into an NPZ file"
     there, known = rows.schema.names, {*schema.source_columns, *schema.target_names}
     others = [name for name in there if name not in known]
-    guess = renamed([label], others, one_is_new=False)
-    return f"has no column {shown(label)}, which holds the labels{guess} it has: {listed(there)}"
+    guess = rename_hint([label], others, one_is_new=False)
+    return (
+        f"has no column {quote(label)}, which holds the labels{guess} it has: {list_names(there)}"
+    )
 
 
 def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 
 MOST_BITS = 1024
 
@@ -65,7 +65,7 @@ def as_column(values: Any, name: str) -> pa.Array:
         return _one_chunk(values)
     rows = hasattr(values, "__len__") and not isinstance(values, str | bytes | Mapping | Set)
     if not rows or getattr(values, "ndim", 1) != 1:
-        raise DataError(f"column {shown(name)}: is {shown(values)}; a value for each row is needed")
+        raise DataError(f"column {quote(name)}: is {quote(values)}; a value for each row is needed")
     try:
         found = _one_chunk(pa.array(_native(values), from_pandas=True))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -96,7 +96,7 @@ def _one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 def _of_records(rows: Sequence[Any]) -> Columns:
     for row, record in enumerate(rows):
         if not isinstance(record, Mapping):
-            raise DataError(f"row {row + 1}: is {shown(record)}; a dict for each row is needed")
+            raise DataError(f"row {row + 1}: is {quote(record)}; a dict for each row is needed")
     named = [{str(name): value for name, value in record.items()} for record in rows]
     names = [str(name) for name in dict.fromkeys(name for record in rows for name in record)]
     return Columns("the list", names, lambda name: [record.get(name) for record in named])
@@ -122,11 +122,11 @@ def _text(value: Any, name: str, row: int) -> str | None:
     if absent or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        raise DataError(f"row {row + 1}, column {shown(name)}: a number of over {MOST_BITS} bits")
+        raise DataError(f"row {row + 1}, column {quote(name)}: a number of over {MOST_BITS} bits")
     if isinstance(value, str | bool | int | float | Decimal):
         return str(value)
     if isinstance(value, date | datetime):
         return value.isoformat()
     raise DataError(
-        f"row {row + 1}, column {shown(name)}: {shown(value)} is no number, text or date"
+        f"row {row + 1}, column {quote(name)}: {quote(value)} is no number, text or date"
     )

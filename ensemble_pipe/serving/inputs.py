@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed
+from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.rows import IMAGE, Rows, image_array
@@ -63,7 +63,7 @@ def _named(rows: Rows, schema: Schema) -> Rows:
     if len(own) != len(wanted):
         raise DataError(
             f"{rows.where}: rows of {len(own)} numbers, but the model needs {len(wanted)}: "
-            + listed(wanted)
+            + list_names(wanted)
         )
     old = dict(zip(wanted, own, strict=True))
     return replace(
@@ -85,7 +85,7 @@ def _batch(arrays: list[pa.Array], names: Sequence[str]) -> pa.RecordBatch:
     """
     lengths = {name: len(array) for name, array in zip(names, arrays, strict=True)}
     if len(set(lengths.values())) > 1:
-        found = listed([f"{name} {length}" for name, length in lengths.items()])
+        found = list_names([f"{name} {length}" for name, length in lengths.items()])
         raise DataError(f"the columns differ in length ({found})")
     return pa.RecordBatch.from_arrays(arrays, list(names))
 
@@ -115,7 +115,7 @@ def _array_batch(array: Array, schema: Schema) -> pa.RecordBatch:
     if array.ndim != 2 or array.shape[1] != len(names):
         raise DataError(
             f"the array has shape {array.shape}, but the model needs (R, {len(names)}): "
-            + listed(names)
+            + list_names(names)
         )
     return _batch(
         [as_column(column, name) for column, name in zip(array.T, names, strict=True)], names

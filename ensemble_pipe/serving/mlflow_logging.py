@@ -17,7 +17,9 @@ import pyarrow as pa
 
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ModelLoggingError
+from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.core.storage import Manifest, RunPaths
+from ensemble_pipe.serving.artifact import components_of
 
 if TYPE_CHECKING:
     from ensemble_pipe.serving.model import Ensemble
@@ -39,8 +41,15 @@ def log_model(
         register_as: registered model whose alias `champion` is to point to it; None for none.
 
     Raises:
-        ModelLoggingError: MLflow did not take it; the message is MLflow's last line.
+        ModelLoggingError: MLflow did not take it; the message is MLflow's last line. Or the model
+            has components of a caller's own.
     """
+    if needed := components_of(paths.model):
+        raise ModelLoggingError(
+            f"it has components of its caller's own ({list_names(sum(needed.values(), ()))}), "
+            "which MLflow could not load; ensemble_pipe.load reads it with their classes",
+            "NOT_IMPLEMENTED",
+        )
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
     environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment_id}
     environment["PYTHONSAFEPATH"] = "1"  # files of the current directory are no modules

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError, InputError
-from ensemble_pipe.core.messages import shown
-from ensemble_pipe.core.path_kinds import misplaced
+from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.path_kinds import describe_misplaced
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
@@ -24,6 +24,7 @@ from ensemble_pipe.serving.artifact import Model, read_artifact
 from ensemble_pipe.serving.external import PredictionTable, with_predictions
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
+from ensemble_pipe.training.components import takes_components
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,7 +170,7 @@ class Ensemble:
             first: number of its first row in the whole input.
             cells: cells(column) names row i of a column of external predictions; None for `place`.
         """
-        cells = cells or (lambda column: lambda row: f"{place(row)}, column {shown(column)}")
+        cells = cells or (lambda column: lambda row: f"{place(row)}, column {quote(column)}")
         given = {
             name: self._external_outputs(block, member.input_columns(self.schema), cells)
             for name, member in external_members(self.members).items()
@@ -210,14 +211,17 @@ class Ensemble:
             )
 
 
-def load(model: str | Path) -> Ensemble:
+@takes_components
+def load(model: str | Path, *, components: Sequence[type[Any]] = ()) -> Ensemble:
     """Load an ensemble; nothing that is loaded is executed.
 
     Args:
         model: a run directory, a model directory, or an MLflow URI (models:/..., runs:/...),
             which is downloaded first.
+        components: classes of a caller's own that the model has; see `training.components`.
 
     Raises:
+        ConfigError: a component that the model has is missing, or one is not as it must be.
         InputError: there is no model at `model`.
         CorruptFileError: its files do not match their sums.
     """
@@ -232,7 +236,7 @@ def load(model: str | Path) -> Ensemble:
             f"{root}: this run has no model yet; finish it with `ensemble-pipe resume {root}`"
         )
     raise InputError(
-        misplaced(root, "a model")
+        describe_misplaced(root, "a model")
         or f"{root}: no model there; name a run directory, a model directory or an MLflow model URI"
     )
 

@@ -1,1 +1,1 @@
-"""The journal, which is the truth of a run, and MLflow and pictures, which are views of it."""
+"""The journal of a run, and its views: MLflow, the report and pictures."""

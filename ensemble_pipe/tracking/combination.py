@@ -1,13 +1,11 @@
-"""How the members of a run were combined, and how they differ, for its report."""
+"""The report's section on the combination of a run's members and their diversity."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from ensemble_pipe.core.documents import validated
-from ensemble_pipe.ensemble.combiners import Combiner
-from ensemble_pipe.tracking.entries import ENTRIES, Numbers
-from ensemble_pipe.tracking.page import Html, element, facts, table
-from ensemble_pipe.tracking.story import Story
+from ensemble_pipe.tracking.kinds import CombinedEntry, Numbers
+from ensemble_pipe.tracking.page import Html, element, table, value_table
+from ensemble_pipe.tracking.run_summary import RunSummary
+from ensemble_pipe.tracking.schemas import CandidateScores
 
 _GROUPS = {
     "diversity": "how members differ on the test part",
@@ -16,73 +14,69 @@ _GROUPS = {
 }
 
 
-def combination(story: Story) -> Html:
-    """Return the combiner, what it was chosen from, and further measures of the ensemble."""
-    if not story.combined:
+def combination(run: RunSummary) -> Html:
+    """Return the combiner, the candidates for it, and further measures of the ensemble."""
+    if run.combined is None:
         return Html("")
-    return Html(facts(_combiner(story)) + _candidates(story) + _measures(story.metrics))
+    combiner, candidates = _combiner(run.combined, len(run.members)), run.combined.candidates
+    return Html(value_table(combiner) + _candidates(candidates) + _measures(run.metrics))
 
 
-def count_of(story: Story) -> int:
+def count_of(run: RunSummary) -> int:
     """Return how many members the ensemble has."""
-    return len(story.combined["members"]) if story.combined else len(story.members)
+    return len(run.members if run.combined is None else run.combined.members)
 
 
-def member_weights(story: Story) -> dict[tuple[int, int], float]:
+def member_weights(run: RunSummary) -> dict[tuple[int, int], float]:
     """Return the weight of each member of the ensemble, by learner and number.
 
     Under stacking a member's weight is its share in the absolute coefficients.
     """
-    if not story.combined:
+    if run.combined is None:
         return {}
-    weights = read_combiner(story.combined).member_weights().tolist()
-    members = (tuple(place) for place in story.combined["members"])
-    return {(place[0], place[1]): weight for place, weight in zip(members, weights, strict=True)}
+    weights = run.combined.combiner.member_weights().tolist()
+    return dict(zip(run.combined.members, weights, strict=True))
 
 
-def read_combiner(entry: Mapping[str, Any]) -> Combiner:
-    """Return the combiner that an entry on a combination holds."""
-    combiner: Combiner = validated(entry, ENTRIES["combined"], "combined").combiner
-    return combiner
-
-
-def _combiner(story: Story) -> list[tuple[str, object]]:
-    combiner, kept = story.combined["combiner"], count_of(story)
-    told: list[tuple[str, object]] = [
-        ("combiner", read_combiner(story.combined).describe()),
+def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
+    """Return names and values that describe a combination of some of `count` members."""
+    combiner = combined.combiner.to_dict()
+    pairs: list[tuple[str, object]] = [
+        ("combiner", combined.combiner.describe()),
         ("temperature", combiner.get("temperature", 1.0)),
-        ("members", f"{kept} of {len(story.members)}"),
+        ("members", f"{len(combined.members)} of {count}"),
     ]
     if combiner.get("noise"):
-        told.insert(2, ("noise, in squared deviations of the target", combiner["noise"]))
-    for one in story.combined["conformal"]:
+        pairs.insert(2, ("noise, in squared deviations of the target", combiner["noise"]))
+    for one in combined.conformal:
         found = "no threshold: too few rows"
-        if one["threshold"] is not None:
-            found = f"threshold {one['threshold']:.4g}"
-        told.append(("stated coverage", f"{one['coverage']:.0%}, {one['method']}, {found}"))
-    return told
+        if one.threshold is not None:
+            found = f"threshold {one.threshold:.4g}"
+        pairs.append(("stated coverage", f"{one.coverage:.0%}, {one.method}, {found}"))
+    return pairs
 
 
-def _candidates(story: Story) -> Html:
-    candidates = story.combined["candidates"]
+def _candidates(candidates: Sequence[CandidateScores]) -> Html:
     if not candidates:
         return Html("")
     head = ("candidate", "temperature", "cross-fitted NLL", "error", "above the lowest", "error")
     rows = [
         (
-            one["name"], "fitted" if one["temperature"] else "1", one["nll"],
-            one["standard_error"], one["excess"], one["excess_error"],
+            one.name, "fitted" if one.temperature else "1", one.nll, one.standard_error,
+            one.excess, one.excess_error,
         )
         for one in candidates
     ]  # fmt: skip
-    within = (
-        k
-        for k, one in enumerate(candidates)
-        if None not in (one["excess"], one["excess_error"]) and one["excess"] <= one["excess_error"]
-    )
+    within = (place for place, one in enumerate(candidates) if _is_within_error(one))
     chosen = next(within, len(candidates))
     note = "from the simplest on; the first within one standard error of the lowest NLL is taken"
     return Html(table(head, rows, strong=(chosen,)) + element("p", note, kind="note"))
+
+
+def _is_within_error(one: CandidateScores) -> bool:
+    if one.excess is None or one.excess_error is None:
+        return False
+    return one.excess <= one.excess_error
 
 
 def _measures(metrics: Numbers) -> Html:

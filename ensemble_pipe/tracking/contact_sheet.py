@@ -1,4 +1,4 @@
-"""The contact sheet of augmentation: training rows beside versions of them, as a PNG file.
+"""The contact sheet of augmentation: training rows beside augmented versions, as a PNG file.
 
 The versions are those of the run's own shards. Mixing is shown among the rows of the sheet; in a
 training their partners are the other rows of a batch.
@@ -16,10 +16,9 @@ import pyarrow as pa
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.messages import printable
 from ensemble_pipe.core.storage import RunPaths, part_file
-from ensemble_pipe.data.augment.mixing import addressed, mix, write_shares
-from ensemble_pipe.data.augment.policy import SignalStep
+from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
 from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
@@ -41,12 +40,12 @@ Place = tuple[int, int]  # a shard, and a row of it
 
 @dataclass(frozen=True)
 class Version:
-    """The rows of the sheet as they stand in one epoch.
+    """The rows of the sheet, augmented as in one epoch.
 
     Attributes:
         title: for a person.
         rows: (N, *shape), in the units of base files.
-        captions: what a row's target has become, where it was mixed; else empty.
+        captions: mixed targets of the rows; empty where rows are not mixed.
     """
 
     title: str
@@ -56,10 +55,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of the training part, and what becomes of them.
+    """Rows of the training part, and augmented versions of them.
 
     Attributes:
-        rows: (N, *shape), as base files hold them.
+        rows: (N, *shape), in the units of base files.
         labels: class or number of each.
         versions: of different epochs.
     """
@@ -81,11 +80,11 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
     sheet = make_sheet(recipe, schema, epochs)
     if schema.is_image:
         figure = _images(sheet)
-    elif any(isinstance(step, SignalStep) for step in recipe.augment.policy):
+    elif any(step.rows == "series" for step in recipe.augment.policy):
         figure = _series(sheet)
     else:
         figure = _table(sheet, schema)
-    path = paths.pictures / "augmentation.png"
+    path = paths.picture("augmentation.png")
     save_figure(figure, path)
     return path
 
@@ -136,7 +135,7 @@ def _chosen(base: Base, schema: Schema) -> list[Place]:
 
 
 def _of_each_class(targets: dict[int, Array]) -> list[Place]:
-    """Return a row of each class that is there, from the shards in turn."""
+    """Return a row of each class present, from the shards in turn."""
     classes = {shard: np.unique(own, return_index=True) for shard, own in targets.items()}
     waiting = {
         shard: dict(zip(names.tolist(), rows.tolist(), strict=True))
@@ -169,7 +168,7 @@ def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epo
     write_shares(targets, shares)
     weights, scratch = np.ones(len(targets), np.float32), np.empty_like(inputs)
     draws = seeds.Draws(recipe.seed, seeds.Purpose.MIX, [0])
-    for address, mixing in addressed(recipe.augment.mixings):
+    for address, mixing in with_addresses(recipe.augment.mixings):
         (random,) = draws.at(epoch, address)
         mix(mixing, inputs, shares, weights, random, scratch)
     captions = tuple(_caption(row, schema) for row in shares)
@@ -192,7 +191,7 @@ def _caption(shares: Floats, schema: Schema) -> str:
 
 
 def _short(name: str, length: int = 12) -> str:
-    name = escaped(name)
+    name = printable(name)
     return name if len(name) <= length else f"{name[: length - 1]}…"
 
 
@@ -261,7 +260,7 @@ def _series(sheet: Sheet) -> "Figure":
 
 
 def _table(sheet: Sheet, schema: Schema) -> "Figure":
-    """Draw encoded features as colours: original, one version of each kind, and what changed."""
+    """Draw encoded features as colours: original, a version of each kind, and differences."""
     kinds = {bool(version.captions): version for version in reversed(sheet.versions)}
     panels = [("original", sheet.rows)]
     for version in sorted(kinds.values(), key=lambda version: version.title):

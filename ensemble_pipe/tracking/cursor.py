@@ -1,17 +1,17 @@
-"""What MLflow has received of a run, as it is kept in the run directory."""
+"""The cursor: a record in the run directory of what MLflow has received of the run."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.core.documents import Count, read_json, validated
+from ensemble_pipe.core.documents import Count, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import write_json
 
 
 @dataclass
 class Cursor:
-    """What MLflow has received of one run.
+    """A record of what MLflow has received of one run.
 
     Attributes:
         uri: the store, its secrets hidden; a run stays with the one it began in.
@@ -21,7 +21,7 @@ class Cursor:
         members: size of the largest ensemble sent.
         once: entries that are sent only once, by name.
         ended: final statuses that were sent, by learner; "" of one that an earlier version sent.
-        left_out: why MLflow lacks something for good, by what it is.
+        left_out: reasons why MLflow will never have something, by its description.
         model_uri, model_sums: of the model that was logged.
     """
 
@@ -39,7 +39,7 @@ class Cursor:
 
     @classmethod
     def load(cls, path: Path) -> "Cursor":
-        """Read what `save` wrote; a fresh cursor where there is nothing.
+        """Read a saved cursor; return a fresh one where there is no file.
 
         Raises:
             CorruptFileError: the file holds something else.
@@ -50,7 +50,7 @@ class Cursor:
             values = read_json(path, dict[str, Any])
             if isinstance(values.get("ended"), list):  # written by an earlier version
                 values["ended"] = {str(learner): "" for learner in values["ended"]}
-            return validated(values, cls, str(path))
+            return validate_as(values, cls, str(path))
         except CorruptFileError as error:
             raise CorruptFileError(f"{error}, or remove it to send all anew") from None
 

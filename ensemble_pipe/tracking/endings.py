@@ -1,24 +1,52 @@
 """How a run and each of its learners ended, in MLflow's words."""
 
 from collections.abc import Iterable
+from typing import assert_never
 
-from ensemble_pipe.tracking.journal import Entry
+from ensemble_pipe.tracking import kinds
+from ensemble_pipe.tracking.kinds import Entry
 
-# What an entry says of its learner. One that is trained whole stays so, whatever is said later.
-OF_LEARNER = {"finished": "FINISHED", "failed": "FAILED", "spared": "KILLED"}
+LearnerEnd = kinds.FinishedEntry | kinds.FailedEntry | kinds.SparedEntry
 
 
 def open_status(run_status: str) -> str:
-    """Return the status of a learner whose training was not ended when its run was."""
+    """Return the status of a learner whose training had not ended when its run did."""
     return "KILLED" if run_status == "FINISHED" else run_status
 
 
+def learner_status(entry: LearnerEnd) -> str:
+    """Return the status of a learner by the entry of its end."""
+    match entry:
+        case kinds.FinishedEntry():
+            return "FINISHED"
+        case kinds.FailedEntry():
+            return "FAILED"
+        case kinds.SparedEntry():
+            return "KILLED"
+
+
 def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:
-    """Return the status of a run whose driver is gone, and of its learners that came to an end."""
+    """Return the status of a run whose driver is gone, and of its learners that ended.
+
+    A run whose last entry is no end was killed. A learner that is finished stays so.
+    """
     status, learners = "KILLED", dict[int, str]()
     for entry in entries:
-        kind = entry["kind"]
-        status = entry["status"] if kind == "ended" else "KILLED"
-        if kind in OF_LEARNER and learners.get(entry["learner"]) != "FINISHED":
-            learners[entry["learner"]] = OF_LEARNER[kind]
+        status = "KILLED"
+        match entry:
+            case kinds.EndedEntry():
+                status = entry.status
+            case kinds.FinishedEntry() | kinds.FailedEntry() | kinds.SparedEntry():
+                if learners.get(entry.learner) != "FINISHED":
+                    learners[entry.learner] = learner_status(entry)
+            case (
+                kinds.StartedEntry() | kinds.LearnerEntry() | kinds.GrownEntry()
+                | kinds.ResumedEntry() | kinds.EpochEntry() | kinds.CostEntry()
+                | kinds.MemberEntry() | kinds.MemberTestEntry() | kinds.EnsembleEntry()
+                | kinds.CombinedEntry() | kinds.ResultEntry() | kinds.PicturesEntry()
+                | kinds.ModelEntry() | kinds.UnknownEntry()
+            ):  # fmt: skip
+                pass  # no end
+            case _:
+                assert_never(entry)
     return status, learners

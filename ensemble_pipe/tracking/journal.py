@@ -2,28 +2,56 @@
 
 Each line is written with one call, so a kill can tear only the last one, and ends with a CRC-32 of
 itself, so a line that was changed is noticed; lines of earlier versions have none. For lines that
-were lost see `completeness`. A resume drops what it will say again, so an event stands there once;
-a number that is not finite is written as null.
+were lost see `completeness`, for what a resumed run drops `rewinding`. A number that is not finite
+is written as null.
 """
 
 import json
 import math
 import os
-import time
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zlib import crc32
 
-from ensemble_pipe.core.documents import parse_json, validated
+from ensemble_pipe.core.documents import parse_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.storage import atomic_write
-from ensemble_pipe.tracking.entries import ENTRIES, Head
-
-Entry = dict[str, Any]
+from ensemble_pipe.tracking.kinds import (
+    KINDS,
+    CostEntry,
+    Entry,
+    FailedEntry,
+    KnownEntry,
+    Milliseconds,
+    UnknownEntry,
+)
 
 MOST_LINE_BYTES = 1 << 28
 _SUM = b', "crc": '
+
+
+@dataclass(frozen=True)
+class Line:
+    """One whole line.
+
+    Attributes:
+        entry: on the line.
+        values: all that the line holds beside its sum, also what the entry does not.
+        end: offset of the byte behind it.
+    """
+
+    entry: Entry
+    values: dict[str, Any]
+    end: int
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What every line has."""
+
+    kind: str
+    time_ms: Milliseconds
 
 
 class Journal:
@@ -34,10 +62,9 @@ class Journal:
             _cut_torn_line(path)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
-    def append(self, kind: str, **facts: Any) -> None:
-        """Write one entry, stamped with the time in milliseconds since 1970."""
-        entry = {"kind": kind, "time_ms": int(time.time() * 1000), **facts}
-        left = _line(_finite(entry))
+    def append(self, entry: KnownEntry) -> None:
+        """Write one entry."""
+        left = line_of({"kind": entry.kind, **asdict(entry)})
         size = os.fstat(self._file).st_size
         try:
             while left:
@@ -55,8 +82,17 @@ class Journal:
         os.close(self._file)
 
 
-def read_entries(path: Path, start: int = 0) -> Iterator[tuple[Entry, int]]:
-    """Yield each whole entry from a byte offset on, and the offset behind it.
+def read_entries(path: Path) -> Iterator[Entry]:
+    """Yield each whole entry.
+
+    Raises:
+        CorruptFileError: as `read_lines`.
+    """
+    return (line.entry for line in read_lines(path))
+
+
+def read_lines(path: Path, start: int = 0) -> Iterator[Line]:
+    """Yield each whole line from a byte offset on.
 
     A last line without its end is still being written, or was torn by a kill; it is left out.
 
@@ -78,30 +114,33 @@ def read_entries(path: Path, start: int = 0) -> Iterator[tuple[Entry, int]]:
                 if len(line) == MOST_LINE_BYTES:
                     raise CorruptFileError(f"{path}: has a line that is far too long")
                 return
-            yield _entry(line, f"{path}: the line before byte {offset} is damaged"), offset
+            yield _parse(line, offset, f"{path}: the line before byte {offset} is damaged")
 
 
-def _entry(line: bytes, damaged: str) -> Entry:
-    """Return the entry that a line says.
+def _parse(line: bytes, end: int, damaged: str) -> Line:
+    """Return a line read.
 
     Args:
         line: whole.
+        end: offset of the byte behind it.
         damaged: begins the message where it is.
     """
-    entry = parse_json(line, dict[str, Any], damaged)
-    found = entry.pop("crc", None)
+    values = parse_json(line, dict[str, Any], damaged)
+    found = values.pop("crc", None)
     if found is not None and found != crc32(line.rpartition(_SUM)[0]):
         raise CorruptFileError(f"{damaged}: does not match its sum; restore it from a copy")
-    kind = validated(entry, Head, damaged).kind
-    if kind in ENTRIES:
-        validated(entry, ENTRIES[kind], damaged)
-    elif found is None:  # with a sum that is right, a later version wrote it
-        raise CorruptFileError(f"{damaged}: kind: unknown {kind!r}; restore it from a copy")
-    return entry
+    head = validate_as(values, _Head, damaged)
+    if head.kind in KINDS:
+        entry = cast(KnownEntry, validate_as(values, KINDS[head.kind], damaged))
+        return Line(entry, values, end)
+    if found is None:  # with a sum that is right, a later version wrote it
+        raise CorruptFileError(f"{damaged}: kind: unknown {head.kind!r}; restore it from a copy")
+    return Line(UnknownEntry(head.kind, head.time_ms), values, end)
 
 
-def _line(entry: Entry) -> bytes:
-    body = json.dumps(entry, allow_nan=False).encode()[:-1]
+def line_of(values: dict[str, Any]) -> bytes:
+    """Return the line that holds some values, with its sum."""
+    body = json.dumps(_finite(values), allow_nan=False).encode()[:-1]
     return body + _SUM + f"{crc32(body)}}}\n".encode()
 
 
@@ -112,37 +151,6 @@ def _cut_torn_line(path: Path) -> None:
         os.truncate(path, whole)
 
 
-def failures(path: Path) -> dict[int, str]:
-    """Return why learners failed, by learner."""
-    entries = (entry for entry, _ in read_entries(path))
-    return {e["learner"]: e["reason"] for e in entries if e["kind"] == "failed"}
-
-
-def costs(path: Path) -> dict[tuple[int, int], float]:
-    """Return the milliseconds that members were found to take for a row, by learner and number."""
-    entries = (entry for entry, _ in read_entries(path))
-    return {(e["learner"], e["number"]): e["ms"] for e in entries if e["kind"] == "cost"}
-
-
-def rewind(path: Path, steps: dict[int, int], *, train: bool) -> None:
-    """Drop what the run will say again: what lies past the checkpoints, and what is derived.
-
-    Args:
-        path: the journal of a run that is about to go on.
-        steps: of each learner's checkpoint; a learner without one starts anew.
-        train: whether learners go on, so that those that failed are tried again.
-    """
-    told = {"started", "learner", "grown", "resumed", "cost"} | (set() if train else {"failed"})
-    kept = [entry for entry, _ in read_entries(path) if _still_true(entry, steps, told)]
-    atomic_write(path, b"".join(map(_line, kept)))
-
-
-def _still_true(entry: Entry, steps: dict[int, int], told: set[str]) -> bool:
-    if entry["kind"] == "epoch":
-        return bool(entry["step"] <= steps.get(entry["learner"], 0))
-    return entry["kind"] in told
-
-
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -151,3 +159,15 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
+
+
+def failures(path: Path) -> dict[int, str]:
+    """Return why learners failed, by learner."""
+    entries = read_entries(path)
+    return {entry.learner: entry.reason for entry in entries if isinstance(entry, FailedEntry)}
+
+
+def costs(path: Path) -> dict[tuple[int, int], float]:
+    """Return the milliseconds per row that members were measured to take, by learner and number."""
+    entries = read_entries(path)
+    return {(e.learner, e.number): e.ms for e in entries if isinstance(e, CostEntry)}

@@ -1,49 +1,47 @@
-"""The learners of a run and the members that came of them, for its report."""
+"""The report's tables of a run's learners, members and failures."""
 
 from typing import Any
 
 from ensemble_pipe.tracking.combination import member_weights
 from ensemble_pipe.tracking.page import Html, element, table
-from ensemble_pipe.tracking.story import Story, flat, kind_of
+from ensemble_pipe.tracking.run_summary import RunSummary, flat, kind_of
 
 
-def learners(story: Story) -> Html:
-    """Return how far each learner has come, where not all came to their end."""
-    ended = {*story.finished, *story.failed, *story.spared}
-    if story.status == "FINISHED" and ended >= story.plans.keys():
+def learners(run: RunSummary) -> Html:
+    """Return a table of each learner's progress; nothing once all have ended."""
+    ended = {*run.finished, *run.failed, *run.spared}
+    if run.status == "FINISHED" and ended >= run.plans.keys():
         return Html("")
     rows = []
-    for learner, plan in story.plans.items():
-        done = story.epochs.get(learner, [])
-        last = done[-1]["metrics"] if done else {}
-        epoch = (
-            f"{done[-1]['epoch'] if done else 0} of {plan['epochs']}" if "epochs" in plan else None
-        )
+    for learner, plan in run.plans.items():
+        done = run.epochs.get(learner, [])
+        last = done[-1].metrics if done else {}
+        epoch = f"{done[-1].epoch if done else 0} of {plan['epochs']}" if "epochs" in plan else None
         losses = last.get("train/loss"), last.get("stop/loss")
-        rows.append((learner, kind_of(plan), _state(story, learner), epoch, *losses))
+        rows.append((learner, kind_of(plan), _state(run, learner), epoch, *losses))
     return table(("learner", "kind", "state", "epochs", "training loss", "stop loss"), rows)
 
 
-def _state(story: Story, learner: int) -> str:
-    """Return where a learner stands; one that is trained whole stays so, whatever came later."""
-    told = {"finished": story.finished, "failed": story.failed, "spared": story.spared}
-    for state, learners in told.items():
+def _state(run: RunSummary, learner: int) -> str:
+    """Return the state of a learner; one that is finished stays so."""
+    states = {"finished": run.finished, "failed": run.failed, "spared": run.spared}
+    for state, learners in states.items():
         if learner in learners:
             return state
-    begun, running = learner in story.epochs, story.status == "RUNNING"
+    begun, running = learner in run.epochs, run.status == "RUNNING"
     if begun:
         return "under way" if running else "stopped"
     return "waiting" if running else "not begun"
 
 
-def members(story: Story) -> Html:
-    """Return each member with its weight, its hyperparameters and its own metrics."""
-    if not story.members:
+def members(run: RunSummary) -> Html:
+    """Return a table of members: weight, hyperparameters and their own metrics."""
+    if not run.members:
         return Html("")
-    differing, plans = story.differing, {k: flat(plan) for k, plan in story.plans.items()}
-    validation = list(dict.fromkeys(name for one in story.members for name in one.validation))
-    test = list(dict.fromkeys(name for one in story.members for name in one.test))
-    weights = member_weights(story)
+    differing, plans = run.differing, {k: flat(plan) for k, plan in run.plans.items()}
+    validation = list(dict.fromkeys(name for one in run.members for name in one.validation))
+    test = list(dict.fromkeys(name for one in run.members for name in one.test))
+    weights = member_weights(run)
     head = [
         "learner", "member", "kind", "weight", "steps", *differing,
         *(f"validation {name}" for name in validation), *(f"test {name}" for name in test),
@@ -52,17 +50,17 @@ def members(story: Story) -> Html:
         [
             member.learner,
             member.number,
-            kind_of(story.plans[member.learner]),
+            kind_of(run.plans[member.learner]),
             weights.get((member.learner, member.number)),
             member.step or None,
             *(_setting(plans[member.learner].get(name)) for name in differing),
             *(member.validation.get(name) for name in validation),
             *(member.test.get(name) for name in test),
         ]
-        for member in story.members
+        for member in run.members
     ]
     note = ""
-    if len(weights) not in (0, len(story.members)):
+    if len(weights) not in (0, len(run.members)):
         note = "members without a weight are not in the ensemble, and not measured on the test part"
     return Html(table(head, rows) + (element("p", note, kind="note") if note else ""))
 
@@ -71,8 +69,8 @@ def _setting(value: Any) -> Any:
     return value if isinstance(value, int | float | None) else str(value)
 
 
-def failures(story: Story) -> Html:
-    """Return which learners failed, and why."""
-    if not story.failed:
-        return Html("") if story.status == "RUNNING" else element("p", "No learner failed.")
-    return table(("learner", "why it yields no member"), story.failed.items())
+def failures(run: RunSummary) -> Html:
+    """Return a table of failed learners with the reasons."""
+    if not run.failed:
+        return Html("") if run.status == "RUNNING" else element("p", "No learner failed.")
+    return table(("learner", "why it yields no member"), run.failed.items())

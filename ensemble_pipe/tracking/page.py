@@ -1,7 +1,7 @@
 """One HTML page in one file: every value escaped, pictures inside, no script, no link outwards.
 
-What is not printable, such as what a terminal obeys or what turns the direction of text, is shown
-as its code.
+Characters that are not printable, such as control characters and those that change the direction of
+text, are shown as escape sequences.
 """
 
 import base64
@@ -10,7 +10,7 @@ from html import escape
 from string import Template
 from typing import Any
 
-from ensemble_pipe.core.messages import escaped
+from ensemble_pipe.core.messages import printable
 
 _KEPT = "\n\N{NO-BREAK SPACE}"
 
@@ -31,7 +31,7 @@ def html_of(value: Any) -> Html:
         return Html(f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 100 else f"{value:.4g}")
     if isinstance(value, int) and not isinstance(value, bool):
         return Html(f"{value:,}".replace(",", "&#8239;"))
-    return Html(escape(escaped(str(value), _KEPT)))
+    return Html(escape(printable(str(value), _KEPT)))
 
 
 def joined(parts: Iterable[Any]) -> Html:
@@ -56,8 +56,8 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], strong: Sequence[i
 
     Args:
         head: of the columns.
-        rows: cells; numbers stand at the right.
-        strong: places of rows that matter most.
+        rows: cells; columns of numbers are aligned at the right.
+        strong: indices of rows to emphasise.
     """
     listed = [list(row) for row in rows]
     numeric = [
@@ -78,14 +78,14 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], strong: Sequence[i
     return element("div", whole, kind="wide")
 
 
-def facts(pairs: Iterable[tuple[str, Any]]) -> Html:
-    """Return names with their values."""
+def value_table(pairs: Iterable[tuple[str, Any]]) -> Html:
+    """Return a table of names and values."""
     rows = [element("tr", element("th", name), element("td", value)) for name, value in pairs]
     return element("table", *rows, kind="facts") if rows else Html("")
 
 
 def picture(png: bytes, caption: str, kind: str = "") -> Html:
-    """Return a picture that stands in the page itself."""
+    """Return a picture that is embedded in the page."""
     data = base64.b64encode(png).decode()
     image = Html(f'<img alt="{html_of(caption)}" src="data:image/png;base64,{data}">')
     return element("figure", image, element("figcaption", caption), kind=kind)

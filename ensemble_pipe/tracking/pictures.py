@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.messages import cut, escaped
+from ensemble_pipe.core.messages import printable, truncate
 from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured
@@ -18,6 +18,7 @@ from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.metrics.classification import confusion
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import EpochEntry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def draw_pictures(
         drawings["predicted"] = lambda: predicted_against_true(test, schema)
     files = []
     for name, draw in drawings.items():
-        path = paths.pictures / f"{name}.png"
+        path = paths.picture(f"{name}.png")
         save_figure(draw(), path)
         files.append(path)
     return files
@@ -95,13 +96,12 @@ def _figure(columns: int = 1, *, fits_labels: bool = False) -> "tuple[Figure, li
 
 
 def curves_of(journal: Path) -> dict[int, list[tuple[int, Any, Any]]]:
-    """Return epochs, training and stop losses by learner; of learners that have no epochs none."""
+    """Return epochs, training and stop losses by learner, of those that have epochs."""
     curves: dict[int, list[tuple[int, Any, Any]]] = {}
-    for entry, _ in read_entries(journal):
-        if entry["kind"] == "epoch":
-            values = entry["metrics"]
-            point = (entry["epoch"], values.get("train/loss"), values.get("stop/loss"))
-            curves.setdefault(entry["learner"], []).append(point)
+    for entry in read_entries(journal):
+        if isinstance(entry, EpochEntry):
+            point = entry.epoch, entry.metrics.get("train/loss"), entry.metrics.get("stop/loss")
+            curves.setdefault(entry.learner, []).append(point)
     return curves
 
 
@@ -164,14 +164,14 @@ def rejection_curves(test: Measured) -> "Figure":
 
 
 def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
-    """How often each class of the test part was taken for each other."""
+    """Counts of predicted classes for each true class of the test part."""
     predicted = test.prediction.probabilities.argmax(axis=1)
     counts = confusion(predicted, test.targets, len(schema.classes))
     figure, (axis,) = _figure(fits_labels=True)
     axis.grid(visible=False)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [cut(escaped(str(name)), MOST_NAME) for name in schema.classes]
+    names = [truncate(printable(str(name)), MOST_NAME) for name in schema.classes]
     if len(names) <= 30:
         turn = 90 if len(names) > 10 else 0
         axis.set_xticks(range(len(names)), names, rotation=turn, parse_math=False)
@@ -200,7 +200,7 @@ def predicted_against_true(test: Measured, schema: Schema) -> "Figure":
         axis.plot(ends, ends, "--", color=_IDEAL, linewidth=1)
         rmse = np.sqrt(np.mean((truth[:, place] - mean[:, place]) ** 2))
         axis.set(ylabel="predicted", title=f"test, RMSE {rmse:.3g}")
-        axis.set_xlabel(f"true {cut(escaped(name))}", parse_math=False)
+        axis.set_xlabel(f"true {truncate(printable(name))}", parse_math=False)
     return figure
 
 

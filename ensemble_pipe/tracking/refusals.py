@@ -1,12 +1,12 @@
-"""Why MLflow has not received something: it cannot be reached, or it refuses for good."""
+"""Why MLflow has not received something: it cannot be reached, or refuses permanently."""
 
 from dataclasses import dataclass
 
-from ensemble_pipe.core.addresses import masked, sqlite_path
+from ensemble_pipe.core.addresses import mask_secrets, sqlite_path
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
-from ensemble_pipe.core.messages import cut
+from ensemble_pipe.core.messages import truncate
 
-# MLflow's error codes of what it will refuse again, however often it is sent.
+# MLflow's error codes for requests that it would refuse again.
 _FOR_GOOD = {
     "BAD_REQUEST", "ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "INVALID_PARAMETER_VALUE",
     "INVALID_STATE", "MALFORMED_REQUEST", "NOT_IMPLEMENTED", "RESOURCE_ALREADY_EXISTS",
@@ -18,12 +18,12 @@ _CREDENTIALS = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD and tr
 
 @dataclass(frozen=True)
 class Problem:
-    """Why not all of a run has been shipped.
+    """The reason why a run has not been shipped completely.
 
     Attributes:
-        reason: in a line.
-        advice: what to do.
-        lasting: whether trying again will not help by itself.
+        reason: one line.
+        advice: what a user can do about it.
+        lasting: whether another attempt would fail too.
     """
 
     reason: str
@@ -42,21 +42,21 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what an error says, in a line and without secrets."""
+    """Return the first line of an error's message, without secrets."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return cut(masked(lines[0] if lines else type(error).__name__), 300)
+    return truncate(mask_secrets(lines[0] if lines else type(error).__name__), 300)
 
 
 def problem_of(error: BaseException, uri: str) -> Problem:
     """Return why something could not be shipped to a store or server."""
     reason = reason_of(error)
     if isinstance(error, InputError):
-        return Problem(reason, "mend that and try again", lasting=True)
+        return Problem(reason, "correct that and try again", lasting=True)
     code = getattr(error, "error_code", None)
     if code in _UNKNOWN_USER:
         return Problem(f"MLflow refuses this user: {reason}", _CREDENTIALS, lasting=True)
     if is_refusal(error):
-        advice = "this will not pass by itself: change it in MLflow and try again"
+        advice = "another attempt would fail too: change it in MLflow and try again"
         return Problem(f"MLflow refuses it: {reason}", advice, lasting=True)
     if isinstance(error, LookupError | TypeError | ValueError):
         reason = f"{type(error).__name__}: {reason}; its journal is damaged, or of another version"

@@ -1,4 +1,4 @@
-"""The report of a run: its directory as one HTML page, finished or not."""
+"""The report of a run, finished or not: one HTML page."""
 
 import shlex
 from collections.abc import Callable, Iterator
@@ -14,11 +14,20 @@ from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.features import CategoryColumn, Column
 from ensemble_pipe.tracking.combination import combination, count_of
-from ensemble_pipe.tracking.entries import Numbers
+from ensemble_pipe.tracking.kinds import Numbers
 from ensemble_pipe.tracking.learners import failures, learners, members
-from ensemble_pipe.tracking.page import Html, element, facts, html_of, page, picture, section, table
+from ensemble_pipe.tracking.page import (
+    Html,
+    element,
+    html_of,
+    page,
+    picture,
+    section,
+    table,
+    value_table,
+)
 from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves, png_of
-from ensemble_pipe.tracking.story import Story, flat, read_story
+from ensemble_pipe.tracking.run_summary import RunSummary, flat, read_run_summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,19 +35,19 @@ if TYPE_CHECKING:
 CLASSES, COLUMNS = 60, 200
 _FULL_WIDTH = ("augmentation", "learning_curves", "ensemble_size")
 _CAPTIONS = {
-    "augmentation": "Training rows, and what augmentation makes of them",
+    "augmentation": "Training rows and augmented versions of them",
     "learning_curves": "Loss by epoch; a line for each learner",
     "ensemble_size": "Validation metrics of the first 1, 2, ... members together",
     "rejection": "The most certain test rows, by how many are kept; a thin line for each member",
     "reliability": "Accuracy against confidence; on the dashed line they agree",
-    "confusion_matrix": "True classes, and what they were taken for",
-    "predicted": "Predictions against the truth, with one standard deviation",
+    "confusion_matrix": "True and predicted classes",
+    "predicted": "Predicted against true values, with one standard deviation",
 }
 _STATES = {
     "FINISHED": "The run is finished.",
-    "RUNNING": "The run is going on; this page shows what there was when it was written.",
-    "KILLED": "The run was stopped before its end; this page shows what there is.",
-    "FAILED": "The run ended with an error; this page shows what there is.",
+    "RUNNING": "The run is in progress; this page shows its state at the time of writing.",
+    "KILLED": "The run was stopped before its end; this page shows the results so far.",
+    "FAILED": "The run ended with an error; this page shows the results so far.",
 }
 _PREDICTORS = {
     "ensemble": "",
@@ -52,45 +61,45 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
 
     Args:
         paths: of the run.
-        status: of a run that is about to end; None asks the journal.
+        status: of a run that is about to end; None reads it from the journal.
 
     Raises:
         CorruptFileError: the journal, the manifest, a checkpoint or the schema is damaged.
     """
-    story = read_story(paths, status)
+    run = read_run_summary(paths, status)
     schema = read_schema(paths)
     environment = read_manifest(paths).environment
     text = page(
-        story.run_id,
-        _head(story),
-        section("Result", _result(story)),
-        section("Combination", combination(story)),
-        section("Data", _data(story, schema)),
-        section("Pictures", _pictures(paths, story, schema)),
-        section("Learners", learners(story)),
-        section("Members", members(story)),
-        section("Failures", failures(story)),
-        section("Times", _times(story)),
-        section("Going on", _commands(paths, story)),
-        section("Pipeline", _pipeline(story)),
-        section("Versions", facts(environment.items())),
+        run.run_id,
+        _head(run),
+        section("Result", _result(run)),
+        section("Combination", combination(run)),
+        section("Data", _data(run, schema)),
+        section("Pictures", _pictures(paths, run, schema)),
+        section("Learners", learners(run)),
+        section("Members", members(run)),
+        section("Failures", failures(run)),
+        section("Times", _times(run)),
+        section("Going on", _commands(paths, run)),
+        section("Pipeline", _pipeline(run)),
+        section("Versions", value_table(environment.items())),
     )
     atomic_write(paths.report, text)
     return paths.report
 
 
-def _head(story: Story) -> Html:
-    status = element("p", element("span", story.status, kind=f"status {story.status}"))
-    state = element("p", _STATES.get(story.status, ""))
-    if story.lost is not None:
-        state = Html(state + element("p", story.lost, kind="warning"))
-    pipeline, training = story.pipeline, story.pipeline["training"]
+def _head(run: RunSummary) -> Html:
+    status = element("p", element("span", run.status, kind=f"status {run.status}"))
+    state = element("p", _STATES.get(run.status, ""))
+    if run.lost is not None:
+        state = Html(state + element("p", run.lost, kind="warning"))
+    pipeline, training = run.pipeline, run.pipeline["training"]
     steps = [step["name"] for step in pipeline["augment"]["policy"]]
-    told = facts(
+    settings = value_table(
         [
             ("task", pipeline["task"]),
             ("network", _named(pipeline["network"])),
-            ("ensemble", _groups(story)),
+            ("ensemble", _groups(run)),
             ("combination", pipeline["ensemble"]["combine"]["method"]),
             ("training", f"{training['epochs']} epochs, batches of {training['batch_size']}"),
             ("optimizer", _named(training["optimizer"], ("learning_rate",))),
@@ -98,21 +107,21 @@ def _head(story: Story) -> Html:
             ("augmentation", ", ".join(steps) or "none"),
             ("view", _view(pipeline["view"])),
             ("seed", str(pipeline["seed"])),
-            *([("learners differ in", ", ".join(story.differing))] if story.differing else []),
+            *([("learners differ in", ", ".join(run.differing))] if run.differing else []),
         ]
     )
-    return Html(element("h1", story.run_id) + status + state + told)
+    return Html(element("h1", run.run_id) + status + state + settings)
 
 
-def _groups(story: Story) -> str:
-    """Return how many learners there are, and of which strategies."""
-    ensemble = story.pipeline["ensemble"]
+def _groups(run: RunSummary) -> str:
+    """Return the number of learners and their strategies."""
+    ensemble = run.pipeline["ensemble"]
     groups = ensemble["pool"] or [ensemble]
     strategies = ", ".join(
         f"{group.get('learners', 1)} {group['strategy']}" if len(groups) > 1 else group["strategy"]
         for group in groups
     )
-    return f"{len(story.plans)} learners: {strategies}"
+    return f"{len(run.plans)} learners: {strategies}"
 
 
 def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:
@@ -121,70 +130,70 @@ def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters"
 
 
 def _view(view: dict[str, Any]) -> str:
-    """Return what each learner sees of the training part."""
-    told = {
+    """Return the view of the training part that each learner has."""
+    limits = {
         "bootstrap": view["bootstrap"],
         f"all but one of {view['folds']} folds": view["folds"],
         "balanced classes": view["balance_classes"],
         f"{view['features']:.0%} of the columns": view["features"] < 1,
     }
-    return ", ".join(text for text, holds in told.items() if holds) or "all rows and columns"
+    return ", ".join(text for text, holds in limits.items() if holds) or "all rows and columns"
 
 
-def _result(story: Story) -> Html:
-    if story.metrics:
-        names = _names(story.metrics, "test/")
+def _result(run: RunSummary) -> Html:
+    if run.metrics:
+        names = _names(run.metrics, "test/")
         head = ("part", "predictor", *names)
         rows = [
-            (part, who, *(story.metrics.get(f"{prefix}{part}/{name}") for name in names))
+            (part, who, *(run.metrics.get(f"{prefix}{part}/{name}") for name in names))
             for part in ("test", "validation")
             for who, prefix in _PREDICTORS.items()
         ]
         best = "the best member is that of the lowest validation NLL"
-        note = element("p", f"{count_of(story)} members; {best}", kind="note")
-        return Html(_unfinished(story) + table(head, rows, strong=(0, 3)) + note)
-    if story.ensembles:
-        count, metrics = max(story.ensembles.items())
-        told = f"on the validation part, the {count} members so far together"
-        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", told))
+        note = element("p", f"{count_of(run)} members; {best}", kind="note")
+        return Html(_unfinished(run) + table(head, rows, strong=(0, 3)) + note)
+    if run.ensembles:
+        count, metrics = max(run.ensembles.items())
+        text = f"on the validation part, the {count} members so far together"
+        return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", text))
     return element("p", "No learner has yielded a member yet.")
 
 
-def _unfinished(story: Story) -> Html:
-    """Return which learners the result did without, and why."""
-    told = []
-    if story.unfinished:
-        names = ", ".join(str(learner) for learner in story.unfinished)
-        told.append(f"Training was not ended of these learners: {names}.")
-    if story.spared:
-        names = ", ".join(str(learner) for learner in story.spared)
-        told.append(f"Learners {names} were spared: {next(iter(story.spared.values()))}.")
-    return Html("".join(element("p", text, kind="warning") for text in told))
+def _unfinished(run: RunSummary) -> Html:
+    """Return notes on learners that the result does not include."""
+    notes = []
+    if run.unfinished:
+        names = ", ".join(str(learner) for learner in run.unfinished)
+        notes.append(f"The training of these learners had not ended: {names}.")
+    if run.spared:
+        names = ", ".join(str(learner) for learner in run.spared)
+        notes.append(f"Learners {names} were spared: {next(iter(run.spared.values()))}.")
+    return Html("".join(element("p", text, kind="warning") for text in notes))
 
 
 def _names(metrics: Numbers, prefix: str) -> list[str]:
     return [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
 
 
-def _data(story: Story, schema: Schema) -> Html:
-    source = {name: value for name, value in story.pipeline["data"].items() if name != "columns"}
-    told: list[tuple[str, Any]] = [(k, str(value)) for k, value in flat(source).items() if value]
+def _data(run: RunSummary, schema: Schema) -> Html:
+    source = {name: value for name, value in run.pipeline["data"].items() if name != "columns"}
+    pairs: list[tuple[str, Any]] = [(k, str(value)) for k, value in flat(source).items() if value]
     if schema.classes:
         shown = ", ".join(str(name) for name in schema.classes[:CLASSES])
         more = len(schema.classes) - CLASSES
-        told.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
+        pairs.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
     else:
         for name, mean, deviation in zip(schema.target_names, *schema.target_scale, strict=True):
             moments = f"mean {mean:.4g}, deviation {deviation:.4g}"
-            told.append(("target", f"{name}: {moments} on the training part"))
+            pairs.append(("target", f"{name}: {moments} on the training part"))
     if schema.is_image:
-        told.append(("images", " x ".join(map(str, schema.input_shape))))
+        pairs.append(("images", " x ".join(map(str, schema.input_shape))))
     else:
-        told.append(("features", f"{len(schema.encoded_names)}, of {len(schema.columns)} columns"))
-    told.append(("scale", schema.scaling.name))
-    total = sum(story.rows.values())
-    rows = [(part, story.rows[part], f"{story.rows[part] / total:.1%}") for part in SPLITS]
-    return Html(table(("part", "rows", "share"), rows) + facts(told) + _columns(schema))
+        pairs.append(("features", f"{len(schema.encoded_names)}, of {len(schema.columns)} columns"))
+    pairs.append(("scale", schema.scaling.name))
+    total = sum(run.rows.values())
+    rows = [(part, run.rows[part], f"{run.rows[part] / total:.1%}") for part in SPLITS]
+    return Html(table(("part", "rows", "share"), rows) + value_table(pairs) + _columns(schema))
 
 
 def _columns(schema: Schema) -> Html:
@@ -218,23 +227,23 @@ def _rule(column: Column) -> tuple[str, str, str]:
     )
 
 
-def _pictures(paths: RunPaths, story: Story, schema: Schema) -> Html:
+def _pictures(paths: RunPaths, run: RunSummary, schema: Schema) -> Html:
     found = [
         picture(png, _CAPTIONS.get(name, name), "full" if name in _FULL_WIDTH else "")
-        for name, png in _pngs(paths, story, schema)
+        for name, png in _pngs(paths, run, schema)
     ]
     return element("div", *found, kind="pictures") if found else Html("")
 
 
-def _pngs(paths: RunPaths, story: Story, schema: Schema) -> Iterator[tuple[str, bytes]]:
+def _pngs(paths: RunPaths, run: RunSummary, schema: Schema) -> Iterator[tuple[str, bytes]]:
     """Yield the run's pictures by name; those that it has not drawn yet are drawn from the journal.
 
-    The journal's names are taken as files of the folder of pictures, whatever they say.
+    Names from the journal are looked up in the folder of pictures only.
     """
-    files = {Path(name).stem: paths.pictures / Path(name).name for name in story.pictures}
-    curve = [metrics for _, metrics in sorted(story.ensembles.items())]
+    files = {Path(name).stem: paths.picture(Path(name).name) for name in run.pictures}
+    curve = [metrics for _, metrics in sorted(run.ensembles.items())]
     draws: dict[str, Callable[[], Figure]] = {}
-    if story.epochs:
+    if run.epochs:
         draws["learning_curves"] = lambda: learning_curves(paths.journal)
     if curve:
         draws["ensemble_size"] = lambda: ensemble_size(curve, schema)  # type: ignore[arg-type]
@@ -246,14 +255,14 @@ def _pngs(paths: RunPaths, story: Story, schema: Schema) -> Iterator[tuple[str, 
             yield name, png_of(draws[name]())
 
 
-def _times(story: Story) -> Html:
-    seconds = (story.last_ms - story.began_ms) // 1000
-    ended = "last sign of life" if story.status in ("RUNNING", "KILLED") else "ended"
-    return facts(
+def _times(run: RunSummary) -> Html:
+    seconds = (run.last_ms - run.began_ms) // 1000
+    ended = "last entry" if run.status in ("RUNNING", "KILLED") else "ended"
+    return value_table(
         [
-            ("began", _moment(story.began_ms)),
-            *(("resumed", _moment(moment)) for moment in story.resumed_ms),
-            (ended, _moment(story.last_ms)),
+            ("began", _moment(run.began_ms)),
+            *(("resumed", _moment(moment)) for moment in run.resumed_ms),
+            (ended, _moment(run.last_ms)),
             ("between them", f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"),
         ]
     )
@@ -263,20 +272,20 @@ def _moment(time_ms: int) -> str:
     return strftime("%Y-%m-%d %H:%M:%S UTC", gmtime(time_ms / 1000))
 
 
-def _commands(paths: RunPaths, story: Story) -> Html:
-    run, above = shlex.quote(str(paths.root)), shlex.quote(str(paths.root.parent))
+def _commands(paths: RunPaths, run: RunSummary) -> Html:
+    root, above = shlex.quote(str(paths.root)), shlex.quote(str(paths.root.parent))
     lines = [f"ensemble-pipe ui --output {above}"]
-    if story.metrics:
-        asked = "".join(f" --with {name}=FILE" for name in story.given)
-        lines.insert(0, f"ensemble-pipe predict {run} INPUT{asked} --output predictions.csv")
-    if story.status in ("FAILED", "KILLED"):
-        lines.insert(0, f"ensemble-pipe resume {run}")
-    if story.status == "RUNNING":
-        lines.insert(0, f"ensemble-pipe report {run}")
+    if run.metrics:
+        asked = "".join(f" --with {name}=FILE" for name in run.given)
+        lines.insert(0, f"ensemble-pipe predict {root} INPUT{asked} --output predictions.csv")
+    if run.status in ("FAILED", "KILLED"):
+        lines.insert(0, f"ensemble-pipe resume {root}")
+    if run.status == "RUNNING":
+        lines.insert(0, f"ensemble-pipe report {root}")
     return element("pre", "\n".join(lines))
 
 
-def _pipeline(story: Story) -> Html:
-    text = yaml.safe_dump(story.pipeline, sort_keys=False, allow_unicode=True)
+def _pipeline(run: RunSummary) -> Html:
+    text = yaml.safe_dump(run.pipeline, sort_keys=False, allow_unicode=True)
     note = element("p", "pipeline.yaml, with every default filled in", kind="note")
     return Html(note + element("pre", html_of(text), kind="columns"))

@@ -1,4 +1,4 @@
-"""Parts of a run, sent to MLflow; what it refuses for good is noted, and keeps nothing else back"""
+"""Sends parts of a run to MLflow; permanent refusals are noted and hold up nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ class Sender:
 
     Args:
         client: MLflow's.
-        leave_out: is given what MLflow refuses, such as "parameter x", and why.
+        leave_out: called with the name of what MLflow refuses, such as "param x", and the reason.
     """
 
     def __init__(self, client: Any, leave_out: Callable[[str, str], None]) -> None:
@@ -42,15 +42,15 @@ class Sender:
         self.one(run, f"tag {name}", lambda: self.client.set_tag(run, name, text))
 
     def file(self, run: str, path: Path, folder: str | None = None) -> None:
-        """Send a file, where it is there."""
+        """Send a file if it exists."""
         if path.is_file():
             self.one(run, path.name, lambda: self.client.log_artifact(run, str(path), folder))
         else:
             self._leave_out(path.name, "is not in the run directory any more")
 
-    def facts(self, run: str, facts: Mapping[str, Any], name: str) -> None:
-        """Send a JSON file."""
-        self.one(run, name, lambda: self.client.log_dict(run, dict(facts), name))
+    def json_file(self, run: str, values: Mapping[str, Any], name: str) -> None:
+        """Send values as a JSON file."""
+        self.one(run, name, lambda: self.client.log_dict(run, dict(values), name))
 
     def one(self, run: str, what: str, send: Callable[[], object]) -> None:
         """Send one thing, and note it where MLflow refuses it.

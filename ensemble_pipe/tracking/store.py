@@ -1,4 +1,4 @@
-"""The calls to MLflow that need care: opening a store, finding runs again, sweeping orphans."""
+"""Opening MLflow's store, finding runs in it, and ending runs whose driver died."""
 
 import logging
 import os
@@ -75,13 +75,13 @@ def _artifact_location(uri: str, experiment: str) -> str | None:
 
 
 def find_run(client: Any, experiment_id: str, key: str) -> str | None:
-    """Return the id of the run with a key, where there is one."""
+    """Return the id of the run with a key; None for none."""
     found = client.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'", max_results=1)
     return found[0].info.run_id if found else None
 
 
 def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
-    """Give runs their end whose driver died before MLflow had it: what the journal says, or KILLED.
+    """Set the final status of runs whose driver died: that of the journal, or KILLED.
 
     A driver holds the lock in its run directory; a run that is RUNNING while nobody holds its lock
     is an orphan. Runs of other machines, whose directory is not here, are left alone.
@@ -96,13 +96,13 @@ def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
         try:
             _end(client, [run for run in running if _root_of(run) == _root_of(parent)], paths)
         except CorruptFileError:
-            continue  # the run's own next command says what is wrong with its journal
+            continue  # the run's own next command reports the damage
 
 
 def _end(client: Any, runs: list[Any], paths: RunPaths) -> None:
-    """Give a run and its learners the ends that its journal says."""
+    """Set the final statuses of a run and its learners by the journal."""
     entries = read_entries(paths.journal) if paths.journal.is_file() else ()
-    status, learners = endings(entry for entry, _ in entries)
+    status, learners = endings(entries)
     own = {f"{paths.root.name}/{learner}": end for learner, end in learners.items()}
     for run in runs:
         key = run.data.tags[KEY_TAG]

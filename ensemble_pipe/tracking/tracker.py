@@ -1,4 +1,4 @@
-"""Ships a run's journal to MLflow beside the run: a slow or absent server delays nothing."""
+"""Ships a run's journal to MLflow in a thread, so that a slow or absent server delays nothing."""
 
 import os
 import threading
@@ -8,23 +8,23 @@ from typing import Protocol
 
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.messages import cut
+from ensemble_pipe.core.messages import truncate
 from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.refusals import Problem, problem_of
 from ensemble_pipe.tracking.shipping import LogModel, Shipper
 
 POLL_S = 1.0
 RETRY_S = 5.0
-MOST_TOLD = 3
+MOST_SHOWN = 3
 
 
 class Tracker(Protocol):
-    """What a run needs of its tracking.
+    """The contract between a run and its tracking.
 
     Attributes:
-        problem: why not all has been shipped; None where it has.
-        left_out: what MLflow lacks for good though all has been shipped, in a line; "" for nothing.
+        problem: why the run has not been shipped completely; None if it has.
+        left_out: one line on what MLflow refused permanently; "" for nothing.
         model_uri, mlflow_run_id: of what was shipped.
     """
 
@@ -40,22 +40,22 @@ class Tracker(Protocol):
     def mlflow_run_id(self) -> str | None: ...
 
     def start(self) -> None:
-        """Begin to ship what the journal holds, and what will be added to it."""
+        """Start to ship the journal, and entries as they are added."""
         ...
 
     def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
-        """Ship the rest, for so long at most; a failure ends it at once, or is tried again."""
+        """Ship the rest within a time; stop at a failure, or keep trying."""
         ...
 
     def ship_again(self) -> None:
-        """The journal was rewound: look at all of it again; what is there already stays single."""
+        """Start again at the beginning of a journal that was rewound; nothing is duplicated."""
         ...
 
-    def require_place(self) -> None:
+    def check_cursor(self) -> None:
         """Check that the journal still holds all that was shipped of it.
 
         Raises:
-            CorruptFileError: it does not, or the note of what was shipped is damaged.
+            CorruptFileError: it does not, or the cursor is damaged.
         """
         ...
 
@@ -77,7 +77,7 @@ class NullTracker:
     def ship_again(self) -> None:
         return None
 
-    def require_place(self) -> None:
+    def check_cursor(self) -> None:
         return None
 
 
@@ -96,9 +96,9 @@ class MlflowTracker:
 
     @property
     def left_out(self) -> str:
-        found = [f"{cut(what)}: {why}" for what, why in self._shipper.cursor.left_out.items()]
-        more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
-        return "; ".join(found[:MOST_TOLD]) + more
+        found = [f"{truncate(what)}: {why}" for what, why in self._shipper.cursor.left_out.items()]
+        more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+        return "; ".join(found[:MOST_SHOWN]) + more
 
     @property
     def model_uri(self) -> str | None:
@@ -120,9 +120,9 @@ class MlflowTracker:
     def ship_again(self) -> None:
         self._shipper.ship_again()
 
-    def require_place(self) -> None:
+    def check_cursor(self) -> None:
         try:
-            next(read_entries(self._paths.journal, self._shipper.cursor.offset), None)
+            next(read_lines(self._paths.journal, self._shipper.cursor.offset), None)
         except CorruptFileError as error:
             resume = f"ensemble-pipe resume {self._paths.root}"
             raise CorruptFileError(f"{error}; `{resume}` completes it") from None
@@ -140,7 +140,7 @@ class MlflowTracker:
                 self._ship_new()
                 self.problem = None
             except Exception as error:
-                # Whatever a tracking server does must not end a training; `finish` tells of it.
+                # No failure of a tracking server may end a training; `problem` reports it.
                 self.problem = problem_of(error, self._shipper.uri)
                 over = self.problem.lasting or time.monotonic() > self._last_try
                 if last_look and over:
@@ -157,9 +157,9 @@ class MlflowTracker:
     def _ship_new(self) -> None:
         if not self._paths.journal.is_file():
             return
-        entries = list(read_entries(self._paths.journal, self._shipper.cursor.offset))
-        if entries:
-            self._shipper.ship([entry for entry, _ in entries], entries[-1][1])
+        lines = list(read_lines(self._paths.journal, self._shipper.cursor.offset))
+        if lines:
+            self._shipper.ship([line.entry for line in lines], lines[-1].end)
 
 
 def default_uri(output: Path) -> str:

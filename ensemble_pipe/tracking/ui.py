@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ensemble_pipe.core.addresses import is_server, masked, sqlite_path
+from ensemble_pipe.core.addresses import is_server, mask_secrets, sqlite_path
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.store import quiet_mlflow
 from ensemble_pipe.tracking.tracker import default_uri
 
@@ -23,7 +24,7 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     Args:
         output: folder of the run directories; the store lies beside it.
         port: first port to try.
-        say: shows a line to a person.
+        say: prints a line.
 
     Raises:
         InputError: there is no store yet.
@@ -31,11 +32,11 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     """
     if output.is_file():
         raise InputError(f"{output}: is a file; name the folder of the run directories")
-    if (output / "journal.jsonl").is_file():
+    if RunPaths(output).journal.is_file():
         raise InputError(f"{output}: is a run directory; name its folder, --output {output.parent}")
     uri = default_uri(output)
     if is_server(uri):
-        say(f"the tracking server is at {masked(uri)}")
+        say(f"the tracking server is at {mask_secrets(uri)}")
         return
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
@@ -47,13 +48,13 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     ]  # fmt: skip
     quiet_mlflow()
     log = subprocess.DEVNULL
-    # Files of the current directory are no modules.
-    # The address may hold a password, and arguments can be seen by anyone.
+    # Keeps files of the current directory from being imported.
+    # The address may hold a password, and arguments are visible to every user.
     environment = {**os.environ, "PYTHONSAFEPATH": "1", "MLFLOW_BACKEND_STORE_URI": uri}
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         _wait_for(process, port)
-        say(f"MLflow UI of {masked(uri)} at http://127.0.0.1:{port} (Ctrl-C ends it)")
+        say(f"MLflow UI of {mask_secrets(uri)} at http://127.0.0.1:{port} (Ctrl-C ends it)")
         process.wait()
     finally:
         process.terminate()

@@ -1,4 +1,4 @@
-"""Gradient boosting: what each network of a chain is fitted to, and by how much it counts.
+"""Gradient boosting: the targets of each network of a chain, and its factor in their sum.
 
 Friedman 2001, "Greedy function approximation: a gradient boosting machine", algorithm 1. A chain is
 the function F = sum_r a_r f_r of networks f_r, from F = 0 on. In every round a network is fitted,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ensemble_pipe.core.documents import Count, Flag, Number, read_json, validated
+from ensemble_pipe.core.documents import Count, Flag, Number, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.optim import PlateauState
 from ensemble_pipe.training.boosting import BoostingState
@@ -34,12 +34,11 @@ class Saved:
     run: str | None = None
     format: Count = 1
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """All but the sums, as the tensors' file has it too."""
-        facts = asdict(self)
-        del facts["sums"]
-        return facts
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the sums, as `checkpoint_to_dict` does."""
+        values = asdict(self)
+        del values["sums"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class SavedEstimator:
     format: Count = 1
 
 
-def facts_of(checkpoint: Checkpoint, run: str | None) -> dict[str, Any]:
-    """Return what a checkpoint's JSON says, but for the sums; its tensors' file says it too."""
+def checkpoint_to_dict(checkpoint: Checkpoint, run: str | None) -> dict[str, Any]:
+    """Return the JSON of a checkpoint but for the sums, which is the tensors' metadata too."""
     return {
         "format": FORMAT,
         "run": run,
@@ -66,20 +65,20 @@ def facts_of(checkpoint: Checkpoint, run: str | None) -> dict[str, Any]:
     }
 
 
-def read_facts(path: Path, kind: type[T]) -> T:
+def read_saved(path: Path, kind: type[T]) -> T:
     """Read the JSON of a checkpoint or of a scikit-learn learner.
 
     Raises:
         CorruptFileError: it is not what the format says, or is of a later version.
     """
-    facts = read_json(path, dict[str, Any])
-    version = facts.get("format", 1)
+    values = read_json(path, dict[str, Any])
+    version = values.get("format", 1)
     if isinstance(version, int) and version > FORMAT:
         raise CorruptFileError(
             f"{path}: has format {version}, so it was written by a later version of ensemble_pipe; "
             f"this version reads formats up to {FORMAT}: upgrade it"
         )
-    return validated(facts, kind, str(path))
+    return validate_as(values, kind, str(path))
 
 
 def counters_to_dict(counters: Counters) -> dict[str, Any]:
@@ -101,7 +100,7 @@ def parse_counters(saved: dict[str, Any], where: str) -> Counters:
     Raises:
         CorruptFileError: they are not what the format says.
     """
-    found = validated(saved, _Counters, where)
+    found = validate_as(saved, _Counters, where)
     if (found.best_value is None) != (found.epochs_waited is None):
         raise CorruptFileError(f"{where} do not fit its early stopping")
     plateau = PlateauState() if found.plateau is None else PlateauState(**asdict(found.plateau))

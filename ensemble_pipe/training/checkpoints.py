@@ -23,9 +23,9 @@ from ensemble_pipe.training.checkpoint_format import (
     FORMAT,
     Saved,
     SavedEstimator,
-    facts_of,
+    checkpoint_to_dict,
     parse_counters,
-    read_facts,
+    read_saved,
 )
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.state import LearnerState
@@ -42,7 +42,7 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = N
         checkpoint: of one of its learners.
         run: the run's id, which makes it a checkpoint of no other run.
     """
-    facts = facts_of(checkpoint, run)
+    facts = checkpoint_to_dict(checkpoint, run)
     tensors = {"row": checkpoint.state.row, **checkpoint.state.slots}
     content = save(
         {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
@@ -82,7 +82,7 @@ def list_checkpoints(paths: RunPaths, learner: int, run: str | None = None) -> l
 
 def _saved(paths: RunPaths, learner: int, step: int, run: str | None = None) -> Saved:
     path = paths.checkpoint(learner, step).with_suffix(".json")
-    saved = read_facts(path, Saved)
+    saved = read_saved(path, Saved)
     other = run is not None and saved.run not in (None, run)
     if (saved.learner, saved.step) != (learner, step) or other:
         whose = f" of run {saved.run}" if other else ""
@@ -110,10 +110,11 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
     content = read_bytes(weights)
     tensors = parse_tensors(content, str(weights))
     stated = _facts_in(content, str(weights))
-    wrong = [name for name, value in stated.items() if saved.facts.get(name) != value]
+    known = saved.to_dict()
+    wrong = [name for name, value in stated.items() if known.get(name) != value]
     if wrong:
         raise CorruptFileError(
-            f"{weights.with_suffix('.json')}: {wrong[0]}: is {saved.facts.get(wrong[0])!r}, but "
+            f"{weights.with_suffix('.json')}: {wrong[0]}: is {known.get(wrong[0])!r}, but "
             f"{weights.name} is a checkpoint with {stated[wrong[0]]!r}; {ANEW}"
         )
     if "row" not in tensors:
@@ -146,7 +147,7 @@ def load_estimator(paths: RunPaths, learner: int, run: str) -> bytes | None:
     facts_path = path.with_suffix(".json")
     if not facts_path.exists():
         return None
-    saved = read_facts(facts_path, SavedEstimator)
+    saved = read_saved(facts_path, SavedEstimator)
     if saved.learner != learner or saved.run not in (None, run):
         whose = "" if saved.run in (None, run) else f" of run {saved.run}"
         raise CorruptFileError(

@@ -12,7 +12,7 @@ import numpy as np
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
@@ -110,15 +110,15 @@ def is_of_plan(estimator: Any, plan: EstimatorPlan, task: Task) -> bool:
 
     Early stopping is left out: `fit_estimator` does without it where rows are few.
     """
-    wanted = build_estimator(plan, task)
+    expected = build_estimator(plan, task)
     several = type(estimator).__name__ == "MultiOutputRegressor"
     found = estimator.estimator if several else estimator
-    if type(found) is not type(wanted):
+    if type(found) is not type(expected):
         return False
-    defaults, given = type(wanted)().get_params(), found.get_params()
+    defaults, given = type(expected)().get_params(), found.get_params()
     return all(
         given.get(name) == value
-        for name, value in wanted.get_params().items()
+        for name, value in expected.get_params().items()
         if value != defaults[name] and name != "early_stopping"
     )
 
@@ -128,7 +128,7 @@ def _require_two_classes(labels: Array, schema: Schema) -> None:
     if len(found) < 2:
         raise ValueError(
             f"the rows that the learner sees ({len(labels)}) all have the class "
-            f"{shown(schema.classes[found[0]])}, and it needs two; add rows of the others, or do "
+            f"{quote(schema.classes[found[0]])}, and it needs two; add rows of the others, or do "
             "without cross-validation"
         )
 

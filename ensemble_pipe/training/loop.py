@@ -10,7 +10,7 @@ from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.losses import Loss, SquaredError, numbers_of
-from ensemble_pipe.optim import Stacked, StackedAverage, plateau_of
+from ensemble_pipe.optim import StackedAverage, StackedRule, learning_rates, plateau_of
 from ensemble_pipe.training.boosting_rounds import BoostingRounds
 from ensemble_pipe.training.divergence import divergence
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
@@ -101,11 +101,10 @@ class StackTraining:
     def rates(self, step: int) -> Floats:
         """Return the learning rates (M,) of step number `step`."""
         began, ends = self.round
-        factors = [
-            plan.schedule.factor(step - began, ends - began) * own.plateau.factor
-            for plan, own in zip(self.plans, self.state.counters, strict=True)
-        ]
-        return self.rule.rate(np.array(factors))
+        schedules = [plan.schedule for plan in self.plans]
+        plateaus = [own.plateau.factor for own in self.state.counters]
+        full_rates = self.rule.learning_rates
+        return learning_rates(full_rates, schedules, plateaus, step - began, ends - began)
 
     def is_checkpoint(self) -> bool:
         """Whether an epoch or a cycle of any learner ends at this step."""
@@ -216,7 +215,7 @@ class StackTraining:
         self.state = StackedState(states)
         self.round = first.round_at(self.step, self.data.rows)
         self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
-        self.rule = Stacked(
+        self.rule = StackedRule(
             [plan.rule for plan in plans],
             {name: self.state.slots[name] for name in first.rule.slots},
             segments_of(layout, first.rate_factors),

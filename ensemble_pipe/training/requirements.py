@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import embedded_columns
@@ -57,7 +57,7 @@ def require_rows(group: EstimatorSettings, rows: int, left_out: int, where: str)
 
 
 def _require_cycles(plan: LearnerPlan, rows: int) -> None:
-    """Raise ConfigError where members, or averages, are wanted of more cycles than steps."""
+    """Raise ConfigError where members, or averages, need more cycles than there are steps."""
     cycles, averaging = cycle_count(plan.schedule), plan.averaging
     at_ends = plan.snapshots or (isinstance(averaging, SWA) and averaging.at == "cycle")
     if at_ends and len(plan.calendar(rows).cycle_ends) != cycles:
@@ -102,6 +102,6 @@ def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
             )
         if codes[place] > categories:
             raise ConfigError(
-                f"network: the embedding of {shown(names[place])} has {categories} categories, but "
+                f"network: the embedding of {quote(names[place])} has {categories} categories, but "
                 f"{codes[place]} are needed: those of the training part, and one for the unknown"
             )

@@ -1,4 +1,4 @@
-"""Where a learner goes on: its checkpoints, held against its plan and its data."""
+"""Where a learner's training goes on: its checkpoints, checked against its plan and its data."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -37,8 +37,8 @@ def restore(
         run: the run's id.
 
     Raises:
-        CorruptFileError: one is damaged, is of another learner or run, or cannot have come of this
-            plan; or that of a member is missing.
+        CorruptFileError: one is damaged, is of another learner or run, or does not fit this plan;
+            or that of a member is missing.
     """
     saved = list_checkpoints(paths, plan.learner, run)
     _require_members(paths, plan, rows, saved)
@@ -54,7 +54,7 @@ def restore(
 def _misfit(
     plan: LearnerPlan, schema: Schema, rows: int, saved: Saved, state: LearnerState
 ) -> str | None:
-    """Return why a checkpoint cannot have come of a plan; None where it can."""
+    """Return why a checkpoint does not fit a plan; None where it does."""
     size = plan.build(schema).layout.size
     if state.row.shape != (size,) or state.row.dtype != np.float32:
         return f"its row is {_shown(state.row)}, but its network needs float32 of shape {(size,)}"
@@ -70,7 +70,7 @@ def _misfit(
 
 
 def _misplaced(plan: LearnerPlan, rows: int, saved: Saved, counters: Counters) -> str | None:
-    """Return why a learner cannot stand where its checkpoint says; None where it can."""
+    """Return why a plan has no such checkpoint at this step; None where it has."""
     steps = plan.steps(rows)
     if not 0 < saved.step <= steps.total or saved.epoch != steps.epochs_done(saved.step):
         return f"step {saved.step} in epoch {saved.epoch} is none of its {steps.total} steps"
@@ -83,8 +83,8 @@ def _misplaced(plan: LearnerPlan, rows: int, saved: Saved, counters: Counters) -
     stopped = stopping is not None and stopping.ends(counters.stopping)
     done = stopped or saved.step == steps.total
     if saved.finished != done:
-        told = "finished" if saved.finished else "not finished"
-        return f"says that it is {told}, at step {saved.step} of {steps.total}"
+        stated = "finished" if saved.finished else "not finished"
+        return f"says that it is {stated}, at step {saved.step} of {steps.total}"
     expected = 0 if stopped else plan.member_at(saved.step, plan.member_steps(rows))
     if saved.member != expected:
         return f"says that it yields member {saved.member}, where its plan has {expected}"

@@ -26,6 +26,7 @@ from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import PicturesEntry
 from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.training.checkpoints import load_estimator
 from ensemble_pipe.training.restoring import restore
@@ -34,9 +35,10 @@ from ensemble_pipe.training.restoring import restore
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
     paths = copy_of(VERSIONS[-1], "finished", tmp_path_factory.mktemp("whole"))
-    for entry, _ in read_entries(paths.journal):
-        for name in entry.get("names", []):  # so that no report draws them anew
-            atomic_write(paths.pictures / name, b"a picture")
+    for entry in read_entries(paths.journal):
+        if isinstance(entry, PicturesEntry):
+            for name in entry.names:  # so that no report draws them anew
+                atomic_write(paths.picture(name), b"a picture")
     return paths
 
 

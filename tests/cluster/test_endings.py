@@ -7,13 +7,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
 
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import EndedEntry, EpochEntry, FinishedEntry
 
 pytestmark = pytest.mark.slow
+T = TypeVar("T")
 
 # Wide enough for its checkpoints to lie in Ray's object store, whose end ends the driver.
 PIPELINE = """
@@ -44,15 +47,15 @@ class Run:
 
     def wait_for_checkpoints(self, count: int) -> None:
         deadline = time.monotonic() + 180
-        while len(self.entries("epoch")) < count:
+        while len(self.entries(EpochEntry)) < count:
             assert time.monotonic() < deadline
             assert self.process.poll() is None
             time.sleep(0.2)
 
-    def entries(self, kind: str) -> list[dict[str, object]]:
+    def entries(self, kind: type[T]) -> list[T]:
         journals = list(self.folder.glob("runs/*/journal.jsonl"))
-        found = [entry for path in journals for entry, _ in read_entries(path)]
-        return [entry for entry in found if entry["kind"] == kind]
+        found = [entry for path in journals for entry in read_entries(path)]
+        return [entry for entry in found if isinstance(entry, kind)]
 
     def processes(self, name: str = "") -> list[psutil.Process]:
         found = psutil.Process(self.process.pid).children(recursive=True)
@@ -91,7 +94,7 @@ def test_local_ray_listens_on_loopback_alone_and_ends_with_a_terminated_run(runn
     assert running.process.returncode == 143
     assert errors.count("stopped") == 1
     assert "SIGTERM received" not in errors
-    assert [entry["status"] for entry in running.entries("ended")] == ["KILLED"]
+    assert [entry.status for entry in running.entries(EndedEntry)] == ["KILLED"]
     assert running.statuses() == {"KILLED"}
     _, alive = psutil.wait_procs(started[1:], timeout=10)
     assert alive == []
@@ -109,7 +112,7 @@ def test_a_raylet_that_dies_ends_the_run_with_a_message(running: Run) -> None:
     assert running.process.returncode == 1
     assert "error: Ray" in errors.splitlines()[-1]
     assert "ensemble-pipe resume" in errors.splitlines()[-1]
-    assert [entry["status"] for entry in running.entries("ended")] == ["FAILED"]
+    assert [entry.status for entry in running.entries(EndedEntry)] == ["FAILED"]
     assert running.statuses() == {"FAILED"}
 
 
@@ -123,10 +126,10 @@ def test_a_lost_node_leaves_its_learners_to_the_other(tmp_path: Path) -> None:
         lost = cluster.add_node(num_cpus=1)
         settings = ["cluster.stack=1", "cluster.trainers=2", "training.epochs=25"]
         run = Run(tmp_path, cluster.address, *settings)
-        while {entry["learner"] for entry in run.entries("epoch")} < {0, 1}:
+        while {entry.learner for entry in run.entries(EpochEntry)} < {0, 1}:
             time.sleep(0.2)
         cluster.remove_node(lost, allow_graceful=False)
         assert run.process.wait(timeout=100) == 0
-        assert len(run.entries("finished")) == 3
+        assert len(run.entries(FinishedEntry)) == 3
     finally:
         cluster.shutdown()

@@ -14,7 +14,7 @@ from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.cluster.ray import RayExecutor
 from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.shard_service import ShardService
-from ensemble_pipe.data.shards import Wanted
+from ensemble_pipe.data.shards import ShardRequest
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.stacks import Stack, make_stacks
 
@@ -131,9 +131,9 @@ def test_each_shard_is_made_once_and_the_next_ones_ahead(
     source = BaseSource(ray.get_runtime_context().get_node_id())
     actor: Any = ShardService
     service = actor.remote(source, prepared.recipe, 1)
-    first, second = Wanted(0, 0, (0, 2)), Wanted(0, 0, (2, 5))
+    first, second = ShardRequest(0, 0, (0, 2)), ShardRequest(0, 0, (2, 5))
     wanted = ray.get(service.shards.remote(first, second))
     again = ray.get(service.shards.remote(second, None))
     assert wanted[1] == again[0]
-    assert len(ray.get(service.shards.remote(Wanted(0, 1, None), None))) == 10
+    assert len(ray.get(service.shards.remote(ShardRequest(0, 1, None), None))) == 10
     ray.kill(service)

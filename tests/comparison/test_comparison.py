@@ -17,12 +17,20 @@ import ensemble_pipe
 from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.compare import compare, over_seeds
 from ensemble_pipe.comparison.output import comparison_page, comparison_text
-from ensemble_pipe.comparison.runs import Run, cost_of, read_run
+from ensemble_pipe.comparison.runs import FinishedRun, cost_of, read_run
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
-from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.journal import line_of, read_lines
+from ensemble_pipe.tracking.kinds import (
+    EndedEntry,
+    EpochEntry,
+    GrownEntry,
+    LearnerEntry,
+    ResumedEntry,
+    StartedEntry,
+)
 
 PIPELINE = """
 name: compared
@@ -106,7 +114,7 @@ def test_a_run_against_itself_differs_by_nothing(runs: dict[tuple[int, int], Pat
     assert [(d.mean, d.low, d.high) for d in found.values()] == [(0.0, 0.0, 0.0)] * 3
 
 
-def regression(folder: Path, hidden: int) -> Run:
+def regression(folder: Path, hidden: int) -> FinishedRun:
     data = {"source": "bundled", "set": "diabetes"}
     settings: dict[str, Any] = {"task": "regression", "data": data, "network.hidden": [hidden]}
     (folder / "p.yaml").write_text(PIPELINE)
@@ -158,8 +166,8 @@ def test_mistakes_are_named(runs: dict[tuple[int, int], Path], tmp_path: Path) -
         compare([one, one])
     copied = Path(shutil.copytree(runs[1, 1], tmp_path / "copied"))
     journal = RunPaths(copied).journal
-    kept = [json.dumps(entry) for entry, _ in read_entries(journal) if entry["kind"] != "result"]
-    journal.write_text("\n".join([*kept, ""]))
+    kept = [line_of(line.values) for line in read_lines(journal) if line.entry.kind != "result"]
+    journal.write_bytes(b"".join(kept))
     with pytest.raises(RunDirectoryError, match="no result yet"):
         read_run(copied)
     for arguments in ([str(tmp_path / "none")], [str(one.root), "--output", "x.pdf"]):
@@ -169,13 +177,17 @@ def test_mistakes_are_named(runs: dict[tuple[int, int], Path], tmp_path: Path) -
 
 
 def test_the_time_between_a_stop_and_a_resumption_is_no_cost() -> None:
-    kinds = [
-        ("started", 0), ("epoch", 4), ("resumed", 1000), ("epoch", 1003),
-        ("learner", 2000), ("grown", 2000), ("epoch", 2001), ("ended", 2002),
-    ]  # fmt: skip
-    facts = {"learner": 0, "step": 7, "epoch": 2}
-    entries = [{"kind": kind, "time_ms": 1000 * moment, **facts} for kind, moment in kinds]
-    cost = cost_of(entries)
+    def epoch(second: int) -> EpochEntry:
+        return EpochEntry(0, 2, 7, {}, time_ms=1000 * second)
+
+    cost = cost_of(
+        [
+            StartedEntry("x", {}, {}, {}, time_ms=0), epoch(4),
+            ResumedEntry(time_ms=1_000_000), epoch(1003),
+            LearnerEntry(1, {}, time_ms=2_000_000), GrownEntry(2, {}, time_ms=2_000_000),
+            epoch(2001), EndedEntry("FINISHED", time_ms=2_002_000),
+        ]
+    )  # fmt: skip
     assert (cost.seconds, cost.learner_steps, cost.learner_epochs) == (9.0, 7, 2)
 
 

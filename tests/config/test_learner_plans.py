@@ -7,7 +7,7 @@ import yaml
 from loading import Load, refusal
 
 from ensemble_pipe.config.plans import make_plans
-from ensemble_pipe.config.reading import resolved
+from ensemble_pipe.config.reading import resolve
 from ensemble_pipe.nn.losses import CrossEntropy, Hinge
 from ensemble_pipe.nn.networks import LinearModel, Mlp
 from ensemble_pipe.optim import (
@@ -92,7 +92,7 @@ def test_each_kind_keeps_only_the_keys_that_it_knows(
     pipeline = load(text, ensemble)
     assert [getattr(plan, field) for plan in make_plans(pipeline).networks] == expected
     # The same where all defaults are filled in, as in a run directory.
-    again = make_plans(load(yaml.safe_dump(resolved(pipeline)))).networks
+    again = make_plans(load(yaml.safe_dump(resolve(pipeline)))).networks
     assert [getattr(plan, field) for plan in again] == expected
 
 

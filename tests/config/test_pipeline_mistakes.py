@@ -48,20 +48,20 @@ THEIR_MESSAGES = """\
 name: string should match pattern '^[A-Za-z0-9][A-Za-z0-9_.-]*$', got 'two words' (p.yaml:2)
 task: unknown 'clasification'; did you mean 'classification'? valid: classification, regression \
 (p.yaml:3)
-data.source: unknown 'tabel'; did you mean 'table'? valid: {sources} (p.yaml:4)
+data.source: unknown 'tabel'; did you mean 'table'? valid: {sources}{own} (p.yaml:4)
 splits.test: input should be less than 1, got 1.5 (p.yaml:6)
 splits.stop: input should be greater than 0, got -1 (p.yaml:8)
 splits.valdation: unknown key 'valdation'; did you mean 'validation'? \
 valid: stop, test, train, validation (p.yaml:7)
 augment.0.name: unknown 'horizontal_flop'; did you mean 'horizontal_flip'? \
-valid: {augmentations} (p.yaml:10)
+valid: {augmentations}{own} (p.yaml:10)
 augment.1.pixels: input should be greater than or equal to 0, got -1 (p.yaml:11)
 augment.2: 'name' is missing; it says which kind this is (p.yaml:12)
 network.hidden.0: input should be greater than 0, got 0 (p.yaml:13)
 network.activation: unknown 'rely'; did you mean 'relu'? valid: {activations} \
 (p.yaml:13)
 training.epochs: expected a whole number, got 'many' (p.yaml:15)
-training.optimizer.name: unknown 'adm'; did you mean 'adam'? valid: {rules} (p.yaml:17)
+training.optimizer.name: unknown 'adm'; did you mean 'adam'? valid: {rules}{own} (p.yaml:17)
 training.schedule.cycle: unknown key 'cycle'; did you mean 'cycles'? valid: cycles, name \
 (p.yaml:19)
 ensemble.learners: input should be greater than or equal to 1, got 0 (p.yaml:21)
@@ -72,12 +72,16 @@ valid: cpus_per_trainer, retries, stack, trainers (p.yaml:23)
 sed: unknown key 'sed'; did you mean 'seed'? valid: {sections} (p.yaml:1)"""
 
 
+OWN = "; if it is a component of your own, hand its class to components=[...], in Python"
+
+
 def test_every_mistake_is_reported_at_once_with_its_line(load: Load) -> None:
     expected = THEIR_MESSAGES.format(
         sources=", ".join(sorted(SOURCES)),
         activations=", ".join(sorted(ACTIVATIONS)),
         augmentations=", ".join(sorted(STEPS)),
         rules=", ".join(sorted(RULES)),
+        own=OWN,
         sections=", ".join(sorted(Pipeline.model_fields)),
     )
     assert refusal(load, MANY_MISTAKES).splitlines() == expected.splitlines()

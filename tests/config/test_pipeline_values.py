@@ -7,7 +7,7 @@ import yaml
 from loading import Load, refusal
 
 from ensemble_pipe.config.plans import make_plans
-from ensemble_pipe.config.reading import resolved
+from ensemble_pipe.config.reading import resolve
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import STEPS
@@ -20,7 +20,7 @@ from ensemble_pipe.optim import (
     SCHEDULES,
     SGD,
     Adam,
-    Constant,
+    ConstantRate,
 )
 
 # Values
@@ -66,7 +66,7 @@ def test_settings_without_a_kind_belong_to_the_default_kind(load: Load) -> None:
     pipeline = load(text)
     assert pipeline.network == Mlp(hidden=(50,))
     assert pipeline.training.optimizer == Adam(learning_rate=0.5)
-    assert pipeline.training.schedule == Constant()
+    assert pipeline.training.schedule == ConstantRate()
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ ensemble: {learners: 4, vary: {training.loss.smoothing: [0.1, 0.2], network.drop
 )
 def test_a_resolved_pipeline_comes_to_the_same_as_its_text(text: str, load: Load) -> None:
     pipeline = load(text)
-    again = load(yaml.safe_dump(resolved(pipeline), sort_keys=False))
+    again = load(yaml.safe_dump(resolve(pipeline), sort_keys=False))
     assert again == pipeline
     plans = make_plans(pipeline).networks
     assert make_plans(again).networks == plans

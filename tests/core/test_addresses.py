@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from ensemble_pipe.config.reading import Pipeline, load_pipeline, resolved
-from ensemble_pipe.core.addresses import masked, sqlite_address, sqlite_path, whole
+from ensemble_pipe.config.reading import Pipeline, load_pipeline, resolve
+from ensemble_pipe.core.addresses import mask_secrets, restore_secrets, sqlite_address, sqlite_path
 from ensemble_pipe.core.errors import ConfigError, DataError, EnsemblePipeError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 
 ENVIRONMENT = ("URI", "USERNAME", "PASSWORD", "TOKEN")
 
@@ -40,8 +40,8 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
     ("time 12:30 of ann@host", "time 12:30 of ann@host"),
 ])  # fmt: skip
 def test_passwords_and_tokens_are_hidden_and_nothing_else(address: str, expected: str) -> None:
-    assert masked(address) == expected
-    assert masked(expected) == expected
+    assert mask_secrets(address) == expected
+    assert mask_secrets(expected) == expected
 
 
 @pytest.mark.parametrize(("address", "environment", "expected"), [
@@ -64,7 +64,7 @@ def test_what_is_hidden_comes_from_the_environment(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
-    assert whole(address) == expected
+    assert restore_secrets(address) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_path_is_an_address_and_back(name: str) -> None:
     assert sqlite_path(address) == path
     assert make_url(address).database == str(path)
     assert not make_url(address).query
-    assert masked(address) == address
+    assert mask_secrets(address) == address
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_pipeline_is_written_without_secrets() -> None:
     })  # fmt: skip
     assert config.tracking.uri == "http://ann:SECRET@host?token=SECRET"
     assert "SECRET" not in repr(config.tracking)
-    written = resolved(config)
+    written = resolve(config)
     assert "SECRET" not in str(written)
     assert written["tracking"]["uri"] == "http://ann:***@host?token=***"
 
@@ -109,7 +109,7 @@ def test_errors_say_no_secret(kind: type[EnsemblePipeError]) -> None:
 
 
 def test_a_value_is_hidden_before_it_is_cut() -> None:
-    assert "pw" not in shown("http://ann:" + "pw" * 100 + "@host")
+    assert "pw" not in quote("http://ann:" + "pw" * 100 + "@host")
 
 
 @pytest.mark.parametrize(

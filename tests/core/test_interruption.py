@@ -14,11 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ensemble_pipe.core import interruption
-from ensemble_pipe.core.interruption import handled, kept_handlers, may_stop
+from ensemble_pipe.core.interruption import handle_signals, interruptible, preserve_handlers
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import display as display_module
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import EndedEntry
 
 PIPELINE = """
 name: small
@@ -40,18 +41,18 @@ def _same_handlers() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_the_first_signal_stops_and_says_so_in_the_status(number: int) -> None:
-    with handled() as signals:
+    with handle_signals() as signals:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
         assert signals.status == 128 + number
 
 
 def test_a_signal_waits_where_nothing_may_stop() -> None:
-    with handled():
-        with may_stop():
+    with handle_signals():
+        with interruptible():
             pass
         signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt), may_stop():
+        with pytest.raises(KeyboardInterrupt), interruptible():
             pytest.fail("the signal came first")
         signal.raise_signal(signal.SIGTERM)
 
@@ -64,14 +65,14 @@ class Finalized:
 
 
 def wait_after(what: Callable[[], object]) -> None:
-    with may_stop():
+    with interruptible():
         what()
         time.sleep(5)
 
 
 def test_a_stop_that_python_drops_comes_again() -> None:
     before = sys.unraisablehook
-    with handled() as signals:
+    with handle_signals() as signals:
         with pytest.raises(KeyboardInterrupt):
             wait_after(Finalized)
         assert signals.status == 130
@@ -81,14 +82,14 @@ def test_a_stop_that_python_drops_comes_again() -> None:
 
 def test_an_import_is_not_broken_by_a_stop() -> None:
     frame = SimpleNamespace(f_code=SimpleNamespace(co_filename="<frozen importlib._bootstrap>"))
-    with handled() as signals, pytest.raises(KeyboardInterrupt):
+    with handle_signals() as signals, pytest.raises(KeyboardInterrupt):
         wait_after(lambda: signals.receive(signal.SIGINT, cast(FrameType, frame)))
 
 
 def test_the_third_ends_at_once_with_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[object] = []
     monkeypatch.setattr(os, "_exit", ended.append)
-    with handled(exits=True) as signals:
+    with handle_signals(exits=True) as signals:
         signals.last_words = lambda: ended.append("last words")
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
@@ -101,17 +102,17 @@ def test_the_third_ends_at_once_with_last_words(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_caller_that_handles_a_signal_receives_it_afterwards() -> None:
     received: list[int] = []
-    with kept_handlers():
+    with preserve_handlers():
         signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
-        with pytest.raises(KeyboardInterrupt), handled():
+        with pytest.raises(KeyboardInterrupt), handle_signals():
             signal.raise_signal(signal.SIGTERM)
     assert received == [signal.SIGTERM]
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
-    with kept_handlers():
+    with preserve_handlers():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        with handled() as signals:
+        with handle_signals() as signals:
             signal.raise_signal(signal.SIGHUP)
         assert signals.first is None
 
@@ -186,11 +187,11 @@ def test_signals_while_mlflow_is_waited_for_do_not_take_it_for_done(
     monkeypatch.setattr(MlflowTracker, "_ship_new", ship)
     tracker = MlflowTracker(RunPaths(tmp_path), "sqlite://", "any", lambda *_: "")
     tracker.start()
-    with handled():
+    with handle_signals():
         for number in NUMBERS[:times]:
             timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
             timer.start()
-            with pytest.raises(KeyboardInterrupt), may_stop():
+            with pytest.raises(KeyboardInterrupt), interruptible():
                 tracker.finish(10.0)
             timer.join()
         tracker.finish(0.0)
@@ -203,12 +204,12 @@ def test_signals_while_mlflow_is_waited_for_do_not_take_it_for_done(
 def test_an_ended_program_ignores_further_signals(monkeypatch: pytest.MonkeyPatch) -> None:
     last: list[Any] = []
     monkeypatch.setattr("atexit.register", last.append)
-    with handled(exits=True):
+    with handle_signals(exits=True):
         pass
     assert last == []
-    with pytest.raises(KeyboardInterrupt), handled(exits=True):
+    with pytest.raises(KeyboardInterrupt), handle_signals(exits=True):
         signal.raise_signal(signal.SIGINT)
-    with kept_handlers():
+    with preserve_handlers():
         last[0]()
         for number in NUMBERS:
             signal.raise_signal(number)
@@ -231,8 +232,8 @@ def test_a_run_in_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
 
 
 def endings(run_dir: Path) -> list[str]:
-    entries = [entry for entry, _ in read_entries(RunPaths(run_dir).journal)]
-    return [entry["status"] for entry in entries if entry["kind"] == "ended"]
+    entries = read_entries(RunPaths(run_dir).journal)
+    return [entry.status for entry in entries if isinstance(entry, EndedEntry)]
 
 
 def _app() -> Any:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from augment_inputs import at, nonzero_images
 from PIL import Image
 from scipy import ndimage
 
-from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment import (
     HorizontalFlip,
@@ -16,19 +16,9 @@ from ensemble_pipe.data.augment import (
     VerticalFlip,
     matrices,
 )
-from ensemble_pipe.data.augment.warps import warped
+from ensemble_pipe.data.augment.warps import warp_images
 
 SIZES = [(28, 28, 1), (32, 32, 3), (5, 7, 2), (50, 41, 3)]
-
-
-def images_of(shape: tuple[int, ...]) -> Array:
-    images = np.random.default_rng(3).integers(1, 256, shape).astype(np.uint8)
-    images.setflags(write=False)  # as shards are: kernels are compiled for one kind of array
-    return images
-
-
-def at(epoch: int = 0) -> np.random.Generator:
-    return seeds.generator(1, seeds.Purpose.AUGMENT, epoch=epoch)
 
 
 def resampled(image: Array, places: Array) -> Array:
@@ -48,7 +38,7 @@ def offsets(image: Array) -> Array:
 
 
 def test_flips_exchange_sides() -> None:
-    images = images_of((20, 5, 7, 3))
+    images = nonzero_images((20, 5, 7, 3))
     across, upside = HorizontalFlip(probability=1.0), VerticalFlip(probability=1.0)
     assert np.array_equal(across.apply(images, at()), images[:, :, ::-1])
     assert np.array_equal(upside.apply(images, at()), images[:, ::-1])
@@ -66,7 +56,7 @@ def shifted(image: Array, down: int, right: int, pixels: int) -> Array:
 
 @pytest.mark.parametrize("pixels", [1, 3, 9])
 def test_a_shift_is_a_crop_of_the_padded_image(pixels: int) -> None:
-    images = images_of((60, 5, 7, 2))
+    images = nonzero_images((60, 5, 7, 2))
     moves = at().integers(-pixels, pixels, (2, len(images)), endpoint=True)
     expected = [
         shifted(image, down, right, pixels)
@@ -86,20 +76,20 @@ def test_shifts_go_everywhere_they_may() -> None:
 @pytest.mark.parametrize("quarters", [-2, -1, 0, 1, 2, 3])
 @pytest.mark.parametrize("side", [1, 6, 7, 40])
 def test_quarter_turns_are_exact(quarters: int, side: int) -> None:
-    images = images_of((3, side, side, 3))
-    turned = warped(images, matrices.rotation(np.full(3, np.radians(90 * quarters))))
+    images = nonzero_images((3, side, side, 3))
+    turned = warp_images(images, matrices.rotation(np.full(3, np.radians(90 * quarters))))
     assert np.array_equal(turned, np.rot90(images, quarters, axes=(1, 2)))
 
 
 def test_half_turns_are_exact_on_any_image() -> None:
-    images = images_of((3, 6, 9, 2))
-    turned = warped(images, matrices.rotation(np.full(3, np.pi)))
+    images = nonzero_images((3, 6, 9, 2))
+    turned = warp_images(images, matrices.rotation(np.full(3, np.pi)))
     assert np.array_equal(turned, images[:, ::-1, ::-1])
 
 
 def test_whole_pixels_are_moved_exactly() -> None:
-    images = images_of((1, 6, 9, 2))
-    moved = warped(images, matrices.translation(np.array([2.0]), np.array([-3.0])))
+    images = nonzero_images((1, 6, 9, 2))
+    moved = warp_images(images, matrices.translation(np.array([2.0]), np.array([-3.0])))
     assert np.array_equal(moved[0], shifted(images[0], 2, -3, 4))
 
 
@@ -118,8 +108,8 @@ def maps() -> Array:
 @pytest.mark.parametrize("shape", SIZES, ids=str)
 def test_a_warp_is_scipys_affine_transform(shape: tuple[int, ...]) -> None:
     every = maps()
-    images = images_of((len(every), *shape))
-    out = warped(images, every)
+    images = nonzero_images((len(every), *shape))
+    out = warp_images(images, every)
     middle = (np.array(shape[:2]) - 1) / 2
     for image, matrix, found in zip(images, every, out, strict=True):
         linear, offset = matrix[:, :2], middle + matrix[:, 2] - matrix[:, :2] @ middle
@@ -139,11 +129,11 @@ def test_the_matrices_do_what_they_say() -> None:
     image = np.zeros((1, 9, 9, 1), np.uint8)
     image[0, 2, 4] = 255  # two pixels above the middle
     one = np.array([1.0])
-    turned = warped(image, matrices.rotation(one * np.pi / 2))
+    turned = warp_images(image, matrices.rotation(one * np.pi / 2))
     assert np.argwhere(turned[0, ..., 0]).tolist() == [[4, 2]]  # anticlockwise: left of it
-    slanted = warped(image, matrices.shear(one, 0 * one))
+    slanted = warp_images(image, matrices.shear(one, 0 * one))
     assert np.argwhere(slanted[0, ..., 0]).tolist() == [[2, 2]]
-    higher = warped(image, matrices.zoom(2 * one, one))
+    higher = warp_images(image, matrices.zoom(2 * one, one))
     assert higher[0, :, 4, 0].argmax() == 0
     for slopes in ([0.5, -1.2], [1.7, 1.7]):  # a shear keeps areas
         (matrix,) = matrices.shear(*(one * slope for slope in slopes))
@@ -153,7 +143,7 @@ def test_the_matrices_do_what_they_say() -> None:
 @pytest.mark.parametrize("shape", SIZES, ids=str)
 def test_a_resized_crop_is_pillows(shape: tuple[int, ...]) -> None:
     crop = RandomResizedCrop(scale=(0.1, 1.0), ratio=(0.5, 2.0))
-    images = images_of((40, *shape))
+    images = nonzero_images((40, *shape))
     out = crop.apply(images, at())
     random, (height, width, _) = at(), shape
     area = random.random(40) * 0.9 + 0.1
@@ -187,7 +177,7 @@ def test_a_translation_reaches_as_far_as_it_says() -> None:
 @pytest.mark.parametrize("curvature", [-0.3, -0.1, 0.2, 1.0])
 @pytest.mark.parametrize("shape", SIZES, ids=str)
 def test_a_lens_moves_pixels_along_their_radius(curvature: float, shape: tuple[int, ...]) -> None:
-    images = images_of((2, *shape))
+    images = nonzero_images((2, *shape))
     out = LensDistortion(curvature=(curvature, curvature)).apply(images, at())
     offset = offsets(images[0])
     squares = (offset**2).sum(0)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from augment_inputs import at, images_of
 from PIL import Image, ImageEnhance
 from scipy import ndimage, stats
 
-from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment import Blur, ColorJitter, Cutout, Noise
 from ensemble_pipe.data.augment.pixels import gaussian_weights, normal_quantiles
@@ -20,16 +20,6 @@ ENHANCE = {
     "contrast": ImageEnhance.Contrast,
     "saturation": ImageEnhance.Color,
 }
-
-
-def images_of(shape: tuple[int, ...]) -> Array:
-    images = np.random.default_rng(3).integers(0, 256, shape).astype(np.uint8)
-    images.setflags(write=False)  # as shards are: kernels are compiled for one kind of array
-    return images
-
-
-def at(epoch: int = 0) -> np.random.Generator:
-    return seeds.generator(1, seeds.Purpose.AUGMENT, epoch=epoch)
 
 
 def jittered(images: Array, **changes: float) -> Array:

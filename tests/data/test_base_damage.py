@@ -81,8 +81,8 @@ def test_shards_are_checked_before_they_are_augmented(path: Path) -> None:
     recipe = Recipe(path.parent, {}, 1, Augment(policy=(HorizontalFlip(),)))
     data = TrainingData(recipe, plain_schema("classification", IMAGE, (0, 1, 2)))
     with pytest.raises(CorruptFileError, match="column 'input' of rows 33 to 40"):
-        data.make_shards(data.wanted(0, 0, None))
-    data.make_shards(data.wanted(0, 0, (0, 1)))  # the others are sound
+        data.make_shards(data.request(0, 0, None))
+    data.make_shards(data.request(0, 0, (0, 1)))  # the others are sound
 
 
 def test_a_window_checks_the_shards_it_reads_and_no_others(path: Path) -> None:

@@ -18,11 +18,11 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import write_base
 from ensemble_pipe.data.batches import Batches, Order, Steps
 from ensemble_pipe.data.learner_view import View
-from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted
+from ensemble_pipe.data.shards import Recipe, ShardRequest, TrainingData
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import Adam, Constant
+from ensemble_pipe.optim import Adam, ConstantRate
 from ensemble_pipe.training.plan import LearnerPlan
 
 ROWS = 23
@@ -221,7 +221,7 @@ def test_a_feature_subspace_blinds_a_learner_to_the_other_columns(tmp_path: Path
 
 
 def test_learners_share_one_augmentation_or_have_one_each(images: Path) -> None:
-    asked: list[tuple[Wanted, Wanted | None]] = []
+    asked: list[tuple[ShardRequest, ShardRequest | None]] = []
 
     def read_epochs(share: Any, pool: int | None = None) -> None:
         asked.clear()
@@ -230,7 +230,7 @@ def test_learners_share_one_augmentation_or_have_one_each(images: Path) -> None:
         schema = plain_schema("classification", (5, 5, 1), (0, 1, 2))
         maker = TrainingData(recipe, schema)
 
-        def shards(wanted: Wanted, coming: Wanted | None) -> list[Any]:
+        def shards(wanted: ShardRequest, coming: ShardRequest | None) -> list[Any]:
             asked.append((wanted, coming))
             return maker.make_shards(wanted)
 
@@ -241,13 +241,13 @@ def test_learners_share_one_augmentation_or_have_one_each(images: Path) -> None:
 
     read_epochs("all")
     assert asked == [
-        (Wanted(0, 0, None), Wanted(0, 1, None)),
-        (Wanted(0, 1, None), Wanted(0, 2, None)),
-        (Wanted(0, 2, None), None),
+        (ShardRequest(0, 0, None), ShardRequest(0, 1, None)),
+        (ShardRequest(0, 1, None), ShardRequest(0, 2, None)),
+        (ShardRequest(0, 2, None), None),
     ]
     read_epochs("per_learner")
     assert [wanted for wanted, _ in asked] == [
-        Wanted(learner + 1, epoch, None) for epoch in range(3) for learner in (4, 7)
+        ShardRequest(learner + 1, epoch, None) for epoch in range(3) for learner in (4, 7)
     ]
     read_epochs("all", pool=2)
     assert [wanted.version for wanted, _ in asked] == [0, 1, 0]
@@ -342,5 +342,5 @@ def test_steps_by_hand(batch_rows: int, total: int) -> None:
 
 @pytest.mark.parametrize("batch_size", [20, 21, 1000, None])
 def test_a_batch_size_beyond_the_rows_means_all_rows(batch_size: int | None) -> None:
-    plan = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), Constant(), 3, batch_size)
+    plan = LearnerPlan(0, 1, Mlp(), CrossEntropy(), Adam(), ConstantRate(), 3, batch_size)
     assert plan.steps(20) == Steps(rows=20, batch_rows=20, epochs=3)

@@ -13,10 +13,10 @@ from pyarrow import csv, feather, parquet
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.labelled import labelled
+from ensemble_pipe.data.labelled import read_labelled
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
-from ensemble_pipe.data.tables.class_names import as_numbers, finder
+from ensemble_pipe.data.tables.class_names import as_numbers, class_finder
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.run.preparation import prepare
 
@@ -151,7 +151,7 @@ def test_labels_of_a_text_file_are_numbers_where_nothing_is_lost(
 
 
 def test_a_text_names_no_number_and_a_number_no_other_text() -> None:
-    find = finder(("01", "1"))
+    find = class_finder(("01", "1"))
     assert [find(label) for label in ("01", "1", 1, 1.0, "1.0", "2")] == [0, 1, 1, 1, -1, -1]
 
 
@@ -208,7 +208,7 @@ def test_groups_are_told_apart_as_they_are_written(tmp_path: Path) -> None:
         data = {"source": "table", "path": str(tmp_path / name), "label": "y", "group": "g"}
         config = Pipeline.model_validate({"data": data, "task": "classification"})
         source, _ = config.data.open()
-        found = labelled(source, config.data.roles(source), None)
+        found = read_labelled(source, config.data.roles(source), None)
         assert found.groups is not None
         assert found.group_names is not None
         groups.append((found.groups.tolist(), found.group_names.to_pylist()))

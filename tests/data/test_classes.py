@@ -10,22 +10,22 @@ from conftest import Prepared
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.labelled import Labelled, labelled
+from ensemble_pipe.data.labelled import LabelledRows, read_labelled
 from ensemble_pipe.data.sources.rows import rows_of
 from ensemble_pipe.data.tables.columns import Roles
 
 ROLES = Roles(("n",), "kind", weight="w", group="g", time="t")
 
 
-def labelled_of(targets: Array, classes: tuple[int | str, ...] | None) -> Labelled:
+def labelled_of(targets: Array, classes: tuple[int | str, ...] | None) -> LabelledRows:
     rows = np.arange(len(targets))
     table = pa.table(
         {"n": rows.astype(np.float64), "kind": targets, "w": rows + 1.0, "g": rows % 2, "t": -rows}
     )
-    return labelled(rows_of("f.csv", table), ROLES, classes)
+    return read_labelled(rows_of("f.csv", table), ROLES, classes)
 
 
-def numbers_in(found: Labelled) -> list[float]:
+def numbers_in(found: LabelledRows) -> list[float]:
     """Return the values of column n, as they are read block by block."""
     return [x for _, block in found.rows.blocks(["n"]) for x in block.column("n").to_pylist()]
 
@@ -62,7 +62,7 @@ def test_a_kept_row_is_named_by_its_place_in_the_source() -> None:
 def test_a_kept_label_is_named_by_its_place_in_its_own_file() -> None:
     rows = rows_of("f.csv", pa.table({"x": range(4), "y": [1, 0, 1, 0]}))
     apart = replace(rows, places={"y": "labels {}".format})
-    kept = labelled(apart, Roles(("x",), "y"), (1,)).rows
+    kept = read_labelled(apart, Roles(("x",), "y"), (1,)).rows
     assert [kept.cells("y")(row) for row in range(2)] == ["labels 0", "labels 2"]
 
 

@@ -15,7 +15,12 @@ from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.data.labelled import by_marks, labelled, not_later, shares_group
+from ensemble_pipe.data.labelled import (
+    read_labelled,
+    shared_group,
+    split_by_marks,
+    time_order_warning,
+)
 from ensemble_pipe.data.sources import Table
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.side_columns import read_marks
@@ -58,15 +63,15 @@ def test_what_is_no_mark_is_refused(values: Any, message: str) -> None:
 def test_marks_that_are_all_alike_are_refused(mark: bool, which: str) -> None:
     rows = rows_of(table_of(x=[1.0, 2.0], y=[0, 1], t=[mark] * 2))
     with pytest.raises(DataError, match=f"test_where marks {which} row as one of the test part"):
-        by_marks(labelled(rows, Roles(("x",), "y", test_where="t"), None))
+        split_by_marks(read_labelled(rows, Roles(("x",), "y", test_where="t"), None))
 
 
 def test_rows_keep_their_numbers_groups_and_times() -> None:
     columns = {"x": [0.0, 1, 2, 3, 4, 5], "y": list("abcabc"), "t": MARKS}
     columns |= {"g": [0, 1, 0, 2, 2, 3], "day": [0, 9, 1, 2, 1, 3]}
     roles = Roles(("x",), "y", group="g", time="day", test_where="t")
-    whole = labelled(rows_of(table_of(**columns)), roles, ("a", "b"))
-    rest, test = by_marks(whole)
+    whole = read_labelled(rows_of(table_of(**columns)), roles, ("a", "b"))
+    rest, test = split_by_marks(whole)
     assert test is not None
     assert (rest.numbers(0, 9).tolist(), test.numbers(0, 9).tolist()) == ([0, 3], [1, 4])
     assert [test.rows.place(row) for row in range(2)] == ["t.csv: row 2", "t.csv: row 5"]
@@ -77,8 +82,10 @@ def test_rows_keep_their_numbers_groups_and_times() -> None:
         "stop": [3],
         "test": [1, 4],
     }
-    assert shares_group(rest, test) == "2"
-    assert "1 of 2 test rows are earlier than the last row" in (not_later(rest, test) or "")
+    assert shared_group(rest, test) == "2"
+    assert "1 of 2 test rows are earlier than the last row" in (
+        time_order_warning(rest, test) or ""
+    )
 
 
 def test_the_column_is_no_feature_and_patterns_ignore_its_siblings() -> None:

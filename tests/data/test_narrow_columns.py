@@ -11,6 +11,7 @@ import pytest
 from fitted_schemas import fit_images, images, place
 from hypothesis import given
 from hypothesis import strategies as st
+from narrow_values import FEW, INSTANT, PLACES, ROWS, TICKS
 from pyarrow import csv, parquet
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
@@ -22,13 +23,6 @@ from ensemble_pipe.data.tables import dates
 from ensemble_pipe.data.tables.columns import DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.differences import of_integers
 from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca
-
-ROWS = 400
-INSTANT = 1_700_000_000_123_456_789  # nanoseconds since 1970
-RANDOM = np.random.default_rng(0)
-TICKS = RANDOM.integers(0, 3_000_001, ROWS)
-FEW = RANDOM.integers(0, 8, ROWS)
-PLACES = RANDOM.normal(size=ROWS)
 
 # A column of each kind, and the exact values, of which float64 holds some to few digits or to none.
 COLUMNS: dict[str, tuple[pa.Array, list[Any]]] = {

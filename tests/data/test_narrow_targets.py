@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from narrow_values import FEW, INSTANT, PLACES, ROWS, TICKS
 from tables_as_rows import fitted, rows_of, table_of
 
 from ensemble_pipe import EnsembleRegressor
@@ -12,13 +13,6 @@ from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.scaling import Standardize
-
-ROWS = 400
-INSTANT = 1_700_000_000_123_456_789  # nanoseconds since 1970
-RANDOM = np.random.default_rng(0)
-TICKS = RANDOM.integers(0, 3_000_001, ROWS)
-FEW = RANDOM.integers(0, 8, ROWS)
-PLACES = RANDOM.normal(size=ROWS)
 
 
 def regression(targets: Any) -> Schema:

@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import CorruptFileError, DataError
-from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE, named
+from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE, find_set
 from ensemble_pipe.data.public.fetch import DOWNLOADS, data_section, fetch
 from ensemble_pipe.data.public.prepare import (
     CIFAR10_CLASSES,
@@ -132,12 +132,12 @@ def test_every_file_has_a_sum_and_every_sum_a_source() -> None:
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "fashion-mnist", "Fashion-MNIST"])
 def test_names_are_found_as_people_write_them(name: str) -> None:
-    assert named(name).name == "fashion_mnist"
+    assert find_set(name).name == "fashion_mnist"
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(DataError, match=r"did you mean 'cifar10'.* fashion_mnist, mnist"):
-        named("cifar100")
+        find_set("cifar100")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -13,7 +13,7 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.columns import CategoryRule, Roles
-from ensemble_pipe.data.tables.moments import Moments
+from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.scaling import SCALES, Pca, RangeScale, Scale, Zca
 
 NAMES = ("a", "b", "c", "d")
@@ -136,7 +136,7 @@ def test_moments_do_not_depend_on_the_blocks_beyond_rounding(ends: list[int], se
     random = np.random.default_rng(seed)
     values = random.normal([[1e3], [0.0], [-5.0]], [[1.0], [1e-3], [1e5]], (3, 40))
     values[2, random.random(40) < 0.3] = np.nan
-    moments = Moments.empty(3)
+    moments = ColumnMoments.empty(3)
     for block in np.split(values, sorted(ends), axis=1):
         moments.add(block)
     assert moments.counts.tolist() == (~np.isnan(values)).sum(1).tolist()

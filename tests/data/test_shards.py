@@ -13,9 +13,9 @@ from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import Base, open_base, write_base
-from ensemble_pipe.data.kept import Kept
+from ensemble_pipe.data.lru_cache import LruCache
 from ensemble_pipe.data.shard_view import ShardView
-from ensemble_pipe.data.shards import Recipe, TrainingData, Wanted, make_shard
+from ensemble_pipe.data.shards import Recipe, ShardRequest, TrainingData, make_shard
 
 ROWS, SHARD_ROWS = 30, 12
 SCHEMA = plain_schema("classification", (6, 6, 1), (0, 1, 2))
@@ -54,7 +54,7 @@ def inputs_of(view: ShardView) -> Array:
 
 
 def epoch_of(data: TrainingData, epoch: int, learner: int = 0) -> ShardView:
-    return data.view(data.wanted(learner, epoch, None), None)
+    return data.view(data.request(learner, epoch, None), None)
 
 
 def test_the_same_address_makes_the_same_shard(recipe: Recipe) -> None:
@@ -117,7 +117,7 @@ def test_epochs_differ_and_can_be_read_in_any_order(recipe: Recipe) -> None:
 def test_some_shards_of_an_epoch_are_those_of_the_whole(recipe: Recipe) -> None:
     data = TrainingData(recipe, SCHEMA)
     whole = inputs_of(epoch_of(data, 1))
-    part = data.view(data.wanted(0, 1, (0, 2)), None)
+    part = data.view(data.request(0, 1, (0, 2)), None)
     ids = np.array([3, 11, 25, 29], np.int32)
     inputs = np.empty((4, 6, 6, 1), np.float32)
     part.gather(ids, inputs, np.empty(4, np.int32), np.empty(4, np.float32))
@@ -160,9 +160,9 @@ def test_the_stop_part_is_never_augmented(recipe: Recipe) -> None:
 
 def test_shards_from_elsewhere_are_read_like_those_made_here(recipe: Recipe) -> None:
     near = TrainingData(recipe, SCHEMA)
-    asked: list[tuple[Wanted, Wanted | None]] = []
+    asked: list[tuple[ShardRequest, ShardRequest | None]] = []
 
-    def elsewhere(wanted: Wanted, coming: Wanted | None) -> list[pa.Table]:
+    def elsewhere(wanted: ShardRequest, coming: ShardRequest | None) -> list[pa.Table]:
         asked.append((wanted, coming))
         return near.make_shards(wanted)
 
@@ -185,7 +185,7 @@ def test_training_data_knows_its_rows_and_targets(recipe: Recipe) -> None:
 
 
 def test_what_was_used_longest_ago_is_forgotten_first() -> None:
-    kept: Kept[str, int] = Kept(10)
+    kept: LruCache[str, int] = LruCache(10)
     for number, name in enumerate("abc"):
         kept.put(name, number, 4)
     assert (kept.get("a"), kept.get("b"), kept.get("c")) == (None, 1, 2)
@@ -196,7 +196,7 @@ def test_what_was_used_longest_ago_is_forgotten_first() -> None:
 
 
 def test_what_is_put_again_counts_once_and_what_is_too_large_is_not_kept() -> None:
-    kept: Kept[str, int] = Kept(10)
+    kept: LruCache[str, int] = LruCache(10)
     kept.put("a", 1, 6)
     kept.put("a", 2, 6)
     assert (kept.get("a"), kept.nbytes, len(kept)) == (2, 6, 1)

@@ -191,18 +191,20 @@ def write_gzip(path: Path, piece: bytes, repeats: int, head: bytes = b"") -> Non
     path.write_bytes(gzip.compress(head) + repeats * gzip.compress(piece))
 
 
-def test_one_endless_line_is_refused_after_two_blocks(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"a,b\n1,", "a row is longer than 4 MB, or a q"),
+        (b"", "no line of column names in its"),
+    ],
+    ids=["row", "header"],
+)
+def test_one_endless_line_is_refused_after_two_blocks(
+    tmp_path: Path, head: bytes, message: str
+) -> None:
     path = tmp_path / "t.csv.gz"
-    write_gzip(path, b"x" * MB, 400, b"a,b\n1,")
-    with peak_memory() as peak, pytest.raises(DataError, match="a row is longer than 4 MB, or a q"):
-        open_rows(str(path))
-    assert peak.total < 16 * MB
-
-
-def test_an_endless_header_is_refused_after_two_blocks(tmp_path: Path) -> None:
-    path = tmp_path / "t.csv.gz"
-    write_gzip(path, b"x" * MB, 400)
-    with peak_memory() as peak, pytest.raises(DataError, match="no line of column names in its"):
+    write_gzip(path, b"x" * MB, 400, head)
+    with peak_memory() as peak, pytest.raises(DataError, match=message):
         open_rows(str(path))
     assert peak.total < 16 * MB
 

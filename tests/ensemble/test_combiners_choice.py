@@ -6,7 +6,7 @@ import pytest
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.ensemble.combiners import ClassOutputs, NumberOutputs, choose, fit, softmax
-from ensemble_pipe.ensemble.combiners.choice import cross_fitted, standard_error
+from ensemble_pipe.ensemble.combiners.choice import cross_fit, standard_error
 from ensemble_pipe.ensemble.combiners.fits import Evidence
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 
@@ -81,13 +81,13 @@ def test_the_targets_of_a_fold_never_reach_its_own_predictions() -> None:
     changed[left_out] = (labels[left_out] + 1) % 3
     names = ("greedy", "weights", "stacking")
     one, other = (
-        cross_fitted(names, Evidence.of(outputs, y), fold_of, np.random.default_rng(14))
+        cross_fit(names, Evidence.of(outputs, y), fold_of, np.random.default_rng(14))
         for y in (labels, changed)
     )
     # A row's three likelihoods, one for each class it may have, are those of one prediction.
     third = labels.copy()
     third[left_out] = (labels[left_out] + 2) % 3
-    last = cross_fitted(names, Evidence.of(outputs, third), fold_of, np.random.default_rng(14))
+    last = cross_fit(names, Evidence.of(outputs, third), fold_of, np.random.default_rng(14))
     for key in one:
         total = sum(np.exp(-nlls[key][left_out]) for nlls in (one, other, last))
         np.testing.assert_allclose(total, 1.0, rtol=1e-9)

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from pyarrow import csv, parquet
+from estimator_data import LABELS, NUMBERS, QUICK, X
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_friedman1
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
@@ -28,14 +27,8 @@ from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ClusterError, TrainingError
 from ensemble_pipe.estimators.examples import Examples, split_examples
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
-from ensemble_pipe.evaluation.labelled import evaluate
-from ensemble_pipe.serving.inputs import open_input
 
-RANDOM = np.random.default_rng(3)
-X = RANDOM.normal(size=(150, 4))
-LABELS = np.where(X[:, 0] + X[:, 1] ** 2 > 1, "yes", "no")
-NUMBERS = 3 * X[:, 0] + 10
-QUICK: dict[str, Any] = {"learners": 2, "hidden": (16,), "epochs": 5, "random_state": 1}
+RANDOM = np.random.default_rng(4)
 BOTH = [(EnsembleClassifier, LABELS), (EnsembleRegressor, NUMBERS)]
 
 
@@ -267,43 +260,6 @@ def test_no_cluster_is_one_message_with_the_way_out(monkeypatch: pytest.MonkeyPa
     assert "address=None trains without Ray" in told.value.__notes__[0]
 
 
-@pytest.mark.parametrize(("parameters", "message"), [
-    ({"epochs": 0}, "epochs: input should be greater than or equal to 1, got 0"),
-    ({"hidden": 5}, "hidden: expected a list"),
-    ({"optimizer": "adm"}, "optimizer: unknown 'adm'; did you mean 'adam'"),
-    ({"learning_rate": -1.0}, "learning_rate: input should be greater than 0, got -1.0"),
-    ({"validation_fraction": 1.5}, "validation_fraction: input should be less than 1, got 1.5"),
-    ({"validation_fraction": 150}, "X: the splits need 150 rows"),
-    ({"address": 7}, "address: must be None .*'local', 'auto' or HOST:PORT, got 7"),
-    ({"overrides": ["a"]}, "overrides: must be a dict of values by path"),
-    ({"overrides": {"seed": 3}}, "overrides: 'seed' is for pipeline files"),
-    ({"overrides": {"training.los": 3}}, "training.los: unknown key 'los'; did you mean 'loss'"),
-    ({"overrides": {"training.loss.name": "huber"}}, "huber is for regression"),
-    ({"overrides": {"ensemble.stop_below_gain": 0.1}}, "stop_below_gain: is for pipeline files"),
-    *(({"validation_fraction": 5, "overrides": {f"ensemble.combine.{key}": value}},
-       "needs held-out rows, but of 150 rows `validation_fraction` holds out fewer than 10")
-      for key, value in (("coverage", 0.9), ("temperature", True), ("method", "greedy"),
-                         ("keep", 1), ("most_members", 1), ("milliseconds", 1.0))),
-    ({"overrides": {"view.folds": "x", "training.epochs": 0}}, r"(?s)view.folds.*training.epochs"),
-])  # fmt: skip
-def test_a_wrong_parameter_is_told_by_its_name(parameters: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        EnsembleClassifier(**parameters).fit(X, LABELS)
-
-
-@pytest.mark.parametrize(("rows", "y", "weights", "message"), [
-    (X * 1e300, NUMBERS, None, "X: row 1, column 'x0': .* too large for float32"),
-    (X, NUMBERS * 1e300, None, "y: its values reach .* whose squares are infinite"),
-    (X, NUMBERS, np.zeros(150), "(?i)sample.weight.* (non-)?zero"),
-    (X, NUMBERS, np.full(150, 1e308), "too large to be summed up"),
-])  # fmt: skip
-def test_a_wrong_value_is_a_value_error(
-    rows: Floats, y: Floats, weights: Any, message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        EnsembleRegressor(**QUICK).fit(rows, y, sample_weight=weights)
-
-
 def test_the_code_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "estimators.md").read_text()
     names: dict[str, Any] = {}
@@ -341,64 +297,3 @@ def test_a_regressor_of_several_targets_predicts_each_in_its_own_units() -> None
         first = EnsembleRegressor(**QUICK).fit(X, y[:, :1])
     assert outputs(first).shape == (2, len(X))
     assert outputs(first).tobytes() == outputs(EnsembleRegressor(**QUICK).fit(X, y[:, 0])).tobytes()
-
-
-# Labels
-
-
-@pytest.mark.parametrize(
-    ("labels", "names"),
-    [
-        (np.array([True, False]), (0, 1)),
-        (np.array([1.0, 2.0]), (1, 2)),
-        (np.array([-1.0, 1.0], np.float32), (-1, 1)),
-        (pd.array([1, 2], dtype="Int64"), (1, 2)),
-        (pd.array([True, False], dtype="boolean"), (0, 1)),
-        (np.array([2**62, 1], np.uint64), (1, 2**62)),
-        (np.array(["01", "1"]), ("01", "1")),
-        (np.array(["True", "true"]), ("True", "true")),
-        (pd.array(["NA", "b"], dtype="string"), ("NA", "b")),
-    ],
-    ids=lambda value: str(value).replace("\n", " "),
-)
-def test_what_fit_takes_as_a_label_every_reader_finds_again(
-    labels: Any, names: tuple[int | str, ...], tmp_path: Path
-) -> None:
-    places = (X[:, 0] > 0).astype(int)
-    y = labels.take(places)
-    fitted = EnsembleClassifier(learners=1, hidden=(4,), epochs=2).fit(X, y)
-    fitted.save(tmp_path / "model")
-    model = ensemble_pipe.load(tmp_path / "model")
-    assert model.schema.classes == names
-    rows = pd.DataFrame(X, columns=[f"x{index}" for index in range(4)]).assign(y=y)
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    rows.to_csv(tmp_path / "pandas.csv", index=False)
-    csv.write_csv(table, tmp_path / "arrow.csv")
-    parquet.write_table(table, tmp_path / "t.parquet")
-    for name in ("pandas.csv", "arrow.csv", "t.parquet"):
-        opened = open_input(str(tmp_path / name), model.schema)
-        assert evaluate(model, opened).metrics["accuracy"] == fitted.score(X, y)
-    assert (model.predict(X) == fitted.predict(X)).all()
-
-
-@pytest.mark.parametrize(
-    ("labels", "problem"),
-    [
-        (["", "b"], "a label is empty text, which means a missing one"),
-        (["  ", "b"], "a label is empty text"),
-        (["a" * 20_000, "b"], "has 20000 bytes; the name of a class has at most 10000"),
-        (["a\ud800", "b"], "is no text in UTF-8"),
-        (["a\0", "a"], "ends in a zero byte"),
-        (np.array(["2020-01-01", "2021-01-01"], "M8[ns]"), "labels are dates or times"),
-        (np.array([2**63 + 1, 2], np.uint64), "too large for a 64-bit integer"),
-        ([0, 0], r"^y: all rows have the one class 0; at least two are needed$"),
-        ([True, True], r"^y: all rows have the one class True; at least two are needed$"),
-        (["a", "a"], r"^y: all rows have the one class 'a'; at least two are needed$"),
-    ],
-    ids=lambda value: str(value)[:30].encode("ascii", "replace").decode(),
-)
-def test_what_no_reader_could_find_again_is_refused(labels: Any, problem: str) -> None:
-    objects = isinstance(labels[0], str) and not isinstance(labels, np.ndarray)
-    y = np.array(labels, object if objects else None)[(X[:, 0] > 0).astype(int)]
-    with pytest.raises(ValueError, match=problem):
-        EnsembleClassifier(**QUICK).fit(X, y)

@@ -14,7 +14,7 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.evaluation.detection import Scores, detected, scores_of, scores_of_rows
+from ensemble_pipe.evaluation.detection import Scores, measure_detection, scores_of, scores_of_rows
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.evaluation.text import evaluation_text
 from ensemble_pipe.run.pipeline import run
@@ -120,7 +120,7 @@ def test_members_alone_are_scored_by_their_own_outputs(folder: Path, model: Ense
     )
     if model.schema.task == "regression":
         return
-    found = detected(scores_of(same), scores_of(far), "classification")["max_probability"]
+    found = measure_detection(scores_of(same), scores_of(far), "classification")["max_probability"]
     truth = np.repeat([0, 1], [len(same.outputs[0]), len(far.outputs[0])])
     own = [
         roc_auc_score(truth, 1 - softmax(np.concatenate(pair)).max(axis=1))
@@ -138,13 +138,13 @@ def made_up(ensemble: list[float], member: list[float]) -> Scores:
 
 def test_the_share_that_is_closed_in_plain_cases() -> None:
     inside = made_up([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0])
-    same = detected(inside, made_up([2.0, 2.5], [2.0, 2.5]), "regression")["std"]
+    same = measure_detection(inside, made_up([2.0, 2.5], [2.0, 2.5]), "regression")["std"]
     assert same.closed is not None
     assert tuple(same.closed) == (0.0, 0.0, 0.0)
-    best = detected(inside, made_up([8.0, 9.0], [2.0, 2.5]), "regression")["std"]
+    best = measure_detection(inside, made_up([8.0, 9.0], [2.0, 2.5]), "regression")["std"]
     assert best.closed is not None
     assert best.closed.estimate == 1.0
-    perfect = detected(inside, made_up([8.0, 9.0], [8.0, 9.0]), "regression")["std"]
+    perfect = measure_detection(inside, made_up([8.0, 9.0], [8.0, 9.0]), "regression")["std"]
     assert perfect.closed is None
     assert perfect.members == 1.0
 
@@ -159,7 +159,7 @@ def test_a_class_without_rows_is_shown_without_numbers(folder: Path, model: Ense
     assert [one.rows for one in found.classes].count(0) == 2
     assert found.intervals == {}  # of one row
     assert "-" in evaluation_text(found)
-    json.dumps(found.facts(), allow_nan=False)
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_rows_that_the_model_cannot_read_end_with_status_2(folder: Path) -> None:

@@ -8,36 +8,28 @@ from layer_cases import LayerCase, draw, predict, train
 from scipy import special
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.nn.layers import (
-    ACTIVATIONS,
-    ELU,
-    GELU,
-    Activation,
-    Dense,
-    LeakyReLU,
-    Linear,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Tanh,
-)
+from ensemble_pipe.nn import layers
 
 # Each with its formula and the largest error, in units of the last place of a number of size 1, in
 # float32 and float64.
-FORMULAS: dict[str, tuple[Activation, Callable[[Floats], Floats], float]] = {
-    "linear": (Linear(), lambda x: x, 0),
-    "relu": (ReLU(), lambda x: np.maximum(x, 0), 0),
-    "leaky_relu": (LeakyReLU(slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x), 1),
-    "elu": (ELU(alpha=1.5), lambda x: np.where(x > 0, x, 1.5 * np.expm1(np.minimum(x, 0))), 2),
-    "gelu": (GELU(), lambda x: x * special.ndtr(x), 6),
-    "silu": (SiLU(), lambda x: x * special.expit(x), 4),
-    "tanh": (Tanh(), np.tanh, 2),
-    "sigmoid": (Sigmoid(), special.expit, 2),
+FORMULAS: dict[str, tuple[layers.Activation, Callable[[Floats], Floats], float]] = {
+    "linear": (layers.Identity(), lambda x: x, 0),
+    "relu": (layers.ReLU(), lambda x: np.maximum(x, 0), 0),
+    "leaky_relu": (layers.LeakyReLU(slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x), 1),
+    "elu": (
+        layers.ELU(alpha=1.5),
+        lambda x: np.where(x > 0, x, 1.5 * np.expm1(np.minimum(x, 0))),
+        2,
+    ),
+    "gelu": (layers.GELU(), lambda x: x * special.ndtr(x), 6),
+    "silu": (layers.SiLU(), lambda x: x * special.expit(x), 4),
+    "tanh": (layers.Tanh(), np.tanh, 2),
+    "sigmoid": (layers.Sigmoid(), special.expit, 2),
 }
 every_activation = pytest.mark.parametrize("name", FORMULAS)
 
 
-def apply(activation: Activation, inputs: Floats) -> Floats:
+def apply(activation: layers.Activation, inputs: Floats) -> Floats:
     case = LayerCase((activation,), (len(inputs),), (len(inputs),))
     rows = np.zeros((1, 0), inputs.dtype)
     outputs: Floats = predict(case, rows, inputs[None, None])[0, 0]
@@ -45,7 +37,7 @@ def apply(activation: Activation, inputs: Floats) -> Floats:
 
 
 def test_every_activation_has_its_formula() -> None:
-    assert set(FORMULAS) == set(ACTIVATIONS)
+    assert set(FORMULAS) == set(layers.ACTIVATIONS)
 
 
 @every_activation
@@ -76,9 +68,9 @@ def test_an_infinity_saturates(name: str) -> None:
 @every_activation
 def test_fused_with_a_dense_layer_it_is_bitwise_the_one_alone(name: str) -> None:
     activation = FORMULAS[name][0]
-    dense = LayerCase((Dense(units=7),), (5,), (7,))
+    dense = LayerCase((layers.Dense(units=7),), (5,), (7,))
     alone = LayerCase((activation,), (7,), (7,))
-    fused = LayerCase((Dense(units=7), activation), (5,), (7,))
+    fused = LayerCase((layers.Dense(units=7), activation), (5,), (7,))
     rows, inputs = dense.rows(3), dense.inputs(3, 6)
     above = draw(3, 6, 7).astype(np.float32)
     sums = predict(dense, rows, inputs)
@@ -108,5 +100,5 @@ def test_slopes_say_what_it_is_below_zero(name: str) -> None:
 
 def test_learners_have_slopes_of_their_own() -> None:
     values = {"slope": np.array([0.0, 0.5])}
-    activation = LeakyReLU().fuse(np.full((2, 1, 1), -4.0), values)
+    activation = layers.LeakyReLU().fuse(np.full((2, 1, 1), -4.0), values)
     assert activation.forward(np.zeros((2, 1))).ravel().tolist() == [0.0, -2.0]

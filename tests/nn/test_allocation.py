@@ -13,7 +13,7 @@ from ensemble_pipe.nn.layers import Dense, Dropout, Flatten, LayerNorm, Residual
 from ensemble_pipe.nn.losses import CrossEntropy, GaussianNLL, Loss, SquaredError, numbers_of
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import SGD, Adam, Rule, Segment, Stacked
+from ensemble_pipe.optim import SGD, Adam, Rule, Segment, StackedRule
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +105,7 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(
         rows = np.stack([network.initialize(1, m) for m in range(3)])
         gradients = np.zeros((3, network.layout.trainable), np.float32)
         slots = {slot: np.zeros_like(gradients) for slot in rule.slots}
-        stack = Stacked([rule] * 3, slots, [Segment(0, network.layout.trainable)])
+        stack = StackedRule([rule] * 3, slots, [Segment(0, network.layout.trainable)])
         draws = Draws(1, Purpose.LAYER, range(3))
         bound = network.bind(rows, batch_rows, gradients, draws=draws)
         lead = (batch_rows,) if shared else (3, batch_rows)
@@ -113,7 +113,7 @@ def test_a_step_allocates_nothing_that_grows_with_the_batch(
         targets = targets_of(loss, batch_rows, network.outputs)
         weights = np.ones((3, batch_rows), np.float32)
         above = np.zeros((3, batch_rows, network.outputs), np.float32)
-        losses, rate = np.zeros(3), stack.rate(np.full(3, 1e-3))
+        losses, rate = np.zeros(3), stack.learning_rates * np.full(3, 1e-3)
 
         def step() -> None:
             outputs = bound.forward(inputs, 0)

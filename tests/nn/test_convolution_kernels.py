@@ -14,13 +14,13 @@ from scipy.signal import correlate
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.kernels import depthwise
 from ensemble_pipe.nn.kernels.patches import make_patch, make_sums
-from ensemble_pipe.nn.kernels.window import Padding, Window, along
+from ensemble_pipe.nn.kernels.window import Padding, SlidingWindow, along
 from ensemble_pipe.nn.layers.convolution_methods import (
-    Columns,
+    ColumnProducts,
+    ConvolutionProblem,
     Direct,
     Gradients,
     Method,
-    Problem,
     Winograd,
     choose,
 )
@@ -31,7 +31,7 @@ HEIGHT, WIDTH, IMAGES = 7, 10, 3
 class Depthwise:
     """Depthwise kernels in the form of the other methods: x and y have as many channels."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ConvolutionProblem) -> None:
         size, channels = problem.kernel[:2], problem.kernel[2]
         stride, dtype = problem.window.stride, problem.dtype
         self.window = problem.window
@@ -52,7 +52,7 @@ class Depthwise:
 class Case:
     """A method and a kernel (kh, kw, C, O) that it is for; O is 0 for depthwise ones."""
 
-    method: Callable[[Problem], Method]
+    method: Callable[[ConvolutionProblem], Method]
     kernel: tuple[int, int, int, int]
     stride: int
     padding: Padding
@@ -62,18 +62,20 @@ class Case:
         return f"{self.method.__name__}-{size}-stride{self.stride}-{self.padding}"
 
     @property
-    def walk(self) -> tuple[Window, int, int]:
+    def walk(self) -> tuple[SlidingWindow, int, int]:
         rows, top = along(HEIGHT, self.kernel[0], self.stride, self.padding)
         columns, left = along(WIDTH, self.kernel[1], self.stride, self.padding)
-        return Window(self.stride, top, left), rows, columns
+        return SlidingWindow(self.stride, top, left), rows, columns
 
     @property
     def depthwise(self) -> bool:
         return self.method is Depthwise
 
 
-METHODS: list[tuple[Callable[[Problem], Method], list[tuple[int, int, int, int]], list[int]]] = [
-    (Columns, [(1, 1, 5, 4), (2, 3, 3, 4), (3, 3, 8, 5), (5, 5, 3, 20)], [1, 2, 3]),
+METHODS: list[
+    tuple[Callable[[ConvolutionProblem], Method], list[tuple[int, int, int, int]], list[int]]
+] = [
+    (ColumnProducts, [(1, 1, 5, 4), (2, 3, 3, 4), (3, 3, 8, 5), (5, 5, 3, 20)], [1, 2, 3]),
     (Direct, [(1, 1, 1, 4), (2, 3, 3, 17), (3, 3, 1, 16), (5, 5, 2, 5)], [1, 2, 3]),
     (Winograd, [(3, 3, 16, 32), (3, 3, 32, 16)], [1]),
     (Depthwise, [(1, 1, 5, 0), (2, 3, 3, 0), (3, 3, 20, 0), (5, 5, 16, 0)], [1, 2, 3]),
@@ -110,7 +112,9 @@ def draw(case: Case, learners: int, *, shared: bool = False, dtype: type = np.fl
 
 def bind(case: Case, arrays: Arrays, *, row_products: bool = False) -> Method:
     window, _, columns = case.walk
-    return case.method(Problem(window, case.kernel, columns, arrays.x.dtype, row_products))
+    return case.method(
+        ConvolutionProblem(window, case.kernel, columns, arrays.x.dtype, row_products)
+    )
 
 
 def forward(case: Case, arrays: Arrays, *, row_products: bool = False) -> Floats:
@@ -215,18 +219,18 @@ def test_agrees_with_scipy(case: Case) -> None:
     ("kernel", "stride", "method"),
     [
         ((3, 3, 32, 64), 1, Winograd),
-        ((3, 3, 32, 64), 2, Columns),
-        ((3, 3, 24, 64), 1, Columns),
-        ((3, 3, 256, 256), 1, Columns),
-        ((1, 1, 32, 64), 1, Columns),
+        ((3, 3, 32, 64), 2, ColumnProducts),
+        ((3, 3, 24, 64), 1, ColumnProducts),
+        ((3, 3, 256, 256), 1, ColumnProducts),
+        ((1, 1, 32, 64), 1, ColumnProducts),
         ((5, 5, 3, 32), 1, Direct),
     ],
 )
 def test_shapes_choose_the_method(
     kernel: tuple[int, int, int, int], stride: int, method: type
 ) -> None:
-    window = Window(stride, 0, 0)
-    assert type(choose(Problem(window, kernel, 14, np.dtype(np.float32)))) is method
+    window = SlidingWindow(stride, 0, 0)
+    assert type(choose(ConvolutionProblem(window, kernel, 14, np.dtype(np.float32)))) is method
 
 
 @pytest.mark.parametrize(

@@ -3,104 +3,101 @@
 import pytest
 
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.nn.layers import (
-    AveragePool,
-    CategoricalColumn,
-    Chain,
-    Conv2d,
-    Dense,
-    DepthwiseConv2d,
-    DropConnect,
-    Embedding,
-    Flatten,
-    FractionalMaxPool,
-    GlobalAveragePool,
-    Layer,
-    MaxPool,
-    Residual,
-    SeparableConv2d,
-)
+from ensemble_pipe.nn import layers
 
-REFUSED: dict[str, tuple[Layer, tuple[int, ...], str]] = {
+
+def columns(*places: int) -> tuple[layers.CategoricalColumn, ...]:
+    return tuple(layers.CategoricalColumn(column=n, categories=2, dimension=1) for n in places)
+
+
+REFUSED: dict[str, tuple[layers.Layer, tuple[int, ...], str]] = {
     "dense of images": (
-        Dense(units=3), (4, 3, 2),
+        layers.Dense(units=3), (4, 3, 2),
         "layer dense1 cannot take rows of shape (4, 3, 2): needs flat rows (features,), got "
         "(4, 3, 2); put a flatten before it",
     ),
     "drop_connect of images": (
-        DropConnect(units=3), (4, 3, 2), "layer drop_connect1 cannot take rows of shape (4, 3, 2)"
+        layers.DropConnect(units=3), (4, 3, 2),
+        "layer drop_connect1 cannot take rows of shape (4, 3, 2)"
     ),
     "max_pool of flat rows": (
-        MaxPool(), (5,),
+        layers.MaxPool(), (5,),
         "layer max_pool1 cannot take rows of shape (5,): needs images (height, width, channels)",
     ),
     "max_pool of small images": (
-        MaxPool(size=4), (3, 9, 1),
+        layers.MaxPool(size=4), (3, 9, 1),
         "layer max_pool1 cannot take rows of shape (3, 9, 1): a window of 4 by 4 does not fit into "
         '3 by 9 pixels; make it smaller, or use padding "same"',
     ),
     "average_pool of small images": (
-        AveragePool(size=2), (1, 1, 1),
+        layers.AveragePool(size=2), (1, 1, 1),
         "layer average_pool1 cannot take rows of shape (1, 1, 1): a window of 2 by 2 does not fit",
     ),
     "global_average_pool of flat rows": (
-        GlobalAveragePool(), (5,), "layer global_average_pool1 cannot take rows of shape (5,)"
+        layers.GlobalAveragePool(), (5,),
+        "layer global_average_pool1 cannot take rows of shape (5,)"
     ),
     "fractional_max_pool of small images": (
-        FractionalMaxPool(ratio=1.9, overlapping=False), (3, 20, 1),
+        layers.FractionalMaxPool(ratio=1.9, overlapping=False), (3, 20, 1),
         "layer fractional_max_pool1 cannot take rows of shape (3, 20, 1): steps of 1 and 2 cannot "
         "cut height 3 into 1 regions, as ratio 1.9 asks; use a ratio nearer to 1.5, or larger",
     ),
     "embedding of images": (
-        Embedding(columns=(CategoricalColumn(column=0, categories=2, dimension=1),)), (4, 3, 2),
+        layers.Embedding(columns=columns(0)), (4, 3, 2),
         "layer embedding1 cannot take rows of shape (4, 3, 2): needs flat rows",
     ),
     "embedding of a column that is not there": (
-        Embedding(columns=(CategoricalColumn(column=5, categories=2, dimension=1),)), (5,),
+        layers.Embedding(columns=columns(5)), (5,),
         "rows have columns 0 to 4, so there is no column 5",
     ),
     "embedding of a column twice": (
-        Embedding(columns=(CategoricalColumn(column=1, categories=2, dimension=1),) * 2), (5,),
+        layers.Embedding(columns=columns(1, 1)), (5,),
         "names a column twice in [1, 1]; name each once",
     ),
-    "embedding of nothing": (Embedding(columns=()), (5,), "has no columns; list at least one"),
-    "residual of nothing": (Residual(layers=()), (5,), "has no layers inside; list at least one"),
+    "embedding of nothing": (
+        layers.Embedding(columns=()), (5,), "has no columns; list at least one"
+    ),
+    "residual of nothing": (
+        layers.Residual(layers=()), (5,), "has no layers inside; list at least one"
+    ),
     "residual around a layer that does not fit": (
-        Residual(layers=(Dense(units=3), MaxPool())), (5,),
+        layers.Residual(layers=(layers.Dense(units=3), layers.MaxPool())), (5,),
         "layer residual1 cannot take rows of shape (5,): layer max_pool1 cannot take rows of shape "
         "(3,): needs images",
     ),
     "residual with an identity that does not fit": (
-        Residual(layers=(Dense(units=3),), shortcut="identity"), (5,),
+        layers.Residual(layers=(layers.Dense(units=3),), shortcut="identity"), (5,),
         "layer residual1 cannot take rows of shape (5,): its layers give rows of shape (3,), to "
         'which an identity shortcut cannot be added; let them keep the shape, or use shortcut',
     ),
     "residual from images to flat rows": (
-        Residual(layers=(Flatten(),)), (4, 3, 2),
+        layers.Residual(layers=(layers.Flatten(),)), (4, 3, 2),
         "its layers give rows of shape (24,) from rows of shape (4, 3, 2), which no shortcut does; "
         "let them give flat rows from flat rows, or from images those that 1 by 1 pixels with a",
     ),
     "residual that shrinks images unevenly": (
-        Residual(layers=(GlobalAveragePool(), Flatten())), (4, 3, 2),
+        layers.Residual(layers=(layers.GlobalAveragePool(), layers.Flatten())), (4, 3, 2),
         "its layers give rows of shape (2,) from rows of shape (4, 3, 2), which no shortcut does",
     ),
     "residual that cuts off the edge of images": (
-        Residual(layers=(Conv2d(filters=2, padding="valid"),)), (8, 8, 2),
+        layers.Residual(layers=(layers.Conv2d(filters=2, padding="valid"),)), (8, 8, 2),
         "its layers give rows of shape (6, 6, 2) from rows of shape (8, 8, 2), which no shortcut",
     ),
     "conv2d of flat rows": (
-        Conv2d(filters=2), (5,), "layer conv2d1 cannot take rows of shape (5,): needs images"
+        layers.Conv2d(filters=2), (5,), "layer conv2d1 cannot take rows of shape (5,): needs images"
     ),
     "conv2d of small images": (
-        Conv2d(filters=2, kernel_size=5, padding="valid"), (4, 9, 1),
+        layers.Conv2d(filters=2, kernel_size=5, padding="valid"), (4, 9, 1),
         "layer conv2d1 cannot take rows of shape (4, 9, 1): a kernel of 5 by 5 does not fit into 4 "
         'by 9 pixels; make it smaller, or use padding "same"',
     ),
     "depthwise_conv2d of flat rows": (
-        DepthwiseConv2d(), (5,), "layer depthwise_conv2d1 cannot take rows of shape (5,): needs"
+        layers.DepthwiseConv2d(), (5,),
+        "layer depthwise_conv2d1 cannot take rows of shape (5,): needs"
     ),
     "separable_conv2d of flat rows": (
-        SeparableConv2d(filters=2), (5,), "layer separable_conv2d1 cannot take rows of shape (5,)"
+        layers.SeparableConv2d(filters=2), (5,),
+        "layer separable_conv2d1 cannot take rows of shape (5,)"
     ),
 }  # fmt: skip
 
@@ -109,6 +106,6 @@ REFUSED: dict[str, tuple[Layer, tuple[int, ...], str]] = {
 def test_rows_that_do_not_fit_are_refused_with_layer_shape_and_remedy(name: str) -> None:
     layer, shape, message = REFUSED[name]
     with pytest.raises(ConfigError) as caught:
-        Chain(shape, [layer])
+        layers.Chain(shape, [layer])
     assert str(caught.value).startswith("network: layer ")
     assert message in str(caught.value)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pages import shown_settings
 from pydantic import TypeAdapter
 
 from ensemble_pipe.nn.layers import LAYERS
@@ -17,11 +18,10 @@ PAGE = (Path(__file__).parents[2] / "docs" / "layers.md").read_text()
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_the_page_shows_a_layer_with_its_defaults(name: str) -> None:
-    (line,) = re.findall(rf"^\| `{name}` \|.*$", PAGE, re.M)
-    (shown,) = re.findall(r"`(\{.*\})` \|$", line)
+    shown = shown_settings(PAGE, name)
     kind: Any = LAYERS[name]
-    layer = TypeAdapter(kind).validate_python(yaml.safe_load(shown))
-    assert set(yaml.safe_load(shown)) == {field.name for field in fields(kind)}
+    layer = TypeAdapter(kind).validate_python(shown)
+    assert set(shown) == {field.name for field in fields(kind)}
     for field in fields(kind):
         if field.default is not MISSING:
             assert getattr(layer, field.name) == field.default

@@ -1,34 +1,22 @@
 """What a loss asks of a network and makes of its outputs; its settings, alone and side by side."""
 
-import re
 from math import log
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from loss_cases import CASES, ROWS, evaluate
+from pages import shown_settings
 from pydantic import TypeAdapter, ValidationError
 from scipy import special, stats
 from sklearn.metrics import log_loss
 
-from ensemble_pipe.nn.losses import (
-    LOSSES,
-    BetaNLL,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    GaussianNLL,
-    Hinge,
-    Huber,
-    Loss,
-    SquaredError,
-    numbers_of,
-)
+from ensemble_pipe.nn import losses
 
 PAGE = (Path(__file__).parents[2] / "docs" / "losses.md").read_text()
-CLASSIFIERS = {name: loss for name, loss in LOSSES.items() if loss.task == "classification"}
-REGRESSIONS = {name: loss for name, loss in LOSSES.items() if loss.task == "regression"}
+CLASSIFIERS = {name: loss for name, loss in losses.LOSSES.items() if loss.task == "classification"}
+REGRESSIONS = {name: loss for name, loss in losses.LOSSES.items() if loss.task == "regression"}
 
 every_case = pytest.mark.parametrize("name", CASES)
 
@@ -39,7 +27,7 @@ def test_outputs_are_one_for_each_class_or_number() -> None:
         "binary_cross_entropy": 1,
         "hinge": 2,
     }
-    assert CrossEntropy().outputs(7) == Hinge().outputs(7) == 7
+    assert losses.CrossEntropy().outputs(7) == losses.Hinge().outputs(7) == 7
     assert {name: loss().outputs(0) for name, loss in REGRESSIONS.items()} == {
         "squared_error": 1,
         "absolute_error": 1,
@@ -52,18 +40,18 @@ def test_outputs_are_one_for_each_class_or_number() -> None:
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifier_refuses_numbers(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} .*not 0.*: to predict numbers, take a regr"):
-        LOSSES[name]().outputs(0)
+        losses.LOSSES[name]().outputs(0)
 
 
 @pytest.mark.parametrize("name", REGRESSIONS)
 def test_a_regression_refuses_classes(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name} is for .*numbers, not 3 classes: take a class"):
-        LOSSES[name]().outputs(3)
+        losses.LOSSES[name]().outputs(3)
 
 
 def test_the_binary_loss_refuses_three_classes() -> None:
     with pytest.raises(ValueError, match="exactly two classes, not 3: take cross_entropy"):
-        BinaryCrossEntropy().outputs(3)
+        losses.BinaryCrossEntropy().outputs(3)
 
 
 @every_case
@@ -82,10 +70,10 @@ def test_predictions_are_float32_and_keep_the_leading_shape(
 @pytest.mark.parametrize("name", ["cross_entropy", "binary_cross_entropy"])
 def test_the_softmax_of_predictions_are_the_probabilities_of_the_loss(name: str) -> None:
     case = CASES[name].alone(1)
-    logits = LOSSES[name]().predictions(case.outputs[0])
+    logits = losses.LOSSES[name]().predictions(case.outputs[0])
     probabilities = special.softmax(logits, axis=-1)
     expected = log_loss(case.targets[0], probabilities, labels=range(logits.shape[-1]))
-    values, _ = evaluate([LOSSES[name]()], case.outputs, case.targets)
+    values, _ = evaluate([losses.LOSSES[name]()], case.outputs, case.targets)
     assert values[0] == pytest.approx(expected, rel=1e-6)
 
 
@@ -101,8 +89,12 @@ def test_predicted_means_and_variances_are_those_of_the_loss(name: str) -> None:
     assert values[0] == pytest.approx((case.weights[0] * nll).mean(), rel=1e-6)
 
 
-@pytest.mark.parametrize("loss", [GaussianNLL(), BetaNLL(), GaussianNLL(variance_floor=0.25)])
-def test_a_variance_never_falls_below_its_floor_nor_overflows(loss: GaussianNLL | BetaNLL) -> None:
+@pytest.mark.parametrize(
+    "loss", [losses.GaussianNLL(), losses.BetaNLL(), losses.GaussianNLL(variance_floor=0.25)]
+)
+def test_a_variance_never_falls_below_its_floor_nor_overflows(
+    loss: losses.GaussianNLL | losses.BetaNLL,
+) -> None:
     raw = np.array([[0.0, -1e4], [0.0, -20.0], [0.0, 0.0], [0.0, 1e4]], np.float32)
     variances = loss.predictions(raw)[:, 1]
     floor = np.float32(loss.variance_floor)
@@ -119,43 +111,46 @@ def test_logits_scores_and_means_are_predictions_as_they_are(name: str) -> None:
 
 
 def test_numbers_lie_side_by_side_in_float64() -> None:
-    numbers = numbers_of([Huber(delta=0.1), Huber(delta=2.0)])
+    numbers = losses.numbers_of([losses.Huber(delta=0.1), losses.Huber(delta=2.0)])
     assert list(numbers) == ["delta"]
     assert numbers["delta"].dtype == np.float64
     np.testing.assert_array_equal(numbers["delta"], [0.1, 2.0])
-    assert numbers_of([SquaredError()]) == {}
+    assert losses.numbers_of([losses.SquaredError()]) == {}
 
 
 def test_learners_of_a_stack_must_share_their_loss() -> None:
     with pytest.raises(ValueError, match="must share their loss"):
-        numbers_of([SquaredError(), Huber()])
+        losses.numbers_of([losses.SquaredError(), losses.Huber()])
 
 
 def test_every_loss_is_registered_under_its_name() -> None:
-    assert {name: loss().name for name, loss in LOSSES.items()} == {name: name for name in LOSSES}
+    assert {name: loss().name for name, loss in losses.LOSSES.items()} == {
+        name: name for name in losses.LOSSES
+    }
 
 
 @pytest.mark.parametrize(
     ("loss", "settings"),
     [
-        (CrossEntropy, {"smoothing": 1.0}),
-        (CrossEntropy, {"smoothing": -0.1}),
-        (BinaryCrossEntropy, {"smoothing": 1.0}),
-        (Hinge, {"margin": 0.0}),
-        (Huber, {"delta": 0.0}),
-        (GaussianNLL, {"variance_floor": 0.0}),
-        (BetaNLL, {"beta": 1.1}),
-        (SquaredError, {"delta": 1.0}),
+        (losses.CrossEntropy, {"smoothing": 1.0}),
+        (losses.CrossEntropy, {"smoothing": -0.1}),
+        (losses.BinaryCrossEntropy, {"smoothing": 1.0}),
+        (losses.Hinge, {"margin": 0.0}),
+        (losses.Huber, {"delta": 0.0}),
+        (losses.GaussianNLL, {"variance_floor": 0.0}),
+        (losses.BetaNLL, {"beta": 1.1}),
+        (losses.SquaredError, {"delta": 1.0}),
     ],
 )
-def test_settings_out_of_bounds_are_refused(loss: type[Loss], settings: dict[str, float]) -> None:
+def test_settings_out_of_bounds_are_refused(
+    loss: type[losses.Loss], settings: dict[str, float]
+) -> None:
     with pytest.raises(ValidationError, match=next(iter(settings))):
         TypeAdapter(loss).validate_python(settings)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", losses.LOSSES)
 def test_the_page_of_losses_shows_each_with_its_defaults(name: str) -> None:
-    (line,) = re.findall(rf"^\| `{name}` \|.*$", PAGE, re.M)
-    (shown,) = re.findall(r"`(\{.*\})` \|$", line)
-    kind: Any = LOSSES[name]
-    assert TypeAdapter(kind).validate_python(yaml.safe_load(shown)) == kind()
+    shown = shown_settings(PAGE, name)
+    kind: Any = losses.LOSSES[name]
+    assert TypeAdapter(kind).validate_python(shown) == kind()

@@ -13,19 +13,8 @@ from scipy import special, stats
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.nn.losses import (
-    LOSSES,
-    AbsoluteError,
-    BetaNLL,
-    BinaryCrossEntropy,
-    CrossEntropy,
-    GaussianNLL,
-    Hinge,
-    Huber,
-    Loss,
-    SquaredError,
-    numbers_of,
-)
+from ensemble_pipe.nn import losses
+from ensemble_pipe.nn.losses import Loss
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("loss_golden.json").read_text())
 GOLDEN_CASES: list[dict[str, Any]] = GOLDEN["cases"]
@@ -53,7 +42,7 @@ def one(
 BY_HAND: dict[str, tuple[Loss, Any, Any, float, Any]] = {
     # softmax of (0, log 3) is (1/4, 3/4)
     "cross_entropy": (
-        CrossEntropy(),
+        losses.CrossEntropy(),
         [[0.0, log(3.0)], [0.0, log(3.0)]],
         [1, 0],
         (log(4 / 3) + log(4)) / 2,
@@ -61,14 +50,14 @@ BY_HAND: dict[str, tuple[Loss, Any, Any, float, Any]] = {
     ),
     # smoothed by a half the target (0, 1) is (1/4, 3/4): the gradient vanishes
     "cross_entropy smoothed": (
-        CrossEntropy(smoothing=0.5),
+        losses.CrossEntropy(smoothing=0.5),
         [[0.0, log(3.0)]],
         [1],
         log(4) / 4 + 3 * log(4 / 3) / 4,
         [[0.0, 0.0]],
     ),
     "cross_entropy of equal logits": (
-        CrossEntropy(),
+        losses.CrossEntropy(),
         [[7.0] * 4],
         [2],
         log(4),
@@ -76,7 +65,7 @@ BY_HAND: dict[str, tuple[Loss, Any, Any, float, Any]] = {
     ),
     # the logistic function of log 3 is 3/4
     "binary_cross_entropy": (
-        BinaryCrossEntropy(),
+        losses.BinaryCrossEntropy(),
         [[log(3.0)], [log(3.0)], [-log(3.0)]],
         [1, 0, 1],
         (log(4 / 3) + 2 * log(4)) / 3,
@@ -84,22 +73,22 @@ BY_HAND: dict[str, tuple[Loss, Any, Any, float, Any]] = {
     ),
     # the example of CS231n: costs 2.9, 0 and 12.9
     "hinge": (
-        Hinge(),
+        losses.Hinge(),
         [[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]],
         [0, 1, 2],
         15.8 / 3,
         [[-1 / 3, 1 / 3, 0], [0, 0, 0], [1 / 3, 1 / 3, -2 / 3]],
     ),
-    "squared_error": (SquaredError(), [[3.0], [0.0]], [1.0, -1.0], 1.25, [[1.0], [0.5]]),
+    "squared_error": (losses.SquaredError(), [[3.0], [0.0]], [1.0, -1.0], 1.25, [[1.0], [0.5]]),
     "squared_error of two": (
-        SquaredError(),
+        losses.SquaredError(),
         [[3.0, 1.0]],
         [[1.0, 4.0]],
         (4 + 9) / 2,
         [[2.0, -3.0]],
     ),
     "absolute_error": (
-        AbsoluteError(),
+        losses.AbsoluteError(),
         [[3.0], [-2.0], [5.0], [5.0]],
         [1.0, -1.0, 5.0, 9.0],
         7 / 4,
@@ -107,7 +96,7 @@ BY_HAND: dict[str, tuple[Loss, Any, Any, float, Any]] = {
     ),
     # 2 is beyond delta, 1 is not
     "huber": (
-        Huber(delta=1.5),
+        losses.Huber(delta=1.5),
         [[3.0], [-2.0]],
         [1.0, -1.0],
         (1.5 * 1.25 + 0.5) / 2,
@@ -115,14 +104,14 @@ BY_HAND: dict[str, tuple[Loss, Any, Any, float, Any]] = {
     ),
     # softplus(log(e - 1)) is 1; the raw gradient is (1 - e**2 / v) / 2v s(raw), s = (e - 1) / e
     "gaussian_nll": (
-        GaussianNLL(variance_floor=1.0),
+        losses.GaussianNLL(variance_floor=1.0),
         [[5.0, log(np.e - 1)]],
         [2.0],
         (log(2) + 9 / 2) / 2 + HALF_LOG_TWO_PI,
         [[1.5, (1 - 9 / 2) / 4 * (1 - 1 / np.e)]],
     ),
     "beta_nll": (
-        BetaNLL(variance_floor=1.0, beta=1.0),
+        losses.BetaNLL(variance_floor=1.0, beta=1.0),
         [[5.0, log(np.e - 1)]],
         [2.0],
         2 * ((log(2) + 9 / 2) / 2 + HALF_LOG_TWO_PI),
@@ -141,7 +130,7 @@ def test_by_hand(name: str) -> None:
 
 @pytest.mark.parametrize("case", GOLDEN_CASES, ids=GOLDEN_NAMES)
 def test_loss_and_gradient_are_those_of_pytorch(case: dict[str, Any]) -> None:
-    loss = LOSSES[case["loss"]](**case["numbers"])
+    loss = losses.LOSSES[case["loss"]](**case["numbers"])
     value, gradient = one(loss, case["outputs"], case["targets"], case["weights"])
     assert value == pytest.approx(case["value"], rel=1e-12)
     np.testing.assert_allclose(gradient, case["gradient"], rtol=1e-11, atol=1e-15)
@@ -182,7 +171,7 @@ def test_loss_is_that_of_scipy_and_scikit_learn(name: str) -> None:
 def test_huber_is_that_of_scipy() -> None:
     case = CASES["huber"]
     error = case.outputs[..., 0] - case.targets
-    deltas = numbers_of(case.losses)["delta"][:, None]
+    deltas = losses.numbers_of(case.losses)["delta"][:, None]
     expected = (case.weights * special.huber(deltas, error)).mean(axis=1)
     np.testing.assert_allclose(case.evaluate()[0], expected, rtol=1e-12)
 
@@ -190,7 +179,7 @@ def test_huber_is_that_of_scipy() -> None:
 def test_smoothing_is_a_mixture_with_even_targets() -> None:
     smooth = CASES["cross_entropy-smoothed"]
     shares = np.eye(5)[smooth.targets]
-    s = numbers_of(smooth.losses)["smoothing"][:, None, None]
+    s = losses.numbers_of(smooth.losses)["smoothing"][:, None, None]
     mixed = replace(CASES["cross_entropy"], targets=(1 - s) * shares + s / 5)
     for found, expected in zip(smooth.evaluate(), mixed.evaluate(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-16)
@@ -212,12 +201,12 @@ def test_one_hot_shares_are_class_numbers(name: str, dtype: type[np.floating]) -
 def test_binary_is_cross_entropy_of_zero_and_the_logit(name: str, smoothing: float) -> None:
     case = CASES[name]
     values, gradient = replace(
-        case, losses=(BinaryCrossEntropy(smoothing=smoothing),) * LEARNERS
+        case, losses=(losses.BinaryCrossEntropy(smoothing=smoothing),) * LEARNERS
     ).evaluate()
     shares = np.stack([1.0 - case.targets, case.targets], axis=-1)
     two = replace(
         case,
-        losses=(CrossEntropy(smoothing=smoothing),) * LEARNERS,
+        losses=(losses.CrossEntropy(smoothing=smoothing),) * LEARNERS,
         outputs=np.concatenate([np.zeros_like(case.outputs), case.outputs], axis=-1),
         targets=shares,
     )
@@ -228,14 +217,14 @@ def test_binary_is_cross_entropy_of_zero_and_the_logit(name: str, smoothing: flo
 
 def test_huber_with_a_large_delta_is_the_squared_error() -> None:
     case = CASES["squared_error-two"]
-    huber = replace(case, losses=(Huber(delta=1e6),) * LEARNERS)
+    huber = replace(case, losses=(losses.Huber(delta=1e6),) * LEARNERS)
     for found, expected in zip(huber.evaluate(), case.evaluate(), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
 def test_huber_with_a_small_delta_is_delta_times_the_absolute_error() -> None:
     case, delta = CASES["absolute_error-two"], 1e-9
-    huber = replace(case, losses=(Huber(delta=delta),) * LEARNERS)
+    huber = replace(case, losses=(losses.Huber(delta=delta),) * LEARNERS)
     for found, expected in zip(huber.evaluate(), case.evaluate(), strict=True):
         np.testing.assert_allclose(found / delta, expected, rtol=1e-8)
 
@@ -244,19 +233,19 @@ def test_huber_with_a_small_delta_is_delta_times_the_absolute_error() -> None:
 @pytest.mark.parametrize("name", ["gaussian_nll", "gaussian_nll-two"])
 def test_beta_nll_of_beta_zero_is_gaussian_nll(name: str, dtype: type[np.floating]) -> None:
     case = CASES[name].in_type(dtype)
-    floors = numbers_of(case.losses)["variance_floor"]
-    losses = tuple(BetaNLL(beta=0.0, variance_floor=float(floor)) for floor in floors)
+    floors = losses.numbers_of(case.losses)["variance_floor"]
+    betas = tuple(losses.BetaNLL(beta=0.0, variance_floor=float(floor)) for floor in floors)
     for found, expected in zip(
-        replace(case, losses=losses).evaluate(), case.evaluate(), strict=True
+        replace(case, losses=betas).evaluate(), case.evaluate(), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
 
 
 def test_beta_nll_of_beta_one_moves_means_as_the_squared_error() -> None:
     case = CASES["beta_nll"]
-    _, gradient = replace(case, losses=(BetaNLL(beta=1.0),) * LEARNERS).evaluate()
+    _, gradient = replace(case, losses=(losses.BetaNLL(beta=1.0),) * LEARNERS).evaluate()
     squared = replace(
-        case, losses=(SquaredError(),) * LEARNERS, outputs=case.outputs[..., :1].copy()
+        case, losses=(losses.SquaredError(),) * LEARNERS, outputs=case.outputs[..., :1].copy()
     )
     np.testing.assert_allclose(gradient[..., :1], squared.evaluate()[1], rtol=1e-13)
 
@@ -340,13 +329,13 @@ def test_a_certain_answer_costs_nothing_if_right_and_its_distance_if_wrong(
 ) -> None:
     certain = [[1e4, 0.0, -1e4]]
     answers: list[tuple[Loss, Any, int, float, list[int]]] = [
-        (CrossEntropy(), certain, 0, 0.0, [0, 0, 0]),
-        (CrossEntropy(), certain, 2, 2e4, [1, 0, -1]),
-        (BinaryCrossEntropy(), [[1e4]], 1, 0.0, [0]),
-        (BinaryCrossEntropy(), [[1e4]], 0, 1e4, [1]),
-        (BinaryCrossEntropy(), [[-1e4]], 1, 1e4, [-1]),
-        (Hinge(), certain, 0, 0.0, [0, 0, 0]),
-        (Hinge(), certain, 2, 3e4 + 2, [1, 1, -2]),
+        (losses.CrossEntropy(), certain, 0, 0.0, [0, 0, 0]),
+        (losses.CrossEntropy(), certain, 2, 2e4, [1, 0, -1]),
+        (losses.BinaryCrossEntropy(), [[1e4]], 1, 0.0, [0]),
+        (losses.BinaryCrossEntropy(), [[1e4]], 0, 1e4, [1]),
+        (losses.BinaryCrossEntropy(), [[-1e4]], 1, 1e4, [-1]),
+        (losses.Hinge(), certain, 0, 0.0, [0, 0, 0]),
+        (losses.Hinge(), certain, 2, 3e4 + 2, [1, 1, -2]),
     ]
     for loss, outputs, label, value, expected in answers:
         found, gradient = one(loss, outputs, [label], dtype=dtype)
@@ -359,7 +348,7 @@ def test_a_certain_answer_costs_nothing_if_right_and_its_distance_if_wrong(
 def test_cross_entropy_does_not_depend_on_a_common_shift(
     dtype: type[np.floating], shift: float
 ) -> None:
-    value, gradient = one(CrossEntropy(), [[shift, shift]], [0], dtype=dtype)
+    value, gradient = one(losses.CrossEntropy(), [[shift, shift]], [0], dtype=dtype)
     assert value == pytest.approx(log(2.0), rel=1e-6)
     np.testing.assert_allclose(gradient, [[-0.5, 0.5]], rtol=1e-6)
 
@@ -367,10 +356,10 @@ def test_cross_entropy_does_not_depend_on_a_common_shift(
 @pytest.mark.parametrize("margin", [1.0, 5.0, 9.0, 12.0, 40.0, 80.0])
 def test_small_losses_keep_their_digits_in_float32(margin: float) -> None:
     exact = np.log1p(np.exp(-margin))
-    value, _ = one(CrossEntropy(), [[10.0, 10.0 - margin]], [0], dtype=np.float32)
+    value, _ = one(losses.CrossEntropy(), [[10.0, 10.0 - margin]], [0], dtype=np.float32)
     # log(1 + x) in float32 has an absolute error of the size of its rounding.
     assert value == pytest.approx(exact, rel=1e-6, abs=1.2e-7)
-    value, gradient = one(BinaryCrossEntropy(), [[margin]], [1], dtype=np.float32)
+    value, gradient = one(losses.BinaryCrossEntropy(), [[margin]], [1], dtype=np.float32)
     assert value == pytest.approx(exact, rel=1e-6)
     assert gradient[0, 0] == pytest.approx(-special.expit(-margin), rel=1e-6)
 

@@ -1,12 +1,11 @@
 """Networks by name: what they are made of, and what docs/networks.md shows of them."""
 
-import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from pages import shown_settings
 from pydantic import TypeAdapter
 
 from ensemble_pipe.core.errors import ConfigError
@@ -77,11 +76,10 @@ def test_layers_are_numbered_within_their_kind() -> None:
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "sequential"])
 def test_the_page_shows_a_network_with_its_defaults(name: str) -> None:
-    (line,) = re.findall(rf"^\| `{name}` \|.*$", PAGE, re.M)
-    (shown,) = re.findall(r"`(\{.*\})` \|$", line)
+    shown = shown_settings(PAGE, name)
     kind: Any = NETWORKS[name]
-    network = TypeAdapter(kind).validate_python(yaml.safe_load(shown))
-    assert set(yaml.safe_load(shown)) == {field.name for field in fields(kind)}
+    network = TypeAdapter(kind).validate_python(shown)
+    assert set(shown) == {field.name for field in fields(kind)}
     for field in fields(kind):
         assert field.default is not MISSING
         assert getattr(network, field.name) == field.default

@@ -15,8 +15,8 @@ from ensemble_pipe.nn.layers import (
     Dropout,
     Flatten,
     FractionalMaxPool,
+    Identity,
     Layer,
-    Linear,
     ReLU,
     Residual,
 )
@@ -200,8 +200,8 @@ IN_THE_MEAN: dict[str, tuple[tuple[Layer, ...], tuple[int, ...]]] = {
     "classic dropout before a linear layer": (
         (Dropout(rate=0.4, form="classic"), Dense(units=3)), (5,),
     ),
-    "dropout twice": ((Dropout(rate=0.2), Dense(units=4), Dropout(rate=0.3), Linear()), (5,)),
-    "drop_connect": ((DropConnect(units=3, rate=0.4), Linear()), (5,)),
+    "dropout twice": ((Dropout(rate=0.2), Dense(units=4), Dropout(rate=0.3), Identity()), (5,)),
+    "drop_connect": ((DropConnect(units=3, rate=0.4), Identity()), (5,)),
     "stochastic depth": ((Residual(layers=(Dense(units=5), ReLU()), survival=0.7),), (5,)),
     "stochastic depth with a projection": (
         (Residual(layers=(Dense(units=3), ReLU()), survival=0.4), Dense(units=2)), (5,),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ensemble_pipe.optim import (
     SGDR,
-    Constant,
+    ConstantRate,
     Cosine,
     FastGeometric,
     Schedule,
@@ -60,7 +60,7 @@ def test_a_cycle_ends_where_the_rate_is_lowest(schedule: Schedule) -> None:
 
 
 def test_a_schedule_without_cycles_has_no_ends() -> None:
-    assert cycle_ends(Constant(), 10) == cycle_ends(WarmUp(then=Cosine()), 10) == []
+    assert cycle_ends(ConstantRate(), 10) == cycle_ends(WarmUp(then=Cosine()), 10) == []
 
 
 @pytest.mark.parametrize("schedule", [Snapshot(cycles=1), SGDR(cycles=1)], ids=lambda s: s.name)

@@ -1,13 +1,12 @@
 """What docs/optimizers.md shows: the pictures of rules and schedules, and every default."""
 
-import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from pages import shown_settings
 from pydantic import TypeAdapter
 
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES
@@ -41,7 +40,6 @@ def test_there_is_a_panel_for_each_rule_and_each_schedule(script: dict[str, Any]
 
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_the_page_shows_a_component_with_its_defaults(name: str) -> None:
-    (line,) = re.findall(rf"^\| `{name}` \|.*$", PAGE, re.M)
-    (shown,) = re.findall(r"`(\{.*\})` \|$", line)
+    shown = shown_settings(PAGE, name)
     kind: Any = COMPONENTS[name]
-    assert TypeAdapter(kind).validate_python(yaml.safe_load(shown)) == kind()
+    assert TypeAdapter(kind).validate_python(shown) == kind()

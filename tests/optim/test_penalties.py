@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.optim import RULES, SGD, Adam, Rule, Segment, Stacked, segments
-from ensemble_pipe.optim.segments import merged
+from ensemble_pipe.optim import RULES, SGD, Adam, Rule, Segment, StackedRule, segments
+from ensemble_pipe.optim.segments import merge_neighbours
 
 KERNEL = (Segment(0, 6, 3),)
 
@@ -20,8 +20,8 @@ def step_of(
 ) -> Floats:
     """Return a row after one step at the rule's own rate."""
     slots: dict[str, Floats] = {name: np.zeros((1, len(gradient))) for name in rule.slots}
-    stack, rows = Stacked([rule], slots, parts), np.array([row])
-    stack.step(rows, np.array([gradient]), stack.rate(np.ones(1)), 0)
+    stack, rows = StackedRule([rule], slots, parts), np.array([row])
+    stack.step(rows, np.array([gradient]), stack.learning_rates * np.ones(1), 0)
     moved: Floats = rows[0]
     return moved
 
@@ -101,7 +101,7 @@ def test_a_clipped_step_of_float32_has_the_length_of_the_limit(size: int, scale:
     gradients = np.random.default_rng(size).standard_normal((1, size)).astype(np.float32)
     gradients *= np.float32(scale)
     rule = plain(learning_rate=1.0, clip_norm=2.0)
-    stack = Stacked([rule], {"velocity": np.zeros_like(gradients)}, (Segment(0, size),))
+    stack = StackedRule([rule], {"velocity": np.zeros_like(gradients)}, (Segment(0, size),))
     rows = np.zeros_like(gradients)
     stack.step(rows, gradients, np.ones(1), 0)
     length = np.linalg.norm(gradients.astype(np.float64))
@@ -127,8 +127,8 @@ def test_no_column_is_longer_than_the_limit_after_a_step(name: str) -> None:
     free = [RULES[name](learning_rate=0.5) for _ in rules]
     slots, spare = ({slot: np.zeros((2, 40), np.float32) for slot in rules[0].slots} for _ in "ab")
     limited, unlimited = rows.copy(), rows.copy()
-    Stacked(rules, slots, parts).step(limited, gradients, np.full(2, 0.5), 0)
-    Stacked(free, spare, parts).step(unlimited, gradients, np.full(2, 0.5), 0)
+    StackedRule(rules, slots, parts).step(limited, gradients, np.full(2, 0.5), 0)
+    StackedRule(free, spare, parts).step(unlimited, gradients, np.full(2, 0.5), 0)
     for start, stop, columns in ((0, 20, 4), (24, 40, 8)):
         long = np.linalg.norm(unlimited[0, start:stop].reshape(-1, columns), axis=0)
         found = np.linalg.norm(limited[0, start:stop].reshape(-1, columns), axis=0)
@@ -156,7 +156,7 @@ def test_neighbours_are_joined_only_where_they_are_treated_alike() -> None:
         Segment(8, 9, decays=False, rate_factor=0.5), Segment(9, 12, 3, rate_factor=0.0),
         Segment(12, 13), Segment(13, 13), Segment(13, 15),
     ]  # fmt: skip
-    found = [(part.start, part.stop) for part in merged(parts)]
+    found = [(part.start, part.stop) for part in merge_neighbours(parts)]
     assert found == [(0, 6), (6, 8), (8, 9), (12, 15)]
 
 
@@ -173,4 +173,4 @@ def test_segments_that_do_not_cover_the_row_are_refused(
     parts: tuple[Segment, ...], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        Stacked([SGD()], {"velocity": np.zeros((1, 6))}, parts)
+        StackedRule([SGD()], {"velocity": np.zeros((1, 6))}, parts)

@@ -7,20 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ensemble_pipe import optim
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.optim import (
-    RULES,
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    AdamW,
-    Nesterov,
-    RMSprop,
-    Rule,
-    Segment,
-    Stacked,
-)
 from ensemble_pipe.optim.rules import FLUSH_EVERY
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden.json").read_text())
@@ -29,10 +17,10 @@ NAMES = [f"{case['rule']}-{number}" for number, case in enumerate(CASES)]
 
 # A kernel, a bias, a kernel at a lower rate, a frozen one; odd lengths put rows at odd offsets.
 SEGMENTS = (
-    Segment(0, 63, 7),
-    Segment(63, 70, decays=False),
-    Segment(70, 115, 5, rate_factor=0.5),
-    Segment(115, 121, 3, rate_factor=0.0),
+    optim.Segment(0, 63, 7),
+    optim.Segment(63, 70, decays=False),
+    optim.Segment(70, 115, 5, rate_factor=0.5),
+    optim.Segment(115, 121, 3, rate_factor=0.0),
 )
 SIZE = 121
 
@@ -51,33 +39,40 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "adam": [{}, {"beta1": 0.5, "beta2": 0.9}, {"beta1": 0.0, "beta2": 0.9999, "epsilon": 1e-2}],
     "adamw": [{"weight_decay": 0.0}, {"beta1": 0.5}, {"learning_rate": 0.1}],
 }
-STACKS: dict[str, list[Rule]] = {
-    name: [RULES[name](**{**own, **common}) for own, common in zip(OWN[name], COMMON, strict=True)]
-    for name in RULES
+STACKS: dict[str, list[optim.Rule]] = {
+    name: [
+        optim.RULES[name](**{**own, **common})
+        for own, common in zip(OWN[name], COMMON, strict=True)
+    ]
+    for name in optim.RULES
 }
 
 
 def stacked(
-    rules: list[Rule], segments: tuple[Segment, ...], dtype: type[np.floating] = np.float32
-) -> Stacked:
+    rules: list[optim.Rule],
+    segments: tuple[optim.Segment, ...],
+    dtype: type[np.floating] = np.float32,
+) -> optim.StackedRule:
     shape = (len(rules), segments[-1].stop)
-    return Stacked(rules, {name: np.zeros(shape, dtype) for name in rules[0].slots}, segments)
+    return optim.StackedRule(
+        rules, {name: np.zeros(shape, dtype) for name in rules[0].slots}, segments
+    )
 
 
 def golden_path(case: dict[str, Any], dtype: type[np.floating]) -> Floats:
     numbers = {name: value for name, value in case.items() if name not in ("rule", "path")}
-    rule = stacked([RULES[case["rule"]](**numbers)], (Segment(0, 5, 5),), dtype)
+    rule = stacked([optim.RULES[case["rule"]](**numbers)], (optim.Segment(0, 5, 5),), dtype)
     rows = np.array([GOLDEN["start"]], dtype)
     path = []
     for step, gradient in enumerate(GOLDEN["gradients"]):
-        rate = rule.rate(np.array([GOLDEN["factors"][step]]))
+        rate = rule.learning_rates * np.array([GOLDEN["factors"][step]])
         rule.step(rows, np.array([gradient], dtype), rate, step)
         path.append(rows[0].copy())
     return np.stack(path)
 
 
 def moved(
-    rules: list[Rule], places: slice, restored: int | None = None
+    rules: list[optim.Rule], places: slice, restored: int | None = None
 ) -> tuple[Floats, Floats, dict[str, Floats]]:
     """Return start, rows (M, P) and slots after ten steps of the learners at `places` of three.
 
@@ -91,10 +86,10 @@ def moved(
     for step in range(10):
         if step == restored:
             slots = {name: values.copy() for name, values in rule.slots.items()}
-            rule = Stacked(rules[places], slots, SEGMENTS)
+            rule = optim.StackedRule(rules[places], slots, SEGMENTS)
         gradients = random.standard_normal((3, SIZE)).astype(np.float32)[places].copy()
         factors = np.full(len(rows), 1.0 - 0.05 * step)
-        rule.step(rows, gradients, rule.rate(factors), step)
+        rule.step(rows, gradients, rule.learning_rates * factors, step)
     return start, rows, rule.slots
 
 
@@ -116,13 +111,15 @@ def test_float32_steps_stay_within_rounding_of_float64(case: dict[str, Any]) -> 
 def test_golden_numbers_cover_every_rule_and_setting() -> None:
     assert GOLDEN["torch"] == "2.13.0"
     assert len(GOLDEN["gradients"]) >= 12
-    assert {case["rule"] for case in CASES} == set(RULES)
+    assert {case["rule"] for case in CASES} == set(optim.RULES)
     assert {"l2", "weight_decay", "clip_norm"} <= {key for case in CASES for key in case}
     assert {case["momentum"] for case in CASES if case["rule"] == "sgd"} == {0.0, 0.5, 0.9}
 
 
 def test_two_steps_of_descent_by_hand() -> None:
-    rule = stacked([SGD(learning_rate=0.5, momentum=0.5)], (Segment(0, 2, 1),), np.float64)
+    rule = stacked(
+        [optim.SGD(learning_rate=0.5, momentum=0.5)], (optim.Segment(0, 2, 1),), np.float64
+    )
     rows = np.array([[1.0, 2.0]])
     rule.step(rows, np.array([[4.0, -2.0]]), np.array([0.5]), 0)
     np.testing.assert_array_equal(rows, [[-1.0, 3.0]])
@@ -131,9 +128,11 @@ def test_two_steps_of_descent_by_hand() -> None:
     np.testing.assert_array_equal(rows, [[-3.0, 3.5]])  # -1 - 0.5 * 4, 3 - 0.5 * -1
 
 
-@pytest.mark.parametrize("rule", [Adam(learning_rate=0.1), AdamW(learning_rate=0.1)], ids=repr)
-def test_first_step_of_adam_is_the_rate_whatever_the_gradient(rule: Rule) -> None:
-    stack = stacked([rule], (Segment(0, 3, 3),), np.float64)
+@pytest.mark.parametrize(
+    "rule", [optim.Adam(learning_rate=0.1), optim.AdamW(learning_rate=0.1)], ids=repr
+)
+def test_first_step_of_adam_is_the_rate_whatever_the_gradient(rule: optim.Rule) -> None:
+    stack = stacked([rule], (optim.Segment(0, 3, 3),), np.float64)
     rows = np.zeros((1, 3))
     stack.step(rows, np.array([[1e4, -1.0, 1e-3]]), np.array([0.1]), 0)
     np.testing.assert_allclose(rows, [[-0.1, 0.1, -0.1]], rtol=2e-5)
@@ -142,8 +141,8 @@ def test_first_step_of_adam_is_the_rate_whatever_the_gradient(rule: Rule) -> Non
 def test_nesterov_is_sutskevers_path_seen_from_the_point_ahead() -> None:
     """v <- mu v - rate grad(w + mu v); w <- w + v, worked in its own terms on a quadratic."""
     rate, momentum, curvature = 0.1, 0.8, np.array([1.0, 3.0])
-    nesterov = Nesterov(learning_rate=rate, momentum=momentum)
-    rule = stacked([nesterov], (Segment(0, 2, 1),), np.float64)
+    nesterov = optim.Nesterov(learning_rate=rate, momentum=momentum)
+    rule = stacked([nesterov], (optim.Segment(0, 2, 1),), np.float64)
     rows = np.array([[2.0, -1.0]])
     w, v = rows[0].copy(), np.zeros(2)
     for step in range(20):
@@ -168,14 +167,14 @@ def test_a_number_moves_bitwise_alike_wherever_it_stands(name: str) -> None:
     """Whether it falls to vector instructions or to what is left over after them."""
     random = np.random.default_rng(8)
     values = random.standard_normal((4, 1, 75)).astype(np.float32)
-    rules = [RULES[name](**{**OWN[name][1], "l1": 0.01, "l2": 0.1, "weight_decay": 0.1})]
+    rules = [optim.RULES[name](**{**OWN[name][1], "l1": 0.01, "l2": 0.1, "weight_decay": 0.1})]
 
     def path(part: slice) -> Floats:
         start: Floats = values[0, :, part].copy()
         gradients = values[1:, :, part].copy()
-        rule = stacked(rules, (Segment(0, start.shape[1]),))
+        rule = stacked(rules, (optim.Segment(0, start.shape[1]),))
         for step, gradient in enumerate(gradients):
-            rule.step(start, gradient, rule.rate(np.ones(1)), step)
+            rule.step(start, gradient, rule.learning_rates * np.ones(1), step)
         return start
 
     whole = path(slice(None))
@@ -206,7 +205,7 @@ def test_a_learner_that_diverges_leaves_the_others_alone(name: str) -> None:
     rows = np.ones((3, SIZE), np.float32)
     gradients = np.ones((3, SIZE), np.float32)
     gradients[1] = np.nan
-    rule.step(rows, gradients, rule.rate(np.ones(3)), 0)
+    rule.step(rows, gradients, rule.learning_rates * np.ones(3), 0)
     assert np.isnan(rows[1, :115]).all()
     assert np.isfinite(rows[[0, 2]]).all()
     assert (gradients[[0, 2]] == 1.0).all()
@@ -215,11 +214,11 @@ def test_a_learner_that_diverges_leaves_the_others_alone(name: str) -> None:
 @pytest.mark.parametrize("name", STACKS)
 def test_slots_without_gradients_come_to_rest_at_zero(name: str) -> None:
     """Not among the denormal numbers, which are slow to compute with."""
-    rule = stacked([RULES[name]()], (Segment(0, 9),))
+    rule = stacked([optim.RULES[name]()], (optim.Segment(0, 9),))
     rows, gradients = np.ones((1, 9), np.float32), np.zeros((1, 9), np.float32)
     for values in rule.slots.values():
         values[:] = 1e-42
-    rule.step(rows, gradients, rule.rate(np.ones(1)), FLUSH_EVERY)
+    rule.step(rows, gradients, rule.learning_rates * np.ones(1), FLUSH_EVERY)
     for values in rule.slots.values():
         assert not values.any()
 
@@ -227,41 +226,45 @@ def test_slots_without_gradients_come_to_rest_at_zero(name: str) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        SGD(learning_rate=0.3, momentum=0.0),
-        SGD(learning_rate=0.1, momentum=0.9),
-        Nesterov(learning_rate=0.1, momentum=0.9),
-        Adagrad(learning_rate=1.0),
-        Adadelta(learning_rate=1.0, epsilon=1e-3),
-        RMSprop(learning_rate=0.1),
-        Adam(learning_rate=0.1),
-        Adam(learning_rate=0.05, beta1=0.0, beta2=0.9),
-        AdamW(learning_rate=0.1, weight_decay=1e-4),
+        optim.SGD(learning_rate=0.3, momentum=0.0),
+        optim.SGD(learning_rate=0.1, momentum=0.9),
+        optim.Nesterov(learning_rate=0.1, momentum=0.9),
+        optim.Adagrad(learning_rate=1.0),
+        optim.Adadelta(learning_rate=1.0, epsilon=1e-3),
+        optim.RMSprop(learning_rate=0.1),
+        optim.Adam(learning_rate=0.1),
+        optim.Adam(learning_rate=0.05, beta1=0.0, beta2=0.9),
+        optim.AdamW(learning_rate=0.1, weight_decay=1e-4),
     ],
     ids=repr,
 )
-def test_solves_a_quadratic_bowl(rule: Rule) -> None:
+def test_solves_a_quadratic_bowl(rule: optim.Rule) -> None:
     curvature, bottom = np.array([0.5, 1.0, 3.0]), np.array([1.0, -2.0, 0.5])
     steps = 400
     rows = np.zeros((1, 3))
-    stack = stacked([rule], (Segment(0, 3, 3),), np.float64)
+    stack = stacked([rule], (optim.Segment(0, 3, 3),), np.float64)
     for step in range(steps):
-        rate = stack.rate(np.array([1.0 - step / steps]))
+        rate = stack.learning_rates * np.array([1.0 - step / steps])
         stack.step(rows, curvature * (rows - bottom), rate, step)
     np.testing.assert_allclose(rows[0], bottom, atol=1e-2)
 
 
 def test_rates_are_each_learners_own_times_its_factor() -> None:
-    rules: list[Rule] = [SGD(learning_rate=0.1), SGD(learning_rate=0.01), SGD(learning_rate=0.3)]
-    rates = stacked(rules, SEGMENTS).rate(np.array([1.0, 0.5, 0.0]))
+    rules: list[optim.Rule] = [
+        optim.SGD(learning_rate=0.1),
+        optim.SGD(learning_rate=0.01),
+        optim.SGD(learning_rate=0.3),
+    ]
+    rates = stacked(rules, SEGMENTS).learning_rates * np.array([1.0, 0.5, 0.0])
     np.testing.assert_array_equal(rates, [0.1, 0.005, 0.0])
     assert rates.dtype == np.float64
 
 
 def test_one_stack_holds_one_kind_of_rule() -> None:
     with pytest.raises(ValueError, match="must share their update rule"):
-        stacked([SGD(), Adam()], SEGMENTS)
+        stacked([optim.SGD(), optim.Adam()], SEGMENTS)
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", optim.RULES)
 def test_a_rule_is_registered_under_its_own_name(name: str) -> None:
-    assert RULES[name]().name == name
+    assert optim.RULES[name]().name == name

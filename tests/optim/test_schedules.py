@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from ensemble_pipe.optim import (
     SCHEDULES,
     SGDR,
-    Constant,
+    ConstantRate,
     Cosine,
     Exponential,
     MultiStep,
@@ -77,7 +77,7 @@ def test_a_schedule_is_registered_under_its_own_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("schedule", "total", "expected"),
     [
-        (Constant(), 3, [1, 1, 1]),
+        (ConstantRate(), 3, [1, 1, 1]),
         (StepDecay(every=0.3, decay=0.5), 7, [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125]),
         (MultiStep(milestones=(0.75, 0.5), decay=0.5), 4, [1, 1, 0.5, 0.25]),
         (Exponential(final=0.0001), 4, [1, 0.1, 0.01, 0.001]),
@@ -171,7 +171,7 @@ def test_a_loss_that_is_no_number_is_a_bad_one() -> None:
         (Plateau(patience=3), Plateau(patience=3)),
         (WarmUp(then=Plateau(patience=3)), Plateau(patience=3)),
         (WarmUp(then=Snapshot()), None),
-        (Constant(), None),
+        (ConstantRate(), None),
     ],
 )
 def test_the_part_that_follows_the_loss_is_found(schedule: Schedule, found: Plateau | None) -> None:

@@ -24,6 +24,13 @@ from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.run.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import (
+    EndedEntry,
+    EpochEntry,
+    FinishedEntry,
+    LearnerEntry,
+    Numbers,
+)
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
 PIPELINE = """
@@ -47,7 +54,13 @@ def run_here(pipeline: Path, **settings: Any) -> RunResult:
 
 
 def kinds(result_dir: Path) -> list[str]:
-    return [entry["kind"] for entry, _ in read_entries(RunPaths(result_dir).journal)]
+    return [entry.kind for entry in read_entries(RunPaths(result_dir).journal)]
+
+
+def epochs_of(run_dir: Path) -> list[tuple[tuple[int, int], Numbers]]:
+    """Return learner and epoch of each epoch's entry, and its metrics."""
+    entries = read_entries(RunPaths(run_dir).journal)
+    return [((e.learner, e.epoch), e.metrics) for e in entries if isinstance(e, EpochEntry)]
 
 
 @pytest.fixture(scope="module")
@@ -158,12 +171,9 @@ def test_interrupted_equals_uninterrupted(
     assert result.metrics == whole.metrics
     for name in ("model/members.safetensors", "predictions/test.arrow"):
         assert (stopped / name).read_bytes() == (Path(whole.run_dir) / name).read_bytes()
-    epochs = [e for e, _ in read_entries(stopped / "journal.jsonl") if e["kind"] == "epoch"]
-    curves = {(e["learner"], e["epoch"]): e["metrics"] for e in epochs}
-    entries = (e for e, _ in read_entries(Path(whole.run_dir) / "journal.jsonl"))
-    uninterrupted = (e for e in entries if e["kind"] == "epoch")
-    assert curves == {(e["learner"], e["epoch"]): e["metrics"] for e in uninterrupted}
-    assert len(epochs) == len(curves)
+    epochs = epochs_of(stopped)
+    assert dict(epochs) == dict(epochs_of(Path(whole.run_dir)))
+    assert len(epochs) == len(dict(epochs))
 
 
 def test_the_model_holds_the_averages_of_learners_that_stopped_early(pipeline: Path) -> None:
@@ -183,8 +193,8 @@ def test_the_model_holds_the_averages_of_learners_that_stopped_early(pipeline: P
         assert member.row.tobytes() == state.slots["member"].tobytes()
         assert member.row.tobytes() == state.slots["best"].tobytes()
         assert member.row.tobytes() != state.row.tobytes()
-    finished = [e for e, _ in read_entries(paths.journal) if e["kind"] == "finished"]
-    assert sorted(entry["learner"] for entry in finished) == [0, 1, 2]
+    finished = [e.learner for e in read_entries(paths.journal) if isinstance(e, FinishedEntry)]
+    assert sorted(finished) == [0, 1, 2]
 
 
 def command(*arguments: object) -> list[str]:
@@ -219,8 +229,9 @@ def test_a_signal_ends_a_run_that_can_be_resumed(pipeline: Path, how: signal.Sig
     assert process.returncode == 128 + how
     assert "Traceback" not in errors
     assert errors.count("stopped") == errors.count("ensemble-pipe resume") == 1
-    entries = [entry for entry, _ in read_entries(run_dir / "journal.jsonl")]
-    assert entries[-1] == {**entries[-1], "kind": "ended", "status": "KILLED"}
+    *_, last = read_entries(run_dir / "journal.jsonl")
+    assert isinstance(last, EndedEntry)
+    assert last.status == "KILLED"
 
 
 def test_a_killed_run_can_be_resumed(pipeline: Path) -> None:
@@ -302,8 +313,8 @@ def test_vary_gives_each_learner_its_own_numbers(pipeline: Path) -> None:
         "network.hidden": [[8], [16, 8]],
     }
     result = run_here(pipeline, **{"ensemble.vary": vary})
-    entries = [e for e, _ in read_entries(Path(result.run_dir) / "journal.jsonl")]
-    plans = [entry["plan"] for entry in entries if entry["kind"] == "learner"]
+    entries = read_entries(Path(result.run_dir) / "journal.jsonl")
+    plans = [entry.plan for entry in entries if isinstance(entry, LearnerEntry)]
     assert [plan["network"]["hidden"] for plan in plans] == [[8], [16, 8], [8]]
     rates = [plan["optimizer"]["learning_rate"] for plan in plans]
     assert len(set(rates)) == 3

@@ -18,6 +18,7 @@ from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.sinks import MemorySink, Sink
 from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.tracking.journal import Journal, read_entries
+from ensemble_pipe.tracking.kinds import MemberEntry
 from ensemble_pipe.training.events import Checkpoint
 
 Prepare = Callable[..., Prepared]
@@ -72,10 +73,8 @@ def test_the_members_are_the_same_in_memory_as_in_a_run_directory(prepare: Prepa
         assert list(map(bits, model.members)) == list(map(bits, result.model.members))
         assert model.combiner == result.model.combiner
     assert in_run.registry.metrics == in_memory.registry.metrics
-    entries = [entry for entry, _ in read_entries(prepared.paths.journal)]
-    journaled = {
-        (e["learner"], e["number"]): e["metrics"] for e in entries if e["kind"] == "member"
-    }
+    entries = read_entries(prepared.paths.journal)
+    journaled = {(e.learner, e.number): e.metrics for e in entries if isinstance(e, MemberEntry)}
     assert journaled == in_memory.registry.metrics
 
 

@@ -13,11 +13,12 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, write_json
-from ensemble_pipe.run import stages
+from ensemble_pipe.run import run_sink
 from ensemble_pipe.run.pipeline import resume, run, sync
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.kinds import KnownEntry
 from ensemble_pipe.training.checkpoints import save_checkpoint
 
 RESUME = ("resume", "--inline", "--accept-changes")
@@ -55,7 +56,7 @@ def refusals(paths: RunPaths, *commands: tuple[str, ...]) -> str:
 
 
 def test_a_whole_journal_is_complete(paths: RunPaths) -> None:
-    assert [entry["kind"] for entry in complete_entries(paths)] == kinds(paths)
+    assert [entry.kind for entry in complete_entries(paths)] == kinds(paths)
 
 
 def test_one_that_is_empty_is_refused(paths: RunPaths) -> None:
@@ -74,7 +75,7 @@ def test_one_without_its_first_line_is_refused(paths: RunPaths) -> None:
 def test_one_without_the_plan_of_a_learner_is_refused(paths: RunPaths, learner: int) -> None:
     keep(paths, lambda _, entry: entry["kind"] != "learner" or entry["learner"] != learner)
     message = refusals(paths, RESUME, ("report",), ("compare",))
-    assert message == f"speaks of learner {learner}, whose plan it does not have"
+    assert message == f"has an entry of learner {learner} but not its plan"
 
 
 def test_one_that_ends_before_all_plans_is_refused(paths: RunPaths) -> None:
@@ -153,9 +154,9 @@ def test_the_journal_is_on_the_disk_before_a_checkpoint_is(
     done: list[str] = []
     append, save, to_disk = Journal.append, save_checkpoint, Journal.sync
 
-    def told(journal: Journal, kind: str, **facts: Any) -> None:
-        done.append(kind)
-        append(journal, kind, **facts)
+    def appended(journal: Journal, entry: KnownEntry) -> None:
+        done.append(entry.kind)
+        append(journal, entry)
 
     def saved(*arguments: Any) -> None:
         done.append("saved")
@@ -165,9 +166,9 @@ def test_the_journal_is_on_the_disk_before_a_checkpoint_is(
         done.append("synced")
         to_disk(journal)
 
-    monkeypatch.setattr(Journal, "append", told)
+    monkeypatch.setattr(Journal, "append", appended)
     monkeypatch.setattr(Journal, "sync", synced)
-    monkeypatch.setattr(stages, "save_checkpoint", saved)
+    monkeypatch.setattr(run_sink, "save_checkpoint", saved)
     source = copy_of(VERSIONS[-1], "finished", tmp_path)
     monkeypatch.chdir(FOLDER / VERSIONS[-1])
     run(load_pipeline(source.pipeline)[0], output=tmp_path / "runs", inline=True)

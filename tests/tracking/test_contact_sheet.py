@@ -14,6 +14,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet, make_sheet
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import PicturesEntry
 
 SHIFT = {"name": "shift_crop", "pixels": 2}
 pytestmark = pytest.mark.usefixtures("rendered_pictures")
@@ -73,7 +74,7 @@ def inputs_of(ready: Prepared, epoch: int | None) -> np.ndarray:
     data = ready.data
     if epoch is None:
         return data.part("train").stored(0, data.rows)
-    made = data.make_shards(data.wanted(0, epoch, None))
+    made = data.make_shards(data.request(0, epoch, None))
     return np.concatenate([shard.column("input").chunk(0).to_numpy_ndarray() for shard in made])
 
 
@@ -106,10 +107,11 @@ def test_a_run_journals_its_sheet_before_it_trains(tmp_path: Path) -> None:
         "ensemble: {learners: 1}\ntracking: {mlflow: false}\n"
     )
     paths = RunPaths(Path(run(tmp_path / "p.yaml", output=tmp_path, inline=True).run_dir))
-    entries = [entry for entry, _ in read_entries(paths.journal)]
-    kinds = [entry["kind"] for entry in entries]
+    entries = list(read_entries(paths.journal))
+    kinds = [entry.kind for entry in entries]
     first = entries[kinds.index("pictures")]
-    assert first["names"] == ["augmentation.png"]
+    assert isinstance(first, PicturesEntry)
+    assert first.names == ["augmentation.png"]
     assert kinds.index("pictures") < kinds.index("epoch")
     assert (paths.pictures / "augmentation.png").is_file()
 

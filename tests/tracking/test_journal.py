@@ -6,12 +6,21 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from journal_entries import EXAMPLES, PLAN, STARTED
 
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.tracking.journal import Entry, Journal, read_entries, rewind
+from ensemble_pipe.tracking.journal import Journal, read_entries, read_lines
+from ensemble_pipe.tracking.kinds import (
+    EndedEntry,
+    Entry,
+    EpochEntry,
+    LearnerEntry,
+    ResultEntry,
+    ResumedEntry,
+)
+from ensemble_pipe.tracking.rewinding import rewind
 
 
 @pytest.fixture
@@ -19,73 +28,37 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "journal.jsonl"
 
 
-PIPELINE = {
-    "name": "x",
-    "task": "classification",
-    "seed": 1,
-    "data": {},
-    "augment": {"policy": []},
-    "network": {"name": "mlp"},
-    "training": {
-        "epochs": 3,
-        "batch_size": 32,
-        "optimizer": {"name": "adam"},
-        "schedule": {"name": "constant"},
-    },
-    "ensemble": {
-        "strategy": "independent",
-        "learners": 2,
-        "pool": None,
-        "combine": {"method": "choose"},
-    },
-    "view": {"bootstrap": False, "folds": None, "balance_classes": False, "features": 1.0},
-}
-# What an entry of each kind needs.
-FACTS: dict[str, dict[str, Any]] = {
-    "started": {
-        "run_id": "x",
-        "pipeline": PIPELINE,
-        "rows": {"train": 6, "stop": 2, "validation": 2, "test": 2},
-        "data_sums": {},
-    },
-    "learner": {"learner": 0, "plan": {"network": {"name": "mlp"}}},
-    "member": {"learner": 0, "number": 0, "step": 1, "metrics": {}},
-    "ensemble": {"members": 1, "metrics": {}},
-    "failed": {"learner": 0, "reason": "why"},
-    "finished": {"learner": 0},
-    "result": {"metrics": {}, "members": 1, "equal": True, "unfinished": []},
-}
-
-
 def entries(path: Path) -> list[Entry]:
-    return [entry for entry, _ in read_entries(path)]
+    return list(read_entries(path))
+
+
+def kinds(path: Path) -> list[str]:
+    return [entry.kind for entry in read_entries(path)]
 
 
 def write(path: Path) -> None:
     journal = Journal(path)
-    journal.append("started", **FACTS["started"])
+    journal.append(STARTED)
     for learner in (0, 1):
         for epoch in (1, 2, 3):
-            facts = {"learner": learner, "epoch": epoch, "step": 10 * epoch}
-            journal.append("epoch", **facts, metrics={"train/loss": 1.0 / epoch})
-    journal.append("ended", status="KILLED")
+            journal.append(EpochEntry(learner, epoch, 10 * epoch, {"train/loss": 1.0 / epoch}))
+    journal.append(EndedEntry("KILLED"))
     journal.close()
 
 
 def test_entries_come_back_in_order_with_their_time(path: Path) -> None:
     write(path)
-    found = entries(path)
-    assert [entry["kind"] for entry in found] == ["started", *["epoch"] * 6, "ended"]
-    times = [entry["time_ms"] for entry in found]
+    assert kinds(path) == ["started", *["epoch"] * 6, "ended"]
+    times = [entry.time_ms for entry in entries(path)]
     assert times == sorted(times)
 
 
 def test_reading_goes_on_at_an_offset(path: Path) -> None:
     write(path)
-    offsets = [offset for _, offset in read_entries(path)]
+    offsets = [line.end for line in read_lines(path)]
     assert offsets[-1] == path.stat().st_size
-    assert [e["kind"] for e, _ in read_entries(path, offsets[-2])] == ["ended"]
-    assert list(read_entries(path, offsets[-1])) == []
+    assert [line.entry.kind for line in read_lines(path, offsets[-2])] == ["ended"]
+    assert list(read_lines(path, offsets[-1])) == []
 
 
 def test_a_torn_line_is_left_out(path: Path) -> None:
@@ -120,9 +93,10 @@ def test_a_flipped_bit_is_noticed_though_the_line_still_reads_well(
 def test_lines_of_earlier_versions_have_no_sums(path: Path) -> None:
     write(path)
     found = entries(path)
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in found))
+    values = [line.values for line in read_lines(path)]
+    path.write_text("".join(json.dumps(one) + "\n" for one in values))
     assert entries(path) == found
-    Journal(path).append("resumed")
+    Journal(path).append(ResumedEntry())
     assert entries(path)[:-1] == found
 
 
@@ -139,6 +113,14 @@ def test_lines_of_earlier_versions_have_no_sums(path: Path) -> None:
         ('{"kind": "resumed", "time_ms": 1, "kind": "ended"}', "'kind' stands there twice"),
         ('{"kind": "failed", "time_ms": 1, "learner": true, "reason": ""}', "learner: input"),
         ('{"kind": "cost", "time_ms": 1, "learner": 0, "number": 0, "ms": NaN}', "NaN is no"),
+        (
+            '{"kind": "learner", "time_ms": 1, "learner": 0, "plan": {}}',
+            "plan: value error, names no",
+        ),
+        (
+            '{"kind": "learner", "time_ms": 1, "learner": 0, "plan": {"network": {}}}',
+            "lacks plan.network.name",
+        ),
     ],
 )
 def test_a_line_of_a_wrong_shape_is_refused(path: Path, line: str, message: str) -> None:
@@ -151,7 +133,7 @@ def test_a_line_of_a_wrong_shape_is_refused(path: Path, line: str, message: str)
 def test_a_place_where_no_entry_ends_is_no_place_to_go_on_from(path: Path, start: int) -> None:
     write(path)
     with pytest.raises(CorruptFileError, match=f"no entry ends at byte {start}"):
-        list(read_entries(path, start))
+        list(read_lines(path, start))
 
 
 def test_a_full_disk_leaves_no_half_line_behind(
@@ -168,19 +150,21 @@ def test_a_full_disk_leaves_no_half_line_behind(
     with monkeypatch.context() as full:
         full.setattr(os, "write", half)
         with pytest.raises(OSError, match="No space"):
-            journal.append("resumed")
-    journal.append("ended", status="FAILED")
+            journal.append(ResumedEntry())
+    journal.append(EndedEntry("FAILED"))
     journal.close()
-    assert [entry["kind"] for entry in entries(path)][-2:] == ["ended", "ended"]
+    assert kinds(path)[-2:] == ["ended", "ended"]
 
 
 def test_numbers_that_are_not_finite_become_null(path: Path) -> None:
     journal = Journal(path)
-    facts = {**FACTS["result"], "metrics": {"nll": math.inf}, "others": [math.nan, 1.0]}
-    journal.append("result", **facts)
+    journal.append(ResultEntry({"nll": math.inf}, 1, True))
+    plan = {**PLAN, "others": [math.nan, 1.0]}
+    journal.append(LearnerEntry(0, plan))
     journal.close()
-    assert entries(path)[0]["metrics"] == {"nll": None}
-    assert entries(path)[0]["others"] == [None, 1.0]
+    result, learner = (line.values for line in read_lines(path))
+    assert result["metrics"] == {"nll": None}
+    assert learner["plan"]["others"] == [None, 1.0]
 
 
 def test_a_rewind_drops_what_lies_past_the_checkpoints(path: Path) -> None:
@@ -188,7 +172,8 @@ def test_a_rewind_drops_what_lies_past_the_checkpoints(path: Path) -> None:
     with open(path, "a") as stream:
         stream.write('{"torn')
     rewind(path, {0: 20, 1: 0}, train=True)
-    assert [(e["kind"], e.get("learner"), e.get("epoch")) for e in entries(path)] == [
+    found = [line.values for line in read_lines(path)]
+    assert [(one["kind"], one.get("learner"), one.get("epoch")) for one in found] == [
         ("started", None, None),
         ("epoch", 0, 1),
         ("epoch", 0, 2),
@@ -208,9 +193,9 @@ def test_a_journal_opened_again_cuts_off_a_torn_line(path: Path) -> None:
     with open(path, "a") as stream:
         stream.write('{"torn')
     journal = Journal(path)
-    journal.append("resumed")
+    journal.append(ResumedEntry())
     journal.close()
-    assert [entry["kind"] for entry in entries(path)][-2:] == ["ended", "resumed"]
+    assert kinds(path)[-2:] == ["ended", "resumed"]
 
 
 @pytest.mark.parametrize(("train", "kept"), [(True, []), (False, ["failed"])])
@@ -218,8 +203,9 @@ def test_a_rewind_drops_what_the_run_will_say_again(
     path: Path, train: bool, kept: list[str]
 ) -> None:
     journal = Journal(path)
-    for kind, facts in FACTS.items():
-        journal.append(kind, **facts)
+    for entry in EXAMPLES:
+        journal.append(entry)
     journal.close()
     rewind(path, {0: 1}, train=train)
-    assert [entry["kind"] for entry in entries(path)] == ["started", "learner", *kept]
+    always = ["started", "learner", "grown", "resumed", "cost"]
+    assert kinds(path) == [*always, *kept]

@@ -18,7 +18,7 @@ from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import RunResult, resume, run, sync
-from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.store import sweep_orphans
 
@@ -144,9 +144,9 @@ def test_sending_everything_twice_changes_nothing(
     assert tracker.problem is None
     paths = RunPaths(Path(finished.run_dir))
     shipper = Shipper(paths, "unused", "ensemble_pipe", lambda *_: "models:/none")
-    entries = list(read_entries(paths.journal))
+    lines = list(read_lines(paths.journal))
     shipper.ship_again()
-    shipper.ship([entry for entry, _ in entries], entries[-1][1])
+    shipper.ship([line.entry for line in lines], lines[-1].end)
     assert everything() == before
 
 

@@ -23,10 +23,10 @@ def http_error(status: int) -> requests.HTTPError:
 
 
 @pytest.mark.parametrize(("error", "uri", "advice", "lasting"), [
-    (mlflow_error("INVALID_PARAMETER_VALUE"), SERVER, "will not pass by itself", True),
-    (mlflow_error("RESOURCE_DOES_NOT_EXIST"), FILE, "will not pass by itself", True),
-    (ModelLoggingError("no", "INVALID_PARAMETER_VALUE"), FILE, "will not pass by itself", True),
-    (http_error(413), SERVER, "will not pass by itself", True),
+    (mlflow_error("INVALID_PARAMETER_VALUE"), SERVER, "would fail too", True),
+    (mlflow_error("RESOURCE_DOES_NOT_EXIST"), FILE, "would fail too", True),
+    (ModelLoggingError("no", "INVALID_PARAMETER_VALUE"), FILE, "would fail too", True),
+    (http_error(413), SERVER, "would fail too", True),
     (mlflow_error("UNAUTHENTICATED"), SERVER, "set MLFLOW_TRACKING_USERNAME", True),
     (mlflow_error("PERMISSION_DENIED"), SERVER, "set MLFLOW_TRACKING_USERNAME", True),
     (mlflow_error("INTERNAL_ERROR"), SERVER, "start the tracking server", False),
@@ -36,14 +36,14 @@ def http_error(status: int) -> requests.HTTPError:
     (OSError("because"), FILE, "see that /x/100%/mlflow.db can be written", False),
     (ModelLoggingError("no"), FILE, "try again", False),
     (EnsemblePipeError("no"), SERVER, "try again", False),
-    (InputError("no"), SERVER, "mend that", True),
+    (InputError("no"), SERVER, "correct that", True),
     (KeyError("cost"), SERVER, "restore it from a copy", True),
 ], ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None)  # fmt: skip
 def test_each_error_has_its_advice(error: Exception, uri: str, advice: str, lasting: bool) -> None:
     found = problem_of(error, uri)
     assert advice in found.advice
     assert found.lasting is lasting
-    assert is_refusal(error) is ("will not pass" in advice)
+    assert is_refusal(error) is ("would fail too" in advice)
 
 
 def test_reasons_are_one_line_without_secrets() -> None:

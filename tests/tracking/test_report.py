@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from ensemble_pipe.cli import app
 from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.run.pipeline import run
-from ensemble_pipe.tracking.journal import Entry, read_entries
+from ensemble_pipe.tracking.journal import read_entries, read_lines
+from ensemble_pipe.tracking.kinds import CombinedEntry, Entry, ResultEntry
 from ensemble_pipe.tracking.report import write_report
 
 SCRIPT = "<script>alert('&')</script>"
@@ -95,7 +96,8 @@ def page_of(paths: RunPaths) -> Page:
 
 def keep(paths: RunPaths, wanted: Callable[[Entry], bool]) -> None:
     """Cut the journal down to the entries that are wanted, and a torn line."""
-    lines = [json.dumps(entry) for entry, _ in read_entries(paths.journal) if wanted(entry)]
+    kept = (line for line in read_lines(paths.journal) if wanted(line.entry))
+    lines = [json.dumps(line.values) for line in kept]
     paths.journal.write_text("\n".join([*lines, '{"kind": "torn']))
 
 
@@ -118,9 +120,9 @@ def test_it_stands_alone_and_executes_nothing(finished: RunPaths) -> None:
 
 def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
     text = page_of(finished).text
-    metrics = next(e for e, _ in read_entries(finished.journal) if e["kind"] == "result")["metrics"]
+    result = next(e for e in read_entries(finished.journal) if isinstance(e, ResultEntry))
     for prefix in ("", "member_mean/", "member_best/"):
-        assert f"{metrics[f'{prefix}test/nll']:.4f}" in text
+        assert f"{result.metrics[f'{prefix}test/nll']:.4f}" in text
     for told in (
         "FINISHED", "feature_noise", "network.hidden", "[4, 4]", "rows.csv", "one-hot",
         "a category of its own", "becomes", "No learner failed", "numpy",
@@ -132,7 +134,7 @@ def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
 
 
 def test_a_killed_run_shows_what_there_is(copied: RunPaths) -> None:
-    keep(copied, lambda entry: entry["kind"] in ("started", "learner", "epoch", "ensemble"))
+    keep(copied, lambda entry: entry.kind in ("started", "learner", "epoch", "ensemble"))
     shutil.rmtree(copied.pictures)
     page = page_of(copied)
     assert "KILLED" in page.text
@@ -142,7 +144,7 @@ def test_a_killed_run_shows_what_there_is(copied: RunPaths) -> None:
 
 
 def test_a_run_that_has_only_begun_is_under_way_while_it_is_driven(copied: RunPaths) -> None:
-    keep(copied, lambda entry: entry["kind"] in ("started", "learner"))
+    keep(copied, lambda entry: entry.kind in ("started", "learner"))
     with FileLock(copied.lock):
         page = page_of(copied)
     assert "RUNNING" in page.text
@@ -157,7 +159,7 @@ def test_a_run_that_has_only_begun_is_under_way_while_it_is_driven(copied: RunPa
 
 
 def test_failures_and_numbers_that_are_not_finite_are_shown(copied: RunPaths) -> None:
-    keep(copied, lambda entry: entry["kind"] != "ended")
+    keep(copied, lambda entry: entry.kind != "ended")
     lines = copied.journal.read_text().splitlines()[:-1]
     lines.append(json.dumps({"kind": "failed", "time_ms": 0, "learner": 1, "reason": SCRIPT}))
     lines = [re.sub(r'"stop/loss": [\d.]+', '"stop/loss": null', line) for line in lines]
@@ -245,11 +247,10 @@ def pooled(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
 
 def test_a_pool_of_several_kinds_shows_kinds_weights_and_candidates(pooled: RunPaths) -> None:
     text = page_of(pooled).text
-    entries = [entry for entry, _ in read_entries(pooled.journal)]
-    candidates = next(e for e in entries if e["kind"] == "combined")["candidates"]
-    assert len(candidates) > 5
-    for one in candidates:
-        assert f"{one['nll']:.4f}" in text
+    combined = next(e for e in read_entries(pooled.journal) if isinstance(e, CombinedEntry))
+    assert len(combined.candidates) > 5
+    for one in combined.candidates:
+        assert f"{one.nll:.4f}" in text
     for told in (
         "4 learners: 2 independent, 1 random_forest, 1 nearest_neighbors", "members' ", "weight",
         "cross-fitted NLL", "temperature", "90%, aps", "disagreement", "accuracy_at_90",
@@ -261,7 +262,7 @@ def test_a_pool_of_several_kinds_shows_kinds_weights_and_candidates(pooled: RunP
 
 def test_a_pool_under_way_shows_learners_without_epochs(pooled: RunPaths, tmp_path: Path) -> None:
     copied = RunPaths(Path(shutil.copytree(pooled.root, tmp_path / "copied")))
-    keep(copied, lambda entry: entry["kind"] in ("started", "learner", "epoch"))
+    keep(copied, lambda entry: entry.kind in ("started", "learner", "epoch"))
     text = page_of(copied).text
     assert "2 of 2" in text
     assert "nearest_neighbors" in text
@@ -273,7 +274,7 @@ def test_learners_that_were_not_waited_for_are_named(pooled: RunPaths, tmp_path:
     text = copied.journal.read_text()
     assert '"unfinished": []' in text
     copied.journal.write_text(text.replace('"unfinished": []', '"unfinished": [1, 3]'))
-    assert "Training was not ended of these learners: 1, 3." in page_of(copied).text
+    assert "The training of these learners had not ended: 1, 3." in page_of(copied).text
 
 
 def test_a_pool_without_networks_has_no_learning_curves(tmp_path: Path) -> None:

@@ -1,28 +1,45 @@
 """What becomes of the journal in MLflow: every kind of entry, every name, every ending."""
 
-import ast
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from conftest import StopAt
+from journal_entries import PLAN
 from mlflow import MlflowClient
 
 import ensemble_pipe
-from ensemble_pipe.config.reading import Pipeline, resolved
+from ensemble_pipe.config.reading import Pipeline, resolve
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.tracking import names
-from ensemble_pipe.tracking.journal import Journal, read_entries, rewind
+from ensemble_pipe.tracking.journal import Journal, line_of, read_lines
+from ensemble_pipe.tracking.kinds import (
+    CostEntry,
+    EndedEntry,
+    EpochEntry,
+    FailedEntry,
+    FinishedEntry,
+    GrownEntry,
+    KnownEntry,
+    LearnerEntry,
+    PicturesEntry,
+    ResultEntry,
+    ResumedEntry,
+    SparedEntry,
+    StartedEntry,
+    Status,
+)
+from ensemble_pipe.tracking.rewinding import rewind
+from ensemble_pipe.tracking.run_summary import flat
 from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.store import open_store, sweep_orphans
-from ensemble_pipe.tracking.story import flat
 
 PACKAGE = Path(ensemble_pipe.__file__).parent
 ODD = {
@@ -44,25 +61,23 @@ class Fake:
         self.paths, self.store = RunPaths(folder), sqlite_address(store)
         folder.mkdir()
         self.paths.pipeline.write_text("seed: 1\n")
-        whole = {**resolved(Pipeline()), **pipeline}
+        whole = {**resolve(Pipeline()), **pipeline}
         rows = {"train": 9, "stop": 1, "validation": 1, "test": 1}
-        facts = {"run_id": folder.name, "pipeline": whole, "rows": rows, "data_sums": {}}
-        self.tell(("started", facts))
-        plan = {"network": {"name": "mlp"}}
-        self.tell(*(("learner", {"learner": k, "plan": plan}) for k in range(learners)))
+        self.append(StartedEntry(folder.name, whole, rows, {}))
+        self.append(*(LearnerEntry(k, PLAN) for k in range(learners)))
 
-    def tell(self, *entries: tuple[str, dict[str, Any]]) -> None:
+    def append(self, *entries: KnownEntry) -> None:
         journal = Journal(self.paths.journal)
-        for kind, facts in entries:
-            journal.append(kind, **facts)
+        for entry in entries:
+            journal.append(entry)
         journal.close()
 
     def ship(self, *, again: bool = False) -> Shipper:
         shipper = Shipper(self.paths, self.store, "test", lambda *_: "models:/none")
         if again:
             shipper.ship_again()
-        entries = list(read_entries(self.paths.journal, shipper.cursor.offset))
-        shipper.ship([entry for entry, _ in entries], entries[-1][1])
+        lines = list(read_lines(self.paths.journal, shipper.cursor.offset))
+        shipper.ship([line.entry for line in lines], lines[-1].end)
         return shipper
 
     @property
@@ -86,32 +101,15 @@ def fake(store: Path, tmp_path: Path) -> Callable[..., Fake]:
     return lambda **facts: Fake(tmp_path / "runs-1", store, **facts)
 
 
-def epoch(learner: int, number: int = 1) -> tuple[str, dict[str, Any]]:
-    metrics = {"train/loss": 0.5}
-    return "epoch", {"learner": learner, "epoch": number, "step": number, "metrics": metrics}
-
-
-def journalled_kinds() -> Iterable[str]:
-    """Yield the kind of every entry that the package writes anywhere."""
-    for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-                continue
-            holder = ast.unparse(node.func.value)
-            if node.func.attr == "append" and holder.split(".")[-1] == "journal":
-                assert isinstance(node.args[0], ast.Constant), f"{path}: a kind that is no text"
-                yield str(node.args[0].value)
-
-
-def test_every_kind_that_is_journalled_is_known(fake: Callable[..., Fake]) -> None:
-    shipper = Shipper(fake().paths, "unused", "test", lambda *_: "models:/none")
-    assert set(journalled_kinds()) == shipper.handlers.keys()
+def epoch(learner: int, number: int = 1) -> EpochEntry:
+    return EpochEntry(learner, number, number, {"train/loss": 0.5})
 
 
 def test_a_kind_of_a_later_version_holds_up_nothing(fake: Callable[..., Fake]) -> None:
     made = fake()
-    made.tell(("from_the_future", {"x": 1}), ("finished", {"learner": 0}))
-    made.tell(("ended", {"status": "FINISHED"}))
+    with made.paths.journal.open("ab") as journal:
+        journal.write(line_of({"kind": "from_the_future", "time_ms": 1, "x": 1}))
+    made.append(FinishedEntry(0), EndedEntry("FINISHED"))
     shipper = made.ship()
     assert made.statuses() == ["FINISHED"] * 2
     assert shipper.cursor.left_out == {"entries from_the_future": "are unknown to this version"}
@@ -119,7 +117,7 @@ def test_a_kind_of_a_later_version_holds_up_nothing(fake: Callable[..., Fake]) -
 
 def test_the_time_of_a_member_is_a_metric(fake: Callable[..., Fake]) -> None:
     made = fake()
-    made.tell(("cost", {"learner": 0, "number": 1, "ms": 0.25}))
+    made.append(CostEntry(0, 1, 0.25))
     made.ship()
     made.ship(again=True)
     child = made.seen()[1][0]
@@ -127,11 +125,18 @@ def test_the_time_of_a_member_is_a_metric(fake: Callable[..., Fake]) -> None:
     assert [(one.step, one.value) for one in history] == [(1, 0.25)]
 
 
+def test_a_run_that_has_grown_is_tagged_with_its_learners(fake: Callable[..., Fake]) -> None:
+    made = fake()
+    made.append(LearnerEntry(1, PLAN), GrownEntry(2, resolve(Pipeline())["ensemble"]))
+    made.ship()
+    assert made.seen()[0].data.tags["ensemble_pipe.learners"] == "2"
+
+
 def test_every_name_comes_back(fake: Callable[..., Fake]) -> None:
     pipeline = {"data": {"columns": {name: {"kind": rule} for name, rule in ODD.items()}}}
     made = fake(**pipeline)
     metrics = {f"test/rmse/{name}": float(number) for number, name in enumerate(ODD)}
-    made.tell(("result", {"metrics": metrics, "members": 1, "equal": True, "unfinished": []}))
+    made.append(ResultEntry(metrics, 1, True))
     shipper = made.ship()
     assert shipper.cursor.left_out == {}
     parent, _ = made.seen()
@@ -154,8 +159,7 @@ def test_what_is_refused_keeps_nothing_else_back(fake: Callable[..., Fake]) -> N
     # Parameters cannot change in MLflow.
     text = text.replace('"p7": 7', '"p7": "other"').replace('"p240": 240', '"p240": "x", "new": 1')
     made.paths.journal.write_text(text)
-    made.tell(("finished", {"learner": 0}), ("pictures", {"names": ["gone.png"]}))
-    made.tell(("ended", {"status": "FINISHED"}))
+    made.append(FinishedEntry(0), PicturesEntry(["gone.png"]), EndedEntry("FINISHED"))
     shipper = made.ship(again=True)
     assert shipper.cursor.left_out.keys() == {"param p7", "param p240", "gone.png"}
     assert "Changing param values is not allowed" in shipper.cursor.left_out["param p7"]
@@ -164,26 +168,27 @@ def test_what_is_refused_keeps_nothing_else_back(fake: Callable[..., Fake]) -> N
     assert made.statuses() == ["FINISHED"] * 2
 
 
-FINISHED: tuple[str, dict[str, Any]] = ("finished", {})
-SPARED: tuple[str, dict[str, Any]] = ("spared", {"reason": "x"})
-FAILED: tuple[str, dict[str, Any]] = ("failed", {"reason": "x"})
-# What a learner came to, its entries, and its status; None where that is the run's.
-OF_LEARNERS: list[tuple[str, list[tuple[str, dict[str, Any]]], str | None]] = [
-    ("trained whole", [epoch(0), FINISHED], "FINISHED"),
-    ("unfinished", [epoch(0)], None),
-    ("never begun", [], None),
-    ("failed", [epoch(0), FAILED], "FAILED"),
-    ("spared", [SPARED], "KILLED"),
-    ("trained, then spared", [FINISHED, SPARED], "FINISHED"),
+# How a learner ended, its entries, and its status; None where that is the run's.
+OF_LEARNERS: list[tuple[str, Callable[[int], list[KnownEntry]], str | None]] = [
+    ("trained whole", lambda learner: [epoch(learner), FinishedEntry(learner)], "FINISHED"),
+    ("unfinished", lambda learner: [epoch(learner)], None),
+    ("never begun", lambda learner: [], None),
+    ("failed", lambda learner: [epoch(learner), FailedEntry(learner, "x")], "FAILED"),
+    ("spared", lambda learner: [SparedEntry(learner, "x")], "KILLED"),
+    (
+        "trained, then spared",
+        lambda learner: [FinishedEntry(learner), SparedEntry(learner, "x")],
+        "FINISHED",
+    ),
 ]
 
 
 @pytest.mark.parametrize("run_status", ["FINISHED", "KILLED", "FAILED"])
-def test_each_learner_has_its_own_ending(run_status: str, fake: Callable[..., Fake]) -> None:
+def test_each_learner_has_its_own_ending(run_status: Status, fake: Callable[..., Fake]) -> None:
     made = fake(learners=len(OF_LEARNERS))
     for learner, (_, entries, _) in enumerate(OF_LEARNERS):
-        made.tell(*((kind, {**facts, "learner": learner}) for kind, facts in entries))
-    made.tell(("ended", {"status": run_status}))
+        made.append(*entries(learner))
+    made.append(EndedEntry(run_status))
     made.ship()
     # What a failure of the run cut off has failed with it.
     cut_off = "FAILED" if run_status == "FAILED" else "KILLED"
@@ -205,18 +210,17 @@ def test_a_failed_learner_is_tried_again_or_stays_failed(
     train: bool, then: str, fake: Callable[..., Fake]
 ) -> None:
     made = fake(learners=2)
-    failed = ("failed", {"learner": 1, "reason": "no memory"})
-    made.tell(("finished", {"learner": 0}), failed, ("ended", {"status": "FINISHED"}))
+    made.append(FinishedEntry(0), FailedEntry(1, "no memory"), EndedEntry("FINISHED"))
     made.ship()
     assert made.statuses() == ["FINISHED", "FINISHED", "FAILED"]
     rewind(made.paths.journal, {}, train=train)
-    made.tell(("resumed", {}))
+    made.append(ResumedEntry())
     shipper = made.ship(again=True)
     assert made.statuses() == ["RUNNING", "FINISHED", "RUNNING" if train else "FAILED"]
-    made.tell(("finished", {"learner": 0}))
+    made.append(FinishedEntry(0))
     if train:
-        made.tell(("finished", {"learner": 1}))
-    made.tell(("ended", {"status": "FINISHED"}))
+        made.append(FinishedEntry(1))
+    made.append(EndedEntry("FINISHED"))
     made.ship()
     assert made.statuses() == ["FINISHED", "FINISHED", then]
     assert ("failure" in made.seen()[1][1].data.tags) is not train
@@ -225,14 +229,14 @@ def test_a_failed_learner_is_tried_again_or_stays_failed(
 
 def test_a_cursor_of_an_earlier_version_goes_on(fake: Callable[..., Fake]) -> None:
     made = fake(learners=2)
-    made.tell(("finished", {"learner": 0}), ("failed", {"learner": 1, "reason": "x"}))
+    made.append(FinishedEntry(0), FailedEntry(1, "x"))
     made.ship()
     cursor = json.loads(made.paths.cursor.read_text())
     del cursor["left_out"]
     made.paths.cursor.write_text(json.dumps({**cursor, "ended": ["0", "1"]}))
     rewind(made.paths.journal, {}, train=True)
-    made.tell(("resumed", {}), ("finished", {"learner": 0}), ("finished", {"learner": 1}))
-    made.tell(("ended", {"status": "FINISHED"}))
+    made.append(ResumedEntry(), FinishedEntry(0), FinishedEntry(1))
+    made.append(EndedEntry("FINISHED"))
     made.ship(again=True)
     assert made.statuses() == ["FINISHED"] * 3
 

@@ -16,7 +16,7 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import pipeline as runs
-from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.journal import read_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("rendered_pictures")]
 
@@ -51,8 +51,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def without_model(run_dir: Path) -> Path:
     """Let a run ship to MLflow, but for its model, which takes as long as all else together."""
     paths = RunPaths(run_dir)
-    kept = [e for e, _ in read_entries(paths.journal) if e["kind"] != "model"]
-    paths.journal.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+    kept = [one.values for one in read_lines(paths.journal) if one.values["kind"] != "model"]
+    paths.journal.write_text("".join(json.dumps(values) + "\n" for values in kept))
     paths.pipeline.write_text(paths.pipeline.read_text().replace("mlflow: false", "mlflow: true"))
     return run_dir
 
@@ -103,6 +103,16 @@ def test_any_folder_holds_a_store(
 def copied(trained: Path, empty_store: Path, tmp_path: Path) -> Path:
     shutil.copy(empty_store, tmp_path)
     return Path(shutil.copytree(trained, tmp_path / "runs" / trained.name))
+
+
+def test_components_that_are_not_here_do_not_hold_a_run_up(copied: Path) -> None:
+    pipeline = RunPaths(copied).pipeline
+    values = yaml.safe_load(pipeline.read_text())
+    values["network"] = {"name": "sequential", "layers": [{"name": "a_layer_of_mine"}]}
+    pipeline.write_text(yaml.safe_dump(values))
+    done = sync(copied)
+    assert done.exit_code == 0, done.output
+    assert "is complete" in done.output
 
 
 @pytest.mark.parametrize("harm", ["delete_run", "delete_experiment"])

@@ -22,7 +22,7 @@ from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.run.pipeline import resume, run
 from ensemble_pipe.serving.inputs import batch_of
-from ensemble_pipe.tracking.story import read_story
+from ensemble_pipe.tracking.run_summary import read_run_summary
 from ensemble_pipe.training.boosting import best_step, negative_gradient
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 from ensemble_pipe.training.events import Checkpoint
@@ -262,7 +262,7 @@ def test_a_run_that_is_stopped_keeps_the_rounds_that_are_done_and_goes_on_to_the
     paths = RunPaths(folder)
     assert [saved.finished for saved in list_checkpoints(paths, 0)] == [True]
     assert load_state(paths, 0, list_checkpoints(paths, 0)[-1].step).counters.boosting.factors
-    assert [(m.learner, m.number) for m in read_story(paths).members] == [(0, 0)]
+    assert [(m.learner, m.number) for m in read_run_summary(paths).members] == [(0, 0)]
 
 
 def artifact(run_dir: str) -> dict[str, bytes]:

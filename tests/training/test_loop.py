@@ -90,7 +90,7 @@ def test_all_rows_in_a_batch_is_gradient_descent_on_their_mean(
 
     data = prepared.data
     images, targets = np.empty((data.rows, 8, 8, 1), np.float32), np.empty(data.rows, np.int32)
-    view, ids = data.view(data.wanted(0, 0, None), None), np.arange(data.rows, dtype=np.int32)
+    view, ids = data.view(data.request(0, 0, None), None), np.arange(data.rows, dtype=np.int32)
     view.gather(ids, images, targets, np.ones(data.rows, np.float32))
     inputs, wanted = images.reshape(data.rows, -1).astype(np.float64), np.eye(10)[targets]
     row = prepared.plans[0].build(prepared.schema).initialize(prepared.config.seed, 0)

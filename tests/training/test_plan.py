@@ -13,7 +13,7 @@ from ensemble_pipe.optim import (
     SGD,
     SWA,
     Adam,
-    Constant,
+    ConstantRate,
     Last,
     Plateau,
     Polyak,
@@ -27,7 +27,7 @@ from ensemble_pipe.training.stopping import EarlyStopping
 
 
 def plans_of(count: int) -> list[LearnerPlan]:
-    loss, rule, schedule = CrossEntropy(), Adam(), Constant()
+    loss, rule, schedule = CrossEntropy(), Adam(), ConstantRate()
     return [LearnerPlan(i, 1, Mlp(), loss, rule, schedule, 2, 32) for i in range(count)]
 
 

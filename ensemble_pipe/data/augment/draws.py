@@ -10,7 +10,7 @@ from ensemble_pipe.core.arrays import Array, Floats
 Share = Annotated[float, Ge(0), Le(1)]
 
 
-def chosen(random: np.random.Generator, rows: int, probability: float) -> Array:
+def choose_rows(random: np.random.Generator, rows: int, probability: float) -> Array:
     """Return (R,) booleans: which rows are augmented. Certainty draws nothing."""
     if probability == 1:
         return np.ones(rows, bool)
@@ -28,7 +28,7 @@ def both_sides(
 ) -> Floats:
     """Return (A, R) float64 between -most and most: of A axes, zero for rows left as they are."""
     axes, rows = shape
-    wanted = chosen(random, rows, probability)
+    wanted = choose_rows(random, rows, probability)
     return uniform(random, axes * rows, (-most, most)).reshape(shape) * wanted
 
 

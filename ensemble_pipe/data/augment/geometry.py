@@ -5,14 +5,14 @@ zero each is the identity. `probability` is that of each image of being augmente
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.augment.draws import Share, chosen
+from ensemble_pipe.data.augment.draws import Share, choose_rows
 from ensemble_pipe.data.kernels import geometry as kernels
 
 
@@ -32,12 +32,14 @@ def by_lines(images: Array, kernel: Callable[..., None], *arguments: Any) -> Arr
 class HorizontalFlip:
     """Exchange left and right (Krizhevsky, Sutskever & Hinton 2012, section 4.1)."""
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["horizontal_flip"] = "horizontal_flip"
     probability: Share = 0.5
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         width, channels = images.shape[2:]
-        flips = chosen(random, len(images), self.probability)
+        flips = choose_rows(random, len(images), self.probability)
         places = np.arange(width * channels, dtype=np.uint32).reshape(width, channels)
         return by_lines(images, kernels.flip_horizontally, flips, places[::-1].ravel())
 
@@ -46,11 +48,13 @@ class HorizontalFlip:
 class VerticalFlip:
     """Exchange top and bottom, where up and down mean nothing, as in pictures from above."""
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["vertical_flip"] = "vertical_flip"
     probability: Share = 0.5
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
-        flips = chosen(random, len(images), self.probability)
+        flips = choose_rows(random, len(images), self.probability)
         return by_lines(images, kernels.flip_vertically, flips)
 
 
@@ -62,12 +66,14 @@ class ShiftCrop:
         pixels: width of the padding; the image moves by up to that much each way.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["shift_crop"] = "shift_crop"
     pixels: Annotated[int, Ge(0), Le(1024)] = 2
     probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         moves = random.integers(-self.pixels, self.pixels, (2, rows), endpoint=True) * wanted
         return by_lines(images, kernels.shift, moves[0], moves[1] * images.shape[3])

@@ -13,6 +13,7 @@ import numpy as np
 from annotated_types import Gt, Le
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share
 from ensemble_pipe.data.kernels import mixing as kernels
@@ -52,7 +53,7 @@ class Mixup:
         probability: of being mixed, for each row.
     """
 
-    images_only: ClassVar[bool] = False
+    rows: ClassVar[Literal["any"]] = "any"
 
     name: Literal["mixup"] = "mixup"
     alpha: Alpha = 0.2
@@ -79,7 +80,7 @@ class CutMix:
         probability: of being mixed, for each image.
     """
 
-    images_only: ClassVar[bool] = True
+    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["cutmix"] = "cutmix"
     alpha: Alpha = 1.0
@@ -99,10 +100,10 @@ class CutMix:
 
 Mixing = Mixup | CutMix
 
-MIXINGS: dict[str, type[Mixing]] = {"mixup": Mixup, "cutmix": CutMix}
+MIXINGS: Registry[Mixing] = Registry("mixing", Mixing)
 
 
-def addressed(mixings: Sequence[Mixing]) -> list[tuple[str, Mixing]]:
+def with_addresses(mixings: Sequence[Mixing]) -> list[tuple[str, Mixing]]:
     """Return mixings with the names that their draws stand at; two of one kind draw apart."""
     return [(f"{place} {mixing.name}", mixing) for place, mixing in enumerate(mixings)]
 
@@ -142,7 +143,7 @@ def mix(
     Raises:
         ValueError: the mixing is for images, and the rows are none.
     """
-    if mixing.images_only and inputs.ndim != 4:
+    if mixing.rows == "images" and inputs.ndim != 4:
         raise ValueError(f"{mixing.name} is for images, not for rows of shape {inputs.shape[1:]}")
     rows = len(inputs)
     partners = random.permutation(rows)

@@ -6,14 +6,14 @@ zero each is the identity. `probability` is that of each image of being augmente
 
 from functools import cache
 from statistics import NormalDist
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.augment.draws import Share, check_range, chosen, log_uniform, uniform
+from ensemble_pipe.data.augment.draws import Share, check_range, choose_rows, log_uniform, uniform
 from ensemble_pipe.data.augment.geometry import by_lines
 from ensemble_pipe.data.kernels.blur import blur
 from ensemble_pipe.data.kernels.color import jitter
@@ -40,6 +40,8 @@ class ColorJitter:
     grey is the mean of their channels.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["color_jitter"] = "color_jitter"
     brightness: Annotated[float, Ge(0), Le(10)] = 0.2
     contrast: Annotated[float, Ge(0), Le(10)] = 0.2
@@ -49,7 +51,7 @@ class ColorJitter:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         brightness, contrast, saturation = (
             np.where(wanted, uniform(random, rows, (max(0.0, 1 - strength), 1 + strength)), 1)
             for strength in (self.brightness, self.contrast, self.saturation)
@@ -73,6 +75,8 @@ class Blur:
         sigma: range of the deviation, in pixels, drawn uniformly; below 1/6 nothing happens.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["blur"] = "blur"
     sigma: tuple[Sigma, Sigma] = (0.0, 1.0)
     probability: Share = 1.0
@@ -82,7 +86,7 @@ class Blur:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         weights, radii = gaussian_weights(uniform(random, rows, self.sigma) * wanted)
         return by_lines(images, blur, images.shape[3], weights, radii)
 
@@ -98,13 +102,15 @@ class Noise:
         deviation: of the noise, in grey levels.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["noise"] = "noise"
     deviation: Annotated[float, Ge(0), Le(255)] = 8.0
     probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, size = len(images), int(np.prod(images.shape[1:]))
-        deviations = self.deviation * chosen(random, rows, self.probability)
+        deviations = self.deviation * choose_rows(random, rows, self.probability)
         # Four 16-bit words from each draw.
         words = random.integers(0, 2**64, (rows, -(-size // 4)), np.uint64).view(np.uint16)
         out = np.empty(images.shape, np.uint8)
@@ -123,6 +129,8 @@ class Cutout:
         fill: what it is filled with: a grey level, or "mean" for the image's own mean colour.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["cutout"] = "cutout"
     area: tuple[Share, Share] = (0.02, 0.33)
     aspect: tuple[Aspect, Aspect] = (0.3, 3.3)
@@ -135,7 +143,7 @@ class Cutout:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, height, width, channels = images.shape
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         pixels = uniform(random, rows, self.area) * wanted * (height * width)
         aspect = log_uniform(random, rows, self.aspect)
         high = np.minimum(np.rint(np.sqrt(pixels * aspect)), height)

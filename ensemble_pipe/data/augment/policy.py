@@ -9,9 +9,10 @@ from pydantic import BeforeValidator, Field
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.augment import AUGMENTATIONS, Augmentation, ShiftCrop
-from ensemble_pipe.data.augment.mixing import MIXINGS, Mixing
+from ensemble_pipe.data.augment import Augmentation, ShiftCrop
+from ensemble_pipe.data.augment.mixing import Mixing
 from ensemble_pipe.data.augment.signals import (
     FrequencyMask,
     SignalNoise,
@@ -27,21 +28,12 @@ SignalStep = SignalShift | SignalScale | TimeMask | FrequencyMask | SignalNoise
 ShardStep = Augmentation | TableStep | SignalStep
 Step = ShardStep | Mixing
 
-_Named = Field(discriminator="name", json_schema_extra={"required": ["name"]})
-Policy = tuple[Annotated[Step, _Named], ...]
 
-STEPS: dict[str, type[Step]] = {
-    **AUGMENTATIONS,
-    "feature_noise": FeatureNoise,
-    "feature_dropout": FeatureDropout,
-    "swap_noise": SwapNoise,
-    "signal_shift": SignalShift,
-    "signal_scale": SignalScale,
-    "time_mask": TimeMask,
-    "frequency_mask": FrequencyMask,
-    "signal_noise": SignalNoise,
-    **MIXINGS,
-}
+STEPS: Registry[Step] = Registry(
+    "augmentation", Step, members={"apply": (), "rows": ("images", "table", "series")}
+)
+_NAMED = Field(json_schema_extra={"required": ["name"]})
+Policy = tuple[Annotated[Step, STEPS, _NAMED], ...]
 
 
 @settings
@@ -114,7 +106,7 @@ class Augment:
         for step in self._all_steps:
             if isinstance(step, ShiftCrop):
                 _require_room(step, shape)
-            elif isinstance(step, SignalStep):
+            elif step.rows == "series":
                 _require_numbers(step, spans, names)
 
 
@@ -149,17 +141,13 @@ def augment(
     for step in policy:
         rows = np.ascontiguousarray(rows).view()
         rows.setflags(write=False)  # one kind of array, so one compiled kernel
-        if isinstance(step, TableStep):
-            rows = step.apply(rows, random, spans)
-        else:
-            rows = step.apply(rows, random)
+        apply: Any = step.apply
+        rows = apply(rows, random, spans) if step.rows == "table" else apply(rows, random)
     return rows
 
 
 def _fits(step: Step, images: bool) -> bool:
-    if isinstance(step, Mixing):
-        return images or not step.images_only
-    return images == isinstance(step, Augmentation)
+    return step.rows == "any" or images == (step.rows == "images")
 
 
 def _require_room(step: ShiftCrop, shape: tuple[int, ...]) -> None:
@@ -171,7 +159,7 @@ def _require_room(step: ShiftCrop, shape: tuple[int, ...]) -> None:
         )
 
 
-def _require_numbers(step: SignalStep, spans: Sequence[Span], names: Sequence[str]) -> None:
+def _require_numbers(step: Step, spans: Sequence[Span], names: Sequence[str]) -> None:
     numbers = {span.start for span in spans if span.kind == "number"}
     odd = next((name for place, name in enumerate(names) if place not in numbers), None)
     if odd is not None:

@@ -5,7 +5,7 @@ each is the identity. A row is changed with `probability`, and left as it is bit
 Amplitudes and zeros are those of the encoded rows.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -23,6 +23,8 @@ class SignalShift:
         steps: the furthest it moves, each way; every whole number up to it is equally likely.
         probability: of being moved, for each row.
     """
+
+    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["signal_shift"] = "signal_shift"
     steps: Annotated[int, Ge(0), Le(1_000_000)] = 2
@@ -47,6 +49,8 @@ class SignalScale:
         probability: of being scaled, for each row.
     """
 
+    rows: ClassVar[Literal["series"]] = "series"
+
     name: Literal["signal_scale"] = "signal_scale"
     factor: Annotated[float, Ge(1), Le(1000)] = 1.2
     probability: Share = 1.0
@@ -69,6 +73,8 @@ class TimeMask:
         probability: of being masked, for each row.
     """
 
+    rows: ClassVar[Literal["series"]] = "series"
+
     name: Literal["time_mask"] = "time_mask"
     share: Share = 0.2
     probability: Share = 1.0
@@ -89,6 +95,8 @@ class FrequencyMask:
         share: of the D // 2 + 1 bins, the widest band.
         probability: of being masked, for each row.
     """
+
+    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["frequency_mask"] = "frequency_mask"
     share: Share = 0.2
@@ -114,6 +122,8 @@ class SignalNoise:
         deviation: of the noise, in the units of the encoded rows.
         probability: of being noisy, for each row.
     """
+
+    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["signal_noise"] = "signal_noise"
     deviation: Annotated[float, Ge(0), Le(100)] = 0.05

@@ -6,7 +6,7 @@ the identity.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -25,6 +25,8 @@ class FeatureNoise:
     Attributes:
         deviation: of the noise, in standard deviations of the column on the training part.
     """
+
+    rows: ClassVar[Literal["table"]] = "table"
 
     name: Literal["feature_noise"] = "feature_noise"
     deviation: Annotated[float, Ge(0), Le(100)] = 0.1
@@ -51,6 +53,8 @@ class FeatureDropout:
         probability: of losing its value, for each source column of each row.
     """
 
+    rows: ClassVar[Literal["table"]] = "table"
+
     name: Literal["feature_dropout"] = "feature_dropout"
     probability: Share = 0.1
 
@@ -74,6 +78,8 @@ class SwapNoise:
     Attributes:
         probability: of being taken from another row, for each source column of each row.
     """
+
+    rows: ClassVar[Literal["table"]] = "table"
 
     name: Literal["swap_noise"] = "swap_noise"
     probability: Share = 0.15

@@ -7,7 +7,7 @@ training images go back to Simard, Steinkraus & Platt 2003, "Best practices for 
 networks applied to visual document analysis".
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -19,7 +19,7 @@ from ensemble_pipe.data.augment.draws import (
     Share,
     both_sides,
     check_range,
-    chosen,
+    choose_rows,
     log_uniform,
     uniform,
 )
@@ -29,7 +29,7 @@ Zoom = Annotated[float, Ge(0.1), Le(10)]
 Curvature = Annotated[float, Ge(-0.3), Le(1)]
 
 
-def warped(images: Array, maps: Floats, bends: Floats | None = None, reach: int = 1) -> Array:
+def warp_images(images: Array, maps: Floats, bends: Floats | None = None, reach: int = 1) -> Array:
     """Return images (R, H, W, C) under maps (R, 2, 3); see `data.kernels.warp.warp`."""
     out = np.empty(images.shape, np.uint8)
     warp(images, maps, np.zeros(len(images)) if bends is None else bends, reach, out)
@@ -46,6 +46,8 @@ class RandomResizedCrop:
             uniformly in the logarithm. A side that would be longer than the image's is cut to it.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["random_resized_crop"] = "random_resized_crop"
     scale: tuple[
         Annotated[float, Gt(0), Le(1)], Annotated[float, Gt(0), Le(1)]
@@ -59,7 +61,7 @@ class RandomResizedCrop:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, height, width, _ = images.shape
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         area = np.where(wanted, uniform(random, rows, self.scale), 1)
         ratio = np.where(wanted, log_uniform(random, rows, self.ratio), 1)
         places = random.random((2, rows)) - 0.5
@@ -68,7 +70,7 @@ class RandomResizedCrop:
         maps = matrices.zoom(1 / high, 1 / wide)
         maps[:, 0, 2] = places[0] * height * (1 - high)
         maps[:, 1, 2] = places[1] * width * (1 - wide)
-        return warped(images, maps, reach=0)
+        return warp_images(images, maps, reach=0)
 
 
 @settings
@@ -79,13 +81,15 @@ class Rotation:
         degrees: the largest angle, to either side.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["rotation"] = "rotation"
     degrees: Annotated[float, Ge(0), Le(180)] = 10.0
     probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         (angles,) = both_sides(random, (1, len(images)), self.degrees, self.probability)
-        return warped(images, matrices.rotation(np.radians(angles)))
+        return warp_images(images, matrices.rotation(np.radians(angles)))
 
 
 @settings
@@ -96,6 +100,8 @@ class Stretch:
         zoom: range of the factor, drawn for each axis, uniformly in the logarithm.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["stretch"] = "stretch"
     zoom: tuple[Zoom, Zoom] = (0.8, 1.25)
     probability: Share = 1.0
@@ -105,9 +111,11 @@ class Stretch:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows = len(images)
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         down, right = log_uniform(random, 2 * rows, self.zoom).reshape(2, rows)
-        return warped(images, matrices.zoom(np.where(wanted, down, 1), np.where(wanted, right, 1)))
+        return warp_images(
+            images, matrices.zoom(np.where(wanted, down, 1), np.where(wanted, right, 1))
+        )
 
 
 @settings
@@ -118,13 +126,15 @@ class Shear:
         degrees: the largest angle, to either side.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["shear"] = "shear"
     degrees: Annotated[float, Ge(0), Le(60)] = 10.0
     probability: Share = 1.0
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         angles = both_sides(random, (2, len(images)), self.degrees, self.probability)
-        return warped(images, matrices.shear(*np.tan(np.radians(angles))))
+        return warp_images(images, matrices.shear(*np.tan(np.radians(angles))))
 
 
 @settings
@@ -135,6 +145,8 @@ class Translate:
         share: the largest move, to either side, as a share of the height and of the width.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["translate"] = "translate"
     share: Share = 0.1
     probability: Share = 1.0
@@ -142,7 +154,7 @@ class Translate:
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, height, width, _ = images.shape
         down, right = both_sides(random, (2, rows), self.share, self.probability)
-        return warped(images, matrices.translation(down * height, right * width))
+        return warp_images(images, matrices.translation(down * height, right * width))
 
 
 @settings
@@ -157,6 +169,8 @@ class LensDistortion:
         curvature: range of the first radial coefficient, k1.
     """
 
+    rows: ClassVar[Literal["images"]] = "images"
+
     name: Literal["lens_distortion"] = "lens_distortion"
     curvature: tuple[Curvature, Curvature] = (-0.15, 0.15)
     probability: Share = 1.0
@@ -166,8 +180,8 @@ class LensDistortion:
 
     def apply(self, images: Array, random: np.random.Generator) -> Array:
         rows, height, width, _ = images.shape
-        wanted = chosen(random, rows, self.probability)
+        wanted = choose_rows(random, rows, self.probability)
         curvatures = uniform(random, rows, self.curvature) * wanted
         corner = max((height - 1) ** 2 + (width - 1) ** 2, 1) / 4  # squared distance
         still = np.zeros(rows)
-        return warped(images, matrices.translation(still, still), curvatures / corner)
+        return warp_images(images, matrices.translation(still, still), curvatures / corner)

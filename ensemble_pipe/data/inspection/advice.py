@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.data.inspection.inspect import MOST_CLASSES, ColumnReport, Report
-from ensemble_pipe.data.row_numbers import unnamed
+from ensemble_pipe.data.row_numbers import find_unnamed
 from ensemble_pipe.data.sources.idx import idx_files
 
 
@@ -50,7 +50,7 @@ def is_no_feature(column: ColumnReport, rows: int) -> bool:
     Among them are texts that differ in more than half of the rows, such as names and keys, columns
     without any value, and row numbers, whose column has no name.
     """
-    if column.kind == "other" or column.missing == rows or unnamed([column.name]):
+    if column.kind == "other" or column.missing == rows or find_unnamed([column.name]):
         return True
     return column.kind == "category" and (
         column.distinct is None or column.distinct > max(50, rows // 2)

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.row_numbers import unnamed
+from ensemble_pipe.data.row_numbers import find_unnamed
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
-from ensemble_pipe.data.sources.text_columns import MISSING, without
+from ensemble_pipe.data.sources.text_columns import MISSING, null_where_missing
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import as_numbers
 
@@ -230,7 +230,7 @@ def _of_label(rows: Rows, column: ColumnReport) -> _Tally | None:
     tally = _Tally(pa.field(column.name, pa.string()))
     for _, block in rows.as_written([column.name]).blocks([column.name]):
         values = pc.ascii_trim_whitespace(block.column(0))
-        tally.add(without(values, MISSING))
+        tally.add(null_where_missing(values, MISSING))
     are_names = tally.counts is not None and as_numbers(list(tally.counts)) is None
     return tally if are_names else None
 
@@ -260,7 +260,9 @@ def _guess(columns: Sequence[ColumnReport], rows: int) -> str | None:
     Labels stand last or first: last or first as text with few values, or else last. One of several
     columns that only a number tells apart, such as x0, x1 and x2, is taken for a feature.
     """
-    others = [column for column in columns if column.kind != "image" and not unnamed([column.name])]
+    others = [
+        column for column in columns if column.kind != "image" and not find_unnamed([column.name])
+    ]
     stems = [found[1] if (found := _NUMBERED.match(c.name)) else None for c in others]
     alone = [
         column

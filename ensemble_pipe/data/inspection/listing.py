@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ensemble_pipe.core.messages import cut, escaped, listed, shown
+from ensemble_pipe.core.messages import list_names, printable, quote, truncate
 from ensemble_pipe.data.inspection.advice import task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, ColumnReport, Report
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
@@ -34,7 +34,7 @@ def report_table(report: Report, size: int | None) -> str:
     """
     of_size = "" if size is None else f", {size_text(size)}"
     lines = [
-        f"{escaped(report.where)}: {report.rows:,} rows, {len(report.columns)} columns{of_size}"
+        f"{printable(report.where)}: {report.rows:,} rows, {len(report.columns)} columns{of_size}"
     ]
     if report.image_shape is not None:
         shape = "x".join(map(str, report.image_shape))
@@ -46,7 +46,7 @@ def report_table(report: Report, size: int | None) -> str:
     marked = [column.name for column in report.columns if _has_question_mark(column)]
     if marked:
         lines.append(
-            f"\n'?' stands in {listed(marked)}: where it means that a value is missing, write "
+            f"\n'?' stands in {list_names(marked)}: where it means that a value is missing, write "
             "missing_values: ['?'] below data, and missing: category into their rules"
         )
     features = [column.name for column in report.columns if column.name != report.label]
@@ -75,13 +75,13 @@ def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
     # Of a number only what repeats is worth a look.
     repeats = bool(column.frequent) and column.frequent[0][1] > 1
     values = ", ".join(f"{_short(value)} {count:,}" for value, count in column.frequent)
-    name, kind = (cut(escaped(text)) for text in (column.name, column.type))
+    name, kind = (truncate(printable(text)) for text in (column.name, column.type))
     return (name, kind, missing.strip(), distinct, *numbers, values if repeats else "")
 
 
 def _label_text(report: Report, label: ColumnReport) -> str:
     guess = " (a guess; --label NAME names another)" if report.is_guess else ""
-    lines = [f"label {shown(label.name)}: {_target_text(report, label)}{guess}"]
+    lines = [f"label {quote(label.name)}: {_target_text(report, label)}{guess}"]
     if task_of(report) == "classification":
         first = report.classes[:MOST_SHOWN_CLASSES]
         lines += [f"  {_short(name)}  {count:,}" for name, count in first]
@@ -105,7 +105,7 @@ def _has_question_mark(column: ColumnReport) -> bool:
 
 
 def _short(text: str) -> str:
-    return cut(escaped(text), _VALUE_LENGTH)
+    return truncate(printable(text), _VALUE_LENGTH)
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> str:

@@ -251,7 +251,7 @@ BUNDLED: Mapping[str, tuple[str, int]] = {
 }
 
 
-def named(name: str) -> PublicSet:
+def find_set(name: str) -> PublicSet:
     """Return the set that a person named.
 
     Raises:

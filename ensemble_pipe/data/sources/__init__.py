@@ -1,5 +1,6 @@
 """Where data comes from."""
 
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.sources.files import open_rows
 from ensemble_pipe.data.sources.kinds import Bundled, Idx, ImageFolder, Table
 from ensemble_pipe.data.sources.rows import Rows
@@ -8,6 +9,6 @@ __all__ = ["SOURCES", "Bundled", "Idx", "ImageFolder", "Rows", "Source", "Table"
 
 Source = Bundled | Idx | ImageFolder | Table
 
-SOURCES: dict[str, type[Source]] = {
-    "bundled": Bundled, "idx": Idx, "image_folder": ImageFolder, "table": Table,
-}  # fmt: skip
+SOURCES: Registry[Source] = Registry(
+    "data source", Source, key="source", members={"open": (), "roles": ()}
+)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from ensemble_pipe.data.sources.arrow_blocks import MAGIC, stated_bytes
 from ensemble_pipe.data.sources.paths import reading, require_no_bomb
 from ensemble_pipe.data.sources.plain import Plain
-from ensemble_pipe.data.sources.rows import Rows, block_rows, numbered
+from ensemble_pipe.data.sources.rows import Rows, block_rows, row_namer
 
 
 def open_arrow(path: Path) -> Rows:
@@ -27,7 +27,7 @@ def open_arrow(path: Path) -> Rows:
         count = sum(batch.num_rows for batch in _batches(path, [0]))
         schema = _schema(path)
     plain = Plain.of(where, schema)
-    place = numbered(where)
+    place = row_namer(where)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         indices = [schema.get_field_index(plain.names[name]) for name in names]

@@ -93,7 +93,7 @@ def _rows(file: _File, columns: dict[str, TextColumn], count: int, written: froz
         for batch in _texts(file, names):
             with reading(file.path, "; was it written to meanwhile?"):
                 arrays = [
-                    texts if name in written else columns[name].typed(texts)
+                    texts if name in written else columns[name].cast(texts)
                     for name, texts in zip(names, batch.columns, strict=True)
                 ]
             yield pa.RecordBatch.from_arrays(arrays, schema=chosen)

@@ -23,7 +23,7 @@ from ensemble_pipe.data.sources.rows import (
     block_reader,
     image_array,
     image_type,
-    numbered,
+    row_namer,
 )  # fmt: skip
 
 _UNSIGNED_BYTE = 0x08
@@ -61,8 +61,8 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
         return image_array(values[part]) if name == IMAGE else pa.array(columns[name][part])
 
     read = block_reader(schema, len(values), column)
-    places = {} if labels is None else {LABEL: numbered(str(labels))}
-    return Rows(str(path), len(values), schema, read, numbered(str(path)), places)
+    places = {} if labels is None else {LABEL: row_namer(str(labels))}
+    return Rows(str(path), len(values), schema, read, row_namer(str(path)), places)
 
 
 def idx_files(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import MinLen
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import cut, listed, shown
+from ensemble_pipe.core.messages import list_names, quote, truncate
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.sources.bundled import Name, open_bundled
 from ensemble_pipe.data.sources.files import open_rows, require_no_run
@@ -94,7 +94,7 @@ class Table:
         taken = {name for name, _ in named}
         features = (IMAGE,) if rows.is_image else tuple(n for n in names if n not in taken)
         if not features or taken & {IMAGE} & set(features):
-            beside = listed([shown(name) for name, _ in named])
+            beside = list_names([quote(name) for name, _ in named])
             raise DataError(f"{rows.where}: has no feature columns beside {beside}")
         _require_rules_fit(rows.where, list(self.columns), features, dict(named))
         return Roles(
@@ -257,7 +257,7 @@ def _require_one_purpose(named: Sequence[tuple[str, str]]) -> None:
     for name, purpose in named:
         if name in purposes:
             raise DataError(
-                f"data: column {shown(name)} is named as {purposes[name]} and as {purpose}; "
+                f"data: column {quote(name)} is named as {purposes[name]} and as {purpose}; "
                 "a column has one purpose"
             )
         purposes[name] = purpose
@@ -271,7 +271,7 @@ def _require_rules_fit(
             continue
         if rule in purposes:
             raise DataError(
-                f"data.columns.{cut(rule)}: the column is named as {purposes[rule]}; "
+                f"data.columns.{truncate(rule)}: the column is named as {purposes[rule]}; "
                 "rules are for features"
             )
         require_columns(f"data.columns: {where}", [rule], features)

@@ -15,7 +15,7 @@ from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
-from ensemble_pipe.data.sources.rows import Rows, image_array, numbered, read_rows
+from ensemble_pipe.data.sources.rows import Rows, image_array, read_rows, row_namer
 
 # By version: how a header's length is written, and what reads length and header.
 _HEADERS = {
@@ -101,7 +101,7 @@ def open_npy(path: Path) -> Rows:
     with reading(path):
         values = np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
         plain = Plain.of(where, pa.schema(block.fields()))
-    place = numbered(where)
+    place = row_namer(where)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         length = read_rows(plain.schema, names, block.row_bytes)

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.npy import Block, read_header
 from ensemble_pipe.data.sources.paths import reading, require_values
 from ensemble_pipe.data.sources.plain import Plain
-from ensemble_pipe.data.sources.rows import Rows, numbered, read_rows
+from ensemble_pipe.data.sources.rows import Rows, read_rows, row_namer
 
 _PIECE = 1 << 20
 _DEFLATE_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical details")
@@ -52,10 +52,10 @@ def open_npz(path: Path) -> Rows:
         plain = Plain.of(where, pa.schema([field for _, field in fields]))
     lengths = {entry.block.name: entry.block.shape[0] for entry in entries}
     if len(set(lengths.values())) > 1:
-        found = listed([f"{name} {length}" for name, length in lengths.items()])
+        found = list_names([f"{name} {length}" for name, length in lengths.items()])
         raise DataError(f"{path}: its arrays differ in length ({found})")
     count = next(iter(lengths.values()), 0)
-    place = numbered(where)
+    place = row_namer(where)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         own = {plain.names[name] for name in names}
@@ -80,24 +80,24 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entr
     name = info.filename
     if name.startswith("/") or ".." in PurePosixPath(name.replace("\\", "/")).parts:
         raise DataError(
-            f"{path}: the name {shown(name)} in it leads outside; numpy.savez writes none such"
+            f"{path}: the name {quote(name)} in it leads outside; numpy.savez writes none such"
         )
     if not name.endswith(".npy"):
-        raise DataError(f"{path}: {shown(name)} in it is no array; numpy.savez writes such files")
+        raise DataError(f"{path}: {quote(name)} in it is no array; numpy.savez writes such files")
     _require_possible(path, info)
     with archive.open(info) as stream:
         shape, dtype, fortran, start = read_header(stream)
     block = Block(name.removesuffix(".npy"), shape, dtype)
     if not block.fits or not shape:
         raise DataError(
-            f"{path}: array {shown(block.name)} is {dtype} of shape {shape}; a column (R,), "
+            f"{path}: array {quote(block.name)} is {dtype} of shape {shape}; a column (R,), "
             "a block of columns (R, D) or uint8 images (R, H, W[, C]) can be read"
         )
-    require_values(f"{path}: {shown(name)}", shape)
+    require_values(f"{path}: {quote(name)}", shape)
     announced = start + shape[0] * block.row_bytes
     if announced != info.file_size:
         raise DataError(
-            f"{path}: the header of {shown(block.name)} announces {announced} bytes for shape "
+            f"{path}: the header of {quote(block.name)} announces {announced} bytes for shape "
             f"{shape}, but the archive {info.file_size}"
         )
     return _Entry(name, block, fortran and len(shape) > 1)
@@ -108,13 +108,13 @@ def _require_possible(path: Path, info: zipfile.ZipInfo) -> None:
     ratios = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _DEFLATE_RATIO}
     if info.compress_type not in ratios:
         raise DataError(
-            f"{path}: {shown(info.filename)} is compressed by method {info.compress_type}; "
+            f"{path}: {quote(info.filename)} is compressed by method {info.compress_type}; "
             "numpy.savez and savez_compressed write what can be read"
         )
     packed = min(info.compress_size, path.stat().st_size)
     if info.file_size > packed * ratios[info.compress_type]:
         raise DataError(
-            f"{path}: {shown(info.filename)} announces {info.file_size} bytes, which "
+            f"{path}: {quote(info.filename)} announces {info.file_size} bytes, which "
             f"{packed} compressed ones cannot hold"
         )
 
@@ -151,7 +151,7 @@ def _take(stream: IO[bytes], entry: _Entry, rows: int) -> Array:
     while filled < len(content):  # in pieces, since a stream holds a piece twice
         piece = stream.read(min(_PIECE, len(content) - filled))
         if not piece:
-            raise EOFError(f"{shown(entry.file)} ends too early")
+            raise EOFError(f"{quote(entry.file)} ends too early")
         content[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
         filled += len(piece)
     return values.reshape(shape[::-1]).T if entry.fortran else values.reshape(shape)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.paths import reading, require_file, require_inside, require_no_bomb
 from ensemble_pipe.data.sources.plain import Plain, is_text, longest_text
 from ensemble_pipe.data.sources.remote import require_answer
@@ -227,6 +227,6 @@ def _require_same(own: Plain, first: Plain) -> None:
         )
         if here != there:
             raise DataError(
-                f"{own.where}: column {shown(name)} is {here}, but {there} in {first.where}; "
+                f"{own.where}: column {quote(name)} is {here}, but {there} in {first.where}; "
                 "all files of one source need the same columns"
             )

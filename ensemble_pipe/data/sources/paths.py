@@ -12,7 +12,7 @@ from tokenize import TokenError
 import pyarrow as pa
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import MOST_NAMES, cut, listed, shown
+from ensemble_pipe.core.messages import MOST_NAMES, list_names, quote, truncate
 from ensemble_pipe.data.sources.rows import BLOCK_BYTES
 
 # No byte of a gzip file gives more than 1032 (zlib, "technical details"), and columns of measured
@@ -77,7 +77,7 @@ def _reason(error: BaseException) -> str:
     """Return the first line of what a library says."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
-    return cut(next(iter(str(error).splitlines()), "").strip(), 200) or type(error).__name__
+    return truncate(next(iter(str(error).splitlines()), "").strip(), 200) or type(error).__name__
 
 
 def require_no_bomb(where: object, stated: int, size: int, advice: str) -> None:
@@ -100,7 +100,7 @@ def require_unique(where: object, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise DataError(f"{where}: column {shown(name)} stands there more than once")
+            raise DataError(f"{where}: column {quote(name)} stands there more than once")
         seen.add(name)
 
 
@@ -122,9 +122,11 @@ def require_columns(
     if absent:
         named = {*wanted, *(known or ())}
         others = [name for name in valid if name not in named]
-        guess = renamed(absent, others, one_is_new=known is not None)
-        lacking = f"column {shown(absent[0])}" if len(absent) == 1 else f"columns {listed(absent)}"
-        raise DataError(f"{where}: has no {lacking}{guess} its columns are: {listed(valid)}")
+        guess = rename_hint(absent, others, one_is_new=known is not None)
+        lacking = (
+            f"column {quote(absent[0])}" if len(absent) == 1 else f"columns {list_names(absent)}"
+        )
+        raise DataError(f"{where}: has no {lacking}{guess} its columns are: {list_names(valid)}")
     if len(there) < len(valid):
         require_unique(where, [name for name in valid if name in set(wanted)])
 
@@ -140,7 +142,7 @@ def require_none_renamed(where: object, wanted: Iterable[str], valid: Iterable[s
         require_columns(where, wanted, valid)
 
 
-def renamed(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
+def rename_hint(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
     """Return what to ask where columns may have been renamed to some of the others."""
     few = absent[:MOST_NAMES]
     pairs = [(name, near) for name in few if (near := _nearest(name, others)) is not None]
@@ -149,8 +151,8 @@ def renamed(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -
     if not pairs:
         return ";"
     if len(absent) == 1:
-        return f"; did you mean {shown(pairs[0][1])}?"
-    asked = listed([f"{shown(near)} for {shown(name)}" for name, near in pairs])
+        return f"; did you mean {quote(pairs[0][1])}?"
+    asked = list_names([f"{quote(near)} for {quote(name)}" for name, near in pairs])
     return f"; did you mean {asked}?"
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.paths import reading, require_unique
 from ensemble_pipe.data.sources.rows import IMAGE, TEXT_BYTES, as_images, image_type, is_images
 
@@ -43,7 +43,7 @@ class Plain:
         images = [field.name for field in schema if is_images(field.type)]
         if len(images) > 1:
             raise DataError(
-                f"{where}: holds several columns of images ({listed(images)}); keep one"
+                f"{where}: holds several columns of images ({list_names(images)}); keep one"
             )
         declared = [IMAGE if name in images else name for name in own]
         require_unique(where, declared)
@@ -112,7 +112,7 @@ def _plain_type(where: str, field: pa.Field) -> pa.DataType:
             [*range(len(kind.shape))],
         ):
             raise DataError(
-                f"{where}: column {shown(field.name)} is {kind}; images are (H, W) or (H, W, C), "
+                f"{where}: column {quote(field.name)} is {kind}; images are (H, W) or (H, W, C), "
                 "in this order"
             )
         return image_type(kind.shape)
@@ -129,5 +129,5 @@ def _require_all(images: pa.ExtensionArray, name: str, place: Callable[[int], st
         missing = storage.is_null().to_pylist()
         row = missing.index(True) if True in missing else 0
         raise DataError(
-            f"{place(row)}, column {shown(name)}: the image is missing; remove such rows"
+            f"{place(row)}, column {quote(name)}: the image is missing; remove such rows"
         )

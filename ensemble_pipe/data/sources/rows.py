@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 
 IMAGE = "image"
 LABEL = "label"
@@ -75,7 +75,7 @@ class Rows:
 
     def cells(self, column: str) -> Callable[[int], str]:
         """Return a function that names the value of a row in some column."""
-        return self.places.get(column) or (lambda row: f"{self.place(row)}, column {shown(column)}")
+        return self.places.get(column) or (lambda row: f"{self.place(row)}, column {quote(column)}")
 
     def blocks(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield (number of the first row, block), where every block but the last is as long.
@@ -180,10 +180,10 @@ def rows_of(where: str, table: pa.Table) -> Rows:
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from table.select(list(names)).to_batches()
 
-    return Rows(where, table.num_rows, table.schema, read, numbered(where))
+    return Rows(where, table.num_rows, table.schema, read, row_namer(where))
 
 
-def numbered(where: str) -> Callable[[int], str]:
+def row_namer(where: str) -> Callable[[int], str]:
     """Return a `place` that counts the rows of one file from 1."""
     return lambda row: f"{where}: row {row + 1}"
 

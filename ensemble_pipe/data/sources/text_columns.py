@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import cut, shown
+from ensemble_pipe.core.messages import quote, truncate
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A")
@@ -40,7 +40,9 @@ class TextColumn:
         """Widen the type so that it fits a block whose first row has the number `first`."""
         if self.kind == "text":
             return
-        values = without(pc.ascii_trim_whitespace(texts), (*MISSING, *self.missing_values))
+        values = null_where_missing(
+            pc.ascii_trim_whitespace(texts), (*MISSING, *self.missing_values)
+        )
         if values.null_count == len(values):
             return
         if self.kind != "double":
@@ -50,7 +52,7 @@ class TextColumn:
             if doubles is None:
                 self.kind = "text"
             elif self.too_large is None:
-                self.too_large = beyond_int64(values, doubles, first)
+                self.too_large = find_beyond_int64(values, doubles, first)
         if self.kind == "text":
             self.first_text = first_no_number(values, first)
 
@@ -71,14 +73,14 @@ class TextColumn:
             row, value = self.too_large
             raise too_large(place(row), self.name, value)
 
-    def typed(self, texts: pa.Array) -> pa.Array:
+    def cast(self, texts: pa.Array) -> pa.Array:
         """Return texts as values of this column's type."""
         if self.kind == "null":
             return pa.nulls(len(texts))
         texts = pc.ascii_trim_whitespace(texts)
         if self.kind == "text":
-            return without(texts, ("", *self.missing_values))
-        return without(texts, (*MISSING, *self.missing_values)).cast(self.type)
+            return null_where_missing(texts, ("", *self.missing_values))
+        return null_where_missing(texts, (*MISSING, *self.missing_values)).cast(self.type)
 
 
 def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Array:
@@ -95,7 +97,7 @@ def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Arra
                 value.decode()
             except UnicodeDecodeError:
                 raise DataError(
-                    f"{place(row)}, column {shown(name)}: {shown(value)} is not UTF-8; "
+                    f"{place(row)}, column {quote(name)}: {quote(value)} is not UTF-8; "
                     "save the file as UTF-8"
                 ) from None
         raise
@@ -104,9 +106,9 @@ def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Arra
 def too_large(where: str, name: str, text: str) -> DataError:
     """Return the error of an integer that int64 cannot hold."""
     return DataError(
-        f"{where}, column {shown(name)}: {cut(text)} is too large for an integer of 64 bits; write "
-        "it with a decimal point or exponent if it is a measured number, or name the column in "
-        "`ignore`"
+        f"{where}, column {quote(name)}: {truncate(text)} is too large for an integer of 64 bits; "
+        "write it with a decimal point or exponent if it is a measured number, or name the column "
+        "in `ignore`"
     )
 
 
@@ -136,7 +138,7 @@ def _has_hex(values: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
 
 
-def without(values: pa.Array, missing: Sequence[str] | Sequence[bool]) -> pa.Array:
+def null_where_missing(values: pa.Array, missing: Sequence[str] | Sequence[bool]) -> pa.Array:
     """Return values with those that mean a missing one made null."""
     found = pc.is_in(values, value_set=pa.array(missing, values.type))
     return pc.if_else(found, pa.scalar(None, values.type), values)
@@ -156,7 +158,7 @@ def first_no_number(values: pa.Array, first: int) -> tuple[int, str] | None:
     return first + low, values[low].as_py()
 
 
-def beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
+def find_beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
     """Return row and text of the first integer, of digits alone, that int64 cannot hold."""
     for row in pc.indices_nonzero(pc.greater_equal(pc.abs(doubles), 2.0**63)).to_pylist():
         text = values[row].as_py()

@@ -5,7 +5,7 @@ import pyarrow as pa
 from ensemble_pipe.core.arrays import Array
 
 
-def plain(column: pa.Array) -> pa.Array:
+def to_plain(column: pa.Array) -> pa.Array:
     """Return a column as one of the types that all functions know: no dictionary or extension."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage

@@ -17,10 +17,10 @@ _EXACT = 2**53
 _MOST_DIGITS = 40  # reading a whole number takes the square of its digits
 
 
-def canonical(value: Any) -> str | None:
+def canonical_name(value: Any) -> str | None:
     """Return the name of a value: that of its number or truth; None where it is missing.
 
-    >>> [canonical(value) for value in (3, "3", 3.0, "03", True, "TRUE", "Private", "")]
+    >>> [canonical_name(value) for value in (3, "3", 3.0, "03", True, "TRUE", "Private", "")]
     ['3', '3', '3', '3', 'true', 'true', 'Private', None]
     """
     if value is None:
@@ -44,16 +44,16 @@ def canonical(value: Any) -> str | None:
     return name_of_float(number) if np.isfinite(number) else text
 
 
-def settled(name: str | None) -> str | None:
+def normalize(name: str | None) -> str | None:
     """Return the one name of a category, without blanks around it, and of a date in one form.
 
-    >>> [settled(name) for name in (" a ", " 03", "  ", "2026-02-28T00:00", "2026-02-28 12:30")]
+    >>> [normalize(name) for name in (" a ", " 03", "  ", "2026-02-28T00:00", "2026-02-28 12:30")]
     ['a', '3', None, '2026-02-28', '2026-02-28 12:30:00']
     """
     if name is None:
         return None
     text = name.strip(BLANKS)
-    return name_of_date(text) or canonical(text)
+    return name_of_date(text) or canonical_name(text)
 
 
 def name_of_date(text: str) -> str | None:
@@ -76,7 +76,7 @@ def are_numbers(names: Sequence[str]) -> bool:
     return truths or all(NUMBER.fullmatch(text) for text in others)
 
 
-def in_order(found: list[str]) -> list[str]:
+def sort_categories(found: list[str]) -> list[str]:
     """Return names of categories sorted: by their numbers, if all are numbers."""
     if all(NUMBER.fullmatch(name) for name in found):
         return sorted(found, key=lambda name: (float(name), name))

@@ -8,11 +8,11 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE, Place
 from ensemble_pipe.data.sources.text_columns import (
-    beyond_int64,
     cast_all,
+    find_beyond_int64,
     first_no_number,
     too_large,
 )
@@ -21,11 +21,11 @@ from ensemble_pipe.data.tables.arrow_types import (
     is_simple,
     is_text,
     is_time,
-    plain,
     plain_numbers,
+    to_plain,
 )
-from ensemble_pipe.data.tables.categories import DATE, canonical, name_of_float
-from ensemble_pipe.data.tables.columns import misfit
+from ensemble_pipe.data.tables.categories import DATE, canonical_name, name_of_float
+from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.dates import time_texts
 from ensemble_pipe.data.tables.differences import differences
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
@@ -44,9 +44,9 @@ def numbers(
     Raises:
         DataError: the column holds other text, dates, or what else is no number.
     """
-    column = plain(column)
+    column = to_plain(column)
     if is_text(column.type):
-        column = _of_texts(missing.blanked(column, usual=True), name, place, exact=offset != 0)
+        column = _of_texts(missing.null_missing(column, usual=True), name, place, exact=offset != 0)
     elif not is_number(column.type):
         column = _no_number(column, name, place, missing)
     if offset:
@@ -56,7 +56,7 @@ def numbers(
 
 def first_text(column: pa.Array, missing: Missing) -> tuple[int, str] | None:
     """Return row and text of the first value of a column of text that is no number."""
-    texts, doubles = _as_numbers(missing.blanked(plain(column), usual=True))
+    texts, doubles = _as_numbers(missing.null_missing(to_plain(column), usual=True))
     return first_no_number(texts, 0) if doubles is None else None
 
 
@@ -78,7 +78,7 @@ def _of_texts(texts: pa.Array, name: str, place: Place, exact: bool) -> pa.Array
         found = first_no_number(written, 0)
         assert found is not None
         _refuse_value(place(found[0]), texts[found[0]].as_py(), name)
-    large = beyond_int64(written, doubles, 0)
+    large = find_beyond_int64(written, doubles, 0)
     if large is not None:
         row, text = large
         raise too_large(place(row), name, text)
@@ -105,7 +105,7 @@ def _no_number(column: pa.Array, name: str, place: Place, missing: Missing) -> p
     if is_time(kind):
         _refuse_time(column, name, place)
     elif not pa.types.is_null(kind):
-        raise DataError(f"{place(0)}, column {shown(name)}: is of type {kind}; numbers are needed")
+        raise DataError(f"{place(0)}, column {quote(name)}: is of type {kind}; numbers are needed")
     return pa.nulls(len(column), pa.float64())
 
 
@@ -117,10 +117,10 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
     Raises:
         DataError: the values of the column are no names.
     """
-    column = plain(column)
+    column = to_plain(column)
     kind = column.type
     if not (is_text(kind) or is_number(kind) or is_time(kind) or is_simple(kind)):
-        raise DataError(f"{place(0)}, column {shown(name)}: is of type {kind}; text is needed")
+        raise DataError(f"{place(0)}, column {quote(name)}: is of type {kind}; text is needed")
     if is_time(kind):
         column = time_texts(column)
     elif pa.types.is_float16(kind):
@@ -130,7 +130,7 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
     if pa.types.is_floating(kind):
         found = [name_of_float(x) for x in encoded.dictionary.to_numpy(zero_copy_only=False)]
     else:
-        found = [canonical(value) for value in encoded.dictionary.to_pylist()]
+        found = [canonical_name(value) for value in encoded.dictionary.to_pylist()]
     codes = pc.fill_null(encoded.indices, len(found)).to_numpy(zero_copy_only=False)
     return codes, [*found, None]
 
@@ -148,13 +148,13 @@ def require_short(encoded: pa.DictionaryArray, name: str, place: Place) -> None:
     if longest is not None and longest > MOST_NAME_BYTES:
         row = pc.index(encoded.indices, pc.index(lengths, longest).as_py()).as_py()
         raise DataError(
-            f"{place(row)}, column {shown(name)}: a text of {longest} bytes; the name of a "
+            f"{place(row)}, column {quote(name)}: a text of {longest} bytes; the name of a "
             f"category or class has at most {MOST_NAME_BYTES}, so name the column in `ignore`"
         )
 
 
 def _refuse_value(where: str, text: str, name: str) -> NoReturn:
-    _refuse(where, f"{shown(text)} is not a number", kind_of_text(text), name)
+    _refuse(where, f"{quote(text)} is not a number", kind_of_text(text), name)
 
 
 def kind_of_text(text: str) -> str:
@@ -170,8 +170,8 @@ def _refuse_time(column: pa.Array, name: str, place: Place) -> None:
 
 
 def _refuse(where: str, problem: str, kind: str, name: str) -> NoReturn:
-    raise misfit(
-        f"{where}, column {shown(name)}: {problem}",
+    raise rule_error(
+        f"{where}, column {quote(name)}: {problem}",
         name,
         f"kind: {kind}",
         "declare it by {}, or name it in `ignore`",

@@ -61,7 +61,7 @@ def as_numbers(names: Sequence[str]) -> Array | None:
     return np.array(whole, np.int64) if fits and len(set(whole)) == len(whole) else None
 
 
-def named_missing(names: Sequence[str]) -> str | None:
+def find_missing_name(names: Sequence[str]) -> str | None:
     """Return one of NA and the like among labels that are numbers otherwise; None for none."""
     usual = [name for name in names if name in MISSING]
     others = [name for name in names if name not in MISSING]
@@ -101,7 +101,7 @@ def number_of(label: Label) -> int | None:
     return int(label)
 
 
-def finder(classes: Sequence[int | str]) -> Callable[[Label], int]:
+def class_finder(classes: Sequence[int | str]) -> Callable[[Label], int]:
     """Return a function that gives the number of the class that a label names; -1 for none.
 
     A class that is text is compared as text: exactly, else without blanks around the label. A class

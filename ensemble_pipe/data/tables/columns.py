@@ -85,7 +85,7 @@ def rule_line(name: str, rule: str) -> str:
     return f"columns: {{{name if plain else json.dumps(name)}: {{{rule}}}}}"
 
 
-def misfit(problem: str, name: str, rule: str, advice: str) -> DataError:
+def rule_error(problem: str, name: str, rule: str, advice: str) -> DataError:
     """Return the error of a value that does not fit the rule of its column.
 
     Args:

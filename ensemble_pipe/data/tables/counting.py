@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells
-from ensemble_pipe.data.tables.categories import are_numbers, in_order, settled
+from ensemble_pipe.data.tables.categories import are_numbers, normalize, sort_categories
 from ensemble_pipe.data.tables.encoding import require_categories
 from ensemble_pipe.data.tables.features import CategoryColumn
 from ensemble_pipe.data.tables.missing import Missing
@@ -54,11 +54,11 @@ class CategoryCounts:
                     self.usual[text] = place(int(np.flatnonzero(kept & (codes == code))[0]))
         if len(self.counts) > MOST_CATEGORIES:
             raise DataError(
-                f"{place(0)}: column {shown(name)} has more than {MOST_CATEGORIES} categories; "
+                f"{place(0)}: column {quote(name)} has more than {MOST_CATEGORIES} categories; "
                 "name it in `ignore`, or merge some of them"
             )
 
-    def fitted(self, rule: object, where: str) -> CategoryColumn:
+    def fit(self, rule: object, where: str) -> CategoryColumn:
         """Return the column with its categories.
 
         Args:
@@ -70,7 +70,7 @@ class CategoryCounts:
         """
         if are_numbers(list(self.counts)):
             self._take_usual()
-        names = in_order([name for name in self.counts if name])
+        names = sort_categories([name for name in self.counts if name])
         if not names and rule != "category":
             raise empty(where, self.column.name, "name it in `ignore`")
         if rule == "most_frequent":
@@ -88,10 +88,10 @@ class CategoryCounts:
     def _name(self, written: str | None) -> str | None:
         if written in self.counts:  # a name that was met before
             return written
-        name = settled(written)
+        name = normalize(written)
         return None if name in self.missing.names else name
 
 
 def empty(where: str, name: str, advice: str) -> DataError:
     """Return the error of a column without values."""
-    return DataError(f"{where}, column {shown(name)}: has no value in the training part; {advice}")
+    return DataError(f"{where}, column {quote(name)}: has no value in the training part; {advice}")

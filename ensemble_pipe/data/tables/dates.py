@@ -6,10 +6,10 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import Place
-from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain
-from ensemble_pipe.data.tables.columns import misfit
+from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
+from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.differences import of_integers
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
 
@@ -26,14 +26,14 @@ def seconds(
     Raises:
         DataError: the column holds numbers, or text that is no date.
     """
-    column = plain(column)
+    column = to_plain(column)
     if is_number(column.type):
         absent = missing.mask(column)
         if absent.all():
             return np.full(len(column), np.nan)
         row = int(absent.argmin())
-        raise misfit(
-            f"{place(row)}, column {shown(name)}: {column[row].as_py()} is a number, not a date; "
+        raise rule_error(
+            f"{place(row)}, column {quote(name)}: {column[row].as_py()} is a number, not a date; "
             "dates are such as 2026-02-28",
             name,
             "kind: number",
@@ -61,16 +61,16 @@ def ticks(
     Raises:
         DataError: the column holds something else, or text that is no date.
     """
-    column = plain(column)
+    column = to_plain(column)
     if pa.types.is_null(column.type):
         return column.cast(pa.int64()), 1
     if is_text(column.type):
-        column = _parsed(missing.blanked(column, usual=True), name, place)
+        column = _parsed(missing.null_missing(column, usual=True), name, place)
     elif pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))
     if not pa.types.is_timestamp(column.type):
         raise DataError(
-            f"{place(0)}, column {shown(name)}: is of type {column.type}; dates or times are needed"
+            f"{place(0)}, column {quote(name)}: is of type {column.type}; dates or times are needed"
         )
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[column.type.unit]
     return column.cast(pa.int64()), per_second
@@ -87,7 +87,7 @@ def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
     except pa.ArrowInvalid:
         row = next(row for row, value in enumerate(text) if not _is_date(value))
         raise DataError(
-            f"{place(row)}, column {shown(name)}: {shown(column[row].as_py())} is not a date; "
+            f"{place(row)}, column {quote(name)}: {quote(column[row].as_py())} is not a date; "
             "dates are ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00"
         ) from None
     return pc.coalesce(far.cast(pa.timestamp("us")), near)

@@ -7,14 +7,14 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells, dates
-from ensemble_pipe.data.tables.categories import settled
-from ensemble_pipe.data.tables.columns import misfit
-from ensemble_pipe.data.tables.features import CategoryColumn, Column, Layout, NumberColumn
+from ensemble_pipe.data.tables.categories import normalize
+from ensemble_pipe.data.tables.columns import rule_error
+from ensemble_pipe.data.tables.features import CategoryColumn, Column, FeatureLayout, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scaling
 
@@ -59,7 +59,7 @@ def _check(values: Floats, column: NumberColumn, place: Place) -> None:
     number = values[row] + column.offset
     value = "infinity" if np.isinf(number) else f"{number:g}, too large for float32"
     raise DataError(
-        f"{place(row)}, column {shown(column.name)}: {value}; every feature must be a finite "
+        f"{place(row)}, column {quote(column.name)}: {value}; every feature must be a finite "
         "number, so remove or mend such rows"
     )
 
@@ -80,10 +80,10 @@ def read_categories(
     if column.unseen == "error" and (found < 0).any():
         row = int((found < 0).argmax())
         name = names[codes[row]]
-        categories = listed([known or "missing" for known in column.categories])
-        raise misfit(
-            f"{place(row)}, column {shown(column.name)}: "
-            f"{'a missing value' if name is None else shown(name)} is no category of the training "
+        categories = list_names([known or "missing" for known in column.categories])
+        raise rule_error(
+            f"{place(row)}, column {quote(column.name)}: "
+            f"{'a missing value' if name is None else quote(name)} is no category of the training "
             f"part, which has: {categories}",
             column.name,
             "kind: category, unseen: ignore",
@@ -96,7 +96,7 @@ def _category(written: str | None, column: CategoryColumn, missing: Missing) -> 
     """Return the name of a category as the column has it; None where it means a missing value."""
     if written in column.numbers and written not in missing.names:
         return written
-    name = settled(written)
+    name = normalize(written)
     if name in missing.names:
         return None
     return None if name in MISSING and column.is_of_numbers else name
@@ -117,8 +117,8 @@ def require_categories(
 
 
 def _missing(where: str, name: str, rule: str, others: str) -> DataError:
-    return misfit(
-        f"{where}, column {shown(name)}: a missing value or NaN",
+    return rule_error(
+        f"{where}, column {quote(name)}: a missing value or NaN",
         name,
         rule,
         f"say what stands for it, such as {{}} ({others} will do too), or remove such rows",
@@ -141,7 +141,7 @@ def encode(
     block: pa.RecordBatch,
     columns: Sequence[Column],
     scaling: Scaling,
-    plan: Layout,
+    plan: FeatureLayout,
     place: Place,
     missing: Missing,
 ) -> Array:
@@ -189,7 +189,7 @@ def _put_categories(out: Array, start: int, column: CategoryColumn, found: Integ
         out[rows, start + found[rows]] = 1.0
 
 
-def _put_numbers(out: Array, scaled: Floats, plan: Layout, place: Place) -> None:
+def _put_numbers(out: Array, scaled: Floats, plan: FeatureLayout, place: Place) -> None:
     """Write scaled numbers (K, n) to their places in `out` (n, D)."""
     places = plan.numbers
     if len(places) == 0:
@@ -202,6 +202,6 @@ def _put_numbers(out: Array, scaled: Floats, plan: Layout, place: Place) -> None
     except FloatingPointError:
         row, index = np.argwhere(~(np.abs(scaled.T) <= LARGEST))[0].tolist()
         raise DataError(
-            f"{place(row)}: {shown(plan.names[places[index]])} is {scaled[index, row]:g} once "
+            f"{place(row)}: {quote(plan.names[places[index]])} is {scaled[index, row]:g} once "
             "scaled, too large for float32; it lies too far from the training part"
         ) from None

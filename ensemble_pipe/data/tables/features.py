@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from ensemble_pipe.core.arrays import Integers
-from ensemble_pipe.data.tables.categories import are_numbers, settled
+from ensemble_pipe.data.tables.categories import are_numbers, normalize
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span
 
@@ -58,7 +58,7 @@ class CategoryColumn:
         """
         found: dict[str | None, int] = {name: n for n, name in enumerate(self.categories)}
         for n, name in enumerate(self.categories):
-            found.setdefault(settled(name) or name, n)
+            found.setdefault(normalize(name) or name, n)
         return found if self.fill is None else {**found, None: found.get(self.fill, -1)}
 
     @cached_property
@@ -71,7 +71,7 @@ Column = NumberColumn | CategoryColumn
 
 
 @dataclass(frozen=True)
-class Layout:
+class FeatureLayout:
     """Where the features of an encoded row stand.
 
     Attributes:
@@ -87,7 +87,7 @@ class Layout:
     starts: dict[str, int]
 
 
-def layout(columns: Sequence[Column], scaling: Scaling) -> Layout:
+def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayout:
     """Lay out the features: by columns in their order; but numbers that are mixed come first."""
     names, spans, starts = list[str](), list[Span](), dict[str, int]()
     numbers = list[int]()
@@ -116,7 +116,7 @@ def layout(columns: Sequence[Column], scaling: Scaling) -> Layout:
                 names.append(f"{column.name} missing")
         if len(names) > start:
             spans.append(Span(start, len(names), kind, *pair))
-    return Layout(tuple(names), tuple(spans), np.array(numbers, np.int64), starts)
+    return FeatureLayout(tuple(names), tuple(spans), np.array(numbers, np.int64), starts)
 
 
 def _span_kind(column: Column) -> Literal["number", "one_hot", "code"]:

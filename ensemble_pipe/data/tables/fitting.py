@@ -16,7 +16,7 @@ from ensemble_pipe.data.tables.counting import CategoryCounts, empty
 from ensemble_pipe.data.tables.encoding import LARGEST, fill_missing, read_numbers
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
-from ensemble_pipe.data.tables.moments import Moments
+from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.scaling import (
     Pca,
     Scale,
@@ -80,12 +80,12 @@ def fit_table(
 
 def _fitted(
     rows: Rows, roles: Roles, columns: Sequence[Column], train: Train, units: Floats | None = None
-) -> tuple[tuple[Column, ...], Moments]:
+) -> tuple[tuple[Column, ...], ColumnMoments]:
     """Return the columns fitted to the training rows, and the moments of the numbers, filled."""
     sums = _Sums(columns, roles, units)
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         sums.add(block, kept, place)
-    fitted = tuple(sums.fitted(column, rows.where) for column in columns)
+    fitted = tuple(sums.fit(column, rows.where) for column in columns)
     return fitted, sums.filled([c for c in fitted if isinstance(c, NumberColumn)])
 
 
@@ -164,7 +164,7 @@ class _Sums:
         self.missing = roles.missing
         self.rules = {column.name: roles.rule(column.name) for column in columns}
         self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
-        self.moments = Moments.empty(len(self.numbers), units)
+        self.moments = ColumnMoments.empty(len(self.numbers), units)
         self.rows = 0
         self.values: dict[str, list[Floats]] = {
             column.name: []
@@ -184,10 +184,10 @@ class _Sums:
         for counts in self.counts.values():
             counts.add(block, kept, place)
 
-    def fitted(self, column: Column, where: str) -> Column:
+    def fit(self, column: Column, where: str) -> Column:
         rule = self.rules[column.name]
         if isinstance(column, CategoryColumn):
-            return self.counts[column.name].fitted(rule.missing, where)
+            return self.counts[column.name].fit(rule.missing, where)
         if column.fill is None:
             return column
         if not isinstance(rule.missing, str):
@@ -202,7 +202,7 @@ class _Sums:
         low, high = moments.low[index], moments.high[index]  # which rounding may lead beyond
         return replace(column, fill=float(np.clip(moments.means[index], low, high)))
 
-    def filled(self, columns: Sequence[NumberColumn]) -> Moments:
+    def filled(self, columns: Sequence[NumberColumn]) -> ColumnMoments:
         """Return the moments of the columns with the missing values filled."""
         fills = np.array([column.fill or 0.0 for column in columns])
         self.moments.fill(fills, self.rows - self.moments.counts)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.data.sources.text_columns import MISSING, without
+from ensemble_pipe.data.sources.text_columns import MISSING, null_where_missing
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain_numbers
-from ensemble_pipe.data.tables.categories import NUMBER, name_of_date, settled
+from ensemble_pipe.data.tables.categories import NUMBER, name_of_date, normalize
 
 _TRUTHS = ("true", "false")
 # What is read as a float64, beside the texts that mean a missing value in any case.
@@ -35,7 +35,7 @@ class Missing:
     @cached_property
     def names(self) -> frozenset[str | None]:
         """The names of categories that mean a missing value."""
-        return frozenset(settled(text) for text in self.texts)
+        return frozenset(normalize(text) for text in self.texts)
 
     @cached_property
     def numbers(self) -> Floats:
@@ -52,7 +52,7 @@ class Missing:
         epoch = datetime(1970, 1, 1)
         return np.array([(datetime.fromisoformat(date) - epoch).total_seconds() for date in dates])
 
-    def blanked(self, texts: pa.Array, usual: bool) -> pa.Array:
+    def null_missing(self, texts: pa.Array, usual: bool) -> pa.Array:
         """Return texts without blanks around them, null where they mean a missing value.
 
         Args:
@@ -60,12 +60,12 @@ class Missing:
             usual: whether the usual texts, such as NA, mean one too, not only empty text.
         """
         trimmed = pc.ascii_trim_whitespace(texts)
-        return without(trimmed, (*(MISSING if usual else ("",)), *self.texts))
+        return null_where_missing(trimmed, (*(MISSING if usual else ("",)), *self.texts))
 
     def in_truths(self, column: pa.Array) -> pa.Array:
         """Return a column of true and false, null where it means a missing value."""
         truths = [text.lower() == "true" for text in self.texts if text.lower() in _TRUTHS]
-        return without(column, truths) if truths else column
+        return null_where_missing(column, truths) if truths else column
 
     def in_numbers(self, values: Floats) -> Floats:
         """Return numbers of any type with NaN where they mean a missing value."""
@@ -81,7 +81,7 @@ class Missing:
         That is null, NaN, empty or blank text, or what the texts say.
         """
         if is_text(column.type):
-            column = self.blanked(column, usual=False)
+            column = self.null_missing(column, usual=False)
         elif pa.types.is_boolean(column.type):
             column = self.in_truths(column)
         missing: Array = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)

@@ -14,7 +14,7 @@ _LEAST = 1e-140
 
 
 @dataclass
-class Moments:
+class ColumnMoments:
     """Count, mean, sum of squared deviations and extremes of C columns, float64 (C,) each.
 
     Blocks are merged by Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance",
@@ -32,7 +32,7 @@ class Moments:
     units: Floats
 
     @classmethod
-    def empty(cls, columns: int, units: Floats | None = None) -> "Moments":
+    def empty(cls, columns: int, units: Floats | None = None) -> "ColumnMoments":
         zeros = np.zeros(columns)
         return cls(
             np.zeros(columns, np.int64),
@@ -77,7 +77,7 @@ class Moments:
         self.counts = self.counts + counts
         self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
-    def replace(self, columns: Integers, others: "Moments") -> None:
+    def replace(self, columns: Integers, others: "ColumnMoments") -> None:
         """Put the moments of others in the place of those of some columns."""
         for field in fields(self):
             getattr(self, field.name)[columns] = getattr(others, field.name)

@@ -9,8 +9,9 @@ from annotated_types import Ge, Gt
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.tables.moments import Moments
+from ensemble_pipe.data.tables.moments import ColumnMoments
 
 # Products are made of this many rows, always, so that a row has the same bits in any block.
 CHUNK = 256
@@ -84,7 +85,7 @@ class Zca:
 
 Scale = Standardize | RangeScale | Pca | Zca
 
-SCALES = {"standardize": Standardize, "range": RangeScale, "pca": Pca, "zca": Zca}
+SCALES: Registry[Scale] = Registry("scale", Scale)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Scaling:
         return _product(self._transposed, numbers) if self.mixes else numbers
 
 
-def fit_columns(scale: Scale, moments: Moments) -> Scaling:
+def fit_columns(scale: Scale, moments: ColumnMoments) -> Scaling:
     """Fit to the training moments of C columns; `whiten` completes it for PCA and ZCA."""
     if isinstance(scale, RangeScale):
         spreads = moments.high - moments.low
@@ -197,7 +198,7 @@ def fit_pixels(scale: Scale, sums: Integers, squares: Integers, count: int) -> S
         sums, squares: (C,) int64 of the pixels and of their squares; they are exact.
         count: pixels of each channel.
     """
-    moments = Moments.empty(len(sums))
+    moments = ColumnMoments.empty(len(sums))
     moments.counts += count
     moments.means = sums / count
     exact = [count * int(q) - int(s) ** 2 for s, q in zip(sums, squares, strict=True)]

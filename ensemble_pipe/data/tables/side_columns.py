@@ -8,12 +8,12 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells, dates
-from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain
-from ensemble_pipe.data.tables.class_names import as_numbers, named_missing, without_blanks
+from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
+from ensemble_pipe.data.tables.class_names import as_numbers, find_missing_name, without_blanks
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
 from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets, number_parts
@@ -52,7 +52,7 @@ def _read_labels(
     rows: Rows, name: str, missing: Missing, classes: tuple[int | str, ...]
 ) -> Targets:
     require_columns(rows.where, [name], rows.schema.names)
-    kind = plain(pa.nulls(0, rows.schema.field(name).type)).type
+    kind = to_plain(pa.nulls(0, rows.schema.field(name).type)).type
     named = any(isinstance(one, str) for one in classes)
     if is_text(kind):
         texts = _read_texts(rows, name, missing)
@@ -60,7 +60,7 @@ def _read_labels(
     own = _number_type(kind)
     if own is None and rows.count:
         raise DataError(
-            f"{rows.where}: label {shown(name)} is of type {kind}; labels are numbers, text in "
+            f"{rows.where}: label {quote(name)} is of type {kind}; labels are numbers, text in "
             "UTF-8, or true and false"
         )
     found = _read_numbers(rows, name, missing, own or pa.int64())
@@ -75,7 +75,7 @@ def _untyped(rows: Rows, name: str, texts: Targets) -> Targets:
     """Return the labels of a file without types as numbers, if that is what they are."""
     assert texts.names is not None
     names = without_blanks(texts.names)
-    absent = named_missing(names)
+    absent = find_missing_name(names)
     if absent is not None:
         row = int((texts.values == names.index(absent)).argmax())
         raise _missing(rows, name, "label", row)
@@ -115,7 +115,7 @@ def _read_texts(rows: Rows, name: str, missing: Missing) -> Targets:
         places[first : first + len(column)] = own[encoded.indices.to_numpy()]
         if len(numbers) > MOST_CLASSES:
             raise DataError(
-                f"{rows.where}: label {shown(name)} has more than {MOST_CLASSES} values; labels "
+                f"{rows.where}: label {quote(name)} has more than {MOST_CLASSES} values; labels "
                 "of text are names of classes; for a numeric target set `task: regression`"
             )
     return _sorted(places, list(numbers))
@@ -143,7 +143,7 @@ def read_weights(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Floats:
     for first, column in _blocks(rows, name, "weight", missing):
         if not (is_number(column.type) or pa.types.is_boolean(column.type)):
             raise DataError(
-                f"{rows.where}: weight {shown(name)} is of type {column.type}, not of numbers"
+                f"{rows.where}: weight {quote(name)} is of type {column.type}, not of numbers"
             )
         part = values[first : first + len(column)]
         part[:] = cells.numbers(column, name, rows.place_from(first))
@@ -155,7 +155,7 @@ def read_weights(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Floats:
                 "finite numbers from 0 on"
             )
     if not values.any():
-        raise DataError(f"{rows.where}: every weight in {shown(name)} is 0")
+        raise DataError(f"{rows.where}: every weight in {quote(name)} is 0")
     return values
 
 
@@ -170,7 +170,7 @@ def read_marks(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
     for first, column in _blocks(rows, name, "mark of the test part", missing):
         if not (is_number(column.type) or pa.types.is_boolean(column.type)):
             raise DataError(
-                f"{rows.where}: test_where {shown(name)} is of type {column.type}; it marks rows "
+                f"{rows.where}: test_where {quote(name)} is of type {column.type}; it marks rows "
                 "by true and false, or by 1 and 0"
             )
         values = cells.numbers(column, name, rows.place_from(first))
@@ -198,11 +198,11 @@ def read_groups(rows: Rows, name: str, missing: Missing = NONE_SAID) -> tuple[In
         encoded = pa.concat_arrays(column.chunks).dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise DataError(
-            f"{rows.where}: group {shown(name)} is of type {column.type}; text or numbers "
+            f"{rows.where}: group {quote(name)} is of type {column.type}; text or numbers "
             "are needed"
         ) from None
     groups, names = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
-    absent = named_missing(names.to_pylist()) if name in rows.written else None
+    absent = find_missing_name(names.to_pylist()) if name in rows.written else None
     if absent is not None:
         raise _missing(rows, name, "group", int((groups == names.index(absent).as_py()).argmax()))
     return groups, names
@@ -242,7 +242,7 @@ def _read(rows: Rows, name: str, role: str, missing: Missing) -> pa.ChunkedArray
 def _blocks(rows: Rows, name: str, role: str, missing: Missing) -> Iterator[tuple[int, pa.Array]]:
     """Yield a column block by block; no value is missing (null, NaN or empty text)."""
     for first, block in rows.blocks([name]):
-        column = plain(block.column(name))
+        column = to_plain(block.column(name))
         absent = missing.mask(column)
         if absent.any():
             raise _missing(rows, name, role, first + int(absent.argmax()))

@@ -9,13 +9,13 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables.categories import BLANKS
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
-from ensemble_pipe.data.tables.class_names import finder
+from ensemble_pipe.data.tables.class_names import class_finder
 from ensemble_pipe.data.tables.fitting import Train
-from ensemble_pipe.data.tables.moments import Moments
+from ensemble_pipe.data.tables.moments import ColumnMoments
 
 MOST_CLASSES = 100_000
 _BLOCK_ROWS = 1 << 18
@@ -70,7 +70,7 @@ class Targets:
                 break
         return set(found) if self.names is None else {self.names[place] for place in found}
 
-    def coded(self) -> Iterator[tuple[slice, list[int | float | str], Integers]]:
+    def iter_codes(self) -> Iterator[tuple[slice, list[int | float | str], Integers]]:
         """Yield part by part its slice, distinct labels, and (n,) each row's place among these."""
         if self.names is not None:
             yield slice(0, len(self)), list(self.names), self.values
@@ -106,7 +106,7 @@ def classes_of(rows: Rows, targets: Targets, place: Place) -> tuple[int | str, .
         require_names(rows.where, targets.names)
     if len(classes) < 2:
         raise DataError(
-            f"{rows.where}: all {rows.count} rows have the one class {shown(classes[0])}; "
+            f"{rows.where}: all {rows.count} rows have the one class {quote(classes[0])}; "
             "a classifier needs at least two"
         )
     if len(classes) > min(rows.count // 2, MOST_CLASSES):
@@ -129,7 +129,7 @@ def require_every_class(
     for name in classes:
         if name not in trained:
             raise DataError(
-                f"{rows.where}: class {shown(name)} has no row in the training part; "
+                f"{rows.where}: class {quote(name)} has no row in the training part; "
                 "make the other splits smaller, or remove or merge the class"
             )
 
@@ -144,14 +144,14 @@ def require_names(where: str, names: Sequence[str]) -> None:
         if not name.strip(BLANKS):
             raise DataError(f"{where}: a label is empty text, which means a missing one")
         if name.endswith("\0"):  # which NumPy's texts are without
-            raise DataError(f"{where}: label {shown(name)} ends in a zero byte; remove it")
+            raise DataError(f"{where}: label {quote(name)} ends in a zero byte; remove it")
         try:
             length = len(name.encode())
         except UnicodeEncodeError:
-            raise DataError(f"{where}: label {shown(name)} is no text in UTF-8") from None
+            raise DataError(f"{where}: label {quote(name)} is no text in UTF-8") from None
         if length > MOST_NAME_BYTES:
             raise DataError(
-                f"{where}: label {shown(name)} has {length} bytes; the name of a class has at "
+                f"{where}: label {quote(name)} has {length} bytes; the name of a class has at "
                 f"most {MOST_NAME_BYTES}"
             )
 
@@ -162,17 +162,17 @@ def class_codes(targets: Targets, classes: tuple[int | str, ...], place: Place) 
     Raises:
         DataError: a label is no class of the training data.
     """
-    find = finder(classes)
+    find = class_finder(classes)
     codes = np.empty(len(targets), np.int32)
-    for part, labels, places in targets.coded():
+    for part, labels, places in targets.iter_codes():
         codes[part] = np.array([find(label) for label in labels], np.int32)[places]
     missing = codes < 0
     if missing.any():
         row = int(missing.argmax())
         (label,) = targets[row : row + 1].tolist()
         raise DataError(
-            f"{place(row)}: label {shown(label)} is no class of the training data; "
-            f"its classes are: {listed(classes)}"
+            f"{place(row)}: label {quote(label)} is no class of the training data; "
+            f"its classes are: {list_names(classes)}"
         )
     return codes
 
@@ -185,7 +185,7 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
     """
     if targets.names is not None and len(targets):
         raise DataError(
-            f"{place(0)}: target {shown(targets[:1].tolist()[0])} is not a number; "
+            f"{place(0)}: target {quote(targets[:1].tolist()[0])} is not a number; "
             "for classes set `task: classification`"
         )
     for part in targets.parts():
@@ -206,8 +206,8 @@ def mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, fl
         parts: gives them (n,) part by part, as often as it is called.
     """
 
-    def summed(offset: float, units: Floats | None = None) -> Moments:
-        moments = Moments.empty(1, units)
+    def summed(offset: float, units: Floats | None = None) -> ColumnMoments:
+        moments = ColumnMoments.empty(1, units)
         for part in parts():
             moments.add(part[None] - offset if offset else part[None])
         return moments
@@ -242,14 +242,14 @@ def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[f
         mean, deviation = mean_and_deviation(parts)
     if not np.isfinite([mean, deviation]).all():
         raise DataError(
-            f"{rows.where}: the target {shown(name)} has values too far apart to be standardised; "
+            f"{rows.where}: the target {quote(name)} has values too far apart to be standardised; "
             "remove or clip the largest"
         )
     if deviation == 0:
         raise DataError(f"{rows.where}: {_unresolved(parts(), name)}")
     if deviation < LEAST_DEVIATION:
         raise DataError(
-            f"{rows.where}: the target {shown(name)} has a deviation of {deviation:g}, whose "
+            f"{rows.where}: the target {quote(name)} has a deviation of {deviation:g}, whose "
             "square is 0 in float64; multiply it by a power of ten"
         )
     return mean, deviation
@@ -260,9 +260,9 @@ def _unresolved(parts: Iterable[Floats], name: str) -> str:
     ends = [(part.min(), part.max()) for part in parts if len(part)]
     low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
     if low == high:
-        return f"every training row has the same target, {low}, in column {shown(name)}"
+        return f"every training row has the same target, {low}, in column {quote(name)}"
     return (
-        f"the target {shown(name)} lies from {low} to {high} in the training rows, too close "
+        f"the target {quote(name)} lies from {low} to {high} in the training rows, too close "
         "together for float64; subtract a number near them"
     )
 
@@ -290,7 +290,7 @@ def scaled_targets(
 
 
 def _cells(place: Place, name: str) -> Place:
-    return lambda row: f"{place(row)}, column {shown(name)}"
+    return lambda row: f"{place(row)}, column {quote(name)}"
 
 
 def _scaled(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:

@@ -3,11 +3,11 @@
 import pyarrow as pa
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import listed, shown
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.tables.arrow_types import is_text, plain
+from ensemble_pipe.data.tables.arrow_types import is_text, to_plain
 from ensemble_pipe.data.tables.cells import first_text, kind_of_text
-from ensemble_pipe.data.tables.columns import NumberRule, Roles, misfit
+from ensemble_pipe.data.tables.columns import NumberRule, Roles, rule_error
 
 
 def require_numbers(rows: Rows, roles: Roles) -> None:
@@ -30,7 +30,7 @@ def require_numbers(rows: Rows, roles: Roles) -> None:
 
 
 def _is_text_for_numbers(rows: Rows, roles: Roles, name: str) -> bool:
-    kind = plain(pa.nulls(0, rows.schema.field(name).type)).type
+    kind = to_plain(pa.nulls(0, rows.schema.field(name).type)).type
     return is_text(kind) and isinstance(roles.rule(name), NumberRule)
 
 
@@ -38,11 +38,11 @@ def _refusal(rows: Rows, found: dict[str, tuple[str, str]]) -> DataError:
     (name, (place, text)), *others = found.items()
     advice = "declare it by {}, or name it in `ignore`"
     if others:
-        more = listed([shown(other) for other, _ in others])
+        more = list_names([quote(other) for other, _ in others])
         advice += (
             f"; {more} {'hold' if len(others) > 1 else 'holds'} text too: `ensemble-pipe data "
             f"inspect {rows.where}` shows the rules that all columns need"
         )
-    return misfit(
-        f"{place}: {shown(text)} is not a number", name, f"kind: {kind_of_text(text)}", advice
+    return rule_error(
+        f"{place}: {quote(text)} is not a number", name, f"kind: {kind_of_text(text)}", advice
     )

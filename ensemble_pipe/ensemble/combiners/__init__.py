@@ -7,9 +7,9 @@ best by cross-fitting, `select` one within a budget.
 from ensemble_pipe.ensemble.combiners.budget import select
 from ensemble_pipe.ensemble.combiners.choice import Candidate, Choice, choose
 from ensemble_pipe.ensemble.combiners.combiner import Combiner
-from ensemble_pipe.ensemble.combiners.fits import FITS, ONLY_CLASSES, UNFITTED, fit, fits_for
+from ensemble_pipe.ensemble.combiners.fits import FITS, FitName, fit, fits_for
 from ensemble_pipe.ensemble.combiners.greedy import top_k
-from ensemble_pipe.ensemble.combiners.kinds import AnyCombiner
+from ensemble_pipe.ensemble.combiners.kinds import COMBINERS, AnyCombiner
 from ensemble_pipe.ensemble.combiners.linear import LinearCombiner
 from ensemble_pipe.ensemble.combiners.outputs import ClassOutputs, NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.pooling import (
@@ -19,14 +19,14 @@ from ensemble_pipe.ensemble.combiners.pooling import (
 from ensemble_pipe.ensemble.combiners.weighted import Weighted
 
 __all__ = [
+    "COMBINERS",
     "FITS",
-    "ONLY_CLASSES",
-    "UNFITTED",
     "AnyCombiner",
     "Candidate",
     "Choice",
     "ClassOutputs",
     "Combiner",
+    "FitName",
     "LinearCombiner",
     "NumberOutputs",
     "Outputs",

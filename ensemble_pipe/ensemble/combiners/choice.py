@@ -9,7 +9,6 @@ from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.ensemble.combiners.combiner import Combiner
 from ensemble_pipe.ensemble.combiners.fits import (
     FITS,
-    UNFITTED,
     Evidence,
     check_names,
     fit,
@@ -99,7 +98,7 @@ def choose(
     if groups is not None:
         clusters = np.unique(groups, return_inverse=True)[1]
     fold_of = fold_numbers(outputs.strata(evidence.targets), clusters, folds, random)
-    nlls = cross_fitted(names or _candidates(outputs), evidence, fold_of, random)
+    nlls = cross_fit(names or _candidates(outputs), evidence, fold_of, random)
     table = _table(dict(sorted(nlls.items(), key=_simplicity)), evidence.row_weights, clusters)
     chosen = next(line for line in table if line.excess <= line.excess_error)
     combiner = fit(
@@ -114,7 +113,7 @@ def choose(
 
 
 @one_thread()
-def cross_fitted(
+def cross_fit(
     names: Sequence[str], evidence: Evidence, fold_of: Integers, random: np.random.Generator
 ) -> dict[tuple[str, bool], Floats]:
     """Return the NLL (R,) of every row, under combiners that were fitted without its fold.
@@ -136,7 +135,7 @@ def cross_fitted(
         out, used = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         fitting = evidence.take(used)
         for name in names:
-            combiner = FITS[name](fitting, random)
+            combiner = FITS[name]().fit(fitting, random)
             if combiner not in predictions:
                 predictions[combiner] = evidence.outputs.combined(combiner)
             prediction = predictions[combiner]
@@ -158,7 +157,7 @@ def _simplicity(item: tuple[tuple[str, bool], Floats]) -> tuple[bool, int, int]:
     """Return what candidates are sorted by: fitted weights, a fitted temperature, the order."""
     (name, warm), _ = item
     place = list(FITS).index(name)
-    return (False, warm, place) if name in UNFITTED else (True, place, warm)
+    return (True, place, warm) if FITS[name].fitted else (False, warm, place)
 
 
 def _table(

@@ -1,13 +1,20 @@
-"""The fits of combiners, by name, from cached outputs of the members."""
+"""The ways to fit a combiner, by name, from cached outputs of the members.
 
-from collections.abc import Callable, Mapping, Sequence
+Each is a settings class with `fit(evidence, random)`, which returns the combiner; `fitted` says
+whether that depends on the targets, `only_classes` whether it is for classification alone.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.registry import Registry
+from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combiners.combiner import Combiner, Task
 from ensemble_pipe.ensemble.combiners.greedy import greedy_weights
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
@@ -50,53 +57,99 @@ class Evidence:
         return self.outputs.likelihood(self.targets, self.row_weights)
 
 
-Fit = Callable[[Evidence, np.random.Generator], Combiner]
+@settings
+class MeanProbability:
+    """Members' distributions averaged with equal weights."""
+
+    fitted: ClassVar[bool] = False
+    only_classes: ClassVar[bool] = False
+
+    name: Literal["mean_probability"] = "mean_probability"
+
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        return Weighted.equal(evidence.outputs.members)
 
 
-def _mean_probability(evidence: Evidence, random: np.random.Generator) -> Weighted:
-    return Weighted.equal(evidence.outputs.members)
+@settings
+class MeanLogit:
+    """Members' logits averaged with equal weights."""
+
+    fitted: ClassVar[bool] = False
+    only_classes: ClassVar[bool] = True
+
+    name: Literal["mean_logit"] = "mean_logit"
+
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        return Weighted.equal(evidence.outputs.members, "logit")
 
 
-def _mean_logit(evidence: Evidence, random: np.random.Generator) -> Weighted:
-    return Weighted.equal(evidence.outputs.members, "logit")
+@settings
+class Vote:
+    """One vote of each member for its likeliest class."""
+
+    fitted: ClassVar[bool] = False
+    only_classes: ClassVar[bool] = True
+
+    name: Literal["vote"] = "vote"
+
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        return Weighted.equal(evidence.outputs.members, "vote")
 
 
-def _vote(evidence: Evidence, random: np.random.Generator) -> Weighted:
-    return Weighted.equal(evidence.outputs.members, "vote")
+@settings
+class Greedy:
+    """Weights from selection with replacement (Caruana et al. 2004); see `greedy`."""
+
+    fitted: ClassVar[bool] = True
+    only_classes: ClassVar[bool] = False
+
+    name: Literal["greedy"] = "greedy"
+
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        weights = greedy_weights(evidence.likelihood, random)
+        return Weighted(weights=tuple(weights.tolist()))
 
 
-def _greedy(evidence: Evidence, random: np.random.Generator) -> Weighted:
-    weights = greedy_weights(evidence.likelihood, random)
-    return Weighted(weights=tuple(weights.tolist()))
+@settings
+class Weights:
+    """The mixture of the lowest NLL; see `simplex`."""
+
+    fitted: ClassVar[bool] = True
+    only_classes: ClassVar[bool] = False
+
+    name: Literal["weights"] = "weights"
+
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        return Weighted(weights=tuple(best_weights(evidence.likelihood).tolist()))
 
 
-def _weights(evidence: Evidence, random: np.random.Generator) -> Weighted:
-    return Weighted(weights=tuple(best_weights(evidence.likelihood).tolist()))
+@settings
+class Stacking:
+    """A linear model on top of the members; see `stacking`."""
 
+    fitted: ClassVar[bool] = True
+    only_classes: ClassVar[bool] = False
 
-def _stacking(evidence: Evidence, random: np.random.Generator) -> Combiner:
-    outputs, targets, row_weights = evidence.outputs, evidence.targets, evidence.row_weights
-    if isinstance(outputs, NumberOutputs):
-        return fit_ridge(outputs, targets, row_weights, random)
-    return fit_logistic(outputs, targets, row_weights, random)
+    name: Literal["stacking"] = "stacking"
+
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        outputs, targets, row_weights = evidence.outputs, evidence.targets, evidence.row_weights
+        if isinstance(outputs, NumberOutputs):
+            return fit_ridge(outputs, targets, row_weights, random)
+        return fit_logistic(outputs, targets, row_weights, random)
 
 
 # From the simplest on: nothing fitted, K weights, a linear model.
-FITS: Mapping[str, Fit] = {
-    "mean_probability": _mean_probability,
-    "mean_logit": _mean_logit,
-    "vote": _vote,
-    "greedy": _greedy,
-    "weights": _weights,
-    "stacking": _stacking,
-}
-UNFITTED = ("mean_probability", "mean_logit", "vote")
-ONLY_CLASSES = ("mean_logit", "vote")
+Fit = MeanProbability | MeanLogit | Vote | Greedy | Weights | Stacking
+FitName = Literal["mean_probability", "mean_logit", "vote", "greedy", "weights", "stacking"]
+
+FITS: Registry[Fit] = Registry("fit of a combiner", Fit)
 
 
 def fits_for(task: Task) -> tuple[str, ...]:
     """Return the names of the fits for a task, from the simplest on."""
-    return tuple(name for name in FITS if task == "classification" or name not in ONLY_CLASSES)
+    classes = task == "classification"
+    return tuple(name for name, kind in FITS.items() if classes or not kind.only_classes)
 
 
 def check_names(names: Sequence[str], task: Task) -> None:
@@ -132,7 +185,7 @@ def fit(
     """
     check_names([name], outputs.task)
     evidence = Evidence.of(outputs, targets, row_weights)
-    combiner = FITS[name](evidence, random)
+    combiner = FITS[name]().fit(evidence, random)
     if not temperature:
         return combiner
     prediction = outputs.combined(combiner)

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Discriminator
-
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.ensemble.combiners.linear import LinearCombiner
 from ensemble_pipe.ensemble.combiners.weighted import Weighted
 
-AnyCombiner = Annotated[Weighted | LinearCombiner, Discriminator("name")]
+_Kind = Weighted | LinearCombiner
+COMBINERS: Registry[_Kind] = Registry("combiner", _Kind)
+AnyCombiner = Annotated[_Kind, COMBINERS]

@@ -95,7 +95,7 @@ class LinearCombiner(Combiner):
             mean += coefficients[:, place] * member.astype(np.float64)
         weights = self.member_weights()
         aleatoric, epistemic = pooling.split_variance(means, variances, weights, mean)
-        return mean, *pooling.calibrated(aleatoric, epistemic, self.temperature, self.noise)
+        return mean, *pooling.calibrate(aleatoric, epistemic, self.temperature, self.noise)
 
     def without_zero_weights(self) -> tuple["LinearCombiner", Integers]:
         """See `Combiner`."""

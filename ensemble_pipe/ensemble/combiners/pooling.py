@@ -97,7 +97,7 @@ def split_variance(
     return weighted_mean(variances, weights), epistemic
 
 
-def calibrated(
+def calibrate(
     aleatoric: Floats, epistemic: Floats, temperature: float, noise: float
 ) -> tuple[Floats, Floats]:
     """Return both variances (R, D) times the squared temperature, the first with the noise."""

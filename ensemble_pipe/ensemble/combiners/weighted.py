@@ -82,7 +82,7 @@ class Weighted(Combiner):
         weights = self.member_weights()
         mean = pooling.weighted_mean(means, weights)
         aleatoric, epistemic = pooling.split_variance(means, variances, weights, mean)
-        return mean, *pooling.calibrated(aleatoric, epistemic, self.temperature, self.noise)
+        return mean, *pooling.calibrate(aleatoric, epistemic, self.temperature, self.noise)
 
     def without_zero_weights(self) -> tuple["Weighted", Integers]:
         """See `Combiner`."""

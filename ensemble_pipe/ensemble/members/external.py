@@ -10,10 +10,10 @@ from pydantic import Field
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import shown
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Place
-from ensemble_pipe.data.tables.arrow_types import is_number, plain
+from ensemble_pipe.data.tables.arrow_types import is_number, to_plain
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members.estimator import PROBABILITY_FLOOR
 from ensemble_pipe.ensemble.members.member import Member, MemberInputs, MemberRecord, SavedFiles
@@ -141,7 +141,7 @@ def external_values(outputs: Floats, schema: Schema) -> Floats:
 
 def _numbers(column: pa.Array, cell: Place) -> Floats:
     """Return (R,) float64; a missing value is NaN."""
-    column = plain(column)
+    column = to_plain(column)
     if not (is_number(column.type) or pa.types.is_null(column.type)):
         raise DataError(f"{cell(0)}: is of type {column.type}; predictions are numbers")
     values: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
@@ -188,4 +188,4 @@ def _refuse(values: Floats, good: Array, names: Sequence[str], cells: Cells, why
     row, place = divmod(int(good.argmin()), len(names))
     value = values[row, place]
     found = "missing, or NaN; predictions are numbers" if np.isnan(value) else ""
-    raise DataError(f"{cells(names[place])(row)}: {found or f'{shown(float(value))} {why}'}")
+    raise DataError(f"{cells(names[place])(row)}: {found or f'{quote(float(value))} {why}'}")

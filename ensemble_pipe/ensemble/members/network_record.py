@@ -3,15 +3,14 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.member import Member, MemberRecord, SavedFiles
 from ensemble_pipe.nn.building import build
-from ensemble_pipe.nn.losses import Loss
-from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.nn.losses import LOSSES, Loss
+from ensemble_pipe.nn.networks import NETWORKS, Architecture
 
 
 class NetworkFields(MemberRecord):
@@ -24,8 +23,8 @@ class NetworkFields(MemberRecord):
     """
 
     tensor: str
-    network: Annotated[Architecture, Field(discriminator="name")]
-    loss: Annotated[Loss, Field(discriminator="name")]
+    network: Annotated[Architecture, NETWORKS]
+    loss: Annotated[Loss, LOSSES]
     features: list[int] | None
 
     def mask(self, schema: Schema) -> Floats | None:

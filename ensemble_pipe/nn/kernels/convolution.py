@@ -26,7 +26,7 @@ from ensemble_pipe.nn.kernels.lanes import (
     store_rest,
 )
 from ensemble_pipe.nn.kernels.row_product import make_panel, multiply
-from ensemble_pipe.nn.kernels.window import Window
+from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # Numbers in the columns of a group, which the L2 cache holds.
 COLUMNS_SIZE = 65536
@@ -70,7 +70,9 @@ def columns_work(
 
 
 @kernel
-def convolve(x: Floats, weights: Floats, window: Window, y: Floats, work: ColumnsWork) -> None:
+def convolve(
+    x: Floats, weights: Floats, window: SlidingWindow, y: Floats, work: ColumnsWork
+) -> None:
     """y = x * weights (cross-correlation, as is usual in networks)."""
     learners, images, height, width, filters = y.shape
     size = weights[0].size // filters
@@ -87,7 +89,7 @@ def convolve(x: Floats, weights: Floats, window: Window, y: Floats, work: Column
 
 @kernel
 def kernel_gradient(
-    x: Floats, window: Window, gradient: Floats, weights_gradient: Floats, work: ColumnsWork
+    x: Floats, window: SlidingWindow, gradient: Floats, weights_gradient: Floats, work: ColumnsWork
 ) -> None:
     """weights_gradient, from the gradient (M, N, OH, OW, O) with respect to y."""
     learners, images, height, width, filters = gradient.shape
@@ -107,7 +109,7 @@ def kernel_gradient(
 
 @kernel
 def input_gradient(
-    weights: Floats, window: Window, gradient: Floats, x_gradient: Floats, work: ColumnsWork
+    weights: Floats, window: SlidingWindow, gradient: Floats, x_gradient: Floats, work: ColumnsWork
 ) -> None:
     """x_gradient (M, N, H, W, C), from the gradient (M, N, OH, OW, O) with respect to y."""
     learners, images, height, width, filters = gradient.shape
@@ -140,7 +142,7 @@ def input_gradient(
 def _columns(
     x: Floats,
     kernel_shape: tuple[int, ...],
-    window: Window,
+    window: SlidingWindow,
     begin: int,
     rows: int,
     output_shape: tuple[int, ...],
@@ -160,7 +162,7 @@ def _columns(
 
 @kernel
 def _gather(
-    image: Floats, kernel_shape: tuple[int, ...], window: Window, row: int, columns: Floats
+    image: Floats, kernel_shape: tuple[int, ...], window: SlidingWindow, row: int, columns: Floats
 ) -> None:
     """columns (OW, kh kw C) of one row of output pixels of an image (H, W, C)."""
     height, width, channels = image.shape
@@ -183,7 +185,7 @@ def _gather(
 
 @kernel
 def _scatter(
-    columns: Floats, kernel_shape: tuple[int, ...], window: Window, row: int, image: Floats
+    columns: Floats, kernel_shape: tuple[int, ...], window: SlidingWindow, row: int, image: Floats
 ) -> None:
     """Add columns (OW, kh kw C) of one row of output pixels to an image (H, W, C)."""
     height, width, channels = image.shape
@@ -198,7 +200,7 @@ def _scatter(
 
 @kernel
 def _inside(
-    x: int, kernel_width: int, window: Window, image_shape: tuple[int, ...]
+    x: int, kernel_width: int, window: SlidingWindow, image_shape: tuple[int, ...]
 ) -> tuple[int, int, int]:
     """Return what a row of the kernel reads for output pixel x.
 

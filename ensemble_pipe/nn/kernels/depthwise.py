@@ -23,11 +23,11 @@ from ensemble_pipe.nn.kernels.lanes import (
     zero_lanes,
 )
 from ensemble_pipe.nn.kernels.patches import patch_offsets, read_patch, read_spread_patch
-from ensemble_pipe.nn.kernels.window import Window
+from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 
 @kernel
-def convolve(x: Floats, weights: Floats, window: Window, y: Floats, patch: Floats) -> None:
+def convolve(x: Floats, weights: Floats, window: SlidingWindow, y: Floats, patch: Floats) -> None:
     """y_c = x_c * w_c (cross-correlation), for each channel c.
 
     Args:
@@ -74,7 +74,7 @@ def _convolve_row(
 @kernel
 def kernel_gradient(
     x: Floats,
-    window: Window,
+    window: SlidingWindow,
     gradient: Floats,
     weights_gradient: Floats,
     patch: Floats,
@@ -134,7 +134,7 @@ def _add_row(patch: Floats, stride: int, offsets: Integers, gradient: Floats, su
 
 @kernel
 def input_gradient(
-    weights: Floats, window: Window, gradient: Floats, x_gradient: Floats, patch: Floats
+    weights: Floats, window: SlidingWindow, gradient: Floats, x_gradient: Floats, patch: Floats
 ) -> None:
     """x_gradient (M, N, H, W, C), from the gradient (M, N, OH, OW, C) with respect to y.
 

@@ -21,11 +21,11 @@ from ensemble_pipe.nn.kernels.lanes import (
     zero_lanes,
 )
 from ensemble_pipe.nn.kernels.patches import patch_offsets, read_patch
-from ensemble_pipe.nn.kernels.window import Window
+from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 
 @kernel
-def convolve(x: Floats, weights: Floats, window: Window, y: Floats, patch: Floats) -> None:
+def convolve(x: Floats, weights: Floats, window: SlidingWindow, y: Floats, patch: Floats) -> None:
     """y = x * weights (cross-correlation, as is usual in networks).
 
     Args:
@@ -77,7 +77,7 @@ def _convolve_row(
 @kernel
 def kernel_gradient(
     x: Floats,
-    window: Window,
+    window: SlidingWindow,
     gradient: Floats,
     weights_gradient: Floats,
     patch: Floats,

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 Padding = Literal["same", "valid"]
 
 
-class Window(NamedTuple):
+class SlidingWindow(NamedTuple):
     """Output pixel (i, j) sees the inputs from row i stride - top and column j stride - left on.
 
     Attributes:

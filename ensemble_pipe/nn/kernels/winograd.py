@@ -32,7 +32,7 @@ from ensemble_pipe.nn.kernels.gemm import SMALL_PRODUCT, gemm
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros, clear
 from ensemble_pipe.nn.kernels.patches import read_patch
 from ensemble_pipe.nn.kernels.row_product import make_panel, multiply
-from ensemble_pipe.nn.kernels.window import Window
+from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # The channels of inputs and outputs must be multiples of this, and their product no larger.
 CHANNELS = 16
@@ -85,7 +85,9 @@ def winograd_work(
 
 
 @kernel
-def convolve(x: Floats, weights: Floats, window: Window, y: Floats, work: WinogradWork) -> None:
+def convolve(
+    x: Floats, weights: Floats, window: SlidingWindow, y: Floats, work: WinogradWork
+) -> None:
     """y = x * weights (cross-correlation, as is usual in networks)."""
     learners, images = y.shape[:2]
     tile_rows, tiles, group = _begin(y.shape, work)
@@ -107,7 +109,7 @@ def convolve(x: Floats, weights: Floats, window: Window, y: Floats, work: Winogr
 def gradients(
     x: Floats,
     weights: Floats,
-    window: Window,
+    window: SlidingWindow,
     gradient: Floats,
     weights_gradient: Floats,
     x_gradient: Floats,
@@ -149,7 +151,7 @@ def _begin(shape: tuple[int, ...], work: WinogradWork) -> tuple[int, int, int]:
 
 @kernel
 def _transform_inputs(
-    x: Floats, window: Window, begin: int, rows: int, tile_rows: int, work: WinogradWork
+    x: Floats, window: SlidingWindow, begin: int, rows: int, tile_rows: int, work: WinogradWork
 ) -> None:
     """work.inputs, for rows of tiles counted over all images (N, H, W, C)."""
     tiles = (work.patch.shape[1] - 2) // 2
@@ -179,7 +181,12 @@ def _multiply_gradients(count: int, first: bool, with_inputs: bool, work: Winogr
 
 @kernel
 def _add_input_gradients(
-    x_gradient: Floats, window: Window, begin: int, rows: int, tile_rows: int, work: WinogradWork
+    x_gradient: Floats,
+    window: SlidingWindow,
+    begin: int,
+    rows: int,
+    tile_rows: int,
+    work: WinogradWork,
 ) -> None:
     """Write the gradient (N, H, W, C) of the inputs of rows of tiles counted over all images."""
     tiles = (work.patch.shape[1] - 2) // 2

@@ -3,14 +3,13 @@
 A pipeline's own list of layers holds `AnyLayer`; those inside of a residual block are `PlainLayer`.
 """
 
-from typing import get_args
-
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.nn.layers.activation import (
     ELU,
     GELU,
     Activation,
+    Identity,
     LeakyReLU,
-    Linear,
     ReLU,
     Sigmoid,
     SiLU,
@@ -25,7 +24,13 @@ from ensemble_pipe.nn.layers.embedding import CategoricalColumn, Embedding
 from ensemble_pipe.nn.layers.fractional_pooling import FractionalMaxPool
 from ensemble_pipe.nn.layers.layer_norm import LayerNorm
 from ensemble_pipe.nn.layers.normalization import BatchNorm
-from ensemble_pipe.nn.layers.plain import AnyActivation, ByName, PlainLayer
+from ensemble_pipe.nn.layers.plain import (
+    ACTIVATIONS,
+    PLAIN_LAYERS,
+    ActivationName,
+    AnyActivation,
+    PlainLayer,
+)
 from ensemble_pipe.nn.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
 from ensemble_pipe.nn.layers.residual import Residual
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
@@ -35,14 +40,15 @@ __all__ = [
     "ELU",
     "GELU",
     "LAYERS",
+    "PLAIN_LAYERS",
     "Activation",
+    "ActivationName",
     "AnyActivation",
     "AnyLayer",
     "AveragePool",
     "BatchNorm",
     "Binding",
     "BoundLayer",
-    "ByName",
     "CategoricalColumn",
     "Chain",
     "Conv2d",
@@ -54,10 +60,10 @@ __all__ = [
     "Flatten",
     "FractionalMaxPool",
     "GlobalAveragePool",
+    "Identity",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
-    "Linear",
     "MaxPool",
     "PlainLayer",
     "ReLU",
@@ -70,5 +76,4 @@ __all__ = [
 
 AnyLayer = PlainLayer | Residual
 
-ACTIVATIONS: dict[str, type[AnyActivation]] = {kind.name: kind for kind in get_args(AnyActivation)}
-LAYERS: dict[str, type[Layer]] = {kind.name: kind for kind in get_args(AnyLayer)}
+LAYERS: Registry[AnyLayer] = Registry("layer", AnyLayer, base=Layer, members={"bind": ()})

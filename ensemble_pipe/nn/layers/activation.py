@@ -31,7 +31,7 @@ class Fused:
         self.numbers = [values[name] for name in activation.numbers]
         self.bias = np.zeros((len(sums), sums.shape[-1]), sums.dtype)
         self.bias_gradient = np.zeros_like(self.bias)
-        self.outputs_may_change = activation.keeps_sums or isinstance(activation, Linear)
+        self.outputs_may_change = activation.keeps_sums or isinstance(activation, Identity)
 
     def forward(self, bias: Floats) -> Floats:
         """Return f(sums + bias) for a bias (M, C); overwrites the sums."""
@@ -103,7 +103,7 @@ class BoundActivation:
 
 
 @settings
-class Linear(Activation):
+class Identity(Activation):
     """f(x) = x."""
 
     name: Literal["linear"] = "linear"

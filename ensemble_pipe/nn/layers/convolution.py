@@ -12,11 +12,11 @@ from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import depthwise as kernels
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros
 from ensemble_pipe.nn.kernels.patches import make_patch, make_sums
-from ensemble_pipe.nn.kernels.window import Padding, Window, along
-from ensemble_pipe.nn.layers.activation import Activation, Fused, Linear
+from ensemble_pipe.nn.kernels.window import Padding, SlidingWindow, along
+from ensemble_pipe.nn.layers.activation import Activation, Fused, Identity
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_image
 from ensemble_pipe.nn.layers.contiguous import Contiguous
-from ensemble_pipe.nn.layers.convolution_methods import Gradients, Problem, choose
+from ensemble_pipe.nn.layers.convolution_methods import ConvolutionProblem, Gradients, choose
 from ensemble_pipe.nn.layout import Parameter
 
 Filters = Annotated[int, Gt(0), Le(65536)]
@@ -41,7 +41,7 @@ class Convolution(Layer):
     def absorbs(self, following: Sequence[Layer], input_shape: tuple[int, ...]) -> int:
         return int(bool(following) and isinstance(following[0], Activation))
 
-    def walk(self, input_shape: tuple[int, ...]) -> tuple[Window, int, int]:
+    def walk(self, input_shape: tuple[int, ...]) -> tuple[SlidingWindow, int, int]:
         """Return the window, and the height and width of the output.
 
         Raises:
@@ -55,7 +55,7 @@ class Convolution(Layer):
                 f"a kernel of {self.kernel_size} by {self.kernel_size} does not fit into {height} "
                 f'by {width} pixels; make it smaller, or use padding "same"'
             )
-        return Window(self.stride, top, left), rows, columns
+        return SlidingWindow(self.stride, top, left), rows, columns
 
     def biases(self, fan_in: int, filters: int) -> tuple[Parameter, ...]:
         return (Parameter("bias", (filters,), "zeros", fan_in, filters),) if self.bias else ()
@@ -152,7 +152,7 @@ class Sums:
         self.activation: Fused | None = None
         self.outputs_may_change = True
         if binding.absorbed or layer.bias:
-            following, values = binding.absorbed[0] if binding.absorbed else (Linear(), {})
+            following, values = binding.absorbed[0] if binding.absorbed else (Identity(), {})
             assert isinstance(following, Activation)
             self.activation = following.fuse(self.flat, values)
             self.outputs_may_change = self.activation.outputs_may_change
@@ -175,7 +175,9 @@ class BoundConv2d:
     def __init__(self, layer: Conv2d, binding: Binding) -> None:
         window, height, width = layer.walk(binding.input_shape)
         size = (layer.kernel_size, layer.kernel_size, binding.input_shape[2], layer.filters)
-        self.method = choose(Problem(window, size, width, binding.dtype, binding.row_products))
+        self.method = choose(
+            ConvolutionProblem(window, size, width, binding.dtype, binding.row_products)
+        )
         self.kernel = Contiguous(binding.tensors["kernel"])
         self.sums = Sums(layer, binding, (height, width, layer.filters))
         self.outputs_may_change = self.sums.outputs_may_change

@@ -11,14 +11,14 @@ import numpy as np
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.kernels import convolution, direct, winograd
 from ensemble_pipe.nn.kernels.patches import make_patch, make_sums
-from ensemble_pipe.nn.kernels.window import Window
+from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # Up to so many channels, sums in registers are faster than products of gathered columns.
 FEW_CHANNELS = 4
 
 
 @dataclass(frozen=True)
-class Problem:
+class ConvolutionProblem:
     """What a convolution has to compute.
 
     Attributes:
@@ -29,7 +29,7 @@ class Problem:
         row_products: as in `Binding`.
     """
 
-    window: Window
+    window: SlidingWindow
     kernel: tuple[int, int, int, int]
     width: int
     dtype: np.dtype[np.floating]
@@ -60,22 +60,22 @@ class Method(Protocol):
         ...
 
 
-def choose(problem: Problem) -> Method:
+def choose(problem: ConvolutionProblem) -> Method:
     """Return the method that is fastest for a problem."""
     kernel_height, kernel_width, channels, filters = problem.kernel
     whole = channels % winograd.CHANNELS == 0 and filters % winograd.CHANNELS == 0
     fits = whole and channels * filters <= winograd.LARGEST_KERNEL
     if (kernel_height, kernel_width) == (3, 3) and problem.window.stride == 1 and fits:
         return Winograd(problem)
-    return Direct(problem) if channels <= FEW_CHANNELS else Columns(problem)
+    return Direct(problem) if channels <= FEW_CHANNELS else ColumnProducts(problem)
 
 
-class Columns:
+class ColumnProducts:
     """Products of gathered columns: any convolution."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ConvolutionProblem) -> None:
         self.window = problem.window
-        pointwise = problem.kernel[:2] == (1, 1) and problem.window == Window(1, 0, 0)
+        pointwise = problem.kernel[:2] == (1, 1) and problem.window == SlidingWindow(1, 0, 0)
         self.work = convolution.columns_work(
             problem.kernel, problem.width, pointwise, problem.row_products, problem.dtype
         )
@@ -92,13 +92,13 @@ class Columns:
 class Direct:
     """Sums in registers; the gradient of x, which a first layer does not need, by columns."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ConvolutionProblem) -> None:
         self.window = problem.window
         height, width, channels, filters = problem.kernel
         stride, dtype = problem.window.stride, problem.dtype
         self.patch = make_patch((height, width), problem.width, stride, channels, dtype)
         self.sums = make_sums(height * width * channels, filters, dtype)
-        self.columns = Columns(problem)
+        self.columns = ColumnProducts(problem)
 
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None:
         direct.convolve(x, kernel, self.window, y, self.patch)
@@ -112,7 +112,7 @@ class Direct:
 class Winograd:
     """Winograd's F(2x2, 3x3)."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ConvolutionProblem) -> None:
         self.window = problem.window
         self.nothing = np.empty((0,) * 5, problem.dtype)
         self.work = winograd.winograd_work(

@@ -12,7 +12,7 @@ from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import dense as products
 from ensemble_pipe.nn.kernels.row_product import make_panel
-from ensemble_pipe.nn.layers.activation import Activation, Linear
+from ensemble_pipe.nn.layers.activation import Activation, Identity
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
 from ensemble_pipe.nn.layout import Parameter
 
@@ -90,7 +90,7 @@ class BoundDense:
         self.sums = binding.buffer(layer.units)
         terms = self.kernel.shape[1] if binding.row_products else 0
         self.panel = make_panel(terms, binding.dtype)
-        activation, values = binding.absorbed[0] if binding.absorbed else (Linear(), {})
+        activation, values = binding.absorbed[0] if binding.absorbed else (Identity(), {})
         assert isinstance(activation, Activation)
         self.activation = activation.fuse(self.sums, values)
         self.outputs_may_change = self.activation.outputs_may_change

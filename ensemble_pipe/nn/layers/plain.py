@@ -1,19 +1,19 @@
 """The layers that may stand inside of others: all but those that hold layers themselves."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Literal
 
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.nn.layers.activation import (
     ELU,
     GELU,
+    Identity,
     LeakyReLU,
-    Linear,
     ReLU,
     Sigmoid,
     SiLU,
     Tanh,
 )
+from ensemble_pipe.nn.layers.base import Layer
 from ensemble_pipe.nn.layers.convolution import Conv2d, DepthwiseConv2d
 from ensemble_pipe.nn.layers.dense import Dense, Flatten
 from ensemble_pipe.nn.layers.dropout import DropConnect, Dropout
@@ -24,7 +24,8 @@ from ensemble_pipe.nn.layers.normalization import BatchNorm
 from ensemble_pipe.nn.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
 
-AnyActivation = Linear | ReLU | LeakyReLU | ELU | GELU | SiLU | Tanh | Sigmoid
+AnyActivation = Identity | ReLU | LeakyReLU | ELU | GELU | SiLU | Tanh | Sigmoid
+ActivationName = Literal["linear", "relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid"]
 AnyConvolution = Conv2d | DepthwiseConv2d | SeparableConv2d
 AnyPooling = MaxPool | AveragePool | GlobalAveragePool | FractionalMaxPool
 PlainLayer = (
@@ -40,16 +41,5 @@ PlainLayer = (
     | AnyActivation
 )
 
-
-@dataclass(frozen=True)
-class ByName:
-    """Marks a union of settings whose branch is chosen by `name`, for the pipeline's schema.
-
-    pydantic calls the method below; its own marker would have to be imported here.
-    """
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: Callable[[Any], Any]
-    ) -> dict[str, Any]:
-        kinds = {kind.name: handler(kind) for kind in get_args(source)}
-        return {"type": "tagged-union", "choices": kinds, "discriminator": "name"}
+ACTIVATIONS: Registry[AnyActivation] = Registry("activation", AnyActivation)
+PLAIN_LAYERS: Registry[PlainLayer] = Registry("layer", PlainLayer, base=Layer, members={"bind": ()})

@@ -13,7 +13,7 @@ from ensemble_pipe.nn.layers.base import Binding, Layer, flat
 from ensemble_pipe.nn.layers.chain import BoundChain, Chain, within
 from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.nn.layers.dense import Dense
-from ensemble_pipe.nn.layers.plain import ByName, PlainLayer
+from ensemble_pipe.nn.layers.plain import PLAIN_LAYERS, PlainLayer
 from ensemble_pipe.nn.layout import Parameter
 
 SHORTCUT = "shortcut"
@@ -38,7 +38,7 @@ class Residual(Layer):
     """
 
     name: Literal["residual"] = "residual"
-    layers: tuple[Annotated[PlainLayer, ByName()], ...]
+    layers: tuple[Annotated[PlainLayer, PLAIN_LAYERS], ...]
     survival: Annotated[float, Gt(0), Le(1)] = 1.0
     shortcut: Literal["auto", "identity", "projection"] = "auto"
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.registry import Registry
+from ensemble_pipe.nn.losses.base import LossFunction
 from ensemble_pipe.nn.losses.classification import BinaryCrossEntropy, CrossEntropy, Hinge
 from ensemble_pipe.nn.losses.gaussian import BetaNLL, GaussianNLL
 from ensemble_pipe.nn.losses.regression import AbsoluteError, Huber, SquaredError
@@ -22,6 +24,7 @@ __all__ = [
     "Hinge",
     "Huber",
     "Loss",
+    "LossFunction",
     "SquaredError",
     "numbers_of",
 ]
@@ -37,16 +40,17 @@ Loss = (
     | BetaNLL
 )
 
-LOSSES: dict[str, type[Loss]] = {
-    "cross_entropy": CrossEntropy,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "hinge": Hinge,
-    "squared_error": SquaredError,
-    "absolute_error": AbsoluteError,
-    "huber": Huber,
-    "gaussian_nll": GaussianNLL,
-    "beta_nll": BetaNLL,
-}
+LOSSES: Registry[Loss] = Registry(
+    "loss",
+    Loss,
+    base=LossFunction,
+    members={
+        "task": ("classification", "regression"),
+        "outputs": (),
+        "predictions": (),
+        "kernel": (),
+    },
+)
 
 
 def numbers_of(losses: Sequence[Loss]) -> dict[str, Floats]:

@@ -1,0 +1,304 @@
+"""The kinds of journal entries: a frozen dataclass for each.
+
+An entry of a journal may have more fields than these, which are ignored. A number that was not
+finite is null there, hence None here.
+
+Whatever reads a journal matches on these classes and ends with `assert_never`, so that mypy and a
+test name every reader that leaves a kind out.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args
+
+from annotated_types import Ge, Le, MinLen
+from pydantic import Strict
+
+from ensemble_pipe.core.documents import Count, Flag, Number
+from ensemble_pipe.ensemble.combiners import AnyCombiner
+from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.tracking.schemas import (
+    CandidateScores,
+    CheckedBy,
+    EnsembleSchema,
+    PipelineSchema,
+    PlanSchema,
+    RowsSchema,
+)
+
+Numbers = Mapping[str, Number | None]
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+# To the end of the year 9999, the last that a calendar shows.
+Milliseconds = Annotated[int, Strict(), Ge(0), Le(253_402_300_799_000)]
+Plan = Annotated[dict[str, Any], CheckedBy(PlanSchema)]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The fields of every kind.
+
+    Attributes:
+        kind: its name in the journal.
+        time_ms: of the event, in milliseconds since 1970.
+    """
+
+    kind: ClassVar[str]
+    time_ms: Milliseconds = field(default_factory=_now_ms, kw_only=True)
+
+
+@dataclass(frozen=True)
+class OfLearner(_Entry):
+    """The fields of every kind that is about one learner."""
+
+    learner: Count
+
+
+@dataclass(frozen=True)
+class OfMember(OfLearner):
+    """The fields of every kind that is about one member, by its number within its learner."""
+
+    number: Count
+
+
+@dataclass(frozen=True)
+class StartedEntry(_Entry):
+    """A run began.
+
+    Attributes:
+        pipeline: resolved, with every default.
+        rows: of each part.
+        data_sums: sha256 sums of the descriptions of the base files, by part.
+    """
+
+    kind = "started"
+    run_id: str
+    pipeline: Annotated[dict[str, Any], CheckedBy(PipelineSchema)]
+    rows: Annotated[dict[str, int], CheckedBy(RowsSchema)]
+    data_sums: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LearnerEntry(OfLearner):
+    """A learner belongs to the run.
+
+    Attributes:
+        plan: as plain values.
+    """
+
+    kind = "learner"
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class ResumedEntry(_Entry):
+    """The run goes on in another process."""
+
+    kind = "resumed"
+
+
+@dataclass(frozen=True)
+class GrownEntry(_Entry):
+    """The run was given more learners.
+
+    Attributes:
+        learners: how many there are now.
+        ensemble: the section of the pipeline as it is now.
+    """
+
+    kind = "grown"
+    learners: Count
+    ensemble: Annotated[dict[str, Any], CheckedBy(EnsembleSchema)]
+
+
+@dataclass(frozen=True)
+class EpochEntry(OfLearner):
+    """A network finished an epoch.
+
+    Attributes:
+        epoch: counted from 1.
+        step: how many steps the learner has taken.
+        metrics: on the training and stop parts.
+        waited_s: for its shards, in seconds.
+    """
+
+    kind = "epoch"
+    epoch: Count
+    step: Count
+    metrics: Numbers
+    waited_s: Number | None = None
+
+
+@dataclass(frozen=True)
+class FinishedEntry(OfLearner):
+    """A learner is trained to its end."""
+
+    kind = "finished"
+
+
+@dataclass(frozen=True)
+class FailedEntry(OfLearner):
+    """The training of a learner failed.
+
+    Attributes:
+        reason: why it yields no member.
+    """
+
+    kind = "failed"
+    reason: str
+
+
+@dataclass(frozen=True)
+class SparedEntry(OfLearner):
+    """A learner was not trained, since the ensemble would have gained too little."""
+
+    kind = "spared"
+    reason: str
+
+
+@dataclass(frozen=True)
+class CostEntry(OfMember):
+    """The measured cost of a member's prediction.
+
+    Attributes:
+        ms: milliseconds per row.
+    """
+
+    kind = "cost"
+    ms: Number
+
+
+@dataclass(frozen=True)
+class MemberEntry(OfMember):
+    """A member joined the ensemble.
+
+    Attributes:
+        step: of the learner when it yielded the member.
+        metrics: its own on the validation part.
+    """
+
+    kind = "member"
+    step: Count
+    metrics: Numbers
+
+
+@dataclass(frozen=True)
+class MemberTestEntry(OfMember):
+    """A member's own metrics on the test part."""
+
+    kind = "member_test"
+    metrics: Numbers
+
+
+@dataclass(frozen=True)
+class EnsembleEntry(_Entry):
+    """Validation metrics of the equally weighted ensemble of the members so far."""
+
+    kind = "ensemble"
+    members: Count
+    metrics: Numbers
+
+
+@dataclass(frozen=True)
+class CombinedEntry(_Entry):
+    """How the members of the ensemble are combined.
+
+    Attributes:
+        combiner: of the members.
+        members: learner and number of each.
+        candidates: what the combiner was chosen from.
+        conformal: of the classes, or of each target.
+
+    Raises:
+        ValueError: the combiner is of another number of members.
+    """
+
+    kind = "combined"
+    combiner: AnyCombiner
+    members: Annotated[list[tuple[Count, Count]], MinLen(1)]
+    candidates: list[CandidateScores]
+    conformal: list[Conformal]
+
+    def __post_init__(self) -> None:
+        weights = len(self.combiner.member_weights())
+        if weights != len(self.members):
+            raise ValueError(f"{weights} weights do not fit {len(self.members)} members")
+
+    @classmethod
+    def of(cls, combined: Combined) -> "CombinedEntry":
+        """Return the entry of an ensemble."""
+        return cls(
+            cast(AnyCombiner, combined.combiner),
+            [(member.learner, member.number) for member in combined.members],
+            [CandidateScores(**asdict(candidate)) for candidate in combined.candidates],
+            list(combined.conformal),
+        )
+
+
+@dataclass(frozen=True)
+class ResultEntry(_Entry):
+    """The result of the run.
+
+    Attributes:
+        metrics: flat, such as "test/nll".
+        members: of the ensemble.
+        equal: whether it is the equally weighted ensemble of all members.
+        unfinished: learners whose training had not ended.
+    """
+
+    kind = "result"
+    metrics: Numbers
+    members: Count
+    equal: Flag
+    unfinished: list[Count] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PicturesEntry(_Entry):
+    """Pictures were drawn.
+
+    Attributes:
+        names: of files in the folder of pictures.
+    """
+
+    kind = "pictures"
+    names: list[str]
+
+
+@dataclass(frozen=True)
+class ModelEntry(_Entry):
+    """The model was written; `sums` are the sha256 sums of its files, by name."""
+
+    kind = "model"
+    sums: dict[str, str]
+
+
+@dataclass(frozen=True)
+class EndedEntry(_Entry):
+    """The process that drove the run ended; `status` is that of the run in MLflow."""
+
+    kind = "ended"
+    status: Status
+
+
+@dataclass(frozen=True)
+class UnknownEntry:
+    """An entry of a kind that a later version has."""
+
+    kind: str
+    time_ms: Milliseconds
+
+
+KnownEntry = (
+    StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
+    | EpochEntry | FinishedEntry | FailedEntry | SparedEntry
+    | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
+    | CombinedEntry | ResultEntry | PicturesEntry | ModelEntry | EndedEntry
+)  # fmt: skip
+Entry = KnownEntry | UnknownEntry
+KINDS: dict[str, type[Any]] = {entry.kind: entry for entry in get_args(KnownEntry)}

@@ -1,0 +1,201 @@
+"""The summary of a run's journal: plans, curves, members, failures and status."""
+
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from filelock import FileLock, Timeout
+
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.tracking import kinds
+from ensemble_pipe.tracking.completeness import lost_epochs, require_start
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import Entry, Numbers
+
+# Paths in a plan that give the kind of a learner, see `kind_of`.
+_KINDS = ("network.name", "estimator.strategy", "predictions.strategy", "predictions.name")
+
+
+@dataclass
+class MemberSummary:
+    """One member.
+
+    Attributes:
+        validation, test: its own metrics; `test` is empty until the run has measured it.
+    """
+
+    learner: int
+    number: int
+    step: int
+    validation: Numbers
+    test: Numbers = field(default_factory=dict)
+
+
+@dataclass
+class RunSummary:
+    """One run, finished or not.
+
+    Attributes:
+        status: FINISHED, FAILED or KILLED; RUNNING where a process drives it now.
+        began_ms, last_ms: of the first and the last entry, in milliseconds since 1970.
+        pipeline: resolved.
+        rows: of each part.
+        lost: a message on epochs that the journal has lost; None for none.
+        plans: by learner, as plain values.
+        epochs: entries of each learner's epochs.
+        members: in order of learner and number.
+        ensembles: validation metrics by the number of members.
+        metrics: of the result, flat; empty until there is one.
+        combined: how the members are combined; None until they are.
+        failed: reasons by learner.
+        unfinished: learners whose training had not ended at the result.
+        spared: why learners were not trained, by learner.
+        pictures: file names.
+    """
+
+    run_id: str
+    status: str
+    began_ms: int
+    last_ms: int
+    pipeline: dict[str, Any]
+    rows: dict[str, int]
+    lost: str | None = None
+    resumed_ms: list[int] = field(default_factory=list)
+    plans: dict[int, dict[str, Any]] = field(default_factory=dict)
+    epochs: dict[int, list[kinds.EpochEntry]] = field(default_factory=dict)
+    finished: list[int] = field(default_factory=list)
+    members: list[MemberSummary] = field(default_factory=list)
+    ensembles: dict[int, Numbers] = field(default_factory=dict)
+    metrics: Numbers = field(default_factory=dict)
+    combined: kinds.CombinedEntry | None = None
+    failed: dict[int, str] = field(default_factory=dict)
+    unfinished: list[int] = field(default_factory=list)
+    spared: dict[int, str] = field(default_factory=dict)
+    pictures: list[str] = field(default_factory=list)
+
+    @property
+    def given(self) -> list[str]:
+        """Return the names of the ensemble's members whose predictions were read from a file."""
+        places = self.combined.members if self.combined is not None else []
+        plans = [self.plans[learner] for learner, _ in places]
+        return [plan["predictions"]["name"] for plan in plans if plan.get("predictions")]
+
+    @property
+    def differing(self) -> list[str]:
+        """Return the hyperparameters that learners differ in, such as "network.hidden".
+
+        Learners that have no such hyperparameter, being of another kind, do not count.
+        """
+        flats = [flat(plan) for plan in self.plans.values()]
+        names = dict.fromkeys(name for one in flats for name in one if name not in _KINDS)
+        return [n for n in names if len({repr(one[n]) for one in flats if n in one}) > 1]
+
+
+def read_run_summary(paths: RunPaths, status: str | None = None) -> RunSummary:
+    """Summarize the journal of a run.
+
+    Args:
+        paths: of the run.
+        status: of a run that is about to end; None reads it from the journal and the driver's lock.
+
+    Raises:
+        CorruptFileError: the journal is damaged, or has lost its start.
+    """
+    entries = list(read_entries(paths.journal))
+    started = require_start(paths, entries)
+    status = status or _status(paths, entries[-1])
+    # Another process that drives the run may have saved a checkpoint since.
+    lost = None if status == "RUNNING" else lost_epochs(paths, started.run_id, entries)
+    run = RunSummary(
+        run_id=started.run_id,
+        status=status,
+        began_ms=started.time_ms,
+        last_ms=entries[-1].time_ms,
+        pipeline=started.pipeline,
+        rows=started.rows,
+        lost=lost,
+    )
+    for entry in entries:
+        add(run, entry)
+    run.members.sort(key=lambda member: (member.learner, member.number))
+    return run
+
+
+def add(run: RunSummary, entry: Entry) -> None:
+    """Add an entry to the summary of its run."""
+    match entry:
+        case kinds.LearnerEntry():
+            run.plans[entry.learner] = entry.plan
+        case kinds.GrownEntry():
+            run.pipeline = {**run.pipeline, "ensemble": entry.ensemble}
+        case kinds.SparedEntry():
+            run.spared[entry.learner] = entry.reason
+        case kinds.ResumedEntry():
+            run.resumed_ms.append(entry.time_ms)
+        case kinds.EpochEntry():
+            run.epochs.setdefault(entry.learner, []).append(entry)
+        case kinds.FinishedEntry():
+            run.finished.append(entry.learner)
+        case kinds.FailedEntry():
+            run.failed[entry.learner] = entry.reason
+        case kinds.MemberEntry():
+            place = entry.learner, entry.number
+            others = [m for m in run.members if (m.learner, m.number) != place]
+            run.members = [*others, MemberSummary(*place, entry.step, entry.metrics)]
+        case kinds.MemberTestEntry():
+            for member in run.members:
+                if (member.learner, member.number) == (entry.learner, entry.number):
+                    own = entry.metrics.items()
+                    member.test = {name.removeprefix("test/"): value for name, value in own}
+        case kinds.EnsembleEntry():
+            run.ensembles[entry.members] = entry.metrics
+        case kinds.CombinedEntry():
+            run.combined = entry
+        case kinds.ResultEntry():
+            run.metrics, run.unfinished = entry.metrics, entry.unfinished
+        case kinds.PicturesEntry():
+            run.pictures += [name for name in entry.names if name not in run.pictures]
+        case (
+            kinds.StartedEntry() | kinds.CostEntry() | kinds.ModelEntry() | kinds.EndedEntry()
+            | kinds.UnknownEntry()
+        ):  # fmt: skip
+            pass  # read before, or not part of the summary
+        case _:
+            assert_never(entry)
+
+
+def kind_of(plan: dict[str, Any]) -> str:
+    """Return the kind of learner that a plan describes, such as "mlp" or "random_forest"."""
+    if plan.get("predictions"):
+        return f"predictions {plan['predictions']['name']}"
+    if plan.get("estimator"):
+        return str(plan["estimator"]["strategy"])
+    return str(plan["network"]["name"])
+
+
+def _status(paths: RunPaths, last: Entry) -> str:
+    """Return how a run ended; one without an end is running only while its lock is held.
+
+    Args:
+        paths: of the run.
+        last: entry of its journal.
+    """
+    if isinstance(last, kinds.EndedEntry):
+        return last.status
+    if not paths.lock.is_file():
+        return "KILLED"
+    try:
+        with FileLock(paths.lock, timeout=0):
+            return "KILLED"
+    except Timeout:
+        return "RUNNING"
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested values by path, such as {"network.hidden": [16]}."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            found.update(flat(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
