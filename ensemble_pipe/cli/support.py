@@ -51,21 +51,22 @@ def errors() -> Iterator[None]:
     with handle_signals(exits=True) as signals:
         try:
             yield
-        except InputError as error:
-            say(f"error: {error}")
-            raise typer.Exit(2) from None
-        except EnsemblePipeError as error:
-            say(f"error: {error}")
-            raise typer.Exit(1) from None
-        except PermissionError as error:
-            say(f"error: {error.filename}: no permission to read or write it")
-            raise typer.Exit(2) from None
-        except MemoryError as error:
-            say(f"error: not enough memory ({error}); use fewer or smaller networks")
-            raise typer.Exit(1) from None
-        except OSError as error:  # a full disk
-            say(f"error: {error}")
-            raise typer.Exit(1) from None
+        except (EnsemblePipeError, MemoryError, OSError) as error:
+            message, status = _message_and_status(error)
+            say(f"error: {message}")
+            raise typer.Exit(status) from None
         except KeyboardInterrupt as stop:
             say(str(stop) or "stopped")
             raise typer.Exit(signals.status) from None
+
+
+def _message_and_status(error: Exception) -> tuple[str, int]:
+    match error:
+        case InputError():
+            return str(error), 2
+        case PermissionError():
+            return f"{error.filename}: no permission to read or write it", 2
+        case MemoryError():
+            return f"not enough memory ({error}); use fewer or smaller networks", 1
+        case _:  # of ours, or a full disk
+            return str(error), 1
