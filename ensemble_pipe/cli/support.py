@@ -51,6 +51,7 @@ def errors() -> Iterator[None]:
     with handle_signals(exits=True) as signals:
         try:
             yield
+<<<<<<< HEAD
         except InputError as error:
             say(f"error: {error}")
             raise typer.Exit(2) from None
@@ -66,6 +67,24 @@ def errors() -> Iterator[None]:
         except OSError as error:  # a full disk
             say(f"error: {error}")
             raise typer.Exit(1) from None
+=======
+        except (EnsemblePipeError, MemoryError, OSError) as error:
+            message, status = _message_and_status(error)
+            say(f"error: {message}")
+            raise typer.Exit(status) from None
+>>>>>>> Q
         except KeyboardInterrupt as stop:
             say(str(stop) or "stopped")
             raise typer.Exit(signals.status) from None
+
+
+def _message_and_status(error: Exception) -> tuple[str, int]:
+    match error:
+        case InputError():
+            return str(error), 2
+        case PermissionError():
+            return f"{error.filename}: may not be read or written by this user", 2
+        case MemoryError():
+            return f"the memory does not suffice ({error}); take fewer or smaller networks", 1
+        case _:  # of ours, or a full disk
+            return str(error), 1

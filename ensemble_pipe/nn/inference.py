@@ -1,7 +1,8 @@
 """The one way from rows of parameters to outputs, for validation, prediction and serving.
 
-Another number of rows in a product changes its last bits; the position within a fixed number does
-not. So inference always runs on chunks of exactly `CHUNK_ROWS` rows, the last one padded. Where a
+Another number of rows in a product of BLAS changes its last bits. So inference always runs on
+chunks of exactly `CHUNK_ROWS` rows, the last one padded. On processors where BLAS makes the bits of
+a row depend on its position in the chunk too, `kernels.row_product` multiplies instead. Where a
 layer draws in predictions as well, the outputs are the mean over `Network.test_draws` passes.
 """
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.core.seeds import Draws
-from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.nn.blas import one_thread, position_changes_bits
 from ensemble_pipe.nn.network import BoundNetwork, Network
 
 CHUNK_ROWS = 256
@@ -42,7 +43,8 @@ def outputs_of(
     # One learner at a time: memory for one, whatever their number; the bits are the same.
     row = np.empty((1, rows.shape[1]), rows.dtype)
     own = {name: np.empty(1, rows.dtype) for name in values or {}} or None
-    bound = network.bind(row, CHUNK_ROWS, values=own)
+    row_products = position_changes_bits(CHUNK_ROWS)
+    bound = network.bind(row, CHUNK_ROWS, values=own, row_products=row_products)
     result = np.empty((rows.shape[0], count, network.outputs), np.float32)
     with one_thread():
         for start, stop, inputs in _chunks(network, read, count):
@@ -78,7 +80,8 @@ def sampled_outputs_of(
     Returns:
         (1, count, O) float32.
     """
-    bound = network.bind(row[None], CHUNK_ROWS, draws=draws)
+    row_products = position_changes_bits(CHUNK_ROWS)
+    bound = network.bind(row[None], CHUNK_ROWS, draws=draws, row_products=row_products)
     result = np.empty((1, count, network.outputs), np.float32)
     with one_thread():
         for start, stop, inputs in _chunks(network, read, count):

@@ -62,6 +62,7 @@ class Network:
         draws: seeds.Draws | None = None,
         values: dict[str, Floats] | None = None,
         frozen: Collection[str] = (),
+        row_products: bool = False,
     ) -> "BoundNetwork":
         """Bind to the rows of a stack and batches of N rows.
 
@@ -74,6 +75,7 @@ class Network:
             values: (M,) each, by the names of `self.values`; None for the network's own. Those of
                 the rows' type are read anew at every step.
             frozen: names of parameters that do not move.
+            row_products: as in `Binding`.
         """
         if values is None:
             values = {name: np.full(len(rows), value) for name, value in self.values.items()}
@@ -87,6 +89,7 @@ class Network:
             gradients=None if gradients is None else self.layout.gradient_views(gradients),
             values={name: own.astype(rows.dtype, copy=False) for name, own in values.items()},
             draws=draws,
+            row_products=row_products,
             input_gradient=False,
             still=frozenset(frozen),
         )

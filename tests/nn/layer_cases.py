@@ -214,6 +214,7 @@ def bind(
     numbers: dict[str, Sequence[float]] | None = None,
     seed: int = 1,
     input_gradient: bool = True,
+    row_products: bool = False,
 ) -> BoundChain:
     """Bind a case to rows (M, P) of learners, for training or (without gradients) predictions.
 
@@ -239,6 +240,7 @@ def bind(
             values=values,
             draws=None if gradients is None else Draws(seed, Purpose.LAYER, learners),
             input_gradient=input_gradient,
+            row_products=row_products,
         )
     )
 
@@ -271,9 +273,14 @@ def train(
 
 
 def predict(
-    case: LayerCase, rows: Floats, inputs: Floats, *, learners: Sequence[int] = LEARNERS
+    case: LayerCase,
+    rows: Floats,
+    inputs: Floats,
+    *,
+    learners: Sequence[int] = LEARNERS,
+    row_products: bool = False,
 ) -> Floats:
     """Return the outputs (M, N, ...) of a prediction."""
-    bound = bind(case, rows, inputs.shape[1], learners=learners)
+    bound = bind(case, rows, inputs.shape[1], learners=learners, row_products=row_products)
     outputs = bound.forward(inputs, 0)
     return np.broadcast_to(outputs, (len(rows), *outputs.shape[1:])).copy()

@@ -110,14 +110,16 @@ def draw(case: Case, learners: int, *, shared: bool = False, dtype: type = np.fl
     return Arrays(*(random.standard_normal(shape).astype(dtype) for shape in shapes))
 
 
-def bind(case: Case, arrays: Arrays) -> Method:
+def bind(case: Case, arrays: Arrays, *, row_products: bool = False) -> Method:
     window, _, columns = case.walk
-    return case.method(ConvolutionProblem(window, case.kernel, columns, arrays.x.dtype))
+    return case.method(
+        ConvolutionProblem(window, case.kernel, columns, arrays.x.dtype, row_products)
+    )
 
 
-def forward(case: Case, arrays: Arrays) -> Floats:
+def forward(case: Case, arrays: Arrays, *, row_products: bool = False) -> Floats:
     y = np.full_like(arrays.gradient, np.nan)
-    bind(case, arrays).convolve(arrays.x, arrays.kernel, y)
+    bind(case, arrays, row_products=row_products).convolve(arrays.x, arrays.kernel, y)
     return y
 
 
@@ -146,9 +148,10 @@ def reference(case: Case, x: Floats, kernel: Floats) -> Floats:
 @pytest.mark.parametrize("learners", [1, 3])
 def test_follows_the_definition(case: Case, learners: int) -> None:
     arrays = draw(case, learners)
-    np.testing.assert_allclose(
-        forward(case, arrays), reference(case, arrays.x, arrays.kernel), atol=1e-12
-    )
+    expected = reference(case, arrays.x, arrays.kernel)
+    for row_products in (False, True):
+        y = forward(case, arrays, row_products=row_products)
+        np.testing.assert_allclose(y, expected, atol=1e-12)
 
 
 @every_case

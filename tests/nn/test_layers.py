@@ -9,6 +9,7 @@ import pytest
 from layer_cases import CASES, LayerCase, bind, draw, predict, train
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.nn.blas import position_changes_bits
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.nn.layers import (
     LAYERS,
@@ -103,13 +104,15 @@ def test_a_prediction_computes_what_training_does_or_says_otherwise(
 
 
 @every_layer
-def test_a_row_is_predicted_alike_in_any_batch(case: LayerCase) -> None:
+@pytest.mark.parametrize("row_products", sorted({position_changes_bits(CHUNK_ROWS), True}))
+def test_a_row_is_predicted_alike_in_any_batch(case: LayerCase, row_products: bool) -> None:
     rows, inputs = case.rows(3), case.inputs(3, CHUNK_ROWS)
-    many = predict(case, rows, inputs)
+    many = predict(case, rows, inputs, row_products=row_products)
     # Another number of rows may change the last bits of a product; another place may not.
-    one = predict(case, rows, inputs[:, :1].copy())
+    one = predict(case, rows, inputs[:, :1].copy(), row_products=row_products)
     np.testing.assert_allclose(one[:, 0], many[:, 0], rtol=1e-5, atol=1e-5)
-    assert predict(case, rows, inputs[:, ::-1].copy()).tobytes() == many[:, ::-1].tobytes()
+    turned = predict(case, rows, inputs[:, ::-1].copy(), row_products=row_products)
+    assert turned.tobytes() == many[:, ::-1].tobytes()
 
 
 @every_layer

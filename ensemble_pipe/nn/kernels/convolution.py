@@ -25,6 +25,7 @@ from ensemble_pipe.nn.kernels.lanes import (
     load_rest,
     store_rest,
 )
+from ensemble_pipe.nn.kernels.row_product import make_panel, multiply
 from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # Numbers in the columns of a group, which the L2 cache holds.
@@ -40,15 +41,21 @@ class ColumnsWork(NamedTuple):
         rows: of output pixels in a group.
         columns: (rows OW kh kw C,); empty for a pointwise convolution.
         transposed: (O, kh kw C), a learner's kernel.
+        panel: scratch of `row_product`; empty where BLAS multiplies.
     """
 
     rows: int
     columns: Floats
     transposed: Floats
+    panel: Floats
 
 
 def columns_work(
-    weights: tuple[int, ...], width: int, pointwise: bool, dtype: np.dtype[np.floating]
+    weights: tuple[int, ...],
+    width: int,
+    pointwise: bool,
+    row_products: bool,
+    dtype: np.dtype[np.floating],
 ) -> ColumnsWork:
     """Return the work space for a kernel (kh, kw, C, O) and output rows of `width` pixels."""
     filters = weights[-1]
@@ -58,7 +65,8 @@ def columns_work(
     if rows == 0:
         rows = max(PACKED_PIXELS // width, 1)
     columns = aligned_zeros((0 if pointwise else rows * row,), dtype)
-    return ColumnsWork(rows, columns, aligned_zeros((filters, size), dtype))
+    panel = make_panel(size if row_products else 0, dtype)
+    return ColumnsWork(rows, columns, aligned_zeros((filters, size), dtype), panel)
 
 
 @kernel
@@ -76,7 +84,7 @@ def convolve(
         for m in range(learners):
             if m < x.shape[0]:
                 columns = _columns(x[m], weights.shape, window, begin, rows, y.shape, work)
-            gemm(False, False, columns, matrices[m], 0.0, outputs[m, first:last])
+            multiply(columns, matrices[m], outputs[m, first:last], work.panel)
 
 
 @kernel

@@ -31,6 +31,7 @@ from ensemble_pipe.nn.kernels import winograd_transforms as transforms
 from ensemble_pipe.nn.kernels.gemm import SMALL_PRODUCT, gemm
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros, clear
 from ensemble_pipe.nn.kernels.patches import read_patch
+from ensemble_pipe.nn.kernels.row_product import make_panel, multiply
 from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # The channels of inputs and outputs must be multiples of this, and their product no larger.
@@ -50,6 +51,7 @@ class WinogradWork(NamedTuple):
         kernel, transposed: (16, C, O) and (16, O, C), the transformed kernel of a learner.
         patch: (4, columns, C), the inputs of one row of tiles, with zeros around.
         carried: the same for gradients; its lower half goes to the next row of tiles.
+        panel: scratch of `row_product`; empty where BLAS multiplies.
     """
 
     inputs: Floats
@@ -58,10 +60,11 @@ class WinogradWork(NamedTuple):
     transposed: Floats
     patch: Floats
     carried: Floats
+    panel: Floats
 
 
 def winograd_work(
-    width: int, channels: int, filters: int, dtype: np.dtype[np.floating]
+    width: int, channels: int, filters: int, row_products: bool, dtype: np.dtype[np.floating]
 ) -> WinogradWork:
     """Return the work space for output rows of `width` pixels."""
     tiles = -(-width // 2)
@@ -77,6 +80,7 @@ def winograd_work(
         aligned_zeros((16, filters, channels), dtype),
         aligned_zeros((4, columns, channels), dtype),
         aligned_zeros((4, columns, channels), dtype),
+        make_panel(channels if row_products else 0, dtype),
     )
 
 
@@ -95,7 +99,7 @@ def convolve(
             _transform_inputs(x[own], window, begin, rows, tile_rows, work)
             for i in range(16):
                 inputs, outputs = work.inputs[i, : rows * tiles], work.outputs[i, : rows * tiles]
-                gemm(False, False, inputs, work.kernel[i], 0.0, outputs)
+                multiply(inputs, work.kernel[i], outputs, work.panel)
             for r in range(rows):
                 n, row = divmod(begin + r, tile_rows)
                 transforms.outputs(work.outputs, r * tiles, y[m, n], 2 * row)

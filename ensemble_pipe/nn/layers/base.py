@@ -30,6 +30,8 @@ class Binding:
         gradients: views (M, *shape) of the parameters' gradients; None for inference.
         values: the layer's own numbers, (M,) each of `dtype`, by name.
         draws: the randomness of training; in inference, of a prediction with dropout.
+        row_products: for inference: whether `kernels.row_product` multiplies instead of BLAS, so
+            that the bits of a row's outputs do not depend on its position.
         input_gradient: whether the gradient with respect to the input is needed.
         still: names of the frozen parameters.
         frozen: whether all parameters are frozen; statistics then stay fixed too.
@@ -46,6 +48,7 @@ class Binding:
     gradients: dict[str, Floats] | None = None
     values: dict[str, Floats] = field(default_factory=dict)
     draws: Draws | None = None
+    row_products: bool = False
     input_gradient: bool = True
     still: frozenset[str] = frozenset()
     frozen: bool = False

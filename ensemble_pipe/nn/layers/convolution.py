@@ -175,7 +175,9 @@ class BoundConv2d:
     def __init__(self, layer: Conv2d, binding: Binding) -> None:
         window, height, width = layer.walk(binding.input_shape)
         size = (layer.kernel_size, layer.kernel_size, binding.input_shape[2], layer.filters)
-        self.method = choose(ConvolutionProblem(window, size, width, binding.dtype))
+        self.method = choose(
+            ConvolutionProblem(window, size, width, binding.dtype, binding.row_products)
+        )
         self.kernel = Contiguous(binding.tensors["kernel"])
         self.sums = Sums(layer, binding, (height, width, layer.filters))
         self.outputs_may_change = self.sums.outputs_may_change

@@ -19,12 +19,21 @@ FEW_CHANNELS = 4
 
 @dataclass(frozen=True)
 class ConvolutionProblem:
-    """The shapes of a convolution: window, kernel (kh, kw, C, O), output width OW, and dtype."""
+    """What a convolution has to compute.
+
+    Attributes:
+        window: how it walks.
+        kernel: its shape (kh, kw, C, O).
+        width: of the output, OW.
+        dtype: of all arrays.
+        row_products: as in `Binding`.
+    """
 
     window: SlidingWindow
     kernel: tuple[int, int, int, int]
     width: int
     dtype: np.dtype[np.floating]
+    row_products: bool = False
 
 
 class Gradients(NamedTuple):
@@ -68,7 +77,7 @@ class ColumnProducts:
         self.window = problem.window
         pointwise = problem.kernel[:2] == (1, 1) and problem.window == SlidingWindow(1, 0, 0)
         self.work = convolution.columns_work(
-            problem.kernel, problem.width, pointwise, problem.dtype
+            problem.kernel, problem.width, pointwise, problem.row_products, problem.dtype
         )
 
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None:
@@ -106,7 +115,9 @@ class Winograd:
     def __init__(self, problem: ConvolutionProblem) -> None:
         self.window = problem.window
         self.nothing = np.empty((0,) * 5, problem.dtype)
-        self.work = winograd.winograd_work(problem.width, *problem.kernel[2:], problem.dtype)
+        self.work = winograd.winograd_work(
+            problem.width, *problem.kernel[2:], problem.row_products, problem.dtype
+        )
 
     def convolve(self, x: Floats, kernel: Floats, y: Floats) -> None:
         winograd.convolve(x, kernel, self.window, y, self.work)
