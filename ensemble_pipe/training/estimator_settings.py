@@ -105,7 +105,7 @@ class HistogramBoosting(Folds):
 
 
 @settings
-class LinearModel(Folds):
+class LinearEstimator(Folds):
     """Logistic regression, or for numbers ridge regression; both have one solution.
 
     Attributes:
@@ -150,4 +150,4 @@ class NearestNeighbors(Folds):
         return kind(self.neighbors, algorithm="brute")
 
 
-EstimatorSettings = RandomForest | HistogramBoosting | LinearModel | NearestNeighbors
+EstimatorSettings = RandomForest | HistogramBoosting | LinearEstimator | NearestNeighbors
