@@ -10,7 +10,6 @@ the median over rounds of that round's two rates. Prints a table and one JSON li
 keeps under benchmarks/results and docs/augmentation.md shows.
 """
 
-import argparse
 import math
 import sys
 import time
@@ -22,6 +21,7 @@ import numpy as np
 from keeping import publish
 from PIL import Image, ImageEnhance
 from scipy import ndimage
+from turns import turns_parser
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats
@@ -240,12 +240,8 @@ def table(results: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure, and print a table and one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", help="IDX files of Fashion-MNIST; without it made-up images")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.05, help="of each turn")
+    parser = turns_parser(__doc__, instead="made-up images", rounds=5, seconds=0.05)
     parser.add_argument("--names", nargs="*", choices=[*PEERS], default=[*PEERS])
-    parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     for shape in ((28, 28, 1), (32, 32, 3)):

@@ -9,7 +9,6 @@ that round's two rates; the sgemm peak is measured in every round too. Prints a 
 line, which `--write` keeps under benchmarks/results; docs/engine.md explains the figures.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from keeping import publish
+from turns import turns_parser
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.seeds import Draws, Purpose
@@ -204,21 +204,12 @@ def start_seconds() -> dict[str, float]:
     )
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "XDG_CACHE_HOME": cache}
-        seconds = [
-            float(
-                subprocess.run(
-                    [sys.executable, "-c", code],
-                    env=environment,
-                    cwd=ROOT,
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                ).stdout
-            )
-            for _ in range(2)
+        command = [sys.executable, "-c", code]
+        printed = [
+            subprocess.check_output(command, env=environment, cwd=ROOT, text=True) for _ in range(2)
         ]
     names = ("first_step_compiling_s", "first_step_cached_s")
-    return {name: round(value, 2) for name, value in zip(names, seconds, strict=True)}
+    return {name: round(float(text), 2) for name, text in zip(names, printed, strict=True)}
 
 
 def table(results: dict[str, Any]) -> str:
@@ -251,12 +242,8 @@ def _peers(case: Case, inputs: Floats, labels: Array) -> dict[str, Step]:
 
 def main() -> None:
     """Measure, and print a table and one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", help="IDX files of Fashion-MNIST; without it the digits")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each turn")
+    parser = turns_parser(__doc__, instead="the digits", rounds=7, seconds=1.0)
     parser.add_argument("--cases", nargs="*", choices=[*CASES], default=[*CASES])
-    parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     with one_thread():

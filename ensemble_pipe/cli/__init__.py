@@ -1,4 +1,5 @@
-"""The commands. Each imports what it needs when it is called, so that `--help` answers at once."""
+"""The command line interface. Commands import their dependencies when called, so that `--help` is
+fast."""
 
 from typing import Annotated
 

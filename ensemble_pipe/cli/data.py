@@ -38,14 +38,14 @@ def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A set that `data list` names.")],
     folder: Folder = Path("data"),
 ) -> None:
-    """Fetch a public data set from its own host, check its sum, and make it ready to use."""
+    """Fetch a public data set from its own host, verify its checksum, and prepare it for use."""
     with errors():
         from ensemble_pipe.core.storage import require_writable
         from ensemble_pipe.data.public import catalogue
         from ensemble_pipe.data.public import fetch as public
 
         if name in catalogue.BUNDLED:
-            say(f"{name} comes with scikit-learn; nothing is to be fetched")
+            say(f"{name} comes with scikit-learn; there is nothing to fetch")
             show(_shown({"data": {"source": "bundled", "set": name}}))
             return
         entry = catalogue.find_set(name)
@@ -67,7 +67,7 @@ def inspect(
         bool, typer.Option("--json", help="Print one JSON object; the tables go to stderr.")
     ] = False,
 ) -> None:
-    """Show what a file holds, and the pipeline to begin with."""
+    """Show the contents of a file, and a pipeline to begin with."""
     with errors():
         from dataclasses import asdict
 
@@ -86,7 +86,7 @@ def inspect(
 
 
 def _shown(pipeline: dict[str, Any]) -> str:
-    """Return a pipeline as the YAML to paste, and how it is run."""
+    """Return a pipeline as YAML to paste, with the command that runs it."""
     import yaml
 
     text = yaml.safe_dump(
@@ -96,7 +96,7 @@ def _shown(pipeline: dict[str, Any]) -> str:
 
 
 def _size(path: Path) -> int | None:
-    """Return the bytes of a file or of all files in a folder; None of what is elsewhere."""
+    """Return the size in bytes of a file or folder; None of a remote location."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size if path.is_file() else None
@@ -104,7 +104,7 @@ def _size(path: Path) -> int | None:
 
 @contextmanager
 def _progress() -> Iterator["SetProgress"]:
-    """Yield what shows the progress of each file on standard error."""
+    """Yield a function that shows the progress of each file on standard error."""
     from rich import progress
     from rich.console import Console
 

@@ -103,7 +103,7 @@ def resume(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Go on where a run stopped, to the same result bit for bit."""
+    """Continue an interrupted run, with bitwise the same result."""
     with errors():
         from ensemble_pipe.run import pipeline as runs
         from ensemble_pipe.run.display import make_display
@@ -217,7 +217,7 @@ def _show(result: "RunResult", as_json: bool) -> None:
 
 
 def _command() -> str:
-    """Return how a person calls this program: as they did, where it is not on the path."""
+    """Return the command that calls this program, as the user did where it is not on the path."""
     called = Path(sys.argv[0])
     on_path = shutil.which("ensemble-pipe") == str(called)
     return str(called) if called.name == "ensemble-pipe" and not on_path else "ensemble-pipe"

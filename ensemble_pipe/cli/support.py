@@ -1,4 +1,4 @@
-"""What all commands share: arguments, one message for an error, and its exit status."""
+"""Shared parts of the commands: arguments, error messages and exit statuses."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ AsJson = Annotated[
 
 
 def give(text: str, facts: dict[str, Any], as_json: bool) -> None:
-    """Give the result of a command: as text, or as JSON on standard output, the text beside it."""
+    """Print the result of a command as text, or as JSON with the text on standard error."""
     if as_json:
         say(text)
         show(json.dumps(facts))
@@ -47,25 +47,26 @@ def give(text: str, facts: dict[str, Any], as_json: bool) -> None:
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn errors and signals into one message and the exit status that belongs to them."""
+    """Convert errors and signals into one message and their exit status."""
     with handle_signals(exits=True) as signals:
         try:
             yield
-        except InputError as error:
-            say(f"error: {error}")
-            raise typer.Exit(2) from None
-        except EnsemblePipeError as error:
-            say(f"error: {error}")
-            raise typer.Exit(1) from None
-        except PermissionError as error:
-            say(f"error: {error.filename}: may not be read or written by this user")
-            raise typer.Exit(2) from None
-        except MemoryError as error:
-            say(f"error: the memory does not suffice ({error}); take fewer or smaller networks")
-            raise typer.Exit(1) from None
-        except OSError as error:  # a full disk
-            say(f"error: {error}")
-            raise typer.Exit(1) from None
+        except (EnsemblePipeError, MemoryError, OSError) as error:
+            message, status = _message_and_status(error)
+            say(f"error: {message}")
+            raise typer.Exit(status) from None
         except KeyboardInterrupt as stop:
             say(str(stop) or "stopped")
             raise typer.Exit(signals.status) from None
+
+
+def _message_and_status(error: Exception) -> tuple[str, int]:
+    match error:
+        case InputError():
+            return str(error), 2
+        case PermissionError():
+            return f"{error.filename}: no permission to read or write it", 2
+        case MemoryError():
+            return f"not enough memory ({error}); use fewer or smaller networks", 1
+        case _:  # of ours, or a full disk
+            return str(error), 1

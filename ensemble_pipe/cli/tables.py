@@ -1,4 +1,4 @@
-"""Tables for a person to read."""
+"""Tables of results on the terminal."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""Where stacks are trained: in this process, or by trainer actors on Ray."""
+"""Executors that train stacks: in this process, or by trainer actors on Ray."""

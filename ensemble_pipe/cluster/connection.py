@@ -1,4 +1,4 @@
-"""Ray, started on this machine or found at an address; and what to do where that fails."""
+"""Connection to Ray, started locally or found at an address, with clear errors where that fails."""
 
 import logging
 import os
@@ -29,14 +29,14 @@ INLINE = "`--inline` does without Ray"
 
 
 def connect(address: str) -> bool:
-    """Connect to Ray; return whether that was done here, or this process was connected already.
+    """Connect to Ray; return False where this process was connected already.
 
     Args:
-        address: "local" starts a cluster on this machine, which only this machine can reach;
-            "auto" or HOST:PORT finds one.
+        address: "local" starts a cluster that only this machine can reach; "auto" or HOST:PORT
+            joins an existing one.
 
     Raises:
-        ClusterError: Ray cannot be started, or there is no cluster at the address that lets us in.
+        ClusterError: Ray cannot be started, or no cluster at the address accepts the connection.
     """
     if ray.is_initialized():
         return False
@@ -60,7 +60,7 @@ def connect(address: str) -> bool:
 
 
 def disconnect() -> None:
-    """Leave the cluster; one that was started here ends, by force where its raylet hangs."""
+    """Disconnect; a cluster started by this process is shut down, by force if necessary."""
     force = threading.Timer(SHUTDOWN_TIMEOUT_S, lambda: _kill_ray(psutil.Process().children()))
     force.daemon = True
     force.start()
@@ -72,7 +72,7 @@ def disconnect() -> None:
 
 
 def liveness() -> Liveness:
-    """Return what tells whether the cluster that this process is connected to lives."""
+    """Return the liveness check of the cluster that this process is connected to."""
     context = ray.get_runtime_context()
     own = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
     host, _, port = context.gcs_address.rpartition(":")
@@ -97,7 +97,7 @@ def _init(address: str) -> None:
 
 @contextmanager
 def _settings(address: str) -> Iterator[None]:
-    """Set what Ray has no argument for.
+    """Set the environment variables for which Ray has no argument.
 
     A cluster that other machines cannot join is what Ray starts on macOS and Windows: then all its
     processes listen on the loopback interface alone, and a loopback address is taken as it is. What
@@ -117,7 +117,7 @@ def _settings(address: str) -> Iterator[None]:
 
 
 def _give_up_start(before: set[psutil.Process]) -> None:
-    """End what a start that failed has left: Ray forgets processes of a node that did not start."""
+    """End the processes left by a failed start, which Ray no longer tracks."""
     disconnect()
     _kill_ray(set(psutil.Process().children()) - before)
 
@@ -131,7 +131,7 @@ def _kill_ray(processes: Iterable[psutil.Process]) -> None:
 
 
 def _require_listener(address: str) -> None:
-    """Find out in seconds what Ray would take minutes for: that nothing listens at HOST:PORT."""
+    """Fail within seconds where nothing listens at HOST:PORT; Ray would take minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or "/" in host:
         return
@@ -145,7 +145,7 @@ def _require_listener(address: str) -> None:
 
 
 def _refusal(address: str, error: BaseException) -> str:
-    """Return why Ray could not be started or joined, and the way out."""
+    """Return the reason why Ray could not be started or joined, with advice."""
     reason = "; ".join(dict.fromkeys(_reasons(error)))
     if "AuthenticationError" in reason or "nauthenticated" in reason or "token" in reason.lower():
         return (
@@ -163,7 +163,7 @@ def _refusal(address: str, error: BaseException) -> str:
 
 
 def _reasons(error: BaseException | None) -> Iterator[str]:
-    """Yield the line of an error that says why, and that of each that led to it."""
+    """Yield the line of an error that states the reason, and those of its causes."""
     while error is not None:
         lines = str(error).strip().splitlines() or [""]
         line = lines[-1 if "Traceback" in lines[0] else 0].strip()

@@ -1,8 +1,8 @@
 """The contract of executors.
 
-An executor takes stacks and yields what their trainers say. A learner's events come in order;
-those of different stacks may interleave. Which executor ran, and with how many trainers, never
-changes a checkpoint's bits.
+An executor trains stacks and yields their trainers' events. A learner's events come in order; those
+of different stacks may interleave. The choice of executor and the number of trainers never change a
+checkpoint's bits.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ class Executor(Protocol):
     def run(
         self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
     ) -> Iterator[Event]:
-        """Fit every estimator, then train every stack to its end.
+        """Fit every estimator, then train every stack to completion.
 
         Raises:
             ClusterError: a stack was lost more often than is allowed.
@@ -34,5 +34,5 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop all trainers, at once where they are at work."""
+        """Stop all trainers, even in the middle of a stack."""
         ...

@@ -1,6 +1,6 @@
-"""What to do when Ray loses something: pure functions, so that they are tested without a cluster.
+"""Retry policy for lost workers: pure functions from a failure to a decision, testable without Ray.
 
-Errors are known by their names, so that nothing here needs Ray.
+Errors are identified by name, so that this module does not import Ray.
 """
 
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ _LOST = {
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether work is tried again, and what to tell a person."""
+    """Whether work is retried, and the message to the user."""
 
     action: Literal["retry", "give_up"]
     reason: str
 
 
 def is_loss(error: BaseException) -> bool:
-    """Return whether an error says that a process, a node or an object was lost.
+    """Return whether an error means that a process, a node or an object was lost.
 
     >>> is_loss(type("WorkerCrashedError", (Exception,), {})()), is_loss(ValueError())
     (True, False)
@@ -49,7 +49,7 @@ def is_loss(error: BaseException) -> bool:
 
 
 def cause_of(error: BaseException) -> str:
-    """Return the line of an error that says why."""
+    """Return the line of an error that states the reason."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
@@ -60,28 +60,28 @@ def cause_of(error: BaseException) -> str:
 
 
 def decide(deaths: int, retries: int, cause: str) -> Decision:
-    """Decide about a stack whose trainer has died `deaths` times, this time of `cause`.
+    """Decide on a stack whose trainer has died `deaths` times, most recently of `cause`.
 
     >>> decide(1, 2, "killed").action, decide(3, 2, "killed").action
     ('retry', 'give_up')
     """
     if deaths <= retries:
-        return Decision("retry", f"a trainer died ({cause}); its stack goes on in a new one")
+        return Decision("retry", f"a trainer died ({cause}); its stack continues in a new one")
     return Decision(
         "give_up",
         f"a stack lost its trainer {deaths} times, the last time because: {cause}; what is "
-        "finished is kept, and `ensemble-pipe resume` goes on from the last checkpoints",
+        "finished is kept, and `ensemble-pipe resume` continues from the last checkpoints",
     )
 
 
 def decide_start(failures: int, retries: int, at_work: int, cause: str) -> Decision:
-    """Decide about a trainer that could not be started, while others may be at work.
+    """Decide on a trainer that could not be started, while others may be running.
 
     Args:
-        failures: how many could not be started since one could.
-        retries: how many may fail.
-        at_work: trainers that are started.
-        cause: why the last one could not.
+        failures: consecutive failed starts.
+        retries: how many are allowed to fail.
+        at_work: number of running trainers.
+        cause: of the last failure.
 
     >>> decide_start(2, 1, 0, "no node").action, decide_start(2, 1, 1, "no node").action
     ('give_up', 'retry')

@@ -13,7 +13,7 @@ from ensemble_pipe.training.stacks import Stack
 
 
 class InlineExecutor:
-    """Needs no Ray, and breakpoints work."""
+    """Trains in the calling process: without Ray, and with working breakpoints."""
 
     trainers = 1
 
@@ -28,4 +28,4 @@ class InlineExecutor:
                 yield from train(stack, data, schema)
 
     def close(self) -> None:
-        """Nothing runs elsewhere."""
+        """Do nothing: no other process is running."""

@@ -1,7 +1,7 @@
-"""Whether the processes that a Ray cluster stands on still live.
+"""Liveness check of the processes that a Ray cluster depends on: raylet and head.
 
-Ray's library ends the process that uses it where its raylet is gone (within seconds), or the head
-of its cluster (after 60 s), without a word. So both are looked at while a run waits.
+Ray's library ends its process without a message where the raylet is gone (within seconds) or the
+head of the cluster (after 60 s). Hence both are checked while a run waits.
 """
 
 import socket
@@ -16,9 +16,9 @@ HEAD_GRACE_S = 30.0
 
 
 class Peer:
-    """A process that listens at an address: it lives as long as a connection to it stands.
+    """A process that listens at an address, alive as long as a connection to it stays open.
 
-    One that it closes is opened again, as servers close connections that say nothing.
+    A closed connection is opened again, since servers close idle connections.
     """
 
     def __init__(self, host: str, port: int, grace_s: float = 0.0) -> None:
@@ -28,8 +28,8 @@ class Peer:
         self._connection: socket.socket | None = None
 
     def lives(self) -> bool:
-        """Return whether it was there within the time of grace."""
-        if self._stands() or self._opened():
+        """Return whether it was reachable within the grace period."""
+        if self._stands() or self._open():
             self._seen = time.monotonic()
             return True
         return time.monotonic() - self._seen < self._grace_s
@@ -52,7 +52,7 @@ class Peer:
         self.close()
         return False
 
-    def _opened(self) -> bool:
+    def _open(self) -> bool:
         with suppress(OSError):
             self._connection = socket.create_connection(self._address, CONNECT_TIMEOUT_S)
             self._connection.setblocking(False)
@@ -67,7 +67,7 @@ class Liveness:
         self._head = Peer(*head, HEAD_GRACE_S)
 
     def check(self) -> None:
-        """Find out whether the cluster can still be worked with.
+        """Check that the cluster is still usable.
 
         Raises:
             ClusterError: one of the two is gone.
@@ -76,7 +76,7 @@ class Liveness:
             if not peer.lives():
                 raise ClusterError(
                     f"Ray's {name} is gone: it was killed, perhaps for want of memory, or the "
-                    "cluster was stopped; `ensemble-pipe resume` goes on from the last "
+                    "cluster was stopped; `ensemble-pipe resume` continues from the last "
                     "checkpoints, and `--inline` does without Ray"
                 )
 

@@ -1,4 +1,4 @@
-"""A pool of trainers on Ray: stacks go to those that are started; those that die are replaced."""
+"""The pool of trainers on Ray: assigns stacks to started trainers, and replaces those that die."""
 
 import copy
 import time
@@ -16,7 +16,7 @@ from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.state import LearnerState
 
-# A trainer that says nothing for so long is taken for lost.
+# A trainer that reports nothing for so long is considered lost.
 SILENCE_TIMEOUT_S = 1800.0
 # So long a run waits for a trainer where it has none.
 START_TIMEOUT_S = 300.0
@@ -25,13 +25,13 @@ LOOK_EVERY_S = 0.25
 
 
 class TrainerPool:
-    """Trainers that are starting, idle, or at work on a stack.
+    """Trainers that are starting, idle, or training a stack.
 
-    A trainer is given a stack only once it is started: one that no node has room for keeps none.
+    A trainer is assigned a stack only once it has started, so one without resources blocks none.
     """
 
     def __init__(self, new_trainer: Callable[[], Any], size: int, retries: int) -> None:
-        """Make a pool that is still empty.
+        """Create an empty pool.
 
         Args:
             new_trainer: starts an actor.
@@ -48,11 +48,11 @@ class TrainerPool:
         self._failed_starts = 0
 
     def train(self, stacks: Sequence[Stack], liveness: Liveness) -> Iterator[Event]:
-        """Train stacks to their end; yield what their trainers say.
+        """Train stacks to completion; yield their trainers' events.
 
         Raises:
-            ClusterError: a stack was lost more often than is allowed, no trainer starts, none says
-                anything for too long, or the cluster is gone.
+            ClusterError: a stack was lost more often than is allowed, no trainer starts, none
+                reports anything for too long, or the cluster is gone.
         """
         queue = list(stacks)
         while queue or self._streams:
@@ -68,7 +68,7 @@ class TrainerPool:
                     yield event
 
     def _fill(self, waiting: int) -> None:
-        """Start as many trainers as there is work for; one that could not start is missed alone."""
+        """Start as many trainers as there is work for; a failed start stops no other."""
         there = len(self._starting) + len(self._idle) + len(self._streams)
         size = self._size if self._failed_starts <= self._retries else max(1, there)
         for _ in range(min(size, waiting + len(self._streams)) - there):
@@ -80,7 +80,7 @@ class TrainerPool:
         self._streams[stream] = (actor, stack)
 
     def _wait(self, liveness: Liveness) -> list[Any]:
-        """Return what is ready: a trainer, or the next event of a stream."""
+        """Return the next ready reference: of a started trainer, or of an event stream."""
         waited_for = [*self._streams, *self._starting]
         limit = SILENCE_TIMEOUT_S if self._streams else START_TIMEOUT_S
         ready = wait(waited_for, limit, liveness)
@@ -132,7 +132,7 @@ class TrainerPool:
 
 
 def wait(references: Sequence[Any], timeout_s: float, liveness: Liveness) -> list[Any]:
-    """Return one of the references that is ready, or none where none is in time.
+    """Return a list with one ready reference, empty after the timeout.
 
     Raises:
         ClusterError: the cluster is gone.
@@ -152,7 +152,7 @@ def wait(references: Sequence[Any], timeout_s: float, liveness: Liveness) -> lis
 def next_event(stream: Any) -> Event | None:
     """Return the next event of a stream, or None at its end.
 
-    A trainer's own error is raised as it is, where it is one of ours.
+    A trainer's error of this package's types is raised unchanged.
     """
     try:
         # A copy: what lies in Ray's store must not be held when its raylet dies.
@@ -165,13 +165,13 @@ def next_event(stream: Any) -> Event | None:
 
 
 def unwrap_error(error: Any) -> Exception:
-    """Return what a task raised: one of our errors or one of Ray's, or else the task's error."""
+    """Return the error of this package or of Ray that a task raised, else the task's error."""
     cause: Exception = error.cause
     return cause if isinstance(cause, EnsemblePipeError | ray.exceptions.RayError) else error
 
 
 def remaining_stack(stack: Stack, event: Event) -> Stack:
-    """Return what is left of a stack behind an event: a retry would begin there."""
+    """Return the part of a stack that remains after an event, from which a retry continues."""
     pairs = list(zip(stack.plans, stack.states, strict=True))
     ended = isinstance(event, Checkpoint) and event.finished
     if ended or isinstance(event, Failed):
@@ -184,7 +184,7 @@ def remaining_stack(stack: Stack, event: Event) -> Stack:
 
 
 def group_by_step(stack: Stack) -> list[Stack]:
-    """Return a stack as stacks whose learners stand at the same step."""
+    """Divide a stack into stacks whose learners are at the same step."""
     groups: dict[int, list[tuple[LearnerPlan, LearnerState | None]]] = {}
     for plan, state in zip(stack.plans, stack.states, strict=True):
         groups.setdefault(state.step if state else 0, []).append((plan, state))
@@ -196,7 +196,7 @@ def group_by_step(stack: Stack) -> list[Stack]:
 
 def _silence() -> str:
     return (
-        f"no trainer said anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
+        f"no trainer reported anything for {SILENCE_TIMEOUT_S / 60:.0f} minutes; look at the "
         "cluster with `ray status`, then go on with `ensemble-pipe resume`"
     )
 

@@ -36,13 +36,13 @@ class RayExecutor:
 
     Attributes:
         trainers: size of the pool.
-        service: of augmented shards, while a run needs one.
+        service: for augmented shards, while a run needs one.
     """
 
     def __init__(
         self, address: str, *, trainers: int | None, cpus_per_trainer: int, retries: int
     ) -> None:
-        """Connect to a cluster, or start one on this machine.
+        """Connect to a cluster, or start a local one.
 
         Args:
             address: "local", "auto" or HOST:PORT.
@@ -117,7 +117,7 @@ class RayExecutor:
 
 @contextmanager
 def cluster_errors() -> Iterator[None]:
-    """Turn whatever Ray raises into one message with the way out.
+    """Convert Ray's errors into a `ClusterError` with advice.
 
     Raises:
         ClusterError: in place of Ray's error, or of one in its connections.
@@ -128,19 +128,19 @@ def cluster_errors() -> Iterator[None]:
         cause = error.cause
         raise ClusterError(
             f"a trainer failed ({type(cause).__name__}: {cause_of(cause)}); what is finished is "
-            "kept, and `ensemble-pipe resume` goes on from the last checkpoints"
+            "kept, and `ensemble-pipe resume` continues from the last checkpoints"
         ) from error
     except (ray.exceptions.RayError, OSError) as error:
         raise ClusterError(
             f"Ray failed ({type(error).__name__}: {cause_of(error)}); what is finished is kept, "
-            f"and `ensemble-pipe resume` goes on from the last checkpoints; {INLINE}"
+            f"and `ensemble-pipe resume` continues from the last checkpoints; {INLINE}"
         ) from error
 
 
 def warm_up_nodes(
     schema: Schema, plans: list[LearnerPlan], recipe: Recipe, alive: Liveness
 ) -> None:
-    """Warm up every node of the cluster, all at once; those that are lost meanwhile are left out.
+    """Warm up all nodes of the cluster in parallel; nodes lost meanwhile are skipped.
 
     Raises:
         ClusterError: a node did not answer in time.
@@ -174,10 +174,10 @@ def _fit(
     retries: int,
     alive: Liveness,
 ) -> Iterator[Event]:
-    """Fit scikit-learn learners side by side; yield each as it is done.
+    """Fit scikit-learn learners in parallel; yield each when it is fitted.
 
     Raises:
-        ClusterError: a task was lost more often than is allowed, or says nothing for too long.
+        ClusterError: a task was lost more often than is allowed, or does not respond for too long.
     """
 
     def begun(plan: EstimatorPlan) -> Any:
@@ -207,5 +207,5 @@ def _fit(
 
 
 def _actor_class(decorated: Any) -> Any:
-    """Return what `ray.remote` made of a class, which its type does not tell."""
+    """Return the actor class of `ray.remote`, which has no precise type."""
     return decorated

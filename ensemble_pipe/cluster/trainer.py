@@ -1,4 +1,4 @@
-"""What runs on a cluster's nodes: trainers, estimators to be fitted, and the warm-up of a node."""
+"""Code run on a cluster's nodes: trainer actors, fitting of estimators, warm-up of kernels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -56,6 +56,6 @@ def warm_up_node(schema: Schema, plans: list[LearnerPlan], recipe: Recipe) -> No
 
 @ray.remote(num_cpus=1, max_retries=0)
 def fit_here(plan: EstimatorPlan, source: BaseSource, recipe: Recipe, schema: Schema) -> Event:
-    """Fit a scikit-learn learner on whatever node has room."""
+    """Fit a scikit-learn learner on the node of this task."""
     with one_thread():
         return train_estimator(plan, TrainingData(local_base(source, recipe), schema), schema)

@@ -13,7 +13,7 @@ from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.ensemble.measures import intervals
-from ensemble_pipe.ensemble.metrics.resampling import bootstrap_difference
+from ensemble_pipe.ensemble.metrics.resampling import bootstrap_interval, paired_difference
 from ensemble_pipe.ensemble.metrics.row_values import resamples_for
 
 COVERAGE = 0.95
@@ -201,9 +201,8 @@ def _by_row(first: FinishedRun, second: FinishedRun) -> dict[str, Estimate]:
         if len(values.values) < 2:
             return {}
         random = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=3, shard=place)
-        ends = bootstrap_difference(
-            values.over, first.values[name].over, len(values.values), random,
-            resamples_for(2 * values.values.size), COVERAGE,
-        )  # fmt: skip
+        difference = paired_difference(values.over, first.values[name].over)
+        count = resamples_for(2 * values.values.size)
+        ends = bootstrap_interval(difference, len(values.values), random, count, COVERAGE)
         found[name] = Estimate(ends.estimate, None, ends.low, ends.high, 1, "rows")
     return found

@@ -1,1 +1,1 @@
-"""A pipeline file: its sections, how it is read, and every mistake in it at once, with its line."""
+"""Pipeline files: sections, reading and validation, with all mistakes and their lines at once."""

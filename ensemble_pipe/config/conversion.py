@@ -1,4 +1,4 @@
-"""Documents validated as pipelines, and pipelines as plain values."""
+"""Conversion of documents to validated pipelines, and of pipelines to plain values."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ _ADDRESSES = {"uri", "path", "test_path"}
 
 
 def validate(document: Document) -> Pipeline:
-    """Return the pipeline of a document, each section checked by itself.
+    """Validate a document as a pipeline, each section by itself.
 
     Raises:
-        ConfigError: lists every value that its key does not allow.
+        ConfigError: lists every invalid value.
     """
     try:
         return Pipeline.model_validate(document.data)

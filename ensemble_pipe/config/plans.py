@@ -27,19 +27,19 @@ from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 
-# A message, and where the file says it.
+# A message, and its place in the file.
 Mistake = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Plans:
-    """What a pipeline trains. Learners are numbered from 0 over all of its groups.
+    """The training plans of a pipeline. Learners are numbered from 0 over all of its groups.
 
     Attributes:
         networks: plans of the networks, by ascending learner.
         estimators: plans of the scikit-learn estimators, likewise.
-        external: plans of the members whose predictions another program has made, likewise.
-        fold_groups: the learners of each cross-validated group, of which each leaves out a fold.
+        external: plans of the members with predictions of another program, likewise.
+        fold_groups: the learners of each cross-validated group, each of which leaves out one fold.
     """
 
     networks: tuple[LearnerPlan, ...] = ()
@@ -55,7 +55,7 @@ class Plans:
 
     @property
     def fold_counts(self) -> list[int]:
-        """Into how many folds the training part is divided, for any of the learners, ascending."""
+        """The distinct numbers of folds that learners divide the training part into, ascending."""
         of_views = {plan.view.folds for plan in self.networks if plan.view.folds is not None}
         return sorted({len(group) for group in self.fold_groups} | of_views)
 
@@ -71,11 +71,11 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
 
     Args:
         pipeline: the pipeline.
-        document: what it was read from, for the lines in messages.
+        document: its source, for the lines in messages.
 
     Raises:
-        ConfigError: `vary` or `set` names no hyperparameter, a value does not fit it, or choices
-            do not go together.
+        ConfigError: `vary` or `set` names no hyperparameter, a value is invalid for it, or settings
+            contradict each other.
     """
     values = resolve(pipeline)
     # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.
@@ -105,7 +105,7 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a learner stands.
+    """The position of a learner in its pipeline.
 
     Attributes:
         learner: its id, counted from 0 over all groups.
@@ -130,7 +130,7 @@ def _places(pipeline: Pipeline) -> Iterator[_Place]:
 
 
 def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
-    """Yield what does not go together in the pipeline as a whole."""
+    """Yield the contradictions in the pipeline as a whole."""
     method = pipeline.ensemble.combine.method
     if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
@@ -140,7 +140,7 @@ def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
 def _plan_network(
     place: _Place, group: Learners, pipeline: Pipeline, document: Document
 ) -> tuple[LearnerPlan, list[Mistake]]:
-    """Return the plan of one network, and what does not go together in it."""
+    """Return the plan of one network, and the contradictions in it."""
     own, config = _own(place, group, pipeline, document)
     plan = _plan_of(config, place.learner, group)
     found = list(conflicts(plan, pipeline.task, pipeline.augment))
@@ -228,7 +228,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
 
 
 def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: Document) -> None:
-    """Raise ConfigError where `vary` or `set` names what cannot differ between learners."""
+    """Raise ConfigError where `vary` or `set` names a setting that must not vary."""
     wrong = [name for name in values if name.split(".")[0] not in ("network", "training", "view")]
     if wrong:
         raise ConfigError(

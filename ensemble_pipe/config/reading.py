@@ -1,4 +1,4 @@
-"""How a pipeline file is read: YAML, overrides, and all mistakes at once."""
+"""Reading of pipeline files: YAML and overrides, with all mistakes reported at once."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[
     except ConfigError as error:
         if not error.mistakes:
             raise
-        raise _blamed(error, document, overrides) from None
+        raise _blame(error, document, overrides) from None
 
 
 def load_tracking(path: Path) -> Tracking:
@@ -49,13 +49,13 @@ def load_tracking(path: Path) -> Tracking:
 
 
 def read_pipeline(document: Document) -> tuple[Pipeline, Plans]:
-    """Return the pipeline of a document, and its plans; raises as `load_pipeline`."""
+    """Return the pipeline of a document, and its plans; errors as in `load_pipeline`."""
     pipeline = validate(document)
     return pipeline, make_plans(pipeline, document)
 
 
-def _blamed(error: ConfigError, document: Document, overrides: dict[str, Any]) -> ConfigError:
-    """Return the error with those overrides as the places of mistakes that would not be without."""
+def _blame(error: ConfigError, document: Document, overrides: dict[str, Any]) -> ConfigError:
+    """Return the error, with overrides named as the place of the mistakes that they cause."""
     without = {}
     for key in overrides:
         others = {other: value for other, value in overrides.items() if other != key}
@@ -76,5 +76,5 @@ def _mistakes(document: Document, overrides: dict[str, Any]) -> set[str]:
 
 
 def _rule(text: str) -> str:
-    """Return what a message says without the value, which may be a whole section."""
+    """Return a message without the value, which may be a whole section."""
     return text.rsplit(", got ", 1)[0]

@@ -1,4 +1,4 @@
-"""What the JSON schema of a pipeline says: the keys and kinds at a place, the places of a key."""
+"""Queries of the JSON schema of a pipeline: valid keys and kinds at a place, places of a key."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ Schema = dict[str, Any]
 
 
 def places_of(schema: Schema, key: str) -> list[str]:
-    """Return where a key stands in the sections of a pipeline, by dotted path; none of several."""
+    """Return the dotted path of a key in a pipeline's sections; empty where it is ambiguous."""
     found = []
     waiting = [(name, place) for name, place in schema["properties"].items()]
     while waiting:
@@ -23,7 +23,7 @@ def places_of(schema: Schema, key: str) -> list[str]:
 
 
 def kinds(schema: Schema, location: Sequence[str | int]) -> tuple[str, list[str]]:
-    """Return the key that names the kind of what may stand at a location, and the kinds.
+    """Return the key that selects between the kinds allowed at a location, and the kinds.
 
     Both are empty where there are no kinds.
     """
@@ -34,12 +34,12 @@ def kinds(schema: Schema, location: Sequence[str | int]) -> tuple[str, list[str]
 
 
 def valid_keys(schema: Schema, location: Sequence[str | int]) -> list[str]:
-    """Return the keys that may stand at a location."""
+    """Return the keys allowed at a location."""
     return list(_follow(schema, place_at(schema, location)).get("properties", {}))
 
 
 def place_at(schema: Schema, location: Sequence[str | int]) -> Schema:
-    """Return what the schema says of a location, as pydantic gives it."""
+    """Return the schema of a location, as pydantic names it."""
     place = schema
     for step in location:
         place = _follow(schema, place)
@@ -59,7 +59,7 @@ def place_at(schema: Schema, location: Sequence[str | int]) -> Schema:
 
 
 def _items(schema: Schema, place: Schema) -> Schema | None:
-    """Return what the items of a list are, which may be one of several branches."""
+    """Return the schema of a list's items, which may be one of several branches."""
     found = (branch["items"] for branch in (place, *_branches(schema, place)) if "items" in branch)
     return next(found, None)
 

@@ -1,4 +1,4 @@
-"""The sections of a pipeline file, and what their values may be."""
+"""The sections of a pipeline file, with their types, defaults and bounds."""
 
 from functools import cache
 from typing import Annotated, Any, Literal
@@ -54,7 +54,7 @@ class Splits(_Section):
 
 
 def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
-    """Return a section's values with the default name in those parts that have none."""
+    """Return a section's values, with the default kind in the parts that name none."""
     if not isinstance(values, dict):
         return values
     return {
@@ -66,7 +66,7 @@ def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
 
 
 def _any_branch(schema: dict[str, Any]) -> None:
-    """Let an editor accept a section without its kind, which several branches then fit."""
+    """Let an editor accept a section without its kind, which then matches several branches."""
     schema["anyOf"] = schema.pop("oneOf")
 
 

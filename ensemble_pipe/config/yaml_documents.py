@@ -1,6 +1,6 @@
-"""YAML files read as plain values, with the line of each key.
+"""Safe reading of YAML files as plain values, with the line of each key.
 
-A file of bounded size, depth and number of values; nothing in it is executed.
+The size, depth and number of values are bounded; nothing in a file is executed.
 """
 
 import copy
@@ -35,7 +35,7 @@ class Document:
         name: the file, for messages.
         data: its values.
         lines: line number of each key, by path.
-        sources: for paths that came from elsewhere, a name of where.
+        sources: for paths that are not from the file, the name of their source.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Document:
     sources: dict[KeyPath, str] = field(default_factory=dict)
 
     def at(self, path: KeyPath) -> str:
-        """Return " (file:line)" for a path, or for the nearest one above it that stands there."""
+        """Return " (file:line)" for a path, or for its nearest parent in the file."""
         for length in range(len(path), -1, -1):
             if path[:length] in self.sources:
                 return f" ({self.sources[path[:length]]})"
@@ -68,7 +68,7 @@ class Document:
         return own
 
     def with_values(self, values: dict[str, Any], origin: KeyPath) -> "Document":
-        """Return a copy with values set by dotted path, named after where they stand."""
+        """Return a copy with values set by dotted path, with their own places for messages."""
         own = self._copy()
         for key, value in values.items():
             line = self.at((*origin, key)).strip(" ()")
@@ -93,7 +93,7 @@ class Document:
 
 
 def _steps(key: str) -> list[str | int]:
-    """Return the steps of a dotted path; what `vary` and `set` of learners hold are paths again."""
+    """Return the steps of a dotted path; the keys of `vary` and `set` are paths themselves."""
     named = re.fullmatch(r"(ensemble(?:\.pool\.\d+)?\.(?:vary|set))\.(.+)", key, re.DOTALL)
     steps = named[1] if named else key
     rest = [named[2]] if named else []
@@ -101,7 +101,7 @@ def _steps(key: str) -> list[str | int]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Makes plain values alone; values that are nested too deep are refused as they are met."""
+    """Constructs plain values only; values nested too deep are refused at once."""
 
     depth = 0
 
@@ -116,7 +116,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    """Return a whole number; in hexadecimal it could be of a length that nothing can show."""
+    """Return an integer; a hexadecimal one could be too long to print."""
     value = int(loader.construct_yaml_int(node))
     if value.bit_length() > MOST_BITS:
         raise yaml.MarkedYAMLError(
@@ -129,10 +129,10 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 def read_document(path: Path) -> Document:
-    """Read a YAML file of keys and values; tags that would make objects are refused.
+    """Read a YAML file with a mapping; tags that construct objects are refused.
 
     Raises:
-        ConfigError: it is missing, too large, not YAML, not keys and values, or has a key twice.
+        ConfigError: it is missing, too large, not YAML, not a mapping, or has a duplicate key.
     """
     wrong = describe_misplaced(path, "a pipeline file")
     if wrong:
@@ -159,11 +159,11 @@ def read_document(path: Path) -> Document:
 
 
 def read_value(text: str, name: str) -> Any:
-    """Return what YAML text says, read as a pipeline file is.
+    """Return the value of YAML text, parsed as in a pipeline file.
 
     Args:
         text: of one value.
-        name: where it stands, for messages.
+        name: its place, for messages.
 
     Raises:
         ConfigError: it is not YAML, or nested too deep.
@@ -226,7 +226,7 @@ def _lines(
 
 
 def _is_text(value: str) -> bool:
-    """Whether a text can be written; what stands for bytes in names of files can."""
+    """Return whether text can be encoded, surrogate escapes of file names included."""
     try:
         value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong in a YAML file, in plain words and with the line of the key."""
+"""Validation errors of pydantic in plain words, with the line of each key."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -29,12 +29,12 @@ _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type", "too_short")
 def describe(
     error: ValidationError, document: Document, schema: dict[str, Any]
 ) -> list[tuple[str, str]]:
-    """Return one message for each mistake that pydantic found, and where it was made.
+    """Return one message, with its place, for each of pydantic's validation errors.
 
     Args:
-        error: what validating `document.data` raised.
-        document: where the values came from.
-        schema: the JSON schema of the whole, for the valid names.
+        error: raised by the validation of `document.data`.
+        document: the source of the values.
+        schema: the JSON schema of the pipeline, for the valid names.
     """
     messages: dict[KeyPath, str] = {}
     # A value that fits no branch of a union is reported by each, and a list whose items are wrong
@@ -53,7 +53,7 @@ def describe(
 
 
 def _path_in(data: Any, location: Sequence[str | int], missing: bool) -> KeyPath:
-    """Return pydantic's location without the names of union branches, which are no keys.
+    """Return pydantic's location without the names of union branches, which are not keys.
 
     Where a key is missing, it is the last step of the location.
     """
@@ -82,7 +82,7 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         valid = [v.strip(" '") for v in mistake["ctx"]["expected"].replace(" or ", ",").split(",")]
         return _unknown(str(mistake["input"]), valid)
     if kind == "union_tag_not_found":
-        return f"{mistake['ctx']['discriminator']} is missing; it says which kind this is"
+        return f"{mistake['ctx']['discriminator']} is missing; it selects the kind"
     if kind in _MISSING:
         return "is missing; it has no default"
     given = mistake["input"]
@@ -109,7 +109,7 @@ def _unknown_component(given: str, valid: Sequence[str]) -> str:
 
 
 def _unknown(given: str, valid: Sequence[str], elsewhere: Sequence[str] | None = None) -> str:
-    """Return a message about an unknown name, or key, where `elsewhere` says where it stands."""
+    """Return a message on an unknown name, or key; `elsewhere` gives the place of a known one."""
     near = [quote(name) for name in get_close_matches(given, valid, 1)] or elsewhere
     guess = f"; did you mean {' or '.join(near)}?" if near else ";"
     what = "unknown" if elsewhere is None else "unknown key"

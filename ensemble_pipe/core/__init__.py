@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, keyed random draws, files, settings, messages."""
+"""The foundation of all other folders: errors, keyed random draws, files, settings, messages."""

@@ -1,4 +1,4 @@
-"""Addresses: SQLite files as addresses, and secrets that are kept out of whatever is written."""
+"""Tracking addresses: SQLite files as URIs, and masking of passwords and tokens."""
 
 import os
 import re
@@ -22,7 +22,7 @@ _SQLITE = re.compile(r"sqlite(\+\w+)?:///")
 
 
 def mask_secrets(text: str) -> str:
-    """Return text in which passwords and tokens of addresses are hidden.
+    """Return text with the passwords and tokens of addresses replaced by `***`.
 
     >>> mask_secrets("cannot reach https://ann:pw@host:5000/x?token=abc (host:5000)")
     'cannot reach https://ann:***@host:5000/x?token=*** (host:5000)'
@@ -35,7 +35,7 @@ def mask_secrets(text: str) -> str:
 
 
 def strip_user(address: str) -> str:
-    """Return what should be an address, but may be written wrong, without user and password.
+    """Return an address, possibly malformed, without user name and password.
 
     >>> strip_user("http//ann:pw@host:5000")
     '***@host:5000'
@@ -45,11 +45,11 @@ def strip_user(address: str) -> str:
 
 
 def restore_secrets(address: str) -> str | None:
-    """Return a masked address with what it hides, as far as the environment says; None if not.
+    """Return a masked address with its secrets from the environment; None if it lacks them.
 
-    MLFLOW_TRACKING_URI counts where it is the same but for what is hidden, else
-    MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, where only these are. MLflow itself sends
-    them, or MLFLOW_TRACKING_TOKEN, to a server whose address has none.
+    MLFLOW_TRACKING_URI is used where it equals the address up to the masked parts, else
+    MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, where only these are masked. MLflow
+    itself sends them, or MLFLOW_TRACKING_TOKEN, to a server whose address contains none.
     """
     if HIDDEN not in address:
         return address
@@ -68,10 +68,10 @@ def restore_secrets(address: str) -> str | None:
 
 
 def sqlite_address(path: Path) -> str:
-    """Return the address of an SQLite file, as SQLAlchemy reads it.
+    """Return the SQLAlchemy URI of an SQLite file.
 
-    Where a character must be quoted the driver is named too: MLflow would take the address without
-    it for a path as it stands, and make a folder of that name.
+    Where a character must be quoted, the URI names the driver too: MLflow would otherwise treat it
+    as an unquoted path, and create a folder of that name.
 
     >>> sqlite_address(Path("/x/a b/mlflow.db")), sqlite_address(Path("/x/100%/mlflow.db"))
     ('sqlite:////x/a b/mlflow.db', 'sqlite+pysqlite:////x/100%25/mlflow.db')
@@ -82,7 +82,7 @@ def sqlite_address(path: Path) -> str:
 
 
 def sqlite_path(address: str) -> Path | None:
-    """Return the file of an SQLite address; None of another, and of one in memory."""
+    """Return the file of an SQLite URI; None for other addresses and for a database in memory."""
     if not _SQLITE.match(address):
         return None
     path = unquote(_SQLITE.sub("", address, count=1).partition("?")[0])

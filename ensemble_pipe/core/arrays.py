@@ -1,4 +1,4 @@
-"""Names for the types of arrays that signatures use; shapes stand in the docstrings."""
+"""Type aliases of the arrays in signatures; shapes are given in the docstrings."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How kernels are compiled and cached, and a person told: the one place for numba's settings.
+"""Compilation and caching of the numba kernels, and its progress messages.
 
 Only what computes, or checks a pipeline, imports modules of kernels or this one, since numba takes
 most of a second to load.
@@ -23,10 +23,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @cache
 def cache_folder() -> Path:
-    """Return where compiled kernels are kept: a folder of the user, numba's version and the source.
+    """Return the cache folder of compiled kernels, for these sources and numba's version.
 
     numba notices a change of a kernel's own file, but not of the files whose functions it inlines:
-    so all sources of kernels stand in the name, as a sum.
+    so the folder's name contains a checksum of all kernel sources.
     """
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     total = sha256()
@@ -56,34 +56,34 @@ def kernel(function: F) -> F:
 
 
 @contextmanager
-def report_compilation(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell of kernels that are compiled meanwhile: this may take minutes, once for each machine.
+def report_compilation(report: Callable[[str], None]) -> Iterator[None]:
+    """Report the kernels compiled within the block, which may take minutes, once per machine.
 
     Args:
-        tell: shows a line to a person: at the first kernel, then every `REPORT_EVERY_S` seconds at
-            most. Those that are read from the cache are not told of.
+        report: shows a line to the user: at the first kernel, then at most every `REPORT_EVERY_S`
+            seconds. Kernels loaded from the cache are not reported.
     """
-    with event.install_listener("numba:compile", _CompilationReporter(tell)):
+    with event.install_listener("numba:compile", _CompilationReporter(report)):
         yield
 
 
 class _CompilationReporter(event.Listener):  # type: ignore[misc]  # numba has no types
-    """Counts the kernels whose compilation has begun, those that others are made of included."""
+    """Counts the kernels whose compilation has started, including those that others call."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._begun = 0
-        self._first = self._told = 0.0
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._started = 0
+        self._first = self._last = 0.0
 
     def on_start(self, event: Any) -> None:
         now = time.monotonic()
-        self._begun += 1
-        if self._begun == 1:
-            self._first = self._told = now
-            self._tell("compiling kernels, once for this machine, then kept")
-        elif now - self._told >= REPORT_EVERY_S:
-            self._told = now
-            self._tell(f"compiling kernels: {self._begun} so far, {now - self._first:.0f} s")
+        self._started += 1
+        if self._started == 1:
+            self._first = self._last = now
+            self._report("compiling kernels, once for this machine, then kept")
+        elif now - self._last >= REPORT_EVERY_S:
+            self._last = now
+            self._report(f"compiling kernels: {self._started} so far, {now - self._first:.0f} s")
 
     def on_end(self, event: Any) -> None:
-        """The next start tells."""
+        """Do nothing: the next start is reported."""

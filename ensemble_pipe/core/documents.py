@@ -1,4 +1,4 @@
-"""What is read from outside: of bounded size and depth, and of the shape that a schema says.
+"""Reading of external files with bounded size and depth, validated against a schema.
 
 Every JSON file of a run, a model or a data set comes in by `read_json`, every line of a journal by
 `parse_json`, and all else that is read whole by `read_bytes`. A schema is a type that pydantic
@@ -36,21 +36,21 @@ def read_json(path: Path, kind: type[T]) -> T:
         kind: the schema.
 
     Raises:
-        CorruptFileError: it cannot be read, is too large, or is not what the schema says.
+        CorruptFileError: it cannot be read, is too large, or does not match the schema.
     """
     return parse_json(read_bytes(path, MOST_BYTES), kind, str(path))
 
 
 def parse_json(content: bytes, kind: type[T], where: str) -> T:
-    """Return what JSON text says, as `kind`; a key stands there once, a number is finite.
+    """Parse JSON text as `kind`; duplicate keys and numbers that are not finite are refused.
 
     Args:
         content: UTF-8.
         kind: the schema.
-        where: it stands, for messages.
+        where: its place, for messages.
 
     Raises:
-        CorruptFileError: it is no JSON, is nested too deep, or is not what the schema says.
+        CorruptFileError: it is no JSON, is nested too deep, or does not match the schema.
     """
     try:
         value = _DECODER.decode(content.decode("utf-8"))
@@ -65,28 +65,28 @@ def parse_json(content: bytes, kind: type[T], where: str) -> T:
 
 
 def validate_as(value: Any, kind: type[T], where: str, what: str | None = None) -> T:
-    """Return plain values as `kind`.
+    """Validate plain values against the schema `kind`.
 
     Args:
         value: what was read.
         kind: the schema.
         where: it stands, for messages.
-        what: it should be, such as "a schema of this version"; None where `where` says that.
+        what: it should be, such as "a schema of this version"; None where `where` names it.
 
     Raises:
-        CorruptFileError: they are not what the schema says; names the first field that is not.
+        CorruptFileError: they do not match the schema; names the first field that does not.
     """
     try:
         found: T = _adapter(kind).validate_python(value)  # type: ignore[arg-type]  # hashable
         return found
     except ValidationError as error:
-        told = _told(error)
-        text = f"{where}: {told}" if what is None else f"{where}: not {what} ({told})"
+        mistake = _first_mistake(error)
+        text = f"{where}: {mistake}" if what is None else f"{where}: not {what} ({mistake})"
         raise CorruptFileError(f"{text}; {_ADVICE}") from None
 
 
-def _told(error: ValidationError) -> str:
-    """Return what is missing, or the first field that is wrong and why."""
+def _first_mistake(error: ValidationError) -> str:
+    """Return the missing or first invalid field, and the reason."""
     mistakes = error.errors()
     missing = [m["loc"] for m in mistakes if m["type"] == "missing"]
     if missing:
@@ -100,11 +100,10 @@ def read_bytes(path: Path, most_bytes: int | None = None) -> bytes:
 
     Args:
         path: of the file.
-        most_bytes: that it may have; None where its contents are bounded elsewhere.
+        most_bytes: upper bound of its size; None where its contents are bounded elsewhere.
 
     Raises:
-        CorruptFileError: it is missing, a folder or another thing that is no file, larger, or may
-            not be read.
+        CorruptFileError: it is missing, no regular file, larger, or not readable.
     """
     try:
         found = path.stat()
@@ -122,7 +121,7 @@ def read_bytes(path: Path, most_bytes: int | None = None) -> bytes:
 
 
 def is_deep(value: Any) -> bool:
-    """Whether lists and dictionaries are nested more than MOST_DEPTH deep."""
+    """Return whether lists and dictionaries are nested more than MOST_DEPTH deep."""
     level = [value]
     for _ in range(MOST_DEPTH):
         level = [

@@ -40,14 +40,14 @@ class EnsemblePipeError(Exception):
 
 
 class InputError(EnsemblePipeError):
-    """The user's input is wrong; nothing was started."""
+    """The user's input is invalid; nothing was started."""
 
 
 class ConfigError(InputError):
-    """A pipeline file or an override is wrong; the message lists every mistake found.
+    """A pipeline file or an override is invalid; the message lists every mistake found.
 
     Attributes:
-        mistakes: of those that stand in a pipeline, what is wrong, and " (where)".
+        mistakes: for those in a pipeline, the description, and the place as " (where)".
     """
 
     def __init__(self, message: str = "", *, mistakes: Iterable[tuple[str, str]] = ()) -> None:
@@ -56,10 +56,10 @@ class ConfigError(InputError):
 
 
 class DataError(InputError):
-    """A data file is missing, unreadable, or holds what cannot be trained on.
+    """A data file is missing, unreadable, or has values that cannot be trained on.
 
     Attributes:
-        at_prediction: the message where a model is there already, so that no rule can help.
+        at_prediction: the message for a trained model, whose column rules can no longer change.
     """
 
     def __init__(self, message: str, at_prediction: str | None = None) -> None:

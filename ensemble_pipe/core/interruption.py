@@ -1,7 +1,8 @@
-"""Signals that ask a run to end: it ends once, in order, and never in the middle of a write.
+"""Graceful interruption by signals: a run ends once, in order, never in the middle of a write.
 
-The first one raises KeyboardInterrupt, where the program may stop; elsewhere it waits for such a
-place. The second ends what an ending does for long, in the same way. The third ends at once.
+The first signal raises KeyboardInterrupt in an interruptible block; outside of these it is deferred
+to the next one. The second interrupts a long shutdown in the same way. The third ends the process
+at once.
 """
 
 import atexit
@@ -24,7 +25,7 @@ _SOON_S = 0.02
 
 
 class Interruption:
-    """What signals have asked of this process since they are handled.
+    """The signals that this process has received since they are handled.
 
     Attributes:
         first: number of the first signal, None before it.
@@ -64,7 +65,7 @@ class Interruption:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let a signal stop what is done here, also one that waits; behind it, signals wait."""
+        """Make the block interruptible, by deferred signals too; after it, signals are deferred."""
         self._interruptible = self._stoppable = True
         try:
             if self._waiting:
@@ -75,7 +76,7 @@ class Interruption:
             self._interruptible = self._stoppable = False
 
     def resend_ignored(self, what: "sys.UnraisableHookArgs") -> None:
-        """Send a signal again whose KeyboardInterrupt was raised where Python drops errors.
+        """Send a signal again whose KeyboardInterrupt was raised where Python ignores exceptions.
 
         That is in a finalizer or a callback of a weak reference; see `sys.unraisablehook`.
         """
@@ -94,7 +95,7 @@ class Interruption:
         raise KeyboardInterrupt
 
     def _leave_closed_terminals(self) -> None:
-        """Write to nowhere what would go to a terminal that was closed: it would raise an error."""
+        """Redirect output to a closed terminal to the null device: writing would raise an error."""
         for descriptor in self._terminals:
             if not os.isatty(descriptor):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -107,10 +108,10 @@ _current: Interruption | None = None
 
 @contextmanager
 def handle_signals(*, exits: bool = False) -> Iterator[Interruption]:
-    """Handle signals; they are handled as before behind it. Within another use, that one holds.
+    """Handle signals within the block; nested uses leave the outermost one in force.
 
-    In a thread that is not the main one signals are left as they are: only the main one gets them.
-    A signal other than Ctrl-C is sent again behind it, for whoever handled it before.
+    Outside of the main thread nothing changes, since only that thread receives signals. After the
+    block the earlier handlers are restored, and a signal other than Ctrl-C is sent again for them.
 
     Args:
         exits: whether a third signal ends the program, rather than raise KeyboardInterrupt.
@@ -143,7 +144,7 @@ def handle_signals(*, exits: bool = False) -> Iterator[Interruption]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let a signal stop what is done here, where signals are handled."""
+    """Make the block interruptible, where signals are handled."""
     if _current is None or not _in_main_thread():
         yield
         return
@@ -153,7 +154,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def preserve_handlers() -> Iterator[None]:
-    """Give signals back the handlers that they have now, whatever is done to them meanwhile."""
+    """Restore the present signal handlers after the block, whatever it changes."""
     if not _in_main_thread():
         yield
         return
@@ -167,7 +168,7 @@ def preserve_handlers() -> Iterator[None]:
 
 
 def _send_soon(number: int) -> None:
-    """Send a signal to this process, once it has gone on with what it is at."""
+    """Send a signal to this process from another thread, after the current call has returned."""
     timer = threading.Timer(_SOON_S, os.kill, (os.getpid(), number))
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""Values and names as messages show them: short, on one line, with nothing a terminal obeys."""
+"""Formatting of values in messages: short, on one line, without terminal control characters."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ MOST_NAMES = 12
 
 
 def quote(value: object) -> str:
-    r"""Return a value as `repr` does, cut where it is long.
+    r"""Return the `repr` of a value, truncated where it is long.
 
     >>> quote("\x1b[2J"), quote(0.5), len(quote("long" * 1000))
     ("'\\x1b[2J'", '0.5', 63)
@@ -21,12 +21,12 @@ def quote(value: object) -> str:
 
 
 def truncate(text: str, most: int = MOST_CHARACTERS) -> str:
-    """Return text, cut where it is much longer than so many characters."""
+    """Return text, truncated where it is much longer than so many characters."""
     return text if len(text) <= most + 2 else f"{text[:most]}..."
 
 
 def printable(text: str, kept: str = "") -> str:
-    r"""Return text with all that is not printable escaped, but for the characters `kept`.
+    r"""Return text with unprintable characters escaped, except for the characters `kept`.
 
     >>> printable("a\x1b[31m\nb")
     'a\\x1b[31m\\nb'
@@ -37,7 +37,7 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def list_names(names: Sequence[object]) -> str:
-    """Return the first names, and how many there are where these are not all.
+    """Return the first names, followed by their number where there are more.
 
     >>> list_names(range(20))
     '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, ... (20)'

@@ -1,4 +1,4 @@
-"""What a path leads to, so that a command given the wrong thing can say which one takes it."""
+"""Kinds of files and folders, for messages about a path given to the wrong command."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Kind:
 
     Attributes:
         name: with its article.
-        hint: which command takes it, or what is to be named instead; empty where nothing is known.
+        hint: the command that takes it, or the path to give instead; empty where unknown.
     """
 
     name: str
@@ -37,25 +37,25 @@ class Kind:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return what kind of thing a path leads to; None where nothing is there, or it is plain text.
+    """Return the kind of a path; None where it does not exist or is plain text.
 
-    No more than the beginning of a file is read.
+    Only the beginning of a file is read.
     """
     try:
         return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
-    except OSError:  # this user may not look at it; whoever reads it is told so
+    except OSError:  # no permission: reading it reports that
         return None
 
 
 def describe_misplaced(path: Path, wanted: str) -> str | None:
-    """Return a message that a path leads to something other than is wanted, and to what.
+    """Return a message that a path is not of the expected kind, and of which kind it is.
 
     Args:
         path: as it was given.
-        wanted: with its article, such as "a run directory".
+        wanted: the expected kind with its article, such as "a run directory".
 
     Returns:
-        None where nothing more is known of it than that it is a folder, or plain text.
+        None where the path is an ordinary folder, or plain text.
     """
     kind = kind_of(path)
     if kind is None or kind.name == wanted or kind == Kind("a folder"):
@@ -86,7 +86,7 @@ def _kind_of_file(path: Path) -> Kind | None:
 
 def _kind_of_folder(path: Path) -> Kind:
     if _is_run(path):
-        resume = f"`ensemble-pipe resume {path}` goes on with it"
+        resume = f"`ensemble-pipe resume {path}` continues it"
         return Kind("a run directory", f"{resume}; predict, evaluate, report and compare take it")
     if (path / "manifest.json").is_file() and (path / "model.json").is_file():
         hint = f"`ensemble-pipe predict {path} INPUT --output FILE` predicts with it"

@@ -1,9 +1,9 @@
 """Randomness that is addressed, not consumed.
 
 Every draw comes from a counter-based generator, Philox-4x64 (Salmon et al. 2011, "Parallel random
-numbers: as easy as 1, 2, 3"), whose key says what the draw is for and whose counter says where in
-training it stands. Nothing is carried from one draw to the next, so nothing has to be saved, and
-no learner's draws depend on which others train beside it.
+numbers: as easy as 1, 2, 3"), whose key is the purpose of the draw and whose counter is its
+position in training. No state is carried from one draw to the next, so none has to be saved, and no
+learner's draws depend on which others train beside it.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """What a draw is for. Numbers are part of every result: never reuse or reorder them."""
+    """The purpose of a draw. Numbers determine every result: never reuse or reorder them."""
 
     INITIALIZE = 1
     ORDER = 2
@@ -53,8 +53,8 @@ def generator(
 
     Args:
         root: seed of the run, 0 to `MAX_SEED`.
-        purpose: what the draw is for.
-        learner, epoch, step, shard: where it stands; 0 where it does not matter.
+        purpose: of the draw.
+        learner, epoch, step, shard: its position in training; 0 where not applicable.
     """
     key = np.array([root, (int(purpose) << 40) | learner], dtype=np.uint64)
     counter = np.array([0, step, epoch, shard], dtype=np.uint64)
@@ -62,10 +62,10 @@ def generator(
 
 
 class Draws:
-    """The generators of several learners, set to a place in training instead of built for it.
+    """The generators of several learners, repositioned for each draw instead of constructed.
 
-    Building a generator costs three times what setting one does, and a step of a small network
-    would notice.
+    Constructing a generator takes three times as long as setting its state, which is a noticeable
+    part of a small network's step.
     """
 
     def __init__(self, root: int, purpose: Purpose, learners: Sequence[int]) -> None:
@@ -78,7 +78,7 @@ class Draws:
 
         Args:
             step: of training.
-            name: of what draws; its CRC-32 is the counter's word for the shard.
+            name: of the component that draws; its CRC-32 is the counter's word for the shard.
         """
         if name not in self._places:
             self._places[name] = crc32(name.encode())

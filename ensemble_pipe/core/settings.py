@@ -1,4 +1,4 @@
-"""Plain, frozen settings of a component.
+"""The decorator for frozen settings of components, and the part of them that stacks share.
 
 Components (update rules, schedules, layers, augmentations, ...) declare their numbers as such
 classes, with bounds from annotated_types. The pipeline schema checks and documents them; a
@@ -21,7 +21,7 @@ def settings(cls: type[T]) -> type[T]:
 
 
 def structure(value: Any) -> Any:
-    """Return what must agree between learners of one stack: settings without their numbers.
+    """Return the settings that learners of one stack must share: all but their numbers.
 
     The fields that a class names in `numbers` are (M,) vectors in a stack, so they may differ,
     but not in whether they are set at all.

@@ -1,7 +1,8 @@
-"""Where the files of a run lie, and how they are written and checked.
+"""Paths of a run's files, atomic writes, and sha256 manifests.
 
-One class knows every file name. A file appears whole or not at all: it is written beside its place,
-flushed to disk and renamed. What is written for keeps stands in a manifest with its sha256 sum.
+`RunPaths` defines every file name. A file appears complete or not at all: it is written to a
+temporary file in the same folder, flushed to disk and renamed. Permanent files are recorded in a
+manifest with their sha256 sums.
 """
 
 import hashlib
@@ -34,9 +35,9 @@ class RunManifest:
     """The manifest of a run directory.
 
     Attributes:
-        environment: library versions and processor that the run began with.
-        run_id: a name that no other run has; the folder's own, when it was made.
-        sums: of the files that it began with.
+        environment: library versions and processor when the run started.
+        run_id: a unique name; that of the folder when it was created.
+        sums: of the files present when it started.
     """
 
     environment: dict[str, str]
@@ -69,12 +70,12 @@ class RunPaths:
 
     @property
     def cursor(self) -> Path:
-        """What of the journal MLflow has received."""
+        """The position in the journal up to which MLflow has received it."""
         return self.root / "mlflow.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the process that drives the run."""
+        """Locked by the process that executes the run."""
         return self.root / "driver.lock"
 
     @property
@@ -96,12 +97,12 @@ class RunPaths:
 
     @property
     def first_rows(self) -> Path:
-        """The weights that transferred learners start from."""
+        """The initial weights of transferred learners."""
         return self.base / "first_rows.safetensors"
 
     @property
     def growth(self) -> Path:
-        """The pipeline that a run is growing to, until it has grown."""
+        """The pipeline of a growth in progress; removed when it is complete."""
         return self.root / "growth.json"
 
     @property
@@ -175,7 +176,7 @@ def read_manifest(paths: RunPaths) -> RunManifest:
 
 
 def require_writable(folder: Path) -> None:
-    """Check that files can be written to a folder, which is made where it is not there.
+    """Check that files can be written to a folder, which is created if missing.
 
     Raises:
         InputError: they cannot; the message says why.
@@ -191,7 +192,7 @@ def require_writable(folder: Path) -> None:
 
 
 def require_output(path: Path, endings: Sequence[str], what: str) -> None:
-    """Check that a command can write its output to a file of a format that its ending says.
+    """Check that a command can write an output file, whose suffix names a supported format.
 
     Raises:
         InputError: the ending is another, the path is a folder, or nothing can be written there.
@@ -207,7 +208,7 @@ def require_output(path: Path, endings: Sequence[str], what: str) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; when the block ends without an error it becomes `path`, whole.
+    """Yield a temporary path to write to, renamed to `path` when the block ends without an error.
 
     Raises:
         InputError: a folder stands at `path`, or a file where its folder should be.
@@ -221,7 +222,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """Give the path of a temporary file in the folder of `path`; what is left of it is removed."""
+    """Yield the path of a temporary file in the folder of `path`, which is removed if left over."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -236,11 +237,11 @@ def _beside(path: Path) -> Iterator[Path]:
 
 
 def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
-    """Write `content` to `path` so that a reader sees the old file or the new one, never a part.
+    """Write `content` to `path` atomically: a reader sees the old file or the new one.
 
     Args:
         path: where to; its folder is made.
-        content: bytes, text, or a function that writes to the path it is given.
+        content: bytes, text, or a function that writes to a given path.
     """
     with atomic_file(path) as beside:
         if callable(content):
@@ -257,7 +258,7 @@ def atomic_write_all(contents: Mapping[Path, bytes]) -> None:
     file is there only where the others are.
 
     Args:
-        contents: of each file; that of the file which says that the others are complete is last.
+        contents: of each file; the file whose presence marks the others as complete comes last.
     """
     with ExitStack() as stack:
         besides = {path: stack.enter_context(_beside(path)) for path in contents}

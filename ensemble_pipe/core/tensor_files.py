@@ -1,4 +1,4 @@
-"""Tensors read from safetensors files, and the check that they are finite."""
+"""Reading of tensors from safetensors files, with a check that all numbers are finite."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from ensemble_pipe.core.errors import CorruptFileError
 
 
 def read_tensors(path: Path, *names: str) -> dict[str, Floats]:
-    """Read a safetensors file that has at least some tensors, and finite numbers alone.
+    """Read a safetensors file that has the required tensors and only finite numbers.
 
     Raises:
         CorruptFileError: it cannot be read, lacks a tensor, or holds NaN or an infinite number.

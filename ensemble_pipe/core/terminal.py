@@ -1,4 +1,4 @@
-"""The two streams of a command: its result on standard output, all else on standard error."""
+"""Output of commands: results on standard output, messages on standard error."""
 
 import os
 import sys
@@ -10,8 +10,9 @@ from ensemble_pipe.core.messages import printable
 def prepare_streams() -> None:
     """Make the standard streams safe to use, however the command was called.
 
-    One that was closed (`>&-`) leads nowhere: otherwise the next file that is opened would take its
-    number, and receive what is printed. What an encoding lacks is printed as its escape.
+    A closed stream (`>&-`) is redirected to the null device: otherwise the next opened file would
+    get its number and receive the output. Characters that the encoding lacks are printed as
+    escapes.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -24,10 +25,11 @@ def prepare_streams() -> None:
 def show(text: str) -> None:
     """Print a result, or a part of one, to standard output.
 
-    Where nobody reads on, as behind `| head -1`, the command ends without a word, with status 1.
+    Where the reader has closed the pipe, as `| head -1` does, the command ends silently with status
+    1.
 
     Raises:
-        OSError: it cannot be written, such as to a full disk.
+        OSError: writing failed, for example because the disk is full.
     """
     try:
         print(text, flush=True)
@@ -39,10 +41,9 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Show a line to a person on standard error; what a terminal would obey is shown instead.
+    """Print a line to standard error, with control characters escaped.
 
-    A run goes on though nobody reads what it says, as behind `2>&1 | head -1` or on a closed
-    terminal.
+    A closed pipe (`2>&1 | head -1`) or terminal does not end a run.
     """
     if sys.stderr is None:
         return
@@ -58,7 +59,7 @@ def prints_all() -> bool:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Let what is still to be written go nowhere; else it would be tried again at the exit."""
+    """Discard buffered output, which Python would otherwise try to write again at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -1,1 +1,1 @@
-"""From files to batches: sources, schema, splits, base files, augmented shards, row order."""
+"""Data from files to batches: sources, schema, splits, base files, augmented shards, row order."""

@@ -32,7 +32,7 @@ Place = tuple[Count, Count, Count]
 
 @dataclass(frozen=True)
 class _Sums:
-    """What stands beside a base file: its size, the sum of its frame, and places by column."""
+    """The checksums beside a base file: file size, CRC-32 of the frame, and shards by column."""
 
     bytes: Count
     frame: Count
@@ -66,7 +66,7 @@ def values_of(column: pa.Array) -> Array:
 
 
 def sums_path(path: Path) -> Path:
-    """Return where the sums of a base file lie."""
+    """Return the path of a base file's checksums."""
     return path.with_suffix(".json")
 
 
@@ -82,26 +82,26 @@ class BaseWriter:
         self._sums: dict[str, list[int]] = {}
 
     def append(self, columns: Mapping[str, Array]) -> None:
-        """Take in rows: arrays by column, all of one length, which are not written to later."""
+        """Append rows: arrays by column, all of one length, which must not be modified later."""
         self._held.append(columns)
         self._held_rows += len(columns["row"])
         if self._held_rows >= self._shard_rows:
-            joined = self._joined()
+            joined = self._join()
             whole = self._held_rows - self._held_rows % self._shard_rows
             for start in range(0, whole, self._shard_rows):
-                self._write(_sliced(joined, start, start + self._shard_rows))
-            self._held = [_sliced(joined, whole, self._held_rows)]
+                self._write(_slice(joined, start, start + self._shard_rows))
+            self._held = [_slice(joined, whole, self._held_rows)]
             self._held_rows -= whole
 
     def finish(self) -> dict[str, list[int]]:
-        """Write what is left; return the CRC-32 of each shard, by column."""
+        """Write the remaining rows; return the CRC-32 of each shard, by column."""
         if self._held_rows or self._stream is None:
-            self._write(self._joined())
+            self._write(self._join())
         if self._stream is not None:
             self._stream.close()
         return self._sums
 
-    def _joined(self) -> dict[str, Array]:
+    def _join(self) -> dict[str, Array]:
         return {name: np.concatenate([part[name] for part in self._held]) for name in self._held[0]}
 
     def _write(self, columns: Mapping[str, Array]) -> None:
@@ -137,7 +137,7 @@ def write_base(
     shard_rows: int,
     **others: Array,
 ) -> None:
-    """Write one part of the data that lies in memory; see `base_writer` and `shard_table`."""
+    """Write one part of the data from arrays in memory; see `base_writer` and `shard_table`."""
     with base_writer(path, shard_rows) as writer:
         writer.append({"input": inputs, "target": targets, "row": rows, **others})
 
@@ -163,13 +163,13 @@ class Base:
         return len(self.places["row"])
 
     def read_column(self, name: str) -> Array:
-        """Return a whole column (R,) of numbers, all of its shards checked."""
+        """Return a whole column (R,) of numbers, after a check of all its shards."""
         for shard in range(self.shards):
             self.verify(shard, (name,))
         return np.asarray(self.table.column(name).to_numpy())
 
     def verify(self, shard: int, names: Sequence[str] | None = None) -> None:
-        """Check one shard against its sums; only some columns where `names` are given.
+        """Check one shard against its checksums; only the columns `names` where given.
 
         Raises:
             CorruptFileError: names the column and its rows.
@@ -187,7 +187,7 @@ class Base:
 
 
 def read_schema(paths: RunPaths) -> Schema:
-    """Read the schema of a run's data, which lies beside its base files.
+    """Read the schema of a run's data, stored beside its base files.
 
     Raises:
         CorruptFileError: it, or the run's manifest, is damaged.
@@ -199,10 +199,10 @@ def read_schema(paths: RunPaths) -> Schema:
 
 
 def open_base(path: Path) -> Base:
-    """Open a base file by memory map; of its rows nothing is read until it is used.
+    """Open a base file by memory map; its rows are read lazily.
 
     Raises:
-        CorruptFileError: it or its sums are missing or damaged.
+        CorruptFileError: it or its checksums are missing or damaged.
     """
     facts = read_json(sums_path(path), _Sums)
     places = facts.columns
@@ -234,14 +234,14 @@ def verify_all(path: Path) -> None:
         base.verify(shard)
 
 
-def _sliced(columns: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
+def _slice(columns: Mapping[str, Array], start: int, stop: int) -> dict[str, Array]:
     return {name: values[start:stop] for name, values in columns.items()}
 
 
 def _places(
     buffer: pa.Buffer, table: pa.Table, sums: Mapping[str, list[int]]
 ) -> dict[str, list[Place]]:
-    """Return where each column's shards lie in the file."""
+    """Return the positions of each column's shards in the file."""
     places: dict[str, list[Place]] = {}
     for name in table.column_names:
         arrays = [values_of(chunk) for chunk in table.column(name).chunks]
@@ -253,7 +253,7 @@ def _places(
 
 
 def _frame_sum(buffer: pa.Buffer, places: Mapping[str, list[Place]]) -> int:
-    """Return the CRC-32 of all bytes that lie in no column: schema, offsets, padding, footer."""
+    """Return the CRC-32 of all bytes outside of the columns: schema, offsets, padding, footer."""
     content = memoryview(buffer)
     total, end = 0, 0
     for start, length, _ in sorted(place for column in places.values() for place in column):

@@ -1,4 +1,4 @@
-"""Batches: the rows that each learner sees at each step, copied into buffers.
+"""Mini-batches: the rows that each learner sees at each step, copied into buffers.
 
 A learner's stream of rows (see `data.order`) runs on across epochs, so that every batch has exactly
 N rows: batch b holds places b N to (b + 1) N - 1 of the stream. Any batch can be read without those
@@ -27,7 +27,7 @@ Run = tuple[ShardView, int, int]
 
 @dataclass(frozen=True)
 class Steps:
-    """How many steps a training takes; arithmetic only.
+    """The number of steps of a training, from its rows, batch size and epochs.
 
     Attributes:
         rows: R, of the learner's training data.
@@ -44,11 +44,11 @@ class Steps:
         return self.end_of(self.epochs - 1)
 
     def end_of(self, epoch: int) -> int:
-        """Return the number of steps taken when `epoch` ends: those whose rows it completes."""
+        """Return the number of steps taken when `epoch` ends."""
         return (epoch + 1) * self.rows // self.batch_rows
 
     def epochs_done(self, step: int) -> int:
-        """Return how many epochs have ended once `step` steps are taken."""
+        """Return the number of epochs completed after `step` steps."""
         return ((step + 1) * self.batch_rows - 1) // self.rows
 
 
@@ -83,9 +83,9 @@ class Batches:
             view: which rows and columns each learner sees; None for all, as a shared order needs.
             outputs: T, of the targets of mixed rows: the number of classes, 1 for one share, or D
                 numbers.
-            epochs: that will be read, so that no shards of a further one are asked for.
-            own_targets: (R, T) float32 of each learner, which has an order of its own, in place of
-                the stored targets.
+            epochs: to be read, so that no shards of a further one are requested.
+            own_targets: (R, T) float32 of each learner, which replace the stored targets; needs the
+                order "own".
         """
         self._data = data
         view = view or View()
@@ -144,7 +144,7 @@ class Batches:
     def _find(
         self, m: int, place: int, used: dict[ShardRequest, ShardView], runs: list[Run]
     ) -> None:
-        """Find the rows of the learner in place m, from a place of its stream on."""
+        """Look up the rows of the m-th learner, from a position in its stream on."""
         stream, first, stop = self._streams[m], m * self._batch_rows, (m + 1) * self._batch_rows
         while first < stop:
             window = stream.window(place)
@@ -168,7 +168,7 @@ class Batches:
         end: int,
         used: dict[ShardRequest, ShardView],
     ) -> ShardView:
-        """Return the shards of a window as they stand in an epoch; those of `end` come next."""
+        """Return the shards of a window in an epoch; those at `end` are prefetched."""
         wanted = self._data.request(self._keys[m], epoch, window.shards)
         if wanted not in used:
             view = self._views.get(wanted)
@@ -178,14 +178,14 @@ class Batches:
         return used[wanted]
 
     def _coming(self, m: int, place: int) -> ShardRequest | None:
-        """Return what is wanted from a place of the stream on; None behind the last epoch."""
+        """Return the shard request at a position in the stream; None after the last epoch."""
         epoch = place // self._epoch_rows
         if epoch == self._epochs:
             return None
         return self._data.request(self._keys[m], epoch, self._streams[m].window(place).shards)
 
     def _mix(self, step: int) -> None:
-        """Turn targets into shares, and mix rows of each batch with one another."""
+        """Convert targets into shares, and mix rows of each batch with one another."""
         for m in range(len(self._keys)):
             write_shares(self._targets[m], self.targets[m])
         for address, mixing in self._mixings:

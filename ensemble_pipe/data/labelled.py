@@ -1,4 +1,4 @@
-"""Rows of a source with what stands beside their features: targets, weights, groups, times."""
+"""Rows of a source with their side columns: targets, weights, groups, times, test marks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,16 +28,16 @@ MOST_ROWS = 2**31 - 1
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows that can be learned from.
+    """The rows of a source with their targets and other side columns.
 
     Attributes:
         rows: their features.
         targets: of the R rows, one or several of each.
-        weights: (R,) in the loss; None where all are alike.
+        weights: (R,) in the loss; None where all are equal.
         groups, group_names: (R,) number of each row's group, and the groups' names; None for none.
-        times: (R,) when each row was; None where no column says.
-        marks: (R,) bool, true in the rows of the test part; None where no column says.
-        kept: (R,) ascending numbers of the rows in their source; None where all are there.
+        times: (R,) of each row; None where there is no such column.
+        marks: (R,) bool, true in the rows of the test part; None where there is no such column.
+        kept: (R,) ascending numbers of the rows in their source; None for all rows.
     """
 
     rows: Rows
@@ -55,7 +55,7 @@ class LabelledRows:
 
     @property
     def strata(self) -> Array:
-        """Numbers (R,) that are alike in rows of one class, in the order of the classes."""
+        """The stratum (R,) of each row: equal in rows of one class, in the order of the classes."""
         return self.targets.values
 
     def numbers(self, start: int, stop: int) -> Integers:
@@ -72,17 +72,17 @@ def read_labelled(
     task: str = "classification",
     classes: tuple[int | str, ...] = (),
 ) -> LabelledRows:
-    """Read what stands beside the features of all rows, or of those of some classes.
+    """Read the side columns of all rows, or of the rows of some classes.
 
     Args:
         rows: of the source.
         roles: of its columns.
-        chosen: the classes whose rows are wanted; None for all.
+        chosen: the classes whose rows are read; None for all.
         task: classification or regression.
-        classes: of the training data, where these are other rows.
+        classes: of the training data, where these are not the training rows.
 
     Raises:
-        DataError: there are no rows or too many, or a value is missing or cannot be used.
+        DataError: there are no rows or too many, or a value is missing or invalid.
     """
     if rows.count == 0:
         raise DataError(f"{rows.where}: has no rows")
@@ -103,10 +103,10 @@ def read_labelled(
 
 
 def split_by_marks(data: LabelledRows) -> tuple[LabelledRows, LabelledRows | None]:
-    """Return the rows that are divided, and those that are marked as the test part; None for none.
+    """Return the rows to split, and the rows marked as the test part, None where there are none.
 
     Raises:
-        DataError: all rows are marked alike.
+        DataError: all rows have the same mark.
     """
     if data.marks is None:
         return data, None
@@ -120,12 +120,12 @@ def split_by_marks(data: LabelledRows) -> tuple[LabelledRows, LabelledRows | Non
 
 
 def shared_group(first: LabelledRows, second: LabelledRows) -> str | None:
-    """Return a group that both have rows of; None where there is none."""
+    """Return a group with rows in both parts; None where there is none."""
     return min(_groups_in(first) & _groups_in(second), default=None)
 
 
 def time_order_warning(data: LabelledRows, test: LabelledRows) -> str | None:
-    """Return a warning where rows of a test part are earlier than the last of `data`."""
+    """Return a warning where test rows are earlier than the last row of `data`."""
     if data.times is None or test.times is None:
         return None
     clocks = [times.dtype.kind == "M" for times in (data.times, test.times)]
@@ -139,7 +139,7 @@ def time_order_warning(data: LabelledRows, test: LabelledRows) -> str | None:
 
 
 def _groups_in(data: LabelledRows) -> set[str]:
-    """Return the names of the groups that there are rows of."""
+    """Return the names of the groups that occur."""
     if data.groups is None or data.group_names is None:
         return set()
     there = data.group_names.take(pa.array(np.unique(data.groups))).to_pylist()
@@ -147,7 +147,7 @@ def _groups_in(data: LabelledRows) -> set[str]:
 
 
 def _of_classes(data: LabelledRows, classes: tuple[int | str, ...]) -> Integers:
-    """Return the places of the rows of some classes."""
+    """Return the positions of the rows of some classes."""
     if len(set(map(str, classes))) < len(classes):
         raise DataError(f"classes: {list_names(classes)} names a class twice")
     named = {str(name) for name in classes}
@@ -166,7 +166,7 @@ def _of_classes(data: LabelledRows, classes: tuple[int | str, ...]) -> Integers:
 
 
 def _chosen(data: LabelledRows, kept: Integers) -> LabelledRows:
-    """Return some of the rows, by ascending places."""
+    """Return a subset of the rows, by ascending positions."""
 
     def moved(place: Place) -> Place:
         return lambda row: place(int(kept[row]))

@@ -1,7 +1,7 @@
-"""The view that a learner has of the data: which rows it sees how often, and which columns.
+"""A learner's view of the data: bootstrap counts, folds, class balancing, random feature subsets.
 
-All learners read the same shards. What is a learner's own is computed from (seed, learner, number
-of the row in its source), so that no learner has a copy.
+All learners read the same shards. Differences are computed from (seed, learner, number of the row
+in its source), so that no learner needs a copy.
 """
 
 from typing import Annotated
@@ -21,12 +21,11 @@ _POISSON_TAIL = 12
 
 @settings
 class View:
-    """What a learner sees of the training part.
+    """The part of the training data that a learner sees.
 
     Attributes:
-        bootstrap: each row is seen as often as a Poisson draw of mean 1 says, which is the
-            bootstrap of many rows without their order (Oza & Russell 2001, "Online bagging and
-            boosting").
+        bootstrap: each row is repeated by a Poisson draw of mean 1, the limit of the bootstrap for
+            many rows (Oza & Russell 2001, "Online bagging and boosting").
         folds: learner i leaves out fold i modulo `folds`. A fold holds every class in its
             proportion; where rows have groups, whole groups instead.
         balance_classes: rows of rare classes are seen more often, so that all classes are seen
@@ -46,7 +45,7 @@ class View:
         return not (self.bootstrap or self.folds or self.balance_classes)
 
     def rows(self, rows: int) -> int:
-        """Return how many rows an epoch counts, of R.
+        """Return the number of rows in an epoch, of R.
 
         Learners that draw their rows see about as many; an epoch has one length for all of them,
         so that they take the same number of steps and can be trained side by side.
@@ -57,7 +56,7 @@ class View:
 def row_counts(
     view: View, seed: int, learner: int, rows: Integers, strata: Array, fold: Integers | None
 ) -> Integers | None:
-    """Return how often a pass of a learner holds each row; None where each stands there once.
+    """Return how often each row occurs in a learner's epoch; None where each occurs once.
 
     Args:
         view: of the learner.
@@ -85,7 +84,7 @@ def row_counts(
     if not (view.bootstrap or view.balance_classes):
         return kept.astype(np.int32)
     uniform = _uniform(seed, seeds.Purpose.VIEW, learner, rows)
-    counts = _poisson(mean, uniform) if view.bootstrap else _rounded(mean, uniform)
+    counts = _poisson(mean, uniform) if view.bootstrap else _round_at_random(mean, uniform)
     counts = np.where(kept, counts, 0).astype(np.int32)
     return counts if counts.any() else kept.astype(np.int32)
 
@@ -95,7 +94,7 @@ def folds_of(
 ) -> Integers:
     """Return the fold (R,) of each row, 0 to folds - 1, in the smallest type that holds them.
 
-    It is the same for every learner.
+    The folds are the same for every learner.
 
     Rows are put in order of class, at random within a class, and dealt out in turn. With groups
     whole groups are dealt out, in an order of their own, each to the fold with the fewest rows.
@@ -116,10 +115,10 @@ def largest_fold(folds: int, seed: int, rows: int, groups: Array | None) -> int:
 
 
 def require_folds(folds: int, rows: int, groups: Array | None, where: str) -> None:
-    """Check that no fold would be empty.
+    """Check that there are enough rows, or groups, for every fold.
 
     Args:
-        folds: how many.
+        folds: their number.
         rows: of the training part.
         groups: (R,) of these, where rows have groups.
         where: the name of the source.
@@ -136,7 +135,7 @@ def require_folds(folds: int, rows: int, groups: Array | None, where: str) -> No
 
 
 def feature_mask(view: View, seed: int, learner: int, spans: tuple[Span, ...]) -> Floats | None:
-    """Return 1 for the features (D,) that a learner sees and 0 for the others; None for all."""
+    """Return the mask (D,) of the features that a learner sees, 1 or 0; None for all."""
     if view.features == 1.0:
         return None
     random = seeds.generator(seed, seeds.Purpose.FEATURES, learner=learner)
@@ -148,19 +147,19 @@ def feature_mask(view: View, seed: int, learner: int, spans: tuple[Span, ...]) -
 
 
 def _uniform(seed: int, purpose: seeds.Purpose, learner: int, rows: Integers) -> Floats:
-    """Return a number (R,) in [0, 1) for each row, which depends on the row's number alone."""
+    """Return a uniform draw (R,) in [0, 1) for each row, a function of the row's number alone."""
     draws = seeds.generator(seed, purpose, learner=learner).random(int(rows.max()) + 1)
     return draws[rows]
 
 
-def _rounded(mean: Floats, uniform: Floats) -> Integers:
-    """Return whole numbers beside `mean` whose expectation it is."""
+def _round_at_random(mean: Floats, uniform: Floats) -> Integers:
+    """Round `mean` at random to a neighbouring integer, with `mean` as the expectation."""
     below = np.floor(mean)
     return (below + (uniform < mean - below)).astype(np.int64)
 
 
 def _poisson(mean: Floats, uniform: Floats) -> Integers:
-    """Return Poisson counts by inversion of their distribution, one for each mean."""
+    """Return Poisson counts, one for each mean, by inverse transform sampling."""
     counts = np.zeros(len(mean), np.int64)
     for value in np.unique(mean[mean > 0]):
         here = mean == value

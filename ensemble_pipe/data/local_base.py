@@ -1,4 +1,4 @@
-"""Base files on a node that does not share the driver's file system."""
+"""Copies of base files on nodes that do not share the driver's file system."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ PIECE_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class BaseSource:
-    """Where base files can be had: the node that the driver runs on."""
+    """The source of base files: the node that the driver runs on."""
 
     node_id: str
 
@@ -38,12 +38,12 @@ def read_piece(path: str, start: int) -> bytes:
 def local_base(source: BaseSource, recipe: Recipe) -> Recipe:
     """Return the recipe with a base folder that exists on this node.
 
-    Where the driver's folder is not to be seen here, its files are copied once for each node, into
+    Where the driver's folder is not accessible, its files are copied once for each node, into
     a folder named after their sums, and checked against them.
 
     Raises:
         CorruptFileError: a copy does not match its sum.
-        ClusterError: the driver's node does not give them.
+        ClusterError: the driver's node does not send them.
     """
     names = [file for name in recipe.sums for file in (name, base_name(name))]
     if all(_is_here(recipe.base / name) for name in names) and _same_sums(recipe.base, recipe):
@@ -64,7 +64,7 @@ def local_base(source: BaseSource, recipe: Recipe) -> Recipe:
 
 
 def _same_sums(folder: Path, recipe: Recipe) -> bool:
-    """Whether the files of sums in a folder are those that the recipe names."""
+    """Return whether the checksum files in a folder are those of the recipe."""
     try:
         check_sums(folder, recipe.sums)
     except CorruptFileError:
@@ -77,7 +77,7 @@ def _is_here(path: Path) -> bool:
 
 
 def base_name(sums_name: str) -> str:
-    """Return the name of the base file that a file of sums belongs to."""
+    """Return the name of the base file that a checksum file belongs to."""
     return str(Path(sums_name).with_suffix(".arrow"))
 
 

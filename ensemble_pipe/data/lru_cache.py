@@ -1,4 +1,4 @@
-"""What is kept of things that can be made again: those used last, within a number of bytes."""
+"""A least recently used (LRU) cache, bounded by the bytes of its values."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -8,10 +8,10 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """Values by key; where they outgrow the bound, those used longest ago are forgotten.
+    """A cache that evicts the least recently used values where it exceeds its bound.
 
     Attributes:
-        nbytes: of the values kept.
+        nbytes: of the cached values.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -23,14 +23,14 @@ class LruCache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V | None:
-        """Return a value, which now is the one used last; None where it is not kept."""
+        """Return a value and mark it as the most recently used; None where it is not cached."""
         if key not in self._values:
             return None
         self._values.move_to_end(key)
         return self._values[key][0]
 
     def put(self, key: K, value: V, nbytes: int) -> None:
-        """Keep a value of so many bytes, and forget others until all are within the bound."""
+        """Add a value of so many bytes, and evict others until all are within the bound."""
         if key in self._values:
             self.nbytes -= self._values.pop(key)[1]
         self._values[key] = (value, nbytes)

@@ -1,11 +1,11 @@
-"""The order in which a learner sees its rows.
+"""Shuffling: the order in which a learner sees its rows, window by window.
 
 A learner's rows are those of its view, with repeats where they are drawn more than once. Its
 stream of rows runs through all of them in one pass, then in the next, and so on. A pass goes from
 window to window: a window is a few whole shards, chosen anew at random in every pass, and its rows
 are shuffled among themselves. Where one window holds all shards the shuffle is global.
 
-Every draw stands at an address, so that any place of the stream can be read without those before.
+Every draw has an address, so that any position of the stream can be read without the earlier ones.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from ensemble_pipe.data.shard_view import Grid
 
 @dataclass(frozen=True)
 class ShuffleWindow:
-    """A stretch of a learner's stream that reads a few shards.
+    """A section of a learner's stream whose rows, from a few shards, are shuffled together.
 
     Attributes:
         number: of the window, counted over all passes.
-        start, stop: the places of the stream that it covers.
+        start, stop: the positions of the stream that it covers.
         shards: that it reads, ascending; None for all.
     """
 
@@ -34,7 +34,7 @@ class ShuffleWindow:
 
 
 class RowStream:
-    """Which rows one learner sees, by place in its stream.
+    """The rows that one learner sees, by position in its stream.
 
     Attributes:
         rows: of one pass.
@@ -50,7 +50,7 @@ class RowStream:
             learner: whose order it is.
             grid: of the shards.
             window_rows: how many rows are shuffled among themselves; at least one shard.
-            counts: (R,) how often a pass holds each row; None for once. Not all may be 0.
+            counts: (R,) occurrences of each row in a pass; None for one each. Not all may be 0.
         """
         self._seed, self._learner, self._grid, self._counts = seed, learner, grid, counts
         whole = window_rows >= grid.rows
@@ -71,7 +71,7 @@ class RowStream:
         return -(-self._grid.shards // self._window_shards)
 
     def window(self, place: int) -> ShuffleWindow:
-        """Return the window that a place of the stream lies in."""
+        """Return the window that contains a position of the stream."""
         if self._window is None or not self._window.start <= place < self._window.stop:
             self._window = self._find(place)
         return self._window
@@ -92,12 +92,12 @@ class RowStream:
         )
 
     def ids(self, window: ShuffleWindow) -> Integers:
-        """Return the rows that a window shows, in order: int32, of length stop - start."""
+        """Return the rows of a window in order: int32, of length stop - start."""
         if self._ids is None or self._ids[0] != window.number:
-            self._ids = (window.number, self._shuffled(window))
+            self._ids = (window.number, self._shuffle(window))
         return self._ids[1]
 
-    def _shuffled(self, window: ShuffleWindow) -> Integers:
+    def _shuffle(self, window: ShuffleWindow) -> Integers:
         number, place = divmod(window.number, self.windows)
         # Shard 0 is the address of a pass that is one window; the windows of others follow it.
         address = 0 if window.shards is None else 1 + place

@@ -1,4 +1,4 @@
-"""Columns without a name of their own, in which programs write the numbers of rows."""
+"""Unnamed columns, into which other programs write row numbers."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ _UNNAMED = re.compile(r"\s*|Unnamed: \d+([._].*)?|__index_level_\d+__|\.\.\.\d+"
 
 
 def find_unnamed(names: Iterable[str]) -> list[str]:
-    """Return the names that are none.
+    """Return the names of unnamed columns.
 
     >>> find_unnamed(["", "age", "Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"])
     ['', 'Unnamed: 0', 'Unnamed: 0.1', '__index_level_0__']
@@ -17,7 +17,7 @@ def find_unnamed(names: Iterable[str]) -> list[str]:
 
 
 def unnamed_warning(where: str, features: Iterable[str]) -> str | None:
-    """Return a warning where columns without a name are learned from; None where there are none."""
+    """Return a warning where unnamed columns are among the features; None where there are none."""
     found = find_unnamed(features)
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""What a model knows about its data: columns, scaling, class names. Fitted on the training part."""
+"""The schema of the data: columns, scaling and class names, fitted to the training part."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -51,7 +51,7 @@ class Schema:
         target_names: columns of the targets: D of a regression, one of classes.
         classes: class names in the order of the network's outputs; empty for regression.
         target_means, target_deviations: of the D targets of a regression; empty for classes.
-        missing_values: texts that stand for a missing value, from whatever source a row comes.
+        missing_values: texts that stand for a missing value, in any source.
     """
 
     task: Task
@@ -129,7 +129,7 @@ class Schema:
         return np.array(self.target_means), np.array(self.target_deviations)
 
     def decode_targets(self, targets: Array) -> Array:
-        """Return what stored targets (R,) or (R, D) mean: class names (R,), or numbers (R, D)."""
+        """Decode stored targets (R,) or (R, D): to class names (R,), or numbers (R, D)."""
         if self.task == "classification":
             return np.array(self.classes)[targets]
         center, unit = self.target_scale
@@ -137,13 +137,13 @@ class Schema:
 
     @property
     def roles(self) -> Roles:
-        """What each column is for: its features, labels, and what is a missing value."""
+        """The roles of the columns: features, labels, and texts that mean a missing value."""
         names = self.source_columns
         return Roles(names, self.target_names, missing_values=self.missing_values)
 
     @property
     def named_columns(self) -> tuple[str, ...]:
-        """The columns that hold names: of a file without types they are read as text."""
+        """The columns of names, which are read as text from a file without types."""
         names = [column.name for column in self.columns if isinstance(column, CategoryColumn)]
         return (*names, *(self.target_names if self.task == "classification" else ()))
 
@@ -159,7 +159,7 @@ class Schema:
 
     @property
     def code_counts(self) -> dict[int, int]:
-        """How many codes each feature of codes may have, by its place, with 0 for the unknown."""
+        """The number of codes of each code feature, by its place, including 0 for the unknown."""
         return {
             self._layout.starts[column.name]: len(column.categories) + 1
             for column in self.columns
@@ -186,7 +186,7 @@ class Schema:
         """Check that every column that the model needs is among `names`, once.
 
         Raises:
-            DataError: names the column, and what is needed.
+            DataError: names the column and the requirement.
         """
         require_columns(where, self.source_columns, names, self.target_names)
 
@@ -194,14 +194,14 @@ class Schema:
         """Check that a source has the columns, or images of the shape, that the model needs.
 
         Raises:
-            DataError: names the column or the shape, and what is needed.
+            DataError: names the column or the shape, and the requirement.
         """
         self.require_columns(rows.schema.names, rows.where)
         if self.is_image:
             self._require_images(rows.schema.field(IMAGE).type, rows.where)
 
     def encode_inputs(self, block: pa.RecordBatch, place: Place) -> Array:
-        """Return what base files hold of a block of n rows.
+        """Encode a block of n rows as base files store them.
 
         Images are (n, H, W, C) uint8, not copied and not scaled: `input_scale` is for them. Rows of
         a table are (n, D) float32, scaled. The columns may stand in any order; further ones are
@@ -211,7 +211,7 @@ class Schema:
             place: names row i of the block, for messages.
 
         Raises:
-            DataError: a column is missing, or the type or a value of one is not as the rules want.
+            DataError: a column is missing, or its type or a value violates its rule.
         """
         if not self.is_image:
             missing = Missing(self.missing_values)
@@ -235,7 +235,7 @@ class Schema:
         )
 
     def target_place(self, rows: Rows) -> Place:
-        """Return what names the target of a row, or the row where it has several."""
+        """Return the function that names the target of a row, or the row where it has several."""
         return rows.cells(self.target_names[0]) if self.target_count == 1 else rows.place
 
     def encode_targets(self, values: Targets, place: Place) -> Array:
@@ -267,7 +267,7 @@ class Schema:
 
     @classmethod
     def from_json(cls, value: dict[str, Any], where: str) -> "Schema":
-        """Read what `to_json` wrote.
+        """Read a schema that `to_json` wrote.
 
         Raises:
             CorruptFileError: a field is missing or of another type, or the fields do not agree.

@@ -1,4 +1,4 @@
-"""Augmented shards as tables in Ray's object store, made by tasks, shared by all trainers."""
+"""The Ray service of augmented shards: tables in the object store, shared by all trainers."""
 
 from typing import Any
 
@@ -15,25 +15,25 @@ from ensemble_pipe.data.shards import Key, Recipe, ShardRequest, make_shard
 # ends idle workers after a second, and a new one takes two to load what it needs.
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy="SPREAD")
 class ShardMaker:
-    """Makes augmented shards; what its tasks return is made again where it is lost."""
+    """Computes augmented shards in Ray tasks, whose lost results are computed again."""
 
     def __init__(self, source: BaseSource, recipe: Recipe) -> None:
         self._recipe = local_base(source, recipe)
         self._base = open_base(part_file(self._recipe.base, "train"))
 
     def make(self, keys: list[Key]) -> Any:
-        """Return shards, an object each."""
+        """Return shards, one object each."""
         shards = [make_shard(self._base, self._recipe, *key) for key in keys]
         return shards[0] if len(shards) == 1 else tuple(shards)
 
 
 @ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)
 class ShardService:
-    """Hands out references to augmented shards; each is made once, and those wanted next ahead.
+    """Provides references to augmented shards; each is computed once, the next ones in advance.
 
-    It keeps references to as many shards as `augment.memory_mb` allows, and forgets those used
-    longest ago: the store then drops them once no trainer reads them, and they are made again if
-    they are wanted again. It holds nothing but references: where it dies it is started anew.
+    It holds references to as many shards as `augment.memory_mb` allows, and evicts the least
+    recently used: the store frees those once no trainer reads them, and they are computed again on
+    request. Since it holds nothing but references, it is simply restarted if it dies.
     """
 
     def __init__(self, source: BaseSource, recipe: Recipe, makers: int) -> None:
@@ -44,14 +44,14 @@ class ShardService:
         self._kept: LruCache[Key, Any] = LruCache(recipe.augment.memory_bytes)
 
     def shards(self, wanted: ShardRequest, coming: ShardRequest | None) -> list[Any]:
-        """Return references to shards, in order; those that come next are begun."""
+        """Return references to shards, in order; the computation of the next ones is started."""
         references = self._references(wanted)
         if coming is not None:
             self._references(coming)
         return references
 
     def kept_bytes(self) -> int:
-        """Return the bytes of the shards that are kept."""
+        """Return the bytes of the cached shards."""
         return self._kept.nbytes
 
     def _references(self, wanted: ShardRequest) -> list[Any]:
@@ -64,7 +64,7 @@ class ShardService:
         return [found[key] for key in keys]
 
     def _make(self, keys: list[Key]) -> dict[Key, Any]:
-        """Have shards made, an equal part of them by each maker."""
+        """Compute shards, an equal share of them by each maker."""
         references: dict[Key, Any] = {}
         each = max(1, -(-len(keys) // len(self._makers)))
         for maker, start in zip(self._makers, range(0, len(keys), each), strict=False):
@@ -75,5 +75,5 @@ class ShardService:
 
 
 def _maker_class() -> Any:
-    """Return what `ray.remote` made of the class, which its type does not tell."""
+    """Return the actor class of `ray.remote`, which has no precise type."""
     return ShardMaker

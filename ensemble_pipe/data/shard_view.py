@@ -1,4 +1,4 @@
-"""Rows of some shards behind one index, read in place."""
+"""Indexed access to the rows of several shards, read in place."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ensemble_pipe.data.kernels import gather as kernels
 
 @dataclass(frozen=True)
 class Grid:
-    """How rows are divided into shards: all but the last are of equal length.
+    """The division of rows into shards, all but the last of equal length.
 
     Attributes:
         rows: R, over all shards.
@@ -34,7 +34,7 @@ class Grid:
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> "Grid":
-        """Return the grid of shards of these lengths; ValueError where they make none."""
+        """Return the grid of shards of these lengths; ValueError where they are unequal."""
         if any(n != lengths[0] for n in lengths[:-1]) or lengths[-1] > lengths[0]:
             raise ValueError(f"all shards but the last must have equal rows, got {list(lengths)}")
         return cls(sum(lengths), lengths[0])
@@ -44,7 +44,7 @@ class ShardView:
     """Reads rows out of Arrow tables without copying them into private memory.
 
     Attributes:
-        grid: of all shards, be they here or not.
+        grid: of all shards, including absent ones.
         target_dtype, target_shape: of the target of a row: () or (D,).
     """
 
@@ -63,7 +63,7 @@ class ShardView:
         Args:
             tables: each chunk of each is one shard.
             scale, shift: of one row, from `Schema.input_scale`.
-            grid: that they are part of; None where they are all shards, in order.
+            grid: of which they are a part; None where they are all shards, in order.
             shards: their places in the grid; None where they are all.
             verify: checks a shard before it is first read.
         """
@@ -140,21 +140,21 @@ class ShardView:
         )
 
     def read(self, start: int, stop: int, inputs: Floats) -> None:
-        """Copy the inputs of rows start to stop; the form that inference asks for."""
+        """Copy the inputs of rows start to stop, as inference reads them."""
         count = stop - start
         targets = np.empty((count, *self.target_shape), self.target_dtype)
         ids = np.arange(start, stop, dtype=np.int32)
         self.gather(ids, inputs, targets, np.empty(count, np.float32))
 
-    def stored(self, start: int, stop: int) -> Array:
-        """Return the inputs of rows start to stop as they are stored, copied."""
+    def read_stored(self, start: int, stop: int) -> Array:
+        """Return a copy of the stored inputs of rows start to stop."""
         length = self.grid.shard_rows
         shards = np.arange(start // length, -(-stop // length))
         self._require(shards)
         pieces = [self._inputs[s][max(start - s * length, 0) : stop - s * length] for s in shards]
         return np.concatenate(pieces)
 
-    def scaled(self, stored: Array) -> Floats:
+    def scale(self, stored: Array) -> Floats:
         """Return stored rows as inputs: float32, stored * scale + shift."""
         rows = stored.reshape(len(stored), len(self._scale))
         return (rows * self._scale + self._shift).reshape(stored.shape).astype(np.float32)
@@ -167,7 +167,7 @@ class ShardView:
             self._known[shard] = True
 
     def _addresses(self, arrays: Sequence[Array], places: Integers) -> Integers:
-        """Return the address of each shard of the grid, 0 where it is not here."""
+        """Return the address of each shard of the grid, 0 where it is absent."""
         addresses = np.zeros(self.grid.shards if arrays else 0, np.uint64)
         for place, array in zip(places, arrays, strict=False):
             addresses[place] = array.ctypes.data

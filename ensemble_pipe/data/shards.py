@@ -27,15 +27,15 @@ WINDOW_ROWS = 1 << 20
 
 @dataclass(frozen=True)
 class Recipe:
-    """What training data is made from; small, and enough to make any of it again.
+    """The recipe of the training data: small, and sufficient to compute any shard again.
 
     Attributes:
         base: folder with train.arrow, stop.arrow, ... and their sums.
         sums: sha256 sums of the files of sums, by name.
         seed: of the run.
-        augment: what is done to the rows of the training part.
+        augment: the augmentation of the training part.
         spans: of the features of a table.
-        window_rows: how many rows are shuffled among themselves.
+        window_rows: the number of rows shuffled together.
     """
 
     base: Path
@@ -51,11 +51,11 @@ Key = tuple[int, int, int]
 
 
 class ShardRequest(NamedTuple):
-    """Some shards as they stand in an epoch.
+    """A request for some shards of an epoch; also the key of the resulting view.
 
     Attributes:
         stream: learner whose draws augment them, plus one; 0 for draws that all learners share.
-        version: of the draws: the epoch, or that modulo the size of the pool.
+        version: of the draws: the epoch, modulo the size of the pool if there is one.
         shards: their indices; None for all.
     """
 
@@ -64,7 +64,7 @@ class ShardRequest(NamedTuple):
     shards: tuple[int, ...] | None
 
     def keys(self, count: int) -> list[Key]:
-        """Return the key of each shard that is wanted, of `count` in all."""
+        """Return the key of each requested shard, of `count` in total."""
         indices = range(count) if self.shards is None else self.shards
         return [(self.stream, self.version, index) for index in indices]
 
@@ -102,7 +102,7 @@ class TrainingData:
         recipe: what the data is made from.
         grid: of the training part's shards.
         target_dtype, target_shape: of the stored target of a row: () or (D,).
-        waited_s: seconds that were spent on waiting for augmented shards.
+        waited_s: seconds spent waiting for augmented shards.
     """
 
     def __init__(self, recipe: Recipe, schema: Schema, shards: MakeShards | None = None) -> None:
@@ -111,7 +111,7 @@ class TrainingData:
         Args:
             recipe: what the data is made from.
             schema: how stored rows become inputs.
-            shards: where augmented shards come from; made here where None.
+            shards: the provider of augmented shards; None to compute them in this process.
         """
         self.recipe = recipe
         self.scale, self.shift = schema.input_scale()
@@ -140,11 +140,11 @@ class TrainingData:
         return RowStream(self.recipe.seed, learner, self.grid, self.recipe.window_rows, counts)
 
     def mask(self, learner: int, view: View) -> Floats | None:
-        """Return what a learner's inputs are multiplied by, where it does not see all columns."""
+        """Return the mask that multiplies a learner's inputs, where it does not see all columns."""
         return feature_mask(view, self.recipe.seed, learner, self.recipe.spans)
 
     def request(self, learner: int, epoch: int, shards: tuple[int, ...] | None) -> ShardRequest:
-        """Return what a learner wants of some shards in an epoch."""
+        """Return a learner's request for some shards of an epoch."""
         augmentation = self.recipe.augment
         if not augmentation.shard_policy:
             return ShardRequest(0, 0, None)
@@ -152,7 +152,7 @@ class TrainingData:
         return ShardRequest(stream, augmentation.version(epoch), shards)
 
     def view(self, wanted: ShardRequest, coming: ShardRequest | None) -> ShardView:
-        """Return the shards that are wanted; `coming` will be wanted next."""
+        """Return the requested shards; those of `coming` are prefetched."""
         if not self.recipe.augment.shard_policy:
             return self._static
         began = time.monotonic()
@@ -174,16 +174,16 @@ class TrainingData:
         return base.read_column("group") if "group" in base.places else None
 
     def make_shards(self, wanted: ShardRequest) -> list[pa.Table]:
-        """Make the shards that are wanted, in this process."""
+        """Compute the requested shards in this process."""
         return [make_shard(self._train, self.recipe, *key) for key in wanted.keys(self.grid.shards)]
 
     def _make_shards(self, wanted: ShardRequest, coming: ShardRequest | None) -> list[pa.Table]:
-        """Make shards, or take those of the pool that were made before."""
+        """Compute shards, or take them from the pool where they were computed before."""
         if self.recipe.augment.pool is None:
             return self.make_shards(wanted)
-        return [self._pooled(key) for key in wanted.keys(self.grid.shards)]
+        return [self._take_from_pool(key) for key in wanted.keys(self.grid.shards)]
 
-    def _pooled(self, key: Key) -> pa.Table:
+    def _take_from_pool(self, key: Key) -> pa.Table:
         table = self._kept.get(key)
         if table is None:
             table = make_shard(self._train, self.recipe, *key)
@@ -191,7 +191,7 @@ class TrainingData:
         return table
 
     def fold_of(self, folds: int) -> Integers:
-        """Return the fold (R,) of each row, dealt out once for all learners."""
+        """Return the fold (R,) of each row, assigned once for all learners."""
         if folds not in self._folds:
             self._folds[folds] = folds_of(folds, self.recipe.seed, *self._columns)
         return self._folds[folds]

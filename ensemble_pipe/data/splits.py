@@ -1,4 +1,5 @@
-"""The four parts of the data: train, stop, validation, test."""
+"""Splits of the rows into train, stop, validation and test: random, stratified, grouped or by
+time."""
 
 from collections.abc import Mapping
 
@@ -40,14 +41,14 @@ def split_rows(
         seed: of the run.
         where: the source, for messages.
         groups: (R,) group of each row, no two parts of which share one.
-        times: (R,) when each row was.
+        times: (R,) of each row.
 
     Returns:
         Ascending row numbers of each part, no row in two, int32 where many are drawn.
 
     Raises:
-        DataError: the parts need more rows than there are, or one would be empty, or both groups
-            and times are given, or all times are the same.
+        DataError: the parts need more rows than there are, a part would be empty, both groups and
+            times are given, or all times are equal.
     """
     if groups is not None and times is not None:
         raise DataError(
@@ -81,9 +82,9 @@ def split_rows(
 
 
 def _by_class(rows: Integers, strata: Array) -> Integers:
-    """Return rows in order of class, those of one class in the order in which they come.
+    """Return rows sorted stably by class.
 
-    A counting sort, block by block: beside the result it takes no memory that grows with the rows.
+    A counting sort, block by block: apart from the result its memory does not grow with the rows.
     """
     firsts = range(0, len(rows), _BLOCK_ROWS)
     classes = np.unique(
@@ -107,7 +108,7 @@ def _by_class(rows: Integers, strata: Array) -> Integers:
 
 
 def _positions(count: int, length: int, offset: float) -> Integers:
-    """Return `count` places at equal distances among `length`, the first at a part of one."""
+    """Return `count` equidistant positions among `length`, the first within one distance."""
     places = np.arange(count, dtype=np.float64)
     places += offset
     places *= length / count

@@ -243,17 +243,9 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     _task: Task = "regression"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the ensemble.
+        """Train the ensemble; y are targets (R,) or (R, D), numbers.
 
-        Args:
-            X: features (R, D), numbers.
-            y: targets (R,) or (R, D), numbers.
-            sample_weight: (R,) of each row in the loss; 0 leaves it out.
-
-        Raises:
-            ValueError: a parameter or a value is wrong.
-            TrainingError: every learner failed, or so many that nothing is left to combine others
-                by; where one does, a ConvergenceWarning says so.
+        All else is as in `EnsembleClassifier.fit`.
         """
         with _value_errors():
             config, plans = self._pipeline()

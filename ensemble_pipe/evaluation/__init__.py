@@ -1,1 +1,1 @@
-"""What a trained model is worth on other data: labelled rows, and rows of another kind."""
+"""Evaluation of a trained model on labelled rows, and on out-of-distribution rows."""

@@ -1,4 +1,4 @@
-"""How well a model's uncertainties tell rows of another kind from rows like its training data.
+"""Out-of-distribution detection by a model's uncertainties: AUROC, FPR95 and AUPRC, with intervals.
 
 R rows inside the distribution, S rows outside of it, K members.
 """
@@ -44,13 +44,13 @@ class Scores:
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """How well one score finds the rows of another kind.
+    """How well one score detects out-of-distribution rows.
 
     Attributes:
         measures: `auroc`, `fpr95` and `auprc` of the ensemble, with intervals.
         members: the mean AUROC of the members alone, by this score or, where a member alone has no
             such score, by the first of `ALONE`.
-        own: whether it is by this score.
+        own: whether `members` is by this score.
         closed: the share of the distance of `members` to 1 that the ensemble closes; None where
             the members are at 1.
     """
@@ -76,7 +76,7 @@ def scores_of_rows(model: Ensemble, rows: Rows) -> Scores:
     """Return the scores of all rows of a source, predicted block by block.
 
     Raises:
-        DataError: there are no rows, or a value is not as the model needs it.
+        DataError: there are no rows, or a value is invalid for the model.
     """
     blocks = [scores_of(model.of_outputs(outputs)) for _, outputs in outputs_of(model, rows)]
     if not blocks:
@@ -89,11 +89,11 @@ def scores_of_rows(model: Ensemble, rows: Rows) -> Scores:
 
 
 def measure_detection(inside: Scores, outside: Scores, task: str) -> dict[str, DetectionResult]:
-    """Return how well each score finds the rows of another kind, with bootstrap intervals.
+    """Measure how well each score detects out-of-distribution rows, with bootstrap intervals.
 
     Args:
-        inside: of R rows like those trained on.
-        outside: of S others.
+        inside: of R rows inside the training distribution.
+        outside: of S rows outside of it.
         task: of the model.
     """
     members = {
@@ -134,7 +134,7 @@ def _areas(pairs: list[Pair], random: np.random.Generator, resamples: int) -> Fl
     All scores see the same rows, so that differences between them are paired.
 
     Args:
-        pairs: places (R,) and (S,) of each score inside and outside.
+        pairs: places in the common order, (R,) and (S,) of each score inside and outside.
         random: the generator of the resamples.
         resamples: how many.
     """
@@ -149,7 +149,7 @@ def _areas(pairs: list[Pair], random: np.random.Generator, resamples: int) -> Fl
 def _closed(ensemble: Floats, members: Floats) -> Interval | None:
     """Return the share of the members' distance to 1 that the ensemble closes, with its interval.
 
-    Resamples whose members are at 1 are passed over.
+    Resamples whose members are at 1 are skipped.
 
     Args:
         ensemble, members: AUROCs (1 + resamples,), the first of all rows.

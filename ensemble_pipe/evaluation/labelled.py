@@ -1,4 +1,4 @@
-"""The measures of a model on labelled rows, and against rows of another kind."""
+"""Metrics of a model on labelled rows, by class, and against out-of-distribution rows."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,13 +24,13 @@ from ensemble_pipe.serving.model import Ensemble
 
 @dataclass(frozen=True)
 class ClassResult:
-    """How one class fares.
+    """The metrics of one class.
 
     Attributes:
         name: of the class.
         rows: of this class.
-        recall: share of its rows that are taken for it; None where it has no rows.
-        precision: share of it among the rows taken for it; None where there are none.
+        recall: share of its rows that are predicted as it; None where it has no rows.
+        precision: its share of the rows predicted as it; None where there are none.
         f1: harmonic mean of both; None where either is.
         nll: mean over its rows, in nats; None where it has none.
     """
@@ -45,14 +45,14 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model comes to on some data.
+    """The result of evaluating a model on some data.
 
     Attributes:
         rows: measured.
         metrics: flat: those of the ensemble, "member_mean/nll", "rejection/area", ...
         intervals: of 95%, of those metrics that have one.
-        classes: each class's own; empty for numbers.
-        ood: by score, against rows of another kind; empty without these.
+        classes: the metrics of each class; empty for a regression.
+        ood: by score, against out-of-distribution rows; empty without these.
         ood_rows: how many those are.
     """
 
@@ -72,16 +72,16 @@ class Evaluation:
 
 
 def evaluate(model: Ensemble, rows: Rows, other: Rows | None = None) -> Evaluation:
-    """Measure a model on labelled rows, and its uncertainties against rows of another kind.
+    """Evaluate a model on labelled rows, and its uncertainties on out-of-distribution rows.
 
     Args:
         model: the model.
         rows: labelled, like those that it was trained on.
-        other: of another kind, read block by block; None for none.
+        other: out-of-distribution, read block by block; None for none.
 
     Raises:
-        DataError: there are no rows, or they have no labels, or one that the model does not know,
-            or a value is not as the model needs it.
+        DataError: there are no rows, a label is missing or unknown to the model, or a value is
+            invalid for the model.
     """
     if other is not None and other.count == 0:
         raise DataError(f"{other.where}: has no rows, so nothing can be measured")
@@ -104,7 +104,7 @@ def evaluate(model: Ensemble, rows: Rows, other: Rows | None = None) -> Evaluati
 
 
 def class_results(prediction: Prediction, targets: Integers) -> list[ClassResult]:
-    """Return what each class comes to.
+    """Return the metrics of each class.
 
     Args:
         prediction: of R rows.

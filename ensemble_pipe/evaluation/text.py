@@ -1,4 +1,4 @@
-"""The evaluation of a model as tables for a person to read."""
+"""The evaluation of a model as text tables."""
 
 from collections.abc import Iterator, Sequence
 

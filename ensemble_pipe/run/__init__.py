@@ -1,1 +1,1 @@
-"""A run from its beginning to its end: preparation, training, combination, growth, transfer."""
+"""Execution of a pipeline: preparation, training, combination, resuming, growth, transfer."""

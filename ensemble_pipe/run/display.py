@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: bars on a terminal, lines elsewhere. All on stderr."""
+"""Progress display of a run on standard error: bars on a terminal, lines elsewhere."""
 
 import sys
 import time
@@ -36,7 +36,7 @@ class Display(Protocol):
         ...
 
     def message(self, text: str) -> None:
-        """Something a person should know; empty text is not shown."""
+        """Show a message to the user; empty text is not shown."""
         ...
 
 

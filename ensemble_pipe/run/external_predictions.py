@@ -1,4 +1,4 @@
-"""Predictions of other programs as members of a run: read, checked, and kept with it."""
+"""Predictions of other programs as members of a run: reading, validation and storage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class SourceRows:
     Attributes:
         where: the source, for messages.
         count: of all rows in the source.
-        numbers: of the needed rows among these, by part.
+        numbers: of the rows that need predictions, by part.
     """
 
     where: str
@@ -64,12 +64,12 @@ def read_external(
     Args:
         plan: of the member.
         schema: of the data.
-        data: of the rows that are divided.
+        data: of the rows that are split.
         official: of an official test part; None where there is none.
 
     Raises:
-        ConfigError: there is a file for a part that is not there, or none for one that is.
-        DataError: a file has other rows or columns than it should, or a value cannot be used.
+        ConfigError: there is a file for a part that does not exist, or none for one that does.
+        DataError: a file has other rows or columns than required, or an invalid value.
     """
     settings = plan.settings
     key = f"ensemble.pool: predictions {settings.name}: test_path"
@@ -96,7 +96,7 @@ def save_external(folder: Path, given: Mapping[int, Mapping[str, Floats]]) -> No
 
 
 def load_external(paths: RunPaths, plans: Sequence[ExternalPlan], part: str) -> ExternalOutputs:
-    """Return the predictions of a part that a run has kept, by the name of the member."""
+    """Return the stored predictions of a part, by the name of the member."""
     found = {}
     for plan in plans:
         path = paths.base / _file_name(plan.learner)

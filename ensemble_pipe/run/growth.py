@@ -1,7 +1,7 @@
-"""Learners that are added to a run that has begun.
+"""Growth of a run: adding learners after it has started.
 
-What changes is first written down whole, as growth.json, and then done, so that a kill in between
-leaves a run that the next command can put in order.
+The change is first written to growth.json and then applied, so that after a kill in between the
+next command can complete it.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -29,13 +29,13 @@ from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 @dataclass(frozen=True)
 class _Growth:
-    """What growth.json says: the pipeline that a run is to have."""
+    """The contents of growth.json: the new pipeline of a run."""
 
     pipeline: dict[str, Any]
 
 
 def add_learners(config: Pipeline, learners: int) -> Pipeline:
-    """Return a pipeline with more learners in its last group, which leaves others' ids alone.
+    """Return a pipeline with more learners in its last group, which keeps all other ids.
 
     Where predictions from a file come last, there is a further group behind them, like the last one
     that is trained.
@@ -70,7 +70,7 @@ def add_learners(config: Pipeline, learners: int) -> Pipeline:
 
 
 def write_growth(paths: RunPaths, config: Pipeline) -> None:
-    """Make a run one of another pipeline, which differs in the number of learners.
+    """Change a run's pipeline to one that differs in the number of learners.
 
     Raises:
         ConfigError: the run did not train all of the learners that it has.
@@ -91,7 +91,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
 
 
 def finish_growth(paths: RunPaths) -> None:
-    """Do what growth.json says, where there is one; doing it twice changes nothing."""
+    """Apply growth.json, where there is one; applying it twice changes nothing."""
     if not paths.growth.exists():
         return
     growth = read_json(paths.growth, _Growth)
@@ -111,7 +111,7 @@ def finish_growth(paths: RunPaths) -> None:
 
 
 def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
-    """Journal the learners that are new."""
+    """Journal the new learners."""
     entries = read_entries(paths.journal)
     known = {entry.learner for entry in entries if isinstance(entry, LearnerEntry)}
     learners = plans.to_dict()

@@ -48,7 +48,7 @@ class RunResult:
         seconds: wall time of this process's part of the run.
         members: K.
         failed: reasons of the learners that failed, by learner.
-        unfinished: learners that the ensemble does without, since their training was ended.
+        unfinished: learners that are not in the ensemble, since their training was ended early.
         given: names of members whose predictions were read from a file; `predict` asks for theirs.
     """
 
@@ -105,7 +105,7 @@ def drive(
         address, inline, display: as for `pipeline.run`.
 
     Raises:
-        KeyboardInterrupt: a signal ended it; the text says how it goes on.
+        KeyboardInterrupt: a signal ended it; the text says how to continue.
     """
     journal = Journal(paths.journal)
     tracker = tracker_of(paths, config.tracking)
@@ -143,7 +143,7 @@ def drive(
 
 
 def report(paths: RunPaths, status: str, display: Display) -> None:
-    """Write the report of a run that is about to end; MLflow receives it with the ending."""
+    """Write the report of a run about to end; MLflow receives it with the final status."""
     try:
         write_report(paths, status)
     except (EnsemblePipeError, OSError) as error:
@@ -188,7 +188,7 @@ def _stop_message(paths: RunPaths, status: str) -> str:
 
 
 def _last_words(paths: RunPaths, journal: Journal) -> None:
-    """Journal the end of a run that ends at once; called between any two steps of a program."""
+    """Journal the end of a run that ends at once; callable at any point of the program."""
     journal.append(EndedEntry("KILLED"))
     _say_at_once(_stop_message(paths, "KILLED"))
 
@@ -200,7 +200,7 @@ def _say_at_once(text: str) -> None:
 def _ship_rest(
     paths: RunPaths, tracker: Tracker, display: Display, signals: Interruption, status: str
 ) -> None:
-    """Ship what MLflow has not received yet, and say what to do where that fails."""
+    """Ship what MLflow has not received yet, and give advice where that fails."""
     sync = f"`ensemble-pipe sync {paths.root}`"
     try:
         with signals.interruptible():

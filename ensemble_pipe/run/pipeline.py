@@ -1,4 +1,4 @@
-"""Starts, resumes and grows the runs of pipelines, and ships them to MLflow."""
+"""The functions `run`, `resume`, `grow` and `sync`, behind the commands of these names."""
 
 import secrets
 import shutil
@@ -79,11 +79,11 @@ def resume(
     train: bool = True,
     components: Sequence[type[Any]] = (),
 ) -> RunResult:
-    """Go on where a run stopped, to the same result bit for bit.
+    """Continue an interrupted run, with bitwise the same result.
 
     Args:
         run_dir: a run directory, finished or not.
-        accept_changes: go on although library versions or the processor differ.
+        accept_changes: continue although library versions or the processor differ.
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
@@ -114,7 +114,7 @@ def grow(
     accept_changes: bool = False,
     components: Sequence[type[Any]] = (),
 ) -> RunResult:
-    """Add learners to a run, and combine all anew; those that are trained stay as they are.
+    """Add learners to a run, and combine all again; trained ones stay unchanged.
 
     The result is, bit for bit, that of a run which had so many learners from its start.
 
@@ -149,7 +149,7 @@ def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
 
 
 def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
-    """Take a run back to its checkpoints, for training or for none; return what it trains."""
+    """Rewind a run to its checkpoints; return the learners to train."""
     finish_growth(paths)
     manifest = read_manifest(paths)
     check_sums(paths.root, manifest.sums)
@@ -170,7 +170,7 @@ def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
 
 
 def changes_since(run_dir: str | Path) -> list[str]:
-    """Return what has changed since a run began that may change the last bits of its result."""
+    """Return the changes since a run started that may change the last bits of its result."""
     recorded = read_manifest(RunPaths.open(Path(run_dir))).environment
     return provenance.differences(recorded, provenance.environment())
 
@@ -179,8 +179,8 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
     """Ship to MLflow what it has not yet received of a run; return the tracker when done.
 
     Raises:
-        RunDirectoryError: it is no run directory, or the run is still being driven.
-        CorruptFileError: the journal is damaged or has lost a part, or the note of what was sent.
+        RunDirectoryError: it is no run directory, or the run is still in progress.
+        CorruptFileError: the journal or the shipping cursor is damaged or incomplete.
     """
     paths = RunPaths.open(Path(run_dir))
     with lock_run(paths):
@@ -197,7 +197,7 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
 
 
 def status_of(run_dir: str | Path) -> str:
-    """Return how a run that no process drives ended, in MLflow's words.
+    """Return the status of a run that no process executes, in MLflow's terms.
 
     Raises:
         RunDirectoryError: it is no run directory.

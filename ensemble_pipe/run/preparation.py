@@ -1,4 +1,4 @@
-"""Prepares a run: reads and divides its data, fits the schema, and writes the base files."""
+"""Preparation of a run: reading and splitting the data, fitting the schema, writing base files."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,11 +58,11 @@ EXAMPLE_ROWS = 3
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data that is checked and divided, ready to be written.
+    """Validated and split data, ready to be written.
 
     Attributes:
         schema: fitted to the training part.
-        data: the rows that are divided.
+        data: the rows that are split.
         parts: by name, ascending places in `data`.
         official_test: the rows of an official test part; None where the test part is in `parts`.
         first_rows: (P,) for each learner where weights are transferred; else empty.
@@ -88,14 +88,14 @@ class Prepared:
 
 
 def prepare(config: Pipeline, plans: Plans) -> Prepared:
-    """Read and divide the data, and fit its schema; nothing is written.
+    """Read and split the data, and fit its schema; nothing is written.
 
     Args:
         config: the pipeline.
         plans: of its learners.
 
     Raises:
-        DataError: a file or a value is wrong, or the parts are too small.
+        DataError: a file or a value is invalid, or the parts are too small.
         ConfigError: plans or augmentations do not fit the data.
     """
     source, test = config.data.open()
@@ -141,10 +141,10 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
 
 
 def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepared) -> None:
-    """Write the files of a new run; the manifest comes last and makes it a run directory.
+    """Write the files of a new run, the manifest last, which completes the run directory.
 
     Raises:
-        DataError: a value cannot be used.
+        DataError: a value is invalid.
     """
     schema = prepared.schema
     with one_thread():

@@ -1,4 +1,4 @@
-"""What a run's bits depend on beside its pipeline: library versions and the kind of processor."""
+"""Provenance of a run: library versions and processor, on which the bits of results depend."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +27,7 @@ def environment() -> dict[str, Any]:
 
 
 def differences(recorded: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return what differs between two environments and may change the last bits of a result."""
+    """Return the differences of two environments that may change the last bits of a result."""
     return [
         f"{name}: {recorded.get(name)} then, {now.get(name)} now"
         for name in _DECISIVE

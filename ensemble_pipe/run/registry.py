@@ -1,4 +1,4 @@
-"""The registry of members: what learners yield becomes a member, measured as it comes."""
+"""The registry of members: makes members of what learners yield, and measures each."""
 
 from collections.abc import Iterable
 
@@ -46,7 +46,7 @@ class MemberRegistry:
         self._sink.finish(plan.learner)
 
     def add_external(self, plan: ExternalPlan) -> None:
-        """Add a member whose predictions another program has made."""
+        """Add a member with the predictions of another program."""
         self._add([ExternalMember(plan.learner, 0, 0, plan.settings.name)])
         self._sink.finish(plan.learner)
 

@@ -1,4 +1,4 @@
-"""What training needs of the data, memory, disk and time; checked before it begins."""
+"""Checks before training: requirements on the data, memory, disk and time."""
 
 import shutil
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def require_fit(
         groups: (R,) of these, where rows have groups.
 
     Raises:
-        ConfigError: names the key, what it is, and what would be right.
+        ConfigError: names the key, its value, and a valid one.
     """
     wrong = config.augment.misfits(images=schema.is_image)
     if wrong:
@@ -81,9 +81,9 @@ def require_fit(
 
 
 def require_affordable(plans: Sequence[LearnerPlan], schema: Schema, rows: int) -> None:
-    """Check the needs of the process that drives a run, wherever its learners are trained.
+    """Check the requirements of the process that executes a run, wherever learners are trained.
 
-    It holds the rows of all members, and of a learner what its checkpoint keeps.
+    It holds the rows of all members, and the checkpoint of one learner.
 
     Args:
         plans: of all networks.
@@ -144,12 +144,12 @@ def require_space(plans: Sequence[LearnerPlan], schema: Schema, folder: Path) ->
 
 
 def shard_rows(config: Pipeline, schema: Schema) -> int:
-    """Return the rows of a shard: those asked for, or as many as its bytes may be."""
+    """Return the rows of a shard: the configured number, or as many as fit its bytes."""
     return max(1, min(config.shard_rows, MOST_SHARD_BYTES // schema.row_bytes))
 
 
 def _sizes(plans: Sequence[LearnerPlan], schema: Schema) -> list[int]:
-    """Return P of each plan's network; of those that are alike one is built."""
+    """Return P of each plan's network; equal networks are built once."""
     known: dict[tuple[str, str], int] = {}
     sizes = []
     for plan in plans:
@@ -161,7 +161,7 @@ def _sizes(plans: Sequence[LearnerPlan], schema: Schema) -> list[int]:
 
 
 def _kept_rows(plan: LearnerPlan) -> int:
-    """Return how many rows of P numbers a learner's checkpoint keeps, about."""
+    """Return the approximate number of rows of P numbers in a learner's checkpoint."""
     averages = len(plan.averaging.slots) if plan.averaging is not None else 0
     chain = plan.boosting.rounds if plan.boosting is not None else 0
     return 1 + len(plan.rule.slots) + averages + (plan.early_stopping is not None) + chain

@@ -20,7 +20,7 @@ class SessionResult:
         metrics: all of these, flat, such as "test/nll".
         failed: reasons of the learners that failed, by learner.
         unfinished: learners whose training was ended early, ascending.
-        warnings: what to tell a person about groups with missing folds.
+        warnings: to the user, about groups with missing folds.
     """
 
     model: Model

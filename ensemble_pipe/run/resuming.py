@@ -1,4 +1,5 @@
-"""What a run directory holds of its learners: their members so far, and where training goes on."""
+"""Restoring of learners from a run directory: their members so far, and the states to continue
+from."""
 
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.errors import CorruptFileError
@@ -19,7 +20,7 @@ from ensemble_pipe.training.state import LearnerState, initial_state
 def restore(
     paths: RunPaths, plans: Plans, rows: int, registry: MemberRegistry, sink: Sink
 ) -> Remaining:
-    """Register the members that a run has kept; return what is still to be trained.
+    """Register the stored members of a run; return the learners still to be trained.
 
     Args:
         paths: of the run.
@@ -29,7 +30,7 @@ def restore(
         sink: of the run.
 
     Raises:
-        CorruptFileError: a checkpoint or an estimator is damaged, or cannot come from its plan.
+        CorruptFileError: a checkpoint or an estimator is damaged, or inconsistent with its plan.
     """
     run_id = read_manifest(paths).run_id
     networks: list[LearnerPlan] = []

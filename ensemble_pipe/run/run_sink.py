@@ -1,4 +1,4 @@
-"""The sink of a run: everything goes into its run directory, and is journaled there."""
+"""The sink of a run: writes all results into the run directory, and journals them."""
 
 from collections.abc import Sequence
 

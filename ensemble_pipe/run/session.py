@@ -1,4 +1,4 @@
-"""A training session: learners are trained, and their members become one ensemble."""
+"""The training session: trains learners, and combines their members into one ensemble."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class Remaining:
     Attributes:
         networks: plans of networks.
         estimators: plans of scikit-learn estimators.
-        states: where networks go on that do not begin afresh, by learner.
+        states: of the networks that continue from a checkpoint, by learner.
     """
 
     networks: Sequence[LearnerPlan]
@@ -87,9 +87,9 @@ class Session:
             plans: of the learners.
             data: to train on.
             schema: of the data.
-            sink: where results go.
-            display: shows how training goes on.
-            external: external(part) returns the predictions that other programs made of a part.
+            sink: receives the results.
+            display: of the progress.
+            external: external(part) returns the predictions of other programs for a part.
             held_out: whether no learner is trained on the validation part.
             warm_up_first: whether kernels are compiled before training, not while it goes on.
         """
@@ -120,7 +120,7 @@ class Session:
         return len(self.registry.aggregator.members)
 
     def train(self, executor: Executor | None, remaining: Remaining | None = None) -> None:
-        """Train learners until all have ended, or the ensemble has enough.
+        """Train learners until all have ended, or the gain of further ones is too small.
 
         Args:
             executor: where to train; None trains nothing.
@@ -135,7 +135,7 @@ class Session:
     def events(
         self, executor: Executor | None, remaining: Remaining | None = None
     ) -> Iterator[Event]:
-        """Train as `train` does, and yield each event once its results are taken in.
+        """Train as `train` does, and yield each event after its results are stored.
 
         Closing the iterator ends the training early.
         """
@@ -158,7 +158,7 @@ class Session:
         """Combine and measure the members, and hand the result to the sink.
 
         Raises:
-            TrainingError: there is no member, or too few to combine them by.
+            TrainingError: there is no member, or too few to fit the combiner.
         """
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
         self._require_members()
@@ -206,7 +206,7 @@ class Session:
         return stacks
 
     def _take(self, event: Event) -> None:
-        """Take in what a trainer reports."""
+        """Process an event of a trainer."""
         if isinstance(event, Failed):
             self.failed[event.learner] = event.reason
             self._sink.fail(event.learner, event.reason)
@@ -274,7 +274,7 @@ class Session:
         return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())
 
     def _fold_warnings(self) -> tuple[str, ...]:
-        """Say which groups are left out of the ensemble since they lack folds."""
+        """Return a warning for each group left out of the ensemble because folds are missing."""
         if self._config.ensemble.combine.evidence != "out_of_fold":
             return ()
         members = self.registry.aggregator.members

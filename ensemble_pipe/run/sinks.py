@@ -1,4 +1,4 @@
-"""Where the results of a training session go: a small protocol, and the sink that keeps nothing."""
+"""Receivers of a training session's results: the protocol, and the sink in memory."""
 
 from typing import Protocol
 
@@ -21,11 +21,11 @@ class Sink(Protocol):
     parts: tuple[str, ...]
 
     def known_cost(self, member: Member) -> float | None:
-        """Return the milliseconds for a row that an earlier session measured; None where none."""
+        """Return the milliseconds per row of an earlier session; None without one."""
         ...
 
     def add_member(self, member: Member, metrics: Metrics, cost_ms: float) -> None:
-        """Receive a member, its metrics on the validation part, and its milliseconds for a row."""
+        """Receive a member, its metrics on the validation part, and its milliseconds per row."""
         ...
 
     def update_ensemble(self, aggregator: Aggregator) -> None:

@@ -1,4 +1,4 @@
-"""What a run does once its directory is ready: train its learners, combine and measure them."""
+"""The stages of a prepared run: train the learners, combine and measure them."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ def train_and_measure(
     display: Display,
     train: bool = True,
 ) -> SessionResult:
-    """Train what is not yet trained, then combine and measure all members.
+    """Train the unfinished learners, then combine and measure all members.
 
     Where training is interrupted, the ensemble of the members so far is written before the
     interruption goes on.
@@ -39,7 +39,7 @@ def train_and_measure(
         plans: of its learners.
         executor: where to train.
         journal: of the run.
-        display: shows how training goes on.
+        display: of the progress.
         train: whether learners that are not finished go on; else the members so far make the
             ensemble.
 

@@ -1,4 +1,4 @@
-"""Transfer learning: the rows that learners begin with, from weights that were trained before.
+"""Transfer learning: the initial rows of learners, from pretrained weights.
 
 Yosinski et al. 2014, "How transferable are features in deep neural networks?".
 """
@@ -28,7 +28,7 @@ Tensors = dict[str, Floats]
 
 
 def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema) -> list[Floats]:
-    """Return the row (P,) that each learner begins with; learner i takes member i modulo K.
+    """Return the initial row (P,) of each learner; learner i takes member i modulo K.
 
     Raises:
         ConfigError: there are no weights there, a tensor is missing, has another shape or is not
@@ -60,7 +60,7 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
 
 
 def resolve_weights(config: Pipeline) -> Pipeline:
-    """Return a pipeline that names the path of its weights, not a pattern that others may match."""
+    """Return a pipeline with the path of its weights in place of a pattern."""
     if config.transfer is None:
         return config
     path = str(newest(config.transfer.weights))
@@ -69,23 +69,23 @@ def resolve_weights(config: Pipeline) -> Pipeline:
 
 
 def newest(pattern: str) -> Path:
-    """Return the path that a pattern such as "runs/digits-*" fits; of several the last by name.
+    """Return the path that matches a pattern such as "runs/digits-*"; of several the last by name.
 
-    The names of run directories end with when they began.
+    The names of run directories end with their start time.
     """
     path = Path(pattern)
     return path if path.exists() else max(path.parent.glob(path.name), default=path)
 
 
 def source_tensors(path: Path) -> list[Tensors]:
-    """Return the named tensors of each network that is kept at `path`.
+    """Return the named tensors of each network stored at `path`.
 
     Args:
         path: a run directory, a model directory, or a safetensors file with tensors by name.
 
     Raises:
-        ConfigError: there is no such thing.
-        CorruptFileError: it does not hold what it should.
+        ConfigError: the path does not exist or is of another kind.
+        CorruptFileError: its contents are invalid.
     """
     kind = kind_of(path)
     if path.is_file() and kind is not None and kind.hint and kind.name != "a file of weights":

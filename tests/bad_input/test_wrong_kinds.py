@@ -17,7 +17,7 @@ NEED = {
     "a file or folder of rows": ["data inspect X", "evaluate model X"],
 }
 RUN = "`ensemble-pipe run p.yaml` runs it"
-RESUME = "`ensemble-pipe resume runs/a` goes on with it"
+RESUME = "`ensemble-pipe resume runs/a` continues it"
 INSPECT = "`ensemble-pipe data inspect {}` shows what it holds, and a pipeline for it"
 PREDICT = "`ensemble-pipe predict model INPUT --output FILE` predicts with it"
 

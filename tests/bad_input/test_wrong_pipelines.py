@@ -4,22 +4,40 @@ import re
 
 import numpy as np
 import pytest
-from commands import (
-    refused,
-    run,
-    run_table,
-    write_parquet,
-)
+from commands import refused, run, run_table, write_parquet
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
-def test_an_unknown_key_names_the_nearest_valid_one() -> None:
-    assert run("seed: 1\ntraining:\n  epoch: 3\n") == (
+# Each with the whole message.
+REFUSED: dict[str, tuple[str, str]] = {
+    "an unknown key": (
+        "seed: 1\ntraining:\n  epoch: 3\n",
         "training.epoch: unknown key 'epoch'; did you mean 'epochs'? "
         "valid: averaging, batch_size, early_stopping, epochs, loss, optimizer, order, schedule "
-        "(p.yaml:3)"
-    )
+        "(p.yaml:3)",
+    ),
+    "a key that stands there twice": (
+        "seed: 1\ntraining:\n  epochs: 1\n  epochs: 2\n",
+        "training.epochs: stands there twice, first in line 3 (p.yaml:4)",
+    ),
+    "a vary of what cannot differ": (
+        "ensemble:\n  vary:\n    data.source: [digits]\n",
+        "ensemble.vary: 'data.source' cannot differ between learners; name keys below network, "
+        "training or view, such as training.optimizer.learning_rate (p.yaml:3)",
+    ),
+    "the snapshot strategy without its schedule": (
+        "ensemble:\n  strategy: snapshot\n",
+        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
+        "triangular or fast_geometric), not 'constant' (p.yaml:2)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_mistake_is_named_with_its_line_and_what_would_be_right(name: str) -> None:
+    text, message = REFUSED[name]
+    assert run(text) == message
 
 
 def test_an_unknown_optimizer_names_the_nearest_valid_one() -> None:
@@ -62,11 +80,6 @@ def test_an_override_below_a_value() -> None:
     assert run("seed: 1\n", "seed.x=2") == "seed.x: there is no such key (--set seed.x)"
 
 
-def test_a_key_that_stands_there_twice() -> None:
-    message = run("seed: 1\ntraining:\n  epochs: 1\n  epochs: 2\n")
-    assert message == "training.epochs: stands there twice, first in line 3 (p.yaml:4)"
-
-
 def test_a_tracking_server_of_no_known_kind() -> None:
     assert "tracking.uri" in run("seed: 1", "tracking.uri=banana://x")
 
@@ -76,25 +89,11 @@ def test_broken_yaml() -> None:
     assert message.startswith("p.yaml:2: not valid YAML: expected ',' or ']', but got '}'")
 
 
-def test_a_vary_of_what_cannot_differ() -> None:
-    assert run("ensemble:\n  vary:\n    data.source: [digits]\n") == (
-        "ensemble.vary: 'data.source' cannot differ between learners; name keys below network, "
-        "training or view, such as training.optimizer.learning_rate (p.yaml:3)"
-    )
-
-
 def test_a_vary_of_a_key_that_does_not_exist() -> None:
     message = run("ensemble:\n  vary:\n    training.optimizer.learningrate: [0.1]\n")
     assert message.startswith("training.optimizer.learningrate: unknown key 'learningrate'; ")
     assert "did you mean 'learning_rate'?" in message
     assert message.endswith("(ensemble.vary, p.yaml:3)")
-
-
-def test_the_snapshot_strategy_without_its_schedule() -> None:
-    assert run("ensemble:\n  strategy: snapshot\n") == (
-        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
-        "triangular or fast_geometric), not 'constant' (p.yaml:2)"
-    )
 
 
 def test_more_snapshots_than_steps() -> None:

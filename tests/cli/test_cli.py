@@ -87,4 +87,4 @@ def test_what_this_user_may_not_write_ends_with_status_2(
     with pytest.raises(Exit) as stopped, errors():
         raise PermissionError(13, "Permission denied", "runs/a/report.html")
     assert stopped.value.exit_code == 2
-    assert "runs/a/report.html: may not be read or written" in capsys.readouterr().err
+    assert "runs/a/report.html: no permission to read or write it" in capsys.readouterr().err

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy.stats import ttest_rel
+from small_pipelines import small_settings
 from typer.testing import CliRunner
 
 import ensemble_pipe
@@ -32,20 +34,14 @@ from ensemble_pipe.tracking.kinds import (
     StartedEntry,
 )
 
-PIPELINE = """
-name: compared
-network: {hidden: [8]}
-training: {epochs: 1, batch_size: 32}
-ensemble: {learners: 2}
-tracking: {mlflow: false}
-"""
+COMPARED = small_settings(hidden=8, epochs=1, name="compared", ensemble={"learners": 2})
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path]:
     """Runs by epochs and seed."""
     folder = tmp_path_factory.mktemp("compared")
-    (folder / "p.yaml").write_text(PIPELINE)
+    (folder / "p.yaml").write_text(yaml.safe_dump(COMPARED))
     found = {}
     for epochs in (1, 3):
         for seed in (1, 2):
@@ -117,7 +113,7 @@ def test_a_run_against_itself_differs_by_nothing(runs: dict[tuple[int, int], Pat
 def regression(folder: Path, hidden: int) -> FinishedRun:
     data = {"source": "bundled", "set": "diabetes"}
     settings: dict[str, Any] = {"task": "regression", "data": data, "network.hidden": [hidden]}
-    (folder / "p.yaml").write_text(PIPELINE)
+    (folder / "p.yaml").write_text(yaml.safe_dump(COMPARED))
     return read_run(Path(run(folder / "p.yaml", output=folder, inline=True, **settings).run_dir))
 
 

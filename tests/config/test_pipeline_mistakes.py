@@ -56,7 +56,7 @@ valid: stop, test, train, validation (p.yaml:7)
 augment.0.name: unknown 'horizontal_flop'; did you mean 'horizontal_flip'? \
 valid: {augmentations}{own} (p.yaml:10)
 augment.1.pixels: input should be greater than or equal to 0, got -1 (p.yaml:11)
-augment.2: 'name' is missing; it says which kind this is (p.yaml:12)
+augment.2: 'name' is missing; it selects the kind (p.yaml:12)
 network.hidden.0: input should be greater than 0, got 0 (p.yaml:13)
 network.activation: unknown 'rely'; did you mean 'relu'? valid: {activations} \
 (p.yaml:13)
@@ -91,7 +91,7 @@ def test_mistakes_in_a_section_of_augmentations_name_their_keys(load: Load) -> N
     text = "augment:\n  policy:\n    - {name: shift_crop, pixels: -1}\n    - {}\n  pol: 3\n"
     assert refusal(load, text).splitlines() == [
         "augment.policy.0.pixels: input should be greater than or equal to 0, got -1 (p.yaml:3)",
-        "augment.policy.1: 'name' is missing; it says which kind this is (p.yaml:4)",
+        "augment.policy.1: 'name' is missing; it selects the kind (p.yaml:4)",
         "augment.pol: unknown key 'pol'; did you mean 'pool'? "
         "valid: memory_mb, policy, pool, share, test_draws, test_policy (p.yaml:5)",
     ]

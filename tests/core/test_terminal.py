@@ -73,7 +73,7 @@ VERBS = [
 WITHOUT_JSON = [
     ("report run", "PATH/report.html\n", []),
     ("data list", "name  ", ["data fetch NAME"]),
-    ("data fetch iris", "\nin a pipeline:", ["nothing is to be fetched"]),
+    ("data fetch iris", "\nin a pipeline:", ["there is nothing to fetch"]),
     ("schema", "{\n", []),
     ("--version", "", []),
     ("ui", "the tracking server is at http://127.0.0.1:1\n", []),
@@ -148,7 +148,7 @@ def test_memory_that_does_not_suffice_is_one_message(capsys: pytest.CaptureFixtu
         np.zeros(1 << 60, np.float32)
     assert ended.value.exit_code == 1
     message = capsys.readouterr().err
-    assert message.startswith("error: the memory does not suffice (Unable to allocate 4.00 EiB")
+    assert message.startswith("error: not enough memory (Unable to allocate 4.00 EiB")
 
 
 # Streams that are closed, broken, full or narrow

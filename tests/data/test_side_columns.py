@@ -1,6 +1,7 @@
 """Labels, weights, groups and times: read once, before the split, with errors that name the row."""
 
 import datetime
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tables_as_rows import rows_of, table_of
 
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import side_columns
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.missing import Missing
@@ -111,22 +113,6 @@ def test_weights_are_finite_and_not_negative() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ([1.0, -2.0], r"row 2, column 'w': the weight is -2; weights are finite numbers from 0 on"),
-        ([1.0, 0.0, np.inf], "row 3, column 'w': the weight is inf"),
-        ([1.0, None], "row 2, column 'w': the weight is missing"),
-        ([0, 0], "every weight in 'w' is 0"),
-        (["a"], "weight 'w' is of type string, not of numbers"),
-    ],
-    ids=str,
-)
-def test_weights_that_are_none_are_refused(values: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message):
-        read_weights(rows_of(table_of(w=values), batch=2), "w")
-
-
-@pytest.mark.parametrize(
     "values",
     [
         ["p", "q", "p", "r", "q"],
@@ -170,18 +156,32 @@ def test_times_keep_their_order(values: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("read", "values", "message"),
     [
-        ([1.0, np.nan], "row 2, column 't': the time is missing"),
-        ([1.0, np.inf], "row 2, column 't': the time is inf"),
-        (["2026-02-28", "soon"], "row 2, column 't': 'soon' is not a date"),
-        ([True, False], "column 't': is of type bool; dates or times are needed"),
+        (
+            read_weights,
+            [1.0, -2.0],
+            r"row 2, column 'c': the weight is -2; weights are finite numbers from 0 on",
+        ),
+        (read_weights, [1.0, 0.0, np.inf], "row 3, column 'c': the weight is inf"),
+        (read_weights, [1.0, None], "row 2, column 'c': the weight is missing"),
+        (read_weights, [0, 0], "every weight in 'c' is 0"),
+        (read_weights, ["a"], "weight 'c' is of type string, not of numbers"),
+        (read_times, [1.0, np.nan], "row 2, column 'c': the time is missing"),
+        (read_times, [1.0, np.inf], "row 2, column 'c': the time is inf"),
+        (read_times, ["2026-02-28", "soon"], "row 2, column 'c': 'soon' is not a date"),
+        (
+            read_times,
+            [True, False],
+            "column 'c': is of type bool; dates or times are needed",
+        ),
     ],
-    ids=str,
 )
-def test_times_without_order_are_refused(values: Any, message: str) -> None:
+def test_values_that_are_no_weights_or_times_are_refused(
+    read: Callable[[Rows, str], Any], values: Any, message: str
+) -> None:
     with pytest.raises(DataError, match=message):
-        read_times(rows_of(table_of(t=values), batch=2), "t")
+        read(rows_of(table_of(c=values), batch=2), "c")
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ from ensemble_pipe.data import splits
 from ensemble_pipe.data.splits import split_rows
 
 Sizes = dict[str, float | int]
+Drawn = tuple[Integers, Sizes]  # what stands for each row, and the parts' sizes
 
 seeds = st.integers(0, MAX_SEED)
 
 
 @st.composite
-def stratified(draw: Any) -> tuple[Integers, Sizes]:
+def stratified(draw: Any) -> Drawn:
     """Draw a class for each row, and sizes of which some rows are left for training."""
     classes = draw(st.lists(st.integers(1, 60), min_size=1, max_size=6))
     strata = np.repeat(np.arange(len(classes)), classes)
@@ -34,7 +35,7 @@ def stratified(draw: Any) -> tuple[Integers, Sizes]:
 
 @settings(deadline=None)
 @given(stratified(), seeds)
-def test_every_row_is_in_exactly_one_part(drawn: tuple[Integers, Sizes], seed: int) -> None:
+def test_every_row_is_in_exactly_one_part(drawn: Drawn, seed: int) -> None:
     strata, sizes = drawn
     for classes in (strata, None):
         parts = split_rows(classes, len(strata), sizes, seed, "here")
@@ -45,7 +46,7 @@ def test_every_row_is_in_exactly_one_part(drawn: tuple[Integers, Sizes], seed: i
 
 @settings(deadline=None)
 @given(stratified(), seeds)
-def test_counts_are_exact(drawn: tuple[Integers, Sizes], seed: int) -> None:
+def test_counts_are_exact(drawn: Drawn, seed: int) -> None:
     strata, sizes = drawn
     parts = split_rows(strata, len(strata), sizes, seed, "here")
     assert {name: len(parts[name]) for name in sizes} == sizes
@@ -61,9 +62,7 @@ def test_shares_are_rounded_to_rows(rows: int, test: float, stop: float, seed: i
 
 @settings(deadline=None)
 @given(stratified(), seeds)
-def test_each_class_is_in_proportion_to_within_one_row(
-    drawn: tuple[Integers, Sizes], seed: int
-) -> None:
+def test_each_class_is_in_proportion_to_within_one_row(drawn: Drawn, seed: int) -> None:
     strata, sizes = drawn
     parts = split_rows(strata, len(strata), sizes, seed, "here")
     left = np.bincount(strata)
@@ -75,7 +74,7 @@ def test_each_class_is_in_proportion_to_within_one_row(
 
 @settings(deadline=None)
 @given(stratified(), seeds)
-def test_rows_are_sorted_by_class_block_by_block(drawn: tuple[Integers, Sizes], seed: int) -> None:
+def test_rows_are_sorted_by_class_block_by_block(drawn: Drawn, seed: int) -> None:
     strata, sizes = drawn
     whole = split_rows(strata, len(strata), sizes, seed, "here")
     with pytest.MonkeyPatch.context() as patch:
@@ -121,7 +120,7 @@ def test_parts_that_cannot_be_filled_are_refused(sizes: Sizes, message: str) -> 
 @settings(deadline=None)
 @given(stratified(), seeds, st.data())
 def test_a_named_number_of_training_rows_leaves_the_rest_out(
-    drawn: tuple[Integers, Sizes], seed: int, data: Any
+    drawn: Drawn, seed: int, data: Any
 ) -> None:
     strata, others = drawn
     left = len(strata) - sum(others.values())
@@ -156,7 +155,7 @@ def test_one_row_may_be_left_for_training() -> None:
 
 
 @st.composite
-def grouped(draw: Any) -> tuple[Integers, Sizes]:
+def grouped(draw: Any) -> Drawn:
     """Draw a group for each row, in any order, enough of them for every part."""
     lengths = draw(st.lists(st.integers(1, 12), min_size=20, max_size=60))
     groups = np.repeat(draw(st.permutations(range(len(lengths)))), lengths)
@@ -168,7 +167,7 @@ def grouped(draw: Any) -> tuple[Integers, Sizes]:
 
 @settings(deadline=None)
 @given(grouped(), seeds)
-def test_no_group_stands_on_both_sides_of_a_split(drawn: tuple[Integers, Sizes], seed: int) -> None:
+def test_no_group_stands_on_both_sides_of_a_split(drawn: Drawn, seed: int) -> None:
     groups, sizes = drawn
     rows = len(groups)
     parts = split_rows(np.arange(rows) % 2, rows, sizes, seed, "here", groups=groups)
@@ -181,9 +180,7 @@ def test_no_group_stands_on_both_sides_of_a_split(drawn: tuple[Integers, Sizes],
 
 @settings(deadline=None)
 @given(grouped(), seeds)
-def test_groups_fill_the_parts_to_within_the_largest_group(
-    drawn: tuple[Integers, Sizes], seed: int
-) -> None:
+def test_groups_fill_the_parts_to_within_the_largest_group(drawn: Drawn, seed: int) -> None:
     groups, sizes = drawn
     rows, largest = len(groups), np.bincount(groups).max()
     parts = split_rows(None, rows, sizes, seed, "here", groups=groups)
@@ -210,9 +207,7 @@ def test_too_few_groups_for_the_parts_are_refused() -> None:
 
 @settings(deadline=None)
 @given(stratified(), seeds, st.data())
-def test_parts_follow_one_another_in_time(
-    drawn: tuple[Integers, Sizes], seed: int, data: Any
-) -> None:
+def test_parts_follow_one_another_in_time(drawn: Drawn, seed: int, data: Any) -> None:
     strata, sizes = drawn
     rows = len(strata)
     if data.draw(st.booleans()):

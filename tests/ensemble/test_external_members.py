@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
+from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
 from ensemble_pipe.config.reading import Pipeline
@@ -56,15 +57,9 @@ def pipeline(folder: Path, *pool: dict[str, Any], **values: Any) -> Pipeline:
         label, other = other, label
     data = {"source": "table", "path": str(folder / "rows.csv"), "label": label, "ignore": [other]}
     ensemble = {"pool": list(pool), **values.pop("ensemble", {})}
-    return Pipeline.model_validate({
-        "data": data | values.pop("data", {}),
-        "splits": {"validation": 0.2, "stop": 0.1},
-        "network": {"hidden": [6]},
-        "training": {"epochs": 3, "batch_size": 32},
-        "ensemble": ensemble,
-        "tracking": {"mlflow": False},
-        **values,
-    })  # fmt: skip
+    data |= values.pop("data", {})
+    plain = small_settings(hidden=6, epochs=3, splits=SPLITS, data=data, ensemble=ensemble)
+    return Pipeline.model_validate({**plain, **values})
 
 
 def given(folder: Path, **values: str) -> dict[str, Any]:

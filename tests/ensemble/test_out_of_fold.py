@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.datasets import load_digits
+from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
 from ensemble_pipe.config.plans import make_plans
@@ -25,14 +26,9 @@ POOL = [
 
 
 def pipeline(**ensemble: Any) -> Pipeline:
-    values = {
-        "splits": {"validation": 0.2, "stop": 0.1},
-        "network": {"hidden": [8]},
-        "training": {"epochs": 6, "batch_size": 32},
-        "tracking": {"mlflow": False},
-        "ensemble": ensemble,
-    }
-    return Pipeline.model_validate(values)
+    return Pipeline.model_validate(
+        small_settings(hidden=8, epochs=6, splits=SPLITS, ensemble=ensemble)
+    )
 
 
 def table_of(result: RunResult) -> pa.Table:

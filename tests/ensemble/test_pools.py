@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import plain_schema
+from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
 from ensemble_pipe.config.plans import make_plans
@@ -39,12 +40,7 @@ POOL = [
 
 
 def pipeline(**values: Any) -> Pipeline:
-    plain = {
-        "splits": {"validation": 0.2, "stop": 0.1},
-        "network": {"hidden": [6]},
-        "training": {"epochs": 6, "batch_size": 32},
-        "tracking": {"mlflow": False},
-    }
+    plain = small_settings(hidden=6, epochs=6, splits=SPLITS)
     return Pipeline.model_validate({**plain, **values})
 
 

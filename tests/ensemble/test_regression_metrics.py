@@ -101,7 +101,7 @@ def test_errors_scale_with_the_unit(scale: float) -> None:
     assert scaled["coverage_90"] == plain["coverage_90"]
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "ensembles.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "uncertainty.md").read_text()
 
 
 def test_the_page_says_by_how_much_one_gaussian_scores_above_the_mixture() -> None:

@@ -49,13 +49,7 @@ def test_a_second_process_takes_it_from_the_cache(tmp_path: Path) -> None:
     )
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": ""}
     outputs = [
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
+        subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).split()
         for _ in range(2)
     ]
     assert outputs == [["36.0", "0", "1"], ["36.0", "1", "0"]]

@@ -16,10 +16,6 @@ REFUSED: dict[str, tuple[layers.Layer, tuple[int, ...], str]] = {
         "layer dense1 cannot take rows of shape (4, 3, 2): needs flat rows (features,), got "
         "(4, 3, 2); put a flatten before it",
     ),
-    "drop_connect of images": (
-        layers.DropConnect(units=3), (4, 3, 2),
-        "layer drop_connect1 cannot take rows of shape (4, 3, 2)"
-    ),
     "max_pool of flat rows": (
         layers.MaxPool(), (5,),
         "layer max_pool1 cannot take rows of shape (5,): needs images (height, width, channels)",
@@ -41,6 +37,10 @@ REFUSED: dict[str, tuple[layers.Layer, tuple[int, ...], str]] = {
         layers.FractionalMaxPool(ratio=1.9, overlapping=False), (3, 20, 1),
         "layer fractional_max_pool1 cannot take rows of shape (3, 20, 1): steps of 1 and 2 cannot "
         "cut height 3 into 1 regions, as ratio 1.9 asks; use a ratio nearer to 1.5, or larger",
+    ),
+    "drop_connect of images": (
+        layers.DropConnect(units=3), (4, 3, 2),
+        "layer drop_connect1 cannot take rows of shape (4, 3, 2)"
     ),
     "embedding of images": (
         layers.Embedding(columns=columns(0)), (4, 3, 2),

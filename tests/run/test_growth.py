@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
 from ensemble_pipe.config.reading import Pipeline
@@ -19,14 +20,11 @@ from ensemble_pipe.training.events import Checkpoint, Event
 
 
 def pipeline(**ensemble: Any) -> Pipeline:
-    values = {
-        "splits": {"validation": 0.2, "stop": 0.1},
-        "network": {"hidden": [6]},
-        "training": {"epochs": 4, "batch_size": 16},
-        "ensemble": ensemble if "pool" in ensemble else {"learners": 3, **ensemble},
-        "tracking": {"mlflow": False},
-    }
-    return Pipeline.model_validate(values)
+    if "pool" not in ensemble:
+        ensemble = {"learners": 3, **ensemble}
+    return Pipeline.model_validate(
+        small_settings(hidden=6, epochs=4, batch_size=16, splits=SPLITS, ensemble=ensemble)
+    )
 
 
 def run_here(folder: Path, config: Pipeline, **options: Any) -> RunResult:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import yaml
 from conftest import StopAt, rendering, shared
 from pyarrow import parquet
+from small_pipelines import small_settings
 
 import ensemble_pipe
 from ensemble_pipe.config.reading import Pipeline
@@ -33,19 +35,13 @@ from ensemble_pipe.tracking.kinds import (
 )
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
-PIPELINE = """
-name: small
-network: {hidden: [16]}
-training: {epochs: 4, batch_size: 32}
-ensemble: {learners: 3}
-tracking: {mlflow: false}
-"""
+SMALL = small_settings(name="small", hidden=16, epochs=4, ensemble={"learners": 3})
 
 
 @pytest.fixture
 def pipeline(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
-    path.write_text(PIPELINE)
+    path.write_text(yaml.safe_dump(SMALL))
     return path
 
 
@@ -66,7 +62,7 @@ def epochs_of(run_dir: Path) -> list[tuple[tuple[int, int], Numbers]]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     path = tmp_path_factory.mktemp("finished") / "small.yaml"
-    path.write_text(PIPELINE)
+    path.write_text(yaml.safe_dump(SMALL))
     with rendering():
         return run_here(path)
 
@@ -396,9 +392,14 @@ def test_a_test_part_from_before_the_training_is_warned_of(tmp_path: Path) -> No
         values = np.arange(len(dates))
         table = pa.table({"day": pa.array(dates), "x": values * 1.0, "y": values % 2})
         parquet.write_table(table, tmp_path / f"{name}.parquet")
-    data = f"path: {tmp_path}/train.parquet, test_path: {tmp_path}/test.parquet"
-    text = f"data: {{source: table, {data}, label: y, time: day}}\nname: timed\n"
-    (tmp_path / "timed.yaml").write_text(text + PIPELINE.replace("name: small\n", ""))
+    data = {
+        "source": "table",
+        "path": f"{tmp_path}/train.parquet",
+        "test_path": f"{tmp_path}/test.parquet",
+        "label": "y",
+        "time": "day",
+    }
+    (tmp_path / "timed.yaml").write_text(yaml.safe_dump({**SMALL, "name": "timed", "data": data}))
     told = Told()
     run_here(tmp_path / "timed.yaml", display=told, **{"training.epochs": 1})
     (warning,) = [message for message in told.messages if message.startswith("warning: ")]

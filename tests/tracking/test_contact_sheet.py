@@ -73,7 +73,7 @@ def inputs_of(ready: Prepared, epoch: int | None) -> np.ndarray:
     """Return the rows of all shards, as the first learner's training has them."""
     data = ready.data
     if epoch is None:
-        return data.part("train").stored(0, data.rows)
+        return data.part("train").read_stored(0, data.rows)
     made = data.make_shards(data.request(0, epoch, None))
     return np.concatenate([shard.column("input").chunk(0).to_numpy_ndarray() for shard in made])
 

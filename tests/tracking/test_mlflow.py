@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import StopAt
 from mlflow import MlflowClient
+from small_pipelines import small_settings
 
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
@@ -22,13 +24,8 @@ from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.store import sweep_orphans
 
-PIPELINE = """
-name: tracked
-network: {hidden: [16]}
-training: {epochs: 4, batch_size: 32}
-ensemble: {learners: 3}
-tracking: {register_as: digits}
-"""
+TRACKED = small_settings(hidden=16, epochs=4, name="tracked", ensemble={"learners": 3})
+TRACKED["tracking"] = {"register_as": "digits"}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     made = tmp_path_factory.mktemp("tracked") / "what? 100%41 #1"
     made.mkdir()
-    (made / "tracked.yaml").write_text(PIPELINE)
+    (made / "tracked.yaml").write_text(yaml.safe_dump(TRACKED))
     return made
 
 

@@ -19,7 +19,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import BoostedMember
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of
-from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
+from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError, numbers_of
 from ensemble_pipe.run.pipeline import resume, run
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.tracking.run_summary import read_run_summary
@@ -114,7 +114,8 @@ def test_the_loss_falls_with_the_rounds_and_the_sum_is_that_of_its_networks(
         sums = sums + factor * outputs_of(network, row[None], stop.read, stop.rows)[0]
     loss, gradient = np.empty(1), np.empty((1, *np.shape(sums)))
     exact, ones = np.asarray(sums)[None], np.ones((1, stop.rows))
-    plan.loss.evaluate(exact, stop.targets[None], ones, {"smoothing": np.zeros(1)}, gradient, loss)
+    numbers = numbers_of([plan.loss])
+    plan.loss.evaluate(exact, stop.targets[None], ones, numbers, gradient, loss)
     assert loss[0] == pytest.approx(losses[-1], rel=1e-5)
 
 

@@ -37,6 +37,9 @@ from ensemble_pipe.training.components import custom_components, names_in
 PAGE = (Path(__file__).parents[2] / "docs" / "components.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.M | re.S)
 
+# A pipeline's settings, and the classes that it needs.
+Everything = tuple[dict[str, Any], list[type[Any]]]
+
 
 @pytest.fixture(scope="module")
 def example() -> dict[str, Any]:
@@ -94,7 +97,7 @@ def own_classes() -> list[type[Any]]:
 
 
 @pytest.fixture(scope="module")
-def everything(example: dict[str, Any]) -> tuple[dict[str, Any], list[type[Any]]]:
+def everything(example: dict[str, Any]) -> Everything:
     """Return a small pipeline with a component of each kind, and their classes."""
     network = {
         "name": "sequential",
@@ -212,7 +215,7 @@ def test_mistakes_in_a_component_of_ones_own_name_its_keys(
 
 
 def test_a_pipeline_with_own_components_is_written_as_it_is_read(
-    everything: tuple[dict[str, Any], list[type[Any]]],
+    everything: Everything,
 ) -> None:
     values, classes = everything
     branch = {"name": "residual", "layers": [{"name": "maxout", "units": 4}]}
@@ -310,23 +313,37 @@ class Unreadable(Taken):
         ([3], "3 is no component"),
         ([NoDataclass], "NoDataclass is no frozen dataclass; decorate it"),
         ([NoDataclass], 'NoDataclass needs the field name: Literal["..."] = "..."'),
-        ([Abstract], "Abstract lacks bind, which every layer has"),
         ([Taken], "Taken is named 'dense', as a layer of the package is"),
         ([TwoNames], 'TwoNames needs the field name: Literal["..."]'),
         ([OddName], "OddName is named 'my layer'; a name is of small letters, digits"),
         ([SameName, AsSameName], "AsSameName is named 'other', as SameName is"),
-        ([NoTask], "NoTask lacks task, outputs, predictions, kernel, which every loss has"),
         ([OddTask], "OddTask has task = 'clustering'; valid: classification, regression"),
-        ([NoKernel], "NoKernel lacks kernel, slots, which every update rule has"),
         ([OddRows], "OddRows has rows = 'sounds'; valid: images, table, series"),
-        ([NoRoles], "NoRoles lacks roles, which every data source has"),
         ([Unreadable], "Unreadable has a field that cannot be read from a pipeline"),
     ],
 )
-def test_what_a_class_lacks_is_said_when_it_is_handed_in(classes: list[Any], message: str) -> None:
+def test_what_is_wrong_with_a_class_is_said_when_it_is_handed_in(
+    classes: list[Any], message: str
+) -> None:
     with pytest.raises(ConfigError) as caught, custom_components(classes):
         pass
     assert f"components: {message}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "members", "kind"),
+    [
+        (Abstract, "bind", "layer"),
+        (NoTask, "task, outputs, predictions, kernel", "loss"),
+        (NoKernel, "kernel, slots", "update rule"),
+        (NoRoles, "roles", "data source"),
+    ],
+)
+def test_what_a_class_lacks_is_named(lacking: Any, members: str, kind: str) -> None:
+    with pytest.raises(ConfigError) as caught, custom_components([lacking]):
+        pass
+    message = f"components: {lacking.__name__} lacks {members}, which every {kind} has"
+    assert message in str(caught.value)
 
 
 def test_every_class_that_is_wrong_is_named_at_once() -> None:
@@ -343,12 +360,15 @@ def test_the_same_class_may_be_handed_in_twice() -> None:
 # Runs
 
 
-def test_a_model_names_the_components_that_it_needs(
-    everything: tuple[dict[str, Any], list[type[Any]]], tmp_path: Path
-) -> None:
+def write_pipeline(everything: Everything, folder: Path) -> tuple[Path, list[type[Any]]]:
     values, classes = everything
-    path = tmp_path / "p.yaml"
+    path = folder / "p.yaml"
     path.write_text(yaml.safe_dump(values))
+    return path, classes
+
+
+def test_a_model_names_the_components_that_it_needs(everything: Everything, tmp_path: Path) -> None:
+    path, classes = write_pipeline(everything, tmp_path)
     result = ensemble_pipe.run(path, output=tmp_path, inline=True, components=classes)
     record = json.loads((Path(result.run_dir) / "model" / "model.json").read_text())
     assert record["components"] == {
@@ -387,11 +407,9 @@ def test_the_components_of_the_package_are_not_named() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 def test_own_components_train_on_ray_to_the_bits_of_the_calling_process(
-    everything: tuple[dict[str, Any], list[type[Any]]], tmp_path: Path
+    everything: Everything, tmp_path: Path
 ) -> None:
-    values, classes = everything
-    path = tmp_path / "p.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path, classes = write_pipeline(everything, tmp_path)
     results = [
         ensemble_pipe.run(path, output=tmp_path, components=classes, inline=inline, address="auto")
         for inline in (True, False)

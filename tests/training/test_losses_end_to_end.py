@@ -30,6 +30,8 @@ REGRESSIONS = [name for name, loss in LOSSES.items() if loss.task == "regression
 CLASSIFIERS = [name for name in LOSSES if name not in REGRESSIONS]
 WITH_VARIANCE = [name for name in REGRESSIONS if LOSSES[name]().outputs(0) == 2]
 
+Trained = Callable[[str], RunResult]  # of a loss
+
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -63,7 +65,7 @@ def settings_of(loss: str, path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def trained(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RunResult]:
+def trained(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return a function that runs a loss once."""
     results: dict[str, RunResult] = {}
 
@@ -82,9 +84,7 @@ def rows_of_the_test_part(result: RunResult) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("loss", CLASSIFIERS)
-def test_a_classifier_learns_and_gives_probabilities(
-    loss: str, trained: Callable[[str], RunResult]
-) -> None:
+def test_a_classifier_learns_and_gives_probabilities(loss: str, trained: Trained) -> None:
     result = trained(loss)
     frame = rows_of_the_test_part(result)
     assert result.metrics["test/accuracy"] > 0.9
@@ -97,7 +97,7 @@ def test_a_classifier_learns_and_gives_probabilities(
 
 @pytest.mark.parametrize("loss", REGRESSIONS)
 def test_a_regression_learns_and_gives_mean_and_deviation_in_the_targets_units(
-    loss: str, trained: Callable[[str], RunResult]
+    loss: str, trained: Trained
 ) -> None:
     result = trained(loss)
     frame = rows_of_the_test_part(result)
@@ -111,7 +111,7 @@ def test_a_regression_learns_and_gives_mean_and_deviation_in_the_targets_units(
 
 @pytest.mark.parametrize("loss", REGRESSIONS)
 def test_the_deviation_follows_the_noise_where_the_loss_predicts_a_variance(
-    loss: str, trained: Callable[[str], RunResult], table: Path
+    loss: str, trained: Trained, table: Path
 ) -> None:
     model = ensemble_pipe.load(trained(loss).run_dir)
     rows = pd.read_parquet(table)[["x", "z"]].to_numpy()
@@ -125,7 +125,7 @@ def test_the_deviation_follows_the_noise_where_the_loss_predicts_a_variance(
 
 @pytest.mark.parametrize("loss", WITH_VARIANCE)
 def test_the_deviation_is_that_of_the_members_mixture(
-    loss: str, trained: Callable[[str], RunResult], table: Path
+    loss: str, trained: Trained, table: Path
 ) -> None:
     model = ensemble_pipe.load(trained(loss).run_dir)
     rows = pd.read_parquet(table)[["x", "z"]].to_numpy()[:50]
@@ -141,7 +141,7 @@ def test_the_deviation_is_that_of_the_members_mixture(
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_loaded_model_repeats_the_runs_predictions(
-    loss: str, trained: Callable[[str], RunResult], table: Path
+    loss: str, trained: Trained, table: Path
 ) -> None:
     result = trained(loss)
     frame = rows_of_the_test_part(result)

@@ -5,7 +5,7 @@ zero each is the identity. `probability` is that of each image of being augmente
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -13,6 +13,7 @@ from annotated_types import Ge, Le
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share, choose_rows
+from ensemble_pipe.data.augment.kinds import ImageAugmentation
 from ensemble_pipe.data.kernels import geometry as kernels
 
 
@@ -29,10 +30,8 @@ def by_lines(images: Array, kernel: Callable[..., None], *arguments: Any) -> Arr
 
 
 @settings
-class HorizontalFlip:
+class HorizontalFlip(ImageAugmentation):
     """Exchange left and right (Krizhevsky, Sutskever & Hinton 2012, section 4.1)."""
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["horizontal_flip"] = "horizontal_flip"
     probability: Share = 0.5
@@ -45,10 +44,8 @@ class HorizontalFlip:
 
 
 @settings
-class VerticalFlip:
+class VerticalFlip(ImageAugmentation):
     """Exchange top and bottom, where up and down mean nothing, as in pictures from above."""
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["vertical_flip"] = "vertical_flip"
     probability: Share = 0.5
@@ -59,14 +56,12 @@ class VerticalFlip:
 
 
 @settings
-class ShiftCrop:
+class ShiftCrop(ImageAugmentation):
     """Pad with zeros and crop back at a random place (He et al. 2016, section 4.2).
 
     Attributes:
         pixels: width of the padding; the image moves by up to that much each way.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["shift_crop"] = "shift_crop"
     pixels: Annotated[int, Ge(0), Le(1024)] = 2

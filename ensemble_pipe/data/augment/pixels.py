@@ -6,7 +6,7 @@ zero each is the identity. `probability` is that of each image of being augmente
 
 from functools import cache
 from statistics import NormalDist
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -15,6 +15,7 @@ from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share, check_range, choose_rows, log_uniform, uniform
 from ensemble_pipe.data.augment.geometry import by_lines
+from ensemble_pipe.data.augment.kinds import ImageAugmentation
 from ensemble_pipe.data.kernels.blur import blur
 from ensemble_pipe.data.kernels.color import jitter
 from ensemble_pipe.data.kernels.pixels import add_noise, channel_means, erase
@@ -25,7 +26,7 @@ TRUNCATE = 3.0  # the blur's kernel ends at so many deviations
 
 
 @settings
-class ColorJitter:
+class ColorJitter(ImageAugmentation):
     """Change brightness, contrast, saturation and hue, in this order.
 
     With v a value, each factor f drawn from max(0, 1 - strength) to 1 + strength, and every result
@@ -39,8 +40,6 @@ class ColorJitter:
     Images without three channels have no colour: saturation and hue do nothing to them, and their
     grey is the mean of their channels.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["color_jitter"] = "color_jitter"
     brightness: Annotated[float, Ge(0), Le(10)] = 0.2
@@ -63,7 +62,7 @@ class ColorJitter:
 
 
 @settings
-class Blur:
+class Blur(ImageAugmentation):
     """Blur with a Gaussian, mirrored at the edges, that ends at three deviations.
 
     The kernel is sampled at whole pixels up to floor(3 sigma + 1/2) and scaled to the sum 1, as
@@ -74,8 +73,6 @@ class Blur:
     Attributes:
         sigma: range of the deviation, in pixels, drawn uniformly; below 1/6 nothing happens.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["blur"] = "blur"
     sigma: tuple[Sigma, Sigma] = (0.0, 1.0)
@@ -92,7 +89,7 @@ class Blur:
 
 
 @settings
-class Noise:
+class Noise(ImageAugmentation):
     """Add independent Gaussian noise to every value, clipped to 0 ... 255 and rounded.
 
     Noise on the inputs is a penalty on the gradient (Bishop 1995, "Training with noise is
@@ -101,8 +98,6 @@ class Noise:
     Attributes:
         deviation: of the noise, in grey levels.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["noise"] = "noise"
     deviation: Annotated[float, Ge(0), Le(255)] = 8.0
@@ -119,7 +114,7 @@ class Noise:
 
 
 @settings
-class Cutout:
+class Cutout(ImageAugmentation):
     """Erase a box (DeVries & Taylor 2017; Zhong et al. 2020, "Random erasing").
 
     Attributes:
@@ -128,8 +123,6 @@ class Cutout:
         aspect: range of its height over its width, in pixels, drawn uniformly in the logarithm.
         fill: what it is filled with: a grey level, or "mean" for the image's own mean colour.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["cutout"] = "cutout"
     area: tuple[Share, Share] = (0.02, 0.33)

@@ -47,14 +47,14 @@ class PredictionDraws:
 
     def _read(self, view: ShardView, spans: tuple[Span, ...], draw: int, first: int) -> Read:
         def read(start: int, stop: int, inputs: Floats) -> None:
-            stored = view.stored(start, stop)
+            stored = view.read_stored(start, stop)
             begin, end = first + start, first + stop  # places in the whole input
             for group in range(begin - begin % GROUP_ROWS, end, GROUP_ROWS):
                 low, high = max(begin, group), min(end, group + GROUP_ROWS)
                 rows = np.zeros((GROUP_ROWS, *stored.shape[1:]), stored.dtype)
                 rows[low - group : high - group] = stored[low - begin : high - begin]
                 drawn = self._augmented(rows, spans, draw, group)
-                inputs[low - begin : high - begin] = view.scaled(drawn[low - group : high - group])
+                inputs[low - begin : high - begin] = view.scale(drawn[low - group : high - group])
 
         return read
 

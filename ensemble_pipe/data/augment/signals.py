@@ -5,7 +5,7 @@ each is the identity. A row is changed with `probability`, and left as it is bit
 Amplitudes and zeros are those of the encoded rows.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -13,18 +13,17 @@ from annotated_types import Ge, Le
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share
+from ensemble_pipe.data.augment.kinds import SeriesAugmentation
 
 
 @settings
-class SignalShift:
+class SignalShift(SeriesAugmentation):
     """Move a series in time; its first or last value fills the gap, so that no step arises.
 
     Attributes:
         steps: the furthest it moves, each way; every whole number up to it is equally likely.
         probability: of being moved, for each row.
     """
-
-    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["signal_shift"] = "signal_shift"
     steps: Annotated[int, Ge(0), Le(1_000_000)] = 2
@@ -39,7 +38,7 @@ class SignalShift:
 
 
 @settings
-class SignalScale:
+class SignalScale(SeriesAugmentation):
     """Multiply a series with one factor (Um et al. 2017, "Data augmentation of wearable sensor
     data for Parkinson's disease monitoring", scaling).
 
@@ -48,8 +47,6 @@ class SignalScale:
             so that none is favoured over its inverse.
         probability: of being scaled, for each row.
     """
-
-    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["signal_scale"] = "signal_scale"
     factor: Annotated[float, Ge(1), Le(1000)] = 1.2
@@ -63,7 +60,7 @@ class SignalScale:
 
 
 @settings
-class TimeMask:
+class TimeMask(SeriesAugmentation):
     """Set a stretch of a series to zero (Park et al. 2019, "SpecAugment", section 2).
 
     Its length is drawn evenly from 0 to share * D, then its place.
@@ -72,8 +69,6 @@ class TimeMask:
         share: of the series, the longest stretch.
         probability: of being masked, for each row.
     """
-
-    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["time_mask"] = "time_mask"
     share: Share = 0.2
@@ -85,7 +80,7 @@ class TimeMask:
 
 
 @settings
-class FrequencyMask:
+class FrequencyMask(SeriesAugmentation):
     """Take a band of frequencies out of a series, as `TimeMask` does with time (Park et al. 2019,
     "SpecAugment", section 2, who mask bands of a mel spectrogram).
 
@@ -95,8 +90,6 @@ class FrequencyMask:
         share: of the D // 2 + 1 bins, the widest band.
         probability: of being masked, for each row.
     """
-
-    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["frequency_mask"] = "frequency_mask"
     share: Share = 0.2
@@ -114,7 +107,7 @@ class FrequencyMask:
 
 
 @settings
-class SignalNoise:
+class SignalNoise(SeriesAugmentation):
     """Add Gaussian noise of its own to every value of a series (Bishop 1995, "Training with noise
     is equivalent to Tikhonov regularization").
 
@@ -122,8 +115,6 @@ class SignalNoise:
         deviation: of the noise, in the units of the encoded rows.
         probability: of being noisy, for each row.
     """
-
-    rows: ClassVar[Literal["series"]] = "series"
 
     name: Literal["signal_noise"] = "signal_noise"
     deviation: Annotated[float, Ge(0), Le(100)] = 0.05

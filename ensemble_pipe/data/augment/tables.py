@@ -6,7 +6,7 @@ the identity.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -14,19 +14,18 @@ from annotated_types import Ge, Le
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment.draws import Share
+from ensemble_pipe.data.augment.kinds import TableAugmentation
 from ensemble_pipe.data.tables.spans import Span, columns_of
 
 
 @settings
-class FeatureNoise:
+class FeatureNoise(TableAugmentation):
     """Add Gaussian noise to numbers (Bishop 1995, "Training with noise is equivalent to Tikhonov
     regularization"); missing-indicators, one-hot features and codes stay as they are.
 
     Attributes:
         deviation: of the noise, in standard deviations of the column on the training part.
     """
-
-    rows: ClassVar[Literal["table"]] = "table"
 
     name: Literal["feature_noise"] = "feature_noise"
     deviation: Annotated[float, Ge(0), Le(100)] = 0.1
@@ -42,7 +41,7 @@ class FeatureNoise:
 
 
 @settings
-class FeatureDropout:
+class FeatureDropout(TableAugmentation):
     """Make source columns of a row say nothing (van der Maaten et al. 2013, "Learning with
     marginalized corrupted features", blankout noise; without their rescaling).
 
@@ -52,8 +51,6 @@ class FeatureDropout:
     Attributes:
         probability: of losing its value, for each source column of each row.
     """
-
-    rows: ClassVar[Literal["table"]] = "table"
 
     name: Literal["feature_dropout"] = "feature_dropout"
     probability: Share = 0.1
@@ -68,7 +65,7 @@ class FeatureDropout:
 
 
 @settings
-class SwapNoise:
+class SwapNoise(TableAugmentation):
     """Take source columns of a row from other rows of the shard (Jahrer 2017, the winner of the
     competition "Porto Seguro's safe driver prediction").
 
@@ -78,8 +75,6 @@ class SwapNoise:
     Attributes:
         probability: of being taken from another row, for each source column of each row.
     """
-
-    rows: ClassVar[Literal["table"]] = "table"
 
     name: Literal["swap_noise"] = "swap_noise"
     probability: Share = 0.15

@@ -7,7 +7,7 @@ training images go back to Simard, Steinkraus & Platt 2003, "Best practices for 
 networks applied to visual document analysis".
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -23,6 +23,7 @@ from ensemble_pipe.data.augment.draws import (
     log_uniform,
     uniform,
 )
+from ensemble_pipe.data.augment.kinds import ImageAugmentation
 from ensemble_pipe.data.kernels.warp import warp
 
 Zoom = Annotated[float, Ge(0.1), Le(10)]
@@ -37,7 +38,7 @@ def warp_images(images: Array, maps: Floats, bends: Floats | None = None, reach:
 
 
 @settings
-class RandomResizedCrop:
+class RandomResizedCrop(ImageAugmentation):
     """Cut out a part and blow it up to the size of the image (Szegedy et al. 2015, section 6).
 
     Attributes:
@@ -45,8 +46,6 @@ class RandomResizedCrop:
         ratio: range of the part's width over its height, as a multiple of the image's own, drawn
             uniformly in the logarithm. A side that would be longer than the image's is cut to it.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["random_resized_crop"] = "random_resized_crop"
     scale: tuple[
@@ -74,14 +73,12 @@ class RandomResizedCrop:
 
 
 @settings
-class Rotation:
+class Rotation(ImageAugmentation):
     """Turn about the middle.
 
     Attributes:
         degrees: the largest angle, to either side.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["rotation"] = "rotation"
     degrees: Annotated[float, Ge(0), Le(180)] = 10.0
@@ -93,14 +90,12 @@ class Rotation:
 
 
 @settings
-class Stretch:
+class Stretch(ImageAugmentation):
     """Stretch or squeeze each axis, about the middle.
 
     Attributes:
         zoom: range of the factor, drawn for each axis, uniformly in the logarithm.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["stretch"] = "stretch"
     zoom: tuple[Zoom, Zoom] = (0.8, 1.25)
@@ -119,14 +114,12 @@ class Stretch:
 
 
 @settings
-class Shear:
+class Shear(ImageAugmentation):
     """Slant the columns by one angle, then the rows by another, about the middle.
 
     Attributes:
         degrees: the largest angle, to either side.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["shear"] = "shear"
     degrees: Annotated[float, Ge(0), Le(60)] = 10.0
@@ -138,14 +131,12 @@ class Shear:
 
 
 @settings
-class Translate:
+class Translate(ImageAugmentation):
     """Move by a part of the side, and by parts of a pixel.
 
     Attributes:
         share: the largest move, to either side, as a share of the height and of the width.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["translate"] = "translate"
     share: Share = 0.1
@@ -158,7 +149,7 @@ class Translate:
 
 
 @settings
-class LensDistortion:
+class LensDistortion(ImageAugmentation):
     """Bend straight lines as a lens does: r' = r (1 + curvature r^2) (Brown 1966).
 
     r is the distance from the middle in the new image, 1 in its corners, and r' that in the old
@@ -168,8 +159,6 @@ class LensDistortion:
     Attributes:
         curvature: range of the first radial coefficient, k1.
     """
-
-    rows: ClassVar[Literal["images"]] = "images"
 
     name: Literal["lens_distortion"] = "lens_distortion"
     curvature: tuple[Curvature, Curvature] = (-0.15, 0.15)

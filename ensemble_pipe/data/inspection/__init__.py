@@ -1,1 +1,1 @@
-"""What a file holds, and the pipeline that it asks for."""
+"""Inspection of data files: column statistics, and a suggested pipeline."""

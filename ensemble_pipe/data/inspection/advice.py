@@ -1,4 +1,4 @@
-"""The pipeline that a file asks for: its task, its label, and a rule for each column in need."""
+"""Suggestion of a pipeline for a file: task, label, and the column rules that it needs."""
 
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from ensemble_pipe.data.sources.idx import idx_files
 
 
 def pipeline_of(report: Report, location: str) -> dict[str, Any] | None:
-    """Return a pipeline that can be run: `task` and `data`; None where nothing can be the label.
+    """Return a runnable pipeline: `task` and `data`; None where no column can be the label.
 
     Args:
-        report: what the file holds.
-        location: how it was named.
+        report: on the file's contents.
+        location: of the file, as given.
     """
     if report.label is None:
         return None
@@ -45,10 +45,10 @@ def rule_of(column: ColumnReport) -> dict[str, Any] | None:
 
 
 def is_no_feature(column: ColumnReport, rows: int) -> bool:
-    """Return whether a column is left out: of no use as a number, date or category.
+    """Return whether a column is ignored, being no useful number, date or category.
 
-    Among them are texts that differ in more than half of the rows, such as names and keys, columns
-    without any value, and row numbers, whose column has no name.
+    These are texts with distinct values in more than half of the rows, such as names and keys,
+    columns without any value, and row numbers in unnamed columns.
     """
     if column.kind == "other" or column.missing == rows or find_unnamed([column.name]):
         return True

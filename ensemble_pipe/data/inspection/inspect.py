@@ -1,4 +1,4 @@
-"""What a file holds: types, missing values, distinct values, ranges, classes, sizes of images."""
+"""Summary of a file: types, missing and distinct values, ranges, classes, image sizes."""
 
 import re
 from collections import Counter
@@ -35,18 +35,18 @@ Kind = Literal["number", "category", "date", "image", "other"]
 
 @dataclass(frozen=True)
 class ColumnReport:
-    """What one column holds.
+    """Summary of one column.
 
     Attributes:
         name: of the column.
         type: its Arrow type.
-        kind: how a pipeline can read it; "other" it cannot.
+        kind: how a pipeline can read it; "other" where it cannot.
         missing: rows without a value, NaN among them.
         infinite: rows with an infinity.
-        distinct: how many values differ; None where more than `MOST_DISTINCT`,
-            or where a text is longer than `MOST_NAME_BYTES`.
+        distinct: number of distinct values; None where more than `MOST_DISTINCT`, or where a text
+            is longer than `MOST_NAME_BYTES`.
         frequent: the most frequent values and their counts; empty where `distinct` is None.
-        lowest, mean, highest: of the finite numbers; None of other columns.
+        lowest, mean, highest: of the finite numbers; None for other columns.
     """
 
     name: str
@@ -63,14 +63,14 @@ class ColumnReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What a file holds.
+    """Summary of a file.
 
     Attributes:
         where: the file.
-        rows: how many.
-        columns: of each what it holds.
-        label: the column that seems to be the one to predict; None where there is none.
-        is_guess: whether neither a person nor the column's name says so.
+        rows: their number.
+        columns: the summary of each.
+        label: the probable column to predict; None where there is none.
+        is_guess: whether the label was guessed, rather than given or known by its name.
         classes: its values and their counts; empty where it has more than `MOST_DISTINCT`.
         image_shape: (H, W, C); None where the rows are no images.
         test_rows: how many an official test part has; None where there is none.
@@ -93,8 +93,8 @@ def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) 
     """Read all rows once, block by block, in memory that does not grow with their number.
 
     Args:
-        rows: what to look at.
-        label: the column to predict; None takes one of `LABEL_NAMES`, or else guesses.
+        rows: to inspect.
+        label: the column to predict; None for one of `LABEL_NAMES`, or else a guess.
         test_rows: how many an official test part has.
 
     Raises:
@@ -146,7 +146,7 @@ def kind_of(kind: pa.DataType) -> Kind:
 
 @dataclass
 class _Tally:
-    """What is summed up of one column; counts of values are given up past `MOST_DISTINCT`."""
+    """Running statistics of one column; values are no longer counted past `MOST_DISTINCT`."""
 
     column: pa.Field
     missing: int = 0
@@ -223,7 +223,7 @@ class _Tally:
 
 
 def _of_label(rows: Rows, column: ColumnReport) -> _Tally | None:
-    """Return what a label of a file without types holds where its numbers are names, such as 01."""
+    """Return the summary of a label of a file without types whose numbers are names, such as 01."""
     few = column.kind == "number" and column.distinct is not None
     if rows.rewritten is None or not few or (column.distinct or 0) > MOST_CLASSES:
         return None
@@ -236,7 +236,7 @@ def _of_label(rows: Rows, column: ColumnReport) -> _Tally | None:
 
 
 def _plain(values: pa.Array) -> pa.Array:
-    """Return values in a type that can be counted; NaN is a missing value."""
+    """Return values as a type that can be counted; NaN is a missing value."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if _is_text(values.type):
@@ -258,7 +258,7 @@ def _guess(columns: Sequence[ColumnReport], rows: int) -> str | None:
     """Return the column that is probably the label; None where all are images.
 
     Labels stand last or first: last or first as text with few values, or else last. One of several
-    columns that only a number tells apart, such as x0, x1 and x2, is taken for a feature.
+    columns that differ only by a number, such as x0, x1 and x2, is considered a feature.
     """
     others = [
         column for column in columns if column.kind != "image" and not find_unnamed([column.name])

@@ -1,4 +1,4 @@
-"""Tables for a person: the sets that can be fetched, and what a file holds."""
+"""Text tables: the public data sets, and the summary of a file."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _VALUE_LENGTH = 24
 
 
 def sets_table(folder: Path) -> str:
-    """Return the public sets, with those that lie in `folder` marked, and the bundled ones."""
+    """Return the public sets, with those present in `folder` marked, and the bundled ones."""
     lines: list[tuple[str, ...]] = [("name", "rows", "size", "there", "licence", "what")]
     for entry in CATALOGUE.values():
         count = " + ".join(f"{rows:,}" for rows in entry.rows)
@@ -26,10 +26,10 @@ def sets_table(folder: Path) -> str:
 
 
 def report_table(report: Report, size: int | None) -> str:
-    """Return what a file holds: its columns, and the classes of its label.
+    """Return the summary of a file as text: its columns, and the classes of its label.
 
     Args:
-        report: what was found.
+        report: the summary.
         size: of the file in bytes; None where it is not known.
     """
     of_size = "" if size is None else f", {size_text(size)}"
@@ -58,7 +58,7 @@ def report_table(report: Report, size: int | None) -> str:
 
 
 def size_text(size: int) -> str:
-    """Return bytes as a person reads them, such as 170.1 MB."""
+    """Return a human-readable size, such as 170.1 MB."""
     power = min(max(len(str(size)) - 1, 0) // 3, 3)
     return f"{size} B" if power == 0 else f"{size / 1000**power:.1f} {'kMG'[power - 1]}B"
 

@@ -1,4 +1,4 @@
-"""Gathering batches from shards, compiled."""
+"""Compiled gathering of batches from shards."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def gather(
 ) -> None:
     """Copy rows out of shards: inputs = stored * scale + shift.
 
-    Shards lie in separate blocks of memory that others own (a memory map, an object store), so the
+    Shards are separate blocks of memory with other owners (a memory map, an object store), so the
     kernel takes their addresses; `ShardView` keeps the owners alive and checks `ids`.
 
     Args:

@@ -1,1 +1,1 @@
-"""Named public data sets, brought from their own hosts and checked against published sums."""
+"""Public data sets, downloaded from their own hosts and verified by published checksums."""

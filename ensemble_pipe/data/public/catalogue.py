@@ -1,4 +1,4 @@
-"""The public data sets that can be fetched by name: where they lie, their sizes, sums, licences."""
+"""The catalogue of public data sets: addresses, sizes, checksums, licences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Form = Literal["idx", "cifar10", "adult", "letter", "regression"]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file to download: its name here, where it lies, its size in bytes and its sum."""
+    """One file to download: its local name, address, size in bytes and checksum."""
 
     name: str
     url: str
@@ -25,14 +25,14 @@ class PublicSet:
     """One public data set.
 
     Attributes:
-        name: what it is fetched by.
-        what: one line for a person.
+        name: to fetch it by.
+        what: a description in one line.
         rows: of the training part, and of the test part where the set has an official one.
         licence: as its authors or hosts state it.
-        files: what is downloaded.
-        sum_source: where the sums were published, and what they were compared with.
-        form: how the files are made into what a pipeline reads.
-        task: what the label asks for.
+        files: to download.
+        sum_source: publication of the checksums, and the comparison that confirms them.
+        form: of the conversion into files that a pipeline reads.
+        task: classification or regression.
         label: the column to predict.
         columns: rules of its columns, as in a pipeline.
     """
@@ -252,7 +252,7 @@ BUNDLED: Mapping[str, tuple[str, int]] = {
 
 
 def find_set(name: str) -> PublicSet:
-    """Return the set that a person named.
+    """Return the public set of this name.
 
     Raises:
         DataError: there is no such set.

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it broke off, bounded by its size, checked by its sum."""
+"""Download of one file over HTTP: resumable, bounded by its size, verified by its checksum."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a host is waited for.
+    """The timeouts and retries for a host.
 
     Attributes:
         timeout_s: without an answer, or a byte of it.
@@ -40,27 +40,27 @@ class Patience:
 
 
 class _PassingError(Exception):
-    """What another try may mend."""
+    """A transient error, which a retry may resolve."""
 
 
 def download(
     file: RemoteFile, folder: Path, progress: Progress, patience: Patience | None = None
 ) -> Path:
-    """Bring a file into a folder, or find it there; what is there already is not sent again.
+    """Download a file into a folder, unless present; a partial download is continued.
 
-    Until it is whole and its sum is right it is called NAME.part.
+    Until it is complete and verified it is named NAME.part.
 
     Args:
-        file: what to bring.
-        folder: where to; made where it is missing.
-        progress: told of every block.
-        patience: with the host.
+        file: to download.
+        folder: the destination, created if missing.
+        progress: called for every block.
+        patience: timeouts and retries.
 
     Returns:
         The path of the whole file.
 
     Raises:
-        CorruptFileError: what the host sends has another size or sum; the part is deleted.
+        CorruptFileError: the file has another size or checksum; the part is deleted.
         EnsemblePipeError: the host cannot be reached, or does not have the file.
     """
     path, part = folder / file.name, folder / f"{file.name}.part"
@@ -80,7 +80,7 @@ def download(
         part.unlink()
         raise CorruptFileError(
             f"{file.url}: its sha256 sum should be {file.sha256}, but what was sent has {found}; "
-            f"{part} was deleted, so another try begins anew"
+            f"{part} was deleted, so another try starts over"
         )
     atomic_write(path, partial(os.replace, part))
     return path
@@ -98,7 +98,7 @@ def _bring(file: RemoteFile, part: Path, progress: Progress, patience: Patience)
 
 
 def _receive(file: RemoteFile, part: Path, progress: Progress, timeout_s: float) -> None:
-    """Receive what is still missing of a file."""
+    """Receive the missing bytes of a file."""
     have = part.stat().st_size if part.is_file() else 0
     if have == file.size:
         return
@@ -155,7 +155,7 @@ def _answer(file: RemoteFile, part: Path, have: int, timeout_s: float) -> Iterat
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return an opener for HTTP alone, so that a redirect leads nowhere else."""
+    """Return an opener for HTTP alone, so that a redirect cannot lead to another protocol."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -182,7 +182,7 @@ def _blocks(answer: IO[bytes]) -> Iterator[bytes]:
 def _unreachable(file: RemoteFile, part: Path, why: str) -> EnsemblePipeError:
     path = part.with_name(file.name)
     return EnsemblePipeError(
-        f"{urlsplit(file.url).netloc}: {file.name} cannot be fetched ({why}); what has come is "
+        f"{urlsplit(file.url).netloc}: {file.name} cannot be fetched ({why}); the part is "
         "kept, so try again later, or fetch it by hand where there is a network:\n"
         f"  curl --location --output {shlex.quote(str(path))} {shlex.quote(file.url)}\n"
         f"  ({file.size} bytes, sha256 {file.sha256}) and run this again"

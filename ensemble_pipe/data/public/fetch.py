@@ -1,4 +1,4 @@
-"""Brings a public set into a folder once: downloads, prepares, and keeps a manifest of the sums."""
+"""Fetching of a public data set: download, preparation, and a manifest of checksums."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ SetProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class _Manifest:
-    """What a fetched set's manifest says: sums of what was downloaded, by address, and of files."""
+    """The manifest of a fetched set: checksums of the downloads, by address, and of the files."""
 
     downloads: dict[str, str]
     files: dict[str, str]
@@ -38,20 +38,20 @@ def fetch(
     say: Callable[[str], None],
     patience: Patience | None = None,
 ) -> bool:
-    """Bring a set into `folder`/NAME, unless it lies there whole.
+    """Fetch a set into `folder`/NAME, unless it is there already.
 
-    What was downloaded is removed once it is prepared; an interrupted download goes on where it
-    stopped. Two processes that fetch the same set at once do so one after the other.
+    Downloads are removed after preparation; an interrupted download is continued. Two processes
+    that fetch the same set at once take turns.
 
     Args:
-        entry: what to bring.
+        entry: the set.
         folder: of all sets.
-        progress: told of every block that arrives.
-        say: shows a line to a person.
+        progress: called for every block that arrives.
+        say: shows a line to the user.
         patience: with the hosts.
 
     Returns:
-        Whether anything had to be done.
+        Whether anything was fetched.
 
     Raises:
         CorruptFileError: a host sends another file than the catalogue's.
@@ -94,7 +94,7 @@ def is_there(entry: PublicSet, folder: Path) -> bool:
 
 
 def data_section(entry: PublicSet, folder: Path) -> dict[str, Any]:
-    """Return what to write into a pipeline: `task`, and `data` with the paths."""
+    """Return the pipeline sections for the set: `task`, and `data` with the paths."""
     home = folder / entry.name
     if entry.form == "idx":
         return {"task": entry.task, "data": {"source": "idx", "folder": str(home)}}
@@ -124,7 +124,7 @@ def _alone(home: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _problem(entry: PublicSet, home: Path) -> str | None:
-    """Return why a set must be fetched: "" where it never was; None where it is whole."""
+    """Return why a set must be fetched: "" where it never was; None where it is complete."""
     if not (home / MANIFEST).is_file():
         return ""
     try:

@@ -1,6 +1,6 @@
-"""Makes what a pipeline can read of the files that were downloaded: Parquet, or IDX as they are.
+"""Preparation of downloaded files for pipelines: conversion to Parquet, or IDX unchanged.
 
-Nothing that was downloaded is executed, and of an archive only the members known by name are read.
+Nothing downloaded is executed, and only members of known names are read from an archive.
 """
 
 import os
@@ -54,15 +54,15 @@ ROW_GROUP_ROWS = 1000
 
 
 def prepare(form: Form, downloads: Mapping[str, Path], home: Path) -> list[str]:
-    """Write what a pipeline reads into `home`; return the names of these files.
+    """Write the files that a pipeline reads into `home`; return their names.
 
     Args:
-        form: how the files are made.
-        downloads: the checked files by name; those that are of use as they are, are moved.
+        form: of the conversion.
+        downloads: the verified files by name; those used unchanged are moved.
         home: the folder of the set.
 
     Raises:
-        CorruptFileError: a file does not hold what it must.
+        CorruptFileError: a file has unexpected contents.
     """
     return list(_FORMS[form](downloads, home))
 
@@ -73,7 +73,7 @@ def read_delimited(
     separator: str | None = None,
     ending: str = "",
 ) -> pa.Table:
-    """Read a text of values between separators; "?" stands for a missing one.
+    """Read a delimited text file; "?" stands for a missing value.
 
     Args:
         path: the file. Empty lines, and those that begin with "|", are no rows.
@@ -82,7 +82,7 @@ def read_delimited(
         ending: of every row, to be removed.
 
     Raises:
-        CorruptFileError: names the line that does not hold a value for each column.
+        CorruptFileError: names the line without a value for each column.
     """
     rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -131,7 +131,7 @@ def read_cifar10(
 
 
 def _read_members(path: Path, sizes: Mapping[str, int]) -> dict[str, bytes]:
-    """Read the members of these names and sizes; no other is unpacked."""
+    """Read the archive members of these names and sizes; no other is unpacked."""
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(path, "r:gz") as archive:

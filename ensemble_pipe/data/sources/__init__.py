@@ -1,4 +1,4 @@
-"""Where data comes from."""
+"""Data sources: readers of CSV, Parquet, Arrow, NPY, NPZ, IDX and image files, as rows."""
 
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.sources.files import open_rows

@@ -1,4 +1,4 @@
-"""What the batches of an Arrow IPC file state to take, read before they are decompressed.
+"""The decompressed size that batches of an Arrow IPC file declare, read before decompression.
 
 Messages are flatbuffers; the fields read here are those of format/Message.fbs and File.fbs of the
 Arrow specification, by their numbers.
@@ -20,7 +20,7 @@ _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of a flatbuffer: where it begins among the bytes."""
+    """A table of a flatbuffer, by its position among the bytes."""
 
     content: memoryview
     start: int
@@ -30,7 +30,7 @@ class _Table:
         return cls(content, _UINT.unpack_from(content)[0])
 
     def _place(self, field: int) -> int:
-        """Return where a field lies; 0 where it is left out."""
+        """Return the position of a field; 0 where it is absent."""
         table = self.start - _INT.unpack_from(self.content, self.start)[0]
         entry = 4 + 2 * field
         if entry >= _SHORT.unpack_from(self.content, table)[0]:
@@ -60,10 +60,10 @@ class _Table:
 
 
 def stated_bytes(content: pa.Buffer) -> int:
-    """Return the most bytes, decompressed, that a batch of an IPC file or stream states for itself.
+    """Return the largest decompressed size that a batch of an IPC file or stream declares.
 
-    Dictionaries are summed up, since all of them are held; what is not compressed counts nothing,
-    since it is read in place.
+    Dictionaries are summed, since all of them are held; uncompressed data does not count, since it
+    is read in place.
 
     Raises:
         ValueError, pyarrow.ArrowException: the file is damaged.
@@ -74,9 +74,9 @@ def stated_bytes(content: pa.Buffer) -> int:
             header = _Table.root(memoryview(message.metadata))
             batch, kind = header.table(2), header.byte(1)
             if kind == _DICTIONARY_BATCH and batch is not None:
-                dictionaries += _decompressed(batch.table(1), message.body)
+                dictionaries += _decompressed_bytes(batch.table(1), message.body)
             elif kind == _RECORD_BATCH:
-                most = max(most, _decompressed(batch, message.body))
+                most = max(most, _decompressed_bytes(batch, message.body))
     except (struct.error, IndexError):
         raise ValueError("its batches are damaged") from None
     return max(most, dictionaries)
@@ -95,8 +95,8 @@ def _messages(content: pa.Buffer) -> Iterator[Any]:
         yield pa.ipc.read_message(stream)
 
 
-def _decompressed(batch: _Table | None, body: pa.Buffer) -> int:
-    """Return the bytes that the buffers of a batch state, each in its first eight; -1 is none."""
+def _decompressed_bytes(batch: _Table | None, body: pa.Buffer) -> int:
+    """Return the bytes that a batch's buffers declare in their first eight; -1 is uncompressed."""
     if batch is None or batch.table(3) is None:
         return 0
     places = batch.structs(2, _BUFFER)

@@ -17,7 +17,8 @@ def open_arrow(path: Path) -> Rows:
     Uncompressed batches stay in the page cache; of compressed ones, one at a time is in memory.
 
     Raises:
-        DataError: it is neither, or is damaged, or a batch states far more than the file can hold.
+        DataError: it is neither, or is damaged, or a batch declares far more than the file can
+            hold.
     """
     where = str(path)
     with reading(path, "; an Arrow IPC file or stream is needed"):
@@ -49,7 +50,7 @@ def _schema(path: Path) -> pa.Schema:
 
 
 def _batches(path: Path, fields: list[int]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches with these columns alone: others are not even decompressed."""
+    """Yield the batches with only these columns; others are not decompressed."""
     options = pa.ipc.IpcReadOptions(included_fields=fields)
     with pa.memory_map(str(path)) as stream:
         if _is_file(path):

@@ -1,4 +1,4 @@
-"""Small real data sets that scikit-learn brings along; no download."""
+"""Small real data sets bundled with scikit-learn; no download."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""CSV, gzipped or not: streamed, with the types of its columns found over the whole file."""
+"""CSV files, gzipped or not: streamed, with column types inferred from the whole file."""
 
 import gzip
 import re
@@ -38,7 +38,7 @@ class _File:
 
     Attributes:
         path: .csv or .csv.gz.
-        names: of the columns as they stand in the file, by their trimmed names.
+        names: of the columns in the file, by their trimmed names.
     """
 
     path: Path
@@ -49,12 +49,12 @@ class _File:
 
 
 def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
-    """Open a CSV file with a header; one pass counts the rows and finds the types.
+    """Open a CSV file with a header; one pass counts the rows and infers the types.
 
-    A column is true/false, int64, double or text: the first that all its values are. Blanks around
-    a value are trimmed, empty lines skipped. An empty field is a missing value; in columns of
-    numbers and true/false so are NA, N/A, #N/A, NaN, nan, null and NULL. A column that is asked for
-    as it is written comes as text, blanks and all, whatever its values look like.
+    A column is true/false, int64, double or text: the first type that fits all values. Blanks
+    around a value are trimmed, empty lines skipped. An empty field is a missing value; in columns
+    of numbers and true/false so are NA, N/A, #N/A, NaN, nan, null and NULL. A column requested as
+    written is text, including blanks, whatever its values look like.
 
     Args:
         path: the file, gzipped where it ends in .gz.
@@ -78,7 +78,7 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
 
 
 def _rows(file: _File, columns: dict[str, TextColumn], count: int, written: frozenset[str]) -> Rows:
-    """Return the rows of a file that has been looked through, some columns as they are written."""
+    """Return the rows of a scanned file, some columns as written."""
     fields = [
         pa.field(name, pa.string()) if name in written else column.field(file.place)
         for name, column in columns.items()
@@ -110,7 +110,7 @@ def _rows(file: _File, columns: dict[str, TextColumn], count: int, written: froz
 
 
 def _require_commas(path: Path) -> None:
-    """Raise DataError where the beginning of a file says that it is something else than CSV."""
+    """Raise DataError where the beginning of a file shows that it is not comma-separated."""
     with path.open("rb") as plain:
         packed = plain.read(len(_GZIP)) == _GZIP
     if packed != _is_packed(path):
@@ -146,7 +146,7 @@ def _header(path: Path) -> dict[str, str]:
 
 
 def _texts(file: _File, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield columns as text, as they stand in the file."""
+    """Yield columns as text, as in the file."""
     own = [file.names[name] for name in names]
     first, size = 0, file.path.stat().st_size
     with _refusals(file):
@@ -179,7 +179,7 @@ def _open(stream: pa.NativeFile, names: list[str]) -> Any:
 
 @contextmanager
 def _refusals(file: _File) -> Iterator[None]:
-    """Turn what pyarrow raises into a DataError that names row and line of a broken row."""
+    """Convert pyarrow's errors into a DataError that names row and line of an invalid row."""
     try:
         with reading(file.path):
             yield
@@ -224,7 +224,7 @@ def _has_lines(value: str) -> bool:
 
 
 def _is_open_at_end(path: Path) -> bool:
-    """Return whether the file ends within quotes, which pyarrow takes for the end of a row."""
+    """Return whether the file ends within quotes, which pyarrow treats as the end of a row."""
     with _lines(path) as lines:
         return sum(str(line).count('"') for line in lines) % 2 == 1
 

@@ -1,4 +1,4 @@
-"""Any file of rows, opened by its ending."""
+"""Opening of any data file, folder or address, by its suffix."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ READABLE = (
 def open_rows(
     location: str, missing_values: tuple[str, ...] = (), *, may_be_empty: bool = False
 ) -> Rows:
-    """Open a file, folder, glob or address of rows; nothing but its outline is read yet.
+    """Open a file, folder, glob or address of rows; only its metadata is read yet.
 
     Args:
         location: a path, or of Parquet also a glob or a URI of any pyarrow filesystem, such as
@@ -38,7 +38,7 @@ def open_rows(
         may_be_empty: whether there may be no rows.
 
     Raises:
-        DataError: it is not there, cannot be read, or has no rows.
+        DataError: it does not exist, cannot be read, or has no rows.
     """
     with opening(location):
         rows = _open(location, missing_values)
@@ -97,7 +97,7 @@ def _open_folder(path: Path) -> Rows:
 
 
 def require_no_run(path: Path) -> None:
-    """Raise DataError where a folder is what this program has made, not data."""
+    """Raise DataError where a folder is a run or model of this program, not data."""
     kind = kind_of(path)
     if kind is not None and path.is_dir() and kind.name != "a folder":
         raise DataError(f"{path}: is {kind.name}, not a file or folder of rows; {kind.hint}")

@@ -44,7 +44,7 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
         labels: the file of labels; by default the one beside it by MNIST's naming, if there.
 
     Raises:
-        DataError: it does not hold images, or there is another number of labels.
+        DataError: it does not contain images, or the number of labels differs.
     """
     values = read_idx(path)
     if values.ndim not in (3, 4):
@@ -73,11 +73,11 @@ def idx_files(folder: Path) -> list[Path]:
 def read_idx(path: Path) -> Array:
     """Read one IDX file of unsigned bytes as an array of its own shape.
 
-    No more is decompressed than the header announces, and no header is believed that announces
-    more than the file can hold, so neither takes memory for what is not there.
+    No more is decompressed than the header declares, and headers that declare more than the file
+    can hold are refused, so that memory is bounded by the real data.
 
     Raises:
-        DataError: it is no IDX file of bytes, or is shorter or longer than its header says.
+        DataError: it is no IDX file of bytes, or its length differs from its header's.
     """
     require_file(path)
     with reading(path), _open(path) as stream:
@@ -98,7 +98,7 @@ def read_idx(path: Path) -> Array:
 
 
 def labels_beside(images: Path) -> Path | None:
-    """Return the label file that belongs to an image file by MNIST's naming, where it exists."""
+    """Return the label file of an image file by MNIST's naming, where it exists."""
     name = images.name.replace("images-idx3", "labels-idx1")
     path = images.with_name(name)
     return path if name != images.name and path.is_file() else None
@@ -108,7 +108,7 @@ def read_labels(path: Path, rows: int) -> Array:
     """Read an IDX file of labels as (R,) int64.
 
     Raises:
-        DataError: it holds another number of labels than `rows`, or no labels.
+        DataError: the number of labels is not `rows`, or there are none.
     """
     values = read_idx(path)
     if values.ndim != 1 or len(values) != rows:

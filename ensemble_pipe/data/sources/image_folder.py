@@ -1,4 +1,4 @@
-"""Images as files, in a folder for each class or without classes: PNG and JPEG, block by block."""
+"""Folders of PNG and JPEG images, one for each class or without classes, read block by block."""
 
 import struct
 import warnings
@@ -34,7 +34,7 @@ _MODES = {
 }  # fmt: skip
 _CHANNELS = {"L": 1, "RGB": 3}
 _ORIENTATION = 0x0112  # the tag of EXIF
-# What a file says of how the camera was held -> what turns its pixels upright.
+# EXIF orientation -> the operation that turns the pixels upright.
 _TURNS = {
     2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
     7: "TRANSVERSE", 8: "ROTATE_90",
@@ -44,7 +44,7 @@ _MP_ENTRIES = 0xB002  # of the pictures that a JPEG of several pictures lists
 
 @dataclass(frozen=True)
 class _Format:
-    """What all images of a folder share with its first one, once upright."""
+    """The common format of a folder's images, after orientation."""
 
     path: Path
     width: int
@@ -62,9 +62,9 @@ class _Format:
 def open_image_folder(folder: Path) -> Rows:
     """Open the images under `folder`; the name of an image's folder is its label.
 
-    Classes and files come in the order of their names. All images have one size, and are grey
-    (one channel) or colour (three; palettes are looked up, transparency is left out), and are
-    turned upright as their EXIF orientation says. Hidden files are passed over.
+    Classes and files come in the order of their names. All images have one size, are grey (one
+    channel) or colour (three; palettes are resolved, transparency is dropped), and are oriented by
+    EXIF. Hidden files are skipped.
 
     Raises:
         DataError: a class has no images, a file is no PNG or JPEG, or a link leads out of it;
@@ -89,7 +89,7 @@ def open_images(path: Path) -> Rows:
 
 
 def has_parts(folder: Path) -> bool:
-    """Return whether a folder holds a training and a test part, each with folders of classes."""
+    """Return whether a folder has a training and a test part, each with folders of classes."""
     inside = folder.iterdir() if folder.is_dir() else ()
     return {"train", "test"} <= {path.name for path in inside if path.is_dir()}
 
@@ -100,7 +100,7 @@ def is_image_file(path: Path) -> bool:
 
 
 def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
-    """Return images, and the names of their folders where columns has LABEL."""
+    """Return images, and the names of their folders where `columns` has LABEL."""
     first = _format(paths[0])
     kinds = {IMAGE: image_type(first.shape), LABEL: pa.string()}
     schema = pa.schema([(name, kinds[name]) for name in columns])
@@ -108,7 +108,7 @@ def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
 
     def column(name: str, part: slice) -> pa.Array:
         if name == IMAGE:
-            return image_array(_decoded(paths[part], first))
+            return image_array(_decode(paths[part], first))
         return pa.array([path.parent.name for path in paths[part]])
 
     def place(row: int) -> str:
@@ -123,7 +123,7 @@ def _rows(root: Path, paths: Sequence[Path], columns: Sequence[str]) -> Rows:
 
 
 def _inside(folder: Path, home: Path) -> list[Path]:
-    """Return what a folder holds in order of names, but for hidden files; links stay in `home`."""
+    """Return a folder's entries by name, without hidden files; links must stay within `home`."""
     with reading(folder):
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     require_inside(home, paths)
@@ -158,10 +158,10 @@ def _format(path: Path) -> _Format:
 
 
 def _stored_format(path: Path, image: "Image") -> _Format:
-    """Return what the header of a file announces.
+    """Return the format that the header of a file declares.
 
     Raises:
-        DataError: its pixels are of another kind, or it holds several pictures.
+        DataError: its pixels are of another kind, or it contains several pictures.
     """
     if image.mode not in _MODES:
         raise DataError(f"{path}: pixels of mode {image.mode}; 8 bits of grey or colour are needed")
@@ -175,13 +175,13 @@ def _stored_format(path: Path, image: "Image") -> _Format:
 
 
 def _previews(image: "Image") -> int:
-    """Return how many pictures of a JPEG are smaller ones of the first, as cameras add them."""
+    """Return the number of previews in a JPEG, smaller copies of its first picture by cameras."""
     entries = getattr(image, "mpinfo", {}).get(_MP_ENTRIES, ())
     return sum(entry["Attribute"]["MPType"].startswith("Large Thumbnail") for entry in entries)
 
 
 def _orientation(image: "Image") -> int:
-    """Return the EXIF orientation, 1 to 8; 1 is upright, and where there is none that can be read.
+    """Return the EXIF orientation, 1 to 8; 1, upright, where it is missing or unreadable.
 
     The pixels are decoded first, since in a PNG it may stand behind them.
     """
@@ -199,7 +199,7 @@ def _upright(stored: _Format, orientation: int) -> _Format:
     return replace(stored, width=stored.height, height=stored.width) if on_its_side else stored
 
 
-def _decoded(paths: Sequence[Path], first: _Format) -> Array:
+def _decode(paths: Sequence[Path], first: _Format) -> Array:
     """Return images (R, H, W, C) uint8, upright."""
     from PIL.Image import Transpose
 

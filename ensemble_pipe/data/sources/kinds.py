@@ -1,4 +1,4 @@
-"""The kinds of source that a pipeline can name: what each opens, and what its columns are for."""
+"""The kinds of data source of a pipeline: table, IDX, image folder, bundled set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
@@ -60,9 +60,7 @@ class Table:
 
     def __post_init__(self) -> None:
         if self.test_path is not None and self.test_where is not None:
-            raise ValueError(
-                "test_path and test_where both say what the test part is; name one of them"
-            )
+            raise ValueError("test_path and test_where both define the test part; name one of them")
 
     def open(self) -> tuple[Rows, Rows | None]:
         """Return the rows, and those of `test_path`.
@@ -79,8 +77,8 @@ class Table:
         """Return what each column is for.
 
         Raises:
-            DataError: a named column is not there or is named for two purposes, there are no
-                features, or a rule is of no feature.
+            DataError: a named column does not exist or is named for two purposes, there are no
+                features, or a rule is for no feature.
         """
         labels = (self.label,) if isinstance(self.label, str) else self.label
         named = [(name, "label") for name in labels]
@@ -197,7 +195,7 @@ class Bundled:
 
 
 def open_parts(location: str) -> tuple[Rows, Rows | None]:
-    """Open what a person names: all rows, or those of its training and of its official test part.
+    """Open a location: return all rows, or those of its training and official test parts.
 
     Raises:
         DataError: it cannot be read.
@@ -240,9 +238,9 @@ def _idx_file(folder: Path, name: str) -> Path | None:
 def _ignored(
     ignore: Sequence[str], names: Sequence[str], purposes: Mapping[str, str]
 ) -> list[tuple[str, str]]:
-    """Return what is ignored by its name, and by a pattern without having another purpose.
+    """Return the ignored columns: by name, or by a pattern where they have no other purpose.
 
-    What is neither a column nor a pattern of one is returned as a name, to be refused.
+    An entry that matches no column is returned as a name, to be refused.
     """
     found = [name for name in ignore if name in names]
     for pattern in (pattern for pattern in ignore if pattern not in names):

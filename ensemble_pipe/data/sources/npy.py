@@ -1,4 +1,4 @@
-"""NPY files, NumPy's own, by memory map; and how any such array becomes columns."""
+"""NPY files of NumPy, by memory map; and the conversion of arrays to columns."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ _MOST_HEADER_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Block:
-    """An array of R rows and the columns that it becomes.
+    """An array of R rows, and the columns made of it.
 
     Attributes:
         name: of the column, or of the columns without their numbers: x0, x1, ...
@@ -41,7 +41,7 @@ class Block:
 
     @property
     def fits(self) -> bool:
-        """Whether an array of this shape and dtype can be read at all."""
+        """Whether an array of this shape and dtype is supported."""
         if len(self.shape) in (3, 4):
             return self.dtype == np.uint8
         return len(self.shape) in (1, 2) and not self.dtype.hasobject and self.dtype.names is None
@@ -73,7 +73,7 @@ class Block:
 
 
 def _column(values: Array) -> pa.Array:
-    """Return a column of an array; Arrow itself would end a text at its first zero byte."""
+    """Return a column of an array; Arrow's conversion would end text at its first zero byte."""
     return pa.array(values.tolist(), pa.string()) if values.dtype.kind == "U" else pa.array(values)
 
 
@@ -81,7 +81,7 @@ def open_npy(path: Path) -> Rows:
     """Open an NPY file: (R, D) numbers as columns x0, x1, ..., or uint8 images (R, H, W[, C]).
 
     Raises:
-        DataError: it is another array, or is shorter than its header says.
+        DataError: the array is of another kind, or shorter than its header declares.
     """
     where = str(path)
     with reading(path), path.open("rb") as stream:
@@ -114,10 +114,10 @@ def open_npy(path: Path) -> Rows:
 
 
 def read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic], bool, int]:
-    """Return shape, dtype, whether Fortran-ordered, and where the values start.
+    """Return shape, dtype, whether it is Fortran-ordered, and the offset of the values.
 
     Raises:
-        ValueError: it is no header, or states a length that no header has.
+        ValueError: it is no header, or declares an impossible length.
     """
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:

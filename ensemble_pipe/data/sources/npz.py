@@ -1,4 +1,4 @@
-"""NPZ files, zips of NPY arrays: each entry is streamed, and believed as far as it can be true."""
+"""NPZ files, zips of NPY arrays: each entry is streamed, and refused if its size is impossible."""
 
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ _DEFLATE_RATIO = 1032  # at most so many bytes come out of one (zlib, "technical
 
 @dataclass(frozen=True)
 class _Entry:
-    """One array of the archive; `fortran` says that its columns, not its rows, lie in a row."""
+    """One array of the archive; `fortran` means that its columns, not its rows, are contiguous."""
 
     file: str
     block: Block
@@ -38,7 +38,7 @@ def open_npz(path: Path) -> Rows:
     One array may hold uint8 images (R, H, W[, C]).
 
     Raises:
-        DataError: an entry is no such array, announces more than it can hold, or has a name that
+        DataError: an entry is no such array, declares more than it can hold, or has a name that
             leads outside; or the arrays differ in length.
     """
     where = str(path)
@@ -104,7 +104,7 @@ def _entry(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entr
 
 
 def _require_possible(path: Path, info: zipfile.ZipInfo) -> None:
-    """Refuse an entry that announces more than its compressed bytes can become."""
+    """Refuse an entry that declares more than its compressed bytes can decompress to."""
     ratios = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _DEFLATE_RATIO}
     if info.compress_type not in ratios:
         raise DataError(

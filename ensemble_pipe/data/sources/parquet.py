@@ -1,4 +1,4 @@
-"""Parquet: a file, a folder of files, a glob, or any of these at a pyarrow filesystem's address."""
+"""Parquet: a file, folder or glob, or the address of one on any pyarrow filesystem."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -34,11 +34,10 @@ class _Part:
 def open_parquet(location: str) -> Rows:
     """Open a Parquet file, the files of a folder or glob in sorted order, or a URI of either.
 
-    The numbers of rows come from the files' metadata; pages are checked against their checksums,
-    where the files have them.
+    The numbers of rows come from the files' metadata; page checksums are verified where present.
 
     Raises:
-        DataError: nothing is found, a host does not answer, a file is no Parquet, or the files'
+        DataError: no file is found, a host does not answer, a file is not Parquet, or the files'
             columns differ.
     """
     system, paths = _found(location)
@@ -82,7 +81,7 @@ def _reader(
 def _batches(
     system: fs.FileSystem, path: str, file: Any, plain: Plain, names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield columns of an open file, as many rows at a time as take little memory."""
+    """Yield columns of an open file, in batches of bounded memory."""
     own = [plain.names[name] for name in names]
     texts = [name for name in own if is_text(file.schema_arrow.field(name).type)]
     with _open(system, path, texts) as by_dictionaries:
@@ -114,13 +113,13 @@ def _chunks(metadata: Any, group: int) -> Iterator[Any]:
 
 
 def _stated_bytes(metadata: Any) -> Iterator[int]:
-    """Yield the bytes, decompressed, that each row group states."""
+    """Yield the decompressed bytes that each row group declares."""
     for group in range(metadata.num_row_groups):
         yield sum(chunk.total_uncompressed_size for chunk in _chunks(metadata, group))
 
 
 def _stated_of(metadata: Any, group: int, names: Sequence[str]) -> int:
-    """Return the bytes, decompressed, that a row group states for some columns."""
+    """Return the decompressed bytes that a row group declares for some columns."""
     wanted = set(names)
     sizes: list[int] = [
         chunk.total_uncompressed_size
@@ -131,7 +130,7 @@ def _stated_of(metadata: Any, group: int, names: Sequence[str]) -> int:
 
 
 def _row_bytes(file: Any, group: int, names: Sequence[str], texts: Sequence[str]) -> float:
-    """Return the bytes that a row of a row group takes, its texts the longest in dictionaries.
+    """Return the bytes of a row of a row group, assuming the longest texts of its dictionaries.
 
     A page of a few bytes may name one text of a megabyte for each of a million rows, so the first
     row is read with the dictionaries, unless there is no room for such texts.

@@ -1,4 +1,4 @@
-"""Where data lies: what is no readable file is refused by its name."""
+"""Checks of paths and columns, whose errors name the file, its columns and likely corrections."""
 
 import os
 import zipfile
@@ -42,7 +42,7 @@ def require_file(path: Path) -> None:
 
 
 def require_folder(path: Path, example: str) -> None:
-    """Raise DataError where `path` is no folder; `example` says what would be right."""
+    """Raise DataError where `path` is no folder; `example` shows a valid one."""
     if not path.is_dir():
         kind = "is a file" if path.exists() else "no such folder"
         raise DataError(f"{path}: {kind}; {example}")
@@ -57,7 +57,7 @@ def require_inside(folder: Path, paths: Iterable[Path]) -> None:
 
 @contextmanager
 def opening(where: object) -> Iterator[None]:
-    """Turn what the operating system refuses, such as for want of rights, into a DataError."""
+    """Convert errors of the operating system, such as missing permissions, into a DataError."""
     try:
         yield
     except OSError as error:
@@ -66,7 +66,7 @@ def opening(where: object) -> Iterator[None]:
 
 @contextmanager
 def reading(where: object, hint: str = "") -> Iterator[None]:
-    """Turn what libraries raise at damaged files into a DataError that names the file."""
+    """Convert errors of libraries on damaged files into a DataError that names the file."""
     try:
         yield
     except _FOREIGN as error:
@@ -74,14 +74,14 @@ def reading(where: object, hint: str = "") -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first line of what a library says."""
+    """Return the first line of a library's message."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     return truncate(next(iter(str(error).splitlines()), "").strip(), 200) or type(error).__name__
 
 
 def require_no_bomb(where: object, stated: int, size: int, advice: str) -> None:
-    """Raise DataError where `size` bytes of a file swell to `stated` ones, far beyond a block."""
+    """Raise DataError where `size` bytes of a file would decompress to far more than a block."""
     if stated > max(BLOCK_BYTES, MOST_SWELLING * size):
         raise DataError(
             f"{where}: its {size} bytes swell to {stated} and more, over {MOST_SWELLING} times as "
@@ -110,11 +110,10 @@ def require_columns(
     valid: Iterable[str],
     known: Iterable[str] | None = None,
 ) -> None:
-    """Raise DataError where wanted columns are not among the valid ones, each once.
+    """Raise DataError where required columns are not among the valid ones, each once.
 
-    The message lists all that are not there, the names nearest to them, and the valid ones. Where
-    the purpose of all other columns is `known`, one that is new is taken for the one that is not
-    there.
+    The message lists the missing columns, similar names, and the valid columns. Where the purpose
+    of all other columns is `known`, a new one is suggested for the missing one.
     """
     wanted, valid = list(wanted), list(valid)
     there = set(valid)
@@ -132,9 +131,9 @@ def require_columns(
 
 
 def require_none_renamed(where: object, wanted: Iterable[str], valid: Iterable[str]) -> None:
-    """Raise DataError where a wanted column is not there, and another has a name that is near.
+    """Raise DataError where an optional column is missing, and another has a similar name.
 
-    For columns that may be left out: one that was renamed must not be taken for one that was.
+    A renamed column must not be mistaken for an omitted one.
     """
     wanted, valid = list(wanted), list(valid)
     others = [name for name in valid if name not in set(wanted)]
@@ -143,7 +142,7 @@ def require_none_renamed(where: object, wanted: Iterable[str], valid: Iterable[s
 
 
 def rename_hint(absent: Sequence[str], others: Sequence[str], *, one_is_new: bool) -> str:
-    """Return what to ask where columns may have been renamed to some of the others."""
+    """Return the hint that columns may have been renamed to some of the others."""
     few = absent[:MOST_NAMES]
     pairs = [(name, near) for name in few if (near := _nearest(name, others)) is not None]
     if not pairs and one_is_new and len(absent) == len(others) == 1:
@@ -157,7 +156,7 @@ def rename_hint(absent: Sequence[str], others: Sequence[str], *, one_is_new: boo
 
 
 def _nearest(name: str, others: Sequence[str]) -> str | None:
-    """Return the name that is most alike, whatever its case; else one that holds it or is held."""
+    """Return the most similar name, ignoring case; else one that contains it or is contained."""
     by_letters = {"".join(filter(str.isalnum, other.lower())): other for other in others}
     letters = "".join(filter(str.isalnum, name.lower()))
     found = get_close_matches(letters, list(by_letters), 1)

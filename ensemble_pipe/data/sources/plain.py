@@ -1,4 +1,5 @@
-"""Columns of Arrow files made plain: checked, decoded, one kind of text, images by one name."""
+"""Normalisation of Arrow columns: validation, decoding of dictionaries, one type of text and
+image."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,11 @@ _TEXTS = (
 
 @dataclass(frozen=True)
 class Plain:
-    """How the columns of a file become those of Rows.
+    """The conversion of a file's columns to those of `Rows`.
 
     Attributes:
         where: the file, for messages.
-        schema: as Rows declares it: dictionaries decoded, text as `string`, images as "image".
+        schema: of the `Rows`: dictionaries decoded, text as `string`, images as "image".
         names: the file's own name of each column.
     """
 
@@ -33,7 +34,7 @@ class Plain:
 
     @classmethod
     def of(cls, where: str, schema: pa.Schema) -> "Plain":
-        """Derive it from a file's schema.
+        """Derive the conversion from a file's schema.
 
         Raises:
             DataError: two columns have one name, or there are several columns of images.
@@ -56,7 +57,7 @@ class Plain:
     ) -> Iterator[pa.RecordBatch]:
         """Yield columns of one batch as `schema` declares them; place(row) names its rows.
 
-        They come in several batches where the texts that dictionaries name would take too much.
+        The batch is divided where its decoded dictionary texts would take too much memory.
 
         Raises:
             DataError: the batch is damaged, or an image is missing.
@@ -87,7 +88,7 @@ class Plain:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Return whether a column holds text or bytes of any length, as they are or by dictionary."""
+    """Return whether a column is text or binary, plain or dictionary-encoded."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return kind in _TEXTS

@@ -1,8 +1,8 @@
-"""Whether a remote file system answers: tried in a process that can be ended, as some never do.
+"""Reachability check of a remote file system, in a process that can be killed at a timeout.
 
-Object stores are tried again and again by the libraries that pyarrow brings along, for up to 15
-minutes, and where a host accepts a connection and says nothing, without an end. Threads that wait
-like that cannot be ended, and even keep the process from exiting.
+Pyarrow's libraries retry object stores for up to 15 minutes, and forever where a host accepts a
+connection without answering. Threads in such a wait cannot be stopped, and even keep the process
+from exiting.
 """
 
 import subprocess
@@ -17,7 +17,7 @@ _LOCAL = "file://"
 def require_answer(location: str) -> None:
     """Raise DataError where the host of a URI does not answer within `TIMEOUT_S` seconds.
 
-    Whether there is anything at the location, and whether its scheme is known, is not asked.
+    The existence of the location and the scheme are not checked.
     """
     if location.startswith(_LOCAL):
         return
@@ -43,9 +43,9 @@ def require_answer(location: str) -> None:
 
 
 def _problem(location: str) -> str:
-    """Return why a host cannot be asked; empty where it answered.
+    """Return why a host cannot be reached; empty where it answered.
 
-    Other errors end this process, and will be met again by the one that reads.
+    Other errors end this process, and occur again in the one that reads.
     """
     from pyarrow import fs
 

@@ -1,4 +1,4 @@
-"""Rows of a source: what every reader of files returns, before anything is fitted to it."""
+"""`Rows`, the common result of all readers: a re-iterable source of column blocks."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ BLOCK_BYTES = 64 << 20
 TEXT_BYTES = 16 << 20  # of a block's text, of which each step holds a copy
 
 
-# Names row i, as a person would look it up.
+# Names row i for messages.
 Place = Callable[[int], str]
 
 
@@ -36,12 +36,12 @@ class Rows:
         schema: names and types of the columns. Images are one column named "image", a
             FixedShapeTensor of uint8 (H, W, C).
         read: read(names) yields these columns of all rows, in batches of any length.
-        place: place(row) names a row (counted from 0) as a person would look it up, such as
-            "f.csv: row 17 (line 18)".
-        places: the same of columns that do not stand in `where`, such as labels in their own file.
+        place: place(row) names a row (counted from 0) for messages, such as "f.csv: row 17 (line
+            18)".
+        places: the same for columns from another file, such as labels of their own.
         file: file(row) names the image file that a row is, below `where`; None where rows are no
             files of their own.
-        written: columns of a file without types that are read as they are written there, as text.
+        written: columns of a file without types that are read as text, as written.
         rewritten: rewritten(names) returns the same rows with these columns read so; None where
             the source has types.
     """
@@ -57,9 +57,9 @@ class Rows:
     rewritten: Callable[[frozenset[str]], "Rows"] | None = None
 
     def as_written(self, names: Collection[str]) -> "Rows":
-        """Return the rows with some columns as their file has them, where it has no types.
+        """Return the rows with some columns as text, as written, where the file has no types.
 
-        A CSV file does not say whether 01 is a number, a name or a code; who reads it knows.
+        A CSV file does not tell whether 01 is a number, a name or a code; the caller knows.
         """
         if self.rewritten is None:
             return self
@@ -82,7 +82,7 @@ class Rows:
 
         A block ends early only where its text would take more than 16 MB. So the lengths depend on
         the columns and the rows, not on how a file is divided, and what is summed up block by block
-        has the same bits whatever the file.
+        has the same bits for any file.
 
         Raises:
             DataError: the file is damaged, or has another number of rows than when it was opened.
@@ -96,7 +96,7 @@ class Rows:
             while batch.num_rows:
                 batch = held.take(batch)
                 if held.full:
-                    yield first, held.joined()
+                    yield first, held.join()
                     first, held = first + held.rows, _Held(length)
         if read != self.count:
             raise DataError(
@@ -104,11 +104,11 @@ class Rows:
                 "the file is damaged, or was written to meanwhile"
             )
         if held.rows:
-            yield first, held.joined()
+            yield first, held.join()
 
 
 class _Held:
-    """The rows of a block that is not yet full."""
+    """The rows of an incomplete block."""
 
     def __init__(self, length: int) -> None:
         self.rows = 0
@@ -118,7 +118,7 @@ class _Held:
         self._parts: list[pa.RecordBatch] = []
 
     def take(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Take in the first rows of a batch, as many as there is room for; return the others."""
+        """Add the first rows of a batch, as many as fit; return the others."""
         wanted = min(batch.num_rows, self._length - self.rows)
         sizes = _text_bytes(batch.slice(0, wanted))
         fitting = int(np.searchsorted(sizes, self._room, side="right")) if len(sizes) else wanted
@@ -129,7 +129,7 @@ class _Held:
         self.full = self.rows == self._length or taken < wanted
         return batch.slice(taken)
 
-    def joined(self) -> pa.RecordBatch:
+    def join(self) -> pa.RecordBatch:
         return self._parts[0] if len(self._parts) == 1 else pa.concat_batches(self._parts)
 
 
@@ -145,7 +145,7 @@ def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
 
 
 def read_rows(schema: pa.Schema, names: Sequence[str], row_bytes: float) -> int:
-    """Return how many rows of a file are read at a time: a block, or as many as 16 MB hold.
+    """Return the number of rows to read at a time: a block, or as many as fit into 16 MB.
 
     `row_bytes` are those of a row as the file states them, where text may be of any length.
     """
@@ -155,7 +155,7 @@ def read_rows(schema: pa.Schema, names: Sequence[str], row_bytes: float) -> int:
 def block_reader(
     schema: pa.Schema, count: int, column: Callable[[str, slice], pa.Array]
 ) -> Callable[[Sequence[str]], Iterator[pa.RecordBatch]]:
-    """Return the `read` of `Rows` that makes blocks of columns.
+    """Return a `read` of `Rows` that builds blocks of columns.
 
     Args:
         schema: of all columns.
@@ -175,7 +175,7 @@ def block_reader(
 
 
 def rows_of(where: str, table: pa.Table) -> Rows:
-    """Return a table that is in memory as rows."""
+    """Return an Arrow table in memory as rows."""
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from table.select(list(names)).to_batches()
@@ -184,7 +184,7 @@ def rows_of(where: str, table: pa.Table) -> Rows:
 
 
 def row_namer(where: str) -> Callable[[int], str]:
-    """Return a `place` that counts the rows of one file from 1."""
+    """Return a `place` that numbers the rows of one file from 1."""
     return lambda row: f"{where}: row {row + 1}"
 
 
@@ -218,7 +218,7 @@ def _bytes(kind: pa.DataType) -> int:
 
 
 def _text_bytes(batch: pa.RecordBatch) -> Integers:
-    """Return (n,) how many bytes of text lie in the rows up to each one; (0,) without text."""
+    """Return the cumulative bytes of text (n,) of the rows; (0,) without text."""
     texts = [column for column in batch.columns if _is_text(column.type)]
     if not texts:
         return np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""Columns of a text file: what type all their values have, and the values as that type."""
+"""Type inference for columns of text files, and conversion of the values."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -23,7 +23,7 @@ _MOST_DIGITS = 80
 
 
 class TextColumn:
-    """What is known of one column after the blocks seen so far."""
+    """The inferred type of one column after the blocks seen so far."""
 
     def __init__(self, name: str, missing_values: tuple[str, ...]) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class TextColumn:
         return _TYPES[self.kind]
 
     def take(self, texts: pa.Array, first: int) -> None:
-        """Widen the type so that it fits a block whose first row has the number `first`."""
+        """Widen the type to fit a block whose first row has the number `first`."""
         if self.kind == "text":
             return
         values = null_where_missing(
@@ -57,14 +57,14 @@ class TextColumn:
             self.first_text = first_no_number(values, first)
 
     def field(self, place: Callable[[int], str]) -> pa.Field:
-        """Return name and type; of text also where the first value is that is no number."""
+        """Return name and type; of text also the place of the first value that is no number."""
         if self.first_text is None:
             return pa.field(self.name, self.type)
         row, text = self.first_text
         return pa.field(self.name, self.type, metadata={TEXT_PLACE: place(row), TEXT: text})
 
     def check(self, place: Callable[[int], str]) -> None:
-        """Refuse an integer that int64 cannot hold, which would silently lose digits as a double.
+        """Refuse integers beyond int64, which would silently lose digits as a double.
 
         Raises:
             DataError: names its row and column.
@@ -125,7 +125,7 @@ def _before_double(kind: _Kind, values: pa.Array) -> _Kind:
 
 
 def cast_all(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """Return texts as another type, or None where one is not of it."""
+    """Cast texts to another type; None where one is invalid."""
     try:
         values.drop_null()[:_PROBE].cast(kind)  # what fails often fails early, and at a price each
         return values.cast(kind)
@@ -134,18 +134,18 @@ def cast_all(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
 
 
 def _has_hex(values: pa.Array) -> bool:
-    """Return whether there are integers such as 0x1F, which Arrow reads and we leave as text."""
+    """Return whether there are integers such as 0x1F, which Arrow parses; here they are text."""
     return bool(pc.any(pc.match_substring(values, "x", ignore_case=True)).as_py())
 
 
 def null_where_missing(values: pa.Array, missing: Sequence[str] | Sequence[bool]) -> pa.Array:
-    """Return values with those that mean a missing one made null."""
+    """Return values with null in place of those that mean a missing value."""
     found = pc.is_in(values, value_set=pa.array(missing, values.type))
     return pc.if_else(found, pa.scalar(None, values.type), values)
 
 
 def first_no_number(values: pa.Array, first: int) -> tuple[int, str] | None:
-    """Return row and text of the first value that is no number, if there is one."""
+    """Return row and text of the first value that is no number, if any."""
     if cast_all(values, pa.float64()) is not None:
         return None
     low, high = 0, len(values)  # all before `low` are numbers; not all before `high` are
@@ -159,7 +159,7 @@ def first_no_number(values: pa.Array, first: int) -> tuple[int, str] | None:
 
 
 def find_beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
-    """Return row and text of the first integer, of digits alone, that int64 cannot hold."""
+    """Return row and text of the first integer, of digits alone, beyond int64."""
     for row in pc.indices_nonzero(pc.greater_equal(pc.abs(doubles), 2.0**63)).to_pylist():
         text = values[row].as_py()
         if not text.lstrip("+-").isdigit():

@@ -1,1 +1,1 @@
-"""Tables as people have them: rules of columns, what is fitted to them, and rows encoded by it."""
+"""Preprocessing of tables: column rules, fitted columns and scaling, encoding of rows."""

@@ -1,4 +1,4 @@
-"""Arrow's types as the rules of columns tell them apart."""
+"""Classification of Arrow types: text, numbers, times."""
 
 import pyarrow as pa
 
@@ -6,7 +6,7 @@ from ensemble_pipe.core.arrays import Array
 
 
 def to_plain(column: pa.Array) -> pa.Array:
-    """Return a column as one of the types that all functions know: no dictionary or extension."""
+    """Return a column as a plain type, without dictionary or extension."""
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_dictionary(column.type):

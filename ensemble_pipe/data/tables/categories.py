@@ -1,4 +1,4 @@
-"""Names of categories: the same however a source stores their values."""
+"""Canonical names of categories, the same however a source stores their values."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _MOST_DIGITS = 40  # reading a whole number takes the square of its digits
 
 
 def canonical_name(value: Any) -> str | None:
-    """Return the name of a value: that of its number or truth; None where it is missing.
+    """Return the canonical name of a value, by its number or truth value; None where it is missing.
 
     >>> [canonical_name(value) for value in (3, "3", 3.0, "03", True, "TRUE", "Private", "")]
     ['3', '3', '3', '3', 'true', 'true', 'Private', None]
@@ -45,7 +45,7 @@ def canonical_name(value: Any) -> str | None:
 
 
 def normalize(name: str | None) -> str | None:
-    """Return the one name of a category, without blanks around it, and of a date in one form.
+    """Return the name of a category without surrounding blanks, and dates in one form.
 
     >>> [normalize(name) for name in (" a ", " 03", "  ", "2026-02-28T00:00", "2026-02-28 12:30")]
     ['a', '3', None, '2026-02-28', '2026-02-28 12:30:00']
@@ -70,21 +70,21 @@ def name_of_date(text: str) -> str | None:
 
 
 def are_numbers(names: Sequence[str]) -> bool:
-    """Return whether all names but those that can mean a missing value are numbers, or truths."""
+    """Return whether all names but those of missing values are numbers or booleans."""
     others = [text for text in (name.strip(BLANKS) for name in names) if text not in MISSING]
     truths = all(text.lower() in ("true", "false") for text in others)
     return truths or all(NUMBER.fullmatch(text) for text in others)
 
 
 def sort_categories(found: list[str]) -> list[str]:
-    """Return names of categories sorted: by their numbers, if all are numbers."""
+    """Return names of categories sorted, numerically if all are numbers."""
     if all(NUMBER.fullmatch(name) for name in found):
         return sorted(found, key=lambda name: (float(name), name))
     return sorted(found)
 
 
 def name_of_float(value: np.floating[Any]) -> str | None:
-    """Return the name of a number, a whole one without a point; None of NaN."""
+    """Return the name of a number, an integer without a decimal point; None for NaN."""
     if np.isnan(value):
         return None
     return str(int(value)) if abs(value) < _EXACT and value == int(value) else str(value)

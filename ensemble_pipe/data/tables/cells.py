@@ -1,4 +1,4 @@
-"""The values of columns, as numbers and as names of categories, from whatever source they come."""
+"""Conversion of columns of any type to numbers, or to names of categories."""
 
 from typing import NoReturn
 
@@ -28,21 +28,21 @@ from ensemble_pipe.data.tables.categories import DATE, canonical_name, name_of_f
 from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.dates import time_texts
 from ensemble_pipe.data.tables.differences import differences
-from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
+from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 
 MOST_NAME_BYTES = 10_000
 
 
 def numbers(
-    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID, offset: float = 0.0
+    column: pa.Array, name: str, place: Place, missing: Missing = NO_TEXTS, offset: float = 0.0
 ) -> Floats:
-    """Return a column of numbers as (n,) of any float or integer type, NaN where it is missing.
+    """Convert a column to numbers (n,) of any float or integer type, NaN where missing.
 
-    Text that reads as a number is that number; true is 1 and false 0, as text too. Where there is
+    Numeric text is parsed; true is 1 and false 0, also as text. Where there is
     an offset, it is subtracted before anything is rounded.
 
     Raises:
-        DataError: the column holds other text, dates, or what else is no number.
+        DataError: the column has other text, dates, or other values that are no numbers.
     """
     column = to_plain(column)
     if is_text(column.type):
@@ -61,10 +61,10 @@ def first_text(column: pa.Array, missing: Missing) -> tuple[int, str] | None:
 
 
 def require_no_text(field: pa.Field) -> None:
-    """Check that a column is not text because of some value that the file's reader has found.
+    """Check that a column was not inferred to be text because of one value.
 
     Raises:
-        DataError: names that value, which may stand far below the block at hand.
+        DataError: names that value, which may be far after the current block.
     """
     found = field.metadata or {}
     if TEXT in found:
@@ -72,7 +72,7 @@ def require_no_text(field: pa.Field) -> None:
 
 
 def _of_texts(texts: pa.Array, name: str, place: Place, exact: bool) -> pa.Array:
-    """Return texts as float64; as int64 where that is exact for all of them and wanted."""
+    """Parse texts as float64; as int64 where requested and exact for all of them."""
     written, doubles = _as_numbers(texts)
     if doubles is None:
         found = first_no_number(written, 0)
@@ -87,7 +87,7 @@ def _of_texts(texts: pa.Array, name: str, place: Place, exact: bool) -> pa.Array
 
 
 def _as_numbers(texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """Return texts, those of true and false as 1 and 0; and as float64, None where one is none."""
+    """Return texts, with true and false as 1 and 0; and as float64, None if one is no number."""
     doubles = cast_all(texts, pa.float64())
     if doubles is not None:
         return texts, doubles
@@ -98,7 +98,7 @@ def _as_numbers(texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:
 
 
 def _no_number(column: pa.Array, name: str, place: Place, missing: Missing) -> pa.Array:
-    """Return a column of another type as numbers, if it holds true and false, or nothing."""
+    """Convert a column of booleans or nulls to numbers."""
     kind = column.type
     if pa.types.is_boolean(kind):
         return missing.in_truths(column).cast(pa.uint8())
@@ -110,12 +110,12 @@ def _no_number(column: pa.Array, name: str, place: Place, missing: Missing) -> p
 
 
 def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str | None]]:
-    """Return a column of categories as (n,) codes, and the name of each code; None is missing.
+    """Convert a column of categories to codes (n,), and the name of each code; None is missing.
 
     Several codes may have one name.
 
     Raises:
-        DataError: the values of the column are no names.
+        DataError: the column's type has no category names.
     """
     column = to_plain(column)
     kind = column.type
@@ -136,7 +136,7 @@ def names(column: pa.Array, name: str, place: Place) -> tuple[Integers, list[str
 
 
 def require_short(encoded: pa.DictionaryArray, name: str, place: Place) -> None:
-    """Check that the texts of a column may be names, of which thousands are held.
+    """Check that the texts of a column are short enough to be names.
 
     Raises:
         DataError: names the row of one that is too long.
@@ -158,7 +158,7 @@ def _refuse_value(where: str, text: str, name: str) -> NoReturn:
 
 
 def kind_of_text(text: str) -> str:
-    """Return the kind of column that a text which is no number asks for."""
+    """Return the kind of column that a non-numeric text suggests."""
     return "date" if DATE.fullmatch(text) else "category"
 
 

@@ -1,4 +1,4 @@
-"""Labels as names of classes: which of a text file are numbers, and which class a label names."""
+"""Class names: numeric labels of text files, and lookup of the class of a label."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ _MOST_DIGITS = 40  # reading a whole number takes the square of its digits
 
 
 def without_blanks(names: Sequence[str]) -> list[str]:
-    """Return names without blanks around them; as they are where two would become one.
+    """Return names without surrounding blanks; unchanged where two would become equal.
 
     >>> without_blanks([" a", "b "]), without_blanks([" a", "a"])
     (['a', 'b'], [' a', 'a'])
@@ -29,11 +29,11 @@ def without_blanks(names: Sequence[str]) -> list[str]:
 
 
 def as_numbers(names: Sequence[str]) -> Array | None:
-    """Return what the labels of a file without types are as numbers; None where they are names.
+    """Convert the labels of a file without types to numbers; None where they are names.
 
-    They are numbers where every one is a number that is written plainly and in one way, or true or
-    false, so that no two labels become one and none loses what it is written with: 01 and +1 are
-    names. Labels with a fraction are numbers in any case.
+    They are numbers where all are written in the canonical form of a number, or true or false, so
+    that no two labels become equal and none loses characters: 01 and +1 are names. Labels with a
+    fraction are always numbers.
 
     Args:
         names: (C,) distinct ones, without blanks around them.
@@ -62,14 +62,14 @@ def as_numbers(names: Sequence[str]) -> Array | None:
 
 
 def find_missing_name(names: Sequence[str]) -> str | None:
-    """Return one of NA and the like among labels that are numbers otherwise; None for none."""
+    """Return a text such as NA among otherwise numeric labels; None where there is none."""
     usual = [name for name in names if name in MISSING]
     others = [name for name in names if name not in MISSING]
     return usual[0] if usual and others and as_numbers(others) is not None else None
 
 
 def texts_of(label: Label) -> tuple[str, ...]:
-    """Return the texts that may name a label, the one that is most its own first.
+    """Return the texts that may name a label, the most specific first.
 
     >>> texts_of(3), texts_of(3.0), texts_of(0.5), texts_of("03")
     (('3', '3.0'), ('3.0', '3'), ('0.5',), ('03',))
@@ -82,7 +82,7 @@ def texts_of(label: Label) -> tuple[str, ...]:
 
 
 def number_of(label: Label) -> int | None:
-    """Return the whole number that a label is, or that its text reads as; None where it is none.
+    """Return the integer that a label or its text represents; None where it is none.
 
     >>> number_of(3.0), number_of(" 03"), number_of("3.0"), number_of("true"), number_of("a")
     (3, 3, 3, 1, None)
@@ -102,9 +102,9 @@ def number_of(label: Label) -> int | None:
 
 
 def class_finder(classes: Sequence[int | str]) -> Callable[[Label], int]:
-    """Return a function that gives the number of the class that a label names; -1 for none.
+    """Return a function from a label to the number of its class; -1 for an unknown one.
 
-    A class that is text is compared as text: exactly, else without blanks around the label. A class
+    A text class is compared as text: exactly, else without surrounding blanks. A class
     that is a number is compared as a number.
     """
     texts = {name: place for place, name in enumerate(classes) if isinstance(name, str)}

@@ -1,4 +1,4 @@
-"""What a pipeline says of the columns of its data: what each is for, and how it is read."""
+"""Column rules and roles of a pipeline: how columns are read, and which are labels or features."""
 
 import json
 import re
@@ -24,7 +24,7 @@ class NumberRule:
     Attributes:
         missing: what stands for a missing value (null, or NaN): the mean or median of the training
             part, or a number; "error" refuses it.
-        indicator: whether a further feature says where values were missing (1) and where not (0).
+        indicator: whether a further feature is 1 where values were missing and 0 elsewhere.
     """
 
     kind: Literal["number"] = "number"
@@ -86,13 +86,13 @@ def rule_line(name: str, rule: str) -> str:
 
 
 def rule_error(problem: str, name: str, rule: str, advice: str) -> DataError:
-    """Return the error of a value that does not fit the rule of its column.
+    """Return the error for a value that violates the rule of its column.
 
     Args:
-        problem: what is wrong, and where.
+        problem: the mistake and its place.
         name: of the column.
-        rule: one that would let the value be.
-        advice: what to do, `{}` standing for the line of YAML with this rule.
+        rule: one that would accept the value.
+        advice: with `{}` in place of the line of YAML with this rule.
     """
     line = f"`{rule_line(name, rule)}`"
     return DataError(
@@ -111,7 +111,7 @@ def _kind(value: object) -> str:
 
 
 def _any_branch(schema: dict[str, Any]) -> None:
-    """Let an editor accept a rule without its kind, which several branches then fit."""
+    """Let an editor accept a rule without its kind, which then matches several branches."""
     schema["anyOf"] = schema.pop("oneOf")
 
 
@@ -126,7 +126,7 @@ ColumnRule = Annotated[
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column is for.
+    """The roles of the columns.
 
     Attributes:
         features: the columns that are learned from, in order; of images the one column "image".
@@ -157,17 +157,17 @@ class Roles:
 
     @property
     def missing(self) -> Missing:
-        """What stands for a missing value, in a column of any kind."""
+        """The values that mean a missing one, in a column of any kind."""
         return Missing(self.missing_values)
 
     def as_written(self, task: str) -> tuple[str, ...]:
-        """Return the columns that hold names: of a file without types they are read as text."""
+        """Return the columns of names, which are read as text from a file without types."""
         names = [name for name in self.features if isinstance(self.rule(name), CategoryRule)]
         names += [] if self.group is None else [self.group]
         return (*names, *(self.labels if task == "classification" else ()))
 
     def require_labels_for(self, task: str, *, chosen: bool) -> None:
-        """Raise ConfigError where several labels are named for what has one.
+        """Raise ConfigError where several labels are named, but only one is allowed.
 
         Args:
             task: classification or regression.
@@ -182,6 +182,6 @@ class Roles:
             raise ConfigError("classes: chooses rows by one label, but data.label names several")
 
     def rule(self, name: str) -> NumberRule | DateRule | CategoryRule:
-        """Return the rule of a feature: that of its name, or else of the last pattern that fits."""
+        """Return the rule of a feature: that of its name, or else of the last matching pattern."""
         fitting = [rule for pattern, rule in self.rules.items() if fnmatchcase(name, pattern)]
         return self.rules.get(name, fitting[-1] if fitting else NumberRule())

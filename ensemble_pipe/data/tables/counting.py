@@ -1,4 +1,4 @@
-"""Counts of the categories of a column, from which its categories are fitted."""
+"""Counting of a column's categories, to which the column is fitted."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -22,13 +22,13 @@ MOST_CATEGORIES = 10_000
 
 @dataclass
 class CategoryCounts:
-    """How often each category stands in the training rows; "" is the missing value.
+    """The frequency of each category in the training rows; "" is the missing value.
 
     Attributes:
         column: not yet fitted.
-        missing: what means a missing value.
+        missing: the texts that mean a missing value.
         counts: by name.
-        usual: where each text that may mean a missing value, such as NA, was first met.
+        usual: the first place of each text that may mean a missing value, such as NA.
     """
 
     column: CategoryColumn
@@ -62,11 +62,11 @@ class CategoryCounts:
         """Return the column with its categories.
 
         Args:
-            rule: what `missing` of the column's rule says.
+            rule: `missing` of the column's rule.
             where: the source, for messages.
 
         Raises:
-            DataError: no value is there, or one is missing without a rule for it.
+            DataError: there is no value, or one is missing without a rule for it.
         """
         if are_numbers(list(self.counts)):
             self._take_usual()
@@ -80,7 +80,7 @@ class CategoryCounts:
         return replace(self.column, categories=(*names, *([""] if self.counts[""] else [])))
 
     def _take_usual(self) -> None:
-        """Count NA and the like, which stand among numbers alone, as the missing value."""
+        """Count texts such as NA among otherwise numeric categories as the missing value."""
         for text, place in self.usual.items():
             require_categories(np.zeros(1, np.int64), [None], self.column, lambda _: place)  # noqa: B023
             self.counts[""] += self.counts.pop(text)
@@ -93,5 +93,5 @@ class CategoryCounts:
 
 
 def empty(where: str, name: str, advice: str) -> DataError:
-    """Return the error of a column without values."""
+    """Return the error for a column without values."""
     return DataError(f"{where}, column {quote(name)}: has no value in the training part; {advice}")

@@ -1,4 +1,4 @@
-"""Columns of dates and times: as seconds since 1970, and as text."""
+"""Conversion of dates and times to seconds since 1970, and to text."""
 
 import numpy as np
 import pyarrow as pa
@@ -11,20 +11,20 @@ from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
 from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.differences import of_integers
-from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
+from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 
 
 def seconds(
-    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID, offset: float = 0.0
+    column: pa.Array, name: str, place: Place, missing: Missing = NO_TEXTS, offset: float = 0.0
 ) -> Floats:
     """Return a column of dates or times as (n,) float64 seconds since 1970, NaN where missing.
 
     Where there is an offset, of whole seconds, it is subtracted before anything is rounded.
 
     Raises:
-        DataError: the column holds numbers, or text that is no date.
+        DataError: the column has numbers, or text that is no date.
     """
     column = to_plain(column)
     if is_number(column.type):
@@ -45,7 +45,7 @@ def seconds(
     nanoseconds = counts % per_second * (10**9 // per_second)
     if is_text(column.type):
         nanoseconds += _beyond_microseconds(column)
-    # Apart, so that a time has the same bits in whatever unit it is counted.
+    # Separately, so that a time has the same bits in any unit.
     whole, part = counts // per_second, nanoseconds / 10**9
     found = missing.in_seconds(np.where(absent, np.nan, whole + part))
     if not offset:
@@ -54,18 +54,18 @@ def seconds(
 
 
 def ticks(
-    column: pa.Array, name: str, place: Place, missing: Missing = NONE_SAID
+    column: pa.Array, name: str, place: Place, missing: Missing = NO_TEXTS
 ) -> tuple[pa.Array, int]:
-    """Return a column of dates or times as int64 since 1970, and how many of them are a second.
+    """Return a column of dates or times as int64 ticks since 1970, and the ticks per second.
 
     Raises:
-        DataError: the column holds something else, or text that is no date.
+        DataError: the column is of another type, or has text that is no date.
     """
     column = to_plain(column)
     if pa.types.is_null(column.type):
         return column.cast(pa.int64()), 1
     if is_text(column.type):
-        column = _parsed(missing.null_missing(column, usual=True), name, place)
+        column = _parse(missing.null_missing(column, usual=True), name, place)
     elif pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"))
     if not pa.types.is_timestamp(column.type):
@@ -76,7 +76,7 @@ def ticks(
     return column.cast(pa.int64()), per_second
 
 
-def _parsed(column: pa.Array, name: str, place: Place) -> pa.Array:
+def _parse(column: pa.Array, name: str, place: Place) -> pa.Array:
     """Read ISO 8601 text, to the microsecond."""
     text = pc.replace_substring_regex(column, r"(\.\d{6})\d+", r"\1")
     zoned = pc.match_substring_regex(text, _ZONE)

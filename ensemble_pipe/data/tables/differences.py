@@ -1,4 +1,4 @@
-"""Numbers less an offset: what integers and decimals hold beyond float64's 53 bits is kept."""
+"""Exact subtraction of an offset from integers and decimals beyond float64's 53 bits."""
 
 from decimal import Context, Decimal
 
@@ -12,7 +12,7 @@ _EXACT = Context(prec=1200)  # more digits than any float64 less any decimal has
 
 
 def differences(column: pa.Array, offset: float) -> Floats:
-    """Return a column of numbers less `offset` (n,) float64, rounded once; NaN where missing."""
+    """Return a column of numbers minus `offset` (n,) float64, rounded once; NaN where missing."""
     if pa.types.is_decimal(column.type):
         exact = Decimal(offset)
         found = [

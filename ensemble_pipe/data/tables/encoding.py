@@ -1,4 +1,4 @@
-"""Encodes blocks of a table: its columns are read by their fitted rules and become features."""
+"""Encoding of table blocks as features, by the fitted columns and scaling."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def read_numbers(
 ) -> Floats:
     """Return the numbers of a block as (C, n) float64, each column less its offset.
 
-    NaN is a missing value that may be there.
+    NaN is an allowed missing value.
 
     Raises:
         DataError: a value is missing without a rule for it, infinite, or no number.
@@ -67,7 +67,7 @@ def _check(values: Floats, column: NumberColumn, place: Place) -> None:
 def read_categories(
     block: pa.RecordBatch, column: CategoryColumn, place: Place, missing: Missing
 ) -> Integers:
-    """Return (n,) numbers of the categories of a block, from 0 on; -1 is an unseen one.
+    """Return the category numbers (n,) of a block, from 0 on; -1 is an unseen category.
 
     Raises:
         DataError: a value is missing, or unseen, without a rule for it.
@@ -93,7 +93,7 @@ def read_categories(
 
 
 def _category(written: str | None, column: CategoryColumn, missing: Missing) -> str | None:
-    """Return the name of a category as the column has it; None where it means a missing value."""
+    """Return the column's name of a category; None where it means a missing value."""
     if written in column.numbers and written not in missing.names:
         return written
     name = normalize(written)
@@ -105,7 +105,7 @@ def _category(written: str | None, column: CategoryColumn, missing: Missing) -> 
 def require_categories(
     codes: Integers, names: Sequence[str | None], column: CategoryColumn, place: Place
 ) -> None:
-    """Check that no value is missing where there is no rule for it.
+    """Check that no value is missing without a rule for it.
 
     Raises:
         DataError: names the first such row.
@@ -126,7 +126,7 @@ def _missing(where: str, name: str, rule: str, others: str) -> DataError:
 
 
 def require_block(block: pa.RecordBatch, wanted: Sequence[str], place: Place) -> None:
-    """Check that a block has all wanted columns, each once; a row is named only where it has not.
+    """Check that a block has all required columns, each once.
 
     Raises:
         DataError: names the column.
@@ -148,7 +148,7 @@ def encode(
     """Return the features (n, D) float32 of the rows of a block.
 
     Raises:
-        DataError: a column or a value is not as the rules want it.
+        DataError: a column or a value violates the rules.
     """
     require_block(block, [column.name for column in columns], place)
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
@@ -170,7 +170,7 @@ def encode(
 
 
 def fill_missing(matrix: Floats, columns: Sequence[NumberColumn]) -> dict[str, Array]:
-    """Fill the missing values of (C, n); return where they were, by column with an indicator."""
+    """Fill the missing values of (C, n); return their masks, by column with an indicator."""
     found = {}
     for values, column in zip(matrix, columns, strict=True):
         if column.fill is not None:

@@ -1,4 +1,4 @@
-"""Fitted columns of a table, and where their features stand in an encoded row."""
+"""Fitted columns of a table, and the layout of their features in an encoded row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class NumberColumn:
 
     Attributes:
         fill: what stands for a missing value; None where there must be none.
-        indicator: whether a feature says where values were missing.
-        offset: what is subtracted from a value when it is read, exactly; `fill` stands beside the
-            differences. It is not 0 where the training values lie close together for their size.
+        indicator: whether a further feature is 1 where values were missing.
+        offset: subtracted exactly from each value when it is read; `fill` is relative to it. It is
+            not 0 where the training values lie close together for their size.
     """
 
     name: str
@@ -72,7 +72,7 @@ Column = NumberColumn | CategoryColumn
 
 @dataclass(frozen=True)
 class FeatureLayout:
-    """Where the features of an encoded row stand.
+    """The layout of the features in an encoded row.
 
     Attributes:
         names: of the D features.
@@ -88,7 +88,7 @@ class FeatureLayout:
 
 
 def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayout:
-    """Lay out the features: by columns in their order; but numbers that are mixed come first."""
+    """Lay out the features in column order; mixed numbers come first."""
     names, spans, starts = list[str](), list[Span](), dict[str, int]()
     numbers = list[int]()
     moments = list(zip(scaling.means, scaling.deviations, strict=True))

@@ -1,4 +1,4 @@
-"""Fits the columns of a table, or the channels of images, to the training rows, block by block."""
+"""Fitting of table columns, or of image channels, to the training rows, block by block."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ Train = npt.NDArray[np.bool_]
 
 
 def require_rows(rows: Rows, roles: Roles, train: Train) -> None:
-    """Check that there are rows and features to fit to.
+    """Check that there are rows and features.
 
     Raises:
         DataError: there are none, or a feature is no column.
@@ -56,19 +56,19 @@ def fit_table(
     One pass over the features; a second one for PCA and ZCA, and one over narrow columns alone.
 
     Raises:
-        DataError: a value does not fit its column's rule, in any row that is read.
+        DataError: a value violates its column's rule, in any row that is read.
         ConfigError: the scale does not fit the columns.
     """
     require_numbers(rows, roles)
-    columns = [_unfitted(name, roles.rule(name)) for name in roles.features]
+    columns = [_empty_column(name, roles.rule(name)) for name in roles.features]
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     if isinstance(scale, Pca | Zca) and not numbers:
         raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
-    fitted, moments = _fitted(rows, roles, columns, train)
+    fitted, moments = _fit(rows, roles, columns, train)
     narrow = np.flatnonzero(moments.narrow)
     if len(narrow):
         near = [_near(numbers[index], moments.low[index]) for index in narrow]
-        again, own = _fitted(rows, roles, near, train, moments.near_units[narrow])
+        again, own = _fit(rows, roles, near, train, moments.near_units[narrow])
         moments.replace(narrow, own)
         found = {column.name: column for column in again}
         fitted = tuple(found.get(column.name, column) for column in fitted)
@@ -78,7 +78,7 @@ def fit_table(
     return fitted, scaling
 
 
-def _fitted(
+def _fit(
     rows: Rows, roles: Roles, columns: Sequence[Column], train: Train, units: Floats | None = None
 ) -> tuple[tuple[Column, ...], ColumnMoments]:
     """Return the columns fitted to the training rows, and the moments of the numbers, filled."""
@@ -86,11 +86,11 @@ def _fitted(
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         sums.add(block, kept, place)
     fitted = tuple(sums.fit(column, rows.where) for column in columns)
-    return fitted, sums.filled([c for c in fitted if isinstance(c, NumberColumn)])
+    return fitted, sums.fill([c for c in fitted if isinstance(c, NumberColumn)])
 
 
 def _near(column: NumberColumn, low: float) -> NumberColumn:
-    """Return a column read as differences from about its least value; of dates by whole seconds."""
+    """Return a column with an offset near its least value; of dates by whole seconds."""
     return replace(column, offset=float(np.floor(low) if column.kind == "date" else low))
 
 
@@ -145,8 +145,8 @@ def _blocks(
         yield block, train[first : first + block.num_rows], rows.place_from(first)
 
 
-def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
-    """Return a column that reads values by its rule, with nothing fitted to them yet."""
+def _empty_column(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
+    """Return an unfitted column that reads values by its rule."""
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
         return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
@@ -158,7 +158,7 @@ def _unfitted(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
 
 
 class _Sums:
-    """What one pass over the training rows sums up."""
+    """The statistics accumulated in one pass over the training rows."""
 
     def __init__(self, columns: Sequence[Column], roles: Roles, units: Floats | None) -> None:
         self.missing = roles.missing
@@ -202,7 +202,7 @@ class _Sums:
         low, high = moments.low[index], moments.high[index]  # which rounding may lead beyond
         return replace(column, fill=float(np.clip(moments.means[index], low, high)))
 
-    def filled(self, columns: Sequence[NumberColumn]) -> ColumnMoments:
+    def fill(self, columns: Sequence[NumberColumn]) -> ColumnMoments:
         """Return the moments of the columns with the missing values filled."""
         fills = np.array([column.fill or 0.0 for column in columns])
         self.moments.fill(fills, self.rows - self.moments.counts)

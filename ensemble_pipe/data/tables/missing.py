@@ -1,4 +1,4 @@
-"""The values that stand for a missing one, in columns of every type and from every source alike."""
+"""Recognition of missing values, the same for columns of every type and source."""
 
 import re
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ _READ = re.compile(rf"{NUMBER.pattern}|[+-]?inf(inity)?", re.ASCII | re.IGNORECA
 
 @dataclass(frozen=True)
 class Missing:
-    """What `missing_values` of a source says.
+    """The `missing_values` of a source, by type of column.
 
-    A text that reads as a number or a date stands for that number or date too, so that -999 is
-    missing in a column of numbers whether a file has it as text or not.
+    A text that is a number or a date also stands for that value, so that -999 is missing in a
+    column of numbers, whether stored as text or not.
 
     Attributes:
-        texts: as they are given, such as "?" or "-999".
+        texts: as given, such as "?" or "-999".
     """
 
     texts: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Missing:
         return np.array([(datetime.fromisoformat(date) - epoch).total_seconds() for date in dates])
 
     def null_missing(self, texts: pa.Array, usual: bool) -> pa.Array:
-        """Return texts without blanks around them, null where they mean a missing value.
+        """Return texts without surrounding blanks, null where they mean a missing value.
 
         Args:
             texts: of any type of text.
@@ -63,7 +63,7 @@ class Missing:
         return null_where_missing(trimmed, (*(MISSING if usual else ("",)), *self.texts))
 
     def in_truths(self, column: pa.Array) -> pa.Array:
-        """Return a column of true and false, null where it means a missing value."""
+        """Return a boolean column, null where it means a missing value."""
         truths = [text.lower() == "true" for text in self.texts if text.lower() in _TRUTHS]
         return null_where_missing(column, truths) if truths else column
 
@@ -78,7 +78,7 @@ class Missing:
     def mask(self, column: pa.Array) -> Array:
         """Return (n,) bool, where a plain column of text or numbers has no value.
 
-        That is null, NaN, empty or blank text, or what the texts say.
+        That is null, NaN, empty or blank text, or one of the texts.
         """
         if is_text(column.type):
             column = self.null_missing(column, usual=False)
@@ -90,7 +90,7 @@ class Missing:
         return missing
 
 
-NONE_SAID = Missing()
+NO_TEXTS = Missing()
 
 
 def _without(values: Floats, absent: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Sums over blocks of rows: counts, means, squared deviations, extremes, covariances."""
+"""Running statistics of columns over blocks of rows: counts, means, deviations, extremes."""
 
 from dataclasses import dataclass, fields
 
@@ -21,7 +21,7 @@ class ColumnMoments:
     in the order in which they come.
 
     Attributes:
-        units: that deviations are counted in when they are squared, powers of two.
+        units: powers of two by which deviations are divided before they are squared.
     """
 
     counts: Integers
@@ -60,7 +60,7 @@ class ColumnMoments:
         self._merge(counts, means, squares, low, high)
 
     def fill(self, values: Floats, counts: Integers) -> None:
-        """Add to each column a value (C,), as often as `counts` (C,) says."""
+        """Add a value (C,) to each column, `counts` (C,) times."""
         there = counts > 0
         low = np.where(there, values, np.inf)
         high = np.where(there, values, -np.inf)
@@ -78,7 +78,7 @@ class ColumnMoments:
         self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
 
     def replace(self, columns: Integers, others: "ColumnMoments") -> None:
-        """Put the moments of others in the place of those of some columns."""
+        """Replace the moments of some columns."""
         for field in fields(self):
             getattr(self, field.name)[columns] = getattr(others, field.name)
 
@@ -95,7 +95,7 @@ class ColumnMoments:
 
     @property
     def narrow(self) -> Array:
-        """(C,) whether a column is to be summed up anew, as differences from its least value.
+        """(C,) whether a column needs a second pass, over differences from its least value.
 
         Its values lie so close together, compared with their size, or are so small, that rounding
         would show; a constant is one, too, but for 0.

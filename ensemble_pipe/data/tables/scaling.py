@@ -1,4 +1,4 @@
-"""How numbers and pixels are scaled: standardised, to a range, or whitened; fitted and applied."""
+"""Feature scaling: standardisation, ranges, PCA and ZCA whitening; fitted and applied."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from ensemble_pipe.data.tables.moments import ColumnMoments
 
 # Products are made of this many rows, always, so that a row has the same bits in any block.
 CHUNK = 256
-# What a constant is divided by: whatever it is elsewhere, up to float32's largest, becomes 0.
+# The divisor of constant columns: all values up to float32's largest become 0.
 _CONSTANT_UNIT = 2.0**400
 _SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 # A direction with a smaller share of the largest variance is rounding, not variation.
@@ -26,7 +26,7 @@ _RANK_SHARE = 1e-10
 class Standardize:
     """(x - mean) / deviation of each column, or of each image channel, on the training part.
 
-    What was constant there says nothing, and becomes 0 whatever it is elsewhere. Source: LeCun,
+    A column that is constant there is uninformative, and always becomes 0. Source: LeCun,
     Bottou, Orr & Mueller 1998, "Efficient BackProp", 4.3.
     """
 
@@ -38,7 +38,7 @@ class RangeScale:
     """Each column's least and greatest training value become `low` and `high`, linearly.
 
     What lies beyond the training values lies beyond the range. Of images the pixels 0 and 255
-    become `low` and `high`. What was constant becomes `low` whatever it is elsewhere.
+    become `low` and `high`. A constant column always becomes `low`.
     """
 
     name: Literal["range"] = "range"
@@ -146,7 +146,7 @@ def fit_columns(scale: Scale, moments: ColumnMoments) -> Scaling:
 
 
 def _units(varies: Array, spreads: Floats) -> Floats:
-    """Return what numbers are divided by (C,): spreads, above 0 however small they are."""
+    """Return the divisors (C,) of the columns: their spreads, positive however small."""
     return np.where(varies, np.maximum(spreads, _SMALLEST), _CONSTANT_UNIT)
 
 

@@ -1,4 +1,4 @@
-"""The columns beside the features: labels, row weights, groups and times."""
+"""Reading of the columns beside the features: labels, row weights, test marks, groups, times."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from ensemble_pipe.data.tables import cells, dates
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
 from ensemble_pipe.data.tables.class_names import as_numbers, find_missing_name, without_blanks
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.missing import NONE_SAID, Missing
+from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 from ensemble_pipe.data.tables.targets import MOST_CLASSES, Targets, number_parts
 
 
@@ -29,8 +29,8 @@ def read_targets(rows: Rows, roles: Roles, classes: tuple[int | str, ...] = ()) 
     Args:
         rows: of the source.
         roles: of its columns.
-        classes: that the labels are to be found among, where a model is there already: where they
-            are text, labels stay text too.
+        classes: of a trained model, among which the labels are found; where they are text, labels
+            stay text too.
 
     Raises:
         DataError: there is no label column, or a label is missing, or of another type.
@@ -72,7 +72,7 @@ def _read_labels(
 
 
 def _untyped(rows: Rows, name: str, texts: Targets) -> Targets:
-    """Return the labels of a file without types as numbers, if that is what they are."""
+    """Return the labels of a file without types as numbers, if they are numbers."""
     assert texts.names is not None
     names = without_blanks(texts.names)
     absent = find_missing_name(names)
@@ -104,7 +104,7 @@ def _read_numbers(rows: Rows, name: str, missing: Missing, kind: pa.DataType) ->
 
 
 def _read_texts(rows: Rows, name: str, missing: Missing) -> Targets:
-    """Number the texts in the order in which they come, and then in their own."""
+    """Number the texts in order of occurrence, then sort them."""
     places = np.empty(rows.count, np.int32)
     numbers: dict[str, int] = {}
     for first, column in _blocks(rows, name, "label", missing):
@@ -122,7 +122,7 @@ def _read_texts(rows: Rows, name: str, missing: Missing) -> Targets:
 
 
 def _sorted(places: Integers, found: list[str]) -> Targets:
-    """Return labels by their places among names that are in any order."""
+    """Sort the names, and renumber the labels accordingly."""
     names = sorted(found)
     order = np.empty(len(names), np.int32)
     order[sorted(range(len(found)), key=found.__getitem__)] = np.arange(len(names))
@@ -132,7 +132,7 @@ def _sorted(places: Integers, found: list[str]) -> Targets:
     return targets
 
 
-def read_weights(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Floats:
+def read_weights(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Floats:
     """Return the weight of each row (R,) float64.
 
     Raises:
@@ -159,7 +159,7 @@ def read_weights(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Floats:
     return values
 
 
-def read_marks(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
+def read_marks(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Array:
     """Return which rows (R,) are of the official test part, bool.
 
     Raises:
@@ -185,7 +185,7 @@ def read_marks(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
     return marks
 
 
-def read_groups(rows: Rows, name: str, missing: Missing = NONE_SAID) -> tuple[Integers, pa.Array]:
+def read_groups(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> tuple[Integers, pa.Array]:
     """Return the number of the group of each row (R,) int64, and the names of the groups.
 
     Raises:
@@ -208,8 +208,8 @@ def read_groups(rows: Rows, name: str, missing: Missing = NONE_SAID) -> tuple[In
     return groups, names
 
 
-def read_times(rows: Rows, name: str, missing: Missing = NONE_SAID) -> Array:
-    """Return what orders the rows in time (R,): numbers as they are, or datetime64.
+def read_times(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Array:
+    """Return the time of each row (R,): numbers unchanged, or datetime64.
 
     Raises:
         DataError: a time is missing, or no number, date or ISO 8601 text.

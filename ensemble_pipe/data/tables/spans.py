@@ -1,4 +1,4 @@
-"""Which features of an encoded row one source column became."""
+"""Spans: the features of an encoded row that come from one source column."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

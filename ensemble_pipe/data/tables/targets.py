@@ -1,4 +1,4 @@
-"""Labels as they were read, in little memory; and what they are, class names or numbers."""
+"""Labels in compact form, their classes, and standardised regression targets."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ LEAST_DEVIATION = 1e-150
 
 @dataclass(frozen=True)
 class Targets:
-    """The labels of R rows: numbers as they were read, or texts by their places in a list.
+    """The labels of R rows: numbers, or texts as indices into a list.
 
     Attributes:
         values: (R,) numbers of the source's own type, or int32 places in `names`; (R, D) float64 of
@@ -56,12 +56,12 @@ class Targets:
         return values if self.names is None else [self.names[int(place)] for place in values]
 
     def parts(self) -> Iterator[slice]:
-        """Yield slices of some hundred thousand rows, so that what is done to them is small."""
+        """Yield slices of some hundred thousand rows, for processing in bounded memory."""
         for first in range(0, len(self), _BLOCK_ROWS):
             yield slice(first, min(first + _BLOCK_ROWS, len(self)))
 
     def distinct(self, kept: Train | None = None) -> set[int | float | str]:
-        """Return the labels of the rows where `kept` (R,) is true; no more than are classes."""
+        """Return the distinct labels where `kept` (R,) is true, up to the limit of classes."""
         found: set[int] = set()
         for part in self.parts():
             values = self.values[part] if kept is None else self.values[part][kept[part]]
@@ -71,7 +71,7 @@ class Targets:
         return set(found) if self.names is None else {self.names[place] for place in found}
 
     def iter_codes(self) -> Iterator[tuple[slice, list[int | float | str], Integers]]:
-        """Yield part by part its slice, distinct labels, and (n,) each row's place among these."""
+        """Yield part by part its slice, distinct labels, and each row's index (n,) into these."""
         if self.names is not None:
             yield slice(0, len(self)), list(self.names), self.values
             return
@@ -124,7 +124,7 @@ def require_every_class(
     """Check that every class is among the labels of the training part.
 
     Raises:
-        DataError: names the first that is not.
+        DataError: names the first that is missing.
     """
     for name in classes:
         if name not in trained:
@@ -135,7 +135,7 @@ def require_every_class(
 
 
 def require_names(where: str, names: Sequence[str]) -> None:
-    """Check that texts can be names of classes, which every reader of labels finds again.
+    """Check that texts are valid class names, the same for every reader of labels.
 
     Raises:
         DataError: one is empty, too long, no text in UTF-8, or ends in a zero byte.
@@ -200,7 +200,7 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
 
 
 def mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
-    """Return mean and deviation of numbers; 0 where float64 does not tell them well apart.
+    """Return mean and deviation of numbers; 0 where float64 cannot resolve their differences.
 
     Args:
         parts: gives them (n,) part by part, as often as it is called.
@@ -256,7 +256,7 @@ def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[f
 
 
 def _unresolved(parts: Iterable[Floats], name: str) -> str:
-    """Return why nothing can be learned of targets whose deviation is 0, or as good as that."""
+    """Return why targets with a deviation of 0, or close to it, cannot be learned."""
     ends = [(part.min(), part.max()) for part in parts if len(part)]
     low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
     if low == high:
@@ -281,9 +281,9 @@ def scaled_targets(
         DataError: as `number_parts`, or one is too large for float32.
     """
     if len(moments) == 1:
-        return _scaled(targets, *moments[0][1:], place)
+        return _scale(targets, *moments[0][1:], place)
     found = [
-        _scaled(column, mean, deviation, _cells(place, name))
+        _scale(column, mean, deviation, _cells(place, name))
         for column, (name, mean, deviation) in zip(targets.columns, moments, strict=True)
     ]
     return np.stack(found, axis=1)
@@ -293,7 +293,7 @@ def _cells(place: Place, name: str) -> Place:
     return lambda row: f"{place(row)}, column {quote(name)}"
 
 
-def _scaled(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
+def _scale(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
     scaled = np.empty(len(targets), np.float32)
     for part, numbers in number_parts(targets, place):
         with np.errstate(over="ignore"):

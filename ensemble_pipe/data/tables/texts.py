@@ -1,4 +1,4 @@
-"""Columns of text that are to be learned from as numbers: all that cannot be are named at once."""
+"""Check of text columns used as numbers, with all invalid columns in one error."""
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ from ensemble_pipe.data.tables.columns import NumberRule, Roles, rule_error
 
 
 def require_numbers(rows: Rows, roles: Roles) -> None:
-    """Check that the features of numbers hold no text that is none, wherever it stands.
+    """Check that numeric features have no text that is no number, in any row.
 
     Raises:
         DataError: names each such column, and the first text of the first.

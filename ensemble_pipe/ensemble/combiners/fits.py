@@ -1,9 +1,9 @@
 """The ways to fit a combiner, by name, from cached outputs of the members.
 
-Each is a settings class with `fit(evidence, random)`, which returns the combiner; `fitted` says
-whether that depends on the targets, `only_classes` whether it is for classification alone.
+Each is a settings class that extends `CombinerFit`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,12 +57,27 @@ class Evidence:
         return self.outputs.likelihood(self.targets, self.row_weights)
 
 
+class CombinerFit(ABC):
+    """A way to fit a combiner.
+
+    Attributes:
+        fitted: whether the combiner depends on the targets.
+        only_classes: whether it is for classification alone.
+    """
+
+    fitted: ClassVar[bool] = True
+    only_classes: ClassVar[bool] = False
+
+    @abstractmethod
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        """Return the combiner."""
+
+
 @settings
-class MeanProbability:
+class MeanProbability(CombinerFit):
     """Members' distributions averaged with equal weights."""
 
-    fitted: ClassVar[bool] = False
-    only_classes: ClassVar[bool] = False
+    fitted = False
 
     name: Literal["mean_probability"] = "mean_probability"
 
@@ -71,11 +86,11 @@ class MeanProbability:
 
 
 @settings
-class MeanLogit:
+class MeanLogit(CombinerFit):
     """Members' logits averaged with equal weights."""
 
-    fitted: ClassVar[bool] = False
-    only_classes: ClassVar[bool] = True
+    fitted = False
+    only_classes = True
 
     name: Literal["mean_logit"] = "mean_logit"
 
@@ -84,11 +99,11 @@ class MeanLogit:
 
 
 @settings
-class Vote:
+class Vote(CombinerFit):
     """One vote of each member for its likeliest class."""
 
-    fitted: ClassVar[bool] = False
-    only_classes: ClassVar[bool] = True
+    fitted = False
+    only_classes = True
 
     name: Literal["vote"] = "vote"
 
@@ -97,11 +112,8 @@ class Vote:
 
 
 @settings
-class Greedy:
+class Greedy(CombinerFit):
     """Weights from selection with replacement (Caruana et al. 2004); see `greedy`."""
-
-    fitted: ClassVar[bool] = True
-    only_classes: ClassVar[bool] = False
 
     name: Literal["greedy"] = "greedy"
 
@@ -111,11 +123,8 @@ class Greedy:
 
 
 @settings
-class Weights:
+class Weights(CombinerFit):
     """The mixture of the lowest NLL; see `simplex`."""
-
-    fitted: ClassVar[bool] = True
-    only_classes: ClassVar[bool] = False
 
     name: Literal["weights"] = "weights"
 
@@ -124,11 +133,8 @@ class Weights:
 
 
 @settings
-class Stacking:
+class Stacking(CombinerFit):
     """A linear model on top of the members; see `stacking`."""
-
-    fitted: ClassVar[bool] = True
-    only_classes: ClassVar[bool] = False
 
     name: Literal["stacking"] = "stacking"
 

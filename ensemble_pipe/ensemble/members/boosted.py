@@ -1,21 +1,20 @@
 """Members that are chains of boosted networks."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.members.member import Member, MemberInputs, SavedFiles
+from ensemble_pipe.ensemble.members.member import SavedFiles
 from ensemble_pipe.ensemble.members.network_record import (
     NetworkFields,
-    feature_numbers,
+    network_fields,
     tensor_name,
 )
-from ensemble_pipe.ensemble.members.versions import mean_over_versions
+from ensemble_pipe.ensemble.members.versions import MemberAlone
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import add_network, outputs_of
 from ensemble_pipe.nn.losses import Loss
@@ -25,7 +24,7 @@ Factor = Annotated[float, Field(allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
-class BoostedMember(Member):
+class BoostedMember(MemberAlone):
     """A sum of networks, each with a factor; see `training.boosting`.
 
     Attributes:
@@ -48,23 +47,12 @@ class BoostedMember(Member):
         """See `Member`."""
         return f"{len(self.factors)} boosted {self.network.name}"
 
-    @classmethod
-    def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
-        """See `Member`; the outputs are as `Loss.predictions` returns them."""
-        schema, rows = inputs.schema, inputs.rows
-        return mean_over_versions(
-            inputs, lambda read: [member._predict(schema, read, rows) for member in members]
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """See `Member`."""
         return {
             "kind": "boosted",
             **self.identity(),
-            "tensor": tensor_name(self),
-            "network": asdict(self.network),
-            "loss": asdict(self.loss),
-            "features": feature_numbers(self.mask),
+            **network_fields(tensor_name(self), self.network, self.loss, self.mask),
             "factors": list(self.factors),
         }
 
@@ -73,6 +61,7 @@ class BoostedMember(Member):
         return {tensor_name(self): self.rows}
 
     def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
+        """See `MemberAlone`."""
         network = build(self.network, self.loss, schema)
         sums = np.zeros((rows, network.outputs))
         masks = [self.mask]

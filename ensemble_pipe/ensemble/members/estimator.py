@@ -1,10 +1,9 @@
 """Members that are scikit-learn estimators."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -12,8 +11,8 @@ from pydantic import Field
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.estimator_files import read_estimator
-from ensemble_pipe.ensemble.members.member import Member, MemberInputs, MemberRecord, SavedFiles
-from ensemble_pipe.ensemble.members.versions import mean_over_versions
+from ensemble_pipe.ensemble.members.member import MemberRecord, SavedFiles
+from ensemble_pipe.ensemble.members.versions import MemberAlone
 from ensemble_pipe.nn.blas import one_thread, position_changes_bits
 
 # Another number of rows in a product changes its last bits, so every call has as many.
@@ -24,7 +23,7 @@ FILE_PATTERN = r"^estimator-\d+\.skops$"
 
 
 @dataclass(frozen=True)
-class EstimatorMember(Member):
+class EstimatorMember(MemberAlone):
     """A scikit-learn estimator.
 
     Attributes:
@@ -68,14 +67,6 @@ class EstimatorMember(Member):
         elif np.size(self.estimator.predict(np.zeros((1, features)))) != schema.target_count:
             raise ValueError(f"its estimator is not for {schema.target_count} targets")
 
-    @classmethod
-    def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
-        """See `Member`: log-probabilities (R, O), or means (R, D)."""
-        schema, rows = inputs.schema, inputs.rows
-        return mean_over_versions(
-            inputs, lambda read: [member._predict(schema, read, rows) for member in members]
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """See `Member`."""
         return {
@@ -102,6 +93,7 @@ class EstimatorMember(Member):
         return f"estimator-{self.learner:04d}.skops"
 
     def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
+        """See `MemberAlone`."""
         inputs: Floats = np.zeros((CHUNK_ROWS, *schema.input_shape), np.float32)
         outputs = np.empty((rows, len(schema.classes) or schema.target_count), np.float32)
         with one_thread():

@@ -13,7 +13,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.member import Member, MemberInputs, SavedFiles
 from ensemble_pipe.ensemble.members.network_record import (
     NetworkFields,
-    feature_numbers,
+    network_fields,
     tensor_name,
 )
 from ensemble_pipe.ensemble.members.versions import mean_over_versions
@@ -76,10 +76,7 @@ class NetworkMember(Member):
         return {
             "kind": "network",
             **self.identity(),
-            "tensor": tensor_name(self),
-            "network": asdict(self.network),
-            "loss": asdict(self.loss),
-            "features": feature_numbers(self.mask),
+            **network_fields(tensor_name(self), self.network, self.loss, self.mask),
             "dropout": None if self.dropout is None else asdict(self.dropout),
         }
 

@@ -1,6 +1,7 @@
 """What model.json holds of members that consist of networks, and the checks of it."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -70,7 +71,19 @@ def tensor_name(member: Member) -> str:
     return f"{member.learner:04d}-{member.step:08d}"
 
 
-def feature_numbers(mask: Floats | None) -> list[int] | None:
+def network_fields(
+    tensor: str, network: Architecture, loss: Loss, mask: Floats | None
+) -> dict[str, Any]:
+    """Return what model.json says of networks, as `NetworkFields` reads it."""
+    return {
+        "tensor": tensor,
+        "network": asdict(network),
+        "loss": asdict(loss),
+        "features": _feature_numbers(mask),
+    }
+
+
+def _feature_numbers(mask: Floats | None) -> list[int] | None:
     """Return the numbers of the features that a mask (D,) leaves; None for all."""
     if mask is None:
         return None

@@ -1,13 +1,15 @@
 """The mean prediction over several augmented versions of the same rows."""
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Self
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.members.member import MemberInputs
+from ensemble_pipe.ensemble.members.member import Member, MemberInputs
 
 
 def mean_over_versions(
@@ -36,6 +38,22 @@ def mean_over_versions(
         _from_moments(total / (1 + len(others)), schema, center)
         for total, center in zip(totals, centers, strict=True)
     ]
+
+
+class MemberAlone(Member):
+    """A member that is predicted by itself: it shares no computation with others of its kind."""
+
+    @classmethod
+    def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
+        """See `Member`."""
+        schema, rows = inputs.schema, inputs.rows
+        return mean_over_versions(
+            inputs, lambda read: [member._predict(schema, read, rows) for member in members]
+        )
+
+    @abstractmethod
+    def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
+        """Return the outputs (R, O) float32 for one version of the rows, as `predict` does."""
 
 
 def _moments(outputs: Floats, schema: Schema, center: Floats) -> Floats:

@@ -14,6 +14,8 @@ from ensemble_pipe.ensemble.metrics.ranking import (
 )
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 
+_TAILS = (0.025, 0.975)  # of a 95% interval
+
 
 def ood_metrics(inside: Floats, outside: Floats) -> dict[str, float]:
     """Return measures of a score that is larger for more unusual rows.
@@ -36,25 +38,22 @@ def ood_intervals(
     outside: Floats,
     random: np.random.Generator,
     resamples: int = 1000,
-    coverage: float = 0.95,
 ) -> dict[str, Interval]:
-    """Return percentile bootstrap intervals of `ood_metrics`, both sets of rows being resampled.
+    """Return 95% percentile bootstrap intervals of `ood_metrics`, both sets of rows resampled.
 
     Args:
         inside, outside: scores (R,), (S,).
         random: the generator of the resamples.
         resamples: how many.
-        coverage: of the intervals.
     """
     first, second = places_of(inside, outside)
     drawn = [
         _measures(*counts_of(_resampled(first, random), _resampled(second, random)))
         for _ in range(resamples)
     ]
-    tails = [(1 - coverage) / 2, (1 + coverage) / 2]
     intervals = {}
     for name, estimate in ood_metrics(inside, outside).items():
-        low, high = np.quantile([one[name] for one in drawn], tails)
+        low, high = np.quantile([one[name] for one in drawn], _TAILS)
         intervals[name] = Interval(estimate, float(low), float(high))
     return intervals
 

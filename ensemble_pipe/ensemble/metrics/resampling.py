@@ -56,24 +56,13 @@ def bootstrap_mean(
     return _interval(np.mean, exact, float(exact.mean()), random, resamples, coverage, axis=-1)
 
 
-def bootstrap_difference(
-    first: RowMetric,
-    second: RowMetric,
-    rows: int,
-    random: np.random.Generator,
-    resamples: int = 1000,
-    coverage: float = 0.95,
-) -> Interval:
-    """Return the interval of one predictor's metric minus another's, on the same rows each time.
+def paired_difference(first: RowMetric, second: RowMetric) -> RowMetric:
+    """Return one predictor's metric minus another's, on the same rows each time.
 
-    Being paired, it is narrower than two intervals side by side suggest. Where the metric is a mean
-    of a value of each row, `bootstrap_mean` of the differences by row is the same.
+    Being paired, its interval is narrower than two intervals side by side suggest. Where the metric
+    is a mean of a value of each row, `bootstrap_mean` of the differences by row is the same.
     """
-
-    def difference(numbers: Integers) -> float:
-        return first(numbers) - second(numbers)
-
-    return bootstrap_interval(difference, rows, random, resamples, coverage)
+    return lambda numbers: first(numbers) - second(numbers)
 
 
 def _interval(

@@ -1,4 +1,4 @@
-"""Compiled gates: numbers, weights and branches that are let through, scaled or shut out.
+"""Compiled gates of dropout and stochastic depth: numbers passed, scaled or set to zero.
 
 Arrays are (M, R), a learner's numbers in a row; inputs may be (1, R) where all learners share them.
 """
@@ -13,7 +13,7 @@ _WORDS = 2.0**32
 
 @kernel
 def drop(values: Floats, words: Integers, rate: Floats, factor: Floats, out: Floats) -> None:
-    """out = factor (M,) * values, or 0 with the probability rate (M,); out may be values.
+    """out = factor (M,) * values, or 0 with probability rate (M,); out may be values.
 
     words (M, R or more) are random in [0, 2^32), so each rate is met to 2^-32.
     """
@@ -39,7 +39,7 @@ def scale(values: Floats, factor: Floats, out: Floats) -> None:
 
 @kernel
 def add_gated(branch: Floats, shortcut: Floats, gates: Floats, out: Floats) -> None:
-    """out = gates (M,) * branch + shortcut; a gate of 0 shuts out NaN too. out may be branch."""
+    """out = gates (M,) * branch + shortcut; a gate of 0 removes NaN too. out may be branch."""
     learners, size = out.shape
     for m in range(learners):
         own_branch = branch[min(m, len(branch) - 1)]

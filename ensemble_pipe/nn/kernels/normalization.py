@@ -34,7 +34,7 @@ from ensemble_pipe.nn.kernels.moments import CHUNK_SIZE
 
 
 class Affine(NamedTuple):
-    """What is applied to a channel: f((x - center) scale + shift).
+    """The map applied to a channel: f((x - center) scale + shift).
 
     Attributes:
         center, inverse, scale: (M, C), with inverse = 1 / sqrt(variance + epsilon) and

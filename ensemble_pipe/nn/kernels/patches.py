@@ -1,4 +1,4 @@
-"""The rows of an image under a kernel, copied with their padding into one small buffer."""
+"""Patches: the rows of an image under a kernel, copied with their padding into a small buffer."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def make_patch(
 ) -> Floats:
     """Return scratch for one row of `width` output pixels: (kh, columns, C).
 
-    It has columns enough that a whole vector may be read from any place that counts.
+    It has enough columns to read a whole vector from any valid position.
     """
     columns = (max(width, BLOCK) - 1) * stride + kernel_size[1] + LANE_BYTES // dtype.itemsize
     return aligned_zeros((kernel_size[0], columns, channels), dtype)

@@ -1,4 +1,4 @@
-"""Many random numbers from one: Philox-4x32-10, compiled.
+"""Compiled Philox-4x32-10: many random words from one key.
 
 A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3",
 section 3.3) has no state, so its loop vectorises: a tenth of the time of numpy's generators. Its

@@ -1,4 +1,4 @@
-"""How the window of a kernel walks over an image: stride and padding."""
+"""The sliding window of a kernel over an image: stride and padding."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,7 @@ Padding = Literal["same", "valid"]
 
 
 class SlidingWindow(NamedTuple):
-    """Output pixel (i, j) sees the inputs from row i stride - top and column j stride - left on.
+    """Output pixel (i, j) covers the inputs from row i stride - top and column j stride - left on.
 
     Attributes:
         stride: inputs from one output to the next.

@@ -1,4 +1,4 @@
-"""Layers, by the name that pipelines write.
+"""The layers, by their names in pipelines.
 
 A pipeline's own list of layers holds `AnyLayer`; those inside of a residual block are `PlainLayer`.
 """

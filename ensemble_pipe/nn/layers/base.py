@@ -1,7 +1,7 @@
-"""What every layer is: settings without state, and the same bound to rows and work buffers.
+"""The interface of layers: settings without state, and their binding to rows and buffers.
 
-A layer knows how it changes shapes and which tensors it has. Binding it to M rows of parameters
-and N rows of input makes the views and every buffer that a step needs, once.
+A layer defines its output shape and its tensors. Binding it to M rows of parameters and N rows of
+input creates the views and all buffers of a step, once.
 """
 
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from ensemble_pipe.nn.layout import Parameter
 
 @dataclass(frozen=True)
 class Binding:
-    """What a layer is bound to.
+    """The arrays and dimensions that a layer is bound to.
 
     Attributes:
         name: of the layer, unique in its network; the address of its draws.
@@ -32,9 +32,9 @@ class Binding:
         draws: the randomness of training; in inference, of a prediction with dropout.
         row_products: for inference: whether `kernels.row_product` multiplies instead of BLAS, so
             that the bits of a row's outputs do not depend on its position.
-        input_gradient: whether the gradient with respect to the input is wanted.
-        still: names of the parameters that do not move.
-        frozen: whether none of them moves; statistics then stay fixed too.
+        input_gradient: whether the gradient with respect to the input is needed.
+        still: names of the frozen parameters.
+        frozen: whether all parameters are frozen; statistics then stay fixed too.
         may_overwrite_inputs: whether `backward` may write into the array that `forward` was given.
         absorbed: the layers after this one that it computes as well; see `Layer.absorbs`.
     """
@@ -61,7 +61,7 @@ class Binding:
 
     @property
     def samples(self) -> bool:
-        """Whether it predicts with some units dropped, the same for every row."""
+        """Whether predictions drop units, the same for every row."""
         return not self.training and self.draws is not None
 
     def buffer(self, *shape: int) -> Floats:
@@ -122,7 +122,7 @@ class Layer(ABC):
         """Return the shape of one row of outputs.
 
         Raises:
-            ValueError: rows of `input_shape` do not fit; the message says what would.
+            ValueError: `input_shape` is invalid for this layer; the message names a valid one.
         """
         return input_shape
 
@@ -139,7 +139,7 @@ class Layer(ABC):
         return 0
 
     def normalized_over(self, input_shape: tuple[int, ...], batch_rows: int) -> dict[str, int]:
-        """Return over how many values it takes a mean and variance in training, if it does.
+        """Return the number of values of each mean and variance in training, if it normalizes.
 
         By "", or for a container by the names of the layers in it.
         """

@@ -1,4 +1,4 @@
-"""Layers in order over one set of tensors: a whole network, or a branch inside one."""
+"""Sequential layers over one set of tensors: a whole network, or a branch of one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ class Chain:
     """
 
     def __init__(self, input_shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
-        """Work out every shape.
+        """Infer every shape.
 
         Args:
             input_shape: of one row.

@@ -1,4 +1,4 @@
-"""Tensors as contiguous arrays, which kernels need and views of several learners' rows are not."""
+"""Contiguous copies of tensors for kernels, since views of several learners' rows are strided."""
 
 import numpy as np
 
@@ -17,12 +17,12 @@ class Contiguous:
         self.array = view if view.flags.c_contiguous else np.empty(view.shape, view.dtype)
 
     def read(self) -> Floats:
-        """Return the array, with what the rows hold now."""
+        """Return the array, updated from the rows."""
         if self.array is not self.view:
             self.array[...] = self.view
         return self.array
 
     def write(self) -> None:
-        """Put what the array holds into the rows."""
+        """Copy the array back into the rows."""
         if self.array is not self.view:
             self.view[...] = self.array

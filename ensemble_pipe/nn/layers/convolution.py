@@ -1,4 +1,4 @@
-"""Convolutions of images: whole, by channel, and separable into both kinds."""
+"""Convolution layers: standard and depthwise, with the activation after them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ Stride = Annotated[int, Gt(0), Le(16)]
 
 
 class Convolution(Layer):
-    """What all convolutions share: how the window walks, and the activation that they absorb.
+    """The common part of all convolutions: the sliding window, and the absorbed activation.
 
     With "same" padding there are ceil(size / stride) outputs along an axis and an odd zero goes
     after; with "valid", floor((size - kernel_size) / stride) + 1.

@@ -1,4 +1,4 @@
-"""Ways to compute a convolution, and the choice between them.
+"""Algorithms of convolution (im2col, direct, Winograd), and the choice between them.
 
 The choice depends on shapes alone, so that a learner's bits do not depend on its company.
 """
@@ -42,7 +42,7 @@ class Gradients(NamedTuple):
     Attributes:
         y: (M, N, OH, OW, O), given.
         kernel: (M, kh, kw, C, O), written.
-        x: (M, N, H, W, C), written, or None where it is not wanted.
+        x: (M, N, H, W, C), written, or None where it is not needed.
     """
 
     y: Floats
@@ -61,7 +61,7 @@ class Method(Protocol):
 
 
 def choose(problem: ConvolutionProblem) -> Method:
-    """Return the method that is fastest for a problem."""
+    """Return the fastest method for a problem."""
     kernel_height, kernel_width, channels, filters = problem.kernel
     whole = channels % winograd.CHANNELS == 0 and filters % winograd.CHANNELS == 0
     fits = whole and channels * filters <= winograd.LARGEST_KERNEL

@@ -1,4 +1,4 @@
-"""Fully connected layers, and rows made flat for them."""
+"""Fully connected (dense) layers, and flattening of rows."""
 
 from collections.abc import Sequence
 from math import prod
@@ -33,7 +33,7 @@ class Flatten(Layer):
 
 
 class BoundFlatten:
-    """Gives another view of the same numbers."""
+    """Returns another view of the same numbers."""
 
     def __init__(self, binding: Binding) -> None:
         self.shape = binding.input_shape

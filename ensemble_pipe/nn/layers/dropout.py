@@ -129,7 +129,7 @@ class DropConnect(Layer):
 
     @property
     def dense(self) -> Dense:
-        """The layer that it is without dropping."""
+        """The dense layer without dropping."""
         return Dense(units=self.units, initializer=self.initializer)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -189,7 +189,7 @@ def kept_mask(random: np.random.Generator, shape: tuple[int, ...], rate: Floats)
 
 
 class Words:
-    """Random words of each learner for one step after another.
+    """Random words of each learner, drawn anew at each step.
 
     Attributes:
         array: (M, R or a little more) uint32.

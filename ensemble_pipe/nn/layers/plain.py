@@ -1,4 +1,4 @@
-"""The layers that may stand inside of others: all but those that hold layers themselves."""
+"""The layers allowed inside others: all but containers."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Pooling: fewer pixels, each the largest or the mean of a region, by channel."""
+"""Pooling layers: maximum, average and global average of image regions, by channel."""
 
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,7 +15,7 @@ Size = Annotated[int, Gt(0), Le(16)]
 
 
 class Regions(NamedTuple):
-    """What each output pools: rows (M, I, 2) and columns (M, J, 2), first and the one past it."""
+    """The region of each output: rows (M, I, 2) and columns (M, J, 2), as first and end."""
 
     rows: Integers
     columns: Integers
@@ -23,7 +23,7 @@ class Regions(NamedTuple):
 
 @settings
 class WindowPool(Layer):
-    """What poolings of equal windows share: which windows there are."""
+    """The common part of poolings with equal windows."""
 
     name: str
     size: Size = 2
@@ -114,7 +114,7 @@ class GlobalAveragePool(Layer):
 
 
 class BoundMaxPool:
-    """Takes the largest number of each region, and gives its gradient to where it came from.
+    """Takes the largest number of each region, and passes the gradient to its position.
 
     Attributes:
         rows, columns: the regions, see the kernels.

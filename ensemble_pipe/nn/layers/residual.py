@@ -1,4 +1,4 @@
-"""Residual blocks: a branch of layers around which a shortcut leads."""
+"""Residual blocks: a branch of layers with a shortcut around it."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
