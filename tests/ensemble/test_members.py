@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import skops.io
 from conftest import plain_schema
 from pydantic import TypeAdapter
 
@@ -12,6 +13,7 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.members import (
     BoostedMember,
     DropoutPass,
+    EstimatorMember,
     ExternalMember,
     Member,
     NetworkMember,
@@ -79,6 +81,23 @@ def test_outputs_stand_in_the_order_of_the_members() -> None:
     forward = member_outputs(members, SCHEMA, [read], ROWS)
     backward = member_outputs(members[::-1], SCHEMA, [read], ROWS)
     assert forward.tobytes() == backward[::-1].tobytes()
+
+
+def test_a_linear_estimator_predicts_a_row_alike_at_any_position() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    schema = plain_schema("classification", (64,), tuple("abcdefghijklmnopqrst"))
+    rows = np.random.default_rng(1).standard_normal((200, 64)).astype(np.float32)
+    fitted = LogisticRegression().fit(rows, np.arange(200) % 20)
+    kept = EstimatorMember(0, 0, 0, "linear", skops.io.dumps(fitted))
+
+    def outputs_for(table: Floats) -> Floats:
+        def read(start: int, stop: int, out: Floats) -> None:
+            out[:] = table[start:stop]
+
+        return member_outputs([kept], schema, [read], len(table))
+
+    assert outputs_for(rows[::-1]).tobytes() == outputs_for(rows)[:, ::-1].tobytes()
 
 
 def save_and_read(kept: Member) -> Member:

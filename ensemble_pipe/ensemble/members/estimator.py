@@ -13,7 +13,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.ensemble.members.member import MemberRecord, SavedFiles
 from ensemble_pipe.ensemble.members.versions import MemberAlone
-from ensemble_pipe.nn.blas import one_thread
+from ensemble_pipe.nn.blas import one_thread, position_changes_bits
 
 # Another number of rows in a product changes its last bits, so every call has as many.
 CHUNK_ROWS = 1024
@@ -94,16 +94,25 @@ class EstimatorMember(MemberAlone):
 
     def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
         """See `MemberAlone`."""
-        inputs = np.zeros((CHUNK_ROWS, *schema.input_shape), np.float32)
+        inputs: Floats = np.zeros((CHUNK_ROWS, *schema.input_shape), np.float32)
         outputs = np.empty((rows, len(schema.classes) or schema.target_count), np.float32)
         with one_thread():
             for start in range(0, rows, CHUNK_ROWS):
                 stop = min(start + CHUNK_ROWS, rows)
                 read(start, stop, inputs[: stop - start])
                 inputs[stop - start :] = 0
-                flat = inputs.reshape(CHUNK_ROWS, prod(schema.input_shape))
+                flat = inputs.reshape(CHUNK_ROWS, prod(schema.input_shape)).astype(self._type)
                 outputs[start:stop] = self._predict_chunk(flat, schema)[: stop - start]
         return outputs
+
+    @property
+    def _type(self) -> type[np.floating]:
+        """The type of inputs, in which a linear model multiplies by BLAS.
+
+        Where the bits of a product of float32 depend on a row's position, those of float64 do not.
+        """
+        linear = hasattr(self.estimator, "coef_")
+        return np.float64 if linear and position_changes_bits(CHUNK_ROWS) else np.float32
 
     def _predict_chunk(self, inputs: Floats, schema: Schema) -> Floats:
         if schema.task == "regression":
