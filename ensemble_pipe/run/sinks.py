@@ -57,7 +57,7 @@ class Sink(Protocol):
         ...
 
     def save_result(self, result: SessionResult, aggregator: Aggregator) -> None:
-        """Receive the result of the session; it is over."""
+        """Receive the result of the session; called once, at its end."""
         ...
 
 

@@ -144,7 +144,7 @@ def test_a_column_name_stands_there_once(ending: str, tmp_path: Path) -> None:
         make = pa.ipc.new_stream if "stream" in ending else pa.ipc.new_file
         with pa.OSFile(str(path), "wb") as stream, make(stream, table.schema) as writer:
             writer.write_table(table)
-    assert refusal(path) == f"{path}: column 'a' stands there more than once"
+    assert refusal(path) == f"{path}: column 'a' is there more than once"
 
 
 # Parquet
@@ -292,7 +292,7 @@ def npy_header(shape: tuple[int, ...], kind: str = "<f8") -> bytes:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.ones((2, 2)), "x0": np.ones(2)}, "column 'x0' stands there more than once"),
+        ({"x": np.ones((2, 2)), "x0": np.ones(2)}, "column 'x0' is there more than once"),
         ({"x": np.ones(3), "y": np.ones(2)}, "its arrays differ in length (x 3, y 2)"),
         ({"x": np.ones((2, 2, 2))}, "array 'x' is float64 of shape (2, 2, 2)"),
         ({"x": np.array(3)}, "array 'x' is int64 of shape ()"),
