@@ -40,7 +40,7 @@ class Sink(Protocol):
         """Receive a fitted estimator, before it becomes a member."""
         ...
 
-    def finish(self, learner: int) -> None:
+    def finish_learner(self, learner: int) -> None:
         """A learner has yielded all of its members."""
         ...
 
@@ -82,7 +82,7 @@ class MemorySink:
     def save_estimator(self, estimator: EstimatorFitted) -> None:
         return None
 
-    def finish(self, learner: int) -> None:
+    def finish_learner(self, learner: int) -> None:
         return None
 
     def fail(self, learner: int, reason: str) -> None:
