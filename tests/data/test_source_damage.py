@@ -212,7 +212,7 @@ def test_broken_text_is_refused_by_row_and_line(
     [
         ("a,b\n1,2\n".encode("utf-16"), "is text in UTF-16; save it as UTF-8"),
         ("a,b\n1,2\n".encode("utf-16-le"), "holds zero bytes, so it is no text in UTF-8; save"),
-        (gzip.compress(b"a,b\n1,2\n"), "is compressed by gzip; rename it to t.csv.gz"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "is compressed by gzip; rename it to t.csv.gz"),
         (b"PAR1\x15\x04", "is a Parquet file; rename it to end in .parquet"),
         (b"ARROW1\0\0", "is an Arrow file; rename it to end in .arrow"),
         (b"PK\x03\x04\x14\0", "is a zip archive or a spreadsheet; unpack it, or save it as CSV"),
