@@ -61,4 +61,5 @@ def test_the_contributors_guide_names_files_that_there_are() -> None:
     named = re.findall(r"`([\w./-]+\.(?:py|md|txt|ya?ml))`|`(\.ci/run)`|\]\(([^):]+)\)", text)
     found = {next(filter(None, names)) for names in named}
     assert len(found) > 5
-    assert [name for name in found if not (ROOT / name).exists()] == []
+    folders = (ROOT, ROOT / "ensemble_pipe")  # the table of components is of files of the package
+    assert [name for name in found if not any((one / name).exists() for one in folders)] == []

@@ -211,9 +211,16 @@ def _show(result: "RunResult", as_json: bool) -> None:
     if result.model_uri is not None:
         store = Cursor.load(RunPaths(Path(result.run_dir)).cursor).uri
         serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
-        say(f"  MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
+        say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
     if as_json:
         show(json.dumps(vars(result)))
+
+
+def _path_setting() -> str:
+    """Return a PATH on which mlflow and its server are found, where the shell has none."""
+    if shutil.which("mlflow"):
+        return ""
+    return f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
 
 
 def _command() -> str:

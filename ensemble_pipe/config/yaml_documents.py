@@ -212,7 +212,7 @@ def _lines(
             if key.value in seen:
                 dotted = ".".join(str(step) for step in (*path, key.value))
                 raise ConfigError(
-                    f"{dotted}: stands there twice, first in line {seen[key.value]} ({name}:{line})"
+                    f"{dotted}: duplicate key, first in line {seen[key.value]} ({name}:{line})"
                 )
             seen[key.value] = line
             yield (*path, key.value), line

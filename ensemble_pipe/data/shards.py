@@ -69,7 +69,8 @@ class ShardRequest(NamedTuple):
         return [(self.stream, self.version, index) for index in indices]
 
 
-# Returns the augmented shards that are wanted, each a table, and is told which come next.
+# Returns the requested augmented shards, each a table; the second request is the next one, so that
+# its shards can be made ahead.
 MakeShards = Callable[[ShardRequest, ShardRequest | None], Sequence[pa.Table]]
 
 

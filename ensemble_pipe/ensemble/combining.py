@@ -54,8 +54,9 @@ class Combine:
         keep: only so many members, those of the lowest NLL of their own; null for all.
         most_members: the best mixture of at most so many members, with weights of its own where
             the method is "mean_probability"; null for any number.
-        milliseconds: the same of members that take at most so long for a row, all together, as
-            measured on this machine, or of the quickest where none is so quick; null for any time.
+        milliseconds: the best mixture of members that predict a row within this time, all
+            together and as measured on this machine; the quickest member where none does; null for
+            any time.
         coverage: each prediction comes with a set of classes, or an interval, that holds the truth
             for at least this share of new rows (see `conformal`); null for none.
     """

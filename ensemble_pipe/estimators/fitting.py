@@ -84,7 +84,7 @@ def fit_examples(
             display,
             held_out=held_out,
             # In this process kernels compile when they are first needed.
-            warm_up_first=not isinstance(executor, InlineExecutor),
+            compile_first=not isinstance(executor, InlineExecutor),
         )
         session.train(executor)
         result = session.finish()

@@ -39,7 +39,7 @@ class Adadelta(Update):
     u <- rho u + (1 - rho) d**2;  w <- w - rate d.
 
     Zeiler 2012, "ADADELTA: an adaptive learning rate method", alg. 1. The paper has no rate; as in
-    PyTorch there is one, 1 by default, which u does not see.
+    PyTorch there is one, 1 by default, which does not enter u.
 
     Attributes:
         rho: share of the running means that is kept.

@@ -127,7 +127,8 @@ class SWA(WeightAverage):
 
     Attributes:
         start: share of the training before the first end that counts.
-        at: what the ends are of; cycles need a schedule that has some.
+        at: whether weights are averaged at the ends of epochs or of cycles; cycles need a schedule
+            that has some.
         every: 1 for each end, 2 for every other one, and so on, back from the last.
     """
 

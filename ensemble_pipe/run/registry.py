@@ -43,12 +43,12 @@ class MemberRegistry:
     def add_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
         """Add a scikit-learn estimator; `content` is the fitted one in skops' format."""
         self._add([EstimatorMember(plan.learner, 0, 0, plan.settings.strategy, content)])
-        self._sink.finish(plan.learner)
+        self._sink.finish_learner(plan.learner)
 
     def add_external(self, plan: ExternalPlan) -> None:
         """Add a member with the predictions of another program."""
         self._add([ExternalMember(plan.learner, 0, 0, plan.settings.name)])
-        self._sink.finish(plan.learner)
+        self._sink.finish_learner(plan.learner)
 
     def _add(self, members: Iterable[Member]) -> None:
         for member in members:

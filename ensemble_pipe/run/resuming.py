@@ -41,7 +41,7 @@ def restore(
     for plan in plans.networks:
         finished, state = _restore_network(paths, plan, rows, registry, run_id)
         if finished:
-            sink.finish(plan.learner)
+            sink.finish_learner(plan.learner)
             continue
         networks.append(plan)
         if state is not None:

@@ -90,7 +90,7 @@ class RunSink:
     def save_estimator(self, estimator: EstimatorFitted) -> None:
         save_estimator(self._paths, estimator.learner, estimator.content, self._run_id)
 
-    def finish(self, learner: int) -> None:
+    def finish_learner(self, learner: int) -> None:
         self._journal.append(kinds.FinishedEntry(learner))
 
     def fail(self, learner: int, reason: str) -> None:

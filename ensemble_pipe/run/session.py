@@ -78,20 +78,20 @@ class Session:
         *,
         external: Callable[[str], ExternalOutputs] = _no_external_predictions,
         held_out: bool = True,
-        warm_up_first: bool = True,
+        compile_first: bool = True,
     ) -> None:
         """Begin with the external members, before anything is trained.
 
         Args:
-            config: the pipeline; its data are not read.
+            config: the pipeline; its `data` section is ignored, since `data` is read already.
             plans: of the learners.
             data: to train on.
             schema: of the data.
             sink: receives the results.
             display: of the progress.
             external: external(part) returns the predictions of other programs for a part.
-            held_out: whether no learner is trained on the validation part.
-            warm_up_first: whether kernels are compiled before training, not while it goes on.
+            held_out: whether the validation part is held out from training.
+            compile_first: whether kernels are compiled before training, not while it goes on.
         """
         self._config = config
         self._plans = plans
@@ -101,7 +101,7 @@ class Session:
         self._display = display
         self._external = external
         self._held_out = held_out
-        self._warm_up_first = warm_up_first
+        self._compile_first = compile_first
         self._draws = PredictionDraws(config.augment, config.seed)
         aggregator = Aggregator(
             schema, data.part("validation"), self._draws, external("validation")
@@ -116,7 +116,7 @@ class Session:
 
     @property
     def member_count(self) -> int:
-        """K, of the members so far."""
+        """K, the number of members so far."""
         return len(self.registry.aggregator.members)
 
     def train(self, executor: Executor | None, remaining: Remaining | None = None) -> None:
@@ -141,7 +141,7 @@ class Session:
         """
         remaining = remaining or Remaining(self._plans.networks, self._plans.estimators)
         self.open = remaining.learners - self.failed.keys()
-        if not self.open or self._has_enough() or executor is None:
+        if not self.open or self._end_when_enough() or executor is None:
             return
         stacks = self._make_stacks(remaining, executor.trainers)
         self._display.begin(list(self._plans.networks))
@@ -149,9 +149,9 @@ class Session:
         for event in executor.run(stacks, recipe, self._schema, remaining.estimators):
             self._display.event(event)
             before = len(self.open)
-            self._take(event)
+            self._handle(event)
             yield event
-            if len(self.open) < before and self._has_enough():
+            if len(self.open) < before and self._end_when_enough():
                 return
 
     def finish(self) -> SessionResult:
@@ -198,14 +198,14 @@ class Session:
             trainers=trainers,
             width=self._config.cluster.stack,
         )
-        if self._warm_up_first:
+        if self._compile_first:
             began = time.monotonic()
             warm_up(self._schema, remaining.networks, self._data.recipe)
             seconds = time.monotonic() - began
             self._display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
         return stacks
 
-    def _take(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         """Process an event of a trainer."""
         if isinstance(event, Failed):
             self.failed[event.learner] = event.reason
@@ -224,10 +224,10 @@ class Session:
             plan = self._networks[event.learner]
             self.registry.add_network(plan, event.member, event.state)
         if event.finished:
-            self._sink.finish(event.learner)
+            self._sink.finish_learner(event.learner)
             self.open.discard(event.learner)
 
-    def _has_enough(self) -> bool:
+    def _end_when_enough(self) -> bool:
         """Return whether further learners would gain too little; if so, go on without them.
 
         Learners count in order, whichever is finished first, so that the result is always the same.

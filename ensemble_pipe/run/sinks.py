@@ -40,7 +40,7 @@ class Sink(Protocol):
         """Receive a fitted estimator, before it becomes a member."""
         ...
 
-    def finish(self, learner: int) -> None:
+    def finish_learner(self, learner: int) -> None:
         """A learner has yielded all of its members."""
         ...
 
@@ -57,7 +57,7 @@ class Sink(Protocol):
         ...
 
     def save_result(self, result: SessionResult, aggregator: Aggregator) -> None:
-        """Receive the result of the session; it is over."""
+        """Receive the result of the session; called once, at its end."""
         ...
 
 
@@ -82,7 +82,7 @@ class MemorySink:
     def save_estimator(self, estimator: EstimatorFitted) -> None:
         return None
 
-    def finish(self, learner: int) -> None:
+    def finish_learner(self, learner: int) -> None:
         return None
 
     def fail(self, learner: int, reason: str) -> None:

@@ -1,7 +1,7 @@
-"""Whether a journal is that of its run and holds all that its checkpoints follow from.
+"""Checks that a journal belongs to its run and covers every epoch up to its checkpoints.
 
 An epoch's entry reaches the disk before the checkpoint of that epoch is written, so a journal that
-lacks one has lost it; what was measured in that epoch stands nowhere else.
+lacks one has lost it; the measurements of an epoch are recorded nowhere else.
 """
 
 from collections.abc import Sequence

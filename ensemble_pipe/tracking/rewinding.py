@@ -1,4 +1,4 @@
-"""What a resumed run drops of its journal: what it is about to write again."""
+"""Rewinding: removes the journal's entries that a resumed run will write again."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,9 +1,9 @@
 """A learner's checkpoint on disk: safetensors for the numbers, JSON beside it for the rest.
 
-The JSON appears last and holds the sum of the tensors, so a checkpoint without it never was. The
-tensors' file says the same of itself as the JSON does, and its sum covers that: neither can be put
-in the place of another learner's, nor be changed, without notice. A checkpoint of an earlier
-version may say it in the JSON alone.
+The JSON appears last and holds the sum of the tensors, so a checkpoint without it is incomplete,
+and ignored. The file of tensors repeats the identity that the JSON states, and its sum covers it:
+neither can be exchanged for another learner's, or changed, unnoticed. A checkpoint of an earlier
+version may state its identity in the JSON alone.
 """
 
 import hashlib
@@ -97,8 +97,8 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
     """Read a checkpoint back.
 
     Raises:
-        CorruptFileError: its file does not match its sum, is no safetensors file, says another
-            thing of itself than its JSON does, or holds a number that is not finite.
+        CorruptFileError: its file does not match its sum, is no safetensors file, contradicts its
+            JSON, or holds a number that is not finite.
     """
     saved = _saved(paths, learner, step)
     weights = paths.checkpoint(learner, step)

@@ -1,4 +1,4 @@
-"""When a learner has diverged: what of it is no longer finite."""
+"""Divergence: finds losses, weights and optimizer state that are no longer finite."""
 
 from collections.abc import Mapping
 

@@ -134,7 +134,7 @@ def _require_two_classes(labels: Array, schema: Schema) -> None:
 
 
 def _can_be_divided(targets: Array) -> bool:
-    """Whether boosting can put rows aside that it stops by: of each class, where there are any."""
+    """Return whether rows can be held out for early stopping, of each class where there are any."""
     if targets.dtype.kind == "f":
         return len(targets) > 1
     _, counts = np.unique(targets, return_counts=True)

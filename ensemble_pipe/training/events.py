@@ -64,7 +64,7 @@ class Failed:
     """A learner was taken out; the others of its stack go on.
 
     Attributes:
-        reason: for a person.
+        reason: why, in words that are shown to the user.
     """
 
     learner: int

@@ -34,7 +34,8 @@ def train(stack: Stack, data: TrainingData, schema: Schema) -> Iterator[Event]:
 
     Yields:
         A `Checkpoint` of every learner at each end of an epoch and at each member; `Progress`
-        in between; `Failed` for a learner that is no longer finite, which then leaves the stack.
+        in between; `Failed` for a learner whose loss, weights or optimizer state is no longer
+        finite, which then leaves the stack.
     """
     training = StackTraining(stack, data, schema)
     reported = time.monotonic()
@@ -54,7 +55,7 @@ class StackTraining:
 
     Attributes:
         plans: of the M learners still in it.
-        steps: the arithmetic of its steps.
+        steps: the numbers of steps in an epoch and in all.
         state: of the learners.
     """
 

@@ -82,7 +82,7 @@ class LearnerPlan:
         }
 
     def steps(self, rows: int) -> Steps:
-        """Return the arithmetic of its steps over R training rows."""
+        """Return the numbers of steps in an epoch and in all, over R training rows."""
         seen = self.view.rows(rows)
         return Steps(seen, min(self.batch_rows or seen, seen), self.epochs)
 

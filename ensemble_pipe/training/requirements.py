@@ -86,7 +86,7 @@ def _require_spread(plan: LearnerPlan, network: Network, rows: int) -> None:
 
 
 def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
-    """Raise ConfigError where an embedding reads what are no codes, or too many."""
+    """Raise ConfigError where an embedding reads columns without codes, or with too many."""
     embedded = embedded_columns(plan.network)
     if embedded and schema.is_image:
         raise ConfigError("network: an embedding reads columns of a table, but the data is images")

@@ -20,7 +20,7 @@ MAX_STACK = 16
 
 @dataclass(frozen=True)
 class Stack:
-    """Learners trained side by side, and where each goes on (None: from the start)."""
+    """Learners trained side by side, and the state that each resumes from (None: its start)."""
 
     plans: tuple[LearnerPlan, ...]
     states: tuple[LearnerState | None, ...] = field(default=())

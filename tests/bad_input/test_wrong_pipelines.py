@@ -19,7 +19,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "a key that stands there twice": (
         "seed: 1\ntraining:\n  epochs: 1\n  epochs: 2\n",
-        "training.epochs: stands there twice, first in line 3 (p.yaml:4)",
+        "training.epochs: duplicate key, first in line 3 (p.yaml:4)",
     ),
     "a vary of what cannot differ": (
         "ensemble:\n  vary:\n    data.source: [digits]\n",

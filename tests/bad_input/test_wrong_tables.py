@@ -66,7 +66,7 @@ CSV: dict[str, tuple[str, str]] = {
     ),
     "a column twice": (
         f"a,a,y\n{ROWS_OF_CSV}",
-        r"t\.csv: column 'a' stands there more than once",
+        r"t\.csv: column 'a' is there more than once",
     ),
     "nothing but labels": ("y\n0\n1\n", r"t\.csv: has no feature columns beside 'y'"),
 }

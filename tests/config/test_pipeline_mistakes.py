@@ -207,7 +207,7 @@ MERGES = "a: &a {k0: 1, k1: 1, k2: 1, k3: 1}\n" + "".join(
         ("- 1\n", "p.yaml: the file is empty or holds no keys; see pipelines/digits.yaml"),
         (
             "seed: 1\ntraining:\n  epochs: 1\n  epochs: 2\n",
-            "training.epochs: stands there twice, first in line 3 (p.yaml:4)",
+            "training.epochs: duplicate key, first in line 3 (p.yaml:4)",
         ),
         ("a: 1\nseed: [1,\nname: x\n", "p.yaml:4: not valid YAML: expected ',' or ']'"),
         ("training:\n\tepochs: 1\n", "p.yaml:2: not valid YAML: found character '\\t'"),

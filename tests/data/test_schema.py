@@ -108,7 +108,7 @@ def test_a_missing_column_is_named_with_what_is_needed() -> None:
     with pytest.raises(DataError, match=r"^f: has no columns b, c; its columns are: a, d$"):
         fit(table()).require_columns(["a", "d"], "f")
     twice = pa.RecordBatch.from_arrays([pa.array([1.0])] * 4, names=["a", "b", "c", "a"])
-    with pytest.raises(DataError, match="column 'a' stands there more than once"):
+    with pytest.raises(DataError, match="column 'a' is there more than once"):
         fit(table()).encode_inputs(twice, place)
 
 

@@ -36,7 +36,7 @@ def prepared_with(prepare: Prepare, ensemble: dict[str, Any], **settings: Any) -
 
 def session_of(prepared: Prepared, sink: Sink | None = None, **settings: Any) -> Session:
     plans, sink = make_plans(prepared.config), sink or MemorySink()
-    settings = {"warm_up_first": False, **settings}
+    settings = {"compile_first": False, **settings}
     data, schema = prepared.data, prepared.schema
     return Session(prepared.config, plans, data, schema, sink, Silent(), **settings)
 

@@ -147,5 +147,5 @@ def test_columns_may_be_named_by_numbers(tmp_path: Path) -> None:
     assert np.array_equal(model.predict_proba(frame), expected)
     assert np.array_equal(model.predict_proba(frame[[2, 0, 1]]), expected)
     assert np.array_equal(model.predict_proba(dict(enumerate(values.T))), expected)
-    with pytest.raises(DataError, match="column '1' stands there more than once"):
+    with pytest.raises(DataError, match="column '1' is there more than once"):
         model.predict_proba(pd.concat([frame, frame[[1]].set_axis(["1"], axis=1)], axis=1))

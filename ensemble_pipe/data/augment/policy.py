@@ -1,4 +1,4 @@
-"""The augmentations of a pipeline: what is done, for whom, and how much of it is kept."""
+"""The augmentations of a pipeline: policy, sharing between learners, and the cache of shards."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -47,8 +47,8 @@ class Augment:
             shard; "per_learner" gives each learner draws of its own, and costs one for each.
         pool: number of augmented versions of the data, which epochs go through in turn; null makes
             a new one for every epoch.
-        memory_mb: how many megabytes (1e6 bytes) of augmented shards are kept; others are made
-            again where they are wanted again.
+        memory_mb: how many megabytes (1e6 bytes) of augmented shards are kept; others are
+            computed again on demand.
         test_draws: how many augmented versions of a row its prediction is the mean of; 0 predicts
             from the row as it is.
         test_policy: how these versions are made; null takes the policy, but for what mixes rows.

@@ -100,7 +100,7 @@ def require_unique(where: object, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise DataError(f"{where}: column {quote(name)} stands there more than once")
+            raise DataError(f"{where}: column {quote(name)} is there more than once")
         seen.add(name)
 
 

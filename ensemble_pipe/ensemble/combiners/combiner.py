@@ -57,7 +57,9 @@ class Combiner(ABC):
 
     @abstractmethod
     def without_zero_weights(self) -> tuple[Self, Integers]:
-        """Return the combiner of the members that count, and their places; no bit changes."""
+        """Return the combiner without members of weight 0, and the places of the others.
+
+        Predictions keep their bits."""
 
     @abstractmethod
     def share(self, sizes: Sequence[int]) -> Self:

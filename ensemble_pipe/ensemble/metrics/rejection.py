@@ -1,4 +1,4 @@
-"""How predictions fare when the rows that are least certain are left to somebody else. R rows."""
+"""Rejection: the quality of predictions as the least certain rows are rejected. R rows."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Compiled update rules: one pass over the trainable numbers, with each learner's own settings.
+"""What the compiled update rules share: layout of arguments, clipping, penalties and limits.
 
 Every kernel has the same arguments around its slots:
 
