@@ -20,7 +20,7 @@ from ensemble_pipe.cluster.pool import (
     wait,
 )
 from ensemble_pipe.cluster.trainer import Trainer, fit_here, warm_up_node
-from ensemble_pipe.core.errors import ClusterError
+from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_service import ShardService
@@ -121,11 +121,14 @@ def cluster_errors() -> Iterator[None]:
 
     Raises:
         ClusterError: in place of Ray's error, or of one in its connections.
+        EnsemblePipeError: that a task raised, unchanged.
     """
     try:
         yield
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
+        if isinstance(cause, EnsemblePipeError):
+            raise cause from error
         raise ClusterError(
             f"a trainer failed ({type(cause).__name__}: {cause_of(cause)}); what is finished is "
             "kept, and `ensemble-pipe resume` continues from the last checkpoints"

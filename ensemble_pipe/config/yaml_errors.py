@@ -21,7 +21,10 @@ _EXPECTED = {
     "tuple": "a list ([a, b])", "list": "a list ([a, b])", "string": "text",
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
-_OWN = "; if it is a component of your own, hand its class to components=[...], in Python"
+_OWN = (
+    "; if it is a component of your own, run the pipeline in Python, with its class: "
+    "ensemble_pipe.run(PIPELINE, components=[...])"
+)
 _TRACKING_URI = ("tracking", "uri")
 _WRONG_BRANCH = ("tuple_type", "dataclass_type", "model_type", "too_short")
 

@@ -15,7 +15,7 @@ call runs; and of two runs in two threads each knows its own.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, is_dataclass
@@ -189,20 +189,22 @@ def handed_in() -> bool:
 
 @contextmanager
 def component_scope(
-    classes: Sequence[type[Any]], registries: Sequence[Registry[Any]]
+    classes: Collection[type[Any]], registries: Sequence[Registry[Any]]
 ) -> Iterator[None]:
     """Let names in what is read meanwhile mean a caller's own classes too.
 
     Args:
-        classes: of components, each of one of the kinds.
+        classes: of components, each of one of the kinds; one that is there twice counts once.
         registries: of the kinds that are open.
 
     Raises:
-        ConfigError: a class is no component, lacks something, or its name is taken.
+        ConfigError: they are no list of classes; or a class is no component, lacks something, or
+            its name is taken.
     """
+    _require_classes(classes)
     known = {kind: dict(customs) for kind, customs in _HANDED_IN.get().items()}
     mistakes = [
-        f"components: {_called(cls)} {mistake}"
+        f"components: {cls.__qualname__} {mistake}"
         for cls in classes
         for mistake in _register(cls, registries, known)
     ]
@@ -215,11 +217,24 @@ def component_scope(
         _HANDED_IN.reset(token)
 
 
+def _require_classes(classes: Any) -> None:
+    """Raise ConfigError for what is no list of classes."""
+    expected = "components: expected a list of classes, got"
+    if isinstance(classes, type):
+        name = classes.__name__
+        raise ConfigError(f"{expected} the class {name}; write components=[{name}]")
+    if isinstance(classes, str | bytes | Mapping) or not isinstance(classes, Collection):
+        raise ConfigError(f"{expected} {quote(classes)}")
+    odd = [one for one in classes if not isinstance(one, type)]
+    if odd:
+        raise ConfigError(f"{expected} one with {list_names([quote(one) for one in odd])} in it")
+
+
 def _register(
-    cls: Any, registries: Sequence[Registry[Any]], known: dict[str, dict[str, Custom]]
+    cls: type[Any], registries: Sequence[Registry[Any]], known: dict[str, dict[str, Custom]]
 ) -> list[str]:
     """Add a class to those that are known, or return why it cannot be one of them."""
-    registry = next((one for one in registries if isinstance(cls, type) and one.matches(cls)), None)
+    registry = next((one for one in registries if one.matches(cls)), None)
     if registry is None:
         return [_NO_KIND]
     mistakes = list(registry.violations(cls))
@@ -227,7 +242,7 @@ def _register(
         return mistakes
     name, others = getattr(cls, registry.key), known.setdefault(registry.kind, {})
     if name in others and others[name].cls is not cls:
-        return [f"is named {quote(name)}, as {_called(others[name].cls)} is"]
+        return [f"is named {quote(name)}, as {others[name].cls.__qualname__} is"]
     try:
         marked: Any = Annotated[cls, _OneChoice(registry.key)]
         others[name] = Custom(cls, TypeAdapter(marked))
@@ -257,7 +272,3 @@ def _literal(cls: type[Any], key: str) -> tuple[Any, ...]:
     except (NameError, TypeError):  # of another field, which pydantic tells of
         hint = cls.__annotations__.get(key)
     return get_args(hint) if get_origin(hint) is Literal else ()
-
-
-def _called(cls: Any) -> str:
-    return getattr(cls, "__qualname__", quote(cls))

@@ -3,7 +3,9 @@
 from typing import Protocol
 
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.own_code import is_own
 from ensemble_pipe.nn.losses import Loss
+from ensemble_pipe.nn.losses.checked import require_outputs
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
 
@@ -34,9 +36,12 @@ def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
 
     Raises:
         ConfigError: network or loss do not fit the data.
+        InputError: a loss of a caller's own is not as it must be.
     """
     try:
         outputs = loss.outputs(len(data.classes), data.target_count)
     except ValueError as error:
         raise ConfigError(f"training.loss: {error}") from None
+    if is_own(type(loss)):
+        outputs = require_outputs(loss, outputs, len(data.classes), data.target_count)
     return network.build(data.input_shape, outputs)

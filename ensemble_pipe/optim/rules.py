@@ -63,7 +63,7 @@ class StackedRule:
         self.slots = slots
         self.segments = tuple(segments)
         self._slots = [slots[name] for name in kind.slots]
-        check_segments(segments, self._slots[0].shape[1])
+        check_segments(segments, _trainable(segments, self._slots))
         own = [f.name for f in fields(kind) if f.name not in _SHARED]
         self.numbers = np.stack([_column(rules, name) for name in (*_COMMON, *own)], axis=1)
         self.learning_rates = _column(rules, "learning_rate")
@@ -106,6 +106,11 @@ class StackedRule:
 
 
 _SHARED = {"name", *(field.name for field in fields(Update))}
+
+
+def _trainable(segments: Sequence[Segment], slots: Sequence[Floats]) -> int:
+    """Return T; a rule that remembers nothing has no slots to take it from."""
+    return slots[0].shape[1] if slots else segments[-1].stop
 
 
 def _column(rules: Sequence[Rule], name: str) -> Floats:

@@ -36,6 +36,7 @@ from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
+from ensemble_pipe.data.sources.checked import open_source
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.data.tables.targets import classes_of
@@ -96,10 +97,10 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
 
     Raises:
         DataError: a file or a value is invalid, or the parts are too small.
+        InputError: a component of the caller's own is not as it must be.
         ConfigError: plans or augmentations do not fit the data.
     """
-    source, test = config.data.open()
-    roles = config.data.roles(source)
+    source, test, roles = open_source(config.data)
     roles.require_labels_for(config.task, chosen=config.classes is not None)
     data = read_labelled(source, roles, config.classes, config.task)
     classes: tuple[int | str, ...] = ()

@@ -4,7 +4,7 @@ Their classes come as arguments, in Python only; a file names them, and never ho
 call runs that they were handed to, their names stand for them in whatever it reads.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields, is_dataclass
 from functools import wraps
@@ -25,11 +25,12 @@ R = TypeVar("R")
 OPEN: tuple[Registry[Any], ...] = (LAYERS, LOSSES, RULES, STEPS, SOURCES)
 
 
-def custom_components(classes: Sequence[type[Any]]) -> AbstractContextManager[None]:
+def custom_components(classes: Collection[type[Any]]) -> AbstractContextManager[None]:
     """Return a context in which the names of a caller's own classes are known.
 
     Raises:
-        ConfigError: a class is no component, lacks something, or its name is taken.
+        ConfigError: they are no list of classes; or a class is no component, lacks something, or
+            its name is taken.
     """
     return component_scope(classes, OPEN)
 
@@ -75,8 +76,8 @@ def require_components(names: Mapping[str, Sequence[str]], where: str) -> None:
     ]
     if missing:
         raise ConfigError(
-            f"{where}: needs {list_names(missing)}, which ensemble_pipe does not have; hand the "
-            "classes to components=[...] of the call, in Python"
+            f"{where}: needs {list_names(missing)}, which ensemble_pipe does not have; load it in "
+            "Python, with their classes: ensemble_pipe.load(MODEL, components=[...])"
         )
 
 

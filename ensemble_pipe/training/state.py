@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.optim import PlateauState
 from ensemble_pipe.training.boosting import BoostingState
@@ -78,7 +80,11 @@ def initial_state(
         schema: of the data.
         row: (P,) to begin with; None for a fresh one.
         number: of the network within its chain.
+
+    Raises:
+        InputError: the slots of an update rule of a caller's own are not as they must be.
     """
+    _require_slots(plan)
     network = plan.build(schema)
     row = network.initialize(plan.seed, plan.learner, number=number) if row is None else row
     slots = {name: np.zeros(network.layout.trainable, row.dtype) for name in plan.rule.slots}
@@ -89,6 +95,18 @@ def initial_state(
     if plan.boosting is not None:
         slots["chain"] = np.zeros((plan.boosting.rounds, len(row)), row.dtype)
     return LearnerState(0, row, slots)
+
+
+def _require_slots(plan: LearnerPlan) -> None:
+    """Raise InputError where an update rule's slots would be taken for other parts of a state."""
+    slots: object = plan.rule.slots
+    what = f"update rule {plan.rule.name!r}: slots"
+    if not isinstance(slots, tuple):
+        raise InputError(f"{what} is {quote(slots)}, must be a tuple of names")
+    averages = () if plan.averaging is None else plan.averaging.slots
+    taken = [name for name in slots if name in ("row", "best", "member", "chain", *averages)]
+    if taken:
+        raise InputError(f"{what} has {list_names(taken)}, which means something else; rename it")
 
 
 class StackedState:

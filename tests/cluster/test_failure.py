@@ -1,6 +1,7 @@
 """What happens to a stack whose trainer died, decided without a cluster."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import ray
 from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_loss
 from ensemble_pipe.cluster.pool import group_by_step, remaining_stack
 from ensemble_pipe.cluster.ray import cluster_errors
-from ensemble_pipe.core.errors import ClusterError
+from ensemble_pipe.core.errors import ClusterError, InputError
 from ensemble_pipe.nn.losses import CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, ConstantRate
@@ -109,6 +110,13 @@ def test_every_error_of_ray_becomes_one_message_with_the_way_out(name: str) -> N
     with expected as told, cluster_errors():
         raise made(RAY_ERRORS[name])
     assert "second line" not in str(told.value)
+
+
+def test_an_error_of_this_package_that_a_task_raised_stays_what_it_is() -> None:
+    error: Any = made(RAY_ERRORS["RayTaskError"])
+    error.cause = InputError("layer 'own': forward returned None")
+    with pytest.raises(InputError, match="forward returned None"), cluster_errors():
+        raise error
 
 
 def test_a_broken_connection_to_ray_becomes_one_message_too() -> None:

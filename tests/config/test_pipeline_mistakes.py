@@ -72,7 +72,10 @@ valid: cpus_per_trainer, retries, stack, trainers (p.yaml:23)
 sed: unknown key 'sed'; did you mean 'seed'? valid: {sections} (p.yaml:1)"""
 
 
-OWN = "; if it is a component of your own, hand its class to components=[...], in Python"
+OWN = (
+    "; if it is a component of your own, run the pipeline in Python, with its class: "
+    "ensemble_pipe.run(PIPELINE, components=[...])"
+)
 
 
 def test_every_mistake_is_reported_at_once_with_its_line(load: Load) -> None:

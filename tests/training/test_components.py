@@ -187,7 +187,7 @@ def test_a_name_stands_for_a_class_only_where_it_was_handed_in(
     text = "network: {name: sequential, layers: [{name: flatten}, {name: maxout, units: 3}]}"
     unknown = refusal(load, text)
     assert unknown.startswith("network.layers.1.name: unknown 'maxout'")
-    assert "hand its class to components=[...], in Python (p.yaml:1)" in unknown
+    assert "with its class: ensemble_pipe.run(PIPELINE, components=[...]) (p.yaml:1)" in unknown
     with custom_components([example["Maxout"]]):
         layer = load(text).network.layers[1]  # type: ignore[union-attr]
         assert layer == example["Maxout"](units=3)
@@ -310,7 +310,13 @@ class Unreadable(Taken):
     ("classes", "message"),
     [
         ([Nothing], "Nothing is no component: a layer extends nn.layers.Layer"),
-        ([3], "3 is no component"),
+        (None, "expected a list of classes, got None"),
+        ("Taken", "expected a list of classes, got 'Taken'"),
+        ({"taken": Nothing}, "expected a list of classes, got {"),
+        (Nothing, "expected a list of classes, got the class Nothing; write components=[Nothing]"),
+        (Nothing(), "expected a list of classes, got Nothing(name='nothing')"),
+        ([Nothing()], "expected a list of classes, got one with Nothing(name='nothing') in it"),
+        ([3], "expected a list of classes, got one with 3 in it"),
         ([NoDataclass], "NoDataclass is no frozen dataclass; decorate it"),
         ([NoDataclass], 'NoDataclass needs the field name: Literal["..."] = "..."'),
         ([Taken], "Taken is named 'dense', as a layer of the package is"),
@@ -323,7 +329,7 @@ class Unreadable(Taken):
     ],
 )
 def test_what_is_wrong_with_a_class_is_said_when_it_is_handed_in(
-    classes: list[Any], message: str
+    classes: Any, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught, custom_components(classes):
         pass
@@ -378,8 +384,9 @@ def test_a_model_names_the_components_that_it_needs(everything: Everything, tmp_
     }
     images = np.zeros((2, 8, 8), np.uint8)
     assert ensemble_pipe.load(result.run_dir, components=classes).predict(images).shape == (2,)
-    with pytest.raises(ConfigError, match="augmentation 'invert', the loss 'focal', which"):
+    with pytest.raises(ConfigError, match="augmentation 'invert', the loss 'focal', which") as told:
         ensemble_pipe.load(result.run_dir, components=classes[:1])
+    assert str(told.value).endswith("classes: ensemble_pipe.load(MODEL, components=[...])")
     with pytest.raises(ConfigError, match="unknown 'my_digits'"):
         resume(result.run_dir, inline=True)
     again = resume(result.run_dir, inline=True, components=classes)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.own_code import is_own, require_array
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.augment import Augmentation, ShiftCrop
@@ -137,12 +138,18 @@ def augment(
         policy: what to do.
         random: at the address of these rows.
         spans: of the features of a table.
+
+    Raises:
+        InputError: an augmentation of a caller's own returned rows of another type or shape.
     """
+    dtype, shape = rows.dtype, rows.shape
     for step in policy:
         rows = np.ascontiguousarray(rows).view()
         rows.setflags(write=False)  # one kind of array, so one compiled kernel
         apply: Any = step.apply
         rows = apply(rows, random, spans) if step.rows == "table" else apply(rows, random)
+        if is_own(type(step)):
+            rows = require_array(rows, f"augmentation {step.name!r}: apply", dtype, shape)
     return rows
 
 

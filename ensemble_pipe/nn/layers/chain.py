@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import TypeVar
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.own_code import is_own, require_shape
 from ensemble_pipe.nn.layers.base import Binding, BoundLayer, Layer
+from ensemble_pipe.nn.layers.checked import bind_checked
 from ensemble_pipe.nn.layout import Parameter
 
 T = TypeVar("T")
@@ -92,29 +95,33 @@ class Chain:
         index = 0
         while index < len(self.layers):
             layer, shape = self.layers[index], self.shapes[index]
-            count = layer.absorbs(self.layers[index + 1 :], shape)
+            count = self._absorbed_by(index)
             own = self._binding(index, binding)
             absorbed = range(index + 1, index + 1 + count)
             moving = [p.name for p in layer.parameters(shape) if p.trainable]
             still = frozenset(n for n in moving if f"{self.names[index]}/{n}" in binding.still)
-            bound.append(
-                layer.bind(
-                    replace(
-                        own,
-                        input_gradient=input_gradient,
-                        still=still,
-                        frozen=bool(moving) and len(still) == len(moving),
-                        may_overwrite_inputs=bool(bound) and bound[-1].outputs_may_change,
-                        absorbed=tuple(
-                            (self.layers[i], self._binding(i, binding).values) for i in absorbed
-                        ),
-                    )
-                )
+            own = replace(
+                own,
+                input_gradient=input_gradient,
+                still=still,
+                frozen=bool(moving) and len(still) == len(moving),
+                may_overwrite_inputs=bool(bound) and bound[-1].outputs_may_change,
+                absorbed=tuple(
+                    (self.layers[i], self._binding(i, binding).values) for i in absorbed
+                ),
             )
+            checks = is_own(type(layer))
+            output_shape = self.shapes[index + 1 + count]
+            bound.append(bind_checked(layer, own, output_shape) if checks else layer.bind(own))
             shares.append(layer.shares_inputs)
             input_gradient = input_gradient or len(still) < len(moving)
             index += 1 + count
         return BoundChain(bound, shares, binding.learners)
+
+    def _absorbed_by(self, index: int) -> int:
+        """Return how many layers after it a layer computes; never one of a caller's own."""
+        following = takewhile(lambda layer: not is_own(type(layer)), self.layers[index + 1 :])
+        return self.layers[index].absorbs(tuple(following), self.shapes[index])
 
     def _placed(self) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
         return zip(self.names, self.layers, self.shapes[:-1], strict=True)
@@ -175,7 +182,8 @@ class BoundChain:
 
 def _shape_after(layer: Layer, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     try:
-        return layer.output_shape(shape)
+        after = layer.output_shape(shape)
+        return require_shape(after, "output_shape") if is_own(type(layer)) else after
     except (ValueError, ConfigError) as error:  # a residual's own chain has raised the latter
         reason = str(error).removeprefix("network: ")
     raise ConfigError(f"network: layer {name} cannot take rows of shape {shape}: {reason}")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.own_code import is_own, mark_unwritten, require_written
 
 
 class LossFunction(ABC):
@@ -75,6 +76,15 @@ class LossFunction(ABC):
                 `numbers_of`.
             gradient: (M, N, O), overwritten.
             losses: (M,) float64, overwritten.
+
+        Raises:
+            InputError: the kernel is a caller's own, and left some of these unwritten.
         """
-        targets = cls.arrange(targets)
+        targets, own = cls.arrange(targets), is_own(cls)
+        if own:
+            mark_unwritten(gradient)
+            mark_unwritten(losses)
         cls.kernel(outputs, targets, weights, *numbers.values(), gradient, losses)
+        if own:
+            require_written(gradient, f"loss {cls.name!r}: kernel", "gradient")
+            require_written(losses, f"loss {cls.name!r}: kernel", "losses")
