@@ -93,11 +93,18 @@ class StopAt(Silent):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _heard_hangups() -> Iterator[None]:
-    """Let SIGHUP be heard here and by processes begun here, though `nohup` began the tests."""
+def _heard_signals() -> Iterator[None]:
+    """Let signals be heard here and by processes begun here, even if they were ignored before.
+
+    `nohup` ignores SIGHUP, and a shell without job control SIGINT for what it starts by `&`.
+    """
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    interrupt = signal.getsignal(signal.SIGINT)
+    if interrupt is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.fixture(scope="session", autouse=True)
