@@ -1,5 +1,7 @@
-"""Splits of the rows into train, stop, validation and test: random, stratified, grouped or by
-time."""
+"""Random, stratified, grouped or time-ordered splits of rows into parts of given sizes.
+
+Official test parts are taken before, where a run prepares its data.
+"""
 
 from collections.abc import Mapping
 
