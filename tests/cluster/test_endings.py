@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import psutil
 import pytest
+from ray_processes import processes_below
 
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import EndedEntry, EpochEntry, FinishedEntry
@@ -58,8 +59,7 @@ class Run:
         return [entry for entry in found if isinstance(entry, kind)]
 
     def processes(self, name: str = "") -> list[psutil.Process]:
-        found = psutil.Process(self.process.pid).children(recursive=True)
-        return [p for p in found if name in " ".join(p.cmdline())]
+        return processes_below(self.process.pid, name)
 
     def statuses(self) -> set[str]:
         from mlflow import MlflowClient

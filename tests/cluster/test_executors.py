@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 from conftest import Prepared
+from ray_processes import processes_below
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
@@ -75,9 +75,8 @@ def final_rows(found: list[Event]) -> dict[int, bytes]:
 
 
 def trainer_processes() -> list[int]:
-    """The process numbers of the trainers at work, by the titles that Ray gives its workers."""
-    found = psutil.Process().children(recursive=True)
-    return [p.pid for p in found if "ray::Trainer" in " ".join(p.cmdline() or [])]
+    """Return the process numbers of the trainers at work."""
+    return [process.pid for process in processes_below(None, "ray::Trainer")]
 
 
 @pytest.mark.slow

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import ray
 from conftest import Prepared
+from ray_processes import processes_below
 
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.cluster.ray import RayExecutor
@@ -69,11 +69,6 @@ def on_ray(prepared: Prepared) -> tuple[RayExecutor, Iterator[Event]]:
     return executor, executor.run(stacks_of(prepared), prepared.recipe, prepared.schema)
 
 
-def process_of(name: str) -> list[psutil.Process]:
-    found = psutil.Process().children(recursive=True)
-    return [p for p in found if f"ray::{name}" in " ".join(p.cmdline() or [])]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["ShardService", "ShardMaker"])
 def test_a_killed_service_or_maker_changes_no_bit(
@@ -86,7 +81,7 @@ def test_a_killed_service_or_maker_changes_no_bit(
     for event in stream:
         found.append(event)
         if isinstance(event, Checkpoint) and event.epoch in (1, 3) and killed < event.epoch:
-            for process in process_of(victim):
+            for process in processes_below(None, f"ray::{victim}"):
                 process.kill()
                 killed += 1
     executor.close()
