@@ -59,7 +59,8 @@ class Combiner(ABC):
     def without_zero_weights(self) -> tuple[Self, Integers]:
         """Return the combiner without members of weight 0, and the places of the others.
 
-        Predictions keep their bits."""
+        Predictions keep their bits.
+        """
 
     @abstractmethod
     def share(self, sizes: Sequence[int]) -> Self:

@@ -21,7 +21,7 @@ from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
 from ensemble_pipe.ensemble.combiners.outputs import NumberOutputs, Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
 from ensemble_pipe.ensemble.combiners.stacking import fit_logistic, fit_ridge
-from ensemble_pipe.ensemble.combiners.weighted import Weighted
+from ensemble_pipe.ensemble.combiners.weighted import Space, Weighted
 from ensemble_pipe.nn.blas import one_thread
 
 
@@ -73,42 +73,47 @@ class CombinerFit(ABC):
         """Return the combiner."""
 
 
-@settings
-class MeanProbability(CombinerFit):
-    """Members' distributions averaged with equal weights."""
+class EqualWeights(CombinerFit):
+    """Members with equal weights, averaged in a space of their outputs; nothing is fitted.
+
+    Attributes:
+        space: in which members are averaged; see `Weighted`.
+    """
 
     fitted = False
+    space: ClassVar[Space]
+
+    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
+        return Weighted.equal(evidence.outputs.members, self.space)
+
+
+@settings
+class MeanProbability(EqualWeights):
+    """Members' distributions averaged with equal weights."""
+
+    space = "probability"
 
     name: Literal["mean_probability"] = "mean_probability"
 
-    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
-        return Weighted.equal(evidence.outputs.members)
-
 
 @settings
-class MeanLogit(CombinerFit):
+class MeanLogit(EqualWeights):
     """Members' logits averaged with equal weights."""
 
-    fitted = False
+    space = "logit"
     only_classes = True
 
     name: Literal["mean_logit"] = "mean_logit"
 
-    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
-        return Weighted.equal(evidence.outputs.members, "logit")
-
 
 @settings
-class Vote(CombinerFit):
+class Vote(EqualWeights):
     """One vote of each member for its likeliest class."""
 
-    fitted = False
+    space = "vote"
     only_classes = True
 
     name: Literal["vote"] = "vote"
-
-    def fit(self, evidence: Evidence, random: np.random.Generator) -> Combiner:
-        return Weighted.equal(evidence.outputs.members, "vote")
 
 
 @settings
