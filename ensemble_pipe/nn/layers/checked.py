@@ -21,7 +21,7 @@ def bind_checked(layer: Layer, binding: Binding, output_shape: tuple[int, ...]) 
     Raises:
         InputError: `bind` returned nothing that can be trained.
     """
-    given = Given.of(layer, binding)
+    lent = LentArrays.of(layer, binding)
     bound = layer.bind(binding)
     lacking = [name for name in _MEMBERS if not hasattr(bound, name)]
     if lacking:
@@ -29,10 +29,10 @@ def bind_checked(layer: Layer, binding: Binding, output_shape: tuple[int, ...]) 
             f"layer {layer.name!r}: bind returned {describe(bound)}, which lacks "
             f"{list_names(lacking)}"
         )
-    return CheckedLayer(layer, bound, binding, output_shape, given)
+    return CheckedLayer(layer, bound, binding, output_shape, lent)
 
 
-class Given:
+class LentArrays:
     """The arrays that a layer was given, which it has to write into and must not replace."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Given:
         self.moving = moving
 
     @classmethod
-    def of(cls, layer: Layer, binding: Binding) -> "Given":
+    def of(cls, layer: Layer, binding: Binding) -> "LentArrays":
         gradients = binding.gradients or {}
         places = {"binding.tensors": binding.tensors, "binding.gradients": gradients}
         moving = {name: gradients[name] for name in gradients if name not in binding.still}
@@ -83,9 +83,9 @@ class CheckedLayer:
         bound: BoundLayer,
         binding: Binding,
         output_shape: tuple[int, ...],
-        given: Given,
+        lent: LentArrays,
     ) -> None:
-        self.layer, self.bound, self.given = layer, bound, given
+        self.layer, self.bound, self.lent = layer, bound, lent
         self.lead = (binding.learners, binding.batch_rows)
         self.shapes = (binding.input_shape, output_shape)
         self.dtype = binding.dtype
@@ -100,7 +100,7 @@ class CheckedLayer:
         """See `BoundLayer`; what all learners share may stay shared."""
         shared = len(inputs) < self.lead[0]
         outputs: object = self.bound.forward(inputs, step)
-        self.given.require_kept("forward")
+        self.lent.require_kept("forward")
         learners, rows = self.lead
         if shared and getattr(outputs, "shape", ())[:1] == inputs.shape[:1]:
             learners = len(inputs)
@@ -109,11 +109,11 @@ class CheckedLayer:
     def backward(self, gradient: Floats) -> Floats | None:
         """See `BoundLayer`; a gradient that nobody wants is dropped."""
         if not self.went_back:
-            self.given.mark()
+            self.lent.mark()
         below: object = self.bound.backward(gradient)
-        self.given.require_kept("backward")
+        self.lent.require_kept("backward")
         if not self.went_back:
-            self.given.require_written()
+            self.lent.require_written()
             self.went_back = True
         if not self.input_gradient:
             return None
