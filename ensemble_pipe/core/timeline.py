@@ -1,0 +1,69 @@
+"""The timeline of a run: which stage began when, and how long it took."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a run; stages may overlap.
+
+    Attributes:
+        name: such as "data", "training" or "report".
+        began_s: seconds from the beginning of the timeline.
+        seconds: how long it took.
+    """
+
+    name: str
+    began_s: float
+    seconds: float
+
+
+class Timeline:
+    """Records stages, from any thread, in the order in which they end."""
+
+    def __init__(self) -> None:
+        """Begin now."""
+        self._began = time.monotonic()
+        self._stages: list[Stage] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """Return a timeline that began with this process; its imports so far are a stage of it."""
+        timeline = cls()
+        passed = max(0.0, time.time() - psutil.Process().create_time())
+        timeline._began -= passed
+        timeline.add("imports", 0.0, passed)
+        return timeline
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages that have ended, by their beginning."""
+        with self._lock:
+            return sorted(self._stages, key=lambda stage: stage.began_s)
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Record the block as a stage, however it ends."""
+        began_s = self.now_s
+        try:
+            yield
+        finally:
+            self.add(name, began_s, self.now_s - began_s)
+
+    def add(self, name: str, began_s: float, seconds: float) -> None:
+        """Record a stage that has ended."""
+        with self._lock:
+            self._stages.append(Stage(name, round(began_s, 3), round(seconds, 3)))

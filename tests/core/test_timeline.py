@@ -1,0 +1,50 @@
+"""The timeline of a run records stages, which may overlap and come from several threads."""
+
+import threading
+import time
+
+import pytest
+
+from ensemble_pipe.core.timeline import Timeline
+
+
+def test_stages_stand_in_the_order_of_their_beginnings():
+    timeline = Timeline()
+    with timeline.stage("outer"):
+        time.sleep(0.002)
+        with timeline.stage("inner"):
+            time.sleep(0.01)
+    outer, inner = timeline.stages
+    assert (outer.name, inner.name) == ("outer", "inner")
+    assert outer.began_s <= inner.began_s
+    assert inner.seconds >= 0.009
+    assert outer.seconds >= inner.seconds
+
+
+def test_a_stage_that_fails_is_recorded_and_its_error_goes_on():
+    timeline = Timeline()
+    with pytest.raises(ValueError, match="no data"), timeline.stage("data"):
+        raise ValueError("no data")
+    assert [stage.name for stage in timeline.stages] == ["data"]
+
+
+def test_stages_of_several_threads_are_all_kept():
+    timeline = Timeline()
+
+    def record(number: int) -> None:
+        with timeline.stage(f"thread {number}"):
+            pass
+
+    threads = [threading.Thread(target=record, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {stage.name for stage in timeline.stages} == {f"thread {n}" for n in range(20)}
+
+
+def test_the_timeline_of_a_process_begins_with_it():
+    timeline = Timeline.of_process()
+    (imports,) = timeline.stages
+    assert (imports.name, imports.began_s) == ("imports", 0.0)
+    assert 0.1 < imports.seconds <= timeline.now_s
