@@ -4,9 +4,9 @@
 
 makes outputs of members for 2,000 rows of 10 classes, with BLAS in one thread, and hands them to
 the aggregator one by one, as a run does: `add` measures the member, `grow` the ensemble of all
-members so far, which a run journals after each. The rest is what a run, `combine` and `evaluate`
-measure at their end. Prints a table and one JSON line, which `--write` keeps under
-benchmarks/results.
+members so far, which a run journals after each, and `stop_below_gain` by how much the member
+lowers its NLL. The rest is what a run, `combine` and `evaluate` measure at their end. Prints a
+table and one JSON line, which `--write` keeps under benchmarks/results.
 """
 
 import sys
@@ -14,6 +14,8 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from keeping import publish
@@ -27,7 +29,7 @@ from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.tables.features import NumberColumn
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.ensemble.aggregator import Aggregator, member_metrics
-from ensemble_pipe.ensemble.combiners import FitName, Weighted
+from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.measures import (
     diversity_metrics,
@@ -39,7 +41,21 @@ from ensemble_pipe.ensemble.members import ExternalMember
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.nn.blas import one_thread
 
-METHODS: tuple[FitName, ...] = ("mean_probability", "greedy", "weights")
+COMBINATIONS = {
+    "mean_probability": Combine(),
+    "greedy": Combine(method="greedy"),
+    "weights": Combine(method="weights"),
+    "choose": Combine(method="choose"),
+    "keep 10": Combine(keep=10),
+    "most_members 10": Combine(most_members=10),
+}
+
+
+@dataclass(frozen=True)
+class GivenMember(ExternalMember):
+    """A member with given outputs that counts as one of a learner."""
+
+    is_trained: ClassVar[bool] = True
 
 
 def outputs_of(members: int, labels: Array, classes: int) -> Floats:
@@ -83,9 +99,11 @@ def measure(members: int, rows: int, classes: int) -> dict[str, float]:
     clock = Clock()
     for place, name in enumerate(given):
         with clock.of("add"):
-            aggregator.add(ExternalMember(place, 0, 0, name))
+            aggregator.add(GivenMember(place, 0, 0, name))
         with clock.of("grow"):
             aggregator.ensemble_metrics()
+        with clock.of("stop_below_gain"):
+            aggregator.last_needed(-1.0, place + 1)
     with clock.of("curve"):
         aggregator.curve()
     prediction = Prediction(outputs, Weighted.equal(members), schema)
@@ -97,11 +115,9 @@ def measure(members: int, rows: int, classes: int) -> dict[str, float]:
         rejection_metrics(prediction, labels)
     with clock.of("intervals"):
         intervals(row_values(prediction, labels))
-    for method in METHODS:
-        with clock.of(f"combine: {method}"):
-            aggregator.combine(Combine(method=method), seed=1)
-    with clock.of("combine: most_members 10"):
-        aggregator.combine(Combine(most_members=10), seed=1)
+    for name, how in COMBINATIONS.items():
+        with clock.of(f"combine: {name}"):
+            aggregator.combine(how, seed=1)
     return {name: round(seconds, 2) for name, seconds in clock.seconds.items()}
 
 

@@ -131,7 +131,8 @@ def mean_disagreement(predicted: Integers, classes: int) -> float:
     """
     members, rows = predicted.shape
     votes = np.bincount((np.arange(rows) * classes + predicted).ravel(), minlength=rows * classes)
-    return float(members**2 * rows - votes @ votes) / (members * (members - 1) * rows)
+    differing = members**2 * rows - int(votes @ votes)
+    return float(differing / (members * (members - 1) * rows))
 
 
 def joint_counts(correct: Array) -> tuple[Floats, Floats, Floats, Floats]:
@@ -189,7 +190,7 @@ def mean_kl(logits: Floats) -> float:
         probabilities += values
         logarithms += logs
     total = float(np.sum(members * own - probabilities * logarithms))
-    return max(total, 0.0) / (members * (members - 1) * rows)
+    return float(max(total, 0.0) / (members * (members - 1) * rows))
 
 
 def mean_residual_correlation(residuals: Floats) -> float:
@@ -198,15 +199,14 @@ def mean_residual_correlation(residuals: Floats) -> float:
     Residuals that are all the same have a correlation of 0 with any. With residuals standardised to
     unit vectors u, the sum over pairs of u_i u_j is that of the squared sum of all less K.
     """
-    members = len(residuals)
+    members, _, targets = residuals.shape
     total, squares = np.zeros(residuals.shape[1:]), 0.0
-    for member in residuals.astype(np.float64):
+    for member in residuals:
         centred = member - member.mean(axis=0)
         unit = _ratio(centred, np.broadcast_to(np.sqrt((centred**2).sum(axis=0)), centred.shape))
         total += unit
         squares += float(np.sum(unit**2))
-    targets = residuals.shape[2]
-    return (float(np.sum(total**2)) - squares) / (members * (members - 1) * targets)
+    return float((np.sum(total**2) - squares) / (members * (members - 1) * targets))
 
 
 def _logs(logits: Floats) -> Floats:

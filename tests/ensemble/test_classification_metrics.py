@@ -149,7 +149,7 @@ def test_bins_are_closed_on_their_right() -> None:
 def test_bins_of_equal_mass_hold_equally_many_rows_and_keep_equals_together() -> None:
     def bins_of(scores: list[float], bins: int) -> list[int]:
         """Return the bin of each distinct score, rising."""
-        return equal_mass(*one_ranking(scores), bins).tolist()
+        return [int(place) for place in equal_mass(*one_ranking(scores), bins)]
 
     assert bins_of([0.9, 0.1, 0.5, 0.3, 0.7, 0.2], 3) == [0, 0, 1, 1, 2, 2]
     assert bins_of([0.5, 0.5, 0.5, 1.0], 2) == [0, 1]
