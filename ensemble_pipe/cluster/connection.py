@@ -5,13 +5,13 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psutil
 import ray
-from ray._private import ray_constants, worker
+from ray._private import node, ray_constants, services, worker
 
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError
@@ -26,17 +26,27 @@ FINDS = 2
 SHUTDOWN_TIMEOUT_S = 20.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 INLINE = "`--inline` does without Ray"
+# An autoscaler, a log monitor and a dashboard: half of a start's time, for nothing that is used.
+NEEDLESS = ("start_monitor", "start_log_monitor", "start_api_server")
 
 
-def connect(address: str) -> bool:
+class StartAbandonedError(BaseException):
+    """The start of Ray was given up, since nobody waits for it any more."""
+
+
+def connect(address: str, abandoned: Callable[[], bool] = lambda: False) -> bool:
     """Connect to Ray; return False where this process was connected already.
+
+    Ray's processes end with the thread that starts them: the kernel sees to that.
 
     Args:
         address: "local" starts a cluster that only this machine can reach; "auto" or HOST:PORT
             joins an existing one.
+        abandoned: whether a start that is under way is given up.
 
     Raises:
         ClusterError: Ray cannot be started, or no cluster at the address accepts the connection.
+        StartAbandonedError: it was given up; its processes have ended.
     """
     if ray.is_initialized():
         return False
@@ -47,7 +57,7 @@ def connect(address: str) -> bool:
     for left in reversed(range(STARTS if address == "local" else 1)):
         before = set(psutil.Process().children())
         try:
-            _init(address)
+            _init(address, abandoned)
             return True
         except Exception as error:  # of any kind: Ray raises them all
             _give_up_start(before)
@@ -80,10 +90,10 @@ def liveness() -> Liveness:
     return Liveness(raylet, (host.strip("[]"), int(port)))
 
 
-def _init(address: str) -> None:
+def _init(address: str, abandoned: Callable[[], bool]) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        with preserve_handlers(), _settings(address):
+        with preserve_handlers(), _settings(address, abandoned):
             if address == "local":
                 ray.init(address="local", include_dashboard=False, **quiet)
             else:
@@ -96,24 +106,40 @@ def _init(address: str) -> None:
 
 
 @contextmanager
-def _settings(address: str) -> Iterator[None]:
-    """Set the environment variables for which Ray has no argument.
+def _settings(address: str, abandoned: Callable[[], bool]) -> Iterator[None]:
+    """Set that for which Ray has no argument.
 
     A cluster that other machines cannot join is what Ray starts on macOS and Windows: then all its
     processes listen on the loopback interface alone, and a loopback address is taken as it is. What
-    Ray would say of its processes' ends, on standard output, is left to our own errors.
+    Ray would say of its processes' ends, on standard output, is left to our own errors. A local Ray
+    starts without what only larger clusters or people need.
     """
     host = address.rpartition(":")[0]
     chosen: list[tuple[Any, str, Any]] = [(worker, "listen_error_messages", lambda *_: None)]
     if address == "local" or host in LOOPBACK:
         chosen.append((ray_constants, "ENABLE_RAY_CLUSTER", False))
-    if address != "local":
+    if address == "local":
+        chosen += [(node.Node, name, lambda *_, **__: None) for name in NEEDLESS]
+        for name in ("get_node", "start_ray_process"):
+            chosen.append((services, name, _unless(abandoned, getattr(services, name))))
+    else:
         chosen.append((ray_constants, "NUM_REDIS_GET_RETRIES", FINDS))
     with ExitStack() as settings:
         for module, name, value in chosen:
             settings.callback(setattr, module, name, getattr(module, name))
             setattr(module, name, value)
         yield
+
+
+def _unless(abandoned: Callable[[], bool], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that Ray calls while it starts, as one at which the start can end."""
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        if abandoned():
+            raise StartAbandonedError
+        return function(*arguments, **named)
+
+    return call
 
 
 def _give_up_start(before: set[psutil.Process]) -> None:
