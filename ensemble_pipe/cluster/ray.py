@@ -16,7 +16,9 @@ from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, unwrap_error, wait
 from ensemble_pipe.cluster.trainer import Trainer, fit_here
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
+from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_service import ShardService
@@ -25,6 +27,10 @@ from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.warmup import kinds_of
+
+# A service of augmented shards and its makers take seconds of CPU time to start, in which a trainer
+# augments as much by itself.
+SHARED_BYTES = 1 << 28
 
 
 class RayExecutor:
@@ -100,7 +106,7 @@ class RayExecutor:
             if not stacks:
                 return
             plans = kinds_of([plan for stack in stacks for plan in stack.plans])
-            if recipe.augment.shard_policy:
+            if shares_shards(recipe, max(plan.epochs for stack in stacks for plan in stack.plans)):
                 self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
                 self._actors.append(self.service)
 
@@ -125,6 +131,14 @@ class RayExecutor:
         for actor in self._actors:
             ray.kill(actor)
         self._actors = []
+
+
+def shares_shards(recipe: Recipe, epochs: int) -> bool:
+    """Return whether there is so much to augment that trainers share a service for it."""
+    if not recipe.augment.shard_policy:
+        return False
+    versions = min(epochs, recipe.augment.pool or epochs)
+    return versions * open_base(part_file(recipe.base, "train")).table.nbytes >= SHARED_BYTES
 
 
 def pool_size(trainers: int | None, cpus_per_trainer: int) -> int:
