@@ -17,7 +17,7 @@ class RayThread:
     def __init__(
         self,
         address: str,
-        begin: Callable[[], None],
+        begin: Callable[[Callable[[], bool]], None],
         end: Callable[[], None],
         timeline: Timeline,
     ) -> None:
@@ -25,8 +25,9 @@ class RayThread:
 
         Args:
             address: see `connect`.
-            begin: called in the thread as soon as Ray is there.
-            end: called in the thread at the end, where Ray goes on without this caller.
+            begin: called in the thread as soon as Ray is there, with a function that returns
+                whether nobody waits any more.
+            end: called in the thread before it disconnects.
             timeline: where the connection is recorded as the stage "Ray".
         """
         self._address = address
@@ -62,7 +63,7 @@ class RayThread:
         try:
             with self._timeline.stage("Ray"):
                 started = connect(self._address, self._ended.is_set)
-            self._begin()
+            self._begin(self._ended.is_set)
         except StartAbandonedError:
             pass
         except BaseException as error:  # raised where Ray is waited for
@@ -70,7 +71,6 @@ class RayThread:
         finally:
             self._there.set()
         self._ended.wait()
+        self._end()
         if started:
             disconnect()
-        else:
-            self._end()

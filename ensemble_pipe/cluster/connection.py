@@ -12,6 +12,9 @@ from typing import Any
 import psutil
 import ray
 from ray._private import node, ray_constants, services, worker
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
 
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError
@@ -48,7 +51,7 @@ def connect(address: str, abandoned: Callable[[], bool] = lambda: False) -> bool
         ClusterError: Ray cannot be started, or no cluster at the address accepts the connection.
         StartAbandonedError: it was given up; its processes have ended.
     """
-    if ray.is_initialized():
+    if is_connected():
         return False
     _require_listener(address)
     # No usage report, no worker log, no stack dump at a signal that ends a run in order.
@@ -67,6 +70,16 @@ def connect(address: str, abandoned: Callable[[], bool] = lambda: False) -> bool
             _give_up_start(before)
             raise
     raise AssertionError("the last start ends the loop")
+
+
+def is_connected() -> bool:
+    """Return whether this process is connected to Ray."""
+    return bool(ray.is_initialized())
+
+
+def use_token() -> None:
+    """Let this process show the token that a local Ray asks for, where there is one."""
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 
 def disconnect() -> None:

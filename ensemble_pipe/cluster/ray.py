@@ -1,19 +1,20 @@
 """The executor that trains on Ray: a pool of trainer actors, and stacks queued to them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import ray
 
 from ensemble_pipe.cluster.background import RayThread
-from ensemble_pipe.cluster.connection import INLINE, liveness
+from ensemble_pipe.cluster.connection import INLINE, liveness, use_token
 from ensemble_pipe.cluster.executor import Estimators
 from ensemble_pipe.cluster.failure import cause_of, decide, is_loss
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, unwrap_error, wait
+from ensemble_pipe.cluster.standing import NAMESPACE, Lease
 from ensemble_pipe.cluster.trainer import Trainer, fit_here
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.core.storage import part_file
@@ -48,6 +49,8 @@ class RayExecutor:
         cpus_per_trainer: int,
         retries: int,
         ahead: int = 0,
+        lease: Lease | None = None,
+        say: Callable[[str], None] = lambda _: None,
         timeline: Timeline | None = None,
     ) -> None:
         """Begin to connect to a cluster, or to start a local one, and then its trainers.
@@ -60,6 +63,8 @@ class RayExecutor:
             cpus_per_trainer: CPUs that each trainer reserves.
             retries: how often a stack is tried again after its trainer died.
             ahead: how many trainers may start before `run` is called.
+            lease: of trainers of a Ray that stays, at whose address it is.
+            say: tells the user what is waited for.
             timeline: where the start of Ray and of the first trainer are recorded.
         """
         self.service: Any = None
@@ -69,9 +74,13 @@ class RayExecutor:
         self._cpus = cpus_per_trainer
         self._retries = retries
         self._timeline = timeline or Timeline()
+        self._lease = lease
+        self._say = say
+        self._at_work = False
         self._liveness: Liveness | None = None
-        begin = partial(self._begin, ahead)
-        self._ray = RayThread(address, begin, self._end_actors, self._timeline)
+        if lease is not None:
+            use_token()
+        self._ray = RayThread(address, partial(self._begin, ahead), self._end, self._timeline)
 
     @property
     def trainers(self) -> int:
@@ -83,12 +92,17 @@ class RayExecutor:
         self._ray.wait()
         return self._size
 
-    def _begin(self, ahead: int) -> None:
+    def _begin(self, ahead: int, abandoned: Callable[[], bool]) -> None:
         with cluster_errors():
             self._liveness = liveness()
             self._size = pool_size(self._wanted, self._cpus)
             self._began_s = self._timeline.now_s
-            self._ahead = [self._start_trainer() for _ in range(min(ahead, self._size))]
+            if self._lease is None:
+                self._ahead = [self._start_trainer() for _ in range(min(ahead, self._size))]
+            else:
+                names = self._lease.borrow(self._size, self._say, abandoned)
+                self._size = max(1, len(names))
+                self._ahead = [ray.get_actor(name, namespace=NAMESPACE) for name in names]
 
     def _start_trainer(self) -> Any:
         actor = _actor_class(Trainer).options(num_cpus=self._cpus).remote()
@@ -115,7 +129,9 @@ class RayExecutor:
                 return actor, actor.prepare.remote(source, recipe, schema, plans, self.service)
 
             pool = TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
+            self._at_work = True
             yield from pool.train(stacks, self._liveness)
+            self._at_work = False
 
     def _first_is_ready(self) -> None:
         seconds = self._timeline.now_s - self._began_s
@@ -126,11 +142,18 @@ class RayExecutor:
 
     def close(self) -> None:
         self._ray.close()
+        if self._liveness is not None:
+            self._liveness.close()
 
-    def _end_actors(self) -> None:
-        for actor in self._actors:
-            ray.kill(actor)
-        self._actors = []
+    def _end(self) -> None:
+        """End what would outlive this executor: actors, and the lease of others."""
+        with suppress(ClusterError, ray.exceptions.RayError):
+            for actor in self._actors:
+                ray.kill(actor)
+            if self._lease is not None and not self._at_work:
+                self._lease.give_back()
+        if self._lease is not None:
+            self._lease.close()
 
 
 def shares_shards(recipe: Recipe, epochs: int) -> bool:
@@ -138,7 +161,8 @@ def shares_shards(recipe: Recipe, epochs: int) -> bool:
     if not recipe.augment.shard_policy:
         return False
     versions = min(epochs, recipe.augment.pool or epochs)
-    return versions * open_base(part_file(recipe.base, "train")).table.nbytes >= SHARED_BYTES
+    train: Base = open_base(part_file(recipe.base, "train"))
+    return versions * train.table.nbytes >= SHARED_BYTES
 
 
 def pool_size(trainers: int | None, cpus_per_trainer: int) -> int:

@@ -27,6 +27,7 @@ class Trainer:
     def __init__(self) -> None:
         """Load all that training needs, before there are data."""
         load_runtime()
+        self._work: tuple[TrainingData, Schema] | None = None
 
     # Not the constructor's arguments: those would lie in the object store for as long as it lives.
     def prepare(
@@ -54,17 +55,22 @@ class Trainer:
                 tables: list[Any] = ray.get(references, timeout=SHARDS_TIMEOUT_S)
             except ray.exceptions.RayError:
                 # Whoever made or held them is gone; the recipe is all that is needed.
-                return self._data.make_shards(wanted)
+                return data.make_shards(wanted)
             return tables
 
-        self._schema = schema
         recipe = local_base(source, recipe)
         compile_kernels(schema, plans, recipe)
-        self._data = TrainingData(recipe, schema, None if service is None else shards)
+        data = TrainingData(recipe, schema, None if service is None else shards)
+        self._work = (data, schema)
+
+    def forget(self) -> None:
+        """Let go of the data; returns when the trainer is idle."""
+        self._work = None
 
     def train(self, stack: Stack) -> Iterator[Event]:
+        assert self._work is not None
         with one_thread():
-            yield from train(stack, self._data, self._schema)
+            yield from train(stack, *self._work)
 
 
 @ray.remote(num_cpus=1, max_retries=0)

@@ -142,7 +142,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             with display, report_compilation(display.message), ExitStack() as closing:
                 address, inline = self.address or "", self.address is None
                 executor = make_executor(
-                    config.cluster, plans, address, inline, display.message, Timeline()
+                    config, plans, address, inline, display.message, Timeline()
                 )
                 closing.callback(executor.close)
                 result = fit_examples(config, plans, examples, executor, display)

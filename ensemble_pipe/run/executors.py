@@ -4,15 +4,18 @@ from collections.abc import Callable
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
+from ensemble_pipe.cluster.standing import Lease, find
 from ensemble_pipe.config.plans import Plans
-from ensemble_pipe.config.sections import Cluster
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.errors import ClusterError
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.training.components import names_in
 
 
 def make_executor(
-    cluster: Cluster,
+    config: Pipeline,
     plans: Plans,
-    address: str,
+    address: str | None,
     inline: bool,
     say: Callable[[str], None],
     timeline: Timeline,
@@ -22,22 +25,47 @@ def make_executor(
     Ray starts in the background; an error of it is raised where the executor is needed.
 
     Args:
-        cluster, plans: of the pipeline.
+        config, plans: of the pipeline.
         address, inline: as for `pipeline.run`.
         say: tells the user what was chosen.
         timeline: where the start of Ray is recorded.
     """
     if inline:
         return InlineExecutor()
+    from ensemble_pipe.cluster.connection import is_connected
     from ensemble_pipe.cluster.ray import RayExecutor
 
-    say("starting Ray and its trainers")
+    cluster = config.cluster
+    lease = _find_lease(config, plans, say) if address is None and not is_connected() else None
+    if lease is None:
+        say("starting Ray and its trainers")
     return RayExecutor(
-        address,
+        lease.address if lease else address or "local",
         trainers=cluster.trainers,
         cpus_per_trainer=cluster.cpus_per_trainer,
         retries=cluster.retries,
         # Estimators are fitted first, on the CPUs that trainers would hold.
         ahead=0 if plans.estimators else len(plans.networks),
+        lease=lease,
+        say=say,
         timeline=timeline,
     )
+
+
+def _find_lease(config: Pipeline, plans: Plans, say: Callable[[str], None]) -> Lease | None:
+    """Return a connection to the Ray that stays, where there is one that this run can use."""
+    standing = find()
+    if standing is None:
+        return None
+    why = standing.differences()
+    if names_in((config.augment, *plans.networks)):
+        why.append("components of your own are not known there")
+    try:
+        lease = None if why else Lease(standing)
+    except ClusterError as error:
+        why.append(str(error))
+    if why:
+        say(f"the Ray that stays is not used: {'; '.join(why)}")
+        return None
+    say(f"using the Ray that stays at {standing.address} (`ensemble-pipe down` stops it)")
+    return lease

@@ -41,7 +41,7 @@ def run(
     pipeline: str | Path | Pipeline,
     *,
     output: str | Path = "runs",
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
@@ -56,7 +56,7 @@ def run(
     with timeline.stage("pipeline"):
         config, plans = _read(pipeline, overrides)
     display = display or Silent()
-    executor = make_executor(config.cluster, plans, address, inline, display.message, timeline)
+    executor = make_executor(config, plans, address, inline, display.message, timeline)
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config, plans)
@@ -86,7 +86,7 @@ def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[P
 def resume(
     run_dir: str | Path,
     *,
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
@@ -118,7 +118,7 @@ def resume(
             config, plans = _rewind(paths, train)
         # Without training nothing is to be started.
         inline = inline or not train
-        executor = make_executor(config.cluster, plans, address, inline, display.message, timeline)
+        executor = make_executor(config, plans, address, inline, display.message, timeline)
         return drive(paths, config, plans, executor, display, started, timeline, train)
 
 
@@ -128,7 +128,7 @@ def grow(
     run_dir: str | Path,
     learners: int,
     *,
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
@@ -158,7 +158,7 @@ def grow(
             config, _ = load_pipeline(paths.pipeline)
             write_growth(paths, add_learners(config, learners))
             config, plans = _rewind(paths, train=True)
-        executor = make_executor(config.cluster, plans, address, inline, display.message, timeline)
+        executor = make_executor(config, plans, address, inline, display.message, timeline)
         return drive(paths, config, plans, executor, display, started, timeline)
 
 
