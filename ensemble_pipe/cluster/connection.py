@@ -79,6 +79,7 @@ def is_connected() -> bool:
 
 def use_token() -> None:
     """Let this process show the token that a local Ray asks for, where there is one."""
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it warns that the token is asked for
     maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
 

@@ -161,8 +161,8 @@ def shares_shards(recipe: Recipe, epochs: int) -> bool:
     if not recipe.augment.shard_policy:
         return False
     versions = min(epochs, recipe.augment.pool or epochs)
-    train: Base = open_base(part_file(recipe.base, "train"))
-    return versions * train.table.nbytes >= SHARED_BYTES
+    bytes_each: int = open_base(part_file(recipe.base, "train")).table.nbytes
+    return versions * bytes_each >= SHARED_BYTES
 
 
 def pool_size(trainers: int | None, cpus_per_trainer: int) -> int:
