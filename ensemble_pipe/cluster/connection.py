@@ -54,7 +54,7 @@ def connect(address: str, abandoned: Callable[[], bool] = lambda: False) -> bool
     if is_connected():
         return False
     _require_listener(address)
-    # No usage report, no worker log, no stack dump at a signal that ends a run in order.
+    # No usage report, and no stack dump of a worker at a signal that ends a run in order.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
     for left in reversed(range(STARTS if address == "local" else 1)):
@@ -129,7 +129,11 @@ def _settings(address: str, abandoned: Callable[[], bool]) -> Iterator[None]:
     starts without what only larger clusters or people need.
     """
     host = address.rpartition(":")[0]
-    chosen: list[tuple[Any, str, Any]] = [(worker, "listen_error_messages", lambda *_: None)]
+    chosen: list[tuple[Any, str, Any]] = [
+        (worker, "listen_error_messages", lambda *_: None),
+        # Signals are this process's: only its main thread could set its handlers again.
+        (ray_constants, "RAY_DISABLE_FAILURE_SIGNAL_HANDLER", True),
+    ]
     if address == "local" or host in LOOPBACK:
         chosen.append((ray_constants, "ENABLE_RAY_CLUSTER", False))
     if address == "local":

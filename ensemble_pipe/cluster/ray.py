@@ -14,7 +14,7 @@ from ensemble_pipe.cluster.executor import Estimators
 from ensemble_pipe.cluster.failure import cause_of, decide, is_loss
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, unwrap_error, wait
-from ensemble_pipe.cluster.standing import NAMESPACE, Lease
+from ensemble_pipe.cluster.standing import NAMESPACE, Lease, write_start_seconds
 from ensemble_pipe.cluster.trainer import Trainer, fit_here
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.core.storage import part_file
@@ -74,6 +74,8 @@ class RayExecutor:
         self._cpus = cpus_per_trainer
         self._retries = retries
         self._timeline = timeline or Timeline()
+        self._made_s = self._timeline.now_s
+        self._is_own = address == "local"
         self._lease = lease
         self._say = say
         self._at_work = False
@@ -132,10 +134,22 @@ class RayExecutor:
             self._at_work = True
             yield from pool.train(stacks, self._liveness)
             self._at_work = False
+            self._advise(min(self.trainers, len(stacks)))
 
     def _first_is_ready(self) -> None:
-        seconds = self._timeline.now_s - self._began_s
-        self._timeline.add("workers", self._began_s, seconds)
+        self._ready_s = self._timeline.now_s
+        self._timeline.add("workers", self._began_s, self._ready_s - self._began_s)
+        if self._is_own:
+            write_start_seconds(self._ready_s - self._made_s)
+
+    def _advise(self, at_work: int) -> None:
+        """Say where training was so short that the start of Ray has cost more than it gained."""
+        seconds, start_s = self._timeline.now_s - self._ready_s, self._ready_s - self._made_s
+        if self._is_own and seconds * at_work < start_s:
+            self._say(
+                f"training took {seconds:.0f} s, less than Ray's start ({start_s:.0f} s): "
+                "`--inline` would be faster, and `--set cluster.executor=auto` chooses"
+            )
 
     def release(self) -> None:
         self._ray.end()

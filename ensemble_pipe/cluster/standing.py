@@ -26,11 +26,14 @@ from filelock import FileLock
 
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ClusterError, CorruptFileError
-from ensemble_pipe.core.storage import atomic_file
+from ensemble_pipe.core.storage import atomic_file, write_json
 
 KEEPER = "ensemble_pipe.cluster.keeper"
 NAMESPACE = "ensemble_pipe"
 ASK_EVERY_S = 0.2
+# Until a start was measured here.
+START_S = 8.0
+BORROW_S = 0.5
 STOP_TIMEOUT_S = 30.0
 CHILD_TIMEOUT_S = 5.0
 
@@ -103,6 +106,37 @@ def write_state(standing: Standing) -> None:
 
 def remove_state() -> None:
     state_file().unlink(missing_ok=True)
+
+
+def read_start_seconds(stays: bool) -> float:
+    """Return how long a Ray takes until it trains: the last one that was started here, as measured.
+
+    Args:
+        stays: whether it is there already.
+    """
+    if stays:
+        return BORROW_S
+    try:
+        return read_json(_start_file(), _Start).seconds
+    except (OSError, CorruptFileError):
+        return START_S
+
+
+def write_start_seconds(seconds: float) -> None:
+    """Keep how long the start of a Ray has taken."""
+    with suppress(OSError):
+        write_json(_start_file(), asdict(_Start(round(seconds, 1))))
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The contents of the file."""
+
+    seconds: float
+
+
+def _start_file() -> Path:
+    return state_file().with_name("ray-start.json")
 
 
 def find() -> Standing | None:

@@ -1,10 +1,12 @@
 """The choice of where a run trains: in this process or on Ray, which starts in the background."""
 
+import os
 from collections.abc import Callable
+from functools import partial
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.cluster.standing import Lease, find
+from ensemble_pipe.cluster.standing import Lease, find, read_start_seconds
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ClusterError
@@ -30,13 +32,33 @@ def make_executor(
         say: tells the user what was chosen.
         timeline: where the start of Ray is recorded.
     """
-    if inline:
+    kind = "inline" if inline else "ray" if address else config.cluster.executor
+    if kind == "inline":
         return InlineExecutor()
     from ensemble_pipe.cluster.connection import is_connected
+
+    lease = _find_lease(config, plans, say) if address is None and not is_connected() else None
+    start = partial(_on_ray, config, plans, address, lease, say, timeline)
+    if kind == "ray":
+        return start()
+    from ensemble_pipe.cluster.auto import AutoExecutor
+
+    cluster = config.cluster
+    trainers = cluster.trainers or max(1, (os.cpu_count() or 1) // cluster.cpus_per_trainer)
+    return AutoExecutor(start, trainers, read_start_seconds(lease is not None), say)
+
+
+def _on_ray(
+    config: Pipeline,
+    plans: Plans,
+    address: str | None,
+    lease: Lease | None,
+    say: Callable[[str], None],
+    timeline: Timeline,
+) -> Executor:
     from ensemble_pipe.cluster.ray import RayExecutor
 
     cluster = config.cluster
-    lease = _find_lease(config, plans, say) if address is None and not is_connected() else None
     if lease is None:
         say("starting Ray and its trainers")
     return RayExecutor(

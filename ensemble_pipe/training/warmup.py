@@ -48,10 +48,11 @@ def compile_kernels(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe
 
 def kinds_of(plans: Sequence[LearnerPlan]) -> tuple[LearnerPlan, ...]:
     """Return one plan of each kind, as far as kernels are concerned."""
-    return tuple({_kind(plan): plan for plan in plans}.values())
+    return tuple({kind_of(plan): plan for plan in plans}.values())
 
 
-def _kind(plan: LearnerPlan) -> tuple[Any, ...]:
+def kind_of(plan: LearnerPlan) -> tuple[Any, ...]:
+    """Return what the kernels for a learner depend on, besides the data."""
     return (
         repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.order,
         repr(structure(plan.averaging)), plan.boosting is not None,
@@ -60,7 +61,7 @@ def _kind(plan: LearnerPlan) -> tuple[Any, ...]:
 
 def _key(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> str:
     """Return all that the types of compiled kernels may depend on."""
-    kinds = sorted(map(repr, {_kind(plan) for plan in plans}))
+    kinds = sorted(map(repr, {kind_of(plan) for plan in plans}))
     targets = (schema.task, schema.target_count, len(schema.classes))
     data = (schema.is_image, schema.input_shape, targets, recipe.augment, recipe.spans)
     return repr((kinds, data))
