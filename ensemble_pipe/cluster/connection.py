@@ -5,16 +5,19 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import psutil
 import ray
-from ray._private import node, ray_constants, services, worker
+from ray._private import node, ray_constants, services, utils, worker
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
+from ray._raylet import GcsClient
 
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError
@@ -30,6 +33,8 @@ SHUTDOWN_TIMEOUT_S = 20.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 INLINE = "`--inline` does without Ray"
 # An autoscaler, a log monitor and a dashboard: half of a start's time, for nothing that is used.
+NODE_TIMEOUT_S = 30.0
+NODE_EVERY_S = 0.05
 NEEDLESS = ("start_monitor", "start_log_monitor", "start_api_server")
 
 
@@ -138,8 +143,11 @@ def _settings(address: str, abandoned: Callable[[], bool]) -> Iterator[None]:
         chosen.append((ray_constants, "ENABLE_RAY_CLUSTER", False))
     if address == "local":
         chosen += [(node.Node, name, lambda *_, **__: None) for name in NEEDLESS]
-        for name in ("get_node", "start_ray_process"):
-            chosen.append((services, name, _unless(abandoned, getattr(services, name))))
+        # It imports all that a dashboard needs; `ray[default]` has that.
+        chosen.append((utils, "get_dashboard_dependency_error", lambda: None))
+        start, get_node = services.start_ray_process, services.get_node
+        chosen.append((services, "start_ray_process", partial(_start_process, abandoned, start)))
+        chosen.append((services, "get_node", partial(_await_node, abandoned, get_node)))
     else:
         chosen.append((ray_constants, "NUM_REDIS_GET_RETRIES", FINDS))
     with ExitStack() as settings:
@@ -149,15 +157,28 @@ def _settings(address: str, abandoned: Callable[[], bool]) -> Iterator[None]:
         yield
 
 
-def _unless(abandoned: Callable[[], bool], function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that Ray calls while it starts, as one at which the start can end."""
+def _start_process(
+    abandoned: Callable[[], bool], start: Callable[..., Any], *arguments: Any, **named: Any
+) -> Any:
+    """Start a process of Ray, unless its start was given up."""
+    if abandoned():
+        raise StartAbandonedError
+    return start(*arguments, **named)
 
-    def call(*arguments: Any, **named: Any) -> Any:
+
+def _await_node(
+    abandoned: Callable[[], bool], get_node: Callable[..., Any], gcs_address: str, node_id: str
+) -> Any:
+    """Return a node of Ray once it is there; Ray itself would wait where nothing can end it."""
+    client, sought = GcsClient(address=gcs_address), ray.NodeID.from_hex(node_id)
+    deadline = time.monotonic() + NODE_TIMEOUT_S
+    while sought not in client.get_all_node_info():
         if abandoned():
             raise StartAbandonedError
-        return function(*arguments, **named)
-
-    return call
+        if time.monotonic() > deadline:
+            break
+        time.sleep(NODE_EVERY_S)
+    return get_node(gcs_address, node_id)
 
 
 def _give_up_start(before: set[psutil.Process]) -> None:
@@ -167,10 +188,13 @@ def _give_up_start(before: set[psutil.Process]) -> None:
 
 
 def _kill_ray(processes: Iterable[psutil.Process]) -> None:
+    """Kill those of some processes that are Ray's, and what they have started."""
     for child in processes:
         with suppress(psutil.Error):
             if any("/ray/" in part for part in child.cmdline()):
-                child.kill()
+                for process in (*child.children(recursive=True), child):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
                 child.wait(1.0)
 
 

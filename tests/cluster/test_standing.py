@@ -116,19 +116,28 @@ class Place:
         pid = self.standing().pid
         return {process.pid for process in processes_below(pid, "ray::Trainer")}
 
+    def runs(self) -> set[Path]:
+        return set(self.folder.glob("runs/*"))
+
+    def begin_training(self, *settings: str) -> subprocess.Popen[str]:
+        """Begin a run of many epochs; return when both of its learners are trained."""
+        known = self.runs()
+        more = ["training.epochs=100000", "cluster.stack=1", *settings]
+        run = self.begin("run", "p.yaml", *(part for each in more for part in ("--set", each)))
+        deadline = time.monotonic() + 120
+        while sum(len(list(path.glob("learners/*/*.json"))) for path in self.runs() - known) < 2:
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return run
+
     def weights(self) -> list[bytes]:
         """Return the final weights of the last run."""
-        run = max((self.folder / "runs").iterdir(), key=lambda path: path.stat().st_mtime)
+        run = max(self.runs(), key=lambda path: path.stat().st_mtime)
         return [path.read_bytes() for path in sorted(run.glob("model/*.safetensors"))]
 
 
-def long(*settings: str) -> list[str]:
-    """Return the arguments of a run that goes on until it is ended."""
-    more = [f"training.epochs={100_000}", "cluster.stack=1", *settings]
-    return ["run", "p.yaml", *(part for setting in more for part in ("--set", setting))]
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 120.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -160,7 +169,7 @@ def test_runs_use_it_say_so_and_leave_nothing_in_it(place: Place) -> None:
     assert place.trainers() == before
     processes = len(psutil.Process(place.standing().pid).children(recursive=True))
     held = [psutil.Process(pid).memory_info().rss for pid in before]
-    for _ in range(4):
+    for _ in range(3):
         place.call("run", "p.yaml")
     assert place.trainers() == before
     assert len(psutil.Process(place.standing().pid).children(recursive=True)) <= processes
@@ -171,8 +180,7 @@ def test_runs_use_it_say_so_and_leave_nothing_in_it(place: Place) -> None:
 @pytest.mark.slow
 def test_a_killed_run_gives_its_trainers_back_within_seconds(place: Place) -> None:
     before = place.trainers()
-    run = place.begin(*long())
-    wait_until(lambda: bool(list(place.folder.glob("runs/*/learners/0001/step-*.json"))))
+    run = place.begin_training()
     run.kill()
     run.wait()
     wait_until(lambda: not before & place.trainers(), 10)
@@ -183,12 +191,9 @@ def test_a_killed_run_gives_its_trainers_back_within_seconds(place: Place) -> No
 @pytest.mark.slow
 def test_a_trainer_that_dies_in_a_run_is_replaced_in_it_and_after_it(place: Place) -> None:
     before = place.trainers()
-    run = place.begin(*long("training.epochs=300"))
-    seen = len(list((place.folder / "runs").iterdir()))
-    wait_until(lambda: len(list((place.folder / "runs").iterdir())) >= seen)
-    time.sleep(4)
+    run = place.begin_training("training.epochs=300")
     os.kill(min(before), signal.SIGKILL)
-    output, errors = run.communicate(timeout=240)
+    _, errors = run.communicate(timeout=240)
     assert run.returncode == 0, errors
     wait_until(lambda: len(place.trainers()) == 2)
     assert min(before) not in place.trainers()
@@ -197,8 +202,7 @@ def test_a_trainer_that_dies_in_a_run_is_replaced_in_it_and_after_it(place: Plac
 
 @pytest.mark.slow
 def test_of_two_runs_at_once_one_waits_for_the_other(place: Place) -> None:
-    first = place.begin(*long("training.epochs=400"))
-    time.sleep(6)
+    first = place.begin_training("training.epochs=300")
     second = place.call("run", "p.yaml")
     assert f"all trainers are lent to other runs (process {first.pid})" in second
     _, errors = first.communicate(timeout=240)
