@@ -33,6 +33,7 @@ NUMBA = {
 }
 RAY = {
     "cluster/connection.py",
+    "cluster/keeper.py",
     "cluster/pool.py",
     "cluster/ray.py",
     "cluster/trainer.py",

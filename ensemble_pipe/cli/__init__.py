@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ensemble_pipe import __version__
-from ensemble_pipe.cli import data, results, run
+from ensemble_pipe.cli import cluster, data, results, run
 from ensemble_pipe.core.terminal import prepare_streams, show
 
 app = typer.Typer(
@@ -31,6 +31,8 @@ for command, example in (
     (results.compare, "compare runs/single-* runs/snapshot-* --output c.html"),
     (run.sync, "sync runs/digits-20260101-120000-abcd"),
     (results.ui, "ui --port 5001"),
+    (cluster.up, "up --trainers 4"),
+    (cluster.down, "down"),
     (run.schema, "schema > pipeline.schema.json"),
 ):
     app.command(epilog=f"Example: ensemble-pipe {example}")(command)

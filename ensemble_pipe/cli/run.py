@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from ensemble_pipe.run.pipeline import RunResult
 
 Address = Annotated[
-    str, typer.Option(help="local starts a Ray, auto finds one, or HOST:PORT of a cluster.")
+    str | None,
+    typer.Option(
+        help="local starts a Ray, auto finds one, or HOST:PORT of a cluster; by default the one "
+        "that `up` has started, else local."
+    ),
 ]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")]
 AcceptChanges = Annotated[
@@ -35,7 +39,7 @@ def run(
     output: Annotated[Path, typer.Option(help="Folder that run directories are made in.")] = Path(
         "runs"
     ),
-    address: Address = "local",
+    address: Address = None,
     inline: Inline = False,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +101,7 @@ def rates(
 
 def resume(
     run_dir: RunDir,
-    address: Address = "local",
+    address: Address = None,
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
     finish: Annotated[
@@ -128,7 +132,7 @@ def resume(
 def grow(
     run_dir: RunDir,
     learners: Annotated[int, typer.Option(help="How many to add.")],
-    address: Address = "local",
+    address: Address = None,
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
     as_json: AsJson = False,

@@ -10,9 +10,8 @@ from functools import partial
 from filelock import FileLock, Timeout
 
 from ensemble_pipe.cluster.executor import Executor
-from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.plans import Plans
-from ensemble_pipe.config.sections import Cluster, Pipeline, Tracking
+from ensemble_pipe.config.sections import Pipeline, Tracking
 from ensemble_pipe.core import interruption
 from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
@@ -91,8 +90,7 @@ def drive(
     paths: RunPaths,
     config: Pipeline,
     plans: Plans,
-    address: str,
-    inline: bool,
+    executor: Executor,
     display: Display,
     started: float,
     timeline: Timeline,
@@ -105,7 +103,8 @@ def drive(
         timeline: where its stages are recorded.
         train: whether learners that are not finished go on.
         paths, config, plans: of the run.
-        address, inline, display: as for `pipeline.run`.
+        executor: where to train; it is closed.
+        display: as for `pipeline.run`.
 
     Raises:
         KeyboardInterrupt: a signal ended it; the text says how to continue.
@@ -125,9 +124,6 @@ def drive(
                 signals.interruptible(),
             ):
                 display.message(f"run directory {paths.root}")
-                display.message("" if inline else "starting Ray and its trainers")
-                with timeline.stage("executor"):
-                    executor = make_executor(config.cluster, inline, address)
                 closing.callback(executor.close)
                 result = stages.train_and_measure(
                     paths, config, plans, executor, journal, display, timeline, train
@@ -153,24 +149,6 @@ def report(paths: RunPaths, status: str, display: Display) -> None:
         write_report(paths, status)
     except (EnsemblePipeError, OSError) as error:
         display.message(f"the report could not be written ({error})")
-
-
-def make_executor(cluster: Cluster, inline: bool, address: str) -> Executor:
-    """Return an executor that trains in this process, or on the Ray cluster at an address.
-
-    Raises:
-        ClusterError: as `cluster.ray.RayExecutor`.
-    """
-    if inline:
-        return InlineExecutor()
-    from ensemble_pipe.cluster.ray import RayExecutor
-
-    return RayExecutor(
-        address,
-        trainers=cluster.trainers,
-        cpus_per_trainer=cluster.cpus_per_trainer,
-        retries=cluster.retries,
-    )
 
 
 def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:

@@ -4,7 +4,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, Silent
+from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.preparation import prepare, write_run
@@ -40,7 +41,7 @@ def run(
     pipeline: str | Path | Pipeline,
     *,
     output: str | Path = "runs",
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
@@ -54,18 +55,20 @@ def run(
     started, timeline = time.monotonic(), timeline or Timeline()
     with timeline.stage("pipeline"):
         config, plans = _read(pipeline, overrides)
-    with timeline.stage("data"):
-        prepared = prepare(config, plans)
     display = display or Silent()
-    display.message(prepared.warning or "")
-    folder = Path(output).resolve()
-    made = [above for above in (folder, *folder.parents) if not above.exists()]
-    require_space(plans.networks, prepared.schema, folder)
-    paths = _new_run(folder, config)
-    with lock_run(paths):
-        with _remove_on_failure(paths, made), timeline.stage("base files"):
-            write_run(paths, config, plans, prepared)
-        return drive(paths, config, plans, address, inline, display, started, timeline)
+    executor = make_executor(config, plans, address, inline, display.message, timeline)
+    with closing(executor):
+        with timeline.stage("data"):
+            prepared = prepare(config, plans)
+        display.message(prepared.warning or "")
+        folder = Path(output).resolve()
+        made = [above for above in (folder, *folder.parents) if not above.exists()]
+        require_space(plans.networks, prepared.schema, folder)
+        paths = _new_run(folder, config)
+        with lock_run(paths):
+            with _remove_on_failure(paths, made), timeline.stage("base files"):
+                write_run(paths, config, plans, prepared)
+            return drive(paths, config, plans, executor, display, started, timeline)
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
@@ -83,7 +86,7 @@ def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[P
 def resume(
     run_dir: str | Path,
     *,
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
@@ -113,7 +116,10 @@ def resume(
     with lock_run(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train)
-        return drive(paths, config, plans, address, inline, display, started, timeline, train)
+        # Without training nothing is to be started.
+        inline = inline or not train
+        executor = make_executor(config, plans, address, inline, display.message, timeline)
+        return drive(paths, config, plans, executor, display, started, timeline, train)
 
 
 @handle_signals()
@@ -122,7 +128,7 @@ def grow(
     run_dir: str | Path,
     learners: int,
     *,
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
@@ -152,7 +158,8 @@ def grow(
             config, _ = load_pipeline(paths.pipeline)
             write_growth(paths, add_learners(config, learners))
             config, plans = _rewind(paths, train=True)
-        return drive(paths, config, plans, address, inline, display, started, timeline)
+        executor = make_executor(config, plans, address, inline, display.message, timeline)
+        return drive(paths, config, plans, executor, display, started, timeline)
 
 
 def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:

@@ -31,7 +31,7 @@ from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Fa
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack, make_stacks
 from ensemble_pipe.training.state import LearnerState
-from ensemble_pipe.training.warmup import warm_up
+from ensemble_pipe.training.warmup import compile_kernels
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ class Session:
         self.open = remaining.learners - self.failed.keys()
         if not self.open or self._end_when_enough() or executor is None:
             return
+        self._compile_kernels(remaining.networks)
         stacks = self._make_stacks(remaining, executor.trainers)
         self._display.begin(list(self._plans.networks))
         trained = executor.run(stacks, self._data.recipe, self._schema, remaining.estimators)
@@ -203,24 +204,28 @@ class Session:
         return result
 
     def _make_stacks(self, remaining: Remaining, trainers: int) -> list[Stack]:
-        """Divide networks into stacks; compile the kernels that they need."""
+        """Divide networks into stacks."""
         if not remaining.networks:
             return []
         size = max(plan.build(self._schema).layout.size for plan in remaining.networks)
-        stacks = make_stacks(
+        return make_stacks(
             remaining.networks,
             dict(remaining.states),
             size=size,
             trainers=trainers,
             width=self._config.cluster.stack,
         )
-        if self._compile_first:
-            began = time.monotonic()
-            with self._timeline.stage("kernels"):
-                warm_up(self._schema, remaining.networks, self._data.recipe)
+
+    def _compile_kernels(self, networks: Sequence[LearnerPlan]) -> None:
+        """Compile the kernels that networks need, where this machine lacks them."""
+        if not (networks and self._compile_first):
+            return
+        began = time.monotonic()
+        with self._timeline.stage("kernels"):
+            compiled = compile_kernels(self._schema, networks, self._data.recipe)
+        if compiled:
             seconds = time.monotonic() - began
             self._display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
-        return stacks
 
     def _handle(self, event: Event) -> None:
         """Process an event of a trainer."""

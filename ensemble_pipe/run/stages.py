@@ -101,6 +101,8 @@ def _train(
     for _ in session.events(executor, remaining):
         if time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()
+    if executor is not None:
+        executor.release()
 
 
 def _finish(session: Session, display: Display) -> SessionResult:
