@@ -3,13 +3,14 @@
 So MLflow's imports, calls and global state are not those of the process that trains.
 """
 
+import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from ensemble_pipe.core.addresses import is_server
 from ensemble_pipe.core.storage import RunPaths
@@ -33,8 +34,6 @@ LIVE_SHARE = 0.2
 MOST_ENTRIES = 5000
 # The slowest connection that a model is still sent over, in bytes a second.
 MODEL_RATE = 1e6
-# Less busy processes than training come later.
-NICE = 5
 
 
 class Companion:
@@ -42,7 +41,7 @@ class Companion:
 
     Args:
         paths: of the run.
-        shipper: of the run, which calls `on_step` and `on_sent`.
+        uri, experiment, log_model: as for `Shipper`.
         prepare: called once, when nothing else is to be done, before a model is logged.
         tell: called with each message to the driver.
     """
@@ -61,6 +60,7 @@ class Companion:
         self._answer_s = ANSWER_S if is_server(self._shipper.uri) else BUSY_S
         self._sent = self._planned = 0
         self._problem: Problem | None = None
+        self._shipping_s = 0.0
         self._ending = threading.Event()
         self._last_try = 0.0
 
@@ -74,33 +74,41 @@ class Companion:
         prepared = False
         while True:
             last_look = self._ending.is_set()
-            began = time.monotonic()
             self._problem = self._ship_new()
             self._report(self._answer_s)
-            over = last_look and time.monotonic() > self._last_try
+            over = time.monotonic() > self._last_try
             if last_look and (self._problem is None or self._problem.lasting or over):
                 return
-            if not prepared and not last_look:
-                self._report(BUSY_S)
-                self._prepare()
-                prepared = True
-            if self._problem is not None:
-                pause = RETRY_S
-            else:
-                pause = max(POLL_S, (time.monotonic() - began) / LIVE_SHARE)
             if last_look:
                 time.sleep(POLL_S)
-            else:
-                self._ending.wait(pause)
+                continue
+            if not prepared:
+                self._report(BUSY_S)
+                with suppress(Exception):  # logging a model reports what is wrong
+                    self._prepare()
+                prepared = True
+            self._ending.wait(RETRY_S if self._problem else self._pause_s)
+
+    @property
+    def last(self) -> Progress:
+        """The last message to the driver."""
+        return Progress(self._sent, self._planned, self._answer_s, self._problem, ended=True)
+
+    @property
+    def _pause_s(self) -> float:
+        return max(POLL_S, self._shipping_s / LIVE_SHARE)
 
     def _ship_new(self) -> Problem | None:
         """Ship what is new in the journal; return why that failed, None if it did not."""
         try:
             if self._paths.journal.is_file():
+                self._shipper.open()
+                began = time.monotonic()
                 lines = list(read_lines(self._paths.journal, self._shipper.cursor.offset))
                 for first in range(0, len(lines), MOST_ENTRIES):
                     part = lines[first : first + MOST_ENTRIES]
                     self._shipper.ship([line.entry for line in part], part[-1].end)
+                self._shipping_s = time.monotonic() - began
         except Exception as error:
             # No failure of a tracking server may end a training; the driver reports it.
             return problem_of(error, self._shipper.uri)
@@ -119,3 +127,40 @@ class Companion:
 
     def _report(self, silence_s: float) -> None:
         self._tell(Progress(self._sent, self._planned, silence_s, self._problem))
+
+
+def serve(
+    commands: IO[bytes],
+    answers: IO[bytes],
+    log_model_of: Callable[[Assignment], LogModel],
+    prepare: Callable[[], None],
+) -> None:
+    """Ship what the first of the commands says, until the next one; then end this process.
+
+    Args:
+        commands: of the driver; their end ends this process at once.
+        answers: to the driver.
+        log_model_of: makes what logs a model.
+        prepare: as for `Companion`.
+    """
+
+    def tell(progress: Progress) -> None:
+        answers.write(line_of(progress))
+        answers.flush()
+
+    tell(Progress())
+    assignment = Assignment(**json.loads(commands.readline()))
+    paths = RunPaths(Path(assignment.root))
+    companion = Companion(
+        paths, assignment.uri, assignment.experiment, log_model_of(assignment), prepare, tell
+    )
+
+    def listen() -> None:
+        while line := commands.readline():
+            companion.finish(Finish(**json.loads(line)).retry_s)
+        os._exit(1)
+
+    threading.Thread(target=listen, daemon=True).start()
+    companion.run()
+    tell(companion.last)
+    os._exit(0)  # all is sent and saved; Python's own end takes seconds with MLflow

@@ -60,7 +60,7 @@ class Shipper:
         if self.uri == mask_secrets(uri):
             self.uri = uri  # with what is hidden in the cursor
         self._sender: Sender | None = None
-        # The learners' runs that MLflow has and the cursor may lack; None before they are looked up.
+        # The learners' runs that MLflow has and the cursor may lack; None before a look-up.
         self._found: dict[str, Any] | None = None
 
     def ship(self, entries: Sequence[Entry], offset: int) -> None:
@@ -69,12 +69,10 @@ class Shipper:
         An exception of MLflow's leaves the cursor where it was.
         """
         try:
-            if self._sender is None:
-                self._on_step("open")
-                self._sender = self._open()
+            self.open()
             for entry in entries:
                 self.take(entry)
-            self._sender.flush()
+            self._to.flush()
             self.cursor.offset = offset
             self.cursor.uri = mask_secrets(self.uri)
             self.cursor.save(self._paths.cursor)
@@ -132,7 +130,11 @@ class Shipper:
             case _:
                 assert_never(entry)
 
-    def _open(self) -> Sender:
+    def open(self) -> None:
+        """Open the store, unless it is open."""
+        if self._sender is not None:
+            return
+        self._on_step("open")
         address = restore_secrets(self.uri)
         if address is None:
             raise InputError(
@@ -143,7 +145,7 @@ class Shipper:
         self._address = address
         client, self._experiment_id = open_store(address, self._experiment)
         sweep_orphans(client, self._experiment_id, self._paths.root)
-        return Sender(client, self._leave_out, self._on_sent)
+        self._sender = Sender(client, self._leave_out, self._on_sent)
 
     @property
     def _to(self) -> Sender:
