@@ -41,6 +41,7 @@ def run(
 ) -> None:
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
     with errors():
+        from ensemble_pipe.core.timeline import Timeline
         from ensemble_pipe.run import pipeline as runs
         from ensemble_pipe.run.display import make_display
 
@@ -51,6 +52,7 @@ def run(
             address=address,
             inline=inline,
             display=make_display(),
+            timeline=Timeline.of_process(),
             **overrides,
         )
         _show(result, as_json)
@@ -105,6 +107,7 @@ def resume(
 ) -> None:
     """Continue an interrupted run, with bitwise the same result."""
     with errors():
+        from ensemble_pipe.core.timeline import Timeline
         from ensemble_pipe.run import pipeline as runs
         from ensemble_pipe.run.display import make_display
 
@@ -117,6 +120,7 @@ def resume(
             display=make_display(),
             accept_changes=accept_changes,
             train=not finish,
+            timeline=Timeline.of_process(),
         )
         _show(result, as_json)
 
@@ -131,6 +135,7 @@ def grow(
 ) -> None:
     """Add learners to a run, and combine all anew."""
     with errors():
+        from ensemble_pipe.core.timeline import Timeline
         from ensemble_pipe.run import pipeline as runs
         from ensemble_pipe.run.display import make_display
 
@@ -141,6 +146,7 @@ def grow(
             inline=inline,
             display=make_display(),
             accept_changes=accept_changes,
+            timeline=Timeline.of_process(),
         )
         _show(result, as_json)
 

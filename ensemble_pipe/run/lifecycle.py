@@ -18,13 +18,14 @@ from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
 from ensemble_pipe.core.interruption import Interruption
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.tracking.journal import Journal
-from ensemble_pipe.tracking.kinds import EndedEntry, Status
+from ensemble_pipe.tracking.kinds import EndedEntry, Status, TimelineEntry
 from ensemble_pipe.tracking.lacking import what_mlflow_lacks
 from ensemble_pipe.tracking.names import model_name
 from ensemble_pipe.tracking.report import write_report
@@ -97,12 +98,14 @@ def drive(
     inline: bool,
     display: Display,
     started: float,
+    timeline: Timeline,
     train: bool = True,
 ) -> RunResult:
     """Train, combine and report a run whose directory is ready, and journal how it ended.
 
     Args:
         started: when this process began with it, of `time.monotonic`.
+        timeline: where its stages are recorded.
         train: whether learners that are not finished go on.
         paths, config, plans: of the run.
         address, inline, display: as for `pipeline.run`.
@@ -126,16 +129,18 @@ def drive(
             ):
                 display.message(f"run directory {paths.root}")
                 display.message("" if inline else "starting Ray and its trainers")
-                executor = make_executor(config.cluster, inline, address)
+                with timeline.stage("executor"):
+                    executor = make_executor(config.cluster, inline, address)
                 closing.callback(executor.close)
                 result = stages.train_and_measure(
-                    paths, config, plans, executor, journal, display, train
+                    paths, config, plans, executor, journal, display, timeline, train
                 )
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
         finally:
+            journal.append(TimelineEntry(timeline.stages))
             report(paths, status, display)
             journal.append(EndedEntry(status))
             signals.last_words = partial(_say_at_once, _stop_message(paths, status))

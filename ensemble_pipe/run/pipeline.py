@@ -15,6 +15,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
@@ -44,18 +45,18 @@ def run(
     inline: bool = False,
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
     **overrides: Any,
 ) -> RunResult:
-    """Run a pipeline: see `ensemble_pipe.run`, which is this function for users."""
-    started = time.monotonic()
-    if isinstance(pipeline, Pipeline):
-        if overrides:
-            raise InputError("overrides go with a pipeline file, not with a Pipeline object")
-        config, plans = pipeline, make_plans(pipeline)
-    else:
-        config, plans = load_pipeline(Path(pipeline), overrides)
-    config = resolve_weights(config)
-    prepared = prepare(config, plans)
+    """Run a pipeline: see `ensemble_pipe.run`, which is this function for users.
+
+    `timeline` is where the stages of the run are recorded, by default a new one.
+    """
+    started, timeline = time.monotonic(), timeline or Timeline()
+    with timeline.stage("pipeline"):
+        config, plans = _read(pipeline, overrides)
+    with timeline.stage("data"):
+        prepared = prepare(config, plans)
     display = display or Silent()
     display.message(prepared.warning or "")
     folder = Path(output).resolve()
@@ -63,9 +64,19 @@ def run(
     require_space(plans.networks, prepared.schema, folder)
     paths = _new_run(folder, config)
     with lock_run(paths):
-        with _remove_on_failure(paths, made):
+        with _remove_on_failure(paths, made), timeline.stage("base files"):
             write_run(paths, config, plans, prepared)
-        return drive(paths, config, plans, address, inline, display, started)
+        return drive(paths, config, plans, address, inline, display, started, timeline)
+
+
+def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
+    if isinstance(pipeline, Pipeline):
+        if overrides:
+            raise InputError("overrides go with a pipeline file, not with a Pipeline object")
+        config, plans = pipeline, make_plans(pipeline)
+    else:
+        config, plans = load_pipeline(Path(pipeline), overrides)
+    return resolve_weights(config), plans
 
 
 @handle_signals()
@@ -79,6 +90,7 @@ def resume(
     accept_changes: bool = False,
     train: bool = True,
     components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
 ) -> RunResult:
     """Continue an interrupted run, with bitwise the same result.
 
@@ -88,19 +100,21 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
-        components: as for `run`.
+        components, timeline: as for `run`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
         CorruptFileError: a file does not match its sum.
         TrainingError: no learner is finished, and none is to be trained.
     """
-    started = time.monotonic()
+    started, timeline = time.monotonic(), timeline or Timeline()
+    display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
     _require_same_conditions(paths, accept_changes)
     with lock_run(paths):
-        config, plans = _rewind(paths, train)
-        return drive(paths, config, plans, address, inline, display or Silent(), started, train)
+        with timeline.stage("rewinding"):
+            config, plans = _rewind(paths, train)
+        return drive(paths, config, plans, address, inline, display, started, timeline, train)
 
 
 @handle_signals()
@@ -114,6 +128,7 @@ def grow(
     display: Display | None = None,
     accept_changes: bool = False,
     components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
 ) -> RunResult:
     """Add learners to a run, and combine all again; trained ones stay unchanged.
 
@@ -122,21 +137,23 @@ def grow(
     Args:
         run_dir: a run directory; where it is not finished, its own learners are trained too.
         learners: how many more.
-        accept_changes, address, inline, display, components: as for `resume`.
+        accept_changes, address, inline, display, components, timeline: as for `resume`.
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.
         ConfigError: the strategy does not allow it, or the run was ended by stop_below_gain.
     """
-    started = time.monotonic()
+    started, timeline = time.monotonic(), timeline or Timeline()
+    display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
     _require_same_conditions(paths, accept_changes)
     with lock_run(paths):
-        finish_growth(paths)
-        config, _ = load_pipeline(paths.pipeline)
-        write_growth(paths, add_learners(config, learners))
-        config, plans = _rewind(paths, train=True)
-        return drive(paths, config, plans, address, inline, display or Silent(), started)
+        with timeline.stage("rewinding"):
+            finish_growth(paths)
+            config, _ = load_pipeline(paths.pipeline)
+            write_growth(paths, add_learners(config, learners))
+            config, plans = _rewind(paths, train=True)
+        return drive(paths, config, plans, address, inline, display, started, timeline)
 
 
 def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:

@@ -123,6 +123,9 @@ class Shipper:
                     self._to.file(self._parent, self._paths.picture(name), "pictures")
             case kinds.ModelEntry():
                 self._model(entry)
+            case kinds.TimelineEntry():
+                seconds = {f"seconds/{stage.name}": stage.seconds for stage in entry.stages}
+                self._add(self._parent, entry, seconds, 0)
             case kinds.EndedEntry():
                 self._ended(entry)
             case kinds.UnknownEntry():

@@ -21,7 +21,8 @@ from ensemble_pipe.cli.support import errors
 from ensemble_pipe.core.terminal import prepare_streams, prints_all, say, show
 from ensemble_pipe.run import display as display_module
 from ensemble_pipe.run import pipeline as runs
-from ensemble_pipe.run.display import Bars, Lines, make_display
+from ensemble_pipe.run.bars import Bars
+from ensemble_pipe.run.display import Lines, make_display
 from ensemble_pipe.training.events import Checkpoint, Event
 
 PIPELINE = """

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.kinds import KnownEntry
@@ -55,5 +56,6 @@ EXAMPLES: list[KnownEntry] = [
     kinds.ResultEntry({"test/nll": 0.5}, 1, True),
     kinds.PicturesEntry(["curves.png"]),
     kinds.ModelEntry({"model.json": "0" * 64}),
+    kinds.TimelineEntry([Stage("data", 0.5, 1.25)]),
     kinds.EndedEntry("FINISHED"),
 ]
