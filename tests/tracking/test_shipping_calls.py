@@ -1,0 +1,175 @@
+"""How many calls a run takes, and that MLflow has the same however entries are sent together."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from journal_entries import PIPELINE, PLAN
+from mlflow import MlflowClient
+
+from ensemble_pipe.core.addresses import sqlite_address
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.tracking import kinds
+from ensemble_pipe.tracking.journal import Journal, read_lines
+from ensemble_pipe.tracking.kinds import KnownEntry
+from ensemble_pipe.tracking.shipping import Shipper
+
+LEARNERS = 4
+CALLS = (
+    "create_run", "log_batch", "set_terminated", "set_tag", "search_runs", "get_run", "update_run",
+    "log_artifact", "log_dict", "delete_tag", "log_param", "log_metric",
+)  # fmt: skip
+
+
+def of_learner(learner: int) -> list[KnownEntry]:
+    epochs = [
+        kinds.EpochEntry(learner, n, n, {"train/loss": 1 / n, "stop/nll": None}) for n in (1, 2)
+    ]
+    return [
+        *epochs,
+        kinds.MemberEntry(learner, 0, 2, {"nll": 0.5}),
+        kinds.EnsembleEntry(learner + 1, {"nll": 0.5 - learner / 100}),
+        kinds.FailedEntry(learner, "no memory") if learner == 3 else kinds.FinishedEntry(learner),
+    ]
+
+
+def entries(run_id: str) -> list[KnownEntry]:
+    """Return those of a run of several learners with two epochs each, in the order of a run."""
+    rows = {"train": 6, "stop": 2, "validation": 2, "test": 2}
+    learners = range(LEARNERS)
+    tests = [kinds.MemberTestEntry(k, 0, {"test/nll": 0.1 * k, "test/ece": 0.0}) for k in learners]
+    return [
+        kinds.StartedEntry(run_id, PIPELINE, rows, {"train": "0" * 64}),
+        *(kinds.LearnerEntry(learner, PLAN) for learner in learners),
+        *(entry for learner in learners for entry in of_learner(learner)),
+        *tests,
+        kinds.ResultEntry({"test/nll": 0.25, "test/auroc": None}, LEARNERS, True),
+        kinds.EndedEntry("FINISHED"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    folder = tmp_path_factory.mktemp("calls") / "run-1"
+    folder.mkdir()
+    found = RunPaths(folder)
+    found.pipeline.write_text("seed: 1\n")
+    journal = Journal(found.journal)
+    for entry in entries(folder.name):
+        journal.append(entry)
+    journal.close()
+    return found
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the calls of MLflow's client by name."""
+    found: Counter[str] = Counter()
+
+    def counted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*args: Any, **options: Any) -> Any:
+            found[name] += 1
+            return call(*args, **options)
+
+        return count
+
+    for name in CALLS:
+        monkeypatch.setattr(MlflowClient, name, counted(name, getattr(MlflowClient, name)))
+    return found
+
+
+def ship(paths: RunPaths, store: str, at_once: int) -> Shipper:
+    """Ship a journal, so many entries at once."""
+    paths.cursor.unlink(missing_ok=True)
+    shipper = Shipper(paths, store, "test", lambda *_: "models:/none")
+    lines = list(read_lines(paths.journal))
+    for first in range(0, len(lines), at_once):
+        part = lines[first : first + at_once]
+        shipper.ship([line.entry for line in part], part[-1].end)
+    return shipper
+
+
+def content(store: str, shipper: Shipper) -> dict[str, Any]:
+    """Return all that a store has of a run, by the names of its runs."""
+    client, cursor = MlflowClient(tracking_uri=store), shipper.cursor
+    found = {}
+    for run_id in (str(cursor.parent), *cursor.children.values()):
+        run = client.get_run(run_id)
+        own = {"mlflow.parentRunId", "mlflow.user", "mlflow.source.type"}
+        found[run.info.run_name] = {
+            "status": run.info.status,
+            "times": (run.info.start_time, run.info.end_time),
+            "params": run.data.params,
+            "tags": {k: v for k, v in run.data.tags.items() if k not in own},
+            "metrics": {
+                name: [
+                    (m.step, m.timestamp, str(m.value))
+                    for m in client.get_metric_history(run_id, name)
+                ]
+                for name in sorted(run.data.metrics)
+            },
+            "files": sorted(file.path for file in client.list_artifacts(run_id)),
+        }
+    return found
+
+
+@pytest.fixture
+def copy_store(empty_store: Path, tmp_path: Path) -> Any:
+    return lambda name: sqlite_address(Path(shutil.copy(empty_store, tmp_path / name)))
+
+
+def test_a_learner_takes_three_calls(paths: RunPaths, copy_store: Any, calls: Any) -> None:
+    ship(paths, copy_store("a.db"), at_once=1000)
+    runs = LEARNERS + 1
+    # The parent is sent twice: its final status comes after those of the learners.
+    assert calls["create_run"] == calls["set_terminated"] == calls["log_batch"] == runs
+    assert sum(calls.values()) <= 3 * runs + 4
+
+
+def test_mlflow_has_the_same_however_entries_are_sent_together(
+    paths: RunPaths, copy_store: Any
+) -> None:
+    stores = {size: copy_store(f"{size}.db") for size in (1, 1000)}
+    found = [content(store, ship(paths, store, size)) for size, store in stores.items()]
+    assert found[0] == found[1]
+    whole = found[0]["run-1"]
+    assert whole["status"] == "FINISHED"
+    assert len(whole["metrics"]["validation/nll"]) == LEARNERS
+    third = found[0]["learner 3"]
+    assert (third["status"], third["tags"]["failure"]) == ("FAILED", "no memory")
+    assert third["metrics"]["train/loss"][1][0] == 2
+    tags = found[0]["learner 0"]["tags"]
+    assert (tags["kind"], tags["ensemble_pipe.key"]) == ("mlp", "run-1/0")
+
+
+def test_runs_that_a_killed_process_had_made_are_found_again(
+    paths: RunPaths, copy_store: Any, calls: Any
+) -> None:
+    store = copy_store("killed.db")
+    whole = content(store, ship(paths, store, at_once=1000))
+    calls.clear()
+    again = ship(paths, store, at_once=1000)  # without its cursor
+    assert calls["create_run"] == 0
+    assert calls["search_runs"] <= 3
+    assert content(store, again) == whole
+
+
+def test_a_model_that_cannot_be_logged_now_holds_up_nothing_else(
+    paths: RunPaths, copy_store: Any
+) -> None:
+    def fail(*_: object) -> str:
+        raise OSError("no space left")
+
+    store = copy_store("model.db")
+    paths.cursor.unlink(missing_ok=True)
+    shipper = Shipper(paths, store, "test", fail)
+    sent = [*entries("run-1")[:-1], kinds.ModelEntry({"model.json": "0" * 64})]
+    with pytest.raises(OSError, match="no space left"):
+        shipper.ship(sent, 1)
+    client = MlflowClient(tracking_uri=store)
+    found = client.search_runs([client.get_experiment_by_name("test").experiment_id])
+    assert sum(run.info.status == "FINISHED" for run in found) == LEARNERS - 1
+    assert not paths.cursor.exists()
