@@ -28,8 +28,10 @@ from ensemble_pipe.tracking.shipping import LogModel, Shipper
 
 POLL_S = 1.0
 RETRY_S = 5.0
-# Live curves take at most this share of the time: with many learners they are sent less often.
-LIVE_SHARE = 0.2
+# Live curves take at most this share of the time: with many learners they are sent less often,
+# but every few seconds.
+LIVE_SHARE = 0.25
+MOST_PAUSE_S = 10.0
 # Entries that are sent before the cursor is saved.
 MOST_ENTRIES = 5000
 # The slowest connection that a model is still sent over, in bytes a second.
@@ -96,7 +98,7 @@ class Companion:
 
     @property
     def _pause_s(self) -> float:
-        return max(POLL_S, self._shipping_s / LIVE_SHARE)
+        return min(max(POLL_S, self._shipping_s / LIVE_SHARE), MOST_PAUSE_S)
 
     def _ship_new(self) -> Problem | None:
         """Ship what is new in the journal; return why that failed, None if it did not."""
