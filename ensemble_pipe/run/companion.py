@@ -11,17 +11,12 @@ from ensemble_pipe.tracking.companion import Assignment
 from ensemble_pipe.tracking.companion_loop import serve
 from ensemble_pipe.tracking.shipping import LogModel
 
-# Where there is not enough of the processor, training comes first.
-NICENESS = 5
-
 
 def _log_model_of(assignment: Assignment) -> LogModel:
     return partial(log_model, register_as=assignment.register_as)
 
 
 def _main() -> None:
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     commands, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     # What MLflow prints is no message to the driver.
     os.dup2(2, 1)
