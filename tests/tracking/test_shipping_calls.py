@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_entries import PIPELINE, PLAN
+from journal_entries import write_journal
 from mlflow import MlflowClient
 
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import kinds
-from ensemble_pipe.tracking.journal import Journal, read_lines
-from ensemble_pipe.tracking.kinds import KnownEntry
+from ensemble_pipe.tracking.journal import read_entries, read_lines
 from ensemble_pipe.tracking.shipping import Shipper
 
 LEARNERS = 4
@@ -24,44 +23,9 @@ CALLS = (
 )  # fmt: skip
 
 
-def of_learner(learner: int) -> list[KnownEntry]:
-    epochs = [
-        kinds.EpochEntry(learner, n, n, {"train/loss": 1 / n, "stop/nll": None}) for n in (1, 2)
-    ]
-    return [
-        *epochs,
-        kinds.MemberEntry(learner, 0, 2, {"nll": 0.5}),
-        kinds.EnsembleEntry(learner + 1, {"nll": 0.5 - learner / 100}),
-        kinds.FailedEntry(learner, "no memory") if learner == 3 else kinds.FinishedEntry(learner),
-    ]
-
-
-def entries(run_id: str) -> list[KnownEntry]:
-    """Return those of a run of several learners with two epochs each, in the order of a run."""
-    rows = {"train": 6, "stop": 2, "validation": 2, "test": 2}
-    learners = range(LEARNERS)
-    tests = [kinds.MemberTestEntry(k, 0, {"test/nll": 0.1 * k, "test/ece": 0.0}) for k in learners]
-    return [
-        kinds.StartedEntry(run_id, PIPELINE, rows, {"train": "0" * 64}),
-        *(kinds.LearnerEntry(learner, PLAN) for learner in learners),
-        *(entry for learner in learners for entry in of_learner(learner)),
-        *tests,
-        kinds.ResultEntry({"test/nll": 0.25, "test/auroc": None}, LEARNERS, True),
-        kinds.EndedEntry("FINISHED"),
-    ]
-
-
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
-    folder = tmp_path_factory.mktemp("calls") / "run-1"
-    folder.mkdir()
-    found = RunPaths(folder)
-    found.pipeline.write_text("seed: 1\n")
-    journal = Journal(found.journal)
-    for entry in entries(folder.name):
-        journal.append(entry)
-    journal.close()
-    return found
+    return write_journal(tmp_path_factory.mktemp("calls") / "run-1", LEARNERS)
 
 
 @pytest.fixture
@@ -166,7 +130,7 @@ def test_a_model_that_cannot_be_logged_now_holds_up_nothing_else(
     store = copy_store("model.db")
     paths.cursor.unlink(missing_ok=True)
     shipper = Shipper(paths, store, "test", fail)
-    sent = [*entries("run-1")[:-1], kinds.ModelEntry({"model.json": "0" * 64})]
+    sent = [*list(read_entries(paths.journal))[:-1], kinds.ModelEntry({"model.json": "0" * 64})]
     with pytest.raises(OSError, match="no space left"):
         shipper.ship(sent, 1)
     client = MlflowClient(tracking_uri=store)
