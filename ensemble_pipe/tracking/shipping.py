@@ -188,6 +188,7 @@ class Shipper:
             self._found = {}
         self._send_parameters(self._parent, {**entry.pipeline, "rows": entry.rows})
         self._to.file(self._parent, self._paths.pipeline)
+        self._to.flush()  # MLflow copies the parameters that the run has to its model
 
     def _learner(self, entry: kinds.LearnerEntry) -> None:
         children, learner = self.cursor.children, str(entry.learner)

@@ -88,9 +88,9 @@ def copy_store(empty_store: Path, tmp_path: Path) -> Any:
 def test_a_learner_takes_three_calls(paths: RunPaths, copy_store: Any, calls: Any) -> None:
     ship(paths, copy_store("a.db"), at_once=1000)
     runs = LEARNERS + 1
-    # The parent is sent twice: its final status comes after those of the learners.
-    assert calls["create_run"] == calls["set_terminated"] == calls["log_batch"] == runs
-    assert sum(calls.values()) <= 3 * runs + 4
+    assert calls["create_run"] == calls["set_terminated"] == runs
+    assert calls["log_batch"] == runs + 1  # the parameters of the run itself are sent at once
+    assert sum(calls.values()) <= 3 * runs + 5
 
 
 def test_mlflow_has_the_same_however_entries_are_sent_together(
@@ -119,6 +119,27 @@ def test_runs_that_a_killed_process_had_made_are_found_again(
     assert calls["create_run"] == 0
     assert calls["search_runs"] <= 3
     assert content(store, again) == whole
+
+
+def test_a_model_is_logged_to_a_run_that_has_its_parameters_but_not_all_its_metrics(
+    paths: RunPaths, copy_store: Any
+) -> None:
+    # MLflow copies the parameters, and reads the history of each metric, which takes long.
+    found: dict[str, Any] = {}
+
+    def log(uri: str, experiment: str, run: str, own: RunPaths) -> str:
+        found.update(vars(MlflowClient(tracking_uri=uri).get_run(run).data))
+        return "models:/m-1"
+
+    store = copy_store("logged.db")
+    paths.cursor.unlink(missing_ok=True)
+    shipper = Shipper(paths, store, "test", log)
+    sent = list(read_entries(paths.journal))
+    shipper.ship([*sent[:-1], kinds.ModelEntry({"model.json": "0" * 64}), sent[-1]], 1)
+    data = {name.removeprefix("_"): value for name, value in found.items()}
+    assert data["params"]["seed"] == "1"
+    assert "test/nll" not in data["metrics"]
+    assert shipper.cursor.model_uri == "models:/m-1"
 
 
 def test_a_model_that_cannot_be_logged_now_holds_up_nothing_else(
