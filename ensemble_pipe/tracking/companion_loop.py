@@ -98,7 +98,7 @@ class Companion:
 
     @property
     def _pause_s(self) -> float:
-        return min(max(POLL_S, self._shipping_s / LIVE_SHARE), MOST_PAUSE_S)
+        return min(max(POLL_S, self._shipping_s * (1 / LIVE_SHARE - 1)), MOST_PAUSE_S)
 
     def _ship_new(self) -> Problem | None:
         """Ship what is new in the journal; return why that failed, None if it did not."""
