@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.own_code import is_own
 from ensemble_pipe.core.seeds import Draws
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros
 from ensemble_pipe.nn.layout import Parameter
@@ -148,6 +149,11 @@ class Layer(ABC):
     @property
     def test_draws(self) -> int:
         return 1
+
+    @property
+    def has_own(self) -> bool:
+        """Whether it is a class of a caller's own, or has one inside."""
+        return is_own(type(self))
 
     @property
     def drops(self) -> bool:
