@@ -21,7 +21,7 @@ from ensemble_pipe.nn.network import Network
 # is known, every chunk has just as many, the last one padded.
 CHUNK_ROWS = 256
 # Numbers that the largest layer of a network gives for the rows of a chunk, for the cache's sake.
-CHUNK_NUMBERS = 1 << 19
+CHUNK_NUMBERS = 400_000
 # Inputs that are read at a time, for all members, in bytes.
 READ_BYTES = 8 << 20
 

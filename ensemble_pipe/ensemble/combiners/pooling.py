@@ -7,6 +7,7 @@ depend on the rows beside it, and a member of weight zero is never touched.
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.ensemble.kernels import pooling as kernels
 
 _SMALLEST = 1e-280  # below this, a probability's logarithm has lost digits or is infinite
 
@@ -33,11 +34,9 @@ def mixture(logits: Floats, weights: Floats) -> Floats:
 
     The linear opinion pool (Stone 1961).
     """
-    total = np.zeros(logits.shape[1:])
-    for weight, member in zip(weights, logits, strict=True):
-        if weight > 0:
-            total += weight * softmax(member)
-    return np.minimum(total, 1.0, out=total)  # weights may sum to just above 1
+    pooled = np.empty(logits.shape[1:])
+    kernels.mixture(logits, weights, pooled)
+    return pooled
 
 
 def log_mixture(logits: Floats, weights: Floats) -> Floats:
