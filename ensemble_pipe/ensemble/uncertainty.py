@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.ensemble.combiners.pooling import blocks_of
 from ensemble_pipe.ensemble.kernels import pooling as kernels
 
 MEASURES = (
@@ -44,9 +45,11 @@ def uncertainty(logits: Floats, weights: Floats | None = None) -> dict[str, Floa
         mean logit (Hendrycks et al. 2022). The last two need logits as the networks give them: of
         log-probabilities they say less.
     """
-    measures = np.empty((len(MEASURES), logits.shape[1]))
-    kernels.uncertainty(logits, _ones_or(weights, len(logits)), measures)
-    return dict(zip(MEASURES, measures, strict=True))
+    measures = np.empty((logits.shape[1], len(MEASURES)))
+    own = np.asarray(_ones_or(weights, len(logits)), np.float64)
+    for part in blocks_of(logits):
+        kernels.uncertainty(logits[:, part].astype(np.float64), own, measures[part])
+    return dict(zip(MEASURES, measures.T.copy(), strict=True))
 
 
 def weighted(values: Array, weights: Floats | None) -> Iterator[tuple[float, Floats]]:
