@@ -25,8 +25,6 @@ CHUNK_NUMBERS = 400_000
 # Inputs that are read at a time, for all members, in bytes.
 READ_BYTES = 8 << 20
 
-_NO_VALUES: Mapping[str, float] = {}
-
 
 def outputs_of(
     network: Network,
@@ -53,13 +51,13 @@ def outputs_of(
     result = np.empty((len(rows), count, network.outputs), np.float32)
     if count == 0:
         return result
-    runner = DenseChain.of(network) or _Layers(network, count)
-    own = [{name: number[m] for name, number in (values or {}).items()} for m in range(len(rows))]
-    for start, stop, inputs in _pieces(network, read, count):
-        for m, row in enumerate(rows):
-            mask = masks[m] if masks else None
+    own, length = np.ascontiguousarray(rows, np.float32), _piece_rows(network, count)
+    runner = DenseChain.of(network, length) or _Layers(network, count)
+    for start, inputs in _pieces(network, read, count):
+        for part, mask in _alike(masks, len(own)):
             seen = inputs if mask is None else inputs * mask
-            runner.run(np.ascontiguousarray(row), own[m], seen, result[m, start:stop])
+            numbers = {name: number[part] for name, number in (values or {}).items()}
+            runner.run(own[part], numbers, seen, result[part], start)
     return result
 
 
@@ -88,10 +86,20 @@ def sampled_outputs_of(
     if count == 0:
         return result
     layers = _Layers(network, count, draws, number)
-    for start, stop, inputs in _pieces(network, read, count):
-        seen = inputs if mask is None else inputs * mask
-        layers.run(row, _NO_VALUES, seen, result[0, start:stop])
+    for start, inputs in _pieces(network, read, count):
+        layers.run(row[None], {}, inputs if mask is None else inputs * mask, result, start)
     return result
+
+
+def _alike(
+    masks: Sequence[Floats | None], members: int
+) -> Iterator[tuple[slice, Floats | None]]:
+    """Yield the mask of each member, and None for all together where there are no masks."""
+    if all(mask is None for mask in masks):
+        yield slice(0, members), None
+    else:
+        for m, mask in enumerate(masks):
+            yield slice(m, m + 1), mask
 
 
 class _Layers:
@@ -122,17 +130,22 @@ class _Layers:
             self._row, length, values=self._values, draws=draws, row_products=True
         )
 
-    def run(self, row: Floats, values: Mapping[str, float], inputs: Floats, out: Floats) -> None:
-        """Write the outputs (N, O) for inputs (N, ...), as `DenseChain.run`."""
-        self._row[0] = row
-        for name, number in values.items():
-            self._values[name][0] = number
+    def run(
+        self, rows: Floats, values: Mapping[str, Floats], inputs: Floats, out: Floats, first: int
+    ) -> None:
+        """Write the outputs of learners for some inputs, as `DenseChain.run`."""
+        length = len(self._inputs)
         with one_thread():  # layers of a caller's own may call BLAS
-            for start in range(0, len(inputs), len(self._inputs)):
-                part = inputs[start : start + len(self._inputs)]
-                self._inputs[: len(part)] = part
-                self._inputs[len(part) :] = 0
-                out[start : start + len(part)] = self._mean_outputs()[: len(part)]
+            for m in range(len(rows)):
+                self._row[0] = rows[m]
+                for name, numbers in values.items():
+                    self._values[name][0] = numbers[m]
+                for start in range(0, len(inputs), length):
+                    part = inputs[start : start + length]
+                    self._inputs[: len(part)] = part
+                    self._inputs[len(part) :] = 0
+                    to = first + start
+                    out[m, to : to + len(part)] = self._mean_outputs()[: len(part)]
 
     def _mean_outputs(self) -> Floats:
         """Return the mean outputs (N, O) of all passes, added in order."""
@@ -146,16 +159,20 @@ class _Layers:
         return outputs
 
 
-def _pieces(network: Network, read: Read, count: int) -> Iterator[tuple[int, int, Floats]]:
-    """Yield (start, stop, inputs) of the rows, as many at a time as `READ_BYTES` hold."""
+def _piece_rows(network: Network, count: int) -> int:
+    """Return how many rows are read at a time: as many as `READ_BYTES` hold, in whole chunks."""
     row_bytes = 4 * prod(network.input_shape)
-    length = min(count, CHUNK_ROWS * max(1, READ_BYTES // (CHUNK_ROWS * row_bytes)))
+    return min(count, CHUNK_ROWS * max(1, READ_BYTES // (CHUNK_ROWS * row_bytes)))
+
+
+def _pieces(network: Network, read: Read, count: int) -> Iterator[tuple[int, Floats]]:
+    """Yield the number of the first row, and the inputs, of each piece of the rows."""
+    length = _piece_rows(network, count)
     buffer = np.empty((length, *network.input_shape), np.float32)
     for start in range(0, count, length):
-        stop = min(start + length, count)
-        inputs = buffer[: stop - start]
-        read(start, stop, inputs)
-        yield start, stop, inputs
+        inputs = buffer[: min(length, count - start)]
+        read(start, start + len(inputs), inputs)
+        yield start, inputs
 
 
 def add_network(sums: Floats, factor: float, outputs: Floats) -> None:

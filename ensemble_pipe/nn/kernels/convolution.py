@@ -25,7 +25,7 @@ from ensemble_pipe.nn.kernels.lanes import (
     load_rest,
     store_rest,
 )
-from ensemble_pipe.nn.kernels.row_product import make_panels, multiply_packed, pack
+from ensemble_pipe.nn.kernels.row_product import PLAIN, make_panels, multiply_packed, pack
 from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # Numbers in the columns of a group, which the L2 cache holds.
@@ -88,8 +88,10 @@ def convolve(
                 gemm(False, False, columns, matrices[m], 0.0, outputs[m, first:last])
                 continue
             if begin == 0 or learners > 1:
-                pack(matrices[m], 0, work.panels)
-            multiply_packed(columns, work.panels, outputs[m, first:last])
+                pack(matrices[m], work.panels)
+            multiply_packed(
+                columns, work.panels, outputs[m, first:last], PLAIN, work.panels, work.panels
+            )
 
 
 @kernel

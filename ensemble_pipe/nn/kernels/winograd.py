@@ -31,7 +31,7 @@ from ensemble_pipe.nn.kernels import winograd_transforms as transforms
 from ensemble_pipe.nn.kernels.gemm import SMALL_PRODUCT, gemm
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros, clear
 from ensemble_pipe.nn.kernels.patches import read_patch
-from ensemble_pipe.nn.kernels.row_product import multiply_packed, pack, panels_size
+from ensemble_pipe.nn.kernels.row_product import PLAIN, multiply_packed, pack, panels_size
 from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # The channels of inputs and outputs must be multiples of this, and their product no larger.
@@ -96,7 +96,7 @@ def convolve(
         transforms.kernel(weights[m], work.kernel)
         if work.panels.size > 0:
             for i in range(16):
-                pack(work.kernel[i], 0, work.panels[i])
+                pack(work.kernel[i], work.panels[i])
         for begin in range(0, images * tile_rows, group):
             rows = min(group, images * tile_rows - begin)
             _transform_inputs(x[own], window, begin, rows, tile_rows, work)
@@ -167,8 +167,9 @@ def _multiply(count: int, work: WinogradWork) -> None:
     """work.outputs, from the transforms of `count` tiles and of the kernel."""
     for i in range(16):
         inputs, outputs = work.inputs[i, :count], work.outputs[i, :count]
-        if work.panels.size > 0:
-            multiply_packed(inputs, work.panels[i], outputs)
+        panels = work.panels[i]
+        if panels.size > 0:
+            multiply_packed(inputs, panels, outputs, PLAIN, panels, panels)
         else:
             gemm(False, False, inputs, work.kernel[i], 0.0, outputs)
 
