@@ -92,9 +92,7 @@ def inputs_of(case: Case, rows: int) -> Floats:
     return inputs
 
 
-def contestants(
-    case: Case, members: int, inputs: Floats, compiles: bool
-) -> dict[str, Contestant]:
+def contestants(case: Case, members: int, inputs: Floats, compiles: bool) -> dict[str, Contestant]:
     """Return functions that compute the outputs of all members, by name."""
     network = case.build()
     rows = np.stack([network.initialize(1, member) for member in range(members)])

@@ -97,17 +97,22 @@ def _linear(tensors: Tensors, flattened: tuple[int, ...]) -> Any:
 
 def _convolution(kernel: Floats, stride: int, groups: int = 1) -> Any:
     size, _, channels, filters = kernel.shape
-    padding = size // 2  # with a stride, windows lie elsewhere than the engine's: only the time counts
-    module = nn.Conv2d(
-        channels * groups, filters, size, stride, padding, groups=groups, bias=False
-    )
+    padding = (
+        size // 2
+    )  # with a stride, windows lie elsewhere than the engine's: only the time counts
+    module = nn.Conv2d(channels * groups, filters, size, stride, padding, groups=groups, bias=False)
     module.weight.data = torch.from_numpy(kernel.copy()).permute(3, 2, 0, 1).contiguous()
     return module.to(memory_format=torch.channels_last)
 
 
 def _batch_norm(tensors: Tensors) -> Any:
     module = nn.BatchNorm2d(len(tensors["gamma"]))
-    parts = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_variance"}
+    parts = {
+        "weight": "gamma",
+        "bias": "beta",
+        "running_mean": "running_mean",
+        "running_var": "running_variance",
+    }
     for own, name in parts.items():
         getattr(module, own).data = torch.from_numpy(tensors[name].copy())
     return module

@@ -6,6 +6,7 @@ not BLAS. Where a layer draws in predictions as well, the outputs are the mean o
 `Network.test_draws` passes.
 """
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
@@ -51,8 +52,7 @@ def outputs_of(
     result = np.empty((len(rows), count, network.outputs), np.float32)
     if count == 0:
         return result
-    own, length = np.ascontiguousarray(rows, np.float32), _piece_rows(network, count)
-    runner = DenseChain.of(network, length) or _Layers(network, count)
+    own, runner = np.ascontiguousarray(rows, np.float32), _runner(network, count)
     for start, inputs in _pieces(network, read, count):
         for part, mask in _alike(masks, len(own)):
             seen = inputs if mask is None else inputs * mask
@@ -91,9 +91,26 @@ def sampled_outputs_of(
     return result
 
 
-def _alike(
-    masks: Sequence[Floats | None], members: int
-) -> Iterator[tuple[slice, Floats | None]]:
+class _Held(threading.local):
+    """What each thread computed with last: the next rows often need the same."""
+
+    network: Network | None = None
+    count = 0
+    runner: "DenseChain | _Layers"
+
+
+_held = _Held()
+
+
+def _runner(network: Network, count: int) -> "DenseChain | _Layers":
+    """Return what computes the outputs of a network for `count` rows."""
+    if _held.network is not network or _held.count != count:
+        runner = DenseChain.of(network, _piece_rows(network, count)) or _Layers(network, count)
+        _held.network, _held.count, _held.runner = network, count, runner
+    return _held.runner
+
+
+def _alike(masks: Sequence[Floats | None], members: int) -> Iterator[tuple[slice, Floats | None]]:
     """Yield the mask of each member, and None for all together where there are no masks."""
     if all(mask is None for mask in masks):
         yield slice(0, members), None
@@ -122,6 +139,7 @@ class _Layers:
         most = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // largest))
         # Chunks of equal length leave little of the last one blank.
         length = CHUNK_ROWS if network.chain.has_own else -(-count // -(-count // most))
+        self._defaults = network.values
         self._passes = range(network.test_draws) if number is None else (number,)
         self._row = np.zeros((1, network.layout.size), np.float32)
         self._values = {name: np.full(1, v, np.float32) for name, v in network.values.items()}
@@ -138,8 +156,8 @@ class _Layers:
         with one_thread():  # layers of a caller's own may call BLAS
             for m in range(len(rows)):
                 self._row[0] = rows[m]
-                for name, numbers in values.items():
-                    self._values[name][0] = numbers[m]
+                for name, default in self._defaults.items():
+                    self._values[name][0] = values[name][m] if name in values else default
                 for start in range(0, len(inputs), length):
                     part = inputs[start : start + length]
                     self._inputs[: len(part)] = part

@@ -145,9 +145,7 @@ def _end(sums: Any, o: int, left: int, ending: int, bias: Floats, slope: Floats)
 
 
 @kernel
-def multiply_few(
-    a: Floats, b: Floats, c: Floats, ending: int, bias: Floats, slope: Floats
-) -> None:
+def multiply_few(a: Floats, b: Floats, c: Floats, ending: int, bias: Floats, slope: Floats) -> None:
     """c = f(a b + bias) of few rows: b is read once, as it lies; as `multiply_packed`."""
     rows, terms = a.shape
     columns, lanes = b.shape[1], lane_count(b)
