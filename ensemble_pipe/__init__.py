@@ -53,7 +53,7 @@ def run(
     pipeline: "str | Path | Pipeline",
     *,
     output: str | Path = "runs",
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: "Display | None" = None,
     components: Sequence[type[Any]] = (),
@@ -64,7 +64,8 @@ def run(
     Args:
         pipeline: a YAML file, or a `config.sections.Pipeline`.
         output: folder that the run directory is made in.
-        address: of a Ray cluster: "local" starts one, "auto" finds one, or HOST:PORT.
+        address: of a Ray cluster: "local" starts one, "auto" finds one, or HOST:PORT; None takes
+            the one that `ensemble-pipe up` has started, where it has, else starts one.
         inline: train in this process, without Ray.
         display: what to show meanwhile; by default nothing.
         components: classes of your own that the pipeline names: layers, losses, update rules,

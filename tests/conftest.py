@@ -120,6 +120,14 @@ def _quick_files() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave alone a Ray that stays for this user; also in processes begun here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @contextmanager
 def rendering() -> Iterator[None]:
     """Render pictures."""

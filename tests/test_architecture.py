@@ -33,6 +33,7 @@ NUMBA = {
 }
 RAY = {
     "cluster/connection.py",
+    "cluster/keeper.py",
     "cluster/pool.py",
     "cluster/ray.py",
     "cluster/trainer.py",
@@ -54,11 +55,8 @@ MAY_IMPORT = {
     },
     "numba": NUMBA,
     "sklearn": {
-        "data/sources/bundled.py",
         "ensemble/combiners/stacking.py",
-        "ensemble/metrics/classification.py",
         "estimators/ensembles.py",
-        "evaluation/labelled.py",
         "training/estimator_settings.py",
         "training/estimators.py",
     },

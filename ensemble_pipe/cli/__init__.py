@@ -1,12 +1,14 @@
 """The command line interface. Commands import their dependencies when called, so that `--help` is
 fast."""
 
+import atexit
+import gc
 from typing import Annotated
 
 import typer
 
 from ensemble_pipe import __version__
-from ensemble_pipe.cli import data, results, run
+from ensemble_pipe.cli import cluster, data, results, run
 from ensemble_pipe.core.terminal import prepare_streams, show
 
 app = typer.Typer(
@@ -29,9 +31,15 @@ for command, example in (
     (results.compare, "compare runs/single-* runs/snapshot-* --output c.html"),
     (run.sync, "sync runs/digits-20260101-120000-abcd"),
     (results.ui, "ui --port 5001"),
+    (cluster.up, "up --trainers 4"),
+    (cluster.down, "down"),
     (run.schema, "schema > pipeline.schema.json"),
 ):
     app.command(epilog=f"Example: ensemble-pipe {example}")(command)
+
+
+# Python's 700 would search for garbage hundreds of times while modules load, and find none.
+MOST_NEW_OBJECTS = 50_000
 
 
 def _version(wanted: bool) -> None:
@@ -48,3 +56,5 @@ def main(
 ) -> None:
     """Train ensembles of NumPy networks on Ray, tracked in MLflow."""
     prepare_streams()
+    gc.set_threshold(MOST_NEW_OBJECTS)
+    atexit.register(gc.freeze)  # else all objects of a run are looked at once more, for seconds

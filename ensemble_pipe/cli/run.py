@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from ensemble_pipe.run.pipeline import RunResult
 
 Address = Annotated[
-    str, typer.Option(help="local starts a Ray, auto finds one, or HOST:PORT of a cluster.")
+    str | None,
+    typer.Option(
+        help="local starts a Ray, auto finds one, or HOST:PORT of a cluster; by default the one "
+        "that `up` has started, else local."
+    ),
 ]
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")]
 AcceptChanges = Annotated[
@@ -35,12 +39,13 @@ def run(
     output: Annotated[Path, typer.Option(help="Folder that run directories are made in.")] = Path(
         "runs"
     ),
-    address: Address = "local",
+    address: Address = None,
     inline: Inline = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
     with errors():
+        from ensemble_pipe.core.timeline import Timeline
         from ensemble_pipe.run import pipeline as runs
         from ensemble_pipe.run.display import make_display
 
@@ -51,6 +56,7 @@ def run(
             address=address,
             inline=inline,
             display=make_display(),
+            timeline=Timeline.of_process(),
             **overrides,
         )
         _show(result, as_json)
@@ -95,7 +101,7 @@ def rates(
 
 def resume(
     run_dir: RunDir,
-    address: Address = "local",
+    address: Address = None,
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
     finish: Annotated[
@@ -105,6 +111,7 @@ def resume(
 ) -> None:
     """Continue an interrupted run, with bitwise the same result."""
     with errors():
+        from ensemble_pipe.core.timeline import Timeline
         from ensemble_pipe.run import pipeline as runs
         from ensemble_pipe.run.display import make_display
 
@@ -117,6 +124,7 @@ def resume(
             display=make_display(),
             accept_changes=accept_changes,
             train=not finish,
+            timeline=Timeline.of_process(),
         )
         _show(result, as_json)
 
@@ -124,13 +132,14 @@ def resume(
 def grow(
     run_dir: RunDir,
     learners: Annotated[int, typer.Option(help="How many to add.")],
-    address: Address = "local",
+    address: Address = None,
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
     as_json: AsJson = False,
 ) -> None:
     """Add learners to a run, and combine all anew."""
     with errors():
+        from ensemble_pipe.core.timeline import Timeline
         from ensemble_pipe.run import pipeline as runs
         from ensemble_pipe.run.display import make_display
 
@@ -141,29 +150,32 @@ def grow(
             inline=inline,
             display=make_display(),
             accept_changes=accept_changes,
+            timeline=Timeline.of_process(),
         )
         _show(result, as_json)
 
 
 def sync(
     run_dir: RunDir,
-    timeout_s: Annotated[float, typer.Option(help="Seconds to try for.")] = 60.0,
+    timeout_s: Annotated[
+        float, typer.Option(help="Seconds to try for where MLflow does not answer.")
+    ] = 60.0,
 ) -> None:
     """Ship to MLflow what it has not yet received of a run."""
     with errors():
+        from ensemble_pipe.core.storage import RunPaths
         from ensemble_pipe.run import pipeline as runs
+        from ensemble_pipe.run.display import Lines
+        from ensemble_pipe.tracking.lacking import what_mlflow_lacks
 
-        tracker = runs.sync(run_dir, timeout_s)
+        tracker = runs.sync(run_dir, timeout_s, Lines())
         if tracker.problem:
-            raise EnsemblePipeError(
-                f"{run_dir}: MLflow has not received all of this run ({tracker.problem}); "
-                f"{tracker.problem.advice}"
-            )
-        but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
-        show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
+            raise EnsemblePipeError(f"{run_dir}: {what_mlflow_lacks(RunPaths(run_dir), tracker)}")
         status = runs.status_of(run_dir)
         if status != "FINISHED":
             say(f"the run itself is {status}; `ensemble-pipe resume {run_dir}` finishes it")
+        but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
+        show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
 
 
 def schema() -> None:
@@ -214,6 +226,8 @@ def _show(result: "RunResult", as_json: bool) -> None:
         say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
     if as_json:
         show(json.dumps(vars(result)))
+    if result.mlflow_lacks:
+        say(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
 
 
 def _path_setting() -> str:

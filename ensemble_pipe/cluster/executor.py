@@ -33,6 +33,10 @@ class Executor(Protocol):
         """
         ...
 
+    def release(self) -> None:
+        """Begin to stop all trainers, when training has ended; `close` waits for their end."""
+        ...
+
     def close(self) -> None:
         """Stop all trainers, even in the middle of a stack."""
         ...

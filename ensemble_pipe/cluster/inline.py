@@ -27,5 +27,8 @@ class InlineExecutor:
             for stack in stacks:
                 yield from train(stack, data, schema)
 
+    def release(self) -> None:
+        """Do nothing: no other process is running."""
+
     def close(self) -> None:
         """Do nothing: no other process is running."""

@@ -30,16 +30,24 @@ class TrainerPool:
     A trainer is assigned a stack only once it has started, so one without resources blocks none.
     """
 
-    def __init__(self, new_trainer: Callable[[], Any], size: int, retries: int) -> None:
+    def __init__(
+        self,
+        new_trainer: Callable[[], tuple[Any, Any]],
+        size: int,
+        retries: int,
+        first_is_ready: Callable[[], None],
+    ) -> None:
         """Create an empty pool.
 
         Args:
-            new_trainer: starts an actor.
+            new_trainer: starts an actor; returns it, and a reference that is ready when it is.
             size: how many trainers there are at most.
             retries: how often a stack is tried again after its trainer died.
+            first_is_ready: called when the first trainer has started.
         """
         self._new_trainer = new_trainer
         self._size = size
+        self._first_is_ready: Callable[[], None] | None = first_is_ready
         self._retries = retries
         self._starting: dict[Any, Any] = {}
         self._idle: list[Any] = []
@@ -72,8 +80,8 @@ class TrainerPool:
         there = len(self._starting) + len(self._idle) + len(self._streams)
         size = self._size if self._failed_starts <= self._retries else max(1, there)
         for _ in range(min(size, waiting + len(self._streams)) - there):
-            actor = self._new_trainer()
-            self._starting[actor.ready.remote()] = actor
+            actor, ready = self._new_trainer()
+            self._starting[ready] = actor
 
     def _assign(self, actor: Any, stack: Stack) -> None:
         stream = actor.train.options(num_returns="streaming").remote(stack)
@@ -103,6 +111,9 @@ class TrainerPool:
             return
         self._failed_starts = 0
         self._idle.append(actor)
+        if self._first_is_ready is not None:
+            self._first_is_ready()
+            self._first_is_ready = None
 
     def _next(self, stream: Any, queue: list[Stack]) -> Event | None:
         """Return the next event of a stream; None at its end, or where its trainer died."""

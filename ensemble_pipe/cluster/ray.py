@@ -1,118 +1,205 @@
 """The executor that trains on Ray: a pool of trainer actors, and stacks queued to them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ensemble_pipe.cluster.connection import INLINE, connect, disconnect, liveness
+from ensemble_pipe.cluster.background import RayThread
+from ensemble_pipe.cluster.connection import INLINE, liveness, use_token
 from ensemble_pipe.cluster.executor import Estimators
 from ensemble_pipe.cluster.failure import cause_of, decide, is_loss
 from ensemble_pipe.cluster.liveness import Liveness
-from ensemble_pipe.cluster.pool import (
-    SILENCE_TIMEOUT_S,
-    START_TIMEOUT_S,
-    TrainerPool,
-    unwrap_error,
-    wait,
-)
-from ensemble_pipe.cluster.trainer import Trainer, fit_here, warm_up_node
+from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, unwrap_error, wait
+from ensemble_pipe.cluster.standing import NAMESPACE, Lease, write_start_seconds
+from ensemble_pipe.cluster.trainer import Trainer, fit_here
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
+from ensemble_pipe.core.storage import part_file
+from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_service import ShardService
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
-from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.warmup import kinds_of
+
+# A service of augmented shards and its makers take seconds of CPU time to start, in which a trainer
+# augments as much by itself.
+SHARED_BYTES = 1 << 28
 
 
 class RayExecutor:
     """Trains on a Ray cluster.
 
     Attributes:
-        trainers: size of the pool.
         service: for augmented shards, while a run needs one.
     """
 
     def __init__(
-        self, address: str, *, trainers: int | None, cpus_per_trainer: int, retries: int
+        self,
+        address: str,
+        *,
+        trainers: int | None,
+        cpus_per_trainer: int,
+        retries: int,
+        ahead: int = 0,
+        lease: Lease | None = None,
+        say: Callable[[str], None] = lambda _: None,
+        timeline: Timeline | None = None,
     ) -> None:
-        """Connect to a cluster, or start a local one.
+        """Begin to connect to a cluster, or to start a local one, and then its trainers.
+
+        Nothing is waited for, and no error raised, before the cluster is needed.
 
         Args:
             address: "local", "auto" or HOST:PORT.
             trainers: size of the pool; None for as many as the cluster's CPUs allow.
             cpus_per_trainer: CPUs that each trainer reserves.
             retries: how often a stack is tried again after its trainer died.
+            ahead: how many trainers may start before `run` is called.
+            lease: of trainers of a Ray that stays, at whose address it is.
+            say: tells the user what is waited for.
+            timeline: where the start of Ray and of the first trainer are recorded.
+        """
+        self.service: Any = None
+        self._actors: list[Any] = []
+        self._ahead: list[Any] = []
+        self._wanted = trainers
+        self._cpus = cpus_per_trainer
+        self._retries = retries
+        self._timeline = timeline or Timeline()
+        self._made_s = self._timeline.now_s
+        self._is_own = address == "local"
+        self._lease = lease
+        self._say = say
+        self._at_work = False
+        self._liveness: Liveness | None = None
+        if lease is not None:
+            use_token()
+        self._ray = RayThread(address, partial(self._begin, ahead), self._end, self._timeline)
+
+    @property
+    def trainers(self) -> int:
+        """How many stacks train at once; known as soon as the cluster is.
 
         Raises:
             ClusterError: there is no cluster at the address, or it is too small for one trainer.
         """
-        self._actors: list[Any] = []
-        self.service: Any = None
-        self._started = connect(address)
-        self._cpus = cpus_per_trainer
-        self._retries = retries
-        try:
-            with cluster_errors():
-                self._liveness = liveness()
-                self.trainers = self._pool_size(trainers)
-        except BaseException:
-            self.close()
-            raise
+        self._ray.wait()
+        return self._size
 
-    def _pool_size(self, trainers: int | None) -> int:
-        # By node: a trainer does not spread over two.
-        available = sum(
-            int(node["Resources"].get("CPU", 0)) // self._cpus
-            for node in ray.nodes()
-            if node["Alive"]
-        )
-        if available < 1 or (trainers or 1) > available:
-            raise ClusterError(
-                f"the Ray cluster has room for {available} trainers of {self._cpus} CPUs, "
-                f"not for {trainers or 1}; lower cluster.trainers or cluster.cpus_per_trainer"
-            )
-        return trainers or available
+    def _begin(self, ahead: int, abandoned: Callable[[], bool]) -> None:
+        with cluster_errors():
+            self._liveness = liveness()
+            self._size = pool_size(self._wanted, self._cpus)
+            self._began_s = self._timeline.now_s
+            if self._lease is None:
+                self._ahead = [self._start_trainer() for _ in range(min(ahead, self._size))]
+            else:
+                names = self._lease.borrow(self._size, self._say, abandoned)
+                self._size = max(1, len(names))
+                self._ahead = [ray.get_actor(name, namespace=NAMESPACE) for name in names]
+
+    def _start_trainer(self) -> Any:
+        actor = _actor_class(Trainer).options(num_cpus=self._cpus).remote()
+        self._actors.append(actor)
+        return actor
 
     def run(
         self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
     ) -> Iterator[Event]:
+        self._ray.wait()
+        assert self._liveness is not None
         with cluster_errors():
             source = BaseSource(ray.get_runtime_context().get_node_id())
             yield from _fit(estimators, source, recipe, schema, self._retries, self._liveness)
             if not stacks:
                 return
-            plans = [plan for stack in stacks for plan in stack.plans]
-            warm_up_nodes(schema, plans, recipe, self._liveness)
-            if recipe.augment.shard_policy:
+            plans = kinds_of([plan for stack in stacks for plan in stack.plans])
+            if shares_shards(recipe, max(plan.epochs for stack in stacks for plan in stack.plans)):
                 self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
                 self._actors.append(self.service)
 
-            def new_trainer() -> Any:
-                options = _actor_class(Trainer).options(num_cpus=self._cpus)
-                actor = options.remote(source, recipe, schema, self.service)
-                self._actors.append(actor)
-                return actor
+            def new_trainer() -> tuple[Any, Any]:
+                actor = self._ahead.pop() if self._ahead else self._start_trainer()
+                return actor, actor.prepare.remote(source, recipe, schema, plans, self.service)
 
-            yield from TrainerPool(new_trainer, self.trainers, self._retries).train(
-                stacks, self._liveness
+            pool = TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
+            self._at_work = True
+            yield from pool.train(stacks, self._liveness)
+            self._at_work = False
+            self._advise(min(self.trainers, len(stacks)))
+
+    def _first_is_ready(self) -> None:
+        self._ready_s = self._timeline.now_s
+        self._timeline.add("workers", self._began_s, self._ready_s - self._began_s)
+        if self._is_own:
+            write_start_seconds(self._ready_s - self._made_s)
+
+    def _advise(self, at_work: int) -> None:
+        """Say where training was so short that the start of Ray has cost more than it gained."""
+        seconds, start_s = self._timeline.now_s - self._ready_s, self._ready_s - self._made_s
+        if self._is_own and seconds * at_work < start_s:
+            self._say(
+                f"training took {seconds:.0f} s, less than Ray's start ({start_s:.0f} s): "
+                "`--inline` would be faster, and `--set cluster.executor=auto` chooses"
             )
 
+    def release(self) -> None:
+        self._ray.end()
+
     def close(self) -> None:
-        if hasattr(self, "_liveness"):
+        self._ray.close()
+        if self._liveness is not None:
             self._liveness.close()
-        if self._started:
-            disconnect()  # the actors end with it
-            return
-        for actor in self._actors:
-            ray.kill(actor)
-        self._actors = []
+
+    def _end(self) -> None:
+        """End what would outlive this executor: actors, and the lease of others."""
+        with suppress(ClusterError, ray.exceptions.RayError):
+            for actor in self._actors:
+                ray.kill(actor)
+            if self._lease is not None and not self._at_work:
+                self._lease.give_back()
+        if self._lease is not None:
+            self._lease.close()
+
+
+def shares_shards(recipe: Recipe, epochs: int) -> bool:
+    """Return whether there is so much to augment that trainers share a service for it."""
+    if not recipe.augment.shard_policy:
+        return False
+    versions = min(epochs, recipe.augment.pool or epochs)
+    bytes_each: int = open_base(part_file(recipe.base, "train")).table.nbytes
+    return versions * bytes_each >= SHARED_BYTES
+
+
+def pool_size(trainers: int | None, cpus_per_trainer: int) -> int:
+    """Return the number of trainers for which the cluster has room, or that are wanted.
+
+    Args:
+        trainers: that are wanted; None for all that there is room for.
+        cpus_per_trainer: of one node, since a trainer does not spread over two.
+
+    Raises:
+        ClusterError: there is no room for so many, or for one.
+    """
+    available = sum(
+        int(node["Resources"].get("CPU", 0)) // cpus_per_trainer
+        for node in ray.nodes()
+        if node["Alive"]
+    )
+    if available < 1 or (trainers or 1) > available:
+        raise ClusterError(
+            f"the Ray cluster has room for {available} trainers of {cpus_per_trainer} CPUs, "
+            f"not for {trainers or 1}; lower cluster.trainers or cluster.cpus_per_trainer"
+        )
+    return trainers or available
 
 
 @contextmanager
@@ -138,35 +225,6 @@ def cluster_errors() -> Iterator[None]:
             f"Ray failed ({type(error).__name__}: {cause_of(error)}); what is finished is kept, "
             f"and `ensemble-pipe resume` continues from the last checkpoints; {INLINE}"
         ) from error
-
-
-def warm_up_nodes(
-    schema: Schema, plans: list[LearnerPlan], recipe: Recipe, alive: Liveness
-) -> None:
-    """Warm up all nodes of the cluster in parallel; nodes lost meanwhile are skipped.
-
-    Raises:
-        ClusterError: a node did not answer in time.
-    """
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    here = [NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes]
-    waiting = [
-        warm_up_node.options(scheduling_strategy=place).remote(schema, plans, recipe)
-        for place in here
-    ]
-    while waiting:
-        done = wait(waiting, START_TIMEOUT_S, alive)
-        if not done:
-            raise ClusterError(
-                f"{len(waiting)} of the cluster's {len(nodes)} nodes did not start workers within "
-                f"{START_TIMEOUT_S:.0f} s; look at it with `ray status`"
-            )
-        waiting.remove(done[0])
-        try:
-            ray.get(done[0])
-        except ray.exceptions.RayError as error:
-            if not is_loss(error):
-                raise
 
 
 def _fit(

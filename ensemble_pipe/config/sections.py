@@ -122,10 +122,13 @@ class Transfer(_Section):
 class Cluster(_Section):
     """Where training runs.
 
-    `trainers` and `stack` are chosen from the cluster and the network where they are null; neither
-    changes a result. `retries` is how often a stack is tried again after its trainer died.
+    `executor` is ray, inline for this process, or auto for what is estimated to be faster; the
+    options --inline and --address override it. `trainers` and `stack` are chosen from the cluster
+    and the network where they are null. None of these changes a result. `retries` is how often a
+    stack is tried again after its trainer died.
     """
 
+    executor: Literal["auto", "ray", "inline"] = "ray"
     trainers: Annotated[int, Ge(1)] | None = None
     cpus_per_trainer: Annotated[int, Ge(1)] = 1
     stack: Annotated[int, Ge(1)] | None = None

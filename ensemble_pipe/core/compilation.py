@@ -5,6 +5,7 @@ most of a second to load.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+import llvmlite.binding
 import numba
 from numba.core import config as numba_config
 from numba.core import event
+from numba.core.registry import cpu_target
 
 REPORT_EVERY_S = 5.0
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,6 +39,17 @@ def cache_folder() -> Path:
     return Path(home) / "ensemble_pipe" / name
 
 
+def stamp_file(compiled: str) -> Path:
+    """Return the path of a file in the cache that says that certain kernels are in it.
+
+    Args:
+        compiled: names them; the kind of processor and Python's version, on which numba's cache
+            depends too, are added.
+    """
+    text = f"{compiled} {sys.version} {llvmlite.binding.get_host_cpu_name()}"
+    return cache_folder() / f"compiled-{sha256(text.encode()).hexdigest()[:16]}"
+
+
 def kernel(function: F) -> F:
     """Compile `function` on its first call, once per machine.
 
@@ -53,6 +67,12 @@ def kernel(function: F) -> F:
     finally:
         numba_config.CACHE_DIR = before
     return compiled
+
+
+def load_runtime() -> None:
+    """Load what numba needs for the first kernel of a process, which takes 0.4 s."""
+    cpu_target.target_context.refresh()
+    cpu_target.typing_context.refresh()
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from typing import Self
 
 import psutil
 
+from ensemble_pipe.core.documents import Number
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -21,8 +23,8 @@ class Stage:
     """
 
     name: str
-    began_s: float
-    seconds: float
+    began_s: Number
+    seconds: Number
 
 
 class Timeline:

@@ -22,13 +22,14 @@ from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.estimators.examples import Examples
 from ensemble_pipe.estimators.fitting import fit_examples
 from ensemble_pipe.estimators.labels import class_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.run.display import Silent, make_display
-from ensemble_pipe.run.lifecycle import make_executor
+from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.training.components import custom_components
@@ -139,7 +140,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         display = make_display() if self.verbose else Silent()
         try:
             with display, report_compilation(display.message), ExitStack() as closing:
-                executor = make_executor(config.cluster, self.address is None, self.address or "")
+                address, inline = self.address or "", self.address is None
+                executor = make_executor(
+                    config, plans, address, inline, display.message, Timeline()
+                )
                 closing.callback(executor.close)
                 result = fit_examples(config, plans, examples, executor, display)
         except ClusterError as error:

@@ -9,6 +9,7 @@ from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble.combining import Combine
@@ -82,6 +83,7 @@ def fit_examples(
             schema,
             MemorySink(),
             display,
+            Timeline(),
             held_out=held_out,
             # In this process kernels compile when they are first needed.
             compile_first=not isinstance(executor, InlineExecutor),

@@ -1,17 +1,12 @@
-"""Progress display of a run on standard error: bars on a terminal, lines elsewhere."""
+"""Progress display of a run on standard error: bars on a terminal (`bars`), lines elsewhere."""
 
 import sys
 import time
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich import progress
-from rich.console import Console
-from rich.markup import escape
-
-from ensemble_pipe.core.messages import printable
 from ensemble_pipe.core.terminal import say
-from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
 from ensemble_pipe.training.plan import LearnerPlan
 
 LINE_EVERY_S = 1.0
@@ -107,63 +102,10 @@ class Clock:
         return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
-class Bars(Silent):
-    """A bar for each learner, with its loss and the time left."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._progress = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.TextColumn("{task.percentage:>3.0f}%"),
-            progress.TextColumn("{task.fields[loss]}"),
-            progress.TimeRemainingColumn(),
-            console=self._console,
-        )
-        self._tasks: dict[int, progress.TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begin(self, plans: list[LearnerPlan]) -> None:
-        for plan in plans:
-            name = f"learner {plan.learner}"
-            # A waiting learner has no total yet, so that its clock starts with its first report.
-            task = self._progress.add_task(name, total=None, start=False, loss="waiting")
-            self._tasks[plan.learner] = task
-
-    def event(self, event: Event) -> None:
-        if isinstance(event, EstimatorFitted):
-            self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
-            return
-        task = self._tasks.get(event.learner)
-        if task is None:  # an estimator, which has no bar
-            if isinstance(event, Failed):
-                self.message(f"learner {event.learner} failed: {event.reason}")
-            return
-        if isinstance(event, Progress):
-            self._advance(event.learner, event.step, event.total, f"loss {event.loss:.4f}")
-        elif isinstance(event, Failed):
-            self._progress.update(task, loss=f"[red]{printable(escape(event.reason))}")
-        elif event.metrics:
-            text = f"{'done, ' if event.finished else ''}stop loss {event.metrics['stop/loss']:.4f}"
-            self._advance(event.learner, event.step, event.total, text)
-
-    def _advance(self, learner: int, step: int, total: int, text: str) -> None:
-        task = self._tasks[learner]
-        self._progress.start_task(task)
-        self._progress.update(task, total=total, completed=step, loss=text)
-
-    def message(self, text: str) -> None:
-        if text:
-            self._console.print(printable(text, "\n"), highlight=False, markup=False)
-
-
 def make_display() -> Display:
     """Return bars where standard error is a terminal that can move its cursor, else lines."""
-    able = sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal
-    return Bars() if able else Lines()
+    if not sys.stderr.isatty():
+        return Lines()
+    from ensemble_pipe.run.bars import Bars, moves_cursor  # rich takes a tenth of a second to load
+
+    return Bars() if moves_cursor() else Lines()

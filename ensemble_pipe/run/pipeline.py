@@ -1,10 +1,11 @@
 """The functions `run`, `resume`, `grow` and `sync`, behind the commands of these names."""
 
+import math
 import secrets
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, Silent
+from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.preparation import prepare, write_run
@@ -26,7 +29,7 @@ from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
 from ensemble_pipe.tracking.rewinding import rewind
-from ensemble_pipe.tracking.tracker import Tracker
+from ensemble_pipe.tracking.tracker import Patience, Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 from ensemble_pipe.training.components import takes_components
 
@@ -39,32 +42,44 @@ def run(
     pipeline: str | Path | Pipeline,
     *,
     output: str | Path = "runs",
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
     **overrides: Any,
 ) -> RunResult:
-    """Run a pipeline: see `ensemble_pipe.run`, which is this function for users."""
-    started = time.monotonic()
+    """Run a pipeline: see `ensemble_pipe.run`, which is this function for users.
+
+    `timeline` is where the stages of the run are recorded, by default a new one.
+    """
+    started, timeline = time.monotonic(), timeline or Timeline()
+    with timeline.stage("pipeline"):
+        config, plans = _read(pipeline, overrides)
+    display = display or Silent()
+    executor = make_executor(config, plans, address, inline, display.message, timeline)
+    with closing(executor):
+        with timeline.stage("data"):
+            prepared = prepare(config, plans)
+        display.message(prepared.warning or "")
+        folder = Path(output).resolve()
+        made = [above for above in (folder, *folder.parents) if not above.exists()]
+        require_space(plans.networks, prepared.schema, folder)
+        paths = _new_run(folder, config)
+        with lock_run(paths):
+            with _remove_on_failure(paths, made), timeline.stage("base files"):
+                write_run(paths, config, plans, prepared)
+            return drive(paths, config, plans, executor, display, started, timeline)
+
+
+def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
     if isinstance(pipeline, Pipeline):
         if overrides:
             raise InputError("overrides go with a pipeline file, not with a Pipeline object")
         config, plans = pipeline, make_plans(pipeline)
     else:
         config, plans = load_pipeline(Path(pipeline), overrides)
-    config = resolve_weights(config)
-    prepared = prepare(config, plans)
-    display = display or Silent()
-    display.message(prepared.warning or "")
-    folder = Path(output).resolve()
-    made = [above for above in (folder, *folder.parents) if not above.exists()]
-    require_space(plans.networks, prepared.schema, folder)
-    paths = _new_run(folder, config)
-    with lock_run(paths):
-        with _remove_on_failure(paths, made):
-            write_run(paths, config, plans, prepared)
-        return drive(paths, config, plans, address, inline, display, started)
+    return resolve_weights(config), plans
 
 
 @handle_signals()
@@ -72,12 +87,13 @@ def run(
 def resume(
     run_dir: str | Path,
     *,
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
     train: bool = True,
     components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
 ) -> RunResult:
     """Continue an interrupted run, with bitwise the same result.
 
@@ -87,19 +103,24 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
-        components: as for `run`.
+        components, timeline: as for `run`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
         CorruptFileError: a file does not match its sum.
         TrainingError: no learner is finished, and none is to be trained.
     """
-    started = time.monotonic()
+    started, timeline = time.monotonic(), timeline or Timeline()
+    display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
     _require_same_conditions(paths, accept_changes)
     with lock_run(paths):
-        config, plans = _rewind(paths, train)
-        return drive(paths, config, plans, address, inline, display or Silent(), started, train)
+        with timeline.stage("rewinding"):
+            config, plans = _rewind(paths, train)
+        # Without training nothing is to be started.
+        inline = inline or not train
+        executor = make_executor(config, plans, address, inline, display.message, timeline)
+        return drive(paths, config, plans, executor, display, started, timeline, train)
 
 
 @handle_signals()
@@ -108,11 +129,12 @@ def grow(
     run_dir: str | Path,
     learners: int,
     *,
-    address: str = "local",
+    address: str | None = None,
     inline: bool = False,
     display: Display | None = None,
     accept_changes: bool = False,
     components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
 ) -> RunResult:
     """Add learners to a run, and combine all again; trained ones stay unchanged.
 
@@ -121,21 +143,24 @@ def grow(
     Args:
         run_dir: a run directory; where it is not finished, its own learners are trained too.
         learners: how many more.
-        accept_changes, address, inline, display, components: as for `resume`.
+        accept_changes, address, inline, display, components, timeline: as for `resume`.
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.
         ConfigError: the strategy does not allow it, or the run was ended by stop_below_gain.
     """
-    started = time.monotonic()
+    started, timeline = time.monotonic(), timeline or Timeline()
+    display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
     _require_same_conditions(paths, accept_changes)
     with lock_run(paths):
-        finish_growth(paths)
-        config, _ = load_pipeline(paths.pipeline)
-        write_growth(paths, add_learners(config, learners))
-        config, plans = _rewind(paths, train=True)
-        return drive(paths, config, plans, address, inline, display or Silent(), started)
+        with timeline.stage("rewinding"):
+            finish_growth(paths)
+            config, _ = load_pipeline(paths.pipeline)
+            write_growth(paths, add_learners(config, learners))
+            config, plans = _rewind(paths, train=True)
+        executor = make_executor(config, plans, address, inline, display.message, timeline)
+        return drive(paths, config, plans, executor, display, started, timeline)
 
 
 def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
@@ -175,8 +200,13 @@ def changes_since(run_dir: str | Path) -> list[str]:
     return provenance.differences(recorded, provenance.environment())
 
 
-def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
+def sync(run_dir: str | Path, timeout_s: float, display: Display | None = None) -> Tracker:
     """Ship to MLflow what it has not yet received of a run; return the tracker when done.
+
+    Args:
+        run_dir: a run directory.
+        timeout_s: seconds to try for where MLflow does not answer; while it does, all is sent.
+        display: of the progress; by default nothing is shown.
 
     Raises:
         RunDirectoryError: it is no run directory, or the run is still in progress.
@@ -192,7 +222,11 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
         tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()
-        tracker.finish(timeout_s, keep_trying=True)
+        try:
+            patience = Patience(most_s=math.inf, retry_s=timeout_s)
+            tracker.finish(patience, (display or Silent()).message)
+        finally:
+            tracker.close()
         return tracker
 
 

@@ -1,11 +1,11 @@
 """The sink of a run: writes all results into the run directory, and journals them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from pathlib import Path
 
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.storage import SPLITS, Manifest, RunPaths, read_manifest
-from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.shards import Recipe
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combined
@@ -15,12 +15,10 @@ from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking import kinds
-from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.tracking.pictures import draw_pictures
 from ensemble_pipe.training.checkpoints import save_checkpoint, save_estimator
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
-from ensemble_pipe.training.plan import LearnerPlan
 
 
 class RunSink:
@@ -32,32 +30,38 @@ class RunSink:
 
     parts: tuple[str, ...] = SPLITS[1:]
 
-    def __init__(self, paths: RunPaths, journal: Journal, *, by_time: bool = False) -> None:
+    def __init__(
+        self,
+        paths: RunPaths,
+        journal: Journal,
+        timeline: Timeline,
+        *,
+        by_time: bool = False,
+        draw_sheet: Callable[[], Path] | None = None,
+    ) -> None:
         """Begin with what the run directory holds.
 
         Args:
             paths: of the run.
             journal: of the run, open.
+            timeline: where the stages of the run are recorded.
             by_time: whether members are selected by the time that they take. That is measured
                 once: a run that goes on selects by what its journal says of an earlier session.
+            draw_sheet: draws the contact sheet of augmented rows; None where there are none.
         """
         self._run_id = read_manifest(paths).run_id
         self._paths = paths
         self._journal = journal
+        self._timeline = timeline
         self._by_time = by_time
+        self._draw_sheet = draw_sheet
         self._costs = costs(paths.journal) if by_time else {}
 
-    def draw_augmentation(
-        self, plans: Sequence[LearnerPlan], recipe: Recipe, schema: Schema
-    ) -> None:
-        """Draw the contact sheet, where rows are augmented and networks are trained on them.
-
-        It is drawn before training, so that a person sees it while the run goes on.
-        """
-        if recipe.augment.policy and plans:
-            epochs = max(plan.epochs for plan in plans)
-            sheet = draw_contact_sheet(self._paths, recipe, schema, epochs)
-            self._journal.append(kinds.PicturesEntry([sheet.name]))
+    def draw_augmentation(self) -> None:
+        """Draw the contact sheet, unless that is done already."""
+        if self._draw_sheet is not None:
+            self._journal.append(kinds.PicturesEntry([self._draw_sheet().name]))
+            self._draw_sheet = None
 
     def known_cost(self, member: Member) -> float | None:
         return self._costs.get((member.learner, member.number))
@@ -103,14 +107,18 @@ class RunSink:
         self._journal.append(kinds.CombinedEntry.of(combined))
 
     def save_result(self, result: SessionResult, aggregator: Aggregator) -> None:
-        self._write_predictions(result)
-        self._journal_result(result, len(aggregator.members))
-        write_artifact(self._paths.model, result.model)
-        curve, test = aggregator.curve(), result.measured["test"]
-        pictures = draw_pictures(self._paths, aggregator.schema, curve, test)
-        self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
-        sums = read_json(self._paths.model / "manifest.json", Manifest).sums
+        with self._timeline.stage("model"):
+            self._write_predictions(result)
+            self._journal_result(result, len(aggregator.members))
+            write_artifact(self._paths.model, result.model)
+            sums = read_json(self._paths.model / "manifest.json", Manifest).sums
+        # Before the pictures, so that MLflow receives the model while these are drawn.
         self._journal.append(kinds.ModelEntry(sums))
+        with self._timeline.stage("pictures"):
+            self.draw_augmentation()
+            curve, test = aggregator.curve(), result.measured["test"]
+            pictures = draw_pictures(self._paths, aggregator.schema, curve, test)
+        self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
 
     def _write_predictions(self, result: SessionResult) -> None:
         paths = self._paths

@@ -8,6 +8,7 @@ from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import TrainingError
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
@@ -30,7 +31,7 @@ from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Fa
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack, make_stacks
 from ensemble_pipe.training.state import LearnerState
-from ensemble_pipe.training.warmup import warm_up
+from ensemble_pipe.training.warmup import compile_kernels
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Session:
         schema: Schema,
         sink: Sink,
         display: Display,
+        timeline: Timeline,
         *,
         external: Callable[[str], ExternalOutputs] = _no_external_predictions,
         held_out: bool = True,
@@ -89,6 +91,7 @@ class Session:
             schema: of the data.
             sink: receives the results.
             display: of the progress.
+            timeline: where the stages of the session are recorded.
             external: external(part) returns the predictions of other programs for a part.
             held_out: whether the validation part is held out from training.
             compile_first: whether kernels are compiled before training, not while it goes on.
@@ -99,6 +102,7 @@ class Session:
         self._schema = schema
         self._sink = sink
         self._display = display
+        self._timeline = timeline
         self._external = external
         self._held_out = held_out
         self._compile_first = compile_first
@@ -143,16 +147,27 @@ class Session:
         self.open = remaining.learners - self.failed.keys()
         if not self.open or self._end_when_enough() or executor is None:
             return
+        self._compile_kernels(remaining.networks)
         stacks = self._make_stacks(remaining, executor.trainers)
         self._display.begin(list(self._plans.networks))
-        recipe = self._data.recipe
-        for event in executor.run(stacks, recipe, self._schema, remaining.estimators):
+        trained = executor.run(stacks, self._data.recipe, self._schema, remaining.estimators)
+        for event in self._recorded(trained):
             self._display.event(event)
             before = len(self.open)
             self._handle(event)
             yield event
             if len(self.open) < before and self._end_when_enough():
                 return
+
+    def _recorded(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Yield events; the time before the first and that of all others are stages of the run."""
+        with self._timeline.stage("first step"):
+            first = next(events, None)
+        if first is None:
+            return
+        with self._timeline.stage("training"):
+            yield first
+            yield from events
 
     def finish(self) -> SessionResult:
         """Combine and measure the members, and hand the result to the sink.
@@ -170,10 +185,12 @@ class Session:
         self._display.message("combining and measuring the ensemble")
         folds = self._out_of_fold()
         groups = self._data.row_groups("validation")
-        combined = aggregator.combine(how, self._config.seed, folds, groups)
+        with self._timeline.stage("combining"):
+            combined = aggregator.combine(how, self._config.seed, folds, groups)
         self._sink.save_combination(combined)
-        parts = {name: self._measure(combined, name) for name in self._sink.parts}
-        left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
+        with self._timeline.stage("measuring"):
+            parts = {name: self._measure(combined, name) for name in self._sink.parts}
+            left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
         result = SessionResult(
             model=self._make_model(combined),
             measured=parts,
@@ -187,23 +204,28 @@ class Session:
         return result
 
     def _make_stacks(self, remaining: Remaining, trainers: int) -> list[Stack]:
-        """Divide networks into stacks; compile the kernels that they need."""
+        """Divide networks into stacks."""
         if not remaining.networks:
             return []
         size = max(plan.build(self._schema).layout.size for plan in remaining.networks)
-        stacks = make_stacks(
+        return make_stacks(
             remaining.networks,
             dict(remaining.states),
             size=size,
             trainers=trainers,
             width=self._config.cluster.stack,
         )
-        if self._compile_first:
-            began = time.monotonic()
-            warm_up(self._schema, remaining.networks, self._data.recipe)
+
+    def _compile_kernels(self, networks: Sequence[LearnerPlan]) -> None:
+        """Compile the kernels that networks need, where this machine lacks them."""
+        if not (networks and self._compile_first):
+            return
+        began = time.monotonic()
+        with self._timeline.stage("kernels"):
+            compiled = compile_kernels(self._schema, networks, self._data.recipe)
+        if compiled:
             seconds = time.monotonic() - began
             self._display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
-        return stacks
 
     def _handle(self, event: Event) -> None:
         """Process an event of a trainer."""
@@ -286,6 +308,8 @@ class Session:
         )
 
     def _measure(self, combined: Combined, part: str) -> Measured:
+        if part == "validation":
+            return self.registry.aggregator.measure(combined)
         return measure_ensemble(
             combined.members,
             combined.combiner,

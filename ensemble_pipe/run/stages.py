@@ -1,22 +1,31 @@
 """The stages of a prepared run: train the learners, combine and measure them."""
 
+import time
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.interruption import interruptible
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
-from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import restore
 from ensemble_pipe.run.run_sink import RunSink
-from ensemble_pipe.run.session import Session
+from ensemble_pipe.run.session import Remaining, Session
+from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
+
+# A training that takes longer shows its augmented rows meanwhile, else at its end.
+SHEET_AFTER_S = 10.0
 
 
 def train_and_measure(
@@ -26,6 +35,7 @@ def train_and_measure(
     executor: Executor,
     journal: Journal,
     display: Display,
+    timeline: Timeline,
     train: bool = True,
 ) -> SessionResult:
     """Train the unfinished learners, then combine and measure all members.
@@ -40,6 +50,7 @@ def train_and_measure(
         executor: where to train.
         journal: of the run.
         display: of the progress.
+        timeline: where the stages of the run are recorded.
         train: whether learners that are not finished go on; else the members so far make the
             ensemble.
 
@@ -49,15 +60,20 @@ def train_and_measure(
     """
     schema = read_schema(paths)
     data = TrainingData(recipe_of(paths, config, schema), schema)
-    sink = RunSink(paths, journal, by_time=config.ensemble.combine.milliseconds is not None)
-    sink.draw_augmentation(plans.networks, data.recipe, schema)
+    sink = RunSink(
+        paths,
+        journal,
+        timeline,
+        by_time=config.ensemble.combine.milliseconds is not None,
+        draw_sheet=_contact_sheet(paths, plans, data.recipe, schema),
+    )
     external = partial(load_external, paths, plans.external)
-    session = Session(config, plans, data, schema, sink, display, external=external)
+    session = Session(config, plans, data, schema, sink, display, timeline, external=external)
     try:
         remaining = restore(paths, plans, data.rows, session.registry, sink)
         if not train:  # those that failed before are not tried again
             session.failed.update(failures(paths.journal))
-        session.train(executor if train else None, remaining)
+        _train(session, executor if train else None, remaining, sink)
     except KeyboardInterrupt:
         if session.member_count:
             display.message(f"writing the ensemble of {session.member_count} members that are done")
@@ -65,6 +81,28 @@ def train_and_measure(
                 _finish(session, display)
         raise
     return _finish(session, display)
+
+
+def _contact_sheet(
+    paths: RunPaths, plans: Plans, recipe: Recipe, schema: Schema
+) -> Callable[[], Path] | None:
+    """Return what draws the contact sheet, where networks are trained on augmented rows."""
+    if not (recipe.augment.policy and plans.networks):
+        return None
+    epochs = max(plan.epochs for plan in plans.networks)
+    return partial(draw_contact_sheet, paths, recipe, schema, epochs)
+
+
+def _train(
+    session: Session, executor: Executor | None, remaining: Remaining, sink: RunSink
+) -> None:
+    """Train; draw the contact sheet meanwhile where training takes long, so that it is seen."""
+    began = time.monotonic()
+    for _ in session.events(executor, remaining):
+        if time.monotonic() - began > SHEET_AFTER_S:
+            sink.draw_augmentation()
+    if executor is not None:
+        executor.release()
 
 
 def _finish(session: Session, display: Display) -> SessionResult:

@@ -89,7 +89,8 @@ def take_learner(entry: Entry, known: set[int], where: Path) -> None:
         case (
             kinds.StartedEntry() | kinds.GrownEntry() | kinds.ResumedEntry()
             | kinds.EnsembleEntry() | kinds.ResultEntry() | kinds.PicturesEntry()
-            | kinds.ModelEntry() | kinds.EndedEntry() | kinds.UnknownEntry()
+            | kinds.ModelEntry() | kinds.TimelineEntry() | kinds.EndedEntry()
+            | kinds.UnknownEntry()
         ):  # fmt: skip
             pass  # of no single learner
         case _:

@@ -44,7 +44,7 @@ def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:
                 | kinds.ResumedEntry() | kinds.EpochEntry() | kinds.CostEntry()
                 | kinds.MemberEntry() | kinds.MemberTestEntry() | kinds.EnsembleEntry()
                 | kinds.CombinedEntry() | kinds.ResultEntry() | kinds.PicturesEntry()
-                | kinds.ModelEntry() | kinds.UnknownEntry()
+                | kinds.ModelEntry() | kinds.TimelineEntry() | kinds.UnknownEntry()
             ):  # fmt: skip
                 pass  # no end
             case _:

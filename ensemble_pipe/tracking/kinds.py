@@ -16,6 +16,7 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import Strict
 
 from ensemble_pipe.core.documents import Count, Flag, Number
+from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
@@ -279,6 +280,14 @@ class ModelEntry(_Entry):
 
 
 @dataclass(frozen=True)
+class TimelineEntry(_Entry):
+    """The stages of the run so far, within the process that drives it."""
+
+    kind = "timeline"
+    stages: list[Stage]
+
+
+@dataclass(frozen=True)
 class EndedEntry(_Entry):
     """The process that drove the run ended; `status` is that of the run in MLflow."""
 
@@ -298,7 +307,7 @@ KnownEntry = (
     StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
     | EpochEntry | FinishedEntry | FailedEntry | SparedEntry
     | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
-    | CombinedEntry | ResultEntry | PicturesEntry | ModelEntry | EndedEntry
+    | CombinedEntry | ResultEntry | PicturesEntry | ModelEntry | TimelineEntry | EndedEntry
 )  # fmt: skip
 Entry = KnownEntry | UnknownEntry
 KINDS: dict[str, type[Any]] = {entry.kind: entry for entry in get_args(KnownEntry)}

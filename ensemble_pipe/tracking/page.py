@@ -84,6 +84,12 @@ def value_table(pairs: Iterable[tuple[str, Any]]) -> Html:
     return element("table", *rows, kind="facts") if rows else Html("")
 
 
+def bar(began: float, length: float) -> Html:
+    """Return a bar from one share of its cell's width on, as long as another share."""
+    place = f"margin-left:{100 * began:.2f}%;width:{100 * length:.2f}%"
+    return Html(f'<div class="bar" style="{place}"></div>')
+
+
 def picture(png: bytes, caption: str, kind: str = "") -> Html:
     """Return a picture that is embedded in the page."""
     data = base64.b64encode(png).decode()
@@ -135,6 +141,8 @@ thead th.n { white-space: normal; }
 tbody td { border-bottom: 1px solid #e8ecf0; }
 .n { text-align: right; white-space: nowrap; }
 .strong td { font-weight: 700; }
+.bar { height: .8rem; min-width: 2px; background: #0b5cad; border-radius: 2px; }
+.bars { width: 60%; min-width: 10rem; }
 .facts th { font-weight: 400; color: #57606a; padding-right: 1.2rem; white-space: nowrap; }
 .facts td { overflow-wrap: anywhere; border: 0; }
 .pictures { display: grid; gap: 1rem;

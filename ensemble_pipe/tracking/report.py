@@ -18,6 +18,7 @@ from ensemble_pipe.tracking.kinds import Numbers
 from ensemble_pipe.tracking.learners import failures, learners, members
 from ensemble_pipe.tracking.page import (
     Html,
+    bar,
     element,
     html_of,
     page,
@@ -258,7 +259,7 @@ def _pngs(paths: RunPaths, run: RunSummary, schema: Schema) -> Iterator[tuple[st
 def _times(run: RunSummary) -> Html:
     seconds = (run.last_ms - run.began_ms) // 1000
     ended = "last entry" if run.status in ("RUNNING", "KILLED") else "ended"
-    return value_table(
+    moments = value_table(
         [
             ("began", _moment(run.began_ms)),
             *(("resumed", _moment(moment)) for moment in run.resumed_ms),
@@ -266,6 +267,24 @@ def _times(run: RunSummary) -> Html:
             ("between them", f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"),
         ]
     )
+    return Html(moments + _timeline(run))
+
+
+def _timeline(run: RunSummary) -> Html:
+    """Return the stages of the process that drove the run last, up to this report."""
+    if not run.stages:
+        return Html("")
+    whole = max(stage.began_s + stage.seconds for stage in run.stages) or 1.0
+    rows = [
+        (
+            stage.name,
+            f"{stage.began_s:.1f} s",
+            f"{stage.seconds:.1f} s",
+            bar(stage.began_s / whole, stage.seconds / whole),
+        )
+        for stage in run.stages
+    ]
+    return table(("stage", "began", "took", element("div", "", kind="bars")), rows)
 
 
 def _moment(time_ms: int) -> str:

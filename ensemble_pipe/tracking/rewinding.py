@@ -27,7 +27,7 @@ def stays(entry: Entry, steps: Mapping[int, int], *, train: bool) -> bool:
     match entry:
         case (
             kinds.StartedEntry() | kinds.LearnerEntry() | kinds.GrownEntry()
-            | kinds.ResumedEntry() | kinds.CostEntry()
+            | kinds.ResumedEntry() | kinds.CostEntry() | kinds.TimelineEntry()
         ):  # fmt: skip
             return True
         case kinds.EpochEntry():

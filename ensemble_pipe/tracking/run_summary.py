@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from filelock import FileLock, Timeout
 
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.completeness import lost_epochs, require_start
 from ensemble_pipe.tracking.journal import read_entries
@@ -42,7 +43,7 @@ class RunSummary:
         lost: a message on epochs that the journal has lost; None for none.
         plans: by learner, as plain values.
         epochs: entries of each learner's epochs.
-        members: in order of learner and number.
+        by_place: members by learner and number.
         ensembles: validation metrics by the number of members.
         metrics: of the result, flat; empty until there is one.
         combined: how the members are combined; None until they are.
@@ -50,6 +51,7 @@ class RunSummary:
         unfinished: learners whose training had not ended at the result.
         spared: why learners were not trained, by learner.
         pictures: file names.
+        stages: of the process that drove the run last, as far as it has journalled them.
     """
 
     run_id: str
@@ -63,7 +65,7 @@ class RunSummary:
     plans: dict[int, dict[str, Any]] = field(default_factory=dict)
     epochs: dict[int, list[kinds.EpochEntry]] = field(default_factory=dict)
     finished: list[int] = field(default_factory=list)
-    members: list[MemberSummary] = field(default_factory=list)
+    by_place: dict[tuple[int, int], MemberSummary] = field(default_factory=dict)
     ensembles: dict[int, Numbers] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
     combined: kinds.CombinedEntry | None = None
@@ -71,6 +73,12 @@ class RunSummary:
     unfinished: list[int] = field(default_factory=list)
     spared: dict[int, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def members(self) -> list[MemberSummary]:
+        """The members, in order of learner and number."""
+        return [member for _, member in sorted(self.by_place.items())]
 
     @property
     def given(self) -> list[str]:
@@ -116,7 +124,6 @@ def read_run_summary(paths: RunPaths, status: str | None = None) -> RunSummary:
     )
     for entry in entries:
         add(run, entry)
-    run.members.sort(key=lambda member: (member.learner, member.number))
     return run
 
 
@@ -131,6 +138,9 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.spared[entry.learner] = entry.reason
         case kinds.ResumedEntry():
             run.resumed_ms.append(entry.time_ms)
+            run.stages = []
+        case kinds.TimelineEntry():
+            run.stages = entry.stages
         case kinds.EpochEntry():
             run.epochs.setdefault(entry.learner, []).append(entry)
         case kinds.FinishedEntry():
@@ -139,13 +149,11 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.failed[entry.learner] = entry.reason
         case kinds.MemberEntry():
             place = entry.learner, entry.number
-            others = [m for m in run.members if (m.learner, m.number) != place]
-            run.members = [*others, MemberSummary(*place, entry.step, entry.metrics)]
+            run.by_place[place] = MemberSummary(*place, entry.step, entry.metrics)
         case kinds.MemberTestEntry():
-            for member in run.members:
-                if (member.learner, member.number) == (entry.learner, entry.number):
-                    own = entry.metrics.items()
-                    member.test = {name.removeprefix("test/"): value for name, value in own}
+            if member := run.by_place.get((entry.learner, entry.number)):
+                own = entry.metrics.items()
+                member.test = {name.removeprefix("test/"): value for name, value in own}
         case kinds.EnsembleEntry():
             run.ensembles[entry.members] = entry.metrics
         case kinds.CombinedEntry():

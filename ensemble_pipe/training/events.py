@@ -7,7 +7,7 @@ from ensemble_pipe.training.state import LearnerState
 
 @dataclass(frozen=True)
 class Progress:
-    """A learner is in training; for displays only, sent twice a second.
+    """A learner is in training; for displays only: after its first step, then twice a second.
 
     Attributes:
         step, total: steps taken, and of the whole training.

@@ -1,5 +1,6 @@
 """The training loop of one stack: forward, loss, backward, step, checkpoint."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 
@@ -38,7 +39,7 @@ def train(stack: Stack, data: TrainingData, schema: Schema) -> Iterator[Event]:
         finite, which then leaves the stack.
     """
     training = StackTraining(stack, data, schema)
-    reported = time.monotonic()
+    reported = -math.inf  # the first step is told at once
     while training.plans and training.step < training.steps.total:
         losses = training.take_step()
         if training.is_checkpoint():

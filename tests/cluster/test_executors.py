@@ -116,7 +116,7 @@ def test_the_pool_is_as_large_as_the_cpus_allow() -> None:
 
 def test_more_trainers_than_the_cluster_can_host_are_refused_at_once() -> None:
     with pytest.raises(ClusterError, match="room for 2 trainers of 1 CPUs, not for 3"):
-        on_ray(trainers=3)
+        _ = on_ray(trainers=3).trainers
 
 
 @pytest.fixture

@@ -33,6 +33,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def _always_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share shards in however small a training."""
+    monkeypatch.setattr("ensemble_pipe.cluster.ray.SHARED_BYTES", 0)
+
+
 @pytest.fixture
 def prepare_images(prepare: Callable[..., Prepared], images: Path) -> Callable[..., Prepared]:
     def make(learners: int = 2, **augment: Any) -> Prepared:

@@ -21,7 +21,8 @@ from ensemble_pipe.cli.support import errors
 from ensemble_pipe.core.terminal import prepare_streams, prints_all, say, show
 from ensemble_pipe.run import display as display_module
 from ensemble_pipe.run import pipeline as runs
-from ensemble_pipe.run.display import Bars, Lines, make_display
+from ensemble_pipe.run.bars import Bars
+from ensemble_pipe.run.display import Lines, make_display
 from ensemble_pipe.training.events import Checkpoint, Event
 
 PIPELINE = """
@@ -88,7 +89,7 @@ def test_the_result_alone_is_on_standard_output(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     complete = SimpleNamespace(problem=None, left_out="", mlflow_run_id=7)
-    monkeypatch.setattr(runs, "sync", lambda run_dir, timeout_s: complete)
+    monkeypatch.setattr(runs, "sync", lambda *_: complete)
     done = call(*command.split())
     assert done.exit_code == 0, done.stderr
     assert done.stdout.startswith(begins.replace("PATH", str((folder / "run").resolve())))

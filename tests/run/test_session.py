@@ -11,6 +11,7 @@ from conftest import Prepared
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.core.errors import TrainingError
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.ensemble.members import EstimatorMember, Member, NetworkMember
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.run.run_sink import RunSink
@@ -38,7 +39,7 @@ def session_of(prepared: Prepared, sink: Sink | None = None, **settings: Any) ->
     plans, sink = make_plans(prepared.config), sink or MemorySink()
     settings = {"compile_first": False, **settings}
     data, schema = prepared.data, prepared.schema
-    return Session(prepared.config, plans, data, schema, sink, Silent(), **settings)
+    return Session(prepared.config, plans, data, schema, sink, Silent(), Timeline(), **settings)
 
 
 def bits(member: Member) -> bytes:
@@ -63,7 +64,7 @@ def test_the_members_are_the_same_in_memory_as_in_a_run_directory(prepare: Prepa
     assert (result.measured, result.metrics) == ({}, {})
 
     journal = Journal(prepared.paths.journal)
-    in_run = session_of(prepared, RunSink(prepared.paths, journal))
+    in_run = session_of(prepared, RunSink(prepared.paths, journal, Timeline()))
     in_run.train(InlineExecutor())
     written = in_run.finish()
     journal.close()

@@ -11,6 +11,7 @@ import pytest
 from conftest import Prepared
 
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run import stages
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet, make_sheet
 from ensemble_pipe.tracking.journal import read_entries
@@ -101,9 +102,13 @@ def test_mixed_rows_say_what_they_are_of(prepare: Callable[..., Prepared]) -> No
     assert all(46 <= share <= 54 for share in shares)
 
 
-def test_a_run_journals_its_sheet_before_it_trains(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 1e9])
+def test_a_run_draws_its_sheet_once_and_never_before_an_epoch(
+    after_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "SHEET_AFTER_S", after_s)
     (tmp_path / "p.yaml").write_text(
-        "augment: [{name: shift_crop}]\ntraining: {epochs: 1}\nnetwork: {hidden: [4]}\n"
+        "augment: [{name: shift_crop}]\ntraining: {epochs: 2}\nnetwork: {hidden: [4]}\n"
         "ensemble: {learners: 1}\ntracking: {mlflow: false}\n"
     )
     paths = RunPaths(Path(run(tmp_path / "p.yaml", output=tmp_path, inline=True).run_dir))
@@ -112,7 +117,9 @@ def test_a_run_journals_its_sheet_before_it_trains(tmp_path: Path) -> None:
     first = entries[kinds.index("pictures")]
     assert isinstance(first, PicturesEntry)
     assert first.names == ["augmentation.png"]
-    assert kinds.index("pictures") < kinds.index("epoch")
+    assert kinds.count("pictures") == 2
+    assert kinds.index("epoch") < kinds.index("pictures")
+    assert ("epoch" in kinds[kinds.index("pictures") :]) is (after_s == 0)
     assert (paths.pictures / "augmentation.png").is_file()
 
 

@@ -17,7 +17,7 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.journal import read_entries, read_lines
-from ensemble_pipe.tracking.kinds import CombinedEntry, Entry, ResultEntry
+from ensemble_pipe.tracking.kinds import CombinedEntry, Entry, ResultEntry, TimelineEntry
 from ensemble_pipe.tracking.report import write_report
 
 SCRIPT = "<script>alert('&')</script>"
@@ -131,6 +131,20 @@ def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
     ):  # fmt: skip
         assert told in text, told
     assert "ensemble-pipe resume" not in text
+
+
+def test_it_shows_the_timeline_of_its_driver(finished: RunPaths) -> None:
+    entries = [e for e in read_entries(finished.journal) if isinstance(e, TimelineEntry)]
+    names = [stage.name for stage in entries[-1].stages]
+    assert names == [
+        "pipeline", "data", "base files", "executor", "kernels", "first step", "training",
+        "combining", "measuring", "model", "pictures",
+    ]  # fmt: skip
+    content = finished.report.read_text()
+    times = content[content.index("<h2>Times</h2>") :]
+    places = [times.index(f"<td>{name}</td>") for name in names]
+    assert places == sorted(places)
+    assert times.count('class="bar"') == len(names)
 
 
 def test_a_killed_run_shows_what_there_is(copied: RunPaths) -> None:

@@ -2,15 +2,19 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Prepared
 from numba.core.dispatcher import Dispatcher
 
+from ensemble_pipe.core import compilation
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES
-from ensemble_pipe.training.warmup import warm_up
+from ensemble_pipe.training import warmup
+from ensemble_pipe.training.warmup import compile_kernels, warm_up
 
 CLASSIFIERS = [name for name, loss in LOSSES.items() if loss.task == "classification"]
 VARIED: dict[str, dict[str, Any]] = {
@@ -58,3 +62,34 @@ def test_training_compiles_nothing_after_a_warm_up(
         prepared.train(learner)
     assert compiled() == known
     assert len(known) > 5
+
+
+def test_kernels_that_the_cache_has_are_not_tried_again(
+    prepare: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(compilation, "cache_folder", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(warmup, "warm_up", lambda _, plans, __: tried.append(len(plans)))
+    one = prepare(ensemble={"learners": 2})
+    assert compile_kernels(one.schema, one.plans, one.recipe)
+    assert not compile_kernels(one.schema, one.plans[:1], one.recipe)  # of the same kind
+    assert tried == [2]
+    augmented = replace(one.recipe, augment=prepare(augment=[{"name": "rotation"}]).recipe.augment)
+    assert compile_kernels(one.schema, one.plans, augmented)
+    others = prepare(network={"name": "linear"}).plans
+    assert compile_kernels(one.schema, others, one.recipe)
+    assert tried == [2, 2, len(others)]
+
+
+def test_a_compilation_that_fails_leaves_no_stamp(
+    prepare: Callable[..., Prepared], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(compilation, "cache_folder", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(warmup, "warm_up", fail)
+    one = prepare()
+    for _ in range(2):
+        with pytest.raises(MemoryError):
+            compile_kernels(one.schema, one.plans, one.recipe)

@@ -1,0 +1,93 @@
+"""The choice of where a run trains: in this process or on Ray, which starts in the background."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+from ensemble_pipe.cluster.executor import Executor
+from ensemble_pipe.cluster.inline import InlineExecutor
+from ensemble_pipe.cluster.standing import Lease, find, read_start_seconds
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.errors import ClusterError
+from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.training.components import names_in
+
+
+def make_executor(
+    config: Pipeline,
+    plans: Plans,
+    address: str | None,
+    inline: bool,
+    say: Callable[[str], None],
+    timeline: Timeline,
+) -> Executor:
+    """Return an executor that trains in this process, or on the Ray cluster at an address.
+
+    Ray starts in the background; an error of it is raised where the executor is needed.
+
+    Args:
+        config, plans: of the pipeline.
+        address, inline: as for `pipeline.run`.
+        say: tells the user what was chosen.
+        timeline: where the start of Ray is recorded.
+    """
+    kind = "inline" if inline else "ray" if address else config.cluster.executor
+    if kind == "inline":
+        return InlineExecutor()
+    from ensemble_pipe.cluster.connection import is_connected
+
+    lease = _find_lease(config, plans, say) if address is None and not is_connected() else None
+    start = partial(_on_ray, config, plans, address, lease, say, timeline)
+    if kind == "ray":
+        return start()
+    from ensemble_pipe.cluster.auto import AutoExecutor
+
+    cluster = config.cluster
+    trainers = cluster.trainers or max(1, (os.cpu_count() or 1) // cluster.cpus_per_trainer)
+    return AutoExecutor(start, trainers, read_start_seconds(lease is not None), say)
+
+
+def _on_ray(
+    config: Pipeline,
+    plans: Plans,
+    address: str | None,
+    lease: Lease | None,
+    say: Callable[[str], None],
+    timeline: Timeline,
+) -> Executor:
+    from ensemble_pipe.cluster.ray import RayExecutor
+
+    cluster = config.cluster
+    if lease is None:
+        say("starting Ray and its trainers")
+    return RayExecutor(
+        lease.address if lease else address or "local",
+        trainers=cluster.trainers,
+        cpus_per_trainer=cluster.cpus_per_trainer,
+        retries=cluster.retries,
+        # Estimators are fitted first, on the CPUs that trainers would hold.
+        ahead=0 if plans.estimators else len(plans.networks),
+        lease=lease,
+        say=say,
+        timeline=timeline,
+    )
+
+
+def _find_lease(config: Pipeline, plans: Plans, say: Callable[[str], None]) -> Lease | None:
+    """Return a connection to the Ray that stays, where there is one that this run can use."""
+    standing = find()
+    if standing is None:
+        return None
+    why = standing.differences()
+    if names_in((config.augment, *plans.networks)):
+        why.append("components of your own are not known there")
+    try:
+        lease = None if why else Lease(standing)
+    except ClusterError as error:
+        why.append(str(error))
+    if why:
+        say(f"the Ray that stays is not used: {'; '.join(why)}")
+        return None
+    say(f"using the Ray that stays at {standing.address} (`ensemble-pipe down` stops it)")
+    return lease
