@@ -136,8 +136,8 @@ class _Held:
 def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
     """Return the length of the blocks in which columns are read: 4096, or fewer of large rows.
 
-    Above 256 it is a multiple of that, so that no group of 256 rows, which predictions are made in,
-    is computed for two blocks; draws at prediction are addressed by parts of such a group.
+    Above 256 it is a multiple of that: draws at prediction are addressed by parts of such a group,
+    which no two blocks share.
     """
     width = sum(_bytes(schema.field(name).type) for name in names)
     length = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(width, 1)))

@@ -32,7 +32,7 @@ class Binding:
         values: the layer's own numbers, (M,) each of `dtype`, by name.
         draws: the randomness of training; in inference, of a prediction with dropout.
         row_products: for inference: whether `kernels.row_product` multiplies instead of BLAS, so
-            that the bits of a row's outputs do not depend on its position.
+            that the bits of a row's outputs depend on no other row.
         input_gradient: whether the gradient with respect to the input is needed.
         still: names of the frozen parameters.
         frozen: whether all parameters are frozen; statistics then stay fixed too.
