@@ -25,6 +25,7 @@ from ensemble_pipe.serving.model import Ensemble
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
 GROUP_ROWS = 1 << 16  # of a row group of Parquet
+PREDICTED_ROWS = 1 << 14  # at a time, of small rows
 
 
 def open_for(model: Ensemble, path: str, given: Sequence[str] | None = None) -> Rows:
@@ -121,7 +122,7 @@ def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
         names = list(model.columns)
         empty = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
         yield 0, model.block_outputs(empty, rows.place)
-    for first, block in rows.blocks(model.columns):
+    for first, block in rows.blocks(model.columns, PREDICTED_ROWS):
         place, cells = rows.place_from(first), cells_from(rows, first)
         yield first, model.block_outputs(block, place, first, cells)
 
