@@ -48,7 +48,7 @@ from ensemble_pipe.nn.networks import (
 
 Contestant = Callable[[], Any]
 MEMBERS = (1, 10, 20)
-ROWS = {1: (1, 256, 4096), 3: (1, 256)}  # of a batch, by the axes of a row
+ROWS = {1: (1, 256, 4096), 3: (1, 64)}  # of a batch, by the axes of a row
 CATEGORIES = 50  # of each embedded column
 COLUMNS = tuple(
     CategoricalColumn(column=place, categories=CATEGORIES, dimension=8) for place in range(6)
