@@ -1,4 +1,9 @@
-"""The nets of `engine.py` in PyTorch, at the best setting found on one core; needs torch 2.13."""
+"""The nets of `engine.py` in PyTorch, at the best setting found on one core; needs torch 2.13.
+
+Adam's moments of weights whose gradients have vanished fall into denormal numbers, which take many
+times as long: `flushed` sets them to zero. The setting is one of the thread, so it is taken back
+after each step, and holds for no other contestant.
+"""
 
 import itertools
 from collections.abc import Callable
@@ -28,10 +33,21 @@ def peers(name: str, inputs: Floats, labels: Array, outputs: int) -> dict[str, S
     if inputs.ndim == 6:
         x = x.permute(0, 1, 2, 5, 3, 4)
     models = [_model(name, inputs.shape[3:], outputs, learners) for _ in range(learners)]
-    found = {"torch": _one_after_another(models, x, y)}
+    found = {"torch": flushed(_one_after_another(models, x, y))}
     if learners > 1:
-        found["torch_bmm"] = _stacked(inputs.shape[-1], outputs, x, y)
+        found["torch_bmm"] = flushed(_stacked(inputs.shape[-1], outputs, x, y))
     return found
+
+
+def flushed(step: Step) -> Step:
+    """Return a step during which denormal numbers are zero."""
+
+    def run() -> None:
+        torch.set_flush_denormal(True)
+        step()
+        torch.set_flush_denormal(False)
+
+    return run
 
 
 def _model(name: str, shape: tuple[int, ...], outputs: int, learners: int) -> Any:

@@ -136,6 +136,7 @@ class Batches:
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         import torch
 
+        torch.set_flush_denormal(True)  # here, for it holds only in the process that trains
         for chosen in torch.randperm(len(self._inputs)).split(BATCH_ROWS):
             yield self._inputs[chosen], self._labels[chosen]
 

@@ -55,11 +55,8 @@ MAY_IMPORT = {
     },
     "numba": NUMBA,
     "sklearn": {
-        "data/sources/bundled.py",
         "ensemble/combiners/stacking.py",
-        "ensemble/metrics/classification.py",
         "estimators/ensembles.py",
-        "evaluation/labelled.py",
         "training/estimator_settings.py",
         "training/estimators.py",
     },

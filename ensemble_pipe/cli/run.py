@@ -157,23 +157,25 @@ def grow(
 
 def sync(
     run_dir: RunDir,
-    timeout_s: Annotated[float, typer.Option(help="Seconds to try for.")] = 60.0,
+    timeout_s: Annotated[
+        float, typer.Option(help="Seconds to try for where MLflow does not answer.")
+    ] = 60.0,
 ) -> None:
     """Ship to MLflow what it has not yet received of a run."""
     with errors():
+        from ensemble_pipe.core.storage import RunPaths
         from ensemble_pipe.run import pipeline as runs
+        from ensemble_pipe.run.display import Lines
+        from ensemble_pipe.tracking.lacking import what_mlflow_lacks
 
-        tracker = runs.sync(run_dir, timeout_s)
+        tracker = runs.sync(run_dir, timeout_s, Lines())
         if tracker.problem:
-            raise EnsemblePipeError(
-                f"{run_dir}: MLflow has not received all of this run ({tracker.problem}); "
-                f"{tracker.problem.advice}"
-            )
-        but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
-        show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
+            raise EnsemblePipeError(f"{run_dir}: {what_mlflow_lacks(RunPaths(run_dir), tracker)}")
         status = runs.status_of(run_dir)
         if status != "FINISHED":
             say(f"the run itself is {status}; `ensemble-pipe resume {run_dir}` finishes it")
+        but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
+        show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
 
 
 def schema() -> None:
@@ -224,6 +226,8 @@ def _show(result: "RunResult", as_json: bool) -> None:
         say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
     if as_json:
         show(json.dumps(vars(result)))
+    if result.mlflow_lacks:
+        say(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
 
 
 def _path_setting() -> str:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combine_members
 from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.ensemble.growing import Gains, GrowingSums, Sums, prefixes, sums_of
 from ensemble_pipe.ensemble.members import (
     NO_EXTERNAL,
     ExternalOutputs,
@@ -72,7 +75,10 @@ class Aggregator:
         self._validation = validation
         self._targets = validation.targets
         self._outputs: dict[tuple[int, int], Floats] = {}
+        self._metrics: dict[tuple[int, int], Metrics] = {}
         self._costs_ms: dict[tuple[int, int], float] = {}
+        self._sums = GrowingSums()
+        self._gains: Gains | None = None
         self.members: list[Member] = []
 
     def add(self, member: Member, cost_ms: float | None = None) -> Metrics:
@@ -96,19 +102,37 @@ class Aggregator:
         self._costs_ms[place] = cost_ms or 1000.0 * seconds / max(1, computed)
         known = with_noise(member, raw, self._targets, self.schema)
         outputs = with_variance(known, raw)
+        sums = sums_of(outputs, self.schema)
+        self._metrics[place] = sums.metrics(self._targets, self.schema)
+        self._insert(known, outputs, sums)
+        return self._metrics[place]
+
+    def _insert(self, member: Member, outputs: Floats, sums: Sums) -> None:
+        """Insert a member in order, and its sums into those of its learner."""
+        learner, number = place = member.learner, member.number
         self._outputs[place] = outputs
         others = [m for m in self.members if (m.learner, m.number) != place]
-        self.members = sorted([*others, known], key=lambda m: (m.learner, m.number))
-        return self._measure(outputs[None], Weighted.equal(1))
+        before = [m.number for m in others if m.learner == learner]
+        is_new = len(others) == len(self.members)
+        self.members = sorted([*others, member], key=lambda m: (m.learner, m.number))
+        if not before:
+            self._sums.put(learner, sums)
+        elif is_new and number > max(before):
+            self._sums.put(learner, self._sums.of(learner) + sums)
+        else:
+            own = (self._member_sums(m) for m in self.members if m.learner == learner)
+            self._sums.put(learner, reduce(add, own))
+        if self._gains and not (member.is_trained and self._gains.is_next(learner)):
+            self._gains = None
 
     def ensemble_metrics(self) -> Metrics:
         """Return the metrics on the validation part of all members so far, with equal weights."""
-        return self._measure(self._stacked(), Weighted.equal(len(self.members)))
+        return self._sums.total().metrics(self._targets, self.schema)
 
     def curve(self) -> list[Metrics]:
         """Return the validation metrics of the first 1, 2, ... K members, with equal weights."""
-        outputs = self._stacked()
-        return [self._measure(outputs[: k + 1], Weighted.equal(k + 1)) for k in range(len(outputs))]
+        members = ((m.learner, self._member_sums(m)) for m in self.members)
+        return [sums.metrics(self._targets, self.schema) for sums in prefixes(members)]
 
     def last_needed(self, least_gain: float, first_open: int | None) -> int | None:
         """Return the first learner whose members lower the ensemble's NLL by less than that.
@@ -119,20 +143,17 @@ class Aggregator:
 
         External members are not trained; they are part of the ensemble from the start.
         """
-        trained = {m.learner for m in self.members if m.is_trained}
-        before = self._nll_up_to(-1)
-        for learner in sorted(trained):
+        for learner in sorted({m.learner for m in self.members if m.is_trained}):
             if first_open is not None and learner >= first_open:
                 break
-            nll = self._nll_up_to(learner)
-            if before - nll < least_gain:
+            if self._gain_of(learner) < least_gain:
                 return learner
-            before = nll
         return None
 
     def drop_after(self, learner: int) -> None:
         """Leave out the members of later learners; external members stay."""
-        self.members = self._up_to(learner)
+        self.members = [m for m in self.members if not m.is_trained or m.learner <= learner]
+        self._sums.keep({m.learner for m in self.members})
 
     def combine(
         self,
@@ -159,23 +180,33 @@ class Aggregator:
         costs = np.array([sum(self.cost_ms(member) for member in unit) for unit in units])
         return combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
 
-    def _up_to(self, learner: int) -> list[Member]:
-        return [m for m in self.members if not m.is_trained or m.learner <= learner]
+    def measure(self, combined: Combined) -> Measured:
+        """Return predictions and metrics of a combination on the validation part.
 
-    def _nll_up_to(self, learner: int) -> float:
-        """Return the NLL of the members of learners up to one; infinite where there are none."""
-        members = self._up_to(learner)
-        if not members:
-            return np.inf
-        outputs = np.stack([self._outputs[m.learner, m.number] for m in members])
-        return self._measure(outputs, Weighted.equal(len(outputs)))["nll"]
+        What is kept of its members is used again; `measure_ensemble` would return the same.
+        """
+        places = [(m.learner, m.number) for m in combined.members]
+        outputs = np.stack([self._outputs[place] for place in places])
+        prediction = Prediction(outputs, combined.combiner, self.schema, combined.conformal)
+        own = [self._metrics[place] for place in places]
+        return Measured(prediction, self._targets, prediction.metrics(self._targets), own)
 
     def cost_ms(self, member: Member) -> float:
         """Return the milliseconds that a member takes for a row, as first measured."""
         return self._costs_ms[member.learner, member.number]
 
-    def _measure(self, outputs: Floats, combiner: Combiner) -> Metrics:
-        return Prediction(outputs, combiner, self.schema).metrics(self._targets)
+    def _gain_of(self, learner: int) -> float:
+        """Return by how much a learner lowers the NLL of those before it, which are known."""
+        if self._gains is None:
+            fixed = [self._member_sums(m) for m in self.members if not m.is_trained]
+            first = reduce(add, fixed) if fixed else None
+            self._gains = Gains(first, self._targets, self.schema)
+        if learner not in self._gains.by_learner:
+            self._gains.add(learner, self._sums.of(learner))
+        return self._gains.by_learner[learner]
+
+    def _member_sums(self, member: Member) -> Sums:
+        return sums_of(self._outputs[member.learner, member.number], self.schema)
 
     def _stacked(self) -> Floats:
         return np.stack([self._outputs[m.learner, m.number] for m in self.members])
@@ -211,9 +242,8 @@ def measure_groups(folds: OutOfFold, schema: Schema) -> Measured:
 
 def member_metrics(prediction: Prediction, targets: Array) -> list[Metrics]:
     """Return the metrics of each member alone, in order."""
-    alone, schema = Weighted.equal(1), prediction.schema
-    members = [Prediction(one[None], alone, schema) for one in prediction.outputs]
-    return [member.metrics(targets) for member in members]
+    schema = prediction.schema
+    return [sums_of(one, schema).metrics(targets, schema) for one in prediction.outputs]
 
 
 def best_member(validation: Measured) -> int:

@@ -90,10 +90,25 @@ class Prediction:
         """
         if self.schema.task == "classification":
             return classification_metrics(self.probabilities, targets)
-        truth = self.schema.decode_targets(targets)
-        return regression_metrics(self.mean, self.std, truth, self.schema.target_names)
+        mean, aleatoric, epistemic = self._mixture
+        return number_metrics(mean, aleatoric + epistemic, targets, self.schema)
 
     @cached_property
     def _mixture(self) -> tuple[Floats, Floats, Floats]:
         count = self.schema.target_count
         return self.combiner.mixture(self.outputs[:, :, :count], self.outputs[:, :, count:])
+
+
+def number_metrics(mean: Floats, variance: Floats, targets: Array, schema: Schema) -> Metrics:
+    """Return the metrics of predictions of numbers, in the targets' units.
+
+    Args:
+        mean, variance: (R, D), standardised.
+        targets: (R,) or (R, D), as base files hold them.
+        schema: of the data.
+    """
+    center, unit = schema.target_scale
+    truth = schema.decode_targets(targets)
+    return regression_metrics(
+        mean * unit + center, np.sqrt(variance) * unit, truth, schema.target_names
+    )

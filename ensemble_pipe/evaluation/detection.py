@@ -139,10 +139,10 @@ def _areas(pairs: list[Pair], random: np.random.Generator, resamples: int) -> Fl
         resamples: how many.
     """
     inside, outside = (len(places) for places in pairs[0])
-    areas = [[auroc(*counts_of(*pair)) for pair in pairs]]
+    areas = [[auroc(counts_of(*pair))[0] for pair in pairs]]
     for _ in range(resamples):
         rows, others = random.integers(0, inside, inside), random.integers(0, outside, outside)
-        areas.append([auroc(*counts_of(own[rows], far[others])) for own, far in pairs])
+        areas.append([auroc(counts_of(own[rows], far[others]))[0] for own, far in pairs])
     return np.array(areas)
 
 

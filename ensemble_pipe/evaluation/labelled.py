@@ -10,6 +10,7 @@ from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.aggregator import member_metrics
 from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
+from ensemble_pipe.ensemble.metrics.classification import confusion, precision_recall_f1
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.evaluation.detection import (
@@ -31,7 +32,7 @@ class ClassResult:
         rows: of this class.
         recall: share of its rows that are predicted as it; None where it has no rows.
         precision: its share of the rows predicted as it; None where there are none.
-        f1: harmonic mean of both; None where either is.
+        f1: harmonic mean of both; None where it has no rows and none are predicted as it.
         nll: mean over its rows, in nats; None where it has none.
     """
 
@@ -110,14 +111,10 @@ def class_results(prediction: Prediction, targets: Integers) -> list[ClassResult
         prediction: of R rows.
         targets: (R,) class numbers.
     """
-    from sklearn.metrics import precision_recall_fscore_support
-
     names = prediction.schema.classes
-    predicted = prediction.probabilities.argmax(axis=1)
-    numbers = np.arange(len(names))
-    precision, recall, f1, count = precision_recall_fscore_support(
-        targets, predicted, labels=numbers, zero_division=np.nan
-    )
+    counts = confusion(prediction.probabilities.argmax(axis=1), targets, len(names))
+    precision, recall, f1 = precision_recall_f1(counts)
+    count = counts.sum(axis=1)
     nll = row_values(prediction, targets)["nll"].values[:, 0]
     sums = np.bincount(targets, nll, minlength=len(names))
     return [
@@ -125,7 +122,7 @@ def class_results(prediction: Prediction, targets: Integers) -> list[ClassResult
             names[place], int(count[place]), _known(recall[place]), _known(precision[place]),
             _known(f1[place]), _known(sums[place] / count[place] if count[place] else np.nan),
         )
-        for place in numbers
+        for place in range(len(names))
     ]  # fmt: skip
 
 

@@ -23,17 +23,17 @@ from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
-from ensemble_pipe.serving.mlflow_logging import log_model
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.kinds import EndedEntry, Status, TimelineEntry
+from ensemble_pipe.tracking.lacking import what_mlflow_lacks
 from ensemble_pipe.tracking.names import model_name
 from ensemble_pipe.tracking.report import write_report
-from ensemble_pipe.tracking.tracker import Tracker, make_tracker
+from ensemble_pipe.tracking.tracker import Patience, Tracker, make_tracker
 
 # How long a run that has ended waits for MLflow; the rest can be sent later.
-SHIPPING_TIMEOUT_S = 120.0
-UNFINISHED_TIMEOUT_S = 30.0
-HURRIED_TIMEOUT_S = 10.0
+FINISHED = Patience(most_s=120.0, each_s=1.0)
+UNFINISHED = Patience(most_s=30.0)
+HURRIED = Patience(most_s=10.0)
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class RunResult:
         failed: reasons of the learners that failed, by learner.
         unfinished: learners that are not in the ensemble, since their training was ended early.
         given: names of members whose predictions were read from a file; `predict` asks for theirs.
+        mlflow_lacks: one line on what MLflow has not received, with the command that sends it; ""
+            for nothing.
     """
 
     run_id: str
@@ -62,6 +64,7 @@ class RunResult:
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: tuple[int, ...] = ()
     given: tuple[str, ...] = ()
+    mlflow_lacks: str = ""
 
 
 @contextmanager
@@ -138,9 +141,9 @@ def drive(
             journal.append(EndedEntry(status))
             signals.last_words = partial(_say_at_once, _stop_message(paths, status))
             journal.close()
-            _ship_rest(paths, tracker, display, signals, status)
+            lacks = _ship_rest(paths, tracker, display, signals, status)
             signals.last_words = None
-    return _result(paths, result, tracker, started)
+    return _result(paths, result, tracker, lacks, started)
 
 
 def report(paths: RunPaths, status: str, display: Display) -> None:
@@ -157,7 +160,8 @@ def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
         settings.mlflow,
         settings.uri,
         settings.experiment,
-        partial(log_model, register_as=settings.register_as and model_name(settings.register_as)),
+        settings.register_as and model_name(settings.register_as),
+        program="ensemble_pipe.run.companion",
     )
 
 
@@ -181,27 +185,31 @@ def _say_at_once(text: str) -> None:
 
 
 def _ship_rest(
-    paths: RunPaths, tracker: Tracker, display: Display, signals: Interruption, status: str
-) -> None:
-    """Ship what MLflow has not received yet, and give advice where that fails."""
-    sync = f"`ensemble-pipe sync {paths.root}`"
+    paths: RunPaths, tracker: Tracker, display: Display, signals: Interruption, status: Status
+) -> str:
+    """Ship what MLflow has not received yet; return one line on what it lacks then, "" for nothing.
+
+    A run that did not finish yields no result, so the line is shown.
+    """
     try:
         with signals.interruptible():
-            tracker.finish(SHIPPING_TIMEOUT_S if status == "FINISHED" else UNFINISHED_TIMEOUT_S)
+            patience = FINISHED if status == "FINISHED" else UNFINISHED
+            tracker.finish(patience, display.message)
     except KeyboardInterrupt:
         if status == "FINISHED":
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
-        tracker.finish(HURRIED_TIMEOUT_S)
-    if tracker.problem:
-        display.message(
-            f"MLflow has not received all of this run ({tracker.problem}); "
-            f"{tracker.problem.advice} with {sync}"
-        )
-    elif tracker.left_out:
-        display.message(f"MLflow has this run, but for what cannot be sent ({tracker.left_out})")
+        tracker.finish(HURRIED, display.message)
+    finally:
+        tracker.close()
+    lacks = what_mlflow_lacks(paths, tracker)
+    if status != "FINISHED":
+        display.message(lacks)
+    return lacks
 
 
-def _result(paths: RunPaths, result: SessionResult, tracker: Tracker, started: float) -> RunResult:
+def _result(
+    paths: RunPaths, result: SessionResult, tracker: Tracker, lacks: str, started: float
+) -> RunResult:
     members = result.model.members
     return RunResult(
         run_id=paths.root.name,
@@ -214,4 +222,5 @@ def _result(paths: RunPaths, result: SessionResult, tracker: Tracker, started: f
         failed=result.failed,
         unfinished=result.unfinished,
         given=tuple(external_members(members)),
+        mlflow_lacks=lacks,
     )

@@ -1,5 +1,6 @@
 """The functions `run`, `resume`, `grow` and `sync`, behind the commands of these names."""
 
+import math
 import secrets
 import shutil
 import time
@@ -28,7 +29,7 @@ from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
 from ensemble_pipe.tracking.rewinding import rewind
-from ensemble_pipe.tracking.tracker import Tracker
+from ensemble_pipe.tracking.tracker import Patience, Tracker
 from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
 from ensemble_pipe.training.components import takes_components
 
@@ -199,8 +200,13 @@ def changes_since(run_dir: str | Path) -> list[str]:
     return provenance.differences(recorded, provenance.environment())
 
 
-def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
+def sync(run_dir: str | Path, timeout_s: float, display: Display | None = None) -> Tracker:
     """Ship to MLflow what it has not yet received of a run; return the tracker when done.
+
+    Args:
+        run_dir: a run directory.
+        timeout_s: seconds to try for where MLflow does not answer; while it does, all is sent.
+        display: of the progress; by default nothing is shown.
 
     Raises:
         RunDirectoryError: it is no run directory, or the run is still in progress.
@@ -216,7 +222,11 @@ def sync(run_dir: str | Path, timeout_s: float) -> Tracker:
         tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()
-        tracker.finish(timeout_s, keep_trying=True)
+        try:
+            patience = Patience(most_s=math.inf, retry_s=timeout_s)
+            tracker.finish(patience, (display or Silent()).message)
+        finally:
+            tracker.close()
         return tracker
 
 

@@ -308,6 +308,8 @@ class Session:
         )
 
     def _measure(self, combined: Combined, part: str) -> Measured:
+        if part == "validation":
+            return self.registry.aggregator.measure(combined)
         return measure_ensemble(
             combined.members,
             combined.combiner,

@@ -1,14 +1,12 @@
-"""Logs a run's model to MLflow, in a process of its own.
+"""Logs a run's model to MLflow.
 
-MLflow's logging of models works through global state (tracking URI, active experiment, active run).
-A separate process keeps that away from the caller, and from a MLFLOW_RUN_ID in its environment.
+MLflow's logging of models works through global state: tracking URI, experiment, active run. So this
+is done in a process of its own, the companion of the run.
 """
 
 import json
 import os
-import subprocess
-import sys
-import threading
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,15 +22,17 @@ from ensemble_pipe.serving.artifact import components_of
 if TYPE_CHECKING:
     from ensemble_pipe.serving.model import Ensemble
 
-TIMEOUT_S = 300
 SUMS_TAG = "ensemble_pipe.sums"
 _NEEDS = ("ensemble-pipe", "mlflow", "numpy", "numba", "pyarrow", "safetensors", "pydantic")
+_CODE = str(Path(__file__).with_name("mlflow_model.py"))
 
 
 def log_model(
     uri: str, experiment_id: str, run_id: str, paths: RunPaths, register_as: str | None
 ) -> str:
     """Log the model of a run, with signature and input example, and return its URI.
+
+    It changes MLflow's global state and the environment of this process.
 
     Args:
         uri: of the tracking server or store.
@@ -41,8 +41,8 @@ def log_model(
         register_as: registered model whose alias `champion` is to point to it; None for none.
 
     Raises:
-        ModelLoggingError: MLflow did not take it; the message is MLflow's last line. Or the model
-            has components of a caller's own.
+        ModelLoggingError: MLflow did not take it; the message is the first line of MLflow's. Or the
+            model has components of a caller's own.
     """
     if needed := components_of(paths.model):
         raise ModelLoggingError(
@@ -50,57 +50,44 @@ def log_model(
             "which MLflow could not load; ensemble_pipe.load reads it with their classes",
             "NOT_IMPLEMENTED",
         )
-    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
-    environment |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_EXPERIMENT_ID": experiment_id}
-    environment["PYTHONSAFEPATH"] = "1"  # files of the current directory are no modules
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    arguments = [run_id, str(paths.root), *([register_as] if register_as else [])]
-    reading, writing = os.pipe()
+    import mlflow
+
+    os.environ.pop("MLFLOW_RUN_ID", None)
+    os.environ["MLFLOW_EXPERIMENT_ID"] = experiment_id
+    mlflow.set_tracking_uri(uri)
     try:
-        finished = subprocess.run(
-            [sys.executable, "-m", "ensemble_pipe.serving.mlflow_logging", *arguments],
-            env=environment,
-            stdin=reading,  # it ends with this process, and tells the other one to end
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-            start_new_session=True,  # a Ctrl-C at the terminal must not tear the logging apart
+        return _log(run_id, paths, register_as)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        code = getattr(error, "error_code", None)
+        raise ModelLoggingError(f"the model could not be logged: {reason}", code) from error
+
+
+def prepare() -> None:
+    """Import and look up what logging a model needs, by saving a model that has no artifacts."""
+    import mlflow
+    from mlflow.models import ModelSignature, infer_signature
+
+    outputs = infer_signature(None, [0.0]).outputs
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.pyfunc.save_model(
+            Path(folder) / "model",
+            python_model=_CODE,
+            signature=ModelSignature(outputs=outputs),
+            pip_requirements=_requirements(),
         )
-    finally:
-        os.close(reading)
-        os.close(writing)
-    answer = _last_line(finished.stdout)
-    if finished.returncode != 0:
-        lines = finished.stderr.strip().splitlines() or ["no message"]
-        reason = answer.get("message", lines[-1])
-        raise ModelLoggingError(
-            f"the model could not be logged: {reason}", answer.get("error_code")
-        )
-    return str(answer["model_uri"])
 
 
-def _last_line(output: str) -> dict[str, Any]:
-    """Return the JSON object on the last line of what the process wrote; {} without one."""
-    lines = output.strip().splitlines()
-    if not lines or not lines[-1].startswith("{"):
-        return {}
-    found: dict[str, Any] = json.loads(lines[-1])
-    return found
-
-
-def _main(run_id: str, root: str, register_as: str | None = None) -> None:
+def _log(run_id: str, paths: RunPaths, register_as: str | None) -> str:
     import mlflow
     from mlflow.models import Model
 
     from ensemble_pipe.serving.model import load
 
-    paths = RunPaths(Path(root))
     sums = json.dumps(read_json(paths.model / "manifest.json", Manifest).sums, sort_keys=True)
     known = _logged_before(run_id, sums)
     if known is not None:
-        print(json.dumps({"model_uri": known}))
-        return
+        return known
     ensemble = load(paths.model)
     signature, example = describe(ensemble, _example(paths))
     logged = Model.log(
@@ -109,17 +96,21 @@ def _main(run_id: str, root: str, register_as: str | None = None) -> None:
         name="model",
         run_id=run_id,
         registered_model_name=register_as,
-        python_model=str(Path(__file__).with_name("mlflow_model.py")),
+        python_model=_CODE,
         artifacts={"model": paths.model.resolve().as_uri()},  # a path would be unquoted
         signature=signature,
         tags={SUMS_TAG: sums},
         input_example=example,
-        pip_requirements=[f"{name}=={version(name)}" for name in _NEEDS],
+        pip_requirements=_requirements(),
     )
     if register_as:
         number = str(logged.registered_model_version)
         mlflow.MlflowClient().set_registered_model_alias(register_as, "champion", number)
-    print(json.dumps({"model_uri": logged.model_uri}))
+    return str(logged.model_uri)
+
+
+def _requirements() -> list[str]:
+    return [f"{name}=={version(name)}" for name in _NEEDS]
 
 
 def describe(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
@@ -171,19 +162,3 @@ def _logged_before(run_id: str, sums: str) -> str | None:
         if same and model.status == LoggedModelStatus.READY:
             return str(model.model_uri)
     return None
-
-
-def _end_with_caller() -> None:
-    os.read(0, 1)  # not by sys.stdin, which a thread may not hold when Python ends
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    from mlflow import MlflowException
-
-    threading.Thread(target=_end_with_caller, daemon=True).start()
-    try:
-        _main(*sys.argv[1:])
-    except MlflowException as refusal:
-        print(json.dumps({"message": refusal.message, "error_code": refusal.error_code}))
-        sys.exit(1)

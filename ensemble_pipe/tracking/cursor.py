@@ -56,3 +56,11 @@ class Cursor:
 
     def save(self, path: Path) -> None:
         write_json(path, asdict(self))
+
+    def rewind(self) -> None:
+        """Start again at the beginning of the journal; nothing is duplicated.
+
+        Learners that failed or were spared may be trained now; if not, they are journalled again.
+        """
+        self.offset = 0
+        self.ended = {k: s for k, s in self.ended.items() if s == "FINISHED"}

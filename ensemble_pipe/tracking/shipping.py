@@ -7,7 +7,7 @@ sent are not sent again, and all else is the same the second time.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 from zlib import crc32
 
 from ensemble_pipe.core.addresses import mask_secrets, restore_secrets
@@ -20,11 +20,14 @@ from ensemble_pipe.tracking.kinds import Entry, Numbers
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 from ensemble_pipe.tracking.run_summary import flat, kind_of
 from ensemble_pipe.tracking.sending import Sender
-from ensemble_pipe.tracking.store import KEY_TAG, find_run, open_store, sweep_orphans
+from ensemble_pipe.tracking.store import KEY_TAG, child_runs, find_run, open_store, sweep_orphans
 
 # (tracking URI, experiment id, MLflow run id, run paths) -> URI of the logged model
 LogModel = Callable[[str, str, str, RunPaths], str]
-
+# Called before a step with its kind, and after each answer of MLflow with the numbers of runs that
+# all was sent of and that there are to send.
+OnStep = Callable[[Literal["open", "model"]], None]
+OnSent = Callable[[int, int], None]
 
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
@@ -32,15 +35,24 @@ _WHY = {"failure", "spared", "unfinished"}
 
 
 class Shipper:
-    """Turns entries into MLflow calls, in order; metrics of neighbouring entries go together.
+    """Turns entries into MLflow calls; what the entries say of one run is sent together.
 
     Attributes:
         cursor: what was sent. It is saved only when all that it records has been sent, and read
             again from disk after a failure.
     """
 
-    def __init__(self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel) -> None:
+    def __init__(
+        self,
+        paths: RunPaths,
+        uri: str,
+        experiment: str,
+        log_model: LogModel,
+        on_step: OnStep = lambda kind: None,
+        on_sent: OnSent = lambda sent, planned: None,
+    ) -> None:
         self._paths = paths
+        self._on_step, self._on_sent = on_step, on_sent
         self._experiment = experiment
         self._log_model = log_model
         self.cursor = Cursor.load(paths.cursor)
@@ -48,7 +60,8 @@ class Shipper:
         if self.uri == mask_secrets(uri):
             self.uri = uri  # with what is hidden in the cursor
         self._sender: Sender | None = None
-        self._metrics: dict[str, list[Any]] = {}
+        # The learners' runs that MLflow has and the cursor may lack; None before a look-up.
+        self._found: dict[str, Any] | None = None
 
     def ship(self, entries: Sequence[Entry], offset: int) -> None:
         """Send entries, and note that the journal is sent up to `offset`.
@@ -56,31 +69,22 @@ class Shipper:
         An exception of MLflow's leaves the cursor where it was.
         """
         try:
-            self._ship(entries)
+            self.open()
+            for entry in entries:
+                self.take(entry)
+            self._to.flush()
             self.cursor.offset = offset
-            self._save()
+            self.cursor.uri = mask_secrets(self.uri)
+            self.cursor.save(self._paths.cursor)
         except BaseException:
             self.cursor = Cursor.load(self._paths.cursor)
+            self._found = None
+            if self._sender is not None:
+                self._sender.forget()
             raise
 
-    def ship_again(self) -> None:
-        """Start again at the beginning of the journal; nothing is duplicated.
-
-        Learners that failed or were spared may be trained now; if not, they are journalled again.
-        """
-        self.cursor.offset = 0
-        self.cursor.ended = {k: s for k, s in self.cursor.ended.items() if s == "FINISHED"}
-        self._save()
-
-    def _ship(self, entries: Sequence[Entry]) -> None:
-        if self._sender is None:
-            self._sender = self._open()
-        self._metrics = {}
-        for entry in entries:
-            self.take(entry)
-
     def take(self, entry: Entry) -> None:
-        """Send an entry, or keep its metrics until they are sent in a batch."""
+        """Collect what MLflow is to have of an entry, or send it."""
         match entry:
             case kinds.StartedEntry():
                 self._started(entry)
@@ -129,7 +133,11 @@ class Shipper:
             case _:
                 assert_never(entry)
 
-    def _open(self) -> Sender:
+    def open(self) -> None:
+        """Open the store, unless it is open."""
+        if self._sender is not None:
+            return
+        self._on_step("open")
         address = restore_secrets(self.uri)
         if address is None:
             raise InputError(
@@ -140,7 +148,7 @@ class Shipper:
         self._address = address
         client, self._experiment_id = open_store(address, self._experiment)
         sweep_orphans(client, self._experiment_id, self._paths.root)
-        return Sender(client, self._leave_out)
+        self._sender = Sender(client, self._leave_out, self._on_sent)
 
     @property
     def _to(self) -> Sender:
@@ -162,57 +170,55 @@ class Shipper:
         from mlflow.entities import Metric
 
         sent = {name: float("nan") if value is None else value for name, value in metrics.items()}
-        self._metrics.setdefault(run, []).extend(
-            Metric(names.key(name), value, entry.time_ms, step) for name, value in sent.items()
-        )
-
-    def _send_metrics(self) -> None:
-        for run, metrics in self._metrics.items():
-            self._to.metrics(run, metrics)
-        self._metrics = {}
+        found = [Metric(names.key(name), v, entry.time_ms, step) for name, v in sent.items()]
+        self._to.metrics(run, found)
 
     def _make_run(self, key: str, name: str, tags: dict[str, str], time_ms: int) -> str:
-        found = find_run(self._to.client, self._experiment_id, key)
-        if found is None:
-            created = self._to.client.create_run(
-                self._experiment_id,
-                start_time=time_ms,
-                run_name=name,
-                tags={KEY_TAG: key, "mlflow.source.name": "ensemble-pipe", **tags},
-            )
-            found = created.info.run_id
-        return str(found)
+        tags = {KEY_TAG: key, "mlflow.source.name": "ensemble-pipe", **tags}
+        return self._to.create_run(self._experiment_id, name, tags, time_ms)
 
     def _started(self, entry: kinds.StartedEntry) -> None:
         cursor, root = self.cursor, self._paths.root
         if cursor.parent is None:
+            cursor.parent = find_run(self._to.client, self._experiment_id, entry.run_id)
+        if cursor.parent is None:
             tags = {"ensemble_pipe.run_dir": names.value(root, names.MOST_TAG)}
             tags.update({f"data.sha256.{k}": v for k, v in entry.data_sums.items()})
             cursor.parent = self._make_run(entry.run_id, entry.run_id, tags, entry.time_ms)
+            self._found = {}
         self._send_parameters(self._parent, {**entry.pipeline, "rows": entry.rows})
         self._to.file(self._parent, self._paths.pipeline)
-        self._save()
+        self._to.flush()  # MLflow copies the parameters that the run has to its model
 
     def _learner(self, entry: kinds.LearnerEntry) -> None:
-        cursor, learner = self.cursor, str(entry.learner)
-        if learner not in cursor.children:
+        children, learner = self.cursor.children, str(entry.learner)
+        kind = kind_of(entry.plan)
+        if learner not in children:
             key = f"{self._paths.root.name}/{learner}"
-            tags = {"mlflow.parentRunId": str(cursor.parent)}
-            cursor.children[learner] = self._make_run(
-                key, f"learner {learner}", tags, entry.time_ms
-            )
-        self._to.tag(cursor.children[learner], "kind", kind_of(entry.plan))
-        self._send_parameters(cursor.children[learner], entry.plan)
-        self._save()
+            if key in self._children():
+                children[learner] = self._children()[key].info.run_id
+            else:
+                tags = {"mlflow.parentRunId": self._parent, "kind": kind}
+                children[learner] = self._make_run(key, f"learner {learner}", tags, entry.time_ms)
+        self._send_parameters(children[learner], entry.plan)
+
+    def _children(self) -> dict[str, Any]:
+        """Return the learners' runs as MLflow had them when they were first asked for, by key."""
+        if self._found is None:
+            self._found = child_runs(self._to.client, self._experiment_id, self._parent)
+        return self._found
 
     def _resumed(self) -> None:
         """Open again the run, and the learners whose training has not ended."""
-        self._to.client.update_run(self.cursor.parent, status="RUNNING")
+        self._to.flush()
+        client, self._found = self._to.client, None
+        client.update_run(self.cursor.parent, status="RUNNING")
+        known = {run.info.run_id: run for run in self._children().values()}
         for learner, run in self.cursor.children.items():
-            if learner not in self.cursor.ended:
-                self._to.client.update_run(run, status="RUNNING")
-                for tag in _WHY & self._to.client.get_run(run).data.tags.keys():
-                    self._to.client.delete_tag(run, tag)
+            if learner not in self.cursor.ended and run in known:
+                client.update_run(run, status="RUNNING")
+                for tag in _WHY & known[run].data.tags.keys():
+                    client.delete_tag(run, tag)
 
     def _epoch(self, entry: kinds.EpochEntry) -> None:
         learner = str(entry.learner)
@@ -234,7 +240,7 @@ class Shipper:
         learner = str(entry.learner)
         if self.cursor.ended.get(learner) != "FINISHED":
             self.cursor.ended[learner] = learner_status(entry)
-            self._terminate(self._child(entry), self.cursor.ended[learner], entry)
+            self._to.end(self._child(entry), self.cursor.ended[learner], entry.time_ms)
 
     def _combined(self, entry: kinds.CombinedEntry) -> None:
         values = {name: value for name, value in asdict(entry).items() if name != "time_ms"}
@@ -254,19 +260,20 @@ class Shipper:
     def _model(self, entry: kinds.ModelEntry) -> None:
         if entry.sums == self.cursor.model_sums:
             return
-        self._send_metrics()
+        # Before the metrics of this run are sent: MLflow reads the history of each that it has.
+        self._on_step("model")
         try:
             self.cursor.model_uri = self._log_model(
                 self._address, self._experiment_id, self._parent, self._paths
             )
         except Exception as error:
             if not is_refusal(error):
+                self._to.flush()  # a model that cannot be logged now holds up nothing else
                 raise
             self._leave_out("the model", reason_of(error))
             return
         self.cursor.model_sums = entry.sums
         self.cursor.left_out.pop("the model", None)
-        self._save()
 
     def _ended(self, entry: kinds.EndedEntry) -> None:
         for learner, run in self.cursor.children.items():
@@ -274,14 +281,11 @@ class Shipper:
                 if entry.status == "FINISHED":
                     epochs = self.cursor.epochs.get(learner, 0)
                     self._to.tag(run, "unfinished", f"not trained beyond epoch {epochs}")
-                self._terminate(run, open_status(entry.status), entry)
+                self._to.end(run, open_status(entry.status), entry.time_ms)
         if self._paths.report.is_file():
             self._to.file(self._parent, self._paths.report)
-        self._terminate(self._parent, entry.status, entry)
-
-    def _terminate(self, run: str, status: str, entry: Entry) -> None:
-        self._send_metrics()
-        self._to.client.set_terminated(run, status=status, end_time=entry.time_ms)
+        self._to.flush()  # the run itself is the last to end
+        self._to.end(self._parent, entry.status, entry.time_ms)
 
     def _send_parameters(self, run: str, values: dict[str, Any]) -> None:
         """Send nested values by path, and a file of the full names of those that were cut."""
@@ -297,8 +301,3 @@ class Shipper:
         if first:
             self.cursor.once.append(name)
         return first
-
-    def _save(self) -> None:
-        self._send_metrics()
-        self.cursor.uri = mask_secrets(self.uri)
-        self.cursor.save(self._paths.cursor)

@@ -80,6 +80,17 @@ def find_run(client: Any, experiment_id: str, key: str) -> str | None:
     return found[0].info.run_id if found else None
 
 
+def child_runs(client: Any, experiment_id: str, parent: str) -> dict[str, Any]:
+    """Return the learners' runs of a run, by their keys."""
+    wanted, found, token = f"tags.`mlflow.parentRunId` = '{parent}'", dict[str, Any](), None
+    while True:
+        page = client.search_runs([experiment_id], wanted, max_results=1000, page_token=token)
+        found.update({run.data.tags[KEY_TAG]: run for run in page if KEY_TAG in run.data.tags})
+        token = page.token
+        if not token:
+            return found
+
+
 def sweep_orphans(client: Any, experiment_id: str, own: Path) -> None:
     """Set the final status of runs whose driver died: that of the journal, or KILLED.
 

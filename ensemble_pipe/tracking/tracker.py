@@ -1,8 +1,9 @@
-"""Ships a run's journal to MLflow in a thread, so that a slow or absent server delays nothing."""
+"""Ships a run's journal to MLflow through a companion, so that a slow server delays nothing."""
 
 import os
-import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -10,13 +11,30 @@ from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.messages import truncate
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.tracking.companion import BUSY_S, Assignment, Finish
+from ensemble_pipe.tracking.companion_process import CompanionProcess
+from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_lines
-from ensemble_pipe.tracking.refusals import Problem, problem_of
-from ensemble_pipe.tracking.shipping import LogModel, Shipper
+from ensemble_pipe.tracking.refusals import Problem
 
-POLL_S = 1.0
-RETRY_S = 5.0
 MOST_SHOWN = 3
+SHOWN_EVERY_S = 3.0
+NEWS_S = 0.5
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for MLflow, in seconds, while it answers.
+
+    Attributes:
+        most_s: in all; longer only for a large model.
+        each_s: in addition for each MLflow run that there is to send.
+        retry_s: for how long a failure is followed by another attempt.
+    """
+
+    most_s: float
+    each_s: float = 0.0
+    retry_s: float = 0.0
 
 
 class Tracker(Protocol):
@@ -43,8 +61,12 @@ class Tracker(Protocol):
         """Start to ship the journal, and entries as they are added."""
         ...
 
-    def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
-        """Ship the rest within a time; stop at a failure, or keep trying."""
+    def finish(self, patience: Patience, show: Callable[[str], None]) -> None:
+        """Ship the rest, and show how far that is where it takes long."""
+        ...
+
+    def close(self) -> None:
+        """End at once what `start` began."""
         ...
 
     def ship_again(self) -> None:
@@ -71,7 +93,10 @@ class NullTracker:
     def start(self) -> None:
         return None
 
-    def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
+    def finish(self, patience: Patience, show: Callable[[str], None]) -> None:
+        return None
+
+    def close(self) -> None:
         return None
 
     def ship_again(self) -> None:
@@ -82,84 +107,77 @@ class NullTracker:
 
 
 class MlflowTracker:
-    """One thread that reads the journal and sends it in batches, with a saved cursor."""
+    """Has a companion ship the journal, and waits for it at the end of the run.
 
-    def __init__(self, paths: RunPaths, uri: str, experiment: str, log_model: LogModel) -> None:
+    Args:
+        paths: of the run.
+        assignment: of the companion.
+        program: module that the companion runs.
+    """
+
+    def __init__(self, paths: RunPaths, assignment: Assignment, program: str) -> None:
         self.problem: Problem | None = None
         self._paths = paths
-        self._shipper = Shipper(paths, uri, experiment, log_model)
-        self._ending = threading.Event()
-        # Not `Thread.join`: Python 3.11 takes a thread for ended once a signal has broken a join.
-        self._ended = threading.Event()
-        self._last_try = 0.0
-        self._thread = threading.Thread(target=self._ship_all, name="mlflow", daemon=True)
+        self._cursor = Cursor.load(paths.cursor)
+        self._companion = CompanionProcess(program, assignment)
 
     @property
     def left_out(self) -> str:
-        found = [f"{truncate(what)}: {why}" for what, why in self._shipper.cursor.left_out.items()]
+        found = [f"{truncate(what)}: {why}" for what, why in self._cursor.left_out.items()]
         more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
         return "; ".join(found[:MOST_SHOWN]) + more
 
     @property
     def model_uri(self) -> str | None:
-        return self._shipper.cursor.model_uri
+        return self._cursor.model_uri
 
     @property
     def mlflow_run_id(self) -> str | None:
-        return self._shipper.cursor.parent
+        return self._cursor.parent
 
     def start(self) -> None:
-        self._thread.start()
+        self._companion.start()
 
-    def finish(self, timeout_s: float, keep_trying: bool = False) -> None:
-        self._last_try = time.monotonic() + (timeout_s if keep_trying else 0.0)
-        self._ending.set()
-        if not self._ended.wait(timeout_s) and self.problem is None:
-            self.problem = Problem(f"it took longer than {timeout_s:.0f} s", "try again")
+    def finish(self, patience: Patience, show: Callable[[str], None]) -> None:
+        self._companion.tell(Finish(patience.retry_s))
+        self.problem = self._wait(patience, show)
+        self.close()
+        self._cursor = Cursor.load(self._paths.cursor)
+
+    def close(self) -> None:
+        self._companion.stop()
+
+    def _wait(self, patience: Patience, show: Callable[[str], None]) -> Problem | None:
+        """Wait for the end of the companion; return why not all is sent, None if all is."""
+        began = shown = time.monotonic()
+        sent_before, for_model_s = self._companion.heard[1].sent, 0.0
+        while True:
+            heard_at, progress = self._companion.heard
+            if progress.ended:
+                return progress.problem
+            sent, planned = progress.sent - sent_before, progress.planned - sent_before
+            now = time.monotonic()
+            silent_s = now - max(heard_at, began)
+            if silent_s > max(progress.silence_s, patience.retry_s):
+                return progress.problem or Problem(f"no answer for {silent_s:.0f} s", "try again")
+            for_model_s = max(for_model_s, progress.silence_s - BUSY_S)
+            if now - began > patience.most_s + patience.each_s * planned + for_model_s:
+                return Problem(f"it took longer than {now - began:.0f} s", "try again")
+            if planned > 0 and now - shown > SHOWN_EVERY_S:
+                show(f"MLflow has received {sent} of {planned} runs")
+                shown = now
+            self._companion.wait_for_news(NEWS_S)
 
     def ship_again(self) -> None:
-        self._shipper.ship_again()
+        self._cursor.rewind()
+        self._cursor.save(self._paths.cursor)
 
     def check_cursor(self) -> None:
         try:
-            next(read_lines(self._paths.journal, self._shipper.cursor.offset), None)
+            next(read_lines(self._paths.journal, self._cursor.offset), None)
         except CorruptFileError as error:
             resume = f"ensemble-pipe resume {self._paths.root}"
             raise CorruptFileError(f"{error}; `{resume}` completes it") from None
-
-    def _ship_all(self) -> None:
-        try:
-            self._ship_until_ended()
-        finally:
-            self._ended.set()
-
-    def _ship_until_ended(self) -> None:
-        while True:
-            last_look = self._ending.is_set()
-            try:
-                self._ship_new()
-                self.problem = None
-            except Exception as error:
-                # No failure of a tracking server may end a training; `problem` reports it.
-                self.problem = problem_of(error, self._shipper.uri)
-                over = self.problem.lasting or time.monotonic() > self._last_try
-                if last_look and over:
-                    return
-                if last_look:
-                    time.sleep(POLL_S)
-                else:
-                    self._ending.wait(RETRY_S)
-                continue
-            if last_look:
-                return
-            self._ending.wait(POLL_S)
-
-    def _ship_new(self) -> None:
-        if not self._paths.journal.is_file():
-            return
-        lines = list(read_lines(self._paths.journal, self._shipper.cursor.offset))
-        if lines:
-            self._shipper.ship([line.entry for line in lines], lines[-1].end)
 
 
 def default_uri(output: Path) -> str:
@@ -169,9 +187,20 @@ def default_uri(output: Path) -> str:
 
 
 def make_tracker(
-    paths: RunPaths, mlflow: bool, uri: str | None, experiment: str, log_model: LogModel
+    paths: RunPaths,
+    mlflow: bool,
+    uri: str | None,
+    experiment: str,
+    register_as: str | None,
+    program: str,
 ) -> Tracker:
-    """Return the tracker of a run; a store once chosen stays that of the run."""
+    """Return the tracker of a run; a store once chosen stays that of the run.
+
+    Args:
+        program: module that a companion runs, see `companion_loop.serve`.
+        paths, mlflow, uri, experiment, register_as: of the run.
+    """
     if not mlflow:
         return NullTracker()
-    return MlflowTracker(paths, uri or default_uri(paths.root.parent), experiment, log_model)
+    uri = uri or default_uri(paths.root.parent)
+    return MlflowTracker(paths, Assignment(str(paths.root), uri, experiment, register_as), program)

@@ -173,32 +173,23 @@ def test_signals_at_every_stage_leave_a_run_killed(
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_signals_while_mlflow_is_waited_for_do_not_take_it_for_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+    tmp_path: Path, times: int
 ) -> None:
-    from ensemble_pipe.tracking.tracker import MlflowTracker
+    from ensemble_pipe.tracking.companion import Assignment
+    from ensemble_pipe.tracking.tracker import MlflowTracker, Patience
 
-    sent, done = threading.Event(), threading.Event()
-
-    def ship(tracker: MlflowTracker) -> None:
-        sent.wait(10)
-        done.wait(0.3)
-        done.set()
-
-    monkeypatch.setattr(MlflowTracker, "_ship_new", ship)
-    tracker = MlflowTracker(RunPaths(tmp_path), "sqlite://", "any", lambda *_: "")
+    assignment = Assignment(str(tmp_path), "sqlite://", "waits", None)
+    tracker = MlflowTracker(RunPaths(tmp_path), assignment, "fake_companion")
     tracker.start()
     with handle_signals():
         for number in NUMBERS[:times]:
             timer = threading.Timer(0.2, os.kill, (os.getpid(), number))
             timer.start()
             with pytest.raises(KeyboardInterrupt), interruptible():
-                tracker.finish(10.0)
+                tracker.finish(Patience(10.0), lambda _: None)
             timer.join()
-        tracker.finish(0.0)
+        tracker.finish(Patience(0.0), lambda _: None)
         assert tracker.problem is not None
-        sent.set()
-        tracker.finish(10.0)
-    assert done.is_set()
 
 
 def test_an_ended_program_ignores_further_signals(monkeypatch: pytest.MonkeyPatch) -> None:

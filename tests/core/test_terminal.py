@@ -89,7 +89,7 @@ def test_the_result_alone_is_on_standard_output(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     complete = SimpleNamespace(problem=None, left_out="", mlflow_run_id=7)
-    monkeypatch.setattr(runs, "sync", lambda run_dir, timeout_s: complete)
+    monkeypatch.setattr(runs, "sync", lambda *_: complete)
     done = call(*command.split())
     assert done.exit_code == 0, done.stderr
     assert done.stdout.startswith(begins.replace("PATH", str((folder / "run").resolve())))

@@ -31,13 +31,14 @@ def test_the_interval_of_a_mean_is_the_textbooks() -> None:
                                atol=0.05 * half)  # fmt: skip
 
 
-def test_a_mean_by_row_is_the_same_by_either_function() -> None:
+def test_intervals_are_those_of_scipy_from_the_same_draws() -> None:
     values = np.random.default_rng(4).random(50)
-    fast = bootstrap_mean(values, np.random.default_rng(5), 200)
-    slow = bootstrap_interval(
-        lambda rows: float(values[rows].mean()), 50, np.random.default_rng(5), 200
-    )
-    assert fast == pytest.approx(slow, rel=1e-12)
+    found = bootstrap_mean(values, np.random.default_rng(5), 200, coverage=0.9)
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=200, confidence_level=0.9, method="percentile",
+        rng=np.random.default_rng(5),
+    ).confidence_interval  # fmt: skip
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
 
 
 def test_any_metric_has_an_interval() -> None:

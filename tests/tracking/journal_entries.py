@@ -1,10 +1,13 @@
-"""An entry of each kind, of a run with two learners."""
+"""An entry of each kind, of a run with two learners; and the journal of a run of several."""
 
+from pathlib import Path
 from typing import Any
 
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.tracking import kinds
+from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.kinds import KnownEntry
 from ensemble_pipe.tracking.schemas import CandidateScores
 
@@ -59,3 +62,40 @@ EXAMPLES: list[KnownEntry] = [
     kinds.TimelineEntry([Stage("data", 0.5, 1.25)]),
     kinds.EndedEntry("FINISHED"),
 ]
+
+
+def write_journal(folder: Path, learners: int) -> RunPaths:
+    """Write the journal of a finished run without a model; its learner 3 has failed."""
+    folder.mkdir(parents=True)
+    paths = RunPaths(folder)
+    paths.pipeline.write_text("seed: 1\n")
+    journal = Journal(paths.journal)
+    for entry in _entries(folder.name, learners):
+        journal.append(entry)
+    journal.close()
+    return paths
+
+
+def _entries(run_id: str, learners: int) -> list[KnownEntry]:
+    every = range(learners)
+    tests = [kinds.MemberTestEntry(k, 0, {"test/nll": 0.1 * k, "test/ece": 0.0}) for k in every]
+    return [
+        kinds.StartedEntry(run_id, PIPELINE, ROWS, {"train": "0" * 64}),
+        *(kinds.LearnerEntry(learner, PLAN) for learner in every),
+        *(entry for learner in every for entry in _of_learner(learner)),
+        *tests,
+        kinds.ResultEntry({"test/nll": 0.25, "test/auroc": None}, learners, True),
+        kinds.EndedEntry("FINISHED"),
+    ]
+
+
+def _of_learner(learner: int) -> list[KnownEntry]:
+    epochs = [
+        kinds.EpochEntry(learner, n, n, {"train/loss": 1 / n, "stop/nll": None}) for n in (1, 2)
+    ]
+    return [
+        *epochs,
+        kinds.MemberEntry(learner, 0, 2, {"nll": 0.5}),
+        kinds.EnsembleEntry(learner + 1, {"nll": 0.5 - learner / 1000}),
+        kinds.FailedEntry(learner, "no memory") if learner == 3 else kinds.FinishedEntry(learner),
+    ]

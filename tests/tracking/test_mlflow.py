@@ -142,7 +142,7 @@ def test_sending_everything_twice_changes_nothing(
     paths = RunPaths(Path(finished.run_dir))
     shipper = Shipper(paths, "unused", "ensemble_pipe", lambda *_: "models:/none")
     lines = list(read_lines(paths.journal))
-    shipper.ship_again()
+    shipper.cursor.rewind()
     shipper.ship([line.entry for line in lines], lines[-1].end)
     assert everything() == before
 

@@ -75,7 +75,7 @@ class Fake:
     def ship(self, *, again: bool = False) -> Shipper:
         shipper = Shipper(self.paths, self.store, "test", lambda *_: "models:/none")
         if again:
-            shipper.ship_again()
+            shipper.cursor.rewind()
         lines = list(read_lines(self.paths.journal, shipper.cursor.offset))
         shipper.ship([line.entry for line in lines], lines[-1].end)
         return shipper

@@ -4,16 +4,14 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.ensemble.metrics.calibration import (
-    classwise_calibration_error,
+    calibration_errors,
+    confidences,
     equal_mass,
-    expected_calibration_error,
 )
-from ensemble_pipe.ensemble.metrics.ranking import (
-    auroc,
-    average_precision,
-    counts_of,
-    places_of,
-)
+from ensemble_pipe.ensemble.metrics.ranking import auroc, average_precision, ranked
+from ensemble_pipe.ensemble.metrics.row_values import class_values
+
+_BLOCK_NUMBERS = 1_000_000  # probabilities that are sorted at once: 8 MB
 
 
 def classification_metrics(probabilities: Floats, labels: Integers) -> dict[str, float]:
@@ -26,55 +24,79 @@ def classification_metrics(probabilities: Floats, labels: Integers) -> dict[str,
     Returns:
         `accuracy`; `nll` in nats; `brier`, the squared distance to the one-hot label summed over
         classes (Brier 1950), 0 to 2; `ece` over 15 bins of equal width and `ece_mass` over 15 bins
-        of equally many rows; `ace` (adaptive) and `classwise_ece`, over all classes (see
-        `calibration`); `top_3_accuracy` and `top_5_accuracy` where there are more classes than
-        that; and the ranking measures of `ranking_metrics`.
+        of equally many rows; `ace` (adaptive) and `classwise_ece`, means over all classes (see
+        `calibration.calibration_errors`); `top_3_accuracy` and `top_5_accuracy` where there are
+        more classes than that. Where rows are of two classes or more, `auroc` and `auprc`, which
+        is average precision: of class 1 where there are two, and else the mean of each class
+        against the rest, over those that have rows.
     """
-    from sklearn.metrics import accuracy_score, brier_score_loss, log_loss, top_k_accuracy_score
-
-    classes = np.arange(probabilities.shape[1])
-    found = {
-        "accuracy": accuracy_score(labels, probabilities.argmax(axis=1)),
-        "nll": log_loss(labels, probabilities, labels=classes),
-        "brier": brier_score_loss(labels, probabilities, labels=classes, scale_by_half=False),
-        "ece": expected_calibration_error(probabilities, labels),
-        "ece_mass": expected_calibration_error(probabilities, labels, binning=equal_mass),
-        "ace": classwise_calibration_error(probabilities, labels, binning=equal_mass),
-        "classwise_ece": classwise_calibration_error(probabilities, labels),
-        **ranking_metrics(probabilities, labels),
-    }
-    for k in (3, 5):
-        if len(classes) > k:
-            found[f"top_{k}_accuracy"] = top_k_accuracy_score(
-                labels, probabilities, k=k, labels=classes
-            )
-    return {name: float(value) for name, value in found.items()}
-
-
-def ranking_metrics(probabilities: Floats, labels: Integers) -> dict[str, float]:
-    """Return `auroc`, and `auprc` as average precision: of class 1 where there are two classes.
-
-    Of many classes it is the mean of each against the rest, over the classes that have rows. Where
-    all rows are of one class neither is defined, and both are left out.
-    """
-    present = np.unique(labels)
-    if len(present) < 2:
-        return {}
-    if probabilities.shape[1] == 2:
-        present = present[1:]
-    counts = [
-        counts_of(*places_of(scores[labels != one], scores[labels == one]))
-        for one, scores in ((one, probabilities[:, one]) for one in present)
+    rows, classes = probabilities.shape
+    found = {name: one.over() for name, one in class_values(probabilities, labels).items()}
+    sure = confidences(probabilities, labels)
+    found["ece"] = float(calibration_errors(*sure)[0])
+    found["ece_mass"] = float(calibration_errors(*sure, binning=equal_mass)[0])
+    step = max(1, _BLOCK_NUMBERS // rows)
+    blocks = [
+        _of_classes(probabilities[:, start : start + step].T, labels, start)
+        for start in range(0, classes, step)
     ]
-    return {
-        "auroc": float(np.mean([auroc(*pair) for pair in counts])),
-        "auprc": float(np.mean([average_precision(*pair) for pair in counts])),
-    }
+    each = {name: np.concatenate([one[name] for one in blocks]) for name in blocks[0]}
+    for name in ("ace", "classwise_ece"):
+        found[name] = float(np.mean(each[name]))
+    for name in ("auroc", "auprc"):
+        values = each[name][1:] if classes == 2 else each[name]
+        known = values[~np.isnan(values)]
+        if len(known):
+            found[name] = float(np.mean(known))
+    places = places_of_truth(probabilities, labels)
+    top = {f"top_{k}_accuracy": float(np.mean(places < k)) for k in (3, 5) if classes > k}
+    return found | top
 
 
-def confusion(predicted: Integers, labels: Integers, classes: int) -> Array:
+def _of_classes(scores: Floats, labels: Integers, first: int) -> dict[str, Floats]:
+    """Return the measures (C,) of the probabilities (C, R) of some classes, from `first` on.
+
+    A class that has no row, or all of them, cannot be ranked: there they are NaN.
+    """
+    own = labels == np.arange(first, first + len(scores))[:, None]
+    runs, counts = ranked(scores, own)
+    with np.errstate(invalid="ignore"):
+        return {
+            "ace": calibration_errors(runs, counts, binning=equal_mass),
+            "classwise_ece": calibration_errors(runs, counts),
+            "auroc": auroc(counts),
+            "auprc": np.where(own.all(axis=1), np.nan, average_precision(counts)),
+        }
+
+
+def places_of_truth(probabilities: Floats, labels: Integers) -> Integers:
+    """Return how many classes (R,) come before the true one by falling probability.
+
+    Of equally probable classes the last ones come first, as in scikit-learn's top-k accuracy.
+    """
+    true = probabilities[np.arange(len(labels)), labels][:, None]
+    later = np.arange(probabilities.shape[1]) > labels[:, None]
+    before = (probabilities > true) | ((probabilities == true) & later)
+    places: Integers = before.sum(axis=1)
+    return places
+
+
+def confusion(predicted: Integers, labels: Integers, classes: int) -> Integers:
     """Return counts (O, O): rows are true classes, columns predicted ones."""
-    from sklearn.metrics import confusion_matrix
+    places = labels.astype(np.int64) * classes + predicted
+    return np.bincount(places, minlength=classes**2).reshape(classes, classes)
 
-    counts: Array = confusion_matrix(labels, predicted, labels=np.arange(classes))
-    return counts
+
+def precision_recall_f1(counts: Integers) -> tuple[Array, Array, Array]:
+    """Return the precision, recall and F1 score (O,) of each class; NaN where they are 0 / 0.
+
+    Args:
+        counts: (O, O) of `confusion`.
+    """
+    hits, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    pairs = (hits, predicted), (hits, true), (2 * hits, true + predicted)
+    precision, recall, f1 = (
+        np.divide(top, bottom, out=np.full(len(hits), np.nan), where=bottom > 0)
+        for top, bottom in pairs
+    )
+    return precision, recall, f1

@@ -7,6 +7,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.ensemble.metrics.ranking import (
+    Counts,
     auroc,
     average_precision,
     counts_of,
@@ -30,7 +31,7 @@ def ood_metrics(inside: Floats, outside: Floats) -> dict[str, float]:
         the inside rows pass (Liang et al. 2018), 0 is best; `auprc`, the average
         precision with the outside rows as the positives, which depends on their share.
     """
-    return _measures(*counts_of(*places_of(inside, outside)))
+    return _measures(counts_of(*places_of(inside, outside)))
 
 
 def ood_intervals(
@@ -48,7 +49,7 @@ def ood_intervals(
     """
     first, second = places_of(inside, outside)
     drawn = [
-        _measures(*counts_of(_resampled(first, random), _resampled(second, random)))
+        _measures(counts_of(_resampled(first, random), _resampled(second, random)))
         for _ in range(resamples)
     ]
     intervals = {}
@@ -62,11 +63,12 @@ def _resampled(values: Integers, random: np.random.Generator) -> Integers:
     return values[random.integers(0, len(values), len(values))]
 
 
-def _measures(inside: Integers, outside: Integers) -> dict[str, float]:
-    """Return the measures from counts (U,), as `ranking` has them."""
+def _measures(counts: Counts) -> dict[str, float]:
+    """Return the measures from the counts of one ranking, outside rows above."""
+    inside, outside = counts.rows - counts.above, counts.above
     threshold = np.searchsorted(np.cumsum(inside) / inside.sum(), 0.95)
     return {
-        "auroc": auroc(inside, outside),
+        "auroc": float(auroc(counts)[0]),
         "fpr95": float(outside[: threshold + 1].sum() / outside.sum()),
-        "auprc": average_precision(inside, outside),
+        "auprc": float(average_precision(counts)[0]),
     }

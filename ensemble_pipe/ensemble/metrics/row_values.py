@@ -52,7 +52,7 @@ def class_values(probabilities: Floats, labels: Integers) -> dict[str, RowValues
         labels: (R,) class numbers.
     """
     rows = np.arange(len(labels))
-    smallest = np.finfo(np.float64).eps  # as in scikit-learn's log_loss
+    smallest = np.finfo(probabilities.dtype).eps  # as in scikit-learn's log_loss
     true = np.clip(probabilities[rows, labels], smallest, 1 - smallest)
     errors = probabilities.copy()
     errors[rows, labels] -= 1.0

@@ -1,0 +1,191 @@
+"""The ensemble of members that come one by one, with equal weights, from running sums.
+
+A new member costs the same however many there are, and its ensemble has the same bits in whatever
+order they came: the members of a learner are added up by number, learners by id within blocks of
+`BLOCK`, and then the blocks, so that only the sums of one block are added up again.
+
+The sums of each learner are kept in float64, which takes at most twice the memory of the members'
+own float32 outputs.
+
+Shapes: K members, R rows, O classes, D targets.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import accumulate, groupby
+from operator import add
+from typing import Self
+
+import numpy as np
+
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.combiners import softmax
+from ensemble_pipe.ensemble.metrics.classification import classification_metrics
+from ensemble_pipe.ensemble.prediction import Metrics, number_metrics
+
+BLOCK = 32  # learners: about the root of the largest number that is common
+
+
+class Sums(ABC):
+    """What is summed over members; `first + second` are the sums of two sets of members."""
+
+    @abstractmethod
+    def __add__(self, other: Self) -> Self: ...
+
+    @abstractmethod
+    def metrics(self, targets: Array, schema: Schema) -> Metrics:
+        """Return the metrics of the mixture of the members with equal weights.
+
+        Args:
+            targets: (R,) or (R, D), as base files hold them.
+            schema: of the data.
+        """
+
+
+@dataclass(frozen=True)
+class ClassSums(Sums):
+    """Sums of class probabilities.
+
+    Attributes:
+        members: how many.
+        total: (R, O), of their probabilities.
+    """
+
+    members: int
+    total: Floats
+
+    def __add__(self, other: Self) -> Self:
+        return replace(self, members=self.members + other.members, total=self.total + other.total)
+
+    def metrics(self, targets: Array, schema: Schema) -> Metrics:
+        """See `Sums`."""
+        return classification_metrics(np.minimum(self.total / self.members, 1.0), targets)
+
+
+@dataclass(frozen=True)
+class NumberSums(Sums):
+    """Moments of predictions of numbers, added as in Chan, Golub & LeVeque 1983, equation 2.1.
+
+    Attributes:
+        members: how many.
+        mean: (R, D), of their means.
+        squares: (R, D), the sum of the squared distances of their means from that.
+        variances: (R, D), the sum of their own variances.
+    """
+
+    members: int
+    mean: Floats
+    squares: Floats
+    variances: Floats
+
+    def __add__(self, other: Self) -> Self:
+        members = self.members + other.members
+        apart, share = other.mean - self.mean, other.members / members
+        return replace(
+            self,
+            members=members,
+            mean=self.mean + share * apart,
+            squares=self.squares + other.squares + self.members * share * apart**2,
+            variances=self.variances + other.variances,
+        )
+
+    def metrics(self, targets: Array, schema: Schema) -> Metrics:
+        """See `Sums`."""
+        aleatoric, epistemic = self.variances / self.members, self.squares / self.members
+        return number_metrics(self.mean, aleatoric + epistemic, targets, schema)
+
+
+def sums_of(outputs: Floats, schema: Schema) -> Sums:
+    """Return the sums of one member, for its outputs (R, O) of `ensemble.members`."""
+    if schema.task == "classification":
+        return ClassSums(1, softmax(outputs))
+    count, values = schema.target_count, outputs.astype(np.float64)
+    return NumberSums(1, values[:, :count], np.zeros((len(values), count)), values[:, count:])
+
+
+class GrowingSums:
+    """The sums of each learner's members, and of all members."""
+
+    def __init__(self) -> None:
+        self._learners: dict[int, Sums] = {}
+        self._blocks: dict[int, Sums] = {}
+
+    def of(self, learner: int) -> Sums:
+        """Return the sums of a learner's members, of which there is one or more."""
+        return self._learners[learner]
+
+    def put(self, learner: int, sums: Sums) -> None:
+        """Set the sums of a learner's members."""
+        self._learners[learner] = sums
+        self._add_up(learner // BLOCK)
+
+    def keep(self, learners: Container[int]) -> None:
+        """Leave out all learners but these."""
+        self._learners = {one: sums for one, sums in self._learners.items() if one in learners}
+        for block in list(self._blocks):
+            self._add_up(block)
+
+    def total(self) -> Sums:
+        """Return the sums of all members; there must be one."""
+        return reduce(add, (self._blocks[block] for block in sorted(self._blocks)))
+
+    def _add_up(self, block: int) -> None:
+        own = sorted(one for one in self._learners if one // BLOCK == block)
+        if own:
+            self._blocks[block] = reduce(add, (self._learners[one] for one in own))
+        else:
+            del self._blocks[block]
+
+
+def prefixes(members: Iterable[tuple[int, Sums]]) -> Iterator[Sums]:
+    """Yield the sums of the first 1, 2, ... K members, bit for bit as `GrowingSums` has them.
+
+    Args:
+        members: the learner and the sums of each, in order of learner and number.
+    """
+    blocks: Sums | None = None
+    for _, block in groupby(members, lambda pair: pair[0] // BLOCK):
+        learners: Sums | None = None
+        for _, learner in groupby(block, lambda pair: pair[0]):
+            for own in accumulate(sums for _, sums in learner):
+                within = _plus(learners, own)
+                yield _plus(blocks, within)
+            learners = within
+        blocks = _plus(blocks, within)
+
+
+def _plus(first: Sums | None, second: Sums) -> Sums:
+    return second if first is None else first + second
+
+
+class Gains:
+    """By how much each learner, in order, lowers the NLL of the members before it."""
+
+    def __init__(self, first: Sums | None, targets: Array, schema: Schema) -> None:
+        """Begin with the members that no learner yields.
+
+        Args:
+            first: their sums; None where there are none.
+            targets: as base files hold them.
+            schema: of the data.
+        """
+        self._targets, self._schema = targets, schema
+        self._sums = first
+        self._nll = np.inf if first is None else self._nll_of(first)
+        self.by_learner: dict[int, float] = {}
+
+    def is_next(self, learner: int) -> bool:
+        """Return whether a learner is later than all that were added."""
+        return learner > max(self.by_learner, default=-1)
+
+    def add(self, learner: int, sums: Sums) -> None:
+        """Add the members of the next learner, by their sums."""
+        self._sums = _plus(self._sums, sums)
+        before, self._nll = self._nll, self._nll_of(self._sums)
+        self.by_learner[learner] = before - self._nll
+
+    def _nll_of(self, sums: Sums) -> float:
+        return sums.metrics(self._targets, self._schema)["nll"]
