@@ -38,10 +38,6 @@ for command, example in (
     app.command(epilog=f"Example: ensemble-pipe {example}")(command)
 
 
-# Python's 700 would search for garbage hundreds of times while modules load, and find none.
-MOST_NEW_OBJECTS = 50_000
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         show(__version__)
@@ -56,5 +52,4 @@ def main(
 ) -> None:
     """Train ensembles of NumPy networks on Ray, tracked in MLflow."""
     prepare_streams()
-    gc.set_threshold(MOST_NEW_OBJECTS)
     atexit.register(gc.freeze)  # else all objects of a run are looked at once more, for seconds

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ensemble_pipe.cli.support import AsJson, Input, Model, RunDir, With, errors, give
+from ensemble_pipe.cli.support import AsJson, Input, Model, RunDir, With, errors, give, loading
 from ensemble_pipe.core.terminal import say, show
 
 
@@ -18,9 +18,10 @@ def predict(
 ) -> None:
     """Predict every row of a file, in its order, with uncertainties."""
     with errors():
-        from ensemble_pipe.core.compilation import report_compilation
-        from ensemble_pipe.serving import files
-        from ensemble_pipe.serving.model import load
+        with loading():
+            from ensemble_pipe.core.compilation import report_compilation
+            from ensemble_pipe.serving import files
+            from ensemble_pipe.serving.model import load
 
         files.require_output(output, input_)
         ensemble = load(model)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ensemble_pipe.cli.support import AsJson, RunDir, errors, give
+from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.terminal import say, show
@@ -45,9 +45,10 @@ def run(
 ) -> None:
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
     with errors():
-        from ensemble_pipe.core.timeline import Timeline
-        from ensemble_pipe.run import pipeline as runs
-        from ensemble_pipe.run.display import make_display
+        with loading():
+            from ensemble_pipe.core.timeline import Timeline
+            from ensemble_pipe.run import pipeline as runs
+            from ensemble_pipe.run.display import make_display
 
         overrides = dict(_override(text) for text in set_ or [])
         result = runs.run(
@@ -111,9 +112,10 @@ def resume(
 ) -> None:
     """Continue an interrupted run, with bitwise the same result."""
     with errors():
-        from ensemble_pipe.core.timeline import Timeline
-        from ensemble_pipe.run import pipeline as runs
-        from ensemble_pipe.run.display import make_display
+        with loading():
+            from ensemble_pipe.core.timeline import Timeline
+            from ensemble_pipe.run import pipeline as runs
+            from ensemble_pipe.run.display import make_display
 
         if not accept_changes and sys.stdin.isatty():
             accept_changes = _ask_about(runs.changes_since(run_dir))
@@ -139,9 +141,10 @@ def grow(
 ) -> None:
     """Add learners to a run, and combine all anew."""
     with errors():
-        from ensemble_pipe.core.timeline import Timeline
-        from ensemble_pipe.run import pipeline as runs
-        from ensemble_pipe.run.display import make_display
+        with loading():
+            from ensemble_pipe.core.timeline import Timeline
+            from ensemble_pipe.run import pipeline as runs
+            from ensemble_pipe.run.display import make_display
 
         result = runs.grow(
             run_dir,

@@ -1,5 +1,6 @@
 """Shared parts of the commands: arguments, error messages and exit statuses."""
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,18 @@ def give(text: str, facts: dict[str, Any], as_json: bool) -> None:
         show(json.dumps(facts))
     else:
         show(text)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Load modules in the block without a search for garbage, of which there is none."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 @contextmanager
