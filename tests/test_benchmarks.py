@@ -342,3 +342,13 @@ def test_the_published_figures_of_memory_are_those_that_are_kept() -> None:
         assert f"| {name} | {value} |" in page
     waiting = json.loads((results / "waiting.json").read_text())
     assert f"{100 * waiting['share_waited']:.2f}%" in page
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_the_benchmark_of_inference_measures_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    inference = importlib.import_module("inference")
+    found = inference.measure(inference.CASES["mlp_small"], 2, 4, 1, 0.01, False)
+    assert found["us"]["engine"] > 0
+    assert "outputs_differ" not in found
