@@ -196,12 +196,9 @@ def test_what_is_no_number_stays_so() -> None:
     logits = np.zeros((2, 3, 4), np.float32)
     logits[1, 1, 2] = np.nan
     found = uncertainty(logits)
-    assert [bool(x) for x in np.isnan(found["entropy"])] == [False, True, False]
-    assert [bool(x) for x in np.isnan(mixture(logits, np.ones(2) / 2)).any(axis=1)] == [
-        False,
-        True,
-        False,
-    ]
+    second = [False, True, False]
+    np.testing.assert_array_equal(np.isnan(found["entropy"]), second)
+    np.testing.assert_array_equal(np.isnan(mixture(logits, np.ones(2) / 2)).any(axis=1), second)
 
 
 @given(x=st.floats(-708, 0))
