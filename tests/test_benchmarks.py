@@ -49,6 +49,19 @@ def test_the_benchmark_of_the_engine_prints_a_table_and_one_json_line() -> None:
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_measuring_has_a_figure_for_each_part_and_size() -> None:
+    script = ROOT / "benchmarks" / "measuring.py"
+    arguments = ["--members", "6", "12", "--rows", "60", "--classes", "3"]
+    done = subprocess.run(
+        [sys.executable, script, *arguments], capture_output=True, text=True, check=True
+    )
+    result = json.loads(done.stdout)
+    assert set(result) == {"6", "12"}
+    assert {"add", "grow", "curve", "combine: greedy"} <= result["12"].keys()
+    assert "| curve |" in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.alone
 def test_compiling_the_cnn_and_loading_it_again_stay_within_their_limits() -> None:
     code = "import engine, json; print(json.dumps(engine.start_seconds()))"

@@ -14,7 +14,7 @@ both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 def product(a: Floats, b: Floats) -> Floats:
     c = np.full((len(a), b.shape[1]), np.nan, a.dtype)
-    multiply_rows(a, b, c, make_panels(*b.shape, a.dtype))
+    multiply_rows(a, b, c, make_panels(b.shape[0], b.shape[1], a.dtype))
     return c
 
 

@@ -58,7 +58,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 def test_one_that_ships_all_leaves_no_problem_and_no_process(track: Callable[..., Tracked]) -> None:
@@ -154,15 +154,20 @@ def test_no_secret_is_among_the_arguments_of_a_process(track: Callable[..., Trac
 def test_it_ends_with_its_driver(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from test_companion import Tracked\n"
-        "tracker = Tracked(Path(sys.argv[1]), 'ships'); tracker.start(); time.sleep(60)"
+        "tracker = Tracked(Path(sys.argv[1]), 'ships', 'http://127.0.0.1:9'); tracker.start()\n"
+        "while tracker._companion.heard[1].silence_s > 15: time.sleep(0.05)\n"
+        "print('it ships', flush=True); time.sleep(600)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], env=environment)
-    wait_until(lambda: (tmp_path / "started").exists() and (tmp_path / "started").read_text())
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], env=environment, stdout=subprocess.PIPE
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == b"it ships\n"
     pid = int((tmp_path / "started").read_text())
-    time.sleep(0.5)  # it has begun to ship
+    assert is_alive(pid)
     driver.kill()
-    driver.wait()
+    driver.communicate()
     wait_until(lambda: not is_alive(pid), seconds=5.0)
 
 

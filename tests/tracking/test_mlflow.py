@@ -80,7 +80,7 @@ def test_the_parent_has_the_ensembles_metrics_and_the_resolved_pipeline(
 ) -> None:
     parent, _ = tree(client, str(finished.mlflow_run_id))
     for name, value in finished.metrics.items():
-        assert parent.data.metrics[name] == value
+        assert parent.data.metrics[name] == pytest.approx(value, rel=1e-12)
     assert parent.data.params["training.optimizer.name"] == "adam"
     assert parent.data.params["seed"] == "1"
     assert parent.data.tags["combiner"] == "mean of the members' probability"
@@ -99,7 +99,8 @@ def test_the_curve_of_ensemble_size_grew_with_every_member(
 ) -> None:
     curve = history(client, str(finished.mlflow_run_id), "validation/nll")
     assert [step for step, _ in curve] == [1, 2, 3]
-    assert curve[-1][1] == finished.metrics["validation/nll"]
+    # The curve comes from running sums, the result from all members at once.
+    assert curve[-1][1] == pytest.approx(finished.metrics["validation/nll"], rel=1e-12)
 
 
 def test_each_child_has_a_curve_of_every_epoch(client: MlflowClient, finished: RunResult) -> None:
