@@ -49,6 +49,19 @@ def test_the_benchmark_of_the_engine_prints_a_table_and_one_json_line() -> None:
 
 
 @pytest.mark.slow
+def test_the_benchmark_of_measuring_has_a_figure_for_each_part_and_size() -> None:
+    script = ROOT / "benchmarks" / "measuring.py"
+    arguments = ["--members", "6", "12", "--rows", "60", "--classes", "3"]
+    done = subprocess.run(
+        [sys.executable, script, *arguments], capture_output=True, text=True, check=True
+    )
+    result = json.loads(done.stdout)
+    assert set(result) == {"6", "12"}
+    assert {"add", "grow", "curve", "combine: greedy"} <= result["12"].keys()
+    assert "| curve |" in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.alone
 def test_compiling_the_cnn_and_loading_it_again_stay_within_their_limits() -> None:
     code = "import engine, json; print(json.dumps(engine.start_seconds()))"
@@ -329,3 +342,13 @@ def test_the_published_figures_of_memory_are_those_that_are_kept() -> None:
         assert f"| {name} | {value} |" in page
     waiting = json.loads((results / "waiting.json").read_text())
     assert f"{100 * waiting['share_waited']:.2f}%" in page
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_the_benchmark_of_inference_measures_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    inference = importlib.import_module("inference")
+    found = inference.measure(inference.CASES["mlp_small"], 2, 4, 1, 0.01, False)
+    assert found["us"]["engine"] > 0
+    assert "outputs_differ" not in found

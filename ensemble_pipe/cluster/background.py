@@ -18,7 +18,7 @@ class RayThread:
         self,
         address: str,
         begin: Callable[[Callable[[], bool]], None],
-        end: Callable[[], None],
+        end: Callable[[bool], None],
         timeline: Timeline,
     ) -> None:
         """Begin to connect.
@@ -27,7 +27,7 @@ class RayThread:
             address: see `connect`.
             begin: called in the thread as soon as Ray is there, with a function that returns
                 whether nobody waits any more.
-            end: called in the thread before it disconnects.
+            end: called in the thread at its end, with whether it then disconnects.
             timeline: where the connection is recorded as the stage "Ray".
         """
         self._address = address
@@ -71,6 +71,6 @@ class RayThread:
         finally:
             self._there.set()
         self._ended.wait()
-        self._end()
+        self._end(started)
         if started:
             disconnect()

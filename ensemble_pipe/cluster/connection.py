@@ -17,7 +17,7 @@ from ray._private import node, ray_constants, services, utils, worker
 from ray._private.authentication.authentication_token_setup import (
     maybe_enable_token_auth_if_token_available,
 )
-from ray._raylet import GcsClient
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError

@@ -159,15 +159,20 @@ class RayExecutor:
         if self._liveness is not None:
             self._liveness.close()
 
-    def _end(self) -> None:
-        """End what would outlive this executor: actors, and the lease of others."""
-        with suppress(ClusterError, ray.exceptions.RayError):
-            for actor in self._actors:
-                ray.kill(actor)
-            if self._lease is not None and not self._at_work:
-                self._lease.give_back()
+    def _end(self, connected: bool) -> None:
+        """End what would outlive this executor: the lease, and actors where Ray stays connected.
+
+        Those of a connection that ends do so with it, even where Ray's processes no longer answer.
+        """
         if self._lease is not None:
+            with suppress(ClusterError):
+                if not self._at_work:
+                    self._lease.give_back()
             self._lease.close()
+        if not connected:
+            with suppress(ray.exceptions.RayError):
+                for actor in self._actors:
+                    ray.kill(actor)
 
 
 def shares_shards(recipe: Recipe, epochs: int) -> bool:

@@ -10,7 +10,19 @@ from collections.abc import Iterator
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.ensemble.combiners import softmax
+from ensemble_pipe.ensemble.combiners.pooling import blocks_of
+from ensemble_pipe.ensemble.kernels import pooling as kernels
+
+MEASURES = (
+    "entropy",
+    "expected_entropy",
+    "mutual_information",
+    "disagreement",
+    "variation_ratio",
+    "margin",
+    "energy",
+    "max_logit",
+)
 
 
 def uncertainty(logits: Floats, weights: Floats | None = None) -> dict[str, Floats]:
@@ -33,31 +45,11 @@ def uncertainty(logits: Floats, weights: Floats | None = None) -> dict[str, Floa
         mean logit (Hendrycks et al. 2022). The last two need logits as the networks give them: of
         log-probabilities they say less.
     """
-    shape = logits.shape[1:]
-    rows = np.arange(shape[0])
-    mean, mean_logits, votes = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    expected = np.zeros(shape[0])
-    for weight, member in weighted(logits, weights):
-        probabilities = softmax(member)
-        mean += weight * probabilities
-        mean_logits += weight * member
-        votes[rows, probabilities.argmax(axis=1)] += weight
-        expected += weight * _entropy(probabilities)
-    whole = total_weight(logits, weights)
-    for sums in (mean, mean_logits, votes, expected):
-        sums /= whole
-    total = _entropy(mean)
-    return {
-        "entropy": total,
-        "expected_entropy": expected,
-        # Rounding may take a zero just below itself.
-        "mutual_information": np.maximum(total - expected, 0.0),
-        "disagreement": np.maximum(1.0 - votes[rows, mean.argmax(axis=1)], 0.0),
-        "variation_ratio": np.maximum(1.0 - votes.max(axis=1), 0.0),
-        "margin": _margin(mean),
-        "energy": _energy(mean_logits),
-        "max_logit": -mean_logits.max(axis=1),
-    }
+    measures = np.empty((logits.shape[1], len(MEASURES)))
+    own = np.asarray(_ones_or(weights, len(logits)), np.float64)
+    for part in blocks_of(logits):
+        kernels.uncertainty(logits[:, part].astype(np.float64), own, measures[part])
+    return dict(zip(MEASURES, measures.T.copy(), strict=True))
 
 
 def weighted(values: Array, weights: Floats | None) -> Iterator[tuple[float, Floats]]:
@@ -78,22 +70,3 @@ def total_weight(values: Array, weights: Floats | None) -> float:
 
 def _ones_or(weights: Floats | None, members: int) -> Floats:
     return np.ones(members) if weights is None else weights
-
-
-def _entropy(probabilities: Floats) -> Floats:
-    logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
-    entropy: Floats = -(probabilities * logs).sum(axis=-1)
-    return entropy + 0.0  # no negative zero
-
-
-def _margin(probabilities: Floats) -> Floats:
-    second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
-    margin: Floats = first - second
-    return margin
-
-
-def _energy(logits: Floats) -> Floats:
-    from scipy.special import logsumexp
-
-    energy: Floats = -logsumexp(logits, axis=1)
-    return energy

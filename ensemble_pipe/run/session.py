@@ -1,6 +1,5 @@
 """The training session: trains learners, and combines their members into one ensemble."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -220,12 +219,10 @@ class Session:
         """Compile the kernels that networks need, where this machine lacks them."""
         if not (networks and self._compile_first):
             return
-        began = time.monotonic()
         with self._timeline.stage("kernels"):
             compiled = compile_kernels(self._schema, networks, self._data.recipe)
         if compiled:
-            seconds = time.monotonic() - began
-            self._display.message(f"kernels ready in {seconds:.1f} s (compiled once, then kept)")
+            self._display.message("kernels ready (compiled once, then kept)")
 
     def _handle(self, event: Event) -> None:
         """Process an event of a trainer."""

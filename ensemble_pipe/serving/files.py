@@ -24,6 +24,8 @@ from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
+GROUP_ROWS = 1 << 16  # of a row group of Parquet
+PREDICTED_ROWS = 1 << 14  # at a time, of small rows
 
 
 def open_for(model: Ensemble, path: str, given: Sequence[str] | None = None) -> Rows:
@@ -120,7 +122,7 @@ def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
         names = list(model.columns)
         empty = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
         yield 0, model.block_outputs(empty, rows.place)
-    for first, block in rows.blocks(model.columns):
+    for first, block in rows.blocks(model.columns, PREDICTED_ROWS):
         place, cells = rows.place_from(first), cells_from(rows, first)
         yield first, model.block_outputs(block, place, first, cells)
 
@@ -129,10 +131,8 @@ def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
 def _writer(path: Path, ending: str, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
     """Give a function that appends tables to a file of the format that its ending says."""
     if ending == ".parquet":
-        from pyarrow import parquet
-
-        with parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
-            yield writer.write_table
+        with _parquet_writer(path, schema) as write:
+            yield write
     elif ending == ".csv":
         from pyarrow import csv
 
@@ -141,3 +141,29 @@ def _writer(path: Path, ending: str, schema: pa.Schema) -> Iterator[Callable[[pa
     else:
         with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, schema) as writer:
             yield writer.write_table
+
+
+@contextmanager
+def _parquet_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Give a function that appends tables to a Parquet file, many tables to a row group."""
+    from pyarrow import parquet
+
+    # Fractions hardly ever repeat: a dictionary of them would be built and thrown away.
+    repeating = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    held: list[pa.Table] = []
+    with parquet.ParquetWriter(
+        path, schema, write_page_checksum=True, use_dictionary=repeating
+    ) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.concat_tables(held))
+            held.clear()
+
+        def write(table: pa.Table) -> None:
+            held.append(table)
+            if sum(one.num_rows for one in held) >= GROUP_ROWS:
+                flush()
+
+        yield write
+        if held:
+            flush()

@@ -34,7 +34,7 @@ def described(**changes: object) -> Standing:
         "began": process.create_time(), "port": 1, "key": "00", "trainers": 2,
         "versions": standing.versions(),
     }  # fmt: skip
-    return Standing(**{**known, **changes})  # type: ignore[arg-type]
+    return Standing(**{**known, **changes})
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_a_keeper_that_is_killed_leaves_no_process_and_up_starts_anew(tmp_path: 
     keeper = psutil.Process(place.standing().pid)
     below = keeper.children(recursive=True)
     keeper.kill()
-    assert psutil.wait_procs(below, timeout=20)[1] == []
+    assert psutil.wait_procs(below, timeout=90)[1] == []
     assert "starting Ray" in place.call("run", "p.yaml")
     assert "stays now" in place.call("up", "--trainers", "1")
     assert "stopped the Ray" in place.call("down")

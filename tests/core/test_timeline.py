@@ -8,7 +8,7 @@ import pytest
 from ensemble_pipe.core.timeline import Timeline
 
 
-def test_stages_stand_in_the_order_of_their_beginnings():
+def test_stages_stand_in_the_order_of_their_beginnings() -> None:
     timeline = Timeline()
     with timeline.stage("outer"):
         time.sleep(0.002)
@@ -21,14 +21,14 @@ def test_stages_stand_in_the_order_of_their_beginnings():
     assert outer.seconds >= inner.seconds
 
 
-def test_a_stage_that_fails_is_recorded_and_its_error_goes_on():
+def test_a_stage_that_fails_is_recorded_and_its_error_goes_on() -> None:
     timeline = Timeline()
     with pytest.raises(ValueError, match="no data"), timeline.stage("data"):
         raise ValueError("no data")
     assert [stage.name for stage in timeline.stages] == ["data"]
 
 
-def test_stages_of_several_threads_are_all_kept():
+def test_stages_of_several_threads_are_all_kept() -> None:
     timeline = Timeline()
 
     def record(number: int) -> None:
@@ -43,7 +43,7 @@ def test_stages_of_several_threads_are_all_kept():
     assert {stage.name for stage in timeline.stages} == {f"thread {n}" for n in range(20)}
 
 
-def test_the_timeline_of_a_process_begins_with_it():
+def test_the_timeline_of_a_process_begins_with_it() -> None:
     timeline = Timeline.of_process()
     (imports,) = timeline.stages
     assert (imports.name, imports.began_s) == ("imports", 0.0)

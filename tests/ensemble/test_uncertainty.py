@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import stats
+from scipy import special, stats
 from scipy.special import logsumexp
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.uncertainty import uncertainty
+from ensemble_pipe.ensemble.combiners.pooling import BLOCK_NUMBERS, mixture
+from ensemble_pipe.ensemble.kernels.exponential import exponential
+from ensemble_pipe.ensemble.kernels.pooling import BLOCK_ROWS
+from ensemble_pipe.ensemble.uncertainty import MEASURES, uncertainty
 
 LOGITS = arrays(
     np.float32,
@@ -132,3 +135,78 @@ def test_members_of_weight_zero_change_no_bit() -> None:
     logits[1] = -np.inf  # of which nothing may be seen
     whole, part = uncertainty(logits, weights), uncertainty(logits[kept], weights[kept])
     assert all(whole[name].tobytes() == part[name].tobytes() for name in whole)
+
+
+def reference(logits: Floats, weights: Floats) -> dict[str, Floats]:
+    """Return the measures as their formulas read."""
+    shares = special.softmax(logits.astype(np.float64), axis=-1)
+    mean = np.einsum("k,kro->ro", weights, shares)
+    mean_logits = np.einsum("k,kro->ro", weights, logits.astype(np.float64))
+    voted = shares.argmax(axis=-1)
+    votes = np.stack([weights @ (voted == o) for o in range(logits.shape[2])], axis=1)
+    expected = weights @ stats.entropy(shares, axis=-1)
+    second, first = np.sort(mean, axis=1)[:, -2:].T
+    return {
+        "entropy": stats.entropy(mean, axis=-1),
+        "expected_entropy": expected,
+        "mutual_information": np.maximum(stats.entropy(mean, axis=-1) - expected, 0),
+        "disagreement": 1 - votes[np.arange(len(mean)), mean.argmax(axis=1)],
+        "variation_ratio": 1 - votes.max(axis=1),
+        "margin": first - second,
+        "energy": -logsumexp(mean_logits, axis=1),
+        "max_logit": -mean_logits.max(axis=1),
+    }
+
+
+@pytest.mark.parametrize("classes", [2, 3, 17])
+@pytest.mark.parametrize("scale", [0.1, 3.0, 300.0])
+def test_every_measure_is_that_of_its_formula(classes: int, scale: float) -> None:
+    random = np.random.default_rng(classes)
+    logits = (scale * random.standard_normal((5, 200, classes))).astype(np.float32)
+    weights = random.dirichlet(np.ones(5))
+    found, expected = uncertainty(logits, weights), reference(logits, weights)
+    assert list(found) == list(MEASURES) == list(expected)
+    for name in MEASURES:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, atol=1e-13)
+    mean = np.einsum("k,kro->ro", weights, special.softmax(logits.astype(np.float64), axis=-1))
+    # Below 1e-300 a share is zero: denormal numbers take a hundred times as long.
+    np.testing.assert_allclose(mixture(logits, weights), mean, rtol=1e-13, atol=1e-300)
+
+
+@pytest.mark.parametrize("rows", [1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1])
+def test_a_row_has_the_same_bits_among_any_number_of_rows(rows: int) -> None:
+    logits = np.random.default_rng(7).standard_normal((3, 200, 4)).astype(np.float32)
+    many, few = uncertainty(logits), uncertainty(logits[:, 100 : 100 + rows])
+    assert all(few[name].tobytes() == many[name][100 : 100 + rows].tobytes() for name in few)
+    weights = np.array([0.2, 0.3, 0.5])
+    part, whole = mixture(logits[:, 100 : 100 + rows], weights), mixture(logits, weights)
+    assert part.tobytes() == whole[100 : 100 + rows].tobytes()
+
+
+def test_more_rows_than_are_converted_at_a_time_are_pooled_alike() -> None:
+    members, classes = 64, 64
+    rows = BLOCK_NUMBERS // (members * classes) + 3
+    logits = np.random.default_rng(8).standard_normal((members, rows, classes)).astype(np.float32)
+    found = uncertainty(logits)
+    last = uncertainty(logits[:, -2:])
+    assert all(found[name][-2:].tobytes() == last[name].tobytes() for name in found)
+
+
+def test_what_is_no_number_stays_so() -> None:
+    logits = np.zeros((2, 3, 4), np.float32)
+    logits[1, 1, 2] = np.nan
+    found = uncertainty(logits)
+    np.testing.assert_array_equal(np.isnan(found["entropy"]), [False, True, False])
+    pooled = mixture(logits, np.ones(2) / 2)
+    np.testing.assert_array_equal(np.isnan(pooled[:, 2]), [False, True, False])
+
+
+@given(x=st.floats(-708, 0))
+def test_the_exponential_is_that_of_numpy_to_the_last_bits(x: float) -> None:
+    assert abs(exponential(x) - np.exp(x)) <= 3e-16 * np.exp(x)
+
+
+def test_the_exponential_of_anything_lower_is_zero() -> None:
+    assert [exponential(x) for x in (-708.5, -1e9, -np.inf)] == [0.0, 0.0, 0.0]
+    assert exponential(0.0) == 1.0
+    assert np.isnan(exponential(np.nan))

@@ -9,7 +9,6 @@ import pytest
 from layer_cases import CASES, LayerCase, bind, draw, predict, train
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.nn.blas import position_changes_bits
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.nn.layers import (
     LAYERS,
@@ -104,14 +103,13 @@ def test_a_prediction_computes_what_training_does_or_says_otherwise(
 
 
 @every_layer
-@pytest.mark.parametrize("row_products", sorted({position_changes_bits(CHUNK_ROWS), True}))
-def test_a_row_is_predicted_alike_in_any_batch(case: LayerCase, row_products: bool) -> None:
+@pytest.mark.parametrize("count", [1, 7, 13])
+def test_a_row_is_predicted_alike_in_any_batch(case: LayerCase, count: int) -> None:
     rows, inputs = case.rows(3), case.inputs(3, CHUNK_ROWS)
-    many = predict(case, rows, inputs, row_products=row_products)
-    # Another number of rows may change the last bits of a product; another place may not.
-    one = predict(case, rows, inputs[:, :1].copy(), row_products=row_products)
-    np.testing.assert_allclose(one[:, 0], many[:, 0], rtol=1e-5, atol=1e-5)
-    turned = predict(case, rows, inputs[:, ::-1].copy(), row_products=row_products)
+    many = predict(case, rows, inputs, row_products=True)
+    few = predict(case, rows, inputs[:, :count].copy(), row_products=True)
+    assert few.tobytes() == many[:, :count].tobytes()
+    turned = predict(case, rows, inputs[:, ::-1].copy(), row_products=True)
     assert turned.tobytes() == many[:, ::-1].tobytes()
 
 

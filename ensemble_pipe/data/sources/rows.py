@@ -77,8 +77,12 @@ class Rows:
         """Return a function that names the value of a row in some column."""
         return self.places.get(column) or (lambda row: f"{self.place(row)}, column {quote(column)}")
 
-    def blocks(self, names: Sequence[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+    def blocks(
+        self, names: Sequence[str], most: int = BLOCK_ROWS
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
         """Yield (number of the first row, block), where every block but the last is as long.
+
+        It has `most` rows, or fewer of large ones.
 
         A block ends early only where its text would take more than 16 MB. So the lengths depend on
         the columns and the rows, not on how a file is divided, and what is summed up block by block
@@ -87,7 +91,7 @@ class Rows:
         Raises:
             DataError: the file is damaged, or has another number of rows than when it was opened.
         """
-        length = block_rows(self.schema, names)
+        length = block_rows(self.schema, names, most)
         first, read, held = 0, 0, _Held(length)
         for batch in self.read(names):
             read += batch.num_rows
@@ -133,14 +137,14 @@ class _Held:
         return self._parts[0] if len(self._parts) == 1 else pa.concat_batches(self._parts)
 
 
-def block_rows(schema: pa.Schema, names: Sequence[str]) -> int:
-    """Return the length of the blocks in which columns are read: 4096, or fewer of large rows.
+def block_rows(schema: pa.Schema, names: Sequence[str], most: int = BLOCK_ROWS) -> int:
+    """Return the length of the blocks in which columns are read: `most`, or fewer of large rows.
 
-    Above 256 it is a multiple of that, so that no group of 256 rows, which predictions are made in,
-    is computed for two blocks; draws at prediction are addressed by parts of such a group.
+    Above 256 it is a multiple of that: draws at prediction are addressed by parts of such a group,
+    which no two blocks share.
     """
     width = sum(_bytes(schema.field(name).type) for name in names)
-    length = max(1, min(BLOCK_ROWS, BLOCK_BYTES // max(width, 1)))
+    length = max(1, min(most, BLOCK_BYTES // max(width, 1)))
     return length if length < GROUP_ROWS else length - length % GROUP_ROWS
 
 

@@ -4,20 +4,21 @@ Shapes: K members, R rows, O classes, D targets. Every row is pooled on its own,
 depend on the rows beside it, and a member of weight zero is never touched.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.ensemble.kernels import pooling as kernels
 
+BLOCK_NUMBERS = 1 << 18  # that are converted to float64 at a time
 _SMALLEST = 1e-280  # below this, a probability's logarithm has lost digits or is infinite
 
 
 def softmax(logits: Floats) -> Floats:
     """Return probabilities, float64, for logits (..., O) of any float type."""
-    values = logits.astype(np.float64)
-    values -= values.max(axis=-1, keepdims=True)
-    np.exp(values, out=values)
-    values /= values.sum(axis=-1, keepdims=True)
-    return values
+    pooled = mixture(logits.reshape(1, -1, logits.shape[-1]), np.ones(1))
+    return pooled.reshape(logits.shape)
 
 
 def log_softmax(logits: Floats) -> Floats:
@@ -33,11 +34,18 @@ def mixture(logits: Floats, weights: Floats) -> Floats:
 
     The linear opinion pool (Stone 1961).
     """
-    total = np.zeros(logits.shape[1:])
-    for weight, member in zip(weights, logits, strict=True):
-        if weight > 0:
-            total += weight * softmax(member)
-    return np.minimum(total, 1.0, out=total)  # weights may sum to just above 1
+    pooled = np.empty(logits.shape[1:])
+    for part in blocks_of(logits):
+        kernels.mixture(logits[:, part].astype(np.float64), weights, pooled[part])
+    return pooled
+
+
+def blocks_of(values: Floats) -> Iterator[slice]:
+    """Yield the rows of (K, R, O), as many at a time as take little memory in float64."""
+    members, rows, columns = values.shape
+    length = max(1, BLOCK_NUMBERS // max(1, members * columns))
+    for begin in range(0, rows, length):
+        yield slice(begin, begin + length)
 
 
 def log_mixture(logits: Floats, weights: Floats) -> Floats:

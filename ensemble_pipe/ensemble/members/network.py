@@ -20,6 +20,7 @@ from ensemble_pipe.ensemble.members.versions import mean_over_versions
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.losses import Loss
+from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
 
 
@@ -64,6 +65,14 @@ class NetworkMember(Member):
         """See `Member`."""
         return self.network.name if self.dropout is None else f"{self.network.name} with dropout"
 
+    def built(self, schema: Schema) -> Network:
+        """Return the network for the shapes of the data, built once for each schema."""
+        held: tuple[Schema, Network] | None = self.__dict__.get("_built")
+        if held is None or held[0] is not schema:
+            held = schema, build(self.network, self.loss, schema)
+            self.__dict__["_built"] = held
+        return held[1]
+
     @classmethod
     def predict(cls, members: Sequence[Self], inputs: MemberInputs) -> list[Floats]:
         """See `Member`; the outputs are as `Loss.predictions` returns them."""
@@ -103,9 +112,9 @@ def _predict(
     members: Sequence[NetworkMember], schema: Schema, read: Read, rows: int
 ) -> Iterator[Floats]:
     """Yield the outputs (R, O) of each member for one version of the rows."""
-    for (network, loss), group in groupby(members, lambda member: (member.network, member.loss)):
+    for (_, loss), group in groupby(members, lambda member: (member.network, member.loss)):
         alike = list(group)
-        built = build(network, loss, schema)
+        built = alike[0].built(schema)
         for sampled, part in groupby(alike, lambda member: member.dropout is not None):
             same = list(part)
             if sampled:
@@ -120,7 +129,6 @@ def _sampled(member: NetworkMember, schema: Schema, read: Read, rows: int) -> Fl
     if member.dropout is None:
         raise ValueError("the member has no pass of dropout")
     draws = Draws(member.dropout.seed, Purpose.MC_DROPOUT, [member.learner])
-    network = build(member.network, member.loss, schema)
     return sampled_outputs_of(
-        network, member.row, read, rows, draws, member.dropout.number, member.mask
+        member.built(schema), member.row, read, rows, draws, member.dropout.number, member.mask
     )

@@ -25,7 +25,7 @@ from ensemble_pipe.nn.kernels.lanes import (
     load_rest,
     store_rest,
 )
-from ensemble_pipe.nn.kernels.row_product import make_panel, multiply
+from ensemble_pipe.nn.kernels.row_product import PLAIN, make_panels, multiply_packed, pack
 from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # Numbers in the columns of a group, which the L2 cache holds.
@@ -41,13 +41,13 @@ class ColumnsWork(NamedTuple):
         rows: of output pixels in a group.
         columns: (rows OW kh kw C,); empty for a pointwise convolution.
         transposed: (O, kh kw C), a learner's kernel.
-        panel: scratch of `row_product`; empty where BLAS multiplies.
+        panels: scratch of `row_product`; empty where BLAS multiplies.
     """
 
     rows: int
     columns: Floats
     transposed: Floats
-    panel: Floats
+    panels: Floats
 
 
 def columns_work(
@@ -65,8 +65,8 @@ def columns_work(
     if rows == 0:
         rows = max(PACKED_PIXELS // width, 1)
     columns = aligned_zeros((0 if pointwise else rows * row,), dtype)
-    panel = make_panel(size if row_products else 0, dtype)
-    return ColumnsWork(rows, columns, aligned_zeros((filters, size), dtype), panel)
+    panels = make_panels(size if row_products else 0, filters, dtype)
+    return ColumnsWork(rows, columns, aligned_zeros((filters, size), dtype), panels)
 
 
 @kernel
@@ -84,7 +84,14 @@ def convolve(
         for m in range(learners):
             if m < x.shape[0]:
                 columns = _columns(x[m], weights.shape, window, begin, rows, y.shape, work)
-            multiply(columns, matrices[m], outputs[m, first:last], work.panel)
+            if work.panels.size == 0:
+                gemm(False, False, columns, matrices[m], 0.0, outputs[m, first:last])
+                continue
+            if begin == 0 or learners > 1:
+                pack(matrices[m], work.panels)
+            multiply_packed(
+                columns, work.panels, outputs[m, first:last], PLAIN, work.panels, work.panels
+            )
 
 
 @kernel

@@ -14,14 +14,14 @@ from ensemble_pipe.nn.kernels.row_product import multiply_rows
 
 
 @kernel
-def row_products(x: Floats, w: Floats, y: Floats, panel: Floats) -> None:
+def row_products(x: Floats, w: Floats, y: Floats, panels: Floats) -> None:
     """y = x w, with the same bits for equal rows of x.
 
     Args:
-        panel: scratch from `row_product.make_panel`.
+        panels: scratch from `row_product.make_panels`.
     """
     for m in range(len(y)):
-        multiply_rows(x[m if len(x) > 1 else 0], w[m], y[m], panel)
+        multiply_rows(x[m if len(x) > 1 else 0], w[m], y[m], panels)
 
 
 @kernel

@@ -5,6 +5,12 @@ looked up by name whenever cached code is loaded, wherever the library lies in t
 kernel that calls `gemm` imports it from here, so the symbols are known before it is loaded.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -19,6 +25,7 @@ from ensemble_pipe.core.compilation import kernel
 # processor has AVX-512: the fastest way for matrices that lie in the cache.
 SMALL_PRODUCT = 1_000_000
 
+_BLAS = "scipy.linalg.cython_blas"
 _ROUTINES = {types.float32: "sgemm", types.float64: "dgemm"}
 
 
@@ -26,9 +33,32 @@ def _symbol(routine: str) -> str:
     return f"ensemble_pipe_{routine}"
 
 
-for _routine in _ROUTINES.values():
-    _address = get_cython_function_address("scipy.linalg.cython_blas", _routine)
-    llvmlite.binding.add_symbol(_symbol(_routine), _address)
+@contextmanager
+def _cython_blas() -> Iterator[None]:
+    """Load scipy's module, where it is not there yet, from its file alone.
+
+    All of scipy.linalg takes ten times as long. The module is then put out of sight, so that a
+    later import finds nothing that is half loaded.
+    """
+    scipy = find_spec("scipy")
+    if _BLAS in sys.modules or scipy is None or scipy.origin is None:
+        yield
+        return
+    found = PathFinder.find_spec(_BLAS, [str(Path(scipy.origin).parent / "linalg")])
+    assert found is not None
+    assert found.loader is not None
+    sys.modules[_BLAS] = module_from_spec(found)
+    try:
+        found.loader.exec_module(sys.modules[_BLAS])
+        yield
+    finally:
+        del sys.modules[_BLAS]
+
+
+with _cython_blas():
+    for _routine in _ROUTINES.values():
+        _address = get_cython_function_address(_BLAS, _routine)
+        llvmlite.binding.add_symbol(_symbol(_routine), _address)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

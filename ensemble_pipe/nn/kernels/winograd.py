@@ -31,7 +31,7 @@ from ensemble_pipe.nn.kernels import winograd_transforms as transforms
 from ensemble_pipe.nn.kernels.gemm import SMALL_PRODUCT, gemm
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros, clear
 from ensemble_pipe.nn.kernels.patches import read_patch
-from ensemble_pipe.nn.kernels.row_product import make_panel, multiply
+from ensemble_pipe.nn.kernels.row_product import PLAIN, multiply_packed, pack, panels_size
 from ensemble_pipe.nn.kernels.window import SlidingWindow
 
 # The channels of inputs and outputs must be multiples of this, and their product no larger.
@@ -51,7 +51,7 @@ class WinogradWork(NamedTuple):
         kernel, transposed: (16, C, O) and (16, O, C), the transformed kernel of a learner.
         patch: (4, columns, C), the inputs of one row of tiles, with zeros around.
         carried: the same for gradients; its lower half goes to the next row of tiles.
-        panel: scratch of `row_product`; empty where BLAS multiplies.
+        panels: (16, size), scratch of `row_product`; without numbers where BLAS multiplies.
     """
 
     inputs: Floats
@@ -60,7 +60,7 @@ class WinogradWork(NamedTuple):
     transposed: Floats
     patch: Floats
     carried: Floats
-    panel: Floats
+    panels: Floats
 
 
 def winograd_work(
@@ -80,7 +80,7 @@ def winograd_work(
         aligned_zeros((16, filters, channels), dtype),
         aligned_zeros((4, columns, channels), dtype),
         aligned_zeros((4, columns, channels), dtype),
-        make_panel(channels if row_products else 0, dtype),
+        aligned_zeros((16, panels_size(channels, filters, dtype) if row_products else 0), dtype),
     )
 
 
@@ -94,12 +94,13 @@ def convolve(
     for m in range(learners):
         own = m if x.shape[0] > 1 else 0
         transforms.kernel(weights[m], work.kernel)
+        if work.panels.size > 0:
+            for i in range(16):
+                pack(work.kernel[i], work.panels[i])
         for begin in range(0, images * tile_rows, group):
             rows = min(group, images * tile_rows - begin)
             _transform_inputs(x[own], window, begin, rows, tile_rows, work)
-            for i in range(16):
-                inputs, outputs = work.inputs[i, : rows * tiles], work.outputs[i, : rows * tiles]
-                multiply(inputs, work.kernel[i], outputs, work.panel)
+            _multiply(rows * tiles, work)
             for r in range(rows):
                 n, row = divmod(begin + r, tile_rows)
                 transforms.outputs(work.outputs, r * tiles, y[m, n], 2 * row)
@@ -159,6 +160,18 @@ def _transform_inputs(
         n, row = divmod(begin + r, tile_rows)
         read_patch(x[n], 2 * row - window.top, window.left, work.patch)
         transforms.inputs(work.patch, work.inputs, r * tiles)
+
+
+@kernel
+def _multiply(count: int, work: WinogradWork) -> None:
+    """work.outputs, from the transforms of `count` tiles and of the kernel."""
+    for i in range(16):
+        inputs, outputs = work.inputs[i, :count], work.outputs[i, :count]
+        panels = work.panels[i]
+        if panels.size > 0:
+            multiply_packed(inputs, panels, outputs, PLAIN, panels, panels)
+        else:
+            gemm(False, False, inputs, work.kernel[i], 0.0, outputs)
 
 
 @kernel

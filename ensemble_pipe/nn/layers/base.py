@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.own_code import is_own
 from ensemble_pipe.core.seeds import Draws
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros
 from ensemble_pipe.nn.layout import Parameter
@@ -31,7 +32,7 @@ class Binding:
         values: the layer's own numbers, (M,) each of `dtype`, by name.
         draws: the randomness of training; in inference, of a prediction with dropout.
         row_products: for inference: whether `kernels.row_product` multiplies instead of BLAS, so
-            that the bits of a row's outputs do not depend on its position.
+            that the bits of a row's outputs depend on no other row.
         input_gradient: whether the gradient with respect to the input is needed.
         still: names of the frozen parameters.
         frozen: whether all parameters are frozen; statistics then stay fixed too.
@@ -148,6 +149,11 @@ class Layer(ABC):
     @property
     def test_draws(self) -> int:
         return 1
+
+    @property
+    def has_own(self) -> bool:
+        """Whether it is a class of a caller's own, or has one inside."""
+        return is_own(type(self))
 
     @property
     def drops(self) -> bool:

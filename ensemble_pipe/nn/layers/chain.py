@@ -83,6 +83,10 @@ class Chain:
     def drops(self) -> bool:
         return any(layer.drops for layer in self.layers)
 
+    @property
+    def has_own(self) -> bool:
+        return any(layer.has_own for layer in self.layers)
+
     def bind(self, binding: Binding) -> "BoundChain":
         """Bind every layer; those that others absorb are bound with them.
 

@@ -11,7 +11,7 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import dense as products
-from ensemble_pipe.nn.kernels.row_product import make_panel
+from ensemble_pipe.nn.kernels.row_product import make_panels
 from ensemble_pipe.nn.layers.activation import Activation, Identity
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
 from ensemble_pipe.nn.layout import Parameter
@@ -89,7 +89,7 @@ class BoundDense:
         self.kernel, self.bias = binding.tensors["kernel"], binding.tensors["bias"]
         self.sums = binding.buffer(layer.units)
         terms = self.kernel.shape[1] if binding.row_products else 0
-        self.panel = make_panel(terms, binding.dtype)
+        self.panels = make_panels(terms, layer.units, binding.dtype)
         activation, values = binding.absorbed[0] if binding.absorbed else (Identity(), {})
         assert isinstance(activation, Activation)
         self.activation = activation.fuse(self.sums, values)
@@ -103,8 +103,8 @@ class BoundDense:
 
     def forward(self, inputs: Floats, step: int) -> Floats:
         self.inputs = inputs
-        if self.panel.size > 0:
-            products.row_products(inputs, self.kernel, self.sums, self.panel)
+        if self.panels.size > 0:
+            products.row_products(inputs, self.kernel, self.sums, self.panels)
         else:
             np.matmul(inputs, self.kernel, out=self.sums)
         return self.activation.forward(self.bias)

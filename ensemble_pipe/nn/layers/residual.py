@@ -73,6 +73,10 @@ class Residual(Layer):
         return max((layer.test_draws for layer in self.layers), default=1)
 
     @property
+    def has_own(self) -> bool:
+        return any(layer.has_own for layer in self.layers)
+
+    @property
     def drops(self) -> bool:
         return any(layer.drops for layer in self.layers)
 
