@@ -39,10 +39,9 @@ class Timeline:
     @classmethod
     def of_process(cls) -> Self:
         """Return a timeline that began with this process; its imports so far are a stage of it."""
-        timeline = cls()
-        passed = max(0.0, time.time() - psutil.Process().create_time())
-        timeline._began -= passed
-        timeline.add("imports", 0.0, passed)
+        timeline, passed_s = cls(), _age_s()
+        timeline._began -= passed_s
+        timeline.add("imports", 0.0, passed_s)
         return timeline
 
     @property
@@ -69,3 +68,12 @@ class Timeline:
         """Record a stage that has ended."""
         with self._lock:
             self._stages.append(Stage(name, round(began_s, 3), round(seconds, 3)))
+
+
+def _age_s() -> float:
+    """Return the seconds since this process was made."""
+    made = psutil.Process().create_time()
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        # Linux knows the moment of its start in whole seconds only; the time since is exact.
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (made - psutil.boot_time()))
+    return max(0.0, time.time() - made)

@@ -1,5 +1,7 @@
 """The timeline of a run records stages, which may overlap and come from several threads."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -48,3 +50,10 @@ def test_the_timeline_of_a_process_begins_with_it() -> None:
     (imports,) = timeline.stages
     assert (imports.name, imports.began_s) == ("imports", 0.0)
     assert 0.1 < imports.seconds <= timeline.now_s
+
+
+def test_the_age_of_a_process_is_known_to_a_fraction_of_a_second() -> None:
+    began = time.monotonic()
+    command = "from ensemble_pipe.core.timeline import Timeline; print(Timeline.of_process().now_s)"
+    found = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
+    assert 0.02 < float(found.stdout) < time.monotonic() - began + 0.05
