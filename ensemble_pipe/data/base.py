@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Integers
+from ensemble_pipe.core.arrow import arrow_of, numbers_of, tensors_of
 from ensemble_pipe.core.documents import Count, read_json
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, atomic_file, check_sums, read_manifest, write_json
@@ -53,16 +54,14 @@ def shard_table(input: Array, target: Array, row: Integers, **others: Array) -> 
 
 
 def _column(values: Array) -> pa.Array:
-    if values.ndim == 1:
-        return pa.array(values)
-    return pa.FixedShapeTensorArray.from_numpy_ndarray(values)
+    return arrow_of(values) if values.ndim == 1 else tensors_of(values)
 
 
 def values_of(column: pa.Array) -> Array:
     """Return a column of a shard as an array (R, ...), without a copy."""
     if isinstance(column.type, pa.FixedShapeTensorType):
         return np.asarray(column.to_numpy_ndarray())
-    return np.asarray(column.to_numpy())
+    return numbers_of(column)
 
 
 def sums_path(path: Path) -> Path:
@@ -166,7 +165,8 @@ class Base:
         """Return a whole column (R,) of numbers, after a check of all its shards."""
         for shard in range(self.shards):
             self.verify(shard, (name,))
-        return np.asarray(self.table.column(name).to_numpy())
+        chunks = [numbers_of(chunk) for chunk in self.table.column(name).chunks]
+        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
     def verify(self, shard: int, names: Sequence[str] | None = None) -> None:
         """Check one shard against its checksums; only the columns `names` where given.

@@ -117,7 +117,6 @@ def drive(
     status: Status = "FAILED"
     with interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal)
-        tracker.start()
         try:
             # Signals wait from the end of the last of these on, until MLflow is waited for.
             with (
@@ -129,13 +128,14 @@ def drive(
                 display.message(f"run directory {paths.root}")
                 closing.callback(executor.close)
                 result = stages.train_and_measure(
-                    paths, config, plans, executor, journal, display, timeline, train
+                    paths, config, plans, executor, journal, display, timeline, tracker.start, train
                 )
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
         finally:
+            tracker.start()  # if nothing was trained
             journal.append(TimelineEntry(timeline.stages))
             report(paths, status, display)
             journal.append(EndedEntry(status))

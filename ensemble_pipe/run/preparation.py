@@ -13,6 +13,7 @@ from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrow import arrow_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.storage import (
@@ -254,7 +255,7 @@ def _example(plans: Plans, prepared: Prepared) -> pa.Table:
     for first, block in rows.blocks(prepared.schema.source_columns):
         own = wanted[(wanted >= first) & (wanted < first + block.num_rows)] - first
         if len(own):
-            found.append(pa.Table.from_batches([block]).take(pa.array(own)))
+            found.append(pa.Table.from_batches([block]).take(arrow_of(own)))
         if first + block.num_rows > wanted[-1]:
             break
     outputs = {n: parts["validation"][:EXAMPLE_ROWS] for n, parts in prepared.external.items()}

@@ -36,6 +36,7 @@ def train_and_measure(
     journal: Journal,
     display: Display,
     timeline: Timeline,
+    begin_shipping: Callable[[], None],
     train: bool = True,
 ) -> SessionResult:
     """Train the unfinished learners, then combine and measure all members.
@@ -51,6 +52,8 @@ def train_and_measure(
         journal: of the run.
         display: of the progress.
         timeline: where the stages of the run are recorded.
+        begin_shipping: called when training has begun, since MLflow takes seconds of the
+            processor to load, which would delay the first step.
         train: whether learners that are not finished go on; else the members so far make the
             ensemble.
 
@@ -73,7 +76,7 @@ def train_and_measure(
         remaining = restore(paths, plans, data.rows, session.registry, sink)
         if not train:  # those that failed before are not tried again
             session.failed.update(failures(paths.journal))
-        _train(session, executor if train else None, remaining, sink)
+        _train(session, executor if train else None, remaining, sink, begin_shipping)
     except KeyboardInterrupt:
         if session.member_count:
             display.message(f"writing the ensemble of {session.member_count} members that are done")
@@ -94,11 +97,16 @@ def _contact_sheet(
 
 
 def _train(
-    session: Session, executor: Executor | None, remaining: Remaining, sink: RunSink
+    session: Session,
+    executor: Executor | None,
+    remaining: Remaining,
+    sink: RunSink,
+    begin_shipping: Callable[[], None],
 ) -> None:
     """Train; draw the contact sheet meanwhile where training takes long, so that it is seen."""
     began = time.monotonic()
     for _ in session.events(executor, remaining):
+        begin_shipping()
         if time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()
     if executor is not None:

@@ -47,7 +47,8 @@ class CompanionProcess:
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        self._thread.start()
+        if self._thread.ident is None:
+            self._thread.start()
 
     def tell(self, finish: Finish) -> None:
         """Have the companion finish; one that is started later too."""

@@ -58,7 +58,7 @@ class Tracker(Protocol):
     def mlflow_run_id(self) -> str | None: ...
 
     def start(self) -> None:
-        """Start to ship the journal, and entries as they are added."""
+        """Start to ship the journal, and entries as they are added; once, however often called."""
         ...
 
     def finish(self, patience: Patience, show: Callable[[str], None]) -> None:

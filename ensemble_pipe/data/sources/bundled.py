@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.arrow import arrow_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows, image_array, rows_of
 
@@ -70,11 +71,11 @@ def open_bundled(name: Name) -> Rows:
     if name == "digits":
         values = _numbers("digits.csv.gz", delimiter=",")
         images = image_array(values[:, :-1].reshape(-1, 8, 8).astype(np.uint8))
-        labels = pa.array(values[:, -1].astype(np.int64))
+        labels = arrow_of(values[:, -1].astype(np.int64))
         return rows_of(where, pa.table({IMAGE: images, LABEL: labels}))
     features, target = _patients() if name == "diabetes" else _classes(name)
     columns = {
-        feature: pa.array(np.ascontiguousarray(values))
+        feature: arrow_of(values)
         for feature, values in zip(_FEATURES[name], features.T, strict=True)
     }
     return rows_of(where, pa.table({**columns, LABEL: pa.array(target)}))

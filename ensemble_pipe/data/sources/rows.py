@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Integers
+from ensemble_pipe.core.arrow import arrow_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 
@@ -205,7 +206,7 @@ def image_type(shape: Sequence[int]) -> pa.DataType:
 
 def image_array(values: Array) -> pa.ExtensionArray:
     """Return images (R, H, W) or (R, H, W, C) uint8 as a column, without a copy where C-ordered."""
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    flat = arrow_of(np.ascontiguousarray(values).reshape(-1))
     return as_images(flat, values.shape[1:])
 
 

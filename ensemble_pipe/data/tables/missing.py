@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.arrow import truths_of
 from ensemble_pipe.data.sources.text_columns import MISSING, null_where_missing
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, plain_numbers
 from ensemble_pipe.data.tables.categories import NUMBER, name_of_date, normalize
@@ -84,7 +85,7 @@ class Missing:
             column = self.null_missing(column, usual=False)
         elif pa.types.is_boolean(column.type):
             column = self.in_truths(column)
-        missing: Array = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+        missing: Array = truths_of(column.is_null(nan_is_null=True)).copy()
         if len(self.numbers) and is_number(column.type):
             missing = missing | np.isnan(self.in_numbers(plain_numbers(column)))
         return missing

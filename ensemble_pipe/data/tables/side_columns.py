@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrow import dtype_of, numbers_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.paths import require_columns
@@ -95,9 +96,9 @@ def _number_type(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _read_numbers(rows: Rows, name: str, missing: Missing, kind: pa.DataType) -> Array:
-    values = np.empty(rows.count, kind.to_pandas_dtype())
+    values = np.empty(rows.count, dtype_of(kind))
     for first, column in _blocks(rows, name, "label", missing):
-        block = column.cast(kind).to_numpy()
+        block = numbers_of(column.cast(kind))
         _require_int64(rows, name, block, first)
         values[first : first + len(block)] = block
     return values

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrow import arrow_of, numbers_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.rows import Place, Rows
@@ -65,7 +65,7 @@ class Targets:
         found: set[int] = set()
         for part in self.parts():
             values = self.values[part] if kept is None else self.values[part][kept[part]]
-            found.update(pc.unique(pa.array(values)).to_pylist())
+            found.update(pc.unique(arrow_of(values)).to_pylist())
             if len(found) > MOST_CLASSES:
                 break
         return set(found) if self.names is None else {self.names[place] for place in found}
@@ -76,8 +76,8 @@ class Targets:
             yield slice(0, len(self)), list(self.names), self.values
             return
         for part in self.parts():
-            encoded = pa.array(self.values[part]).dictionary_encode()
-            yield part, encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+            encoded = arrow_of(self.values[part]).dictionary_encode()
+            yield part, encoded.dictionary.to_pylist(), numbers_of(encoded.indices)
 
 
 def _whole(values: Array) -> Array:
