@@ -3,7 +3,7 @@
 pyarrow's own conversions import pandas the first time, for a quarter of a second in each process.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ def numbers_of(column: pa.Array) -> Array:
     if len(column) == 0:
         return np.empty(0, dtype)
     start = column.offset * dtype.itemsize
-    return cast(Array, np.frombuffer(column.buffers()[1], dtype, len(column), start))
+    return np.frombuffer(column.buffers()[1], dtype, len(column), start)
 
 
 def truths_of(column: pa.Array) -> npt.NDArray[np.bool_]:

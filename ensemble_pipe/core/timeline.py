@@ -72,8 +72,8 @@ class Timeline:
 
 def _age_s() -> float:
     """Return the seconds since this process was made."""
-    made = psutil.Process().create_time()
+    made, system = float(psutil.Process().create_time()), float(psutil.boot_time())
     if hasattr(time, "CLOCK_BOOTTIME"):
         # Linux knows the moment of its start in whole seconds only; the time since is exact.
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (made - psutil.boot_time()))
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - (made - system))
     return max(0.0, time.time() - made)

@@ -11,8 +11,8 @@ from small_pipelines import small_settings
 # Libraries that a run in this process without MLflow imports after its first epoch at the earliest.
 # pyarrow's own conversions import pandas; tables with missing values still take them.
 NOT_BEFORE_THE_FIRST_EPOCH = (
-    "matplotlib", "mlflow", "optuna", "pandas", "ray", "scipy.optimize", "scipy.special", "scipy.stats",
-    "sklearn", "skops",
+    "matplotlib", "mlflow", "optuna", "pandas", "ray", "scipy.optimize", "scipy.special",
+    "scipy.stats", "sklearn", "skops",
 )  # fmt: skip
 # And those that it never needs.
 NEVER = ("mlflow", "optuna", "ray", "scipy.optimize", "scipy.stats", "sklearn", "skops")
