@@ -26,7 +26,7 @@ from keeping import circumstances, publish
 from ensemble_pipe.tracking.pictures import new_figure, save_figure
 
 ROOT = Path(__file__).parents[1]
-WAYS = {"inline": ["--inline"], "ray": [], "up": []}
+WAYS = {"inline": ["--inline"], "ray": ["--address", "local"], "up": []}
 # What a person waits for, in seconds.
 TOTALS = ("command to first step", "last step to prompt", "total")
 Stages = list[dict[str, Any]]
@@ -134,21 +134,24 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE")
     parser.add_argument("--package", type=Path, default=ROOT)
-    parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--cold", action="store_true")  # a Ray that stays is warm by nature
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
+    if arguments.cold:
+        arguments.ways = [way for way in arguments.ways if way != "up"]
     overrides = [part for one in arguments.set for part in ("--set", one)]
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in arguments.ways}
-    with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "PYTHONPATH": f"{arguments.package}{os.pathsep}" + os.environ.get("PYTHONPATH", "")}  # fmt: skip # noqa: E501
-        for repeat in range(arguments.repeats + (not arguments.cold)):
+    path = os.pathsep.join([str(arguments.package), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    warming = 0 if arguments.cold else 1  # the first run fills the caches
+    with tempfile.TemporaryDirectory() as cache, staying_ray("up" in runs, environment):
+        for repeat in range(arguments.repeats + warming):
             for way in arguments.ways:
                 if arguments.cold:
                     environment["XDG_CACHE_HOME"] = str(Path(cache) / f"{way}-{repeat}")
-                with staying_ray(way == "up", environment):
-                    one = measure(arguments.pipeline, [*WAYS[way], *overrides], environment)
+                one = measure(arguments.pipeline, [*WAYS[way], *overrides], environment)
                 print(way, *(f"{n} {s:.1f}" for n, s in zip(TOTALS, one["totals"], strict=True)))
-                if arguments.cold or repeat > 0:  # the first run fills the caches
+                if repeat >= warming:
                     runs[way].append(one)
     found = {way: medians(own) for way, own in runs.items()}
     print(table(found))

@@ -100,13 +100,16 @@ def disconnect() -> None:
         force.cancel()
 
 
-def liveness() -> Liveness:
-    """Return the liveness check of the cluster that this process is connected to."""
+def liveness(is_lent: Callable[[], bool] | None = None) -> Liveness:
+    """Return the liveness check of the cluster that this process is connected to.
+
+    `is_lent` says whether what was borrowed from a Ray that stays is still lent.
+    """
     context = ray.get_runtime_context()
     own = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
     host, _, port = context.gcs_address.rpartition(":")
     raylet = (own["NodeManagerAddress"], int(own["NodeManagerPort"]))
-    return Liveness(raylet, (host.strip("[]"), int(port)))
+    return Liveness(raylet, (host.strip("[]"), int(port)), is_lent)
 
 
 def _init(address: str, abandoned: Callable[[], bool]) -> None:

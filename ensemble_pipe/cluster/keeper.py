@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import (
@@ -27,6 +28,8 @@ from ensemble_pipe.cluster.ray import pool_size
 from ensemble_pipe.cluster.standing import (
     NAMESPACE,
     Standing,
+    hang_up,
+    limit_silence,
     remove_state,
     versions,
     write_state,
@@ -35,8 +38,11 @@ from ensemble_pipe.cluster.trainer import Trainer
 from ensemble_pipe.core.errors import ClusterError
 
 LOOK_EVERY_S = 0.5
+# Borrowers notice within a fraction of a second, and end their run in order.
+LEAVE_S = 3.0
 # A new trainer answers when it is warm, which takes seconds; one that died says so at once.
-ANSWER_TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 20.0
+ADMISSION_TIMEOUT_S = 5.0
 
 
 class Keeper:
@@ -51,6 +57,16 @@ class Keeper:
         self._idle = [self._new() for _ in range(trainers)]
         ray.get([actor.forget.remote() for actor in self._actors.values()])
 
+    def dismiss(self) -> None:
+        """Tell the borrowers that the loan ends, and wait until they have left Ray."""
+        self.stopped.set()
+        with self._lock:
+            borrowers = dict(self._borrowers)
+        for connection in borrowers:
+            hang_up(connection)
+        if borrowers:
+            time.sleep(LEAVE_S)
+
     def serve(self, connection: Connection) -> None:
         """Answer a process until it closes its connection or ends."""
         lent: list[str] = []
@@ -61,9 +77,11 @@ class Keeper:
                 connection.send_bytes(json.dumps(answer).encode())
         except (OSError, EOFError):
             pass
-        with self._lock:
-            self._borrowers.pop(connection, None)
-            self._idle += [self._renew(name) for name in lent]
+        finally:
+            with self._lock:
+                self._borrowers.pop(connection, None)
+                if not self.stopped.is_set():
+                    self._idle += [self._renew(name) for name in lent]
 
     def _answer(
         self, question: dict[str, Any], connection: Connection, lent: list[str]
@@ -128,25 +146,31 @@ def keep(trainers: int | None) -> None:
             write_state(_description(listener.address[1], key, count))
             while not (keeper.stopped.wait(LOOK_EVERY_S) or told.is_set()):
                 alive.check()
+            keeper.dismiss()
     finally:
         remove_state()
         disconnect()
 
 
 def _accept(listener: Listener, keeper: Keeper, key: bytes) -> None:
-    """Accept connections, each with a thread of its own, until the listener is closed."""
-    with suppress(OSError):
-        while True:
+    """Accept connections, each with a thread of its own, as long as this process lives."""
+    while True:
+        try:
             arguments = (keeper, listener.accept(), key)
-            threading.Thread(target=_admit, args=arguments, daemon=True).start()
+        except OSError:  # too many open files, for example
+            time.sleep(LOOK_EVERY_S)
+            continue
+        threading.Thread(target=_admit, args=arguments, daemon=True).start()
 
 
 def _admit(keeper: Keeper, connection: Connection, key: bytes) -> None:
     """Serve a process that has the key."""
     with connection:
         try:
+            limit_silence(connection, ADMISSION_TIMEOUT_S)
             deliver_challenge(connection, key)
             answer_challenge(connection, key)
+            limit_silence(connection, 0)
         except (AuthenticationError, OSError, EOFError):
             return
         keeper.serve(connection)

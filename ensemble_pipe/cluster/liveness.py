@@ -6,6 +6,7 @@ head of the cluster (after 60 s). Hence both are checked while a run waits.
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ensemble_pipe.core.errors import ClusterError
@@ -60,9 +61,15 @@ class Peer:
 
 
 class Liveness:
-    """The raylet of this node and the head of the cluster."""
+    """The raylet of this node, the head of the cluster, and what is borrowed of it."""
 
-    def __init__(self, raylet: tuple[str, int], head: tuple[str, int]) -> None:
+    def __init__(
+        self,
+        raylet: tuple[str, int],
+        head: tuple[str, int],
+        is_lent: Callable[[], bool] | None = None,
+    ) -> None:
+        self._is_lent = is_lent
         self._raylet = Peer(*raylet)
         self._head = Peer(*head, HEAD_GRACE_S)
 
@@ -70,8 +77,13 @@ class Liveness:
         """Check that the cluster is still usable.
 
         Raises:
-            ClusterError: one of the two is gone.
+            ClusterError: one of them is gone.
         """
+        if self._is_lent is not None and not self._is_lent():
+            raise ClusterError(
+                "the Ray that stays was stopped; `ensemble-pipe resume` continues from the last "
+                "checkpoints, on a Ray of its own"
+            )
         for peer, name in ((self._raylet, "raylet"), (self._head, "head process (gcs_server)")):
             if not peer.lives():
                 raise ClusterError(

@@ -96,13 +96,14 @@ class RayExecutor:
 
     def _begin(self, ahead: int, abandoned: Callable[[], bool]) -> None:
         with cluster_errors():
-            self._liveness = liveness()
+            self._liveness = liveness(None if self._lease is None else self._lease.stands)
             self._size = pool_size(self._wanted, self._cpus)
             self._began_s = self._timeline.now_s
             if self._lease is None:
                 self._ahead = [self._start_trainer() for _ in range(min(ahead, self._size))]
             else:
-                names = self._lease.borrow(self._size, self._say, abandoned)
+                most = min(self._size, ahead or self._size)
+                names = self._lease.borrow(most, self._say, abandoned)
                 self._size = max(1, len(names))
                 self._ahead = [ray.get_actor(name, namespace=NAMESPACE) for name in names]
 

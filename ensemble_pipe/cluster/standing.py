@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import platform
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -17,7 +19,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection
+from multiprocessing.connection import (
+    Client,
+    Connection,
+    answer_challenge,
+    deliver_challenge,
+)
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +42,10 @@ ASK_EVERY_S = 0.2
 START_S = 8.0
 BORROW_S = 0.5
 STOP_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 30.0
 CHILD_TIMEOUT_S = 5.0
+# Linux tells when a process began by a clock that may be set meanwhile.
+CLOCK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,8 @@ class Standing:
         """The process that keeps it; None where it has ended, whoever has its number now."""
         with suppress(psutil.Error):
             process = psutil.Process(self.pid)
-            if process.create_time() == self.began and process.status() != psutil.STATUS_ZOMBIE:
+            same = abs(process.create_time() - self.began) < CLOCK_S
+            if same and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
 
@@ -80,9 +91,9 @@ class Standing:
 
 
 def state_file() -> Path:
-    """Return the path of the file, of which there is one for each user."""
+    """Return the path of the file, of which there is one for each user and machine."""
     home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "ensemble_pipe" / "ray.json"
+    return Path(home) / "ensemble_pipe" / f"ray-{platform.node()}.json"
 
 
 def versions() -> dict[str, str]:
@@ -91,8 +102,9 @@ def versions() -> dict[str, str]:
     total = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         total.update(path.read_bytes())
+    libraries = ("ray", "numpy", "scipy", "numba", "pyarrow", "scikit-learn")
     return {
-        "Ray": version("ray"),
+        **{name: version(name) for name in libraries},
         "Python": f"{platform.python_version()} ({sys.prefix})",
         "ensemble_pipe": f"{package} ({total.hexdigest()[:8]})",
     }
@@ -140,16 +152,29 @@ def _start_file() -> Path:
 
 
 def find() -> Standing | None:
-    """Return the Ray that stays, or None; a file that a crash or restart left is removed."""
+    """Return the Ray that stays; None for none, be it that a crash or restart left its file."""
     path = state_file()
     try:
         found = read_json(path, Standing) if path.exists() else None
     except CorruptFileError:
-        found = None
-    if found is None or found.process is None:
-        remove_state()
         return None
-    return found
+    return None if found is None or found.process is None else found
+
+
+def limit_silence(connection: Connection, seconds: float) -> None:
+    """Have a connection raise OSError where the other side says nothing for so long; 0 for ever."""
+    limit = struct.pack("ll", int(seconds), 0)
+    with socket.socket(fileno=os.dup(connection.fileno())) as shared:
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+
+
+def hang_up(connection: Connection) -> None:
+    """End a connection that another thread may be waiting at."""
+    with (
+        suppress(OSError),
+        socket.socket(fileno=os.dup(connection.fileno())) as shared,
+    ):
+        shared.shutdown(socket.SHUT_RDWR)
 
 
 class Lease:
@@ -164,7 +189,10 @@ class Lease:
         key = bytes.fromhex(standing.key)
         self.address = standing.address
         try:
-            self._connection: Connection = Client(("127.0.0.1", standing.port), authkey=key)
+            self._connection: Connection = Client(("127.0.0.1", standing.port))
+            limit_silence(self._connection, ANSWER_TIMEOUT_S)
+            answer_challenge(self._connection, key)
+            deliver_challenge(self._connection, key)
         except (OSError, EOFError, AuthenticationError) as error:
             raise ClusterError(
                 f"the Ray that stays does not answer ({error}); `ensemble-pipe down` stops it"
@@ -198,6 +226,13 @@ class Lease:
         """Give back trainers that are idle; those that may be at work end with the connection."""
         self._ask(take_back=True)
 
+    def stands(self) -> bool:
+        """Return whether the other side still holds the connection, on which it only answers."""
+        try:
+            return not self._connection.poll(0)
+        except OSError:
+            return False
+
     def stop(self) -> list[int]:
         """Stop the Ray that stays; return the processes of the runs that use it."""
         return list(self._ask(stop=True)["borrowers"])
@@ -211,7 +246,8 @@ class Lease:
             answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (OSError, EOFError):
             raise ClusterError(
-                "the Ray that stays was stopped; `ensemble-pipe resume` continues without it"
+                "the Ray that stays was stopped, or does not answer; `ensemble-pipe resume` "
+                "continues without it"
             ) from None
         return answer
 
@@ -232,6 +268,7 @@ def up(trainers: int | None) -> tuple[Standing, bool]:
         if found is not None:
             _require_same(found, trainers)
             return found, False
+        remove_state()
         return _start(trainers, path.with_suffix(".log")), True
 
 
@@ -239,6 +276,7 @@ def down() -> tuple[Standing | None, list[int]]:
     """Stop the Ray that stays; return it, None where there is none, and the runs that used it."""
     found = find()
     if found is None or found.process is None:
+        remove_state()
         return None, []
     process, borrowers = found.process, []
     raylets = process.children(recursive=True)
@@ -253,6 +291,20 @@ def down() -> tuple[Standing | None, list[int]]:
             child.kill()
     remove_state()
     return found, borrowers
+
+
+def _kill_family(parent: psutil.Process) -> None:
+    """Kill a process that starts Ray, and all that it has started, until no new one appears."""
+    with suppress(psutil.NoSuchProcess):
+        parent.suspend()
+        while family := [one for one in parent.children(recursive=True) if one.is_running()]:
+            for one in family:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            psutil.wait_procs(family, CHILD_TIMEOUT_S)
+            if all(one.status() == psutil.STATUS_ZOMBIE for one in parent.children(recursive=True)):
+                break
+        parent.kill()
 
 
 def _require_same(found: Standing, trainers: int | None) -> None:
@@ -287,7 +339,7 @@ def _start(trainers: int | None, log: Path) -> Standing:
                 return found
             time.sleep(ASK_EVERY_S)
     except BaseException:
-        process.terminate()
+        _kill_family(psutil.Process(process.pid))
         process.wait()
         raise
     last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()

@@ -19,8 +19,8 @@ _DTYPES = {
 
 def arrow_of(values: Array) -> pa.Array:
     """Return numbers (R,), not bool, as an Arrow array; only what lies apart is copied."""
-    kind = pa.from_numpy_dtype(values.dtype)
-    content = pa.py_buffer(np.ascontiguousarray(values))
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    kind, content = pa.from_numpy_dtype(values.dtype), pa.py_buffer(values)
     return pa.Array.from_buffers(kind, len(values), [None, content])
 
 
@@ -41,6 +41,7 @@ def dtype_of(kind: pa.DataType) -> np.dtype[Any]:
 def numbers_of(column: pa.Array) -> Array:
     """Return an Arrow array of numbers, none missing, as an array (R,) that is read-only."""
     dtype = dtype_of(column.type)
+    assert column.null_count == 0
     if len(column) == 0:
         return np.empty(0, dtype)
     start = column.offset * dtype.itemsize

@@ -4,8 +4,11 @@ Only what computes, or checks a pipeline, imports modules of kernels or this one
 most of a second to load.
 """
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,23 +34,40 @@ def cache_folder() -> Path:
     numba notices a change of a kernel's own file, but not of the files whose functions it inlines:
     so the folder's name contains a checksum of all kernel sources.
     """
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    if not _is_writable(home):
+        # One of this process alone: what others could write there would be executed.
+        home = Path(tempfile.mkdtemp(prefix="ensemble_pipe-"))
+        atexit.register(shutil.rmtree, home, ignore_errors=True)
     total = sha256()
-    for path in [Path(__file__), *sorted(Path(__file__).parents[1].rglob("kernels/*.py"))]:
+    for path in _sources():
         total.update(path.read_bytes())
     name = f"kernels-{total.hexdigest()[:16]}-numba-{numba.__version__}"
-    return Path(home) / "ensemble_pipe" / name
+    return home / "ensemble_pipe" / name
+
+
+def _is_writable(folder: Path) -> bool:
+    """Return whether files can be made in a folder that there is, or can be made."""
+    there = next(above for above in (folder, *folder.parents) if above.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def stamp_file(compiled: str) -> Path:
     """Return the path of a file in the cache that says that certain kernels are in it.
 
     Args:
-        compiled: names them; the kind of processor and Python's version, on which numba's cache
-            depends too, are added.
+        compiled: names them; all else that numba's cache depends on is added: the place and the
+            dates of the sources, the processor, and Python's version.
     """
-    text = f"{compiled} {sys.version} {llvmlite.binding.get_host_cpu_name()}"
+    processor = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features()
+    dates = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in _sources()]
+    text = f"{compiled} {sys.version} {processor} {dates}"
     return cache_folder() / f"compiled-{sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _sources() -> list[Path]:
+    """Return the paths of this file and of all kernels."""
+    return [Path(__file__), *sorted(Path(__file__).parents[1].rglob("kernels/*.py"))]
 
 
 def kernel(function: F) -> F:

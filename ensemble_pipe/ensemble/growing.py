@@ -4,8 +4,8 @@ A new member costs the same however many there are, and its ensemble has the sam
 order they came: the members of a learner are added up by number, learners by id within blocks of
 `BLOCK`, and then the blocks, so that only the sums of one block are added up again.
 
-The sums of each learner are kept in float64, which takes at most twice the memory of the members'
-own float32 outputs.
+The sums of each learner are kept in float64, which takes two times the memory of the members'
+own float32 outputs, for numbers three times.
 
 Shapes: K members, R rows, O classes, D targets.
 """

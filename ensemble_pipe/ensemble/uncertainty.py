@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.ensemble.combiners.pooling import blocks_of
+from ensemble_pipe.ensemble.combiners.pooling import blocks_of, require_weights
 from ensemble_pipe.ensemble.kernels import pooling as kernels
 
 MEASURES = (
@@ -47,6 +47,7 @@ def uncertainty(logits: Floats, weights: Floats | None = None) -> dict[str, Floa
     """
     measures = np.empty((logits.shape[1], len(MEASURES)))
     own = np.asarray(_ones_or(weights, len(logits)), np.float64)
+    require_weights(own, logits)
     for part in blocks_of(logits):
         kernels.uncertainty(logits[:, part].astype(np.float64), own, measures[part])
     return dict(zip(MEASURES, measures.T.copy(), strict=True))

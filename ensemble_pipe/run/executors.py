@@ -60,7 +60,8 @@ def _on_ray(
 
     cluster = config.cluster
     if lease is None:
-        say("starting Ray and its trainers")
+        joined = address not in (None, "local")
+        say(f"joining the Ray at {address}" if joined else "starting Ray and its trainers")
     return RayExecutor(
         lease.address if lease else address or "local",
         trainers=cluster.trainers,

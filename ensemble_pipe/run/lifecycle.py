@@ -133,6 +133,7 @@ def drive(
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
+            display.message("stopping in order; a second Ctrl-C makes it faster")
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
         finally:
             tracker.start()  # if nothing was trained

@@ -120,7 +120,8 @@ def resume(
         # Without training nothing is to be started.
         inline = inline or not train
         executor = make_executor(config, plans, address, inline, display.message, timeline)
-        return drive(paths, config, plans, executor, display, started, timeline, train)
+        with closing(executor):
+            return drive(paths, config, plans, executor, display, started, timeline, train)
 
 
 @handle_signals()
@@ -160,7 +161,8 @@ def grow(
             write_growth(paths, add_learners(config, learners))
             config, plans = _rewind(paths, train=True)
         executor = make_executor(config, plans, address, inline, display.message, timeline)
-        return drive(paths, config, plans, executor, display, started, timeline)
+        with closing(executor):
+            return drive(paths, config, plans, executor, display, started, timeline)
 
 
 def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:

@@ -24,8 +24,8 @@ from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
 
 OUTPUT_ENDINGS = (".parquet", ".arrow", ".csv")
-GROUP_ROWS = 1 << 16  # of a row group of Parquet
-PREDICTED_ROWS = 1 << 14  # at a time, of small rows
+GROUP_ROWS, GROUP_BYTES = 1 << 16, 1 << 26  # of a row group of Parquet, at most
+PREDICTED_ROWS, PREDICTED_NUMBERS = 1 << 14, 1 << 23  # rows and members' outputs at a time
 
 
 def open_for(model: Ensemble, path: str, given: Sequence[str] | None = None) -> Rows:
@@ -122,7 +122,9 @@ def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
         names = list(model.columns)
         empty = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
         yield 0, model.block_outputs(empty, rows.place)
-    for first, block in rows.blocks(model.columns, PREDICTED_ROWS):
+    outputs = len(model.members) * max(model.schema.target_count, len(model.schema.classes))
+    most = max(1, min(PREDICTED_ROWS, PREDICTED_NUMBERS // max(1, outputs)))
+    for first, block in rows.blocks(model.columns, most):
         place, cells = rows.place_from(first), cells_from(rows, first)
         yield first, model.block_outputs(block, place, first, cells)
 
@@ -161,7 +163,8 @@ def _parquet_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Tabl
 
         def write(table: pa.Table) -> None:
             held.append(table)
-            if sum(one.num_rows for one in held) >= GROUP_ROWS:
+            rows, size = sum(one.num_rows for one in held), sum(one.nbytes for one in held)
+            if rows >= GROUP_ROWS or size >= GROUP_BYTES:
                 flush()
 
         yield write

@@ -64,13 +64,14 @@ def test_a_file_that_a_crash_or_restart_left_is_removed_and_nobody_is_killed(
     assert not own_state.exists()
     own_state.write_text("no JSON")
     assert standing.find() is None
+    assert standing.down() == (None, [])
     assert not own_state.exists()
 
 
 def test_a_ray_of_other_sources_or_versions_is_not_used() -> None:
     versions = standing.versions()
     assert described().differences() == []
-    for name in ("Ray", "Python", "ensemble_pipe"):
+    for name in ("ray", "numba", "Python", "ensemble_pipe"):
         (why,) = described(versions={**versions, name: "other"}).differences()
         assert why == f"{name} is {versions[name]} here and other there"
 

@@ -137,7 +137,7 @@ def test_it_shows_the_timeline_of_its_driver(finished: RunPaths) -> None:
     entries = [e for e in read_entries(finished.journal) if isinstance(e, TimelineEntry)]
     names = [stage.name for stage in entries[-1].stages]
     assert names == [
-        "pipeline", "data", "base files", "executor", "kernels", "first step", "training",
+        "pipeline", "data", "base files", "kernels", "first step", "training",
         "combining", "measuring", "model", "pictures",
     ]  # fmt: skip
     content = finished.report.read_text()

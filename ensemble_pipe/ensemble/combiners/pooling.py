@@ -34,10 +34,17 @@ def mixture(logits: Floats, weights: Floats) -> Floats:
 
     The linear opinion pool (Stone 1961).
     """
+    require_weights(weights, logits)
     pooled = np.empty(logits.shape[1:])
     for part in blocks_of(logits):
         kernels.mixture(logits[:, part].astype(np.float64), weights, pooled[part])
     return pooled
+
+
+def require_weights(weights: Floats, values: Floats) -> None:
+    """Raise ValueError unless each member of (K, ...) has a weight (K,), which kernels rely on."""
+    if len(weights) != len(values):
+        raise ValueError(f"{len(weights)} weights do not fit {len(values)} members")
 
 
 def blocks_of(values: Floats) -> Iterator[slice]:

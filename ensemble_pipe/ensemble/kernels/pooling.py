@@ -70,7 +70,8 @@ def uncertainty(logits: Floats, weights: Floats, measures: Floats) -> None:
                     # p = exp(shifted) / total: one logarithm serves all classes of a row.
                     entropy, likeliest = math.log(totals[1, n]), 0
                     for o in range(classes):
-                        entropy -= shares[o, n] * own[o, n]
+                        if shares[o, n] > 0:  # a logit of minus infinity adds nothing
+                            entropy -= shares[o, n] * own[o, n]
                         if shares[o, n] > shares[likeliest, n]:
                             likeliest = o
                     votes[likeliest, n] += weights[k]
@@ -101,6 +102,8 @@ def uncertainty(logits: Floats, weights: Floats, measures: Floats) -> None:
             out[5] = first - second
             out[6] = -(totals[0, n] + math.log(totals[1, n]))
             out[7] = -totals[0, n]
+            if not math.isfinite(out[1]):  # comparisons pass over what is no number
+                out[:] = math.nan
 
 
 @kernel

@@ -60,12 +60,13 @@ def _of_classes(scores: Floats, labels: Integers, first: int) -> dict[str, Float
     """
     own = labels == np.arange(first, first + len(scores))[:, None]
     runs, counts = ranked(scores, own)
+    unranked = np.isnan(scores).any(axis=1)
     with np.errstate(invalid="ignore"):
         return {
             "ace": calibration_errors(runs, counts, binning=equal_mass),
             "classwise_ece": calibration_errors(runs, counts),
-            "auroc": auroc(counts),
-            "auprc": np.where(own.all(axis=1), np.nan, average_precision(counts)),
+            "auroc": np.where(unranked, np.nan, auroc(counts)),
+            "auprc": np.where(unranked | own.all(axis=1), np.nan, average_precision(counts)),
         }
 
 
