@@ -23,6 +23,7 @@ from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Remaining, Session
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
+from ensemble_pipe.training.events import Checkpoint
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.
 SHEET_AFTER_S = 10.0
@@ -105,9 +106,9 @@ def _train(
 ) -> None:
     """Train; draw the contact sheet meanwhile where training takes long, so that it is seen."""
     began = time.monotonic()
-    for _ in session.events(executor, remaining):
+    for event in session.events(executor, remaining):
         begin_shipping()
-        if time.monotonic() - began > SHEET_AFTER_S:
+        if isinstance(event, Checkpoint) and time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()
     if executor is not None:
         executor.release()
