@@ -24,12 +24,11 @@ import psutil
 import ray
 
 from ensemble_pipe.cluster.connection import connect, disconnect, liveness
+from ensemble_pipe.cluster.lease import hang_up, limit_silence
 from ensemble_pipe.cluster.ray import pool_size
 from ensemble_pipe.cluster.standing import (
     NAMESPACE,
     Standing,
-    hang_up,
-    limit_silence,
     remove_state,
     versions,
     write_state,

@@ -12,9 +12,10 @@ from ensemble_pipe.cluster.background import RayThread
 from ensemble_pipe.cluster.connection import INLINE, liveness, use_token
 from ensemble_pipe.cluster.executor import Estimators
 from ensemble_pipe.cluster.failure import cause_of, decide, is_loss
+from ensemble_pipe.cluster.lease import Lease
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, unwrap_error, wait
-from ensemble_pipe.cluster.standing import NAMESPACE, Lease, write_start_seconds
+from ensemble_pipe.cluster.standing import NAMESPACE, write_start_seconds
 from ensemble_pipe.cluster.trainer import Trainer, fit_here
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.core.storage import part_file

@@ -1,4 +1,4 @@
-"""A Ray that stays: how it is found, and how a run borrows its trainers.
+"""A Ray that stays: how it is started, found and stopped.
 
 Its process (`cluster.keeper`) is described by a file that only the user can read. Whoever knows the
 key in it may connect to that process, and holds trainers for as long as the connection lasts: so
@@ -9,40 +9,28 @@ import hashlib
 import json
 import os
 import platform
-import socket
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import (
-    Client,
-    Connection,
-    answer_challenge,
-    deliver_challenge,
-)
 from pathlib import Path
-from typing import Any
 
 import psutil
 from filelock import FileLock
 
+from ensemble_pipe.cluster.lease import ASK_EVERY_S, Lease
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ClusterError, CorruptFileError
 from ensemble_pipe.core.storage import atomic_file, write_json
 
 KEEPER = "ensemble_pipe.cluster.keeper"
 NAMESPACE = "ensemble_pipe"
-ASK_EVERY_S = 0.2
 # Until a start was measured here.
 START_S = 8.0
 BORROW_S = 0.5
 STOP_TIMEOUT_S = 30.0
-ANSWER_TIMEOUT_S = 30.0
 CHILD_TIMEOUT_S = 5.0
 # Linux tells when a process began by a clock that may be set meanwhile.
 CLOCK_S = 2.0
@@ -161,97 +149,6 @@ def find() -> Standing | None:
     return None if found is None or found.process is None else found
 
 
-def limit_silence(connection: Connection, seconds: float) -> None:
-    """Have a connection raise OSError where the other side says nothing for so long; 0 for ever."""
-    limit = struct.pack("ll", int(seconds), 0)
-    with socket.socket(fileno=os.dup(connection.fileno())) as shared:
-        shared.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-
-
-def hang_up(connection: Connection) -> None:
-    """End a connection that another thread may be waiting at."""
-    with (
-        suppress(OSError),
-        socket.socket(fileno=os.dup(connection.fileno())) as shared,
-    ):
-        shared.shutdown(socket.SHUT_RDWR)
-
-
-class Lease:
-    """A connection to the process that keeps Ray; what it has lent ends with the connection."""
-
-    def __init__(self, standing: Standing) -> None:
-        """Connect.
-
-        Raises:
-            ClusterError: the process does not answer.
-        """
-        key = bytes.fromhex(standing.key)
-        self.address = standing.address
-        try:
-            self._connection: Connection = Client(("127.0.0.1", standing.port))
-            limit_silence(self._connection, ANSWER_TIMEOUT_S)
-            answer_challenge(self._connection, key)
-            deliver_challenge(self._connection, key)
-        except (OSError, EOFError, AuthenticationError) as error:
-            raise ClusterError(
-                f"the Ray that stays does not answer ({error}); `ensemble-pipe down` stops it"
-            ) from None
-
-    def borrow(
-        self, most: int, say: Callable[[str], None], abandoned: Callable[[], bool]
-    ) -> list[str]:
-        """Return the names of trainers, from one to as many as are wanted.
-
-        Where other runs have them all, wait until one gives some back.
-
-        Args:
-            most: how many are wanted.
-            say: tells the user what is waited for.
-            abandoned: whether to wait no longer.
-        """
-        waited = False
-        while not abandoned():
-            answer = self._ask(lend=most, pid=os.getpid())
-            if answer["trainers"]:
-                return list(answer["trainers"])
-            if not waited:
-                others = ", ".join(str(pid) for pid in answer["borrowers"])
-                say(f"all trainers are lent to other runs (process {others}); waiting for one")
-            waited = True
-            time.sleep(ASK_EVERY_S)
-        return []
-
-    def give_back(self) -> None:
-        """Give back trainers that are idle; those that may be at work end with the connection."""
-        self._ask(take_back=True)
-
-    def stands(self) -> bool:
-        """Return whether the other side still holds the connection, on which it only answers."""
-        try:
-            return not self._connection.poll(0)
-        except OSError:
-            return False
-
-    def stop(self) -> list[int]:
-        """Stop the Ray that stays; return the processes of the runs that use it."""
-        return list(self._ask(stop=True)["borrowers"])
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _ask(self, **question: Any) -> dict[str, Any]:
-        try:
-            self._connection.send_bytes(json.dumps(question).encode())
-            answer: dict[str, Any] = json.loads(self._connection.recv_bytes())
-        except (OSError, EOFError):
-            raise ClusterError(
-                "the Ray that stays was stopped, or does not answer; `ensemble-pipe resume` "
-                "continues without it"
-            ) from None
-        return answer
-
-
 def up(trainers: int | None) -> tuple[Standing, bool]:
     """Start a Ray that stays, where there is none; return it, and whether it was started.
 
@@ -281,7 +178,7 @@ def down() -> tuple[Standing | None, list[int]]:
     process, borrowers = found.process, []
     raylets = process.children(recursive=True)
     try:
-        lease = Lease(found)
+        lease = Lease(found.address, found.port, found.key)
         borrowers = lease.stop()
         process.wait(STOP_TIMEOUT_S)
     except (ClusterError, psutil.TimeoutExpired):

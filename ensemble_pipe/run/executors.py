@@ -6,7 +6,8 @@ from functools import partial
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.cluster.standing import Lease, find, read_start_seconds
+from ensemble_pipe.cluster.lease import Lease
+from ensemble_pipe.cluster.standing import find, read_start_seconds
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ClusterError
@@ -84,7 +85,7 @@ def _find_lease(config: Pipeline, plans: Plans, say: Callable[[str], None]) -> L
     if names_in((config.augment, *plans.networks)):
         why.append("components of your own are not known there")
     try:
-        lease = None if why else Lease(standing)
+        lease = None if why else Lease(standing.address, standing.port, standing.key)
     except ClusterError as error:
         why.append(str(error))
     if why:
