@@ -1,7 +1,9 @@
 """Progress display of a run on standard error: bars on a terminal (`bars`), lines elsewhere."""
 
 import sys
+import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -52,6 +54,30 @@ class Silent:
 
     def message(self, text: str) -> None:
         return None
+
+
+class HeldMessages:
+    """Keeps messages until they are released: what is wrong with the data is then said alone."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._held: list[str] | None = []
+        self._lock = threading.Lock()
+
+    def say(self, text: str) -> None:
+        """Keep a message, or pass it on after the release; from any thread."""
+        with self._lock:
+            if self._held is not None:
+                self._held.append(text)
+                return
+        self._say(text)
+
+    def release(self) -> None:
+        """Pass on what is kept."""
+        with self._lock:
+            held, self._held = self._held or [], None
+        for text in held:
+            self._say(text)
 
 
 class Lines(Silent):

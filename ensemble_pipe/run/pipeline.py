@@ -17,7 +17,7 @@ from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import provenance
-from ensemble_pipe.run.display import Display, Silent
+from ensemble_pipe.run.display import Display, HeldMessages, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
@@ -57,7 +57,8 @@ def run(
     with timeline.stage("pipeline"):
         config, plans = _read(pipeline, overrides)
     display = display or Silent()
-    executor = make_executor(config, plans, address, inline, display.message, timeline)
+    about_ray = HeldMessages(display.message)
+    executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config, plans)
@@ -69,6 +70,7 @@ def run(
         with lock_run(paths):
             with _remove_on_failure(paths, made), timeline.stage("base files"):
                 write_run(paths, config, plans, prepared)
+            about_ray.release()
             return drive(paths, config, plans, executor, display, started, timeline)
 
 

@@ -1,12 +1,16 @@
 """The command line as a user calls it, and the files that it is given."""
 
+import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 from pyarrow import parquet
 from typer.testing import CliRunner
@@ -60,20 +64,29 @@ def refused(*arguments: str) -> str:
     return message
 
 
-def refused_in_a_process(*arguments: str) -> str:
-    """Do the same in a process of its own, which does not even import Ray."""
+def refused_in_a_process(*arguments: str, while_ray_starts: bool = False) -> str:
+    """Do the same in a process of its own, which does not import Ray, or leaves none behind."""
     before = sorted(Path().rglob("*"))
     code = (
         "import atexit, sys; from ensemble_pipe.cli import app; "
         "atexit.register(lambda: print('ray' in sys.modules)); app()"
     )
+    mark = uuid.uuid4().hex
     result = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
-    )
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, timeout=60, env={**os.environ, "REFUSED": mark},
+    )  # fmt: skip
     assert result.returncode == 2
-    assert result.stdout == "False\n"
+    assert result.stdout == f"{while_ray_starts}\n"
+    assert not any(is_marked(process, mark) for process in psutil.process_iter())
     assert sorted(Path().rglob("*")) == before
     return one_message(result.stderr)
+
+
+def is_marked(process: psutil.Process, mark: str) -> bool:
+    with suppress(psutil.Error):
+        return bool(process.environ().get("REFUSED") == mark)
+    return False
 
 
 def run(pipeline: str, *overrides: str) -> str:

@@ -137,10 +137,10 @@ def test_a_wrong_pipeline_ends_a_process_before_ray_is_imported() -> None:
     assert message.startswith("training.epoch: unknown key 'epoch'; did you mean 'epochs'?")
 
 
-def test_a_wrong_data_file_ends_a_process_before_ray_is_imported() -> None:
+def test_a_wrong_data_file_ends_a_process_in_which_ray_starts_meanwhile() -> None:
     Path("p.yaml").write_text("data: {source: table, path: t.csv, label: y}\n")
     write("t.csv", f"a,b,y\n{ROWS_OF_CSV}5,tall,0\n")
-    message = refused_in_a_process("run", "p.yaml", "--json")
+    message = refused_in_a_process("run", "p.yaml", "--json", while_ray_starts=True)
     assert message.startswith("t.csv: row 61 (line 62), column 'b': 'tall' is not a number")
 
 

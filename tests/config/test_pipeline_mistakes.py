@@ -68,7 +68,7 @@ ensemble.learners: input should be greater than or equal to 1, got 0 (p.yaml:21)
 ensemble.vary.training.epochs: low (2.0) must be less than high (1.0), \
 got {{'low': 2, 'high': 1}} (p.yaml:22)
 cluster.retrys: unknown key 'retrys'; did you mean 'retries'? \
-valid: cpus_per_trainer, retries, stack, trainers (p.yaml:23)
+valid: cpus_per_trainer, executor, retries, stack, trainers (p.yaml:23)
 sed: unknown key 'sed'; did you mean 'seed'? valid: {sections} (p.yaml:1)"""
 
 

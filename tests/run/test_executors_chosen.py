@@ -66,7 +66,7 @@ def test_the_command_overrides_it(
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"versions": {}}, "Ray is .* here and None there"), ({}, "does not answer")],
+    [({"versions": {}}, "ray is .* here and None there"), ({}, "does not answer")],
     ids=["other versions", "no answer"],
 )
 def test_a_ray_that_stays_but_cannot_be_used_is_told_of(
