@@ -111,14 +111,14 @@ def measure(recipe: Recipe, tiny: Recipe, trainers: int, hidden: int, seconds: f
     try:
         actor: Any = Trainer
         source = BaseSource(ray.get_runtime_context().get_node_id())
-        idle = actor.options(num_cpus=1).remote(source, tiny, schema_of(), None)
+        idle = actor.options(num_cpus=1).remote()
+        idle.prepare.remote(source, tiny, schema_of(), (), None)
         for _ in idle.train.options(num_returns="streaming").remote(warm_stack()):
             pass
         first = _trainers()
-        at_work = [
-            actor.options(num_cpus=1).remote(source, recipe, schema_of(), None)
-            for _ in range(trainers)
-        ]
+        at_work = [actor.options(num_cpus=1).remote() for _ in range(trainers)]
+        for worker in at_work:
+            worker.prepare.remote(source, recipe, schema_of(), (), None)
         streams = [
             worker.train.options(num_returns="streaming").remote(Stack((plan_of(n, hidden),)))
             for n, worker in enumerate(at_work)
