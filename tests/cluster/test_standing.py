@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -110,7 +111,7 @@ class Place:
         return output + errors
 
     def standing(self) -> Standing:
-        path = self.folder / "state" / "ensemble_pipe" / "ray.json"
+        path = self.folder / "state" / "ensemble_pipe" / f"ray-{platform.node()}.json"
         return Standing(**json.loads(path.read_text()))
 
     def trainers(self) -> set[int]:
