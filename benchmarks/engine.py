@@ -15,7 +15,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from keeping import publish
-from turns import turns_parser
+from turns import rate_of, turns_parser
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.seeds import Draws, Purpose
@@ -151,17 +150,6 @@ def peak_step(size: int = 1024) -> Step:
     left, right = (np.random.default_rng(i).random((size, size), np.float32) for i in (0, 1))
     out = np.empty_like(left)
     return lambda: np.matmul(left, right, out=out)
-
-
-def rate_of(step: Step, seconds: float) -> float:
-    """Return steps per CPU second, over at least `seconds`."""
-    count, began = 0, time.process_time()
-    while True:
-        step()
-        count += 1
-        passed = time.process_time() - began
-        if passed >= seconds:
-            return count / passed
 
 
 def measure(case: Case, folder: str | None, rounds: int, seconds: float) -> dict[str, Any]:

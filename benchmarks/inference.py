@@ -15,7 +15,6 @@ of two million rows by ten members is measured as a whole. Prints a table and on
 
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from typing import Any
 import numpy as np
 from keeping import circumstances, publish
 from prediction_rate import measure_predict
-from turns import turns_parser
+from turns import rate_of, turns_parser
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.blas import one_thread
@@ -167,17 +166,6 @@ def _graphs(torch: Any, module: Any, x: Any) -> dict[str, Contestant]:
         each = [session(one) for one in module.all]
         found["onnxruntime_each"] = lambda: np.stack([one.run(None, feed)[0] for one in each])
     return found
-
-
-def rate_of(run: Contestant, seconds: float) -> float:
-    """Return calls per second of the processor, over at least `seconds` of them."""
-    count, began = 0, time.process_time()
-    while True:
-        run()
-        count += 1
-        passed = time.process_time() - began
-        if passed >= seconds:
-            return count / passed
 
 
 def measure(

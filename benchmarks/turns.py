@@ -1,6 +1,8 @@
-"""The options of benchmarks whose contestants take turns, a moment each, round after round."""
+"""Benchmarks whose contestants take turns, a moment each, round after round."""
 
+import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 
 
 def turns_parser(
@@ -19,3 +21,14 @@ def turns_parser(
     parser.add_argument("--seconds", type=float, default=seconds, help="of each turn")
     parser.add_argument("--write", action="store_true", help="keep the result")
     return parser
+
+
+def rate_of(call: Callable[[], object], seconds: float) -> float:
+    """Return calls per second of the processor, over at least `seconds` of them."""
+    count, began = 0, time.process_time()
+    while True:
+        call()
+        count += 1
+        passed = time.process_time() - began
+        if passed >= seconds:
+            return count / passed
