@@ -3,6 +3,8 @@
 pyarrow's own conversions import pandas the first time, for a quarter of a second in each process.
 """
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,10 +28,13 @@ def arrow_of(values: Array) -> pa.Array:
 
 def tensors_of(values: Array) -> pa.ExtensionArray:
     """Return numbers (R, ...) as an Arrow array of R tensors; only what lies apart is copied."""
-    rows, *shape = values.shape
     flat = arrow_of(np.ascontiguousarray(values).reshape(-1))
-    storage = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(shape)))
-    assert len(storage) == rows
+    return as_tensors(flat, values.shape[1:])
+
+
+def as_tensors(flat: pa.Array, shape: Sequence[int]) -> pa.ExtensionArray:
+    """Return numbers, row after row, as an Arrow array of tensors of a shape."""
+    storage = pa.FixedSizeListArray.from_arrays(flat, prod(shape))
     return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(flat.type, shape), storage)
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Integers
-from ensemble_pipe.core.arrow import arrow_of
+from ensemble_pipe.core.arrow import arrow_of, as_tensors
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 
@@ -212,8 +212,7 @@ def image_array(values: Array) -> pa.ExtensionArray:
 
 def as_images(flat: pa.Array, shape: Sequence[int]) -> pa.ExtensionArray:
     """Return R * H * W * C bytes as a column of R images."""
-    storage = pa.FixedSizeListArray.from_arrays(flat, prod(shape))
-    return pa.ExtensionArray.from_storage(image_type(shape), storage)
+    return as_tensors(flat, image_type(shape).shape)
 
 
 def _bytes(kind: pa.DataType) -> int:
