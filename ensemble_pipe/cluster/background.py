@@ -65,7 +65,7 @@ class RayThread:
                 started = connect(self._address, self._ended.is_set)
             self._begin(self._ended.is_set)
         except StartAbandonedError:
-            pass
+            pass  # nobody waits for it any more
         except BaseException as error:  # raised where Ray is waited for
             self._error = error
         finally:

@@ -70,12 +70,11 @@ class Keeper:
         """Answer a process until it closes its connection or ends."""
         lent: list[str] = []
         try:
-            while True:
-                question = json.loads(connection.recv_bytes())
-                answer = self._answer(question, connection, lent)
-                connection.send_bytes(json.dumps(answer).encode())
-        except (OSError, EOFError):
-            pass
+            with suppress(OSError, EOFError):  # which say that the process has ended
+                while True:
+                    question = json.loads(connection.recv_bytes())
+                    answer = self._answer(question, connection, lent)
+                    connection.send_bytes(json.dumps(answer).encode())
         finally:
             with self._lock:
                 self._borrowers.pop(connection, None)

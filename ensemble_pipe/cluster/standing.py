@@ -63,8 +63,7 @@ class Standing:
         """The process that keeps it; None where it has ended, whoever has its number now."""
         with suppress(psutil.Error):
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.began) < CLOCK_S
-            if same and process.status() != psutil.STATUS_ZOMBIE:
+            if abs(process.create_time() - self.began) < CLOCK_S and _lives(process):
                 return process
         return None
 
@@ -193,15 +192,19 @@ def down() -> tuple[Standing | None, list[int]]:
 def _kill_family(parent: psutil.Process) -> None:
     """Kill a process that starts Ray, and all that it has started, until no new one appears."""
     with suppress(psutil.NoSuchProcess):
-        parent.suspend()
-        while family := [one for one in parent.children(recursive=True) if one.is_running()]:
+        parent.suspend()  # so that it starts nothing more
+        while family := [one for one in parent.children(recursive=True) if _lives(one)]:
             for one in family:
                 with suppress(psutil.NoSuchProcess):
                     one.kill()
-            psutil.wait_procs(family, CHILD_TIMEOUT_S)
-            if all(one.status() == psutil.STATUS_ZOMBIE for one in parent.children(recursive=True)):
-                break
         parent.kill()
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Return whether a process runs; one whose end only its parent has not noticed does not."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _require_same(found: Standing, trainers: int | None) -> None:
