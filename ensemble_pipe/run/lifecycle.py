@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -122,11 +122,10 @@ def drive(
             with (
                 display,
                 report_compilation(display.message),
-                ExitStack() as closing,
+                closing(executor),
                 signals.interruptible(),
             ):
                 display.message(f"run directory {paths.root}")
-                closing.callback(executor.close)
                 result = stages.train_and_measure(
                     paths, config, plans, executor, journal, display, timeline, tracker.start, train
                 )
