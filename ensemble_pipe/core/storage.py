@@ -166,7 +166,10 @@ def read_manifest(paths: RunPaths) -> RunManifest:
         CorruptFileError: it is damaged, or lacks the sum of a file that every run has.
     """
     manifest = read_json(paths.manifest, RunManifest)
-    bases = (f"base/{name}.json" for name in ("schema", *SPLITS))
+    bases = [f"base/{name}.json" for name in ("schema", *SPLITS)]
+    in_folds = not {"base/stop.json", "base/validation.json"} & manifest.sums.keys()
+    if in_folds:  # which take the place of these parts
+        bases = [name for name in bases if name not in ("base/stop.json", "base/validation.json")]
     missing = [name for name in (paths.pipeline.name, *bases) if name not in manifest.sums]
     if missing:
         raise CorruptFileError(

@@ -56,6 +56,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         schedule: str = "cosine",
         patience: int | None = None,
         validation_fraction: float = 0.1,
+        folds: int | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
         address: str | None = None,
@@ -74,6 +75,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.schedule = schedule
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.folds = folds
         self.overrides = overrides
         self.components = components
         self.address = address

@@ -11,6 +11,7 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.ensemble import cross_fitting
 from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,
@@ -18,6 +19,7 @@ from ensemble_pipe.ensemble.aggregator import (
     measure_groups,
 )
 from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.cross_fitting import Folds
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
 from ensemble_pipe.run.display import Display
@@ -106,8 +108,13 @@ class Session:
         self._held_out = held_out
         self._compile_first = compile_first
         self._draws = PredictionDraws(config.augment, config.seed)
+        self._held_part = "validation" if plans.folds is None else "train"
         aggregator = Aggregator(
-            schema, data.part("validation"), self._draws, external("validation")
+            schema,
+            data.part(self._held_part),
+            self._draws,
+            external(self._held_part),
+            _folds_of(plans, data),
         )
         self.registry = MemberRegistry(aggregator, sink)
         self._networks = {plan.learner: plan for plan in plans.networks}
@@ -183,7 +190,7 @@ class Session:
             )
         self._display.message("combining and measuring the ensemble")
         folds = self._out_of_fold()
-        groups = self._data.row_groups("validation")
+        groups = self._data.row_groups(self._held_part)
         with self._timeline.stage("combining"):
             combined = aggregator.combine(how, self._config.seed, folds, groups)
         self._sink.save_combination(combined)
@@ -277,9 +284,13 @@ class Session:
     def _out_of_fold(self) -> OutOfFold | None:
         """Return the predictions of whole cross-validated groups; None where there is none.
 
+        Of a run in folds there is none: what its aggregator has of all members is the same.
+
         Raises:
             TrainingError: nothing else is left that the members could be combined by.
         """
+        if self._plans.folds is not None:
+            return None
         members, groups = self.registry.aggregator.members, self._plans.fold_groups
         folds = out_of_fold(groups, members, self._schema, self._data, self._draws)
         if folds is None and self._config.ensemble.combine.fits and not self._held_out:
@@ -294,6 +305,9 @@ class Session:
 
     def _fold_warnings(self) -> tuple[str, ...]:
         """Return a warning for each group left out of the ensemble because folds are missing."""
+        folds = _folds_of(self._plans, self._data)
+        if folds is not None:
+            return tuple(cross_fitting.left_out_messages(folds, self.registry.aggregator.members))
         if self._config.ensemble.combine.evidence != "out_of_fold":
             return ()
         members = self.registry.aggregator.members
@@ -316,3 +330,11 @@ class Session:
             combined.conformal,
             self._external(part),
         )
+
+
+def _folds_of(plans: Plans, data: TrainingData) -> Folds | None:
+    """Return the folds of the training part, where every learner leaves out one."""
+    if plans.folds is None:
+        return None
+    fold, row_groups = data.fold_of(plans.folds), data.row_groups("train")
+    return Folds(plans.folds, fold, plans.fold_groups, row_groups)
