@@ -21,6 +21,7 @@ from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectory
 from ensemble_pipe.core.path_kinds import describe_misplaced
 
 SPLITS = ("train", "stop", "validation", "test")
+FOLDED = ("train", "test")  # where folds take the place of the others
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,8 @@ def read_manifest(paths: RunPaths) -> RunManifest:
         CorruptFileError: it is damaged, or lacks the sum of a file that every run has.
     """
     manifest = read_json(paths.manifest, RunManifest)
-    bases = [f"base/{name}.json" for name in ("schema", *SPLITS)]
     in_folds = not {"base/stop.json", "base/validation.json"} & manifest.sums.keys()
-    if in_folds:  # which take the place of these parts
-        bases = [name for name in bases if name not in ("base/stop.json", "base/validation.json")]
+    bases = (f"base/{name}.json" for name in ("schema", *(FOLDED if in_folds else SPLITS)))
     missing = [name for name in (paths.pipeline.name, *bases) if name not in manifest.sums]
     if missing:
         raise CorruptFileError(

@@ -59,6 +59,7 @@ class Aggregator:
     Attributes:
         schema: of the data.
         members: in order of learner and number, whatever the order they came in.
+        folds: that members leave out; None where there is a validation part.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Aggregator:
             external: outputs of external members on that part.
             folds: of that part, which is then the training part.
         """
-        self._folds = folds
+        self.folds = folds
         self.schema = schema
         self.draws = draws
         self._external = external
@@ -182,8 +183,8 @@ class Aggregator:
             row_groups: (R,) of the validation part, where rows have groups.
         """
         units: Sequence[tuple[Member, ...]]
-        folds = self.out_of_fold() if self._folds is not None else folds
-        if folds is not None and (how.evidence == "out_of_fold" or self._folds is not None):
+        folds = self.out_of_fold() if self.folds is not None else folds
+        if folds is not None and (how.evidence == "out_of_fold" or self.folds is not None):
             units, outputs, targets, groups, _ = folds
         else:
             units = [(member,) for member in self.members]
@@ -211,9 +212,9 @@ class Aggregator:
 
     def out_of_fold(self) -> OutOfFold | None:
         """Return the predictions by members that left a row out; None where there are no folds."""
-        if self._folds is None:
+        if self.folds is None:
             return None
-        return self._folds.out_of_fold(self.members, self._outputs, self._targets, self.schema)
+        return self.folds.out_of_fold(self.members, self._outputs, self._targets, self.schema)
 
     def cost_ms(self, member: Member) -> float:
         """Return the milliseconds that a member takes for a row, as first measured."""
@@ -233,13 +234,13 @@ class Aggregator:
         return self._sums_of(member, self._outputs[member.learner, member.number])
 
     def _sums_of(self, member: Member, outputs: Floats) -> Sums:
-        if self._folds is None:
+        if self.folds is None:
             return sums_of(outputs, self.schema)
-        return self._folds.sums(member, outputs, self.schema)
+        return self.folds.sums(member, outputs, self.schema)
 
     def _rows_for(self, member: Member) -> tuple[PartRows, Array]:
         """Return the rows that a member is measured on, and their targets."""
-        places = None if self._folds is None else self._folds.left_out(member)
+        places = None if self.folds is None else self.folds.left_out(member)
         if places is None:
             return self._validation, self._targets
         return ChosenRows(self._validation, places), self._targets[places]

@@ -100,6 +100,16 @@ class Folds:
         partly = [group for group, folds in predicted.items() if folds]
         return whole or sorted(partly, key=lambda group: -predicted[group])[:1]
 
+    def left_out_messages(self, members: Sequence[Member]) -> list[str]:
+        """Return a warning for each group that is left out since nobody predicts some rows."""
+        kept = {learner for group in self.complete(members) for learner in group}
+        return [
+            f"learners {group[0]} to {group[-1]} are left out of the ensemble: none of those that "
+            f"left out some of the {self.count} folds is finished, so nobody predicts these rows"
+            for group in self.groups
+            if not kept & set(group) and any(member.learner in group for member in members)
+        ]
+
     def _of(self, member: Member) -> int:
         return member.learner % self.count
 
@@ -131,14 +141,3 @@ def _mixture(outputs: Sequence[Floats], schema: Schema) -> Floats:
     """Return the mixture of some members' outputs (R, O) as outputs of one."""
     sums: Sums = reduce(add, (sums_of(own, schema) for own in outputs))
     return sums.outputs()
-
-
-def left_out_messages(folds: Folds, members: Sequence[Member]) -> list[str]:
-    """Return a warning for each group that is left out since nobody predicts some rows."""
-    kept = {learner for group in folds.complete(members) for learner in group}
-    return [
-        f"learners {group[0]} to {group[-1]} are left out of the ensemble: none of those that left "
-        f"out some of the {folds.count} folds is finished, so nobody predicts these rows"
-        for group in folds.groups
-        if not kept & set(group) and any(member.learner in group for member in members)
-    ]

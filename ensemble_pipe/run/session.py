@@ -11,7 +11,6 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.ensemble import cross_fitting
 from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,
@@ -19,10 +18,9 @@ from ensemble_pipe.ensemble.aggregator import (
     measure_groups,
 )
 from ensemble_pipe.ensemble.combining import Combined
-from ensemble_pipe.ensemble.cross_fitting import Folds
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
-from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.results import SessionResult, flat_metrics
 from ensemble_pipe.run.sinks import Sink
@@ -114,7 +112,7 @@ class Session:
             data.part(self._held_part),
             self._draws,
             external(self._held_part),
-            _folds_of(plans, data),
+            folds_of(plans, data),
         )
         self.registry = MemberRegistry(aggregator, sink)
         self._networks = {plan.learner: plan for plan in plans.networks}
@@ -189,7 +187,12 @@ class Session:
                 + ", ".join(str(learner) for learner in sorted(self.open))
             )
         self._display.message("combining and measuring the ensemble")
-        folds = self._out_of_fold()
+        folds = cross_validated(self._plans, aggregator, self._data, self._draws)
+        if folds is None and how.fits and not self._held_out:
+            raise TrainingError(
+                "no group has all of its folds, and no rows are held out that the members could "
+                f"be combined by; raise validation_fraction ({self._reasons()})"
+            )
         groups = self._data.row_groups(self._held_part)
         with self._timeline.stage("combining"):
             combined = aggregator.combine(how, self._config.seed, folds, groups)
@@ -204,7 +207,7 @@ class Session:
             metrics=flat_metrics(parts, left_out),
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
-            warnings=self._fold_warnings(),
+            warnings=fold_warnings(self._plans, aggregator, how),
         )
         self._sink.save_result(result, aggregator)
         return result
@@ -281,37 +284,8 @@ class Session:
             raise TrainingError(f"no learner was trained to the end: {self._reasons()}")
         raise TrainingError("no learner is finished, so there is no ensemble yet")
 
-    def _out_of_fold(self) -> OutOfFold | None:
-        """Return the predictions of whole cross-validated groups; None where there is none.
-
-        Of a run in folds there is none: what its aggregator has of all members is the same.
-
-        Raises:
-            TrainingError: nothing else is left that the members could be combined by.
-        """
-        if self._plans.folds is not None:
-            return None
-        members, groups = self.registry.aggregator.members, self._plans.fold_groups
-        folds = out_of_fold(groups, members, self._schema, self._data, self._draws)
-        if folds is None and self._config.ensemble.combine.fits and not self._held_out:
-            raise TrainingError(
-                "no group has all of its folds, and no rows are held out that the members could "
-                f"be combined by; raise validation_fraction ({self._reasons()})"
-            )
-        return folds
-
     def _reasons(self) -> str:
         return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())
-
-    def _fold_warnings(self) -> tuple[str, ...]:
-        """Return a warning for each group left out of the ensemble because folds are missing."""
-        folds = _folds_of(self._plans, self._data)
-        if folds is not None:
-            return tuple(cross_fitting.left_out_messages(folds, self.registry.aggregator.members))
-        if self._config.ensemble.combine.evidence != "out_of_fold":
-            return ()
-        members = self.registry.aggregator.members
-        return tuple(left_out_messages(self._plans.fold_groups, members))
 
     def _make_model(self, combined: Combined) -> Model:
         return Model(
@@ -330,11 +304,3 @@ class Session:
             combined.conformal,
             self._external(part),
         )
-
-
-def _folds_of(plans: Plans, data: TrainingData) -> Folds | None:
-    """Return the folds of the training part, where every learner leaves out one."""
-    if plans.folds is None:
-        return None
-    fold, row_groups = data.fold_of(plans.folds), data.row_groups("train")
-    return Folds(plans.folds, fold, plans.fold_groups, row_groups)

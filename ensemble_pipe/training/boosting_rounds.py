@@ -102,9 +102,8 @@ class BoostingRounds:
         while sums.networks < len(factors):
             row, factor = rows[sums.networks], factors[sums.networks]
             add_network(sums.train, factor, self._outputs(plan, row, self._train))
-            add_network(
-                sums.stop, factor, self._outputs(plan, row, self._data.stop_of(plan.learner))
-            )
+            stop = self._data.stop_of(plan.learner)
+            add_network(sums.stop, factor, self._outputs(plan, row, stop))
             sums.networks += 1
         return sums
 
