@@ -1,8 +1,7 @@
 """Paths of a run's files, atomic writes, and sha256 manifests.
 
-`RunPaths` defines every file name. A file appears complete or not at all: it is written to a
-temporary file in the same folder, flushed to disk and renamed. Permanent files are recorded in a
-manifest with their sha256 sums.
+`RunPaths` defines every file name. A file appears complete or not at all: it is written beside its
+place, flushed to disk and renamed. Permanent files are in a manifest with their sha256 sums.
 """
 
 import hashlib
