@@ -183,14 +183,18 @@ class Aggregator:
             row_groups: (R,) of the validation part, where rows have groups.
         """
         units: Sequence[tuple[Member, ...]]
-        folds = self.out_of_fold() if self.folds is not None else folds
-        if folds is not None and (how.evidence == "out_of_fold" or self.folds is not None):
+        cross_fitted = self.out_of_fold()
+        folds = cross_fitted or folds
+        if folds is not None and (cross_fitted or how.evidence == "out_of_fold"):
             units, outputs, targets, groups, _ = folds
         else:
             units = [(member,) for member in self.members]
             outputs, targets, groups = self._stacked(), self._targets, row_groups
         costs = np.array([sum(self.cost_ms(member) for member in unit) for unit in units])
-        return combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
+        combined = combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
+        if self.folds is None or cross_fitted is None:
+            return combined
+        return self.folds.calibrated(combined, cross_fitted, self.schema)
 
     def measure(self, combined: Combined) -> Measured:
         """Return predictions and metrics of a combination on the validation part.

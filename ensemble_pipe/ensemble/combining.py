@@ -129,7 +129,7 @@ def combine_members(
 
     def fitted(rows: Rows) -> _Choice:
         own = None if groups is None else groups[rows]
-        return _choice(how, _evidence(outputs[:, rows], schema), known[rows], costs, seed, own)
+        return _choice(how, evidence_of(outputs[:, rows], schema), known[rows], costs, seed, own)
 
     places, combiner, candidates = fitted(slice(None))
     conformal: tuple[Conformal, ...] = ()
@@ -213,7 +213,8 @@ def _conformal(
     )
 
 
-def _evidence(outputs: Floats, schema: Schema) -> Outputs:
+def evidence_of(outputs: Floats, schema: Schema) -> Outputs:
+    """Return members' outputs (K, R, O) as what combiners are fitted to."""
     if schema.task == "classification":
         return ClassOutputs(outputs)
     count = schema.target_count

@@ -6,7 +6,7 @@ assessment of statistical predictions"; Wolpert 1992, "Stacked generalization").
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
 
@@ -14,7 +14,9 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.combining import Combined, evidence_of
 from ensemble_pipe.ensemble.growing import FoldSums, Sums, sums_of
+from ensemble_pipe.ensemble.jackknife import calibrate_for_all
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.out_of_fold import FoldGroup, OutOfFold
 
@@ -89,6 +91,33 @@ class Folds:
             None if self.row_groups is None else self.row_groups[rows],
             None if whole else rows,
         )
+
+    def calibrated(self, combined: Combined, folds: OutOfFold, schema: Schema) -> Combined:
+        """Return the ensemble with the calibration of all its members: see `jackknife`."""
+        if combined.of_units is None:
+            return combined
+        units = [folds.groups[place] for place in combined.units]
+        targets = folds.targets
+        if schema.task == "regression":
+            targets = targets.reshape(len(targets), -1)
+        rows = slice(None) if folds.rows is None else folds.rows
+        of_all = calibrate_for_all(
+            combined.of_units,
+            evidence_of(folds.outputs[list(combined.units)], schema),
+            targets,
+            [self._turns(group, units) for group in self.groups],
+            len(np.unique(self.fold[rows])),
+        )
+        return replace(combined, combiner=of_all.share([len(unit) for unit in units]))
+
+    def _turns(self, group: FoldGroup, units: Sequence[Sequence[Member]]) -> list[list[int]]:
+        """Return the places of a group's units, those of the same learners together."""
+        turns: dict[frozenset[int], list[int]] = {}
+        for place, unit in enumerate(units):
+            learners = frozenset(member.learner for member in unit)
+            if learners <= set(group):
+                turns.setdefault(learners, []).append(place)
+        return list(turns.values())
 
     def complete(self, members: Sequence[Member]) -> list[FoldGroup]:
         """Return the groups that predict all folds; if none does, the one that predicts most."""

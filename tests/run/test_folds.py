@@ -145,11 +145,8 @@ def test_learners_are_watched_on_the_fold_that_they_left_out(folder: Path) -> No
     assert members.keys() == set(range(2 * FOLDS))
     for learner, metrics in members.items():
         # The member is the row of the best epoch on its own fold, and measured on the same.
-        losses = [
-            e.metrics["stop/loss"]
-            for e in entries
-            if isinstance(e, EpochEntry) and e.learner == learner
-        ]
+        epochs = [e.metrics for e in entries if isinstance(e, EpochEntry) and e.learner == learner]
+        losses = [loss for own in epochs if (loss := own["stop/loss"]) is not None]
         assert metrics["nll"] == pytest.approx(min(losses), rel=1e-5)
         assert data.stop_of(learner).rows == 32
 
@@ -163,15 +160,16 @@ def test_the_ensemble_has_the_metrics_of_its_out_of_fold_predictions(
     result = run(config, output=folder, inline=True)
     table = predictions(result)
     assert table.num_rows == 96
-    own = [m["nll"] for m in _member_metrics(result)]
+    own = _member_nlls(result)
     assert result.metrics["member_best/validation/nll"] == pytest.approx(min(own))
     assert result.metrics["member_mean/validation/nll"] == pytest.approx(np.mean(own))
     assert 0 < result.metrics["validation/nll"] < max(own)
 
 
-def _member_metrics(result: RunResult) -> list[dict[str, float]]:
+def _member_nlls(result: RunResult) -> list[float]:
     entries = read_entries(RunPaths(Path(result.run_dir)).journal)
-    return [dict(entry.metrics) for entry in entries if isinstance(entry, MemberEntry)]
+    found = [entry.metrics["nll"] for entry in entries if isinstance(entry, MemberEntry)]
+    return [nll for nll in found if nll is not None]
 
 
 POOL = [
@@ -200,11 +198,8 @@ def test_a_combination_is_chosen_and_calibrated_out_of_fold(folder: Path) -> Non
     result = run(config, output=folder, inline=True)
     sets = predictions(result).column("set").to_pylist()
     labels = predictions(result).column("target").to_pylist()
-    assert (
-        0.8
-        <= np.mean([label in own.split(" | ") for label, own in zip(labels, sets, strict=False)])
-        < 1.01
-    )
+    pairs = zip(labels, sets, strict=True)
+    assert np.mean([label in own.split(" | ") for label, own in pairs]) >= 0.8
 
 
 def test_snapshots_of_a_learner_share_its_fold(folder: Path) -> None:
@@ -292,7 +287,7 @@ def test_rows_in_order_of_time_are_refused_with_what_follows_it(folder: Path) ->
 def test_more_folds_than_rows_are_refused(folder: Path) -> None:
     splits, ensemble = {"folds": 50}, {"learners": 50}
     config = pipeline(table_file(folder, rows=30), splits=splits, ensemble=ensemble)
-    with pytest.raises(DataError, match="50 folds are to be left out in turn, but .* 24 rows"):
+    with pytest.raises(DataError, match=r"50 folds are to be left out in turn, but .* 24 rows"):
         run(config, output=folder, inline=True)
 
 
