@@ -177,9 +177,7 @@ class _CatBoost:
     def __init__(self, task: str, inputs: Any) -> None:
         import catboost
 
-        kind = (
-            catboost.CatBoostClassifier if task == "classification" else catboost.CatBoostRegressor
-        )
+        kinds = catboost.CatBoostClassifier, catboost.CatBoostRegressor
         self._names = [n for n in inputs.columns if inputs[n].dtype.name == "category"]
         self._model = kinds[task == "regression"](
             thread_count=1, verbose=False, allow_writing_files=False, cat_features=self._names
