@@ -169,7 +169,10 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
     """Return a function that prepares a small run on the digits, with settings changed."""
 
     def make(**settings: Any) -> Prepared:
-        training = {"epochs": 3, "batch_size": 32, **settings.pop("training", {})}
+        training = {
+            "epochs": 3, "batch_size": 32, "schedule": {"name": "constant"},
+            **settings.pop("training", {}),
+        }  # fmt: skip
         config = Pipeline.model_validate(
             {
                 "network": {"hidden": [16]},

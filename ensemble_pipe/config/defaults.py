@@ -9,8 +9,9 @@ from math import log2
 from typing import Any
 
 from ensemble_pipe.config.sections import Pipeline, Training
+from ensemble_pipe.data.schema import Task
 from ensemble_pipe.ensemble.strategies import Learners
-from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss
+from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, AdamW, Cosine, Rule
 from ensemble_pipe.training.stopping import EarlyStopping
@@ -52,7 +53,7 @@ def _training(pipeline: Pipeline, facts: DataFacts) -> Training:
     if training.batch_size is None:
         found["batch_size"] = _batch_size(facts)
     if training.loss is None:
-        found["loss"] = _loss(pipeline)
+        found["loss"] = _loss(pipeline.task, chains="boosting" in strategies)
     if training.epochs is None:
         found["epochs"] = _epochs(facts)
         stops = strategies.issubset(_STOPPING) and training.averaging is None
@@ -80,5 +81,8 @@ def _epochs(facts: DataFacts) -> int:
     return 20 if facts.images else 40
 
 
-def _loss(pipeline: Pipeline) -> Loss:
-    return BetaNLL() if pipeline.task == "regression" else CrossEntropy()
+def _loss(task: Task, chains: bool) -> Loss:
+    """Return the loss: numbers have a variance of their own for each row, but in chains."""
+    if task == "classification":
+        return CrossEntropy()
+    return SquaredError() if chains else BetaNLL()

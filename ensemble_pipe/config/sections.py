@@ -201,6 +201,10 @@ class Pipeline(_Section):
         """The paths of the keys that the pipeline was made with; what is not there is a default."""
         return self._given
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all values are the same, given or not."""
+        return isinstance(other, Pipeline) and self.__dict__ == other.__dict__
+
     def settled(self) -> "Pipeline":
         """Return the pipeline with every key among those that were given."""
         copy = self.model_copy()
