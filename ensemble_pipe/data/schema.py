@@ -16,6 +16,7 @@ from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import (
     CategoryColumn,
     Column,
@@ -52,6 +53,8 @@ class Schema:
         classes: class names in the order of the network's outputs; empty for regression.
         target_means, target_deviations: of the D targets of a regression; empty for classes.
         missing_values: texts that stand for a missing value, in any source.
+        decisions: what is done to each source column of a table, left out or not, in their order;
+            empty for images, and in models of earlier versions.
     """
 
     task: Task
@@ -63,6 +66,7 @@ class Schema:
     target_means: tuple[float, ...] = ()
     target_deviations: tuple[float, ...] = ()
     missing_values: tuple[str, ...] = ()
+    decisions: tuple[ColumnDecision, ...] = ()
 
     @classmethod
     def fit(
