@@ -115,9 +115,17 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     chosen = np.zeros(examples.count, bool)
     chosen[train] = True
     with one_thread():  # more would change the last bits of whitened numbers
-        columns, scaling = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
-    shape = (len(lay_out_features(columns, scaling).names),)
-    schema = Schema(config.task, shape, columns, scaling, ("y",), examples.classes)
+        table = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
+    shape = (len(lay_out_features(table.columns, table.scaling).names),)
+    schema = Schema(
+        config.task,
+        shape,
+        table.columns,
+        table.scaling,
+        ("y",),
+        examples.classes,
+        decisions=table.decisions,
+    )
     if config.task == "classification":
         return schema
     targets = examples.targets[train].reshape(len(train), -1).T
