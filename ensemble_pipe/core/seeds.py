@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     COMBINE = 13
     ESTIMATOR = 14
     BOOTSTRAP = 15
+    QUANTILE_NOISE = 16
 
 
 MAX_SEED = 2**63 - 1

@@ -302,6 +302,8 @@ def _agrees(schema: Schema) -> bool:
         return False
     if scaling.mixes and [len(row) for row in scaling.matrix] != [encoded] * sources:
         return False
+    if not scaling.has_its_quantiles:
+        return False
     offsets = [column.offset for column in schema.columns if isinstance(column, NumberColumn)]
     if not np.isfinite([*offsets, *np.ravel(scaling.matrix)]).all():
         return False
