@@ -155,8 +155,8 @@ def fit_sample(
     if isinstance(scale, RobustClip):
         low, medians, high = np.array([np.quantile(x, [0.25, 0.5, 0.75]) for x in sample]).T
         spreads = np.where(high > low, high - low, (moments.high - moments.low) / 2)
-        units = _units(spreads > 0, spreads)
-        found = replace(fitted, centers=_floats(medians), units=_floats(units))
+        divisors = _floats(_units(spreads > 0, spreads))
+        found = replace(fitted, centers=_floats(medians), units=divisors)
     else:
         count = min(rows // _ROWS_A_QUANTILE, _MOST_QUANTILES, _MOST_STORED // len(names))
         count = max(count, _FEWEST_QUANTILES)
