@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     ESTIMATOR = 14
     BOOTSTRAP = 15
     QUANTILE_NOISE = 16
+    TARGET_SCALE = 17
 
 
 MAX_SEED = 2**63 - 1

@@ -177,13 +177,21 @@ class Scaling:
     def _quantile_arrays(self) -> list[Floats]:
         return [np.array(quantiles, np.float64) for quantiles in self.quantiles]
 
-    @property
-    def has_its_quantiles(self) -> bool:
-        """Whether there are quantiles of each column where the scale has them, ascending."""
-        if len(self.quantiles) != (len(self.centers) if self.name == "quantile" else 0):
+    def agrees(self, columns: int) -> bool:
+        """Whether its parts fit C columns of numbers, or channels, and each other."""
+        encoded, known = len(self.means), {len(self.centers), len(self.units)}
+        if known != {columns} or len(self.deviations) != encoded:
             return False
-        every = self._quantile_arrays
-        return all(np.isfinite(one).all() and (np.diff(one) >= 0).all() for one in every)
+        if self.mixes and [len(row) for row in self.matrix] != [encoded] * columns:
+            return False
+        if not self.mixes and encoded != columns:
+            return False
+        if len(self.quantiles) != (columns if self.name == "quantile" else 0):
+            return False
+        vectors = (self.centers, self.units, self.means, self.deviations, *self.quantiles)
+        finite = all(np.isfinite(one).all() for one in (*vectors, *self.matrix))
+        rising = all((np.diff(one) >= 0).all() for one in self._quantile_arrays)
+        return finite and rising and min(self.units, default=1.0) > 0
 
 
 def _bounded(numbers: Floats) -> Floats:
