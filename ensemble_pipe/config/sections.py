@@ -57,9 +57,9 @@ class Splits(_Section):
 class Target(_Section):
     """How the targets of a regression are scaled before training; results are in their own units.
 
-    Targets are standardised; `log` and `power` (with a fitted exponent) transform them before, which
-    needs targets above 0. `auto` takes one of these for a target where the held-out likelihood in
-    its own units is clearly better.
+    Targets are standardised. `log` and `power`, with a fitted exponent, transform them before that,
+    and need targets above 0. `auto` takes one of these for a target where the held-out likelihood
+    in its own units is clearly better.
     """
 
     scale: TargetScale = "auto"

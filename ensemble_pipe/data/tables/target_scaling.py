@@ -114,6 +114,24 @@ class FittedTarget:
     bounds: Bounds = UNBOUNDED
 
     @property
+    def own_bounds(self) -> Bounds:
+        """The bounds in the target's own units."""
+        low, high = self.decode(np.array(self.bounds))
+        return float(low), float(high)
+
+    @property
+    def unit(self) -> float:
+        """One deviation in the target's own units: half of what lies within one of the middle."""
+        if self.transform.is_identity:
+            return self.deviation
+        low, high = self.decode(np.array([-1.0, 1.0]))
+        return float(high - low) / 2
+
+    def decode(self, values: Floats) -> Floats:
+        """Return y for z, of any shape."""
+        return self.transform.inverse(values * self.deviation + self.mean)
+
+    @property
     def is_usable(self) -> bool:
         """Whether its numbers are what they can be."""
         low, high = self.bounds
@@ -229,12 +247,8 @@ def scaled_targets(targets: Targets, fitted: Sequence[FittedTarget], place: Plac
 
 def unscaled(values: Floats, fitted: Sequence[FittedTarget]) -> Floats:
     """Return targets (..., D) in their own units, float64, from what they are trained on."""
-    center, unit = (np.array([(one.mean, one.deviation) for one in fitted])).T
-    found: Floats = values.astype(np.float64) * unit + center
-    for place, one in enumerate(fitted):
-        if not one.transform.is_identity:
-            found[..., place] = one.transform.inverse(np.ascontiguousarray(found[..., place]))
-    return found
+    columns = [one.decode(values[..., d].astype(np.float64)) for d, one in enumerate(fitted)]
+    return np.stack(columns, axis=-1)
 
 
 def _cells(place: Place, name: str) -> Place:
