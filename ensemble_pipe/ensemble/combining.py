@@ -28,6 +28,7 @@ from ensemble_pipe.ensemble.combiners import (
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
 from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.numbers import combined_numbers
 
 FOLDS = 5
 
@@ -197,7 +198,7 @@ def _conformal(
             first[out] = combiner.probabilities(own)
             continue
         numbers = schema.target_count
-        mean, noise, spread = combiner.mixture(own[:, :, :numbers], own[:, :, numbers:])
+        mean, noise, spread = combined_numbers(combiner, own, schema)
         first[out, :numbers], second[out, :numbers] = mean, np.sqrt(noise + spread)
     if classes:
         return (conformal_sets(first, targets, coverage),)
