@@ -16,6 +16,7 @@ from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, HeldMessages, Silent
 from ensemble_pipe.run.executors import make_executor
@@ -62,6 +63,7 @@ def run(
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config, plans)
+        display.message("\n".join(decision_lines(prepared.schema.decisions)))
         display.message(prepared.warning or "")
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]

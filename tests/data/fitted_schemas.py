@@ -14,7 +14,7 @@ from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardiz
 ROWS = 60
 TRAIN = np.arange(ROWS) < 40
 SCALES: list[Scale] = [Standardize(), RangeScale(), Pca(), Zca()]
-ROLES = Roles(("a", "b", "c"), "y")
+ROLES = Roles(("a", "b", "c"), "y", rules={"*": NumberRule()})
 
 
 def table(targets: Any = None) -> pa.Table:

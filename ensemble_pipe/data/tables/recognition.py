@@ -54,6 +54,7 @@ class ColumnPlan:
         missing: training rows without a value, where that was counted.
         stray_text: the texts that are no numbers or dates, with their counts.
         left_out: why the column is not learned from; empty where it is.
+        can_be_read: whether it could be, if there were no other.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ColumnPlan:
     missing: int = 0
     stray_text: str = ""
     left_out: str = ""
+    can_be_read: bool = True
 
 
 def recognize(
@@ -126,14 +128,14 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
     kind = tally.kind
     missing = tally.rows - tally.filled
     if kind == "nothing":
-        return ColumnPlan(name, NumberRule(), left_out=describing.NO_VALUE)
+        return ColumnPlan(name, NumberRule(), left_out=describing.NO_VALUE, can_be_read=False)
     if kind in ("number", "date"):
         rule: ExplicitRule = NumberRule() if kind == "number" else DateRule()
         strays = tally.stray_text(quote)
         return ColumnPlan(name, rule, strays=tally.has_strays, missing=missing, stray_text=strays)
     if tally.longest > MOST_NAME_BYTES:
         reason = f"long text, of up to {tally.longest:,} bytes"
-        return ColumnPlan(name, CategoryRule(), left_out=reason)
+        return ColumnPlan(name, CategoryRule(), left_out=reason, can_be_read=False)
     distinct, left_out = tally.names.distinct, ""
     few = distinct + (tally.blank > 0) <= ONE_HOT_CATEGORIES
     plan = ColumnPlan(
@@ -195,7 +197,7 @@ def _of_number(
     if not recognized:
         return plan
     if tally.present == 0:
-        return replace(plan, left_out=describing.NO_VALUE)
+        return replace(plan, left_out=describing.NO_VALUE, can_be_read=False)
     if tally.low == tally.high and not missing:
         value = describing.value_text(tally.low, rule.kind)
         return replace(plan, left_out=f"one value in all training rows: {value}")
