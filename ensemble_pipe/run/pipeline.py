@@ -63,7 +63,6 @@ def run(
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config, plans)
-        display.message("\n".join(decision_lines(prepared.schema.decisions)))
         display.message(prepared.warning or "")
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
@@ -72,6 +71,7 @@ def run(
         with lock_run(paths):
             with _remove_on_failure(paths, made), timeline.stage("base files"):
                 write_run(paths, config, plans, prepared)
+            display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
             return drive(paths, config, plans, executor, display, started, timeline)
 

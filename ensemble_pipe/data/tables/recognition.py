@@ -213,13 +213,11 @@ def _chosen(
 ) -> tuple[list[ColumnPlan], list[ColumnDecision]]:
     """Return the plans of the columns that are learned from, and why the others are left out.
 
-    Where all would be left out, those that hold values are kept.
+    Where all would be left out, those that can be read are kept.
     """
     kept = [plan for plan in plans if not plan.left_out]
     if not kept:
-        kept = [
-            replace(plan, left_out="") for plan in plans if plan.left_out != describing.NO_VALUE
-        ]
+        kept = [replace(plan, left_out="") for plan in plans if plan.can_be_read]
     names = {plan.name for plan in kept}
     out = [describing.left_out(p.name, p.left_out) for p in plans if p.name not in names]
     if not kept:
