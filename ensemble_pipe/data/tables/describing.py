@@ -59,7 +59,7 @@ def describe(column: Column, rule: ExplicitRule, missing: int, stray_text: str) 
     if isinstance(column, NumberColumn) and column.strays:
         what = "number" if column.kind == "number" else "date"
         parts.append(
-            f"text that is no {what} is missing" + (f": {stray_text}" if stray_text else "")
+            f"text that is no {what} counts as missing" + (f": {stray_text}" if stray_text else "")
         )
         absent += f"; among them text: {stray_text}" if stray_text else ""
     return ColumnDecision(column.name, column.kind, "; ".join(parts), alike, absent)
