@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.inspection.advice import decisions_of, pipeline_of
@@ -28,7 +27,7 @@ def frame() -> pd.DataFrame:
 
 def prepared(path: Path, **data: Any) -> Prepared:
     table = {"source": "table", "path": str(path), "label": "y", **data}
-    return prepare(Pipeline.model_validate({"data": table, "task": "classification"}), Plans())
+    return prepare(Pipeline.model_validate({"data": table, "task": "classification"}))
 
 
 def written(folder: Path, kind: str) -> tuple[Path, str]:
@@ -74,7 +73,7 @@ def test_inspecting_a_file_leaves_row_numbers_out(kind: str, tmp_path: Path) -> 
     pipeline = pipeline_of(report, str(path))
     assert pipeline is not None
     assert pipeline["data"] == {"source": "table", "path": str(path), "label": "y"}
-    assert prepare(Pipeline.model_validate(pipeline), Plans()).warning is None
+    assert prepare(Pipeline.model_validate(pipeline)).warning is None
 
 
 def test_a_file_with_names_is_not_warned_of(tmp_path: Path) -> None:

@@ -58,10 +58,9 @@ def describe(column: Column, rule: ExplicitRule, missing: int, stray_text: str) 
         parts.append(f"missing values ({missing}): {filled}")
     if isinstance(column, NumberColumn) and column.strays:
         what = "number" if column.kind == "number" else "date"
-        parts.append(
-            f"text that is no {what} counts as missing" + (f": {stray_text}" if stray_text else "")
-        )
-        absent += f"; among them text: {stray_text}" if stray_text else ""
+        shown = f": {stray_text}" if stray_text else ""
+        parts.append(f"text that is no {what} counts as missing{shown}")
+        absent += f"; among them text{shown}" if shown else ""
     return ColumnDecision(column.name, column.kind, "; ".join(parts), alike, absent)
 
 

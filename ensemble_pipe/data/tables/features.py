@@ -13,6 +13,9 @@ from ensemble_pipe.data.tables.date_parts import DatePart, part_names
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span
 
+# Length of the vector of a category, as in RealMLP (Holzmueller et al. 2024, "Better by default").
+VECTOR = 8
+
 
 @dataclass(frozen=True)
 class NumberColumn:
@@ -48,6 +51,8 @@ class CategoryColumn:
             missing value.
         fill: the category that stands for a missing value; None where there must be none.
         unseen, encode: as in the column's rule.
+        vector: length of the learned vector that stands for a code in every network; None where
+            only a network's own embedding reads the codes.
         buckets: where there are too many categories, the number of codes that the hashes of their
             names are divided among; `categories` then has the missing value at most. Else 0.
     """
@@ -58,6 +63,7 @@ class CategoryColumn:
     fill: str | None
     unseen: Literal["ignore", "error"]
     encode: Literal["one_hot", "code"]
+    vector: int | None = None
     buckets: int = 0
 
     @property
