@@ -43,7 +43,8 @@ def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]
         column = columns.get(name)
         is_number = column is None or column.kind == "number"
         required = column is None or column.fill is None
-        double = is_number and name not in truths and (required or not texts)
+        strays = isinstance(column, NumberColumn) and column.strays
+        double = is_number and name not in truths and not strays and (required or not texts)
         specs.append(ColSpec(DataType.double if double else DataType.string, name, required))
     return Columns(specs)
 

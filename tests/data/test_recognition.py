@@ -311,6 +311,13 @@ def test_the_features_of_values_stand_behind_their_number_in_one_span() -> None:
     assert narrow[:, 2:5].tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
+def test_a_wide_table_of_mostly_zeros_has_a_bounded_number_of_features() -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 5, (ROWS, 300)) * (random.random((ROWS, 300)) < 0.5)
+    schema = recognized(table_of(**{f"p{n}": pixels[:, n] for n in range(300)}))
+    assert 301 < schema.input_shape[0] <= 301 + 1024
+
+
 def test_large_numbers_that_lie_close_together_keep_their_values_apart() -> None:
     schema = recognized(table_of(x=[10**15 + n for n in cycle(1, 2, 3)]))
     (own, _) = schema.columns

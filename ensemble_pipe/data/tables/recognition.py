@@ -29,7 +29,7 @@ from ensemble_pipe.data.tables.date_parts import DatePart, varying_parts
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.encoding import read_numbers
 from ensemble_pipe.data.tables.features import NumberColumn
-from ensemble_pipe.data.tables.frequent_values import frequent_values
+from ensemble_pipe.data.tables.frequent_values import frequent_values_of_all
 from ensemble_pipe.data.tables.identifiers import is_row_number, is_text_identifier
 from ensemble_pipe.data.tables.number_tallies import NumberTallies, NumberTally
 from ensemble_pipe.data.tables.text_tallies import TextTally
@@ -177,12 +177,21 @@ def _of_numbers(
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         tallies.add(read_numbers(block, columns, place, roles.missing), kept)
     found = {}
-    for plan, tally in zip(looked_at, tallies.columns(), strict=True):
+    measured = list(tallies.columns())
+    for plan, tally in zip(looked_at, measured, strict=True):
         own = isinstance(roles.rule(plan.name), AutoRule)
         text = texts.get(plan.name)
         kind = rows.schema.field(plan.name).type
         whole = text.integers == text.filled if text else pa.types.is_integer(_plain_type(kind))
         found[plan.name] = _of_number(plan, tally, whole, rows.count, own)
+    chosen = [
+        (name, tally.sample)
+        for (name, plan), tally in zip(found.items(), measured, strict=True)
+        if plan.rule.kind == "number" and isinstance(roles.rule(name), AutoRule)
+    ]
+    frequent = frequent_values_of_all([sample for _, sample in chosen])
+    for (name, _), values in zip(chosen, frequent, strict=True):
+        found[name] = replace(found[name], values=values)
     return found
 
 
@@ -204,8 +213,8 @@ def _of_number(
     if rule.kind == "date":
         return replace(plan, parts=varying_parts(tally.sample))
     if whole and not missing and is_row_number(plan.name, tally, rows):
-        plan = replace(plan, left_out="counts the rows, as an identifier does")
-    return replace(plan, values=frequent_values(tally.sample))
+        return replace(plan, left_out="counts the rows, as an identifier does")
+    return plan
 
 
 def _chosen(
