@@ -5,7 +5,7 @@ stores them, so that the same data is read alike from any source.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables import describing
 from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text, is_time, to_plain
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
+from ensemble_pipe.data.tables.column_plans import ColumnPlan
 from ensemble_pipe.data.tables.columns import (
     AutoRule,
     CategoryRule,
@@ -25,7 +26,7 @@ from ensemble_pipe.data.tables.columns import (
     NumberRule,
     Roles,
 )
-from ensemble_pipe.data.tables.date_parts import DatePart, varying_parts
+from ensemble_pipe.data.tables.date_parts import varying_parts
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.encoding import read_numbers
 from ensemble_pipe.data.tables.features import NumberColumn
@@ -38,35 +39,6 @@ ONE_HOT_CATEGORIES = 10
 """The most categories that have a feature each; more have codes, for learned vectors."""
 LEAST_ROWS = 3
 """Of a category with a code of its own; rarer ones share that of the unknown."""
-
-
-@dataclass(frozen=True)
-class ColumnPlan:
-    """How a feature column is fitted: a rule, and what recognition adds to it.
-
-    Attributes:
-        name: of the column.
-        rule: with what stands for a missing value decided, but for a fitted mean or median.
-        values: of a number that have a feature of their own.
-        parts: of a date that are features.
-        strays: whether text that is no number, or no date, is a missing value.
-        least_rows: training rows of a category that is known.
-        missing: training rows without a value, where that was counted.
-        stray_text: the texts that are no numbers or dates, with their counts.
-        left_out: why the column is not learned from; empty where it is.
-        can_be_read: whether it could be, if there were no other.
-    """
-
-    name: str
-    rule: ExplicitRule
-    values: tuple[float, ...] = ()
-    parts: tuple[DatePart, ...] = ()
-    strays: bool = False
-    least_rows: int = 1
-    missing: int = 0
-    stray_text: str = ""
-    left_out: str = ""
-    can_be_read: bool = True
 
 
 def recognize(
@@ -126,13 +98,12 @@ def _blocks(
 def _of_text(name: str, tally: TextTally) -> ColumnPlan:
     """Return the plan of a column of text, whose numbers and dates are yet to be looked at."""
     kind = tally.kind
-    missing = tally.rows - tally.filled
     if kind == "nothing":
         return ColumnPlan(name, NumberRule(), left_out=describing.NO_VALUE, can_be_read=False)
     if kind in ("number", "date"):
         rule: ExplicitRule = NumberRule() if kind == "number" else DateRule()
         strays = tally.stray_text(quote)
-        return ColumnPlan(name, rule, strays=tally.has_strays, missing=missing, stray_text=strays)
+        return ColumnPlan(name, rule, strays=tally.has_strays, stray_text=strays)
     if tally.longest > MOST_NAME_BYTES:
         reason = f"long text, of up to {tally.longest:,} bytes"
         return ColumnPlan(name, CategoryRule(), left_out=reason, can_be_read=False)
@@ -142,7 +113,6 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
         name,
         CategoryRule(encode="one_hot" if few else "code"),
         least_rows=1 if few else LEAST_ROWS,
-        missing=tally.blank,
     )
     if distinct == 1 and not tally.blank:
         left_out = f"one value in all training rows: {quote(tally.names.first)}"
@@ -202,7 +172,7 @@ def _of_number(
     rule, missing = plan.rule, tally.rows - tally.present
     assert isinstance(rule, NumberRule | DateRule)
     rule = replace(rule, missing=tally.median, indicator=rule.indicator or missing > 0)
-    plan = replace(plan, rule=rule, missing=missing)
+    plan = replace(plan, rule=rule, fill="median")
     if not recognized:
         return plan
     if tally.present == 0:
