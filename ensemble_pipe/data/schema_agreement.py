@@ -28,7 +28,11 @@ def agrees(schema: "Schema") -> bool:
         return False
     if (schema.task == "classification") != (len(schema.classes) > 1):
         return False
-    offsets = [column.offset for column in schema.columns if isinstance(column, NumberColumn)]
-    if not np.isfinite(offsets).all():
+    own = [column for column in schema.columns if isinstance(column, NumberColumn)]
+    if not np.isfinite(
+        [value for column in own for value in (column.offset, *column.values)]
+    ).all():
+        return False
+    if not {column.name for column in schema.columns} <= set(schema.input_names):
         return False
     return schema.is_image or schema.input_shape == (len(schema.encoded_names),)

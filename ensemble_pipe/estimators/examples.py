@@ -26,6 +26,7 @@ from ensemble_pipe.data.tables.target_scaling import (
     TargetTransform,
     bounded,
     mean_and_deviation,
+    target_fields,
 )
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.nn.blas import one_thread
@@ -119,9 +120,17 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     chosen = np.zeros(examples.count, bool)
     chosen[train] = True
     with one_thread():  # more would change the last bits of whitened numbers
-        columns, scaling = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
-    shape = (len(lay_out_features(columns, scaling).names),)
-    schema = Schema(config.task, shape, columns, scaling, ("y",), examples.classes)
+        table = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
+    shape = (len(lay_out_features(table.columns, table.scaling).names),)
+    schema = Schema(
+        config.task,
+        shape,
+        table.columns,
+        table.scaling,
+        ("y",),
+        examples.classes,
+        decisions=table.decisions,
+    )
     if config.task == "classification":
         return schema
     encoder = Encoder(schema.source_columns, shape[0], schema.encode_inputs)
@@ -134,7 +143,7 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
             _fitted(name, values[train], _transform(config, inputs, values, sample))
             for name, values in zip(names, every, strict=True)
         ]
-    return schema.with_targets(fitted)
+    return replace(schema, **target_fields(fitted))
 
 
 def _transform(config: Pipeline, inputs: Array, targets: Floats, sample: Array) -> TargetTransform:
