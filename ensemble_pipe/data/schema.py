@@ -94,7 +94,7 @@ class Schema:
     ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
-        The targets (R,) or (R, D) are those of `read_targets`.
+        The targets (R,) or (R, D) are those of `read_targets`; `target_scale` is for numbers.
 
         Sums are made in float64, block by block in the order of the rows, so that they have the
         same bits however the files are divided.
@@ -129,8 +129,7 @@ class Schema:
             require_every_class(classes, rows, targets.distinct(train))
             return schema
         encoder = Encoder(schema.source_columns, prod(shape), schema.encode_inputs)
-        names = roles.labels
-        fitted = fit_targets(target_scale, rows, names, targets, train, encoder)
+        fitted = fit_targets(target_scale, rows, roles.labels, targets, train, encoder)
         return replace(schema, **target_scaling.target_fields(fitted))
 
     @property
@@ -162,9 +161,8 @@ class Schema:
     def fitted_targets(self) -> list[target_scaling.FittedTarget]:
         """The scale of each of the D targets of a regression."""
         moments = self.target_means, self.target_deviations
-        return target_scaling.targets_of(
-            self.target_names, *moments, self.target_transforms, self.target_bounds
-        )
+        further = self.target_transforms, self.target_bounds
+        return target_scaling.targets_of(self.target_names, *moments, *further)
 
     def decode_targets(self, targets: Array) -> Array:
         """Decode stored targets (R,) or (R, D): to class names (R,), or numbers (R, D)."""
