@@ -26,10 +26,8 @@ def agrees(schema: "Schema") -> bool:
         return False
     if (schema.task == "classification") != (len(schema.classes) > 1):
         return False
-    own = [column for column in schema.columns if isinstance(column, NumberColumn)]
-    if not np.isfinite(
-        [value for column in own for value in (column.offset, *column.values)]
-    ).all():
+    exact = [value for column in own for value in (column.offset, *column.values)]
+    if not np.isfinite(exact).all():
         return False
     if not {column.name for column in schema.columns} <= set(schema.input_names):
         return False
