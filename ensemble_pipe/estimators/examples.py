@@ -87,18 +87,22 @@ def split_examples(config: Pipeline, plans: Sequence[LearnerPlan], examples: Exa
     `splits.validation` of them are held out, stratified by class, and as many again where training
     looks at the stop part, for early stopping, a plateau schedule or boosting; else that is the
     validation part again. A class that would have no training row keeps its rows. Of too few rows
-    to hold out `LEAST_HELD` none are held out: every part is then all rows.
+    to hold out `LEAST_HELD` none are held out: every part is then all rows. In folds all rows are
+    the training part, and there is no other.
 
     Raises:
         DataError: more are to be held out than there are.
     """
     everything = np.arange(examples.count)
+    if config.splits.folds is not None:
+        return {"train": everything}
     whole: Parts = {"train": everything, "stop": everything, "validation": everything}
-    size = config.splits.validation
+    size = config.splits.sizes["validation"]
     if (size if size >= 1 else round(size * examples.count)) < LEAST_HELD:
         return whole
     looks = any(plan.early_stopping or plan.boosting or plateau_of(plan.schedule) for plan in plans)
-    sizes = {"validation": size, "stop": size} if looks else {"validation": size}
+    apart = looks and config.splits.stop != "validation"
+    sizes = {"validation": size, "stop": size} if apart else {"validation": size}
     strata = examples.targets if examples.classes else None
     parts = split_rows(strata, examples.count, sizes, config.seed, "X")
     if strata is not None:
@@ -190,5 +194,8 @@ def write_examples(
         path = part_file(folder, name)
         own = inputs[places], targets[places], places
         write_base(path, *own, config.shard_rows, weight=weights[places])
-    sums = sums_of(folder, ["train.json", "stop.json"])
-    return Recipe(folder, sums, config.seed, config.augment, schema.spans, config.window_rows)
+    folds = config.splits.folds
+    sums = sums_of(folder, [f"{name}.json" for name in ("train", "stop") if name in parts])
+    return Recipe(
+        folder, sums, config.seed, config.augment, schema.spans, config.window_rows, folds
+    )

@@ -26,8 +26,9 @@ def fit(scale: Scale, missing: Any = "error", **columns: Any) -> Schema:
     count = len(next(iter(columns.values())))
     rules = dict.fromkeys(columns, NumberRule(missing=missing))
     roles = Roles(tuple(columns), "y", rules=rules)
-    found, scaling = fit_table(rows_of(table_of(**columns)), roles, np.ones(count, bool), scale)
-    return Schema("regression", (len(found),), found, scaling, ("y",), (), (0.0,), (1.0,))
+    table = fit_table(rows_of(table_of(**columns)), roles, np.ones(count, bool), scale)
+    parts = (table.columns, table.scaling)
+    return Schema("regression", (len(columns),), *parts, ("y",), (), (0.0,), (1.0,))
 
 
 def encode(schema: Schema, **columns: Any) -> Floats:
