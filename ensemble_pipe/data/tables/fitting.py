@@ -164,6 +164,16 @@ def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...],
     return shape, fit_pixels(scale, sums, squares, count)
 
 
+def require_images(kind: pa.DataType, shape: tuple[int, ...], where: str) -> None:
+    """Raise DataError where a column has no uint8 images of the shape (H, W, C)."""
+    if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
+        raise DataError(f"{where}: images of {kind}; uint8 is needed")
+    if tuple(kind.shape) != shape:
+        raise DataError(
+            f"{where}: images of shape {tuple(kind.shape)}, but the training data has {shape}"
+        )
+
+
 def images_of(block: pa.RecordBatch, place: Place) -> npt.NDArray[np.uint8]:
     """Return the images (n, H, W, C) of a block, without a copy.
 
