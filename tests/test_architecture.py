@@ -55,6 +55,7 @@ MAY_IMPORT = {
     },
     "numba": NUMBA,
     "sklearn": {
+        "ensemble/baselines.py",
         "ensemble/combiners/stacking.py",
         "estimators/ensembles.py",
         "training/estimator_settings.py",

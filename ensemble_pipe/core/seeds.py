@@ -32,6 +32,8 @@ class Purpose(IntEnum):
     COMBINE = 13
     ESTIMATOR = 14
     BOOTSTRAP = 15
+    BASELINE = 20
+    PERMUTATION = 21
 
 
 MAX_SEED = 2**63 - 1

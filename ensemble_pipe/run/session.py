@@ -21,6 +21,7 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.measuring import baseline_metrics
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.results import SessionResult, flat_metrics
 from ensemble_pipe.run.sinks import Sink
@@ -54,10 +55,6 @@ class Remaining:
         return networks | {plan.learner for plan in self.estimators}
 
 
-def _no_external_predictions(part: str) -> ExternalOutputs:
-    return NO_EXTERNAL
-
-
 class Session:
     """Trains the learners of a pipeline, and combines their members.
 
@@ -77,7 +74,7 @@ class Session:
         display: Display,
         timeline: Timeline,
         *,
-        external: Callable[[str], ExternalOutputs] = _no_external_predictions,
+        external: Callable[[str], ExternalOutputs] = lambda part: NO_EXTERNAL,
         held_out: bool = True,
         compile_first: bool = True,
     ) -> None:
@@ -190,11 +187,13 @@ class Session:
         with self._timeline.stage("measuring"):
             parts = {name: self._measure(combined, name) for name in self._sink.parts}
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
+        with self._timeline.stage("baselines"):
+            baselines = baseline_metrics(self._data, self._schema, parts, self._config.seed)
         result = SessionResult(
             model=self._make_model(combined),
             measured=parts,
             out_of_fold=left_out,
-            metrics=flat_metrics(parts, left_out),
+            metrics=flat_metrics(parts, left_out) | baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
             warnings=self._fold_warnings(),

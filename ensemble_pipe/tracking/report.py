@@ -54,6 +54,8 @@ _PREDICTORS = {
     "ensemble": "",
     "mean\N{NO-BREAK SPACE}member": "member_mean/",
     "best\N{NO-BREAK SPACE}member": "member_best/",
+    "linear\N{NO-BREAK SPACE}model": "baseline_linear/",
+    "constant": "baseline_constant/",
 }
 
 

@@ -121,7 +121,7 @@ def test_it_stands_alone_and_executes_nothing(finished: RunPaths) -> None:
 def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
     text = page_of(finished).text
     result = next(e for e in read_entries(finished.journal) if isinstance(e, ResultEntry))
-    for prefix in ("", "member_mean/", "member_best/"):
+    for prefix in ("", "member_mean/", "member_best/", "baseline_linear/", "baseline_constant/"):
         assert f"{result.metrics[f'{prefix}test/nll']:.4f}" in text
     for told in (
         "FINISHED", "feature_noise", "network.hidden", "[4, 4]", "rows.csv", "one-hot",
@@ -138,7 +138,7 @@ def test_it_shows_the_timeline_of_its_driver(finished: RunPaths) -> None:
     names = [stage.name for stage in entries[-1].stages]
     assert names == [
         "pipeline", "data", "base files", "kernels", "first step", "training",
-        "combining", "measuring", "model", "pictures",
+        "combining", "measuring", "baselines", "model", "pictures",
     ]  # fmt: skip
     content = finished.report.read_text()
     times = content[content.index("<h2>Times</h2>") :]

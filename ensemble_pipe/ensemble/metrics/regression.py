@@ -28,8 +28,9 @@ def regression_metrics(
 
     Returns:
         `rmse`; `mae`; `nll` in nats; `crps` (see `gaussian_crps`); `coverage_90`, the share of
-        targets inside the interval; `width_90`, its mean width. Of several targets, the mean over
-        them of each target's own.
+        targets inside the interval; `width_90`, its mean width; and, where the targets of the rows
+        differ, `r2`, the share of their variance about their own mean that the means explain. Of
+        several targets, the mean over them of each target's own.
     """
     values = _by_target(mean, deviation, targets)
     found = {name: float(np.mean(each)) for name, each in values.items()}
@@ -61,7 +62,7 @@ def _by_target(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, Fl
     error = targets - mean
     variance = deviation**2
     half = float(ndtri((1 + COVERAGE) / 2)) * deviation
-    return {
+    found = {
         "rmse": np.sqrt(np.mean(error**2, axis=0)),
         "mae": np.mean(np.abs(error), axis=0),
         "nll": np.mean(0.5 * np.log(2 * pi * variance) + error**2 / (2 * variance), axis=0),
@@ -69,3 +70,6 @@ def _by_target(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, Fl
         "coverage_90": np.mean(np.abs(error) <= half, axis=0),
         "width_90": np.mean(2 * half, axis=0),
     }
+    if np.any(np.ptp(targets, axis=0) == 0):
+        return found
+    return found | {"r2": 1 - found["rmse"] ** 2 / np.var(targets, axis=0)}
