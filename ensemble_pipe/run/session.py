@@ -18,10 +18,11 @@ from ensemble_pipe.ensemble.aggregator import (
     measure_groups,
 )
 from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
 from ensemble_pipe.run.display import Display
-from ensemble_pipe.run.measuring import baseline_metrics
+from ensemble_pipe.run.measuring import baseline_metrics, validation_importance
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.results import SessionResult, flat_metrics
 from ensemble_pipe.run.sinks import Sink
@@ -189,10 +190,13 @@ class Session:
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
         with self._timeline.stage("baselines"):
             baselines = baseline_metrics(self._data, self._schema, parts, self._config.seed)
+        with self._timeline.stage("importance"):
+            importance = self._importance(combined) if parts else None
         result = SessionResult(
             model=self._make_model(combined),
             measured=parts,
             out_of_fold=left_out,
+            importance=importance,
             metrics=flat_metrics(parts, left_out) | baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
@@ -302,6 +306,10 @@ class Session:
         return Model(
             self._schema, combined.members, combined.combiner, self._draws, combined.conformal
         )
+
+    def _importance(self, combined: Combined) -> Importance | None:
+        view, external = self._data.part("validation"), self._external("validation")
+        return validation_importance(view, self._schema, combined, self._draws, external)
 
     def _measure(self, combined: Combined, part: str) -> Measured:
         if part == "validation":
