@@ -70,7 +70,7 @@ MAY_IMPORT = {
         "data/tables/columns.py",
         "core/documents.py",
         "core/registry.py",
-        "tracking/kinds.py",
+        "tracking/entry.py",
         "tracking/schemas.py",
         "config/yaml_errors.py",
         "serving/artifact.py",

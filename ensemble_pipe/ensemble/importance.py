@@ -9,7 +9,7 @@ R rows, D targets, C columns, B resamples.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import numpy as np
@@ -22,6 +22,7 @@ from ensemble_pipe.ensemble.metrics.row_values import RowValues, resamples_for
 from ensemble_pipe.nn.blas import one_thread
 
 REPEATS = 5
+Measure = Literal["accuracy", "rmse"]
 # values(name, order) returns metrics row by row where row i has the value of row order[i] in the
 # column `name`; those of the rows as they are for None.
 Values = Callable[[str | None, Integers], Mapping[str, RowValues]]
@@ -51,13 +52,13 @@ class Importance:
     Attributes:
         rows: R, that the loss was measured on.
         repeats: permutations of each column.
-        measure: that `score` is of: "accuracy" or "rmse".
+        measure: that `score` is of.
         columns: the most important first.
     """
 
     rows: int
     repeats: int
-    measure: str
+    measure: Measure
     columns: tuple[ColumnImportance, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def permutation_importance(
         raise DataError(f"importance needs at least 2 rows; there are {rows}")
     total = 1 + repeats * len(columns)
     plain = values(None, np.arange(rows))
-    measure = "accuracy" if "accuracy" in plain else "rmse"
+    measure: Measure = "accuracy" if "accuracy" in plain else "rmse"
     kept = {name: plain[name] for name in ("nll", measure)}
     progress(1, total)
     permuted = {name: np.empty((len(columns), *one.values.shape)) for name, one in kept.items()}
@@ -106,7 +107,9 @@ def permutation_importance(
             found.append(values(column, permutation(column, repeat, rows)))
             progress(2 + place * repeats + repeat, total)
         for name, own in permuted.items():
-            own[place] = np.mean([one[name].values for one in found], axis=0)
+            before = kept[name].values
+            # By the differences, so that a column without any effect has exactly none.
+            own[place] = before + np.mean([one[name].values - before for one in found], axis=0)
     rises = {name: _rises(one, permuted[name]) for name, one in kept.items()}
     sign = -1.0 if measure == "accuracy" else 1.0
     measured = [

@@ -136,9 +136,7 @@ def require_table(model: Ensemble) -> None:
         raise InputError("importance is that of the columns of a table; this model is for images")
 
 
-def _in_memory(
-    model: Ensemble, inputs: Inputs, targets: Any, given: ExternalPredictions
-) -> Rows:
+def _in_memory(model: Ensemble, inputs: Inputs, targets: Any, given: ExternalPredictions) -> Rows:
     """Return labelled rows in memory as a source."""
     schema = model.schema
     block = with_predictions(batch_of(inputs, schema), inputs, given, model.members, schema)

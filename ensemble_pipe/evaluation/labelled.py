@@ -71,7 +71,12 @@ class Evaluation:
         """Return all as plain values, for JSON."""
         ends = {name: [one.low, one.high] for name, one in self.intervals.items()}
         classes = [asdict(one) for one in self.classes]
-        facts: dict[str, Any] = {"rows": self.rows, "metrics": self.metrics, "intervals": ends, "classes": classes}
+        facts: dict[str, Any] = {
+            "rows": self.rows,
+            "metrics": self.metrics,
+            "intervals": ends,
+            "classes": classes,
+        }
         if self.ood:
             facts["ood_rows"] = self.ood_rows
         if self.importance is not None:

@@ -1,6 +1,6 @@
 """What is measured beside an ensemble at the end of a run: baselines, and importance of columns."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -46,11 +46,12 @@ def baseline_metrics(
 
 
 def validation_importance(
-    view: ShardView,
+    data: TrainingData,
     schema: Schema,
+    measured: Collection[str],
     combined: Combined,
     draws: PredictionDraws,
-    external: ExternalOutputs,
+    external: Callable[[str], ExternalOutputs],
 ) -> Importance | None:
     """Return the importance of the source columns on the validation part, where that is cheap.
 
@@ -58,20 +59,24 @@ def validation_importance(
     column itself would give; so there is none where the scale mixes columns.
 
     Args:
-        view: the validation part.
+        data: of the run.
         schema: of the data.
+        measured: names of the parts on which the ensemble was measured.
         combined: the ensemble.
         draws: how rows are augmented when they are predicted.
-        external: outputs of external members on that part.
+        external: external(part) returns the outputs of external members on a part.
     """
     columns = schema.feature_places
+    if "validation" not in measured or schema.scaling.mixes:
+        return None
+    view = data.part("validation")
     rows = rows_for(view.rows, len(columns), combined.members, schema, draws.augment.test_draws)
-    if schema.scaling.mixes or rows < 2:
+    if rows < 2:
         return None
     random = seeds.generator(0, seeds.Purpose.PERMUTATION, shard=1)
     kept = np.sort(random.choice(view.rows, rows, replace=False))
     stored, targets = view.read_stored(0, view.rows)[kept], view.targets[kept]
-    given = {name: outputs[kept] for name, outputs in external.items()}
+    given = {name: outputs[kept] for name, outputs in external("validation").items()}
 
     def values(name: str | None, order: Integers) -> Mapping[str, RowValues]:
         changed = stored
