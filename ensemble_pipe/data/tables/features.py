@@ -12,6 +12,9 @@ from ensemble_pipe.data.tables.categories import are_numbers, normalize
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span
 
+# Length of the vector of a category, as in RealMLP (Holzmueller et al. 2024, "Better by default").
+VECTOR = 8
+
 
 @dataclass(frozen=True)
 class NumberColumn:
@@ -40,6 +43,8 @@ class CategoryColumn:
             missing value.
         fill: the category that stands for a missing value; None where there must be none.
         unseen, encode: as in the column's rule.
+        vector: length of the learned vector that stands for a code in every network; None where
+            only a network's own embedding reads the codes.
     """
 
     name: str
@@ -48,6 +53,7 @@ class CategoryColumn:
     fill: str | None
     unseen: Literal["ignore", "error"]
     encode: Literal["one_hot", "code"]
+    vector: int | None = None
 
     @cached_property
     def numbers(self) -> dict[str | None, int]:

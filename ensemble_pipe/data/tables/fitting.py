@@ -14,7 +14,7 @@ from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.counting import CategoryCounts, empty
 from ensemble_pipe.data.tables.encoding import LARGEST, fill_missing, read_numbers
-from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
+from ensemble_pipe.data.tables.features import VECTOR, CategoryColumn, Column, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.scaling import (
@@ -149,7 +149,8 @@ def _empty_column(name: str, rule: NumberRule | DateRule | CategoryRule) -> Colu
     """Return an unfitted column that reads values by its rule."""
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
-        return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
+        vector = VECTOR if rule.encode == "code" else None
+        return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode, vector)
     if not isinstance(rule.missing, str) and abs(rule.missing) > LARGEST:
         raise ConfigError(f"columns.{name}.missing: {rule.missing:g} is too large for float32")
     return NumberColumn(
