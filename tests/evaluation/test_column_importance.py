@@ -1,6 +1,8 @@
 """`evaluate --importance`: source columns as a person has them, by every way rows come in."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.evaluation import importance as module
 from ensemble_pipe.run.measuring import rows_for
-from ensemble_pipe.run.pipeline import run
+from ensemble_pipe.run.pipeline import resume, run
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.tracking.journal import read_entries
-from ensemble_pipe.tracking.kinds import ImportanceEntry
+from ensemble_pipe.tracking.kinds import ImportanceEntry, ResultEntry
 
 COLUMNS = ["size", "place", "nothing"]
 PLACES = ["north", "south", "west", "far away"]
@@ -185,3 +187,20 @@ def test_images_have_no_columns(monkeypatch: pytest.MonkeyPatch, model: Ensemble
     monkeypatch.setattr(type(model.schema), "is_image", True)
     with pytest.raises(InputError, match="this model is for images"):
         module.importance(model, frame(20, 1))
+
+
+def test_a_resumed_run_measures_the_same(run_dir: Path, tmp_path: Path) -> None:
+    copied = RunPaths(Path(shutil.copytree(run_dir, tmp_path / run_dir.name)))
+    before, after = (measured_by(copied, again) for again in (False, True))
+    assert before == after
+
+
+def measured_by(paths: RunPaths, again: bool) -> list[Any]:
+    """Return the result and the importance in a journal, without their moments."""
+    if again:
+        resume(paths.root, inline=True)
+    entries = list(read_entries(paths.journal))
+    (result,) = (entry for entry in entries if isinstance(entry, ResultEntry))
+    (importance,) = (entry for entry in entries if isinstance(entry, ImportanceEntry))
+    assert "baseline_linear/test/nll" in result.metrics
+    return [replace(entry, time_ms=0) for entry in (result, importance)]
