@@ -50,12 +50,12 @@ def measure_baselines(
         Flat metrics, such as "baseline_constant/test/nll" and "baseline_linear/test/nll".
     """
     kind = _Classes if schema.task == "classification" else _Numbers
-    with one_thread():
-        baselines = kind(schema, train)
-        found = {CONSTANT: {name: baselines.constant(view) for name, view in parts.items()}}
-        if not schema.is_image:
-            predict = baselines.linear(_drawn_rows(schema, train.rows, seed))
-            found[LINEAR] = {name: predict(view) for name, view in parts.items()}
+    baselines = kind(schema, train)
+    found = {CONSTANT: {name: baselines.constant(view) for name, view in parts.items()}}
+    if not schema.is_image:
+        with one_thread():
+            measure = baselines.linear(_drawn_rows(schema, train.rows, seed))
+            found[LINEAR] = {name: measure(view) for name, view in parts.items()}
     return {
         f"{baseline}/{part}/{name}": value
         for baseline, own in found.items()
@@ -66,7 +66,7 @@ def measure_baselines(
 
 def rows_for(features: int, outputs: int) -> int:
     """Return to how many rows of so many features and outputs a linear model is fitted at most."""
-    return max(_FEWEST_ROWS, min(MOST_ROWS, MOST_NUMBERS // (features * outputs)))
+    return max(_FEWEST_ROWS, min(MOST_ROWS, MOST_NUMBERS // max(1, features * outputs)))
 
 
 def _drawn_rows(schema: Schema, rows: int, seed: int) -> Integers:

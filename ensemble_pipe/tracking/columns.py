@@ -18,8 +18,10 @@ def columns(schema: Schema) -> Html:
     Neighbours that are treated alike stand together. Schemas of earlier versions have no decisions,
     so that the rules of their columns are shown.
     """
+    head: tuple[str, ...]
+    named: list[tuple[str, tuple[str, ...]]]
     if schema.decisions:
-        head: tuple[str, ...] = ("column", "kind", "what is done to it")
+        head = ("column", "kind", "what is done to it")
         named = [(one.name, (one.kind, one.treatment)) for one in schema.decisions]
     else:
         head = ("column", "kind", "missing value", "encoded as")
