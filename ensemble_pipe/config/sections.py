@@ -22,6 +22,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Source
 from ensemble_pipe.data.tables.scaling import SCALES, Scale, Standardize
+from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.ensemble.strategies import EnsembleSettings
 from ensemble_pipe.nn.losses import LOSSES, Loss
 from ensemble_pipe.nn.networks import NETWORKS, Architecture, Mlp
@@ -52,13 +53,55 @@ class _Section(BaseModel):
 class Splits(_Section):
     """Parts of the data; `test` counts only where the source has no test part.
 
-    `train` null takes all rows that the others leave.
+    `train` null takes all rows that the others leave. `stop: validation` lets learners stop by the
+    rows that the ensemble is calibrated on. `folds` takes the place of both parts: learner i leaves
+    out fold i modulo `folds` of the training part, stops by it, and the ensemble is combined and
+    calibrated on what each learner predicts for the fold that it left out.
     """
 
     train: Size | None = None
     test: Size = 0.2
-    validation: Size = 0.15
-    stop: Size = 0.1
+    validation: Size | None = 0.15
+    stop: Size | Literal["validation"] | None = 0.1
+    folds: Annotated[int, Ge(2)] | None = None
+
+    @property
+    def sizes(self) -> dict[str, float | int]:
+        """The sizes of the parts that are given one, disjoint ones."""
+        values = {"train": self.train, "test": self.test, "validation": self.validation}
+        stop = None if self.stop == "validation" else self.stop
+        return {name: size for name, size in {**values, "stop": stop}.items() if size is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folds_or_parts(cls, values: Any) -> Any:
+        """Leave out the parts that folds take the place of."""
+        if not isinstance(values, dict) or values.get("folds") is None:
+            return values
+        given = [name for name in ("validation", "stop") if values.get(name) is not None]
+        if given:
+            raise ValueError(
+                f"folds take the place of {' and '.join(given)}; leave {' and '.join(given)} out "
+                "(or null), or folds"
+            )
+        return {**values, "validation": None, "stop": None}
+
+    @model_validator(mode="after")
+    def _has_held_out_rows(self) -> "Splits":
+        if self.folds is None and (self.validation is None or self.stop is None):
+            raise ValueError("validation and stop need a size each, unless there are folds")
+        return self
+
+
+class Target(_Section):
+    """How the targets of a regression are scaled before training; results are in their own units.
+
+    Targets are standardised. `log` and `power`, with a fitted exponent, transform them before that,
+    and need targets above 0. `auto` takes one of these for a target where the held-out likelihood
+    in its own units is clearly better.
+    """
+
+    scale: TargetScale = "auto"
 
 
 def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
@@ -185,6 +228,7 @@ class Pipeline(_Section):
     shard_rows: Annotated[int, Ge(1)] = 4096
     window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
     scale: Annotated[Scale, SCALES, _DEFAULTED] = Standardize()
+    target: Target = Target()
     augment: AugmentSection = Augment()
     view: View = View()
     network: Annotated[Architecture, NETWORKS, _DEFAULTED] = Mlp()
@@ -200,6 +244,10 @@ class Pipeline(_Section):
     def given(self) -> frozenset[str]:
         """The paths of the keys that the pipeline was made with; what is not there is a default."""
         return self._given
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all values are the same, given or not."""
+        return isinstance(other, Pipeline) and self.__dict__ == other.__dict__
 
     def settled(self) -> "Pipeline":
         """Return the pipeline with every key among those that were given."""

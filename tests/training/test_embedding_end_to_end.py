@@ -29,7 +29,12 @@ def pipeline(path: Path, column: int | str = 1) -> Pipeline:
                 {"name": "relu"},
             ],
         },
-        "training": {"epochs": 30, "optimizer": {"learning_rate": 0.01}},
+        "training": {
+            "epochs": 30,
+            "batch_size": 64,
+            "optimizer": {"learning_rate": 0.01},
+            "schedule": {"name": "constant"},
+        },
         "ensemble": {"learners": 2},
         "tracking": {"mlflow": False},
     }
