@@ -1,6 +1,6 @@
 """What is measured beside an ensemble at the end of a run: baselines, and importance of columns."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,18 +15,20 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.baselines import measure_baselines
 from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.cross_fitting import Folds
 from ensemble_pipe.ensemble.importance import Importance, permutation_importance
 from ensemble_pipe.ensemble.measures import row_values
 from ensemble_pipe.ensemble.members import ExternalOutputs, Member, member_outputs
 from ensemble_pipe.ensemble.metrics.row_values import RowValues
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 
-# The importance of columns is measured on at most so many rows, and on as many as keep
-# the multiplications of all predictions below a number that takes about a second; where that leaves
+# The importance of columns is measured on at most so many rows, and on as many as keep the
+# multiplications of all predictions below a number that takes about a second; where that leaves
 # fewer than `FEWEST_ROWS` of more rows, it is left to `evaluate --importance`.
 MOST_ROWS, FEWEST_ROWS = 2000, 200
 MOST_PRODUCTS = 5_000_000_000
 REPEATS = 3
+Predict = Callable[[ShardView], Prediction]
 _PER_OUTPUT = 10_000  # multiplications that trees and the like count as, for each output
 
 
@@ -63,17 +65,20 @@ def validation_importance(
         external: outputs of external members on that part.
     """
     schema, columns = aggregator.schema, aggregator.schema.feature_places
-    predict = _of_folds if aggregator.folds is not None else _of_all
-    cost = products_of(combined.members, schema) * max(1, aggregator.draws.augment.test_draws)
-    if predict is _of_folds and aggregator.folds is not None:
-        cost //= aggregator.folds.count
-    rows = rows_for(view.rows, len(columns), cost)
-    if schema.scaling.mixes or rows < 2 or not _are_complete(aggregator, combined):
+    folds, cost = aggregator.folds, products_of(combined.members, schema)
+    cost *= max(1, aggregator.draws.augment.test_draws)
+    rows = rows_for(view.rows, len(columns), cost if folds is None else cost // folds.count)
+    if schema.scaling.mixes or rows < 2 or not _is_whole(aggregator):
         return None
     random = seeds.generator(0, seeds.Purpose.PERMUTATION, shard=1)
     kept = np.sort(random.choice(view.rows, rows, replace=False))
     stored, targets = view.stored_rows(kept), view.targets[kept]
     given = {name: outputs[kept] for name, outputs in external.items()}
+    if folds is None:
+        predict = _of_all_members(aggregator, combined, given)
+    else:
+        drawn = replace(folds, fold=folds.fold[kept], row_groups=None)
+        predict = _of_members_that_left_out(drawn, aggregator, combined, given)
 
     def values(name: str | None, order: Integers) -> Mapping[str, RowValues]:
         changed = stored
@@ -82,59 +87,56 @@ def validation_importance(
             changed = stored.copy()
             changed[:, place] = stored[order, place]
         part = ShardView([shard_table(changed, targets, order)], *schema.input_scale())
-        return row_values(predict(aggregator, combined, part, kept, given), targets)
+        return row_values(predict(part), targets)
 
     return permutation_importance(list(columns), rows, values, repeats=REPEATS)
 
 
-def _are_complete(aggregator: Aggregator, combined: Combined) -> bool:
-    """Return whether every row of the evidence is predicted by a member that left it out."""
-    folds = aggregator.out_of_fold()
-    return folds is None or (folds.rows is None and combined.of_units is not None)
+def _is_whole(aggregator: Aggregator) -> bool:
+    """Return whether some member was not trained on each of the rows that members are compared on.
+
+    In folds a run that was ended early may lack all that left out some fold.
+    """
+    found = aggregator.out_of_fold()
+    return found is None or found.rows is None
 
 
-def _of_all(
-    aggregator: Aggregator,
-    combined: Combined,
-    part: ShardView,
-    kept: Integers,
-    given: ExternalOutputs,
-) -> Prediction:
-    """Return the prediction of held-out rows."""
-    schema, members = aggregator.schema, combined.members
-    reads = aggregator.draws.reads(part, schema.spans)
-    outputs = member_outputs(members, schema, reads, part.rows, given)
-    return Prediction(outputs, combined.combiner, schema)
+def _of_all_members(aggregator: Aggregator, combined: Combined, given: ExternalOutputs) -> Predict:
+    schema = aggregator.schema
+
+    def predict(part: ShardView) -> Prediction:
+        reads = aggregator.draws.reads(part, schema.spans)
+        outputs = member_outputs(combined.members, schema, reads, part.rows, given)
+        return Prediction(outputs, combined.combiner, schema)
+
+    return predict
 
 
-def _of_folds(
-    aggregator: Aggregator,
-    combined: Combined,
-    part: ShardView,
-    kept: Integers,
-    given: ExternalOutputs,
-) -> Prediction:
-    """Return the prediction of rows of the training part, by the members that left them out.
+def _of_members_that_left_out(
+    folds: Folds, aggregator: Aggregator, combined: Combined, given: ExternalOutputs
+) -> Predict:
+    """Return the prediction of rows by those members that were not trained on them.
 
     Args:
+        folds: of the rows.
         aggregator: of the members.
-        combined: the ensemble, which has a combiner of units.
-        part: the rows.
-        kept: (R,) their places in the training part.
-        given: outputs of external members for them.
+        combined: the ensemble.
+        given: outputs of external members for the rows.
     """
-    schema, whole = aggregator.schema, aggregator.folds
-    assert whole is not None and combined.of_units is not None
-    folds = replace(whole, fold=whole.fold[kept], row_groups=None)
-    outputs: dict[tuple[int, int], Floats] = {}
-    for member in combined.members:
-        places = folds.left_out(member)
-        rows = part if places is None else ChosenRows(part, places)
-        reads = aggregator.draws.reads(rows, schema.spans)
-        (own,) = member_outputs([member], schema, reads, rows.rows, given)
-        outputs[member.learner, member.number] = own
-    found = folds.out_of_fold(combined.members, outputs, part.targets, schema)
-    return Prediction(found.outputs, combined.of_units, schema)
+    schema, combiner = aggregator.schema, combined.of_units or combined.combiner
+
+    def predict(part: ShardView) -> Prediction:
+        outputs: dict[tuple[int, int], Floats] = {}
+        for member in combined.members:
+            places = folds.left_out(member)
+            own = part if places is None else ChosenRows(part, places)
+            reads = aggregator.draws.reads(own, schema.spans)
+            place = member.learner, member.number
+            (outputs[place],) = member_outputs([member], schema, reads, own.rows, given)
+        found = folds.out_of_fold(combined.members, outputs, part.targets, schema)
+        return Prediction(found.outputs, combiner, schema)
+
+    return predict
 
 
 def rows_for(rows: int, columns: int, products: int) -> int:

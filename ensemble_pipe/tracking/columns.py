@@ -50,10 +50,10 @@ def importance(run: RunSummary) -> Html:
         for one in found.columns[:MOST_COLUMNS]
     ]
     note = (
-        f"The values of a column are permuted over {found.rows:,} rows of the validation part, "
-        f"{found.repeats} times; from and to are the ends of the 95% interval over rows. A column "
-        "without a bar is within noise. Of columns that say the same, each may be unimportant "
-        "alone."
+        f"The values of a column are permuted over {found.rows:,} rows that the members have not "
+        f"seen, {found.repeats} times; from and to are the ends of the 95% interval over rows. A "
+        "column without a bar is within noise. Of columns that say the same, each may be "
+        "unimportant alone."
     )
     return Html(table(head, rows) + _more(len(found.columns)) + element("p", note, kind="note"))
 

@@ -229,7 +229,7 @@ class ResultEntry(JournalEntry):
 
 @dataclass(frozen=True)
 class ImportanceEntry(JournalEntry):
-    """How important the source columns are to the ensemble, on the validation part.
+    """How important the source columns are to the ensemble, on rows that members have not seen.
 
     Attributes:
         rows: it was measured on.

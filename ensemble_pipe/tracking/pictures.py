@@ -210,7 +210,7 @@ def column_importance(found: Importance) -> "Figure":
     names = [truncate(printable(one.name), MOST_NAME) for one in shown]
     axis.set_yticks(places, names, parse_math=False)
     axis.invert_yaxis()
-    axis.set(xlabel="rise of the NLL", title=f"importance on {found.rows:,} validation rows")
+    axis.set(xlabel="rise of the NLL", title=f"importance, on {found.rows:,} unseen rows")
     return figure
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import DataError, InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import open_base
+from ensemble_pipe.ensemble.importance import Importance, Values, permutation_importance
 from ensemble_pipe.evaluation import importance as module
-from ensemble_pipe.run.measuring import rows_for
+from ensemble_pipe.run import measuring
+from ensemble_pipe.run.measuring import products_of, rows_for
 from ensemble_pipe.run.pipeline import resume, run
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.tracking.journal import read_entries
@@ -41,22 +44,33 @@ def frame(rows: int, seed: int) -> pd.DataFrame:
     return table.assign(kind=np.where(score > 0, "up", "down"), y=100 * score)
 
 
-@pytest.fixture(scope="module", params=["classification", "regression"])
-def run_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp(request.param)
+def run_of(folder: Path, task: str, **sections: Any) -> Path:
+    """Run a pipeline on rows of a table; return its directory."""
     frame(1200, 0).to_csv(folder / "train.csv", index=False)
-    label, other = ("kind", "y") if request.param == "classification" else ("y", "kind")
+    label, other = ("kind", "y") if task == "classification" else ("y", "kind")
     rules = {"place": {"kind": "category"}, "size": {"kind": "number", "missing": "median"}}
     data = {
         "source": "table", "path": str(folder / "train.csv"), "label": label, "ignore": [other],
         "columns": rules,
     }  # fmt: skip
     config = {
-        "task": request.param, "data": data, "network": {"hidden": [16]},
+        "task": task, "data": data, "network": {"hidden": [16]},
         "training": {"epochs": 15, "optimizer": {"learning_rate": 0.01}},
-        "ensemble": {"learners": 2}, "tracking": {"mlflow": False},
+        "ensemble": {"learners": 2}, "tracking": {"mlflow": False}, **sections,
     }  # fmt: skip
     return Path(run(Pipeline.model_validate(config), output=folder, inline=True).run_dir)
+
+
+def importance_in(run_dir: Path) -> ImportanceEntry:
+    entries = read_entries(RunPaths(run_dir).journal)
+    (entry,) = (entry for entry in entries if isinstance(entry, ImportanceEntry))
+    return entry
+
+
+@pytest.fixture(scope="module", params=["classification", "regression"])
+def run_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    splits = {"validation": 0.2, "stop": 0.1}
+    return run_of(tmp_path_factory.mktemp(request.param), request.param, splits=splits)
 
 
 @pytest.fixture
@@ -133,9 +147,7 @@ def test_of_many_rows_a_draw_is_used_always_the_same(model: Ensemble) -> None:
 
 def test_the_run_measures_it_on_its_validation_part(run_dir: Path, model: Ensemble) -> None:
     """Encoded rows are permuted there, to the same bits as the rows themselves."""
-    paths = RunPaths(run_dir)
-    entries = [e for e in read_entries(paths.journal) if isinstance(e, ImportanceEntry)]
-    (entry,) = entries
+    paths, entry = RunPaths(run_dir), importance_in(run_dir)
     numbers = open_base(paths.part("validation")).read_column("row")
     rows = frame(1200, 0).iloc[numbers]
     expected = ensemble_pipe.importance(model, rows, repeats=entry.repeats)
@@ -146,13 +158,36 @@ def test_the_run_measures_it_on_its_validation_part(run_dir: Path, model: Ensemb
     assert paths.picture("importance.png").is_file()
 
 
+@pytest.mark.parametrize("splits", [{"folds": 2}, {"validation": 0.2, "stop": 0.1}])
+def test_members_predict_rows_that_they_have_not_seen(
+    splits: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a column is permuted, the loss is the run's own, on held-out rows or out of fold."""
+    plain: list[float] = []
+
+    def noted(columns: Sequence[str], rows: int, values: Values, repeats: int) -> Importance:
+        plain.append(values(None, np.arange(rows))["nll"].over())
+        return permutation_importance(columns, rows, values, repeats=repeats)
+
+    monkeypatch.setattr(measuring, "permutation_importance", noted)
+    made = run_of(tmp_path, "regression", splits=splits, ensemble={"learners": 4})
+    entries = read_entries(RunPaths(made).journal)
+    (result,) = (entry for entry in entries if isinstance(entry, ResultEntry))
+    assert plain == [pytest.approx(result.metrics["validation/nll"], rel=1e-12)]
+    rises = {one.name: np.array(one.nll, float) for one in importance_in(made).columns}
+    assert rises["size"][1] > 0.3
+    assert rises["nothing"][1] <= 0 <= rises["nothing"][2]
+
+
 def test_a_run_leaves_out_what_would_take_long(model: Ensemble) -> None:
-    own = model.members
-    assert rows_for(300, 3, own, model.schema) == 300
-    assert rows_for(5000, 3, own, model.schema) == 2000
-    assert 200 <= rows_for(5000, 3, own * 8000, model.schema) < 2000
-    assert rows_for(5000, 3, own * 100_000, model.schema) == 0
-    assert rows_for(5000, 0, own, model.schema) == 0
+    products = products_of(model.members, model.schema)
+    assert products == sum(member.row.size for member in model.members)
+    assert rows_for(300, 3, products) == 300
+    assert rows_for(5000, 3, products) == 2000
+    assert rows_for(5000, 3, 1_000_000) == 555
+    assert rows_for(5000, 3, 10_000_000) == 0
+    assert rows_for(50, 3, 10_000_000) == 50
+    assert rows_for(5000, 0, products) == 0
 
 
 @pytest.mark.parametrize(
