@@ -12,10 +12,10 @@ import pyarrow as pa
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.documents import validate_as
 from ensemble_pipe.core.errors import CorruptFileError, DataError
-from ensemble_pipe.data.schema_agreement import agrees
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
+from ensemble_pipe.data.tables.agreement import agrees
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import (
