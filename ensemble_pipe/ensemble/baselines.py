@@ -20,9 +20,10 @@ from ensemble_pipe.nn.blas import one_thread
 
 CONSTANT, LINEAR = "baseline_constant", "baseline_linear"
 # The training rows that a linear model is fitted to: so many, or as many as keep the product of
-# rows, features of a row and outputs below a number that takes about two seconds.
+# rows, features of a row and outputs below a number that takes about two seconds. Where these are
+# very few, there is none.
 MOST_ROWS, MOST_NUMBERS = 20_000, 1 << 24
-_FEWEST_ROWS = 1000
+_FEWEST_ROWS = 200
 _MOST_CATEGORIES = 256  # of a column of codes; the rarer ones share a feature
 _ITERATIONS = 100
 _FOLDS = 5
@@ -52,9 +53,10 @@ def measure_baselines(
     kind = _Classes if schema.task == "classification" else _Numbers
     baselines = kind(schema, train)
     found = {CONSTANT: {name: baselines.constant(view) for name, view in parts.items()}}
-    if not schema.is_image:
+    drawn = drawn_rows(schema, train.rows, seed)
+    if len(drawn):
         with one_thread():
-            measure = baselines.linear(_drawn_rows(schema, train.rows, seed))
+            measure = baselines.linear(drawn)
             found[LINEAR] = {name: measure(view) for name, view in parts.items()}
     return {
         f"{baseline}/{part}/{name}": value
@@ -66,14 +68,18 @@ def measure_baselines(
 
 def rows_for(features: int, outputs: int) -> int:
     """Return to how many rows of so many features and outputs a linear model is fitted at most."""
-    return max(_FEWEST_ROWS, min(MOST_ROWS, MOST_NUMBERS // max(1, features * outputs)))
+    affordable = MOST_NUMBERS // max(1, features * outputs)
+    return min(MOST_ROWS, affordable) if affordable >= _FEWEST_ROWS else 0
 
 
-def _drawn_rows(schema: Schema, rows: int, seed: int) -> Integers:
-    """Return the numbers of the training rows of the linear model, in the order of a draw."""
+def drawn_rows(schema: Schema, rows: int, seed: int) -> Integers:
+    """Return the numbers of the training rows of the linear model, in the order of a draw.
+
+    There are none where there is no linear model: of images, and of very many features.
+    """
     outputs = len(schema.classes) or schema.target_count
     random = seeds.generator(seed, seeds.Purpose.BASELINE)
-    count = rows_for(len(schema.encoded_names), outputs)
+    count = 0 if schema.is_image else rows_for(len(schema.encoded_names), outputs)
     return random.permutation(rows)[:count].astype(np.int32)
 
 

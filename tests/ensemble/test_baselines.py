@@ -154,7 +154,7 @@ def test_the_rows_of_the_linear_model_are_bounded_and_drawn_by_the_seed(
 ) -> None:
     assert rows_for(10, 2) == 20_000
     assert rows_for(1000, 10) == 1677
-    assert rows_for(10_000, 100) == 1000
+    assert rows_for(10_000, 100) == 0
     monkeypatch.setattr(baselines, "MOST_ROWS", 50)
     inputs = numbers()
     table = table_of(a=inputs[:, 0], b=inputs[:, 1], y=classes_of(inputs))
@@ -168,10 +168,13 @@ def test_the_rows_of_the_linear_model_are_bounded_and_drawn_by_the_seed(
 
 
 def test_a_class_that_no_drawn_row_has_keeps_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "MOST_ROWS", 20)
+    monkeypatch.setattr(baselines, "MOST_ROWS", 60)
     labels = np.array(["a", "b"] * 200)
-    labels[[7, 399]] = "rare"
+    labels[[7, 399]] = "c"
     table = table_of(x=np.arange(400.0) % 2, y=labels)
     schema, train, test = parts_of(table, Roles(("x",), "y"), "classification")
+    rare = schema.classes.index("c")
+    assert rare not in train.targets[baselines.drawn_rows(schema, train.rows, seed=1)]
     found = measure_baselines(schema, train, {"test": test}, seed=1)
+    # One row of the rare class has -log(1 / 200); without its share it would have 36.
     assert found["baseline_linear/test/nll"] == pytest.approx(log(200) / 200, abs=0.1)
