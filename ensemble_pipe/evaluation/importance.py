@@ -6,6 +6,7 @@ together.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ MOST_ROWS = 10_000
 
 
 def importance(
-    model: Ensemble | str,
-    inputs: Inputs | str,
+    model: Ensemble | str | Path,
+    inputs: Inputs | str | Path,
     targets: Any = None,
     *,
     given: ExternalPredictions = None,
@@ -63,10 +64,10 @@ def importance(
     """
     ensemble = model if isinstance(model, Ensemble) else load(model)
     require_table(ensemble)
-    if isinstance(inputs, str):
+    if isinstance(inputs, str | Path):
         if targets is not None or given is not None:
             raise InputError("targets and given go with rows in memory, not with a file")
-        labelled = open_for(ensemble, inputs)
+        labelled = open_for(ensemble, str(inputs))
     else:
         labelled = _in_memory(ensemble, inputs, targets, given)
     return importance_on(ensemble, labelled, most_rows=rows, repeats=repeats, progress=progress)

@@ -101,7 +101,7 @@ def test_rows_come_by_every_way_with_the_same_bits(model: Ensemble, tmp_path: Pa
     expected = ensemble_pipe.importance(model, str(tmp_path / "rows.csv"))
     shuffled = rows.set_index(rows.index[::-1] + 7)[[label, *reversed(COLUMNS)]]
     ways: list[tuple[Any, Any]] = [
-        (str(tmp_path / "rows.parquet"), None),
+        (tmp_path / "rows.parquet", None),
         (shuffled, None),
         (pl.from_pandas(rows), None),
         (pa.Table.from_pandas(rows), None),
