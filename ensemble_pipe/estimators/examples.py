@@ -5,23 +5,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.storage import part_file, sums_of
-from ensemble_pipe.data.base import write_base
+from ensemble_pipe.core.storage import sums_of
+from ensemble_pipe.data.labelled import LabelledRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
-from ensemble_pipe.data.sources.rows import Rows, rows_of
+from ensemble_pipe.data.sources.kinds import Table, require_rules_fit
 from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.features import lay_out_features
 from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.targets import LEAST_DEVIATION, Targets, mean_and_deviation
+from ensemble_pipe.estimators.features import Features
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
+from ensemble_pipe.run.preparation import write_parts
+from ensemble_pipe.run.requirements import shard_rows
 from ensemble_pipe.training.plan import LearnerPlan
 
 # Fewer rows than this are not worth holding out.
@@ -35,17 +37,17 @@ class Examples:
     """Labelled rows in memory.
 
     Attributes:
-        inputs: (R, D) float64.
-        names: of the D features.
-        targets: (R,) int32 class numbers, or float64 numbers (R,) or (R, D).
+        features: of the R rows.
+        targets: their labels or numbers, as a file would have them.
         weights: (R,) float64 above 0, in the loss.
+        target_names: of the targets.
         classes: their names, by number; empty for numbers.
     """
 
-    inputs: Floats
-    names: tuple[str, ...]
-    targets: Array
+    features: Features
+    targets: Targets
     weights: Floats
+    target_names: tuple[str, ...] = ("y",)
     classes: tuple[int | str, ...] = ()
 
     @property
@@ -53,10 +55,22 @@ class Examples:
         return len(self.targets)
 
     @property
-    def rows(self) -> Rows:
-        """The inputs as the columns of a table."""
-        columns = [pa.array(column) for column in self.inputs.T]
-        return rows_of("X", pa.Table.from_arrays(columns, list(self.names)))
+    def data(self) -> LabelledRows:
+        """The rows as those of a source, with their targets and weights."""
+        return LabelledRows(self.features.rows, self.targets, self.weights)
+
+    def roles(self, config: Pipeline) -> Roles:
+        """Return what each column is for, with the rules that the pipeline has for some.
+
+        Raises:
+            DataError: a rule is for no column.
+        """
+        assert isinstance(config.data, Table)
+        rules, names = config.data.columns, self.features.usable
+        require_rules_fit("X", list(rules), names, {})
+        missing = config.data.missing_values
+        label = self.target_names if len(self.target_names) > 1 else self.target_names[0]
+        return Roles(names, label, rules=rules, missing_values=missing)
 
 
 def merge_equal_rows(examples: Examples) -> Examples:
@@ -65,11 +79,11 @@ def merge_equal_rows(examples: Examples) -> Examples:
     Where a batch holds all rows this changes no gradient but for rounding, so that a weight of 3
     is the same, to the last bit, as three equal rows in any place.
     """
-    table = np.column_stack([examples.inputs, examples.targets])
+    table = np.column_stack([*examples.features.ranks(), examples.targets.values])
     _, first, number = np.unique(table, axis=0, return_index=True, return_inverse=True)
     weights = np.bincount(number.ravel(), examples.weights, len(first)).astype(np.float64)
-    inputs, targets = examples.inputs[first], examples.targets[first]
-    return replace(examples, inputs=inputs, targets=targets, weights=weights)
+    features, targets = examples.features.take(first), examples.targets[first]
+    return replace(examples, features=features, targets=targets, weights=weights)
 
 
 def split_examples(config: Pipeline, plans: Sequence[LearnerPlan], examples: Examples) -> Parts:
@@ -90,7 +104,7 @@ def split_examples(config: Pipeline, plans: Sequence[LearnerPlan], examples: Exa
         return whole
     looks = any(plan.early_stopping or plan.boosting or plateau_of(plan.schedule) for plan in plans)
     sizes = {"validation": size, "stop": size} if looks else {"validation": size}
-    strata = examples.targets if examples.classes else None
+    strata = examples.targets.values if examples.classes else None
     parts = split_rows(strata, examples.count, sizes, config.seed, "X")
     if strata is not None:
         kept = np.isin(strata, np.setdiff1d(strata, strata[parts["train"]]))
@@ -105,21 +119,28 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     """Fit a schema to the training rows; unlike `Schema.fit`, constant targets are no mistake.
 
     Raises:
-        DataError: a number is too large.
+        DataError: a value cannot be used, or a rule is for no column.
         ConfigError: the scale does not fit the columns.
     """
     chosen = np.zeros(examples.count, bool)
     chosen[train] = True
+    roles = examples.roles(config)
     with one_thread():  # more would change the last bits of whitened numbers
-        columns, scaling = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
-    shape = (len(lay_out_features(columns, scaling).names),)
-    schema = Schema(config.task, shape, columns, scaling, ("y",), examples.classes)
+        columns, scaling = fit_table(examples.features.rows, roles, chosen, config.scale)
+    schema = Schema(
+        config.task,
+        (len(lay_out_features(columns, scaling).names),),
+        columns,
+        scaling,
+        examples.target_names,
+        examples.classes,
+        missing_values=roles.missing_values,
+    )
     if config.task == "classification":
         return schema
-    targets = examples.targets[train].reshape(len(train), -1).T
-    means, deviations = zip(*(_moments(values) for values in targets), strict=True)
-    names = ("y",) if len(targets) == 1 else tuple(f"y{place}" for place in range(len(targets)))
-    return replace(schema, target_names=names, target_means=means, target_deviations=deviations)
+    targets = [values.values[train] for values in examples.targets.columns]
+    means, deviations = zip(*map(_moments, targets), strict=True)
+    return replace(schema, target_means=means, target_deviations=deviations)
 
 
 def _moments(targets: Floats) -> tuple[float, float]:
@@ -138,17 +159,9 @@ def write_examples(
     folder: Path, config: Pipeline, schema: Schema, examples: Examples, parts: Parts
 ) -> Recipe:
     """Write the base file of each part into a folder; return the recipe of the training data."""
-    rows = examples.rows
+    data, rows = examples.data, shard_rows(config, schema)
+    mean = float(examples.weights[parts["train"]].mean())
     with one_thread():
-        blocks = rows.blocks(schema.source_columns)
-        encoded = [schema.encode_inputs(block, rows.place_from(first)) for first, block in blocks]
-    inputs, targets = np.concatenate(encoded), examples.targets
-    if config.task == "regression":
-        targets = schema.encode_targets(Targets(targets), lambda row: f"y: row {row + 1}")
-    weights = (examples.weights / examples.weights[parts["train"]].mean()).astype(np.float32)
-    for name, places in parts.items():
-        path = part_file(folder, name)
-        own = inputs[places], targets[places], places
-        write_base(path, *own, config.shard_rows, weight=weights[places])
+        write_parts(folder, data, schema, parts, rows, mean)
     sums = sums_of(folder, ["train.json", "stop.json"])
     return Recipe(folder, sums, config.seed, config.augment, schema.spans, config.window_rows)

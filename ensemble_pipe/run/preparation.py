@@ -1,5 +1,6 @@
 """Preparation of a run: reading and splitting the data, fitting the schema, writing base files."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from ensemble_pipe.core.storage import (
     sums_of,
     write_json,
 )
-from ensemble_pipe.data.base import BaseWriter, base_writer
+from ensemble_pipe.data.base import base_writer
 from ensemble_pipe.data.labelled import (
     LabelledRows,
     read_labelled,
@@ -197,9 +198,6 @@ def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, In
 
 def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
     data = prepared.data
-    part_of = np.full(data.count, -1, np.int8)
-    for index, places in enumerate(prepared.parts.values()):
-        part_of[places] = index
     mean = 1.0
     if data.weights is not None:
         with np.errstate(over="ignore"):
@@ -209,42 +207,56 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
                 f"{data.rows.where}: the weights of the training part have a mean of {mean}; at "
                 "least one must be above 0, and none near the largest number that there is"
             )
-    with ExitStack() as stack:
-        writers = [
-            stack.enter_context(base_writer(part_file(folder, name), shard_rows))
-            for name in prepared.parts
-        ]
-        _write(data, prepared.schema, part_of, writers, mean)
+    write_parts(folder, data, prepared.schema, prepared.parts, shard_rows, mean)
     if prepared.official_test is not None:
         test = prepared.official_test
-        with base_writer(part_file(folder, "test"), shard_rows) as writer:
-            _write(test, prepared.schema, np.zeros(test.count, np.int8), [writer], mean)
+        parts = {"test": np.arange(test.count)}
+        write_parts(folder, test, prepared.schema, parts, shard_rows, mean)
 
 
-def _write(
+def write_parts(
+    folder: Path,
     data: LabelledRows,
     schema: Schema,
-    part_of: Array,
-    writers: list[BaseWriter],
+    parts: Mapping[str, Integers],
+    shard_rows: int,
     mean_weight: float,
 ) -> None:
-    """Encode all rows, block by block, and give each to the writer of its part."""
+    """Encode all rows, block by block, and write the base file of each part.
+
+    Args:
+        folder: of the base files.
+        data: the rows.
+        schema: that encodes them.
+        parts: by name, ascending places in `data`; a row may be in several.
+        shard_rows: rows of a shard.
+        mean_weight: of the training part, by which weights are divided.
+
+    Raises:
+        DataError: a value is invalid.
+    """
     label = schema.target_place(data.rows)
-    for first, block in data.rows.blocks(schema.source_columns):
-        here = slice(first, first + block.num_rows)
-        columns: dict[str, Array] = {
-            "input": schema.encode_inputs(block, data.rows.place_from(first)),
-            "target": schema.encode_targets(data.targets[here], lambda row: label(first + row)),  # noqa: B023
-            "row": data.numbers(here.start, here.stop),
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(base_writer(part_file(folder, name), shard_rows))
+            for name in parts
         }
-        if data.weights is not None:
-            columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
-        if data.groups is not None:
-            columns["group"] = data.groups[here]
-        for index, writer in enumerate(writers):
-            chosen = np.flatnonzero(part_of[here] == index)
-            if len(chosen):
-                writer.append({name: values[chosen] for name, values in columns.items()})
+        for first, block in data.rows.blocks(schema.source_columns):
+            here = slice(first, first + block.num_rows)
+            columns: dict[str, Array] = {
+                "input": schema.encode_inputs(block, data.rows.place_from(first)),
+                "target": schema.encode_targets(data.targets[here], lambda row: label(first + row)),  # noqa: B023
+                "row": data.numbers(here.start, here.stop),
+            }
+            if data.weights is not None:
+                columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
+            if data.groups is not None:
+                columns["group"] = data.groups[here]
+            for name, places in parts.items():
+                start, stop = np.searchsorted(places, [here.start, here.stop])
+                if stop > start:
+                    chosen = places[start:stop] - first
+                    writers[name].append({key: values[chosen] for key, values in columns.items()})
 
 
 def _example(plans: Plans, prepared: Prepared) -> pa.Table:
