@@ -25,6 +25,7 @@ from ensemble_pipe.data.sources.rows import Rows, rows_of
 from ensemble_pipe.data.tables.arrow_types import to_plain
 from ensemble_pipe.serving.in_memory import (
     Columns,
+    SparseMatrix,
     as_column,
     columns_of,
     is_sparse,
@@ -32,8 +33,9 @@ from ensemble_pipe.serving.in_memory import (
 )
 from ensemble_pipe.serving.inputs import as_array
 
-# Each column of a sparse matrix is an input of the networks, which are dense.
+# Each column of a sparse matrix is an input of the networks, which are dense; so are base files.
 MOST_SPARSE_COLUMNS = 20_000
+MOST_DENSE_BYTES = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def read_features(estimator: Any, X: Any) -> Features:
 
 
 def known_features(estimator: Any, X: Any, names: Sequence[str], used: Sequence[str]) -> Any:
-    """Return rows to be predicted: the used columns as a table, or as a sparse matrix.
+    """Return rows to be predicted: the used columns as a table, or a sparse matrix as it is.
 
     Where X names its columns, and they are those of the fitted ones, they may stand in any order.
     Else scikit-learn's rules say whether X fits, and columns are taken by position.
@@ -143,8 +145,7 @@ def known_features(estimator: Any, X: Any, names: Sequence[str], used: Sequence[
     X = _checked(estimator, X, least=1)
     if is_sparse(X):
         validate_data(estimator, X, skip_check_array=True, reset=False)
-        places = {name: place for place, name in enumerate(names)}
-        return X[:, [places[name] for name in used]]
+        return X
     columns = _columns(X)
     if sorted(columns.names) == sorted(names):
         own = dict(zip(names, names, strict=True))
@@ -210,11 +211,14 @@ def _usable(columns: Columns) -> tuple[dict[str, pa.Array], dict[str, str]]:
     return found, unusable
 
 
-def _require_few(X: Any) -> None:
-    if X.shape[1] > MOST_SPARSE_COLUMNS:
+def _require_few(X: SparseMatrix) -> None:
+    """Raise DataError where a sparse matrix would be too large as the input of networks."""
+    rows, width = X.shape
+    most = min(MOST_SPARSE_COLUMNS, MOST_DENSE_BYTES // (4 * rows))
+    if width > most:
         raise DataError(
-            f"X: a sparse matrix of {X.shape[1]:,} columns, each of which would be an input of "
-            f"every network; at most {MOST_SPARSE_COLUMNS:,} are taken: choose among them by "
-            "sklearn.feature_selection.SelectKBest, or combine them by "
+            f"X: a sparse matrix of {rows:,} rows and {width:,} columns, each of which would be an "
+            f"input of every network; at most {most:,} are taken of so many rows: choose among "
+            "them by sklearn.feature_selection.SelectKBest, or combine them by "
             "sklearn.decomposition.TruncatedSVD"
         )

@@ -34,10 +34,12 @@ def read_labels(y: Any) -> Any:
     if columns is not None:
         found = [_column(columns.values(name), f"column {quote(name)}: ") for name in columns.names]
         return np.column_stack(found)
-    if np.ndim(y) == 2:
-        own = np.asarray(y).T
-        return np.column_stack([_column(one, f"column {at + 1}: ") for at, one in enumerate(own)])
-    return _column(y, "") if np.ndim(y) == 1 else y
+    if not isinstance(y, pa.Array | pa.ChunkedArray) and not hasattr(y, "dtype"):
+        y = np.asarray(y, object if isinstance(y, list | tuple) else None)
+    if getattr(y, "ndim", 1) == 2:
+        own = enumerate(np.asarray(y).T)
+        return np.column_stack([_column(one, f"column {at + 1}: ") for at, one in own])
+    return _column(y, "") if getattr(y, "ndim", 1) == 1 else y
 
 
 def target_names(y: Any, count: int, features: tuple[str, ...]) -> tuple[str, ...]:

@@ -111,7 +111,8 @@ def sparse_parts(inputs: SparseMatrix) -> Iterator[tuple[int, Floats]]:
     most = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (8 * max(width, 1))))
     length = max(most - most % GROUP_ROWS, GROUP_ROWS)
     for first in range(0, max(count, 1), length):
-        yield first, matrix[first : first + length].toarray().astype(np.float64, copy=False)
+        dense = matrix[first : first + length].toarray(order="F")  # by column, as it is read
+        yield first, dense.astype(np.float64, copy=False)
 
 
 def _loses(found: pa.Array, values: Any) -> bool:

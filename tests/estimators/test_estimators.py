@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from estimator_data import LABELS, NUMBERS, QUICK, X
+from estimator_data import LABELS, NUMBERS, QUICK, X, labelled
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_friedman1
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
@@ -25,7 +25,7 @@ import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ClusterError, TrainingError
-from ensemble_pipe.estimators.examples import Examples, split_examples
+from ensemble_pipe.estimators.examples import split_examples
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 
 RANDOM = np.random.default_rng(4)
@@ -178,13 +178,12 @@ def test_little_and_constant_data(kind: Any, y: Array, expected: float | None) -
     ([0] * 198 + [1] * 2, 3, (162, 19, 19)),  # the rare class goes back
 ])  # fmt: skip
 def test_what_is_held_out(labels: list[int], patience: int | None, counts: tuple[int, ...]) -> None:
-    values = EnsembleClassifier(patience=patience).get_params()
+    values = EnsembleClassifier(patience=patience, validation_fraction=0.1).get_params()
     config, plans = pipeline_of(
         {name: values[name] for name in PATHS}, {}, "classification", 1, "test"
     )
     targets = np.array(labels)
-    examples = Examples(np.zeros((len(labels), 1)), ("x",), targets, np.ones(len(labels)), (0, 1))
-    parts = split_examples(config, plans.networks, examples)
+    parts = split_examples(config, plans.networks, labelled(labels))
     assert tuple(len(parts[name]) for name in ("train", "stop", "validation")) == counts
     assert set(targets[parts["train"]]) == {0, 1}
 
@@ -216,9 +215,7 @@ def test_boosting_has_a_stop_part_of_its_own() -> None:
         {name: values[name] for name in PATHS},
         {"ensemble.strategy": "boosting"}, "classification", 1, "test",
     )  # fmt: skip
-    targets = np.array([0, 1] * 100)
-    examples = Examples(np.zeros((200, 1)), ("x",), targets, np.ones(200), (0, 1))
-    parts = split_examples(config, plans.networks, examples)
+    parts = split_examples(config, plans.networks, labelled([0, 1] * 100))
     assert not np.intersect1d(parts["stop"], parts["validation"]).size
 
 
