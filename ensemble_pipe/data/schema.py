@@ -16,6 +16,7 @@ from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import (
     CategoryColumn,
     Column,
@@ -52,6 +53,8 @@ class Schema:
         classes: class names in the order of the network's outputs; empty for regression.
         target_means, target_deviations: of the D targets of a regression; empty for classes.
         missing_values: texts that stand for a missing value, in any source.
+        decisions: what is done to each source column of a table, left out or not, in their order;
+            empty for images, and in models of earlier versions.
     """
 
     task: Task
@@ -63,6 +66,7 @@ class Schema:
     target_means: tuple[float, ...] = ()
     target_deviations: tuple[float, ...] = ()
     missing_values: tuple[str, ...] = ()
+    decisions: tuple[ColumnDecision, ...] = ()
 
     @classmethod
     def fit(
@@ -82,10 +86,12 @@ class Schema:
         """
         require_rows(rows, roles, train)
         columns: tuple[Column, ...] = ()
+        decisions: tuple[ColumnDecision, ...] = ()
         if rows.is_image:
             shape, scaling = fit_images(rows, train, scale)
         else:
-            columns, scaling = fit_table(rows, roles, train, scale)
+            table = fit_table(rows, roles, train, scale)
+            columns, scaling, decisions = table.columns, table.scaling, table.decisions
             shape = (len(lay_out_features(columns, scaling).names),)
         moments: list[tuple[float, float]] = []
         classes: tuple[int | str, ...] = ()
@@ -104,6 +110,7 @@ class Schema:
             target_means=tuple(mean for mean, _ in moments),
             target_deviations=tuple(deviation for _, deviation in moments),
             missing_values=roles.missing_values,
+            decisions=decisions,
         )
         if task == "classification":
             require_every_class(classes, rows, targets.distinct(train))
@@ -117,6 +124,12 @@ class Schema:
     def feature_names(self) -> tuple[str, ...]:
         """Names of the source columns that are learned from; empty for images."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the columns of rows without names, in order: those left out stand there too."""
+        names = tuple(decision.name for decision in self.decisions)
+        return names or self.feature_names
 
     @property
     def target_count(self) -> int:
@@ -161,7 +174,7 @@ class Schema:
     def code_counts(self) -> dict[int, int]:
         """The number of codes of each code feature, by its place, including 0 for the unknown."""
         return {
-            self._layout.starts[column.name]: len(column.categories) + 1
+            self._layout.starts[column.name]: column.code_count
             for column in self.columns
             if isinstance(column, CategoryColumn) and column.encode == "code"
         }
@@ -302,7 +315,10 @@ def _agrees(schema: Schema) -> bool:
         return False
     if scaling.mixes and [len(row) for row in scaling.matrix] != [encoded] * sources:
         return False
-    offsets = [column.offset for column in schema.columns if isinstance(column, NumberColumn)]
-    if not np.isfinite([*offsets, *np.ravel(scaling.matrix)]).all():
+    own = [column for column in schema.columns if isinstance(column, NumberColumn)]
+    exact = np.array([value for column in own for value in (column.offset, *column.values)])
+    if not np.isfinite([*exact, *np.ravel(scaling.matrix)]).all():
+        return False
+    if not {column.name for column in schema.columns} <= set(schema.input_names):
         return False
     return schema.is_image or schema.input_shape == (len(schema.encoded_names),)

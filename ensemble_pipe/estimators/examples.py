@@ -16,6 +16,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.kinds import Table, require_rules_fit
 from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import lay_out_features
 from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.targets import LEAST_DEVIATION, Targets, mean_and_deviation
@@ -72,6 +73,13 @@ class Examples:
         label = self.target_names if len(self.target_names) > 1 else self.target_names[0]
         return Roles(names, label, rules=rules, missing_values=missing)
 
+    def decisions(self, made: Sequence[ColumnDecision]) -> tuple[ColumnDecision, ...]:
+        """Return the decisions on all columns: those made, and that some cannot be used."""
+        known = {decision.name: decision for decision in made}
+        for name, why in self.features.unusable.items():
+            known[name] = ColumnDecision(name, "left out", why, "no values")
+        return tuple(known[name] for name in self.features.names)
+
 
 def merge_equal_rows(examples: Examples) -> Examples:
     """Return the examples in order of their values, equal ones as one with their joint weight.
@@ -126,15 +134,16 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     chosen[train] = True
     roles = examples.roles(config)
     with one_thread():  # more would change the last bits of whitened numbers
-        columns, scaling = fit_table(examples.features.rows, roles, chosen, config.scale)
+        table = fit_table(examples.features.rows, roles, chosen, config.scale)
     schema = Schema(
         config.task,
-        (len(lay_out_features(columns, scaling).names),),
-        columns,
-        scaling,
+        (len(lay_out_features(table.columns, table.scaling).names),),
+        table.columns,
+        table.scaling,
         examples.target_names,
         examples.classes,
         missing_values=roles.missing_values,
+        decisions=examples.decisions(table.decisions),
     )
     if config.task == "classification":
         return schema
