@@ -117,7 +117,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _ready(self, X: Any) -> tuple[Ensemble, Any]:
         check_is_fitted(self)
         names = self.model_.schema.feature_names
-        return Ensemble(self.model_), known_features(self, X, self._columns, names)
+        with _value_errors():
+            return Ensemble(self.model_), known_features(self, X, self._columns, names)
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, **rules: Any

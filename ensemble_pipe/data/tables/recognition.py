@@ -38,6 +38,9 @@ ONE_HOT_CATEGORIES = 10
 """The most categories that have a feature each; more have codes, for learned vectors."""
 LEAST_ROWS = 3
 """Of a category with a code of its own; rarer ones share that of the unknown."""
+WIDE_COLUMNS = 200
+"""Columns of numbers beyond which their frequent values have no features, of which there would be
+many times as many, as of counts of words or pixels."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,8 @@ def _of_numbers(
         text = texts.get(plan.name)
         kind = rows.schema.field(plan.name).type
         whole = text.integers == text.filled if text else pa.types.is_integer(_plain_type(kind))
-        found[plan.name] = _of_number(plan, tally, whole, rows.count, own)
+        plan = _of_number(plan, tally, whole, rows.count, own)
+        found[plan.name] = replace(plan, values=()) if len(columns) > WIDE_COLUMNS else plan
     return found
 
 
