@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ensemble_pipe.config.conversion import resolve, validate
+from ensemble_pipe.config.defaults import DataFacts, settle
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
@@ -18,7 +19,7 @@ from ensemble_pipe.ensemble.strategies import (
     Learners,
     varied_values,
 )
-from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
+from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.nn.networks import NETWORKS
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, ConstantRate, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
@@ -70,13 +71,14 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
     """Plan every learner, with its own values of what its group sets and varies.
 
     Args:
-        pipeline: the pipeline.
+        pipeline: the pipeline; where it is not settled yet, the plans are those for `DataFacts()`.
         document: its source, for the lines in messages.
 
     Raises:
         ConfigError: `vary` or `set` names no hyperparameter, a value is invalid for it, or settings
             contradict each other.
     """
+    pipeline = settle(pipeline, DataFacts())
     values = resolve(pipeline)
     # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.
     document = replace(document, data=values) if document else Document("pipeline", values)
@@ -173,7 +175,6 @@ _KINDS: dict[str, Registry[Any]] = {
     "training.loss": LOSSES,
     "training.averaging": AVERAGES,
 }
-_DEFAULT_LOSS: dict[str, Loss] = {"classification": CrossEntropy(), "regression": SquaredError()}
 
 
 def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) -> Document:
@@ -198,6 +199,8 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
 
 def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
     training, boosting = pipeline.training, None
+    assert training.epochs is not None
+    assert training.loss is not None
     if group.strategy == "boosting":
         boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
     view, schedule = pipeline.view, training.schedule
@@ -211,7 +214,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         learner=learner,
         seed=pipeline.seed,
         network=pipeline.network,
-        loss=training.loss or _DEFAULT_LOSS[pipeline.task],
+        loss=training.loss,
         rule=training.optimizer,
         schedule=schedule,
         epochs=training.epochs * (boosting.rounds if boosting else 1),

@@ -1,10 +1,18 @@
 """The sections of a pipeline file, with their types, defaults and bounds."""
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
@@ -65,6 +73,16 @@ def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
     }
 
 
+def _paths(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the path of every key in nested values, such as "training" and "training.epochs"."""
+    for key, value in values.items():
+        yield f"{above}{key}"
+        if isinstance(value, BaseModel):
+            value = {name: getattr(value, name) for name in value.model_fields_set}
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{above}{key}.")
+
+
 def _any_branch(schema: dict[str, Any]) -> None:
     """Let an editor accept a section without its kind, which then matches several branches."""
     schema["anyOf"] = schema.pop("oneOf")
@@ -77,13 +95,14 @@ _NAMED = Field(json_schema_extra={"required": ["name"]})
 class Training(_Section):
     """How each learner is trained.
 
+    What is not given is chosen by the data, see `config.defaults`: `epochs`, `batch_size` and
+    `loss` where they are null, and the other keys where a pipeline does not have them.
     `batch_size: all` makes every step one of gradient descent on all rows. `order` says whether
-    each learner goes through the rows in an order of its own. `loss` null means cross_entropy for
-    classes and squared_error for numbers.
+    each learner goes through the rows in an order of its own.
     """
 
-    epochs: Annotated[int, Ge(1), Le(10_000_000)] = 20
-    batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] = 64
+    epochs: Annotated[int, Ge(1), Le(10_000_000)] | None = None
+    batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] | None = None
     order: Order = "own"
     optimizer: Annotated[Rule, RULES, _DEFAULTED] = Adam()
     schedule: Annotated[Schedule, SCHEDULES, _DEFAULTED] = ConstantRate()
@@ -174,6 +193,31 @@ class Pipeline(_Section):
     ensemble: EnsembleSettings = EnsembleSettings()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
+
+    _given: frozenset[str] = PrivateAttr(frozenset())
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The paths of the keys that the pipeline was made with; what is not there is a default."""
+        return self._given
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all values are the same, given or not."""
+        return isinstance(other, Pipeline) and self.__dict__ == other.__dict__
+
+    def settled(self) -> "Pipeline":
+        """Return the pipeline with every key among those that were given."""
+        copy = self.model_copy()
+        copy._given = frozenset(_paths(self.model_dump()))
+        return copy
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember(cls, values: Any, handler: ModelWrapValidatorHandler["Pipeline"]) -> "Pipeline":
+        pipeline = handler(values)
+        if isinstance(values, dict):
+            pipeline._given = frozenset(_paths(values))
+        return pipeline
 
     @model_validator(mode="before")
     @classmethod

@@ -180,6 +180,22 @@ class Schema:
         }
 
     @property
+    def code_places(self) -> dict[str, int]:
+        """The place in a row of each feature of codes, by the name of its column."""
+        return {column.name: self._layout.starts[column.name] for column in self._coded}
+
+    @property
+    def vectors(self) -> dict[int, int]:
+        """The length of the learned vectors that stand for codes, by place in a row."""
+        found = {self._layout.starts[column.name]: column.vector for column in self._coded}
+        return {place: length for place, length in found.items() if length is not None}
+
+    @property
+    def _coded(self) -> list[CategoryColumn]:
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn)]
+        return [column for column in categories if column.encode == "code"]
+
+    @property
     def encoded_names(self) -> tuple[str, ...]:
         """Names of the D features of an encoded row; empty for images."""
         return self._layout.names

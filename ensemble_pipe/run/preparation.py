@@ -11,7 +11,8 @@ import yaml
 from safetensors.numpy import save
 
 from ensemble_pipe.config.conversion import resolve
-from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.defaults import DataFacts, settle
+from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.arrow import arrow_of
@@ -64,6 +65,7 @@ class Prepared:
     """Validated and split data, ready to be written.
 
     Attributes:
+        config, plans: with every default settled for these rows.
         schema: fitted to the training part.
         data: the rows that are split.
         parts: by name, ascending places in `data`.
@@ -73,6 +75,8 @@ class Prepared:
         warning: to show to the user; None for none.
     """
 
+    config: Pipeline
+    plans: Plans
     schema: Schema
     data: LabelledRows
     parts: dict[str, Integers]
@@ -90,12 +94,11 @@ class Prepared:
         )
 
 
-def prepare(config: Pipeline, plans: Plans) -> Prepared:
+def prepare(config: Pipeline) -> Prepared:
     """Read and split the data, and fit its schema; nothing is written.
 
     Args:
         config: the pipeline.
-        plans: of its learners.
 
     Raises:
         DataError: a file or a value is invalid, or the parts are too small.
@@ -113,6 +116,8 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
     official = (
         marked if test is None else read_labelled(test, roles, config.classes, config.task, classes)
     )
+    config = settle(config, _facts(config, data, has_test=official is not None))
+    plans = make_plans(config)
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shared_group(data, official)) is not None:
         raise DataError(
@@ -140,16 +145,23 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
         None if official is None else time_order_warning(data, official),
     ]
     warning = "\n".join(filter(None, warnings)) or None
-    return Prepared(schema, data, parts, official, rows, external, warning)
+    return Prepared(config, plans, schema, data, parts, official, rows, external, warning)
 
 
-def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepared) -> None:
+def _facts(config: Pipeline, data: LabelledRows, has_test: bool) -> DataFacts:
+    """Return what default settings depend on; a share of the rows is not yet taken for the test."""
+    test = config.splits.test
+    tested = 0 if has_test else test if test >= 1 else round(test * data.count)
+    return DataFacts(max(1, data.count - int(tested)), data.rows.is_image)
+
+
+def write_run(paths: RunPaths, prepared: Prepared) -> None:
     """Write the files of a new run, the manifest last, which completes the run directory.
 
     Raises:
         DataError: a value is invalid.
     """
-    schema = prepared.schema
+    config, plans, schema = prepared.config, prepared.plans, prepared.schema
     with one_thread():
         _write_parts(paths.base, prepared, shard_rows(config, schema))
     write_json(paths.schema, schema.to_json())

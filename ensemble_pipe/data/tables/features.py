@@ -13,6 +13,9 @@ from ensemble_pipe.data.tables.date_parts import DatePart, part_names
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span
 
+# Length of the vector of a category, as in RealMLP (Holzmueller et al. 2024, "Better by default").
+VECTOR = 8
+
 
 @dataclass(frozen=True)
 class NumberColumn:
@@ -50,6 +53,8 @@ class CategoryColumn:
         unseen, encode: as in the column's rule.
         buckets: where there are too many categories, the number of codes that the hashes of their
             names are divided among; `categories` then has the missing value at most. Else 0.
+        vector: length of the learned vector that stands for a code in every network; None where
+            only a network's own embedding reads the codes.
     """
 
     name: str
@@ -59,6 +64,7 @@ class CategoryColumn:
     unseen: Literal["ignore", "error"]
     encode: Literal["one_hot", "code"]
     buckets: int = 0
+    vector: int | None = None
 
     @property
     def code_count(self) -> int:

@@ -16,7 +16,7 @@ from ensemble_pipe.data.tables.counting import CategoryCounts, empty
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.describing import describe
 from ensemble_pipe.data.tables.encoding import LARGEST, fill_missing, read_numbers
-from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
+from ensemble_pipe.data.tables.features import VECTOR, CategoryColumn, Column, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.recognition import ColumnPlan, recognize
@@ -180,7 +180,8 @@ def _empty_column(plan: ColumnPlan) -> Column:
     name, rule = plan.name, plan.rule
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
-        return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
+        vector = VECTOR if rule.encode == "code" else None
+        return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode, vector)
     if not isinstance(rule.missing, str) and abs(rule.missing) > LARGEST:
         raise ConfigError(f"columns.{name}.missing: {rule.missing:g} is too large for float32")
     return NumberColumn(
