@@ -52,13 +52,44 @@ class _Section(BaseModel):
 class Splits(_Section):
     """Parts of the data; `test` counts only where the source has no test part.
 
-    `train` null takes all rows that the others leave.
+    `train` null takes all rows that the others leave. `stop: validation` lets learners stop by the
+    rows that the ensemble is calibrated on. `folds` takes the place of both parts: learner i leaves
+    out fold i modulo `folds` of the training part, stops by it, and the ensemble is combined and
+    calibrated on what each learner predicts for the fold that it left out.
     """
 
     train: Size | None = None
     test: Size = 0.2
-    validation: Size = 0.15
-    stop: Size = 0.1
+    validation: Size | None = 0.15
+    stop: Size | Literal["validation"] | None = 0.1
+    folds: Annotated[int, Ge(2)] | None = None
+
+    @property
+    def sizes(self) -> dict[str, float | int]:
+        """The sizes of the parts that are given one, disjoint ones."""
+        values = {"train": self.train, "test": self.test, "validation": self.validation}
+        stop = None if self.stop == "validation" else self.stop
+        return {name: size for name, size in {**values, "stop": stop}.items() if size is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folds_or_parts(cls, values: Any) -> Any:
+        """Leave out the parts that folds take the place of."""
+        if not isinstance(values, dict) or values.get("folds") is None:
+            return values
+        given = [name for name in ("validation", "stop") if values.get(name) is not None]
+        if given:
+            raise ValueError(
+                f"folds take the place of {' and '.join(given)}; leave {' and '.join(given)} out "
+                "(or null), or folds"
+            )
+        return {**values, "validation": None, "stop": None}
+
+    @model_validator(mode="after")
+    def _has_held_out_rows(self) -> "Splits":
+        if self.folds is None and (self.validation is None or self.stop is None):
+            raise ValueError("validation and stop need a size each, unless there are folds")
+        return self
 
 
 def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:

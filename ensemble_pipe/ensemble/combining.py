@@ -87,12 +87,17 @@ class Combined:
         combiner: of these.
         candidates: what the method was chosen from; empty where it was given.
         conformal: of the classes, or of each target; empty where no coverage was asked for.
+        units: the places of what the combiner was fitted to, ascending: members, or groups whose
+            members share a weight.
+        of_units: the combiner of these.
     """
 
     members: tuple[Member, ...]
     combiner: Combiner
     candidates: tuple[Candidate, ...] = ()
     conformal: tuple[Conformal, ...] = ()
+    units: tuple[int, ...] = ()
+    of_units: Combiner | None = None
 
 
 def combine_members(
@@ -124,7 +129,7 @@ def combine_members(
 
     def fitted(rows: Rows) -> _Choice:
         own = None if groups is None else groups[rows]
-        return _choice(how, _evidence(outputs[:, rows], schema), known[rows], costs, seed, own)
+        return _choice(how, evidence_of(outputs[:, rows], schema), known[rows], costs, seed, own)
 
     places, combiner, candidates = fitted(slice(None))
     conformal: tuple[Conformal, ...] = ()
@@ -135,7 +140,8 @@ def combine_members(
     chosen = [units[place] for place in places]
     members = tuple(member for unit in chosen for member in unit)
     shared = combiner.share([len(unit) for unit in chosen])
-    return Combined(members, shared, candidates, conformal)
+    kept = tuple(int(place) for place in places)
+    return Combined(members, shared, candidates, conformal, kept, combiner)
 
 
 def _choice(
@@ -207,7 +213,8 @@ def _conformal(
     )
 
 
-def _evidence(outputs: Floats, schema: Schema) -> Outputs:
+def evidence_of(outputs: Floats, schema: Schema) -> Outputs:
+    """Return members' outputs (K, R, O) as what combiners are fitted to."""
     if schema.task == "classification":
         return ClassOutputs(outputs)
     count = schema.target_count

@@ -15,7 +15,6 @@ from sklearn.utils import Tags, check_consistent_length, check_random_state, col
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.compilation import report_compilation
@@ -26,7 +25,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.estimators.examples import Examples
 from ensemble_pipe.estimators.features import Features, known_features, read_features
-from ensemble_pipe.estimators.fitting import fit_examples
+from ensemble_pipe.estimators.fitting import fit_examples, plan_fit
 from ensemble_pipe.estimators.labels import classes_of, numbers_of, read_labels, target_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.run.display import Silent, make_display
@@ -58,6 +57,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         schedule: str | None = None,
         patience: int | None = None,
         validation_fraction: float | None = None,
+        folds: int | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
         address: str | None = None,
@@ -76,6 +76,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.schedule = schedule
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.folds = folds
         self.overrides = overrides
         self.components = components
         self.address = address
@@ -139,7 +140,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
                 raise ValueError("sample_weight: the weights are too large to be summed up")
         return features.take(kept), y[kept], weights[kept]
 
-    def _pipeline(self) -> tuple[Pipeline, Plans]:
+    def _pipeline(self) -> Pipeline:
         name = type(self).__name__
         if not (self.address is None or isinstance(self.address, str)):
             raise ConfigError(
@@ -151,11 +152,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         values = {parameter: getattr(self, parameter) for parameter in PATHS}
         overrides = {} if self.overrides is None else self.overrides
         with custom_components(self.components):
-            return pipeline_of(values, overrides, self._task, seed, name)
+            return pipeline_of(values, overrides, self._task, seed, name)[0]
 
     @handle_signals()
-    def _train(self, config: Pipeline, plans: Plans, examples: Examples) -> None:
+    def _train(self, config: Pipeline, examples: Examples) -> None:
         display = make_display() if self.verbose else Silent()
+        with custom_components(self.components):
+            config, plans, examples = plan_fit(config, examples)
         try:
             with display, report_compilation(display.message), ExitStack() as closing:
                 address, inline = self.address or "", self.address is None
@@ -191,6 +194,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         patience: epochs without gain on held-out rows after which a learner ends.
         validation_fraction: share of the rows that is held out, and as much again for `patience`;
             of too few rows none is. Below 1, or a number of rows.
+        folds: that learners leave out in turn, in place of held-out rows.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
             come last; {"data.columns": {"age": {"missing": "mean"}}} are rules of columns.
         components: classes of your own that `overrides` name, see `training.components`.
@@ -223,12 +227,12 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 by; where one does, a ConvergenceWarning says so.
         """
         with _value_errors():
-            config, plans = self._pipeline()
+            config = self._pipeline()
             features, labels, weights = self._checked(X, y, sample_weight)
             check_classification_targets(labels)
             self.classes_, classes, targets = classes_of(labels)
             names = target_names(y, 1, features.names)
-            self._train(config, plans, Examples(features, targets, weights, names, classes))
+            self._train(config, Examples(features, targets, weights, names, classes))
         return self
 
     def predict(self, X: Any) -> Array:
@@ -262,13 +266,13 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         All else is as in `EnsembleClassifier.fit`.
         """
         with _value_errors():
-            config, plans = self._pipeline()
+            config = self._pipeline()
             features, found, weights = self._checked(X, y, sample_weight, multi_output=True)
             if found.ndim == 2 and found.shape[1] == 1:
                 found = column_or_1d(found, warn=True)
             names = target_names(y, 1 if found.ndim == 1 else found.shape[1], features.names)
             targets = Targets(numbers_of(found))
-            self._train(config, plans, Examples(features, targets, weights, names))
+            self._train(config, Examples(features, targets, weights, names))
         return self
 
     def __sklearn_tags__(self) -> Tags:

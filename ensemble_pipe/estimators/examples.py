@@ -1,6 +1,7 @@
 """Labelled rows in memory: divided into parts, and written as the base files of a training."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.storage import sums_of
+from ensemble_pipe.core.storage import part_file, sums_of
+from ensemble_pipe.data.base import base_writer
 from ensemble_pipe.data.labelled import LabelledRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
@@ -23,7 +25,7 @@ from ensemble_pipe.data.tables.targets import LEAST_DEVIATION, Targets, mean_and
 from ensemble_pipe.estimators.features import Features
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
-from ensemble_pipe.run.preparation import write_parts
+from ensemble_pipe.run.preparation import write_rows
 from ensemble_pipe.run.requirements import shard_rows
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -100,18 +102,22 @@ def split_examples(config: Pipeline, plans: Sequence[LearnerPlan], examples: Exa
     `splits.validation` of them are held out, stratified by class, and as many again where training
     looks at the stop part, for early stopping, a plateau schedule or boosting; else that is the
     validation part again. A class that would have no training row keeps its rows. Of too few rows
-    to hold out `LEAST_HELD` none are held out: every part is then all rows.
+    to hold out `LEAST_HELD` none are held out: every part is then all rows. In folds all rows are
+    the training part, and there is no other.
 
     Raises:
         DataError: more are to be held out than there are.
     """
     everything = np.arange(examples.count)
+    if config.splits.folds is not None:
+        return {"train": everything}
     whole: Parts = {"train": everything, "stop": everything, "validation": everything}
-    size = config.splits.validation
+    size = config.splits.sizes["validation"]
     if (size if size >= 1 else round(size * examples.count)) < LEAST_HELD:
         return whole
     looks = any(plan.early_stopping or plan.boosting or plateau_of(plan.schedule) for plan in plans)
-    sizes = {"validation": size, "stop": size} if looks else {"validation": size}
+    apart = looks and config.splits.stop != "validation"
+    sizes = {"validation": size, "stop": size} if apart else {"validation": size}
     strata = examples.targets.values if examples.classes else None
     parts = split_rows(strata, examples.count, sizes, config.seed, "X")
     if strata is not None:
@@ -170,7 +176,14 @@ def write_examples(
     """Write the base file of each part into a folder; return the recipe of the training data."""
     data, rows = examples.data, shard_rows(config, schema)
     mean = float(examples.weights[parts["train"]].mean())
-    with one_thread():
-        write_parts(folder, data, schema, parts, rows, mean)
-    sums = sums_of(folder, ["train.json", "stop.json"])
-    return Recipe(folder, sums, config.seed, config.augment, schema.spans, config.window_rows)
+    with one_thread(), ExitStack() as stack:
+        writers = [
+            (stack.enter_context(base_writer(part_file(folder, name), rows)), places)
+            for name, places in parts.items()
+        ]
+        write_rows(data, schema, writers, mean)
+    folds = config.splits.folds
+    sums = sums_of(folder, [f"{name}.json" for name in ("train", "stop") if name in parts])
+    return Recipe(
+        folder, sums, config.seed, config.augment, schema.spans, config.window_rows, folds
+    )

@@ -25,6 +25,7 @@ PATHS = {
     "schedule": "training.schedule.name",
     "patience": "training.early_stopping.patience",
     "validation_fraction": "splits.validation",
+    "folds": "splits.folds",
 }
 # What comes with the rows, or from a parameter that is no value of a pipeline.
 NOT_OVERRIDDEN = ("classes", "data", "name", "seed", "splits", "task", "tracking", "transfer")

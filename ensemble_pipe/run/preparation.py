@@ -1,6 +1,6 @@
 """Preparation of a run: reading and splitting the data, fitting the schema, writing base files."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from ensemble_pipe.core.storage import (
     sums_of,
     write_json,
 )
-from ensemble_pipe.data.base import base_writer
+from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.labelled import (
     LabelledRows,
     read_labelled,
@@ -179,7 +179,7 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
     names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
-    data_sums = {name: sums[f"base/{name}.json"] for name in SPLITS}
+    data_sums = {name: sums[f"base/{name}.json"] for name in prepared.rows}
     journal.append(StartedEntry(paths.root.name, resolve(config), prepared.rows, data_sums))
     for learner, plan in plans.to_dict().items():
         journal.append(LearnerEntry(learner, plan))
@@ -191,21 +191,32 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
 def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     """Return the recipe of a run's training data."""
     sums = read_manifest(paths).sums
-    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in ("train", "stop")}
+    folds = config.splits.folds
+    parts = ("train", "stop") if folds is None else ("train",)
+    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in parts}
     return Recipe(
-        paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows
+        paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows, folds
     )
 
 
 def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, Integers]:
-    sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
+    sizes = config.splits.sizes
     if has_test:
         del sizes["test"]
+    if config.splits.folds is not None and data.times is not None:
+        raise DataError(
+            f"{data.rows.where}: the rows have times, and splits.folds would let learners see what "
+            "comes after the rows that they leave out; take splits.validation and splits.stop, "
+            "which follow the time, or name no time column"
+        )
     strata = data.strata if config.task == "classification" else None
-    return split_rows(
+    parts = split_rows(
         strata, data.count, sizes, config.seed, data.rows.where,
         groups=data.groups, times=data.times,
     )  # fmt: skip
+    if config.splits.stop == "validation":
+        parts["stop"] = parts["validation"]
+    return parts
 
 
 def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
@@ -219,61 +230,52 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
                 f"{data.rows.where}: the weights of the training part have a mean of {mean}; at "
                 "least one must be above 0, and none near the largest number that there is"
             )
-    write_parts(folder, data, prepared.schema, prepared.parts, shard_rows, mean)
+    with ExitStack() as stack:
+        writers = [
+            (stack.enter_context(base_writer(part_file(folder, name), shard_rows)), places)
+            for name, places in prepared.parts.items()
+        ]
+        write_rows(data, prepared.schema, writers, mean)
     if prepared.official_test is not None:
         test = prepared.official_test
-        parts = {"test": np.arange(test.count)}
-        write_parts(folder, test, prepared.schema, parts, shard_rows, mean)
+        with base_writer(part_file(folder, "test"), shard_rows) as writer:
+            write_rows(test, prepared.schema, [(writer, np.arange(test.count))], mean)
 
 
-def write_parts(
-    folder: Path,
+def write_rows(
     data: LabelledRows,
     schema: Schema,
-    parts: Mapping[str, Integers],
-    shard_rows: int,
+    writers: Sequence[tuple[BaseWriter, Integers]],
     mean_weight: float,
 ) -> None:
-    """Encode all rows, block by block, and write the base file of each part.
-
-    Args:
-        folder: of the base files.
-        data: the rows.
-        schema: that encodes them.
-        parts: by name, ascending places in `data`; a row may be in several.
-        shard_rows: rows of a shard.
-        mean_weight: of the training part, by which weights are divided.
-
-    Raises:
-        DataError: a value is invalid.
-    """
+    """Encode all rows, block by block, and give each writer those at its ascending places."""
     label = schema.target_place(data.rows)
-    with ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(base_writer(part_file(folder, name), shard_rows))
-            for name in parts
+    for first, block in data.rows.blocks(schema.source_columns):
+        here = slice(first, first + block.num_rows)
+        columns: dict[str, Array] = {
+            "input": schema.encode_inputs(block, data.rows.place_from(first)),
+            "target": schema.encode_targets(data.targets[here], lambda row: label(first + row)),  # noqa: B023
+            "row": data.numbers(here.start, here.stop),
         }
-        for first, block in data.rows.blocks(schema.source_columns):
-            here = slice(first, first + block.num_rows)
-            columns: dict[str, Array] = {
-                "input": schema.encode_inputs(block, data.rows.place_from(first)),
-                "target": schema.encode_targets(data.targets[here], lambda row: label(first + row)),  # noqa: B023
-                "row": data.numbers(here.start, here.stop),
-            }
-            if data.weights is not None:
-                columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
-            if data.groups is not None:
-                columns["group"] = data.groups[here]
-            for name, places in parts.items():
-                start, stop = np.searchsorted(places, [here.start, here.stop])
-                if stop > start:
-                    chosen = places[start:stop] - first
-                    writers[name].append({key: values[chosen] for key, values in columns.items()})
+        if data.weights is not None:
+            columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
+        if data.groups is not None:
+            columns["group"] = data.groups[here]
+        for writer, places in writers:
+            start, stop = np.searchsorted(places, [here.start, here.stop])
+            chosen = places[start:stop] - first
+            if len(chosen):
+                writer.append({name: values[chosen] for name, values in columns.items()})
 
 
 def _example(plans: Plans, prepared: Prepared) -> pa.Table:
-    """Return a few raw rows of the validation part, for the model's documentation in MLflow."""
-    wanted = prepared.parts["validation"][:EXAMPLE_ROWS]
+    """Return a few raw rows, for the model's documentation in MLflow.
+
+    They are of the validation part, or in folds of the training part: external predictions are
+    known of these.
+    """
+    part = "validation" if "validation" in prepared.parts else "train"
+    wanted = prepared.parts[part][:EXAMPLE_ROWS]
     rows: Rows = prepared.data.rows
     found = []
     for first, block in rows.blocks(prepared.schema.source_columns):
@@ -282,5 +284,5 @@ def _example(plans: Plans, prepared: Prepared) -> pa.Table:
             found.append(pa.Table.from_batches([block]).take(arrow_of(own)))
         if first + block.num_rows > wanted[-1]:
             break
-    outputs = {n: parts["validation"][:EXAMPLE_ROWS] for n, parts in prepared.external.items()}
+    outputs = {n: parts[part][:EXAMPLE_ROWS] for n, parts in prepared.external.items()}
     return append_external(pa.concat_tables(found), plans.external, outputs, prepared.schema)

@@ -32,11 +32,14 @@ class EstimatorPlan:
         learner: its id, counted from 0 over all learners of the run.
         seed: of the run.
         settings: what it is.
+        folds: of the training part, of which learner i leaves out fold i modulo `folds`; None
+            where it sees all rows.
     """
 
     learner: int
     seed: int
     settings: EstimatorSettings
+    folds: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for the journal and MLflow."""
@@ -66,9 +69,8 @@ def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> by
 
     train = data.part("train")
     used = np.ones(train.rows, bool)
-    if plan.settings.leaves_folds_out:
-        folds = plan.settings.learners
-        used = data.fold_of(folds) != plan.learner % folds
+    if plan.folds is not None:
+        used = data.fold_of(plan.folds) != plan.learner % plan.folds
     inputs, targets = _flat_inputs(train, schema), train.targets[used]
     if schema.task == "classification" and plan.settings.needs_two_classes:
         _require_two_classes(targets, schema)

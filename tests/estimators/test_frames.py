@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -156,7 +155,8 @@ def run_of(estimator: Any, path: str, label: str, task: str, folder: Path) -> En
         "training": {"epochs": estimator.epochs}, "ensemble": {"learners": estimator.learners},
         "tracking": {"mlflow": False},
     }  # fmt: skip
-    return ensemble_pipe.load(run(Pipeline.model_validate(document), output=folder, inline=True).run_dir)
+    found = run(Pipeline.model_validate(document), output=folder, inline=True)
+    return ensemble_pipe.load(found.run_dir)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "arrow.csv"])
@@ -215,7 +215,7 @@ def test_rules_of_columns_are_overrides() -> None:
     model = EnsembleClassifier(**QUICK, overrides=rules).fit(FRAME, LABELS)
     kinds = {decision.name: decision.kind for decision in model.model_.schema.decisions}
     assert kinds["rooms"] == "category"
-    with pytest.raises(ValueError, match="data.columns: X: has no column 'room'; did you mean"):
+    with pytest.raises(ValueError, match=r"data\.columns: X: has no column 'room'; did you mean"):
         EnsembleClassifier(**QUICK, overrides={"data.columns": {"room": {}}}).fit(FRAME, LABELS)
     texts = {"data.missing_values": ["Graz"]}
     without = EnsembleClassifier(**QUICK, overrides=texts).fit(FRAME, LABELS)
@@ -243,10 +243,9 @@ def test_numbers_as_names_are_names() -> None:
 
 
 def test_not_a_number_in_an_array_is_a_missing_value() -> None:
-    X = RANDOM.normal(size=(100, 3))
-    y = X[:, 0] > 0
-    X[::5, 1] = np.nan
-    model = EnsembleClassifier(**QUICK).fit(X, y)
+    rows = RANDOM.normal(size=(100, 3))
+    rows[::5, 1] = np.nan
+    model = EnsembleClassifier(**QUICK).fit(rows, rows[:, 0] > 0)
     (decision,) = [one for one in model.model_.schema.decisions if one.name == "x1"]
     assert re.search(r"missing values \(\d+\): median", decision.treatment)
     found = model.predict_proba([[0.5, None, 1.0], [0.5, np.nan, 1.0]])

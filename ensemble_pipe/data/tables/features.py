@@ -63,8 +63,8 @@ class CategoryColumn:
     fill: str | None
     unseen: Literal["ignore", "error"]
     encode: Literal["one_hot", "code"]
-    buckets: int = 0
     vector: int | None = None
+    buckets: int = 0
 
     @property
     def code_count(self) -> int:
