@@ -58,14 +58,7 @@ def classes_of(labels: Array) -> tuple[Array, tuple[int | str, ...], Targets]:
     Raises:
         DataError: there is one class alone, or a label is none, see `class_names`.
     """
-    try:
-        distinct, places = np.unique(labels, return_inverse=True)
-    except TypeError:
-        kinds = sorted({type(label).__name__ for label in labels.tolist()})
-        raise DataError(
-            f"y: labels are of several kinds, {' and '.join(kinds)}; give them as text, or all as "
-            "numbers"
-        ) from None
+    distinct, places = np.unique(labels, return_inverse=True)
     names = class_names(distinct)
     if len(names) < 2:
         (only,) = distinct.tolist()
@@ -135,6 +128,12 @@ def _column(values: Any, where: str) -> Array:
         row = int(absent.argmax())
         raise DataError(f"y: {where}row {row + 1} has none; remove such rows")
     if isinstance(values, np.ndarray) and (kind != "O" or is_text(column.type)):
+        kinds = sorted({type(value).__name__ for value in values}) if kind == "O" else []
+        if len(kinds) > 1:
+            raise DataError(
+                f"y: {where}values of several kinds, {' and '.join(kinds)}; give them as text, or "
+                "all as numbers"
+            )
         return values
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())

@@ -1,17 +1,20 @@
 """A data frame is fitted and predicted as it comes, to the bits of the same data in a file."""
 
+import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 from estimator_data import QUICK
+from mlflow.pyfunc import scoring_server
 from pyarrow import csv
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
@@ -23,7 +26,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
+from ensemble_pipe.serving import mlflow_logging
 from ensemble_pipe.serving.files import outputs_of
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
@@ -144,8 +149,8 @@ def as_file(folder: Path, ending: str, frame: pd.DataFrame) -> str:
     return str(path)
 
 
-def run_of(estimator: Any, path: str, label: str, task: str, folder: Path) -> Ensemble:
-    """Return the ensemble of a run on a file with the settings of an estimator."""
+def run_of(estimator: Any, path: str, label: str, task: str, folder: Path) -> Path:
+    """Return the folder of a run on a file with the settings of an estimator."""
     state = np.random.RandomState(estimator.random_state)
     document = {
         "task": task, "seed": int(state.randint(np.iinfo(np.int32).max)),
@@ -155,8 +160,7 @@ def run_of(estimator: Any, path: str, label: str, task: str, folder: Path) -> En
         "training": {"epochs": estimator.epochs}, "ensemble": {"learners": estimator.learners},
         "tracking": {"mlflow": False},
     }  # fmt: skip
-    found = run(Pipeline.model_validate(document), output=folder, inline=True)
-    return ensemble_pipe.load(found.run_dir)
+    return Path(run(Pipeline.model_validate(document), output=folder, inline=True).run_dir)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "arrow.csv"])
@@ -168,11 +172,51 @@ def test_a_run_on_a_file_of_the_frame_gives_the_same_bits(
 ) -> None:
     estimator = kind(**QUICK, validation_fraction=0.15).fit(FRAME, y)
     path = as_file(tmp_path, ending, FRAME.assign(**{str(y.name): y}))
-    model = run_of(estimator, path, str(y.name), task, tmp_path)
+    model = ensemble_pipe.load(run_of(estimator, path, str(y.name), task, tmp_path))
+    assert model.schema == estimator.model_.schema
     assert bits(model, UNSEEN) == bits(estimator, UNSEEN)
     opened = open_input(as_file(tmp_path, ending, UNSEEN), model.schema)
     outputs = np.concatenate([outputs for _, outputs in outputs_of(model, opened)], axis=1)
     assert outputs.tobytes() == Ensemble(estimator.model_).outputs(UNSEEN).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/csv"])
+def test_the_frame_over_http_gives_the_same_bits(kind: str, tmp_path: Path) -> None:
+    estimator = EnsembleClassifier(**QUICK, validation_fraction=0.15).fit(FRAME, LABELS)
+    path = as_file(tmp_path, "csv", FRAME.assign(bought=LABELS))
+    folder = run_of(estimator, path, "bought", "classification", tmp_path)
+    served = mlflow.pyfunc.load_model(saved(folder))
+    request = UNSEEN.sample(frac=1, random_state=3)[UNSEEN.columns[::-1]]
+    if kind == "text/csv":
+        content = request.to_csv(index=False)
+    else:
+        texts = request.assign(seen=request["seen"].map(lambda day: day.isoformat()))
+        plain = texts.astype(object).where(request.notna(), None)
+        rows = [
+            [float(v) if isinstance(v, Decimal) else v for v in row] for row in plain.to_numpy()
+        ]
+        content = json.dumps({"dataframe_split": {"columns": list(request), "data": rows}})
+    schema = served.metadata.get_input_schema()
+    response = scoring_server.invocations(content, kind, served, schema)
+    assert response.status == 200, response.response
+    answer = pd.DataFrame(json.loads(response.response)["predictions"])
+    found = answer[["probability_no", "probability_yes"]].to_numpy()
+    np.testing.assert_array_equal(found, estimator.predict_proba(request))
+
+
+def saved(run_dir: Path) -> str:
+    """Save the model of a run as MLflow keeps it; return its folder."""
+    paths = RunPaths(run_dir)
+    signature, example = mlflow_logging.describe(
+        ensemble_pipe.load(run_dir), mlflow_logging._example(paths)
+    )
+    mlflow.pyfunc.save_model(
+        run_dir / "saved",
+        python_model=str(Path(mlflow_logging.__file__).with_name("mlflow_model.py")),
+        artifacts={"model": paths.model.as_uri()},
+        signature=signature, input_example=example, pip_requirements=[],
+    )  # fmt: skip
+    return str(run_dir / "saved")
 
 
 def test_frames_go_through_pipelines_searches_and_folds() -> None:
