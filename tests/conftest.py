@@ -255,4 +255,6 @@ def plain_schema(
     scaling = Scaling("standardize", means, deviations, (0.0,) * width, (1.0,) * width)
     if task == "regression":
         target = {"target_means": (0.0,), "target_deviations": (1.0,), **target}
-    return Schema(task, shape, columns, scaling, ("y",), classes, **target)
+    count = len(target.get("target_means", "y"))
+    names = ("y",) if count == 1 else tuple(f"y{place}" for place in range(count))
+    return Schema(task, shape, columns, scaling, names, classes, **target)

@@ -4,13 +4,15 @@ They were chosen on inner validation parts of eight tables, see docs/defaults.md
 for a pipeline file, the estimators and what `data inspect` suggests.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log2
 from typing import Any
 
-from ensemble_pipe.config.sections import Pipeline, Training
+from ensemble_pipe.config.fold_conflicts import fold_conflicts
+from ensemble_pipe.config.sections import Pipeline, Splits, Training
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.ensemble.strategies import Learners
+from ensemble_pipe.data.tables.scaling import Quantile
+from ensemble_pipe.ensemble.strategies import EnsembleSettings, Learners
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, AdamW, Cosine, Rule
@@ -21,6 +23,14 @@ _CYCLIC = ("snapshot", "fast_geometric")
 _STOPPING = ("independent", "bagging", "cross_validation", "mc_dropout")
 
 
+# Rows that each learner leaves a fold of; of more, all learners share one held-out part.
+MOST_ROWS_IN_FOLDS = 5_000
+FOLDS, LEARNERS_IN_FOLDS = 5, 10
+HELD_OUT_SHARE = 0.1
+# Held-out rows that a temperature, or a noise, is fitted to.
+LEAST_CALIBRATED = 100
+
+
 @dataclass(frozen=True)
 class DataFacts:
     """What default settings depend on.
@@ -28,18 +38,53 @@ class DataFacts:
     Attributes:
         rows: that are not of the test part.
         images: whether the rows are images, not rows of a table.
+        divisible: whether any row may be held out: rows in the order of time are not.
     """
 
     rows: int = 2_000
     images: bool = False
+    divisible: bool = True
 
 
 def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
     """Return a pipeline in which every default is a value; what it was given stays as it is."""
     found: dict[str, Any] = {"training": _training(pipeline, facts)}
-    if "network" not in pipeline.given and not facts.images:
-        found["network"] = Mlp(hidden=(256, 256), dropout=0.1)
+    if not facts.images:
+        if "network" not in pipeline.given:
+            found["network"] = Mlp(hidden=(256, 256), dropout=0.1)
+        if "scale" not in pipeline.given:
+            found["scale"] = Quantile()
+    found["splits"], ensemble = _held_out(pipeline, facts)
+    found["ensemble"] = _calibrated(pipeline, found["splits"], ensemble, facts)
     return pipeline.model_copy(update=found).settled()
+
+
+def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSettings]:
+    """Return the parts of the data, and the ensemble with as many learners as these need."""
+    splits, ensemble, given = pipeline.splits, pipeline.ensemble, pipeline.given
+    if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
+        return splits, ensemble
+    small = facts.rows <= MOST_ROWS_IN_FOLDS and facts.divisible and not facts.images
+    if small and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds")):
+        more = replace(ensemble, learners=LEARNERS_IN_FOLDS)
+        if not any(fold_conflicts(more, FOLDS)) and ensemble.combine.evidence == "validation":
+            folds: dict[str, Any] = {"folds": FOLDS, "validation": None, "stop": None}
+            return splits.model_copy(update=folds), more
+    parts: dict[str, Any] = {"validation": HELD_OUT_SHARE, "stop": "validation"}
+    return splits.model_copy(update=parts), ensemble
+
+
+def _calibrated(
+    pipeline: Pipeline, splits: Splits, ensemble: EnsembleSettings, facts: DataFacts
+) -> EnsembleSettings:
+    """Return the ensemble with a temperature where enough rows are held out for it."""
+    how = ensemble.combine
+    if how.temperature is not None:
+        return ensemble
+    size = splits.validation or 0
+    held = facts.rows if splits.folds else size if size >= 1 else size * facts.rows
+    warm = held >= LEAST_CALIBRATED and how.method != "choose"
+    return replace(ensemble, combine=replace(how, temperature=warm))
 
 
 def _training(pipeline: Pipeline, facts: DataFacts) -> Training:

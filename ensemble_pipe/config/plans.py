@@ -147,6 +147,11 @@ def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
     if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
         yield _mistake((("ensemble", "combine", "method"), text), document)
+    if pipeline.task == "classification" and pipeline.target.scale != "auto":
+        text = (
+            f"{pipeline.target.scale} is for regression, but task is classification; leave it out"
+        )
+        yield _mistake((("target", "scale"), text), document)
     if pipeline.splits.folds is not None:
         for conflict in fold_conflicts(pipeline.ensemble, pipeline.splits.folds):
             yield _mistake(conflict, document)

@@ -22,6 +22,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Source
 from ensemble_pipe.data.tables.scaling import SCALES, Scale, Standardize
+from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.ensemble.strategies import EnsembleSettings
 from ensemble_pipe.nn.losses import LOSSES, Loss
 from ensemble_pipe.nn.networks import NETWORKS, Architecture, Mlp
@@ -90,6 +91,17 @@ class Splits(_Section):
         if self.folds is None and (self.validation is None or self.stop is None):
             raise ValueError("validation and stop need a size each, unless there are folds")
         return self
+
+
+class Target(_Section):
+    """How the targets of a regression are scaled before training; results are in their own units.
+
+    Targets are standardised. `log` and `power`, with a fitted exponent, transform them before that,
+    and need targets above 0. `auto` takes one of these for a target where the held-out likelihood
+    in its own units is clearly better.
+    """
+
+    scale: TargetScale = "auto"
 
 
 def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
@@ -216,6 +228,7 @@ class Pipeline(_Section):
     shard_rows: Annotated[int, Ge(1)] = 4096
     window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
     scale: Annotated[Scale, SCALES, _DEFAULTED] = Standardize()
+    target: Target = Target()
     augment: AugmentSection = Augment()
     view: View = View()
     network: Annotated[Architecture, NETWORKS, _DEFAULTED] = Mlp()

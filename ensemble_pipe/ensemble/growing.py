@@ -24,7 +24,8 @@ from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
-from ensemble_pipe.ensemble.prediction import Metrics, number_metrics
+from ensemble_pipe.ensemble.numbers import Gaussians
+from ensemble_pipe.ensemble.prediction import Metrics
 
 BLOCK = 32  # learners: about the root of the largest number that is common
 
@@ -103,7 +104,7 @@ class NumberSums(Sums):
     def metrics(self, targets: Array, schema: Schema) -> Metrics:
         """See `Sums`."""
         aleatoric, epistemic = self.variances / self.members, self.squares / self.members
-        return number_metrics(self.mean, aleatoric + epistemic, targets, schema)
+        return Gaussians(self.mean, aleatoric + epistemic, schema).metrics(targets)
 
     def outputs(self) -> Floats:
         """See `Sums`: means and variances."""

@@ -194,7 +194,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         patience: epochs without gain on held-out rows after which a learner ends.
         validation_fraction: share of the rows that is held out, and as much again for `patience`;
             of too few rows none is. Below 1, or a number of rows.
-        folds: that learners leave out in turn, in place of held-out rows.
+        folds: where given, nothing is held out, and each learner leaves out one of so many folds;
+            at least as many learners are needed, better twice as many.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
             come last; {"data.columns": {"age": {"missing": "mean"}}} are rules of columns.
         components: classes of your own that `overrides` name, see `training.components`.

@@ -42,6 +42,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.checked import open_source
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.run import provenance
@@ -130,7 +131,10 @@ def prepare(config: Pipeline) -> Prepared:
     train = np.zeros(data.count, bool)
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
-        schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
+        schema = Schema.fit(
+            data.rows, roles, config.task, train, config.scale, data.targets,
+            _target_scale(config, official),
+        )  # fmt: skip
     require_fit(config, plans.networks, schema, len(parts["train"]), groups)
     if official is not None:
         schema.require_rows(official.rows)
@@ -152,7 +156,7 @@ def _facts(config: Pipeline, data: LabelledRows, has_test: bool) -> DataFacts:
     """Return what default settings depend on; a share of the rows is not yet taken for the test."""
     test = config.splits.test
     tested = 0 if has_test else test if test >= 1 else round(test * data.count)
-    return DataFacts(max(1, data.count - int(tested)), data.rows.is_image)
+    return DataFacts(max(1, data.count - int(tested)), data.rows.is_image, data.times is None)
 
 
 def write_run(paths: RunPaths, prepared: Prepared) -> None:
@@ -197,6 +201,14 @@ def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     return Recipe(
         paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows, folds
     )
+
+
+def _target_scale(config: Pipeline, official: LabelledRows | None) -> TargetScale:
+    """Return the scale of the targets: without a choice where test targets have no logarithm."""
+    scale = config.target.scale
+    if config.task == "classification" or official is None or scale != "auto":
+        return scale
+    return scale if (official.targets.values > 0).all() else "standardize"
 
 
 def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, Integers]:

@@ -178,7 +178,8 @@ def test_little_and_constant_data(kind: Any, y: Array, expected: float | None) -
     ([0] * 198 + [1] * 2, 3, (162, 19, 19)),  # the rare class goes back
 ])  # fmt: skip
 def test_what_is_held_out(labels: list[int], patience: int | None, counts: tuple[int, ...]) -> None:
-    values = EnsembleClassifier(patience=patience, validation_fraction=0.1).get_params()
+    held = {"patience": patience, "validation_fraction": 0.1, "epochs": 5}
+    values = EnsembleClassifier(**held).get_params()
     config, plans = pipeline_of(
         {name: values[name] for name in PATHS}, {}, "classification", 1, "test"
     )
@@ -210,7 +211,7 @@ def test_folds_may_be_the_evidence() -> None:
 
 
 def test_boosting_has_a_stop_part_of_its_own() -> None:
-    values = EnsembleClassifier(overrides={}).get_params()
+    values = EnsembleClassifier(validation_fraction=0.1).get_params()
     config, plans = pipeline_of(
         {name: values[name] for name in PATHS},
         {"ensemble.strategy": "boosting"}, "classification", 1, "test",
@@ -296,3 +297,22 @@ def test_a_regressor_of_several_targets_predicts_each_in_its_own_units() -> None
         first = EnsembleRegressor(**QUICK).fit(X, y[:, :1])
     assert outputs(first).shape == (2, len(X))
     assert outputs(first).tobytes() == outputs(EnsembleRegressor(**QUICK).fit(X, y[:, 0])).tobytes()
+
+
+@pytest.mark.parametrize(("kind", "y"), BOTH)
+def test_an_ensemble_in_folds_holds_nothing_out(kind: Any, y: Array) -> None:
+    overrides = {"ensemble.combine.temperature": True}
+    settings = {**QUICK, "learners": 6, "folds": 3, "patience": 3, "overrides": overrides}
+    estimator = kind(**settings).fit(X, y)
+    assert len(outputs(estimator)) == 6
+    assert estimator.model_.combiner.temperature != 1.0
+    values = {name: estimator.get_params()[name] for name in PATHS}
+    config, plans = pipeline_of(values, {}, estimator._task, 1, "test")
+    parts = split_examples(config, plans.networks, labelled([0, 1] * 25))
+    assert {name: len(places) for name, places in parts.items()} == {"train": 50}
+    np.testing.assert_array_equal(outputs(kind(**settings).fit(X, y)), outputs(estimator))
+
+
+def test_more_folds_than_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="folds are to be left out in turn"):
+        EnsembleClassifier(learners=9, folds=9).fit(X[:6], LABELS[:6])

@@ -62,9 +62,9 @@ def test_long_matrices_are_predicted_part_by_part(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("vectorizer", [CountVectorizer(), TfidfVectorizer(max_features=300)])
 def test_words_go_through_a_pipeline(vectorizer: Any) -> None:
-    words = np.array([f"w{number}" for number in range(500)])
-    spam = RANDOM.random(100) < 0.5
-    texts = [" ".join([*RANDOM.choice(words, 30), *(["offer"] * 3 if bad else [])]) for bad in spam]
+    words = np.array([f"w{number}" for number in range(250)])
+    spam = RANDOM.random(300) < 0.5
+    texts = [" ".join([*RANDOM.choice(words, 10), *(["offer"] * 3 if bad else [])]) for bad in spam]
     model = make_pipeline(vectorizer, EnsembleClassifier(**{**QUICK, "epochs": 20}))
     assert cross_val_score(model, texts, spam, cv=2).mean() > 0.7
     schema = model.fit(texts, spam)[-1].model_.schema

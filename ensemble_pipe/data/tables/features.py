@@ -51,10 +51,10 @@ class CategoryColumn:
             missing value.
         fill: the category that stands for a missing value; None where there must be none.
         unseen, encode: as in the column's rule.
-        buckets: where there are too many categories, the number of codes that the hashes of their
-            names are divided among; `categories` then has the missing value at most. Else 0.
         vector: length of the learned vector that stands for a code in every network; None where
             only a network's own embedding reads the codes.
+        buckets: where there are too many categories, the number of codes that the hashes of their
+            names are divided among; `categories` then has the missing value at most. Else 0.
     """
 
     name: str

@@ -20,15 +20,14 @@ from ensemble_pipe.data.tables.features import VECTOR, CategoryColumn, Column, N
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.recognition import ColumnPlan, recognize
-from ensemble_pipe.data.tables.scaling import (
-    Pca,
-    Scale,
-    Scaling,
-    Zca,
+from ensemble_pipe.data.tables.scale_fitting import (
     fit_columns,
     fit_pixels,
+    fit_sample,
+    sampled_rows,
     whiten,
 )
+from ensemble_pipe.data.tables.scaling import Pca, Quantile, RobustClip, Scale, Scaling, Zca
 from ensemble_pipe.data.tables.texts import require_numbers
 
 _PIXELS = 1 << 20  # summed up at a time
@@ -64,8 +63,8 @@ class FittedTable:
 def fit_table(rows: Rows, roles: Roles, train: Train, scale: Scale) -> FittedTable:
     """Fit the feature columns and the scaling of their numbers to the rows where `train` is true.
 
-    One pass over the features after those of `recognize`; a second one for PCA and ZCA, and one
-    over narrow columns alone.
+    One pass over the features after those of `recognize`; a second one for PCA, ZCA and the scales
+    that are fitted to quantiles, and one over narrow columns alone.
 
     Raises:
         DataError: a value violates its column's rule, in any row that is read, or no column can be
@@ -99,6 +98,11 @@ def _fit_plans(
     scaling = fit_columns(scale, moments)
     if isinstance(scale, Pca | Zca):
         scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train, missing))
+    elif isinstance(scale, RobustClip | Quantile) and numbers:
+        sampled = sampled_rows(train, len(numbers))
+        sample = np.concatenate(list(_filled(rows, fitted, sampled, missing)), axis=1)
+        names = [column.name for column in numbers]
+        scaling = fit_sample(scale, scaling, moments, sample, names, int(train.sum()))
     return fitted, scaling
 
 
@@ -131,7 +135,7 @@ def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...],
         ConfigError: the scale is not for images.
         DataError: the pixels are not uint8.
     """
-    if isinstance(scale, Pca | Zca):
+    if isinstance(scale, Pca | Zca | RobustClip | Quantile):
         raise ConfigError(f"scale: {scale.name} is for tables; images take standardize or range")
     kind = rows.schema.field(IMAGE).type
     if kind.value_type != pa.uint8() or len(kind.shape) != 3:
@@ -258,12 +262,21 @@ def _correlation(
     rows: Rows, columns: Sequence[Column], scaling: Scaling, train: Train, missing: Missing
 ) -> Floats:
     """Return the correlation matrix (C, C) of the standardised numbers of the training rows."""
-    numbers = [column for column in columns if isinstance(column, NumberColumn)]
     standardized = replace(scaling, name="standardize")
-    products = np.zeros((len(numbers), len(numbers)))
-    for block, kept, place in _blocks(rows, [column.name for column in columns], train):
+    count = len(scaling.centers)
+    products = np.zeros((count, count))
+    for matrix in _filled(rows, columns, train, missing):
+        standard = standardized.apply(matrix)
+        products += np.dot(standard, standard.T)
+    return products / int(train.sum())
+
+
+def _filled(
+    rows: Rows, columns: Sequence[Column], kept_rows: Train, missing: Missing
+) -> Iterator[Floats]:
+    """Yield the numbers (C, n) of the kept rows, block by block, with missing values filled."""
+    numbers = [column for column in columns if isinstance(column, NumberColumn)]
+    for block, kept, place in _blocks(rows, [column.name for column in numbers], kept_rows):
         matrix = read_numbers(block, numbers, place, missing)
         fill_missing(matrix, numbers)
-        matrix = _of_rows(standardized.apply(matrix), kept)
-        products += np.dot(matrix, matrix.T)
-    return products / int(train.sum())
+        yield _of_rows(matrix, kept)

@@ -8,17 +8,17 @@ _FEW_VALUES = 20
 _LEAST_VALUES = 3
 _ROWS_PER_VALUE = 5  # on average, where there are few values
 _HEAVY_SHARE = 0.1
-_MOST_VALUES = 32
+_MOST_VALUES = 128
 _LEAST_ROWS = 3  # of one of few values
-_LEAST_FREQUENT = 10  # of a frequent value beside others, and
-_LEAST_SHARE = 0.0005
+_LEAST_FREQUENT = 4  # of a frequent value beside others, and
+_LEAST_SHARE = 0.0001
 
 
 def frequent_values(sample: Floats) -> tuple[float, ...]:
     """Return the values (V,) of a number to have a feature each, ascending; none of most numbers.
 
     These are those of 3 to 20 values, whole or not, that stand in a few rows; and where one value
-    makes up a tenth of the rows, as 0 often does, the most frequent ones, at most 32.
+    makes up a tenth of the rows, as 0 often does, the most frequent ones, at most 128.
 
     Args:
         sample: (m,) values of training rows.
