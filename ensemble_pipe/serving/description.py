@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from ensemble_pipe.core.messages import quote, truncate
+from ensemble_pipe.core.messages import printable, quote, truncate
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import Member
 
@@ -30,5 +30,5 @@ def describe(schema: Schema, members: Sequence[Member]) -> str:
 
 
 def _first(names: Sequence[object]) -> str:
-    shown = ", ".join(truncate(str(name)) for name in names[:_SHOWN])
+    shown = ", ".join(truncate(printable(str(name))) for name in names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown}, ..."
