@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.documents import validate_as
-from ensemble_pipe.core.errors import CorruptFileError, DataError
+from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
@@ -24,27 +24,24 @@ from ensemble_pipe.data.tables.features import (
     FeatureLayout,
     lay_out_features,
 )
-from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of, require_rows
+from ensemble_pipe.data.tables.fitting import fit_table, require_rows
+from ensemble_pipe.data.tables.images import encode_images, fit_images, pixel_scale, require_images
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
 from ensemble_pipe.data.tables.target_scaling import (
     IDENTITY,
-    UNBOUNDED,
     Bounds,
     FittedTarget,
     TargetScale,
     TargetTransform,
+    combine_fits,
     scaled_targets,
     unscaled,
 )
-from ensemble_pipe.data.tables.targets import (
-    Targets,
-    class_codes,
-    classes_of,
-    require_every_class,
-)
+from ensemble_pipe.data.tables.targets import Targets, class_codes, classes_of, require_every_class
+from ensemble_pipe.data.tables.training_rows import Train
 
 Task = Literal["classification", "regression"]
 
@@ -176,12 +173,8 @@ class Schema:
     @property
     def fitted_targets(self) -> list[FittedTarget]:
         """The scale of each of the D targets of a regression."""
-        count = len(self.target_means)
-        transforms = self.target_transforms or (IDENTITY,) * count
-        bounds = self.target_bounds or (UNBOUNDED,) * count
-        moments = zip(self.target_names, self.target_means, self.target_deviations, strict=False)
-        every = zip(moments, transforms, bounds, strict=True)
-        return [FittedTarget(*own, transform, ends) for own, transform, ends in every]
+        moments = self.target_names, self.target_means, self.target_deviations
+        return combine_fits(*moments, self.target_transforms, self.target_bounds)
 
     def decode_targets(self, targets: Array) -> Array:
         """Decode stored targets (R,) or (R, D): to class names (R,), or numbers (R, D)."""
@@ -214,11 +207,7 @@ class Schema:
     @property
     def code_counts(self) -> dict[int, int]:
         """The number of codes of each code feature, by its place, including 0 for the unknown."""
-        return {
-            self._layout.starts[column.name]: column.code_count
-            for column in self.columns
-            if isinstance(column, CategoryColumn) and column.encode == "code"
-        }
+        return {self._layout.starts[column.name]: column.code_count for column in self._coded}
 
     @property
     def code_places(self) -> dict[str, int]:
@@ -268,7 +257,7 @@ class Schema:
         """
         self.require_columns(rows.schema.names, rows.where)
         if self.is_image:
-            self._require_images(rows.schema.field(IMAGE).type, rows.where)
+            require_images(rows.schema.field(IMAGE).type, self.input_shape, rows.where)
 
     def encode_inputs(self, block: pa.RecordBatch, place: Place) -> Array:
         """Encode a block of n rows as base files store them.
@@ -286,23 +275,13 @@ class Schema:
         if not self.is_image:
             missing = Missing(self.missing_values)
             return encoding.encode(block, self.columns, self.scaling, self._layout, place, missing)
-        encoding.require_block(block, (IMAGE,), place)
-        kind = block.schema.field(IMAGE).type
-        if kind != pa.fixed_shape_tensor(pa.uint8(), self.input_shape):
-            self._require_images(kind, place(0))
-        return np.ascontiguousarray(images_of(block, place))
+        return encode_images(block, self.input_shape, place)
 
     def input_scale(self) -> tuple[Floats, Floats]:
         """Return (scale, shift), float32 of `input_shape`: inputs = encoded * scale + shift."""
-        if not self.is_image:
-            return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
-        scale = 1.0 / np.array(self.scaling.units)
-        shift = -np.array(self.scaling.centers) * scale
-        shape = self.input_shape
-        return (
-            np.broadcast_to(scale, shape).astype(np.float32),
-            np.broadcast_to(shift, shape).astype(np.float32),
-        )
+        if self.is_image:
+            return pixel_scale(self.scaling, self.input_shape)
+        return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
 
     def target_place(self, rows: Rows) -> Place:
         """Return the function that names the target of a row, or the row where it has several."""
@@ -321,15 +300,6 @@ class Schema:
         if self.task == "classification":
             return class_codes(values, self.classes, place)
         return scaled_targets(values, self.fitted_targets, place)
-
-    def _require_images(self, kind: pa.DataType, where: str) -> None:
-        if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
-            raise DataError(f"{where}: images of {kind}; uint8 is needed")
-        if tuple(kind.shape) != self.input_shape:
-            raise DataError(
-                f"{where}: images of shape {tuple(kind.shape)}, "
-                f"but the training data has {self.input_shape}"
-            )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

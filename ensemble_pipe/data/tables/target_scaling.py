@@ -11,9 +11,9 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.targets import Targets, number_parts
+from ensemble_pipe.data.tables.training_rows import Train
 
 TargetScale = Literal["auto", "standardize", "log", "power"]
 
@@ -222,6 +222,22 @@ def _unresolved(parts: Iterable[Floats], name: str) -> str:
 def _ends(parts: Iterable[Floats]) -> tuple[float, float]:
     ends = [(part.min(), part.max()) for part in parts if len(part)]
     return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+
+def combine_fits(
+    names: Sequence[str],
+    means: Sequence[float],
+    deviations: Sequence[float],
+    transforms: Sequence[TargetTransform],
+    bounds: Sequence[Bounds],
+) -> list[FittedTarget]:
+    """Return the scales of D targets by their parts; without transforms or bounds there are none."""
+    count = len(means)
+    moments = zip(names, means, deviations, strict=False)
+    every = zip(
+        moments, transforms or (IDENTITY,) * count, bounds or (UNBOUNDED,) * count, strict=True
+    )
+    return [FittedTarget(*own, transform, ends) for own, transform, ends in every]
 
 
 def scaled_targets(targets: Targets, fitted: Sequence[FittedTarget], place: Place) -> Floats:
