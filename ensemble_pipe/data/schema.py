@@ -14,7 +14,7 @@ from ensemble_pipe.core.documents import validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
-from ensemble_pipe.data.tables import encoding
+from ensemble_pipe.data.tables import encoding, target_scaling
 from ensemble_pipe.data.tables.agreement import agrees
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
@@ -30,16 +30,7 @@ from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
-from ensemble_pipe.data.tables.target_scaling import (
-    IDENTITY,
-    Bounds,
-    FittedTarget,
-    TargetScale,
-    TargetTransform,
-    combine_fits,
-    scaled_targets,
-    unscaled,
-)
+from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale, TargetTransform
 from ensemble_pipe.data.tables.targets import Targets, class_codes, classes_of, require_every_class
 from ensemble_pipe.data.tables.training_rows import Train
 
@@ -93,7 +84,7 @@ class Schema:
     ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
-        The targets (R,) or (R, D) are those of `read_targets`.
+        The targets (R,) or (R, D) are those of `read_targets`; `target_scale` is for numbers.
 
         Sums are made in float64, block by block in the order of the rows, so that they have the
         same bits however the files are divided.
@@ -112,9 +103,8 @@ class Schema:
             table = fit_table(rows, roles, train, scale)
             columns, scaling, decisions = table.columns, table.scaling, table.decisions
             shape = (len(lay_out_features(columns, scaling).names),)
-        classes: tuple[int | str, ...] = ()
-        if task == "classification":
-            classes = classes_of(rows, targets, rows.cells(roles.labels[0]))
+        place = rows.cells(roles.labels[0])
+        classes = classes_of(rows, targets, place) if task == "classification" else ()
         schema = cls(
             task=task,
             input_shape=shape,
@@ -129,21 +119,8 @@ class Schema:
             require_every_class(classes, rows, targets.distinct(train))
             return schema
         encoder = Encoder(schema.source_columns, prod(shape), schema.encode_inputs)
-        return schema.with_targets(
-            fit_targets(target_scale, rows, roles.labels, targets, train, encoder)
-        )
-
-    def with_targets(self, fitted: Sequence[FittedTarget]) -> "Schema":
-        """Return the schema with the scales of its targets."""
-        transforms = tuple(one.transform for one in fitted)
-        return replace(
-            self,
-            target_names=tuple(one.name for one in fitted),
-            target_means=tuple(one.mean for one in fitted),
-            target_deviations=tuple(one.deviation for one in fitted),
-            target_transforms=() if set(transforms) == {IDENTITY} else transforms,
-            target_bounds=tuple(one.bounds for one in fitted),
-        )
+        fitted = fit_targets(target_scale, rows, roles.labels, targets, train, encoder)
+        return replace(schema, **target_scaling.target_fields(fitted))
 
     @property
     def is_image(self) -> bool:
@@ -171,16 +148,17 @@ class Schema:
         return np.array(self.target_means), np.array(self.target_deviations)
 
     @property
-    def fitted_targets(self) -> list[FittedTarget]:
+    def fitted_targets(self) -> list[target_scaling.FittedTarget]:
         """The scale of each of the D targets of a regression."""
-        moments = self.target_names, self.target_means, self.target_deviations
-        return combine_fits(*moments, self.target_transforms, self.target_bounds)
+        moments = self.target_means, self.target_deviations
+        further = self.target_transforms, self.target_bounds
+        return target_scaling.targets_of(self.target_names, *moments, *further)
 
     def decode_targets(self, targets: Array) -> Array:
         """Decode stored targets (R,) or (R, D): to class names (R,), or numbers (R, D)."""
         if self.task == "classification":
             return np.array(self.classes)[targets]
-        return unscaled(targets.reshape(len(targets), -1), self.fitted_targets)
+        return target_scaling.unscaled(targets.reshape(len(targets), -1), self.fitted_targets)
 
     @property
     def roles(self) -> Roles:
@@ -231,6 +209,14 @@ class Schema:
         return self._layout.names
 
     @property
+    def feature_places(self) -> dict[str, tuple[int, int]]:
+        """Where the features of each source column begin and end in an encoded row.
+
+        Empty for images; numbers that are mixed have no features of their own.
+        """
+        return self._layout.places
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """The features of an encoded row by the column they came from; empty for images."""
         return self._layout.spans
@@ -238,7 +224,7 @@ class Schema:
     @cached_property
     def _layout(self) -> FeatureLayout:
         if self.is_image:
-            return FeatureLayout((), (), np.zeros(0, np.int64), {})
+            return FeatureLayout((), (), np.zeros(0, np.int64), {}, {})
         return lay_out_features(self.columns, self.scaling)
 
     def require_columns(self, names: Sequence[str], where: str) -> None:
@@ -299,7 +285,7 @@ class Schema:
         """
         if self.task == "classification":
             return class_codes(values, self.classes, place)
-        return scaled_targets(values, self.fitted_targets, place)
+        return target_scaling.scaled_targets(values, self.fitted_targets, place)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
