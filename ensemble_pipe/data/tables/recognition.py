@@ -39,6 +39,7 @@ ONE_HOT_CATEGORIES = 10
 """The most categories that have a feature each; more have codes, for learned vectors."""
 LEAST_ROWS = 3
 """Of a category with a code of its own; rarer ones share that of the unknown."""
+_EXACT = 2.0**53  # larger integers that differ may be one float64
 
 
 def recognize(
@@ -170,7 +171,7 @@ def _of_number(
         return plan
     if tally.present == 0:
         return replace(plan, left_out=describing.NO_VALUE, can_be_read=False)
-    if tally.low == tally.high and not missing:
+    if tally.low == tally.high and abs(tally.low) < _EXACT and not missing:
         value = describing.value_text(tally.low, rule.kind)
         return replace(plan, left_out=f"one value in all training rows: {value}")
     if rule.kind == "date":
