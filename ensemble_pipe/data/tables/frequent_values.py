@@ -6,15 +6,15 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 
-MOST_VALUES = 32
+MOST_VALUES = 128
 _MOST_FEATURES = 1024  # of all columns together
 _FEW_VALUES = 20
 _LEAST_VALUES = 3
 _ROWS_PER_VALUE = 5  # on average, where there are few values
 _HEAVY_SHARE = 0.1
 _LEAST_ROWS = 3  # of one of few values
-_LEAST_FREQUENT = 10  # of a frequent value beside others, and
-_LEAST_SHARE = 0.0005
+_LEAST_FREQUENT = 4  # of a frequent value beside others, and
+_LEAST_SHARE = 0.0001
 
 
 def frequent_values_of_all(samples: Sequence[Floats]) -> list[tuple[float, ...]]:
