@@ -36,7 +36,8 @@ from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
-from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale, TargetTransform
+from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale
+from ensemble_pipe.data.tables.target_transforms import TargetTransform
 from ensemble_pipe.data.tables.targets import (
     Targets,
     class_codes,

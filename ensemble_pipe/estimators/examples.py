@@ -23,11 +23,11 @@ from ensemble_pipe.data.tables.target_choice import Encoder, rows_to_choose_by, 
 from ensemble_pipe.data.tables.target_scaling import (
     LEAST_DEVIATION,
     FittedTarget,
-    TargetTransform,
     bounded,
     mean_and_deviation,
     target_fields,
 )
+from ensemble_pipe.data.tables.target_transforms import TargetTransform
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of

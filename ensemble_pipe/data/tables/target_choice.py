@@ -21,13 +21,11 @@ from ensemble_pipe.core.seeds import Purpose, generator
 from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.target_scaling import (
-    IDENTITY,
-    LOG,
     FittedTarget,
     TargetScale,
-    TargetTransform,
     fit_target,
 )
+from ensemble_pipe.data.tables.target_transforms import IDENTITY, LOG, TargetTransform
 from ensemble_pipe.data.tables.targets import Targets, number_parts
 
 POWERS = tuple(TargetTransform("power", eighths / 8) for eighths in range(1, 8))
