@@ -224,6 +224,14 @@ class Schema:
         return self._layout.names
 
     @property
+    def feature_places(self) -> dict[str, tuple[int, int]]:
+        """Where the features of each source column begin and end in an encoded row.
+
+        Empty for images; numbers that are mixed have no features of their own.
+        """
+        return self._layout.places
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """The features of an encoded row by the column they came from; empty for images."""
         return self._layout.spans
@@ -231,7 +239,7 @@ class Schema:
     @cached_property
     def _layout(self) -> FeatureLayout:
         if self.is_image:
-            return FeatureLayout((), (), np.zeros(0, np.int64), {})
+            return FeatureLayout((), (), np.zeros(0, np.int64), {}, {})
         return lay_out_features(self.columns, self.scaling)
 
     def require_columns(self, names: Sequence[str], where: str) -> None:

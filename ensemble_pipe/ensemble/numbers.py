@@ -65,7 +65,8 @@ class Gaussians:
         Args:
             targets: (R,) or (R, D), as base files hold them.
         """
-        return metrics_of(self._scores(targets), self.schema.target_names)
+        truth = self.schema.decode_targets(targets)
+        return metrics_of(self._scores(targets), truth, self.schema.target_names)
 
     def row_values(self, targets: Array) -> dict[str, RowValues]:
         """Return the metrics that are means over rows, row by row, as `number_values` does."""
