@@ -38,12 +38,7 @@ from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
 from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale
 from ensemble_pipe.data.tables.target_transforms import TargetTransform
-from ensemble_pipe.data.tables.targets import (
-    Targets,
-    class_codes,
-    classes_of,
-    require_every_class,
-)
+from ensemble_pipe.data.tables.targets import Targets, class_codes, classes_of, require_every_class
 
 Task = Literal["classification", "regression"]
 
@@ -286,13 +281,7 @@ class Schema:
         """Return (scale, shift), float32 of `input_shape`: inputs = encoded * scale + shift."""
         if not self.is_image:
             return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
-        scale = 1.0 / np.array(self.scaling.units)
-        shift = -np.array(self.scaling.centers) * scale
-        shape = self.input_shape
-        return (
-            np.broadcast_to(scale, shape).astype(np.float32),
-            np.broadcast_to(shift, shape).astype(np.float32),
-        )
+        return self.scaling.factors(self.input_shape)
 
     def target_place(self, rows: Rows) -> Place:
         """Return the function that names the target of a row, or the row where it has several."""

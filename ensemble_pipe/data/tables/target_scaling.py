@@ -21,7 +21,9 @@ TargetScale = Literal["auto", "standardize", "log", "power"]
 BOUND_MARGIN = 0.1
 # Of float64's steps at the size of the numbers, a deviation that is learned from has 64.
 _RESOLVED = 64 * float(np.finfo(np.float64).eps)
-LEAST_DEVIATION = 1e-150
+_LEAST_DEVIATION = 1e-150
+# Of its size: the deviation that stands for that of a constant target.
+_CONSTANT_SHARE = 1e-12
 
 
 Bounds = tuple[float, float]
@@ -115,7 +117,12 @@ def targets_of(
 
 
 def fit_target(
-    rows: Rows, targets: Targets, train: Train, name: str, transform: TargetTransform
+    rows: Rows,
+    targets: Targets,
+    train: Train,
+    name: str,
+    transform: TargetTransform,
+    constants: bool = False,
 ) -> FittedTarget:
     """Fit the scale of one target to the rows where `train` is true.
 
@@ -125,6 +132,8 @@ def fit_target(
         train: (R,).
         name: of its column.
         transform: g, which all targets of the training rows have.
+        constants: whether all may be the same: then the deviation is so small that they are
+            predicted as they are.
 
     Raises:
         DataError: as `number_parts`, or all are the same, or too far apart or near each other.
@@ -138,23 +147,25 @@ def fit_target(
         return map(transform.forward, numbers_of())
 
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = mean_and_deviation(parts)
+        mean, deviation = _mean_and_deviation(parts)
     if not np.isfinite([mean, deviation]).all():
         raise DataError(
             f"{rows.where}: the target {quote(name)} has values too far apart to be standardised; "
             "remove or clip the largest"
         )
+    if deviation == 0 and constants:
+        deviation = _CONSTANT_SHARE * (max(map(abs, _ends(parts()))) or 1.0)
     if deviation == 0:
         raise DataError(f"{rows.where}: {_unresolved(numbers_of(), name)}")
-    if deviation < LEAST_DEVIATION:
+    if deviation < _LEAST_DEVIATION:
         raise DataError(
             f"{rows.where}: the target {quote(name)} has a deviation of {deviation:g}, whose "
             "square is 0 in float64; multiply it by a power of ten"
         )
-    return bounded(FittedTarget(name, mean, deviation, transform), parts())
+    return _bounded(FittedTarget(name, mean, deviation, transform), parts())
 
 
-def bounded(fitted: FittedTarget, parts: Iterable[Floats]) -> FittedTarget:
+def _bounded(fitted: FittedTarget, parts: Iterable[Floats]) -> FittedTarget:
     """Return the scale with its bounds, for the training targets g(y), part by part."""
     low, high = _ends(parts)
     ends = (np.array([low, high]) - fitted.mean) / fitted.deviation
@@ -162,7 +173,7 @@ def bounded(fitted: FittedTarget, parts: Iterable[Floats]) -> FittedTarget:
     return replace(fitted, bounds=(float(ends[0]) - margin, float(ends[1]) + margin))
 
 
-def mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
+def _mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
     """Return mean and deviation of numbers; 0 where float64 cannot resolve their differences.
 
     Args:
