@@ -25,12 +25,13 @@ from ensemble_pipe.data.tables.features import (
     lay_out_features,
 )
 from ensemble_pipe.data.tables.fitting import fit_table, require_rows
-from ensemble_pipe.data.tables.images import encode_images, fit_images, pixel_scale, require_images
+from ensemble_pipe.data.tables.images import encode_images, fit_images, require_images
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
-from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale, TargetTransform
+from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale
+from ensemble_pipe.data.tables.target_transforms import TargetTransform
 from ensemble_pipe.data.tables.targets import Targets, class_codes, classes_of, require_every_class
 from ensemble_pipe.data.tables.training_rows import Train
 
@@ -265,9 +266,9 @@ class Schema:
 
     def input_scale(self) -> tuple[Floats, Floats]:
         """Return (scale, shift), float32 of `input_shape`: inputs = encoded * scale + shift."""
-        if self.is_image:
-            return pixel_scale(self.scaling, self.input_shape)
-        return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
+        if not self.is_image:
+            return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
+        return self.scaling.factors(self.input_shape)
 
     def target_place(self, rows: Rows) -> Place:
         """Return the function that names the target of a row, or the row where it has several."""

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables.encoding import require_block
@@ -88,13 +87,3 @@ def encode_images(
     if kind != pa.fixed_shape_tensor(pa.uint8(), shape):
         require_images(kind, shape, place(0))
     return np.ascontiguousarray(images_of(block, place))
-
-
-def pixel_scale(scaling: Scaling, shape: Sequence[int]) -> tuple[Floats, Floats]:
-    """Return (scale, shift), float32 of a shape (H, W, C): inputs = pixels * scale + shift."""
-    scale = 1.0 / np.array(scaling.units)
-    shift = -np.array(scaling.centers) * scale
-    return (
-        np.broadcast_to(scale, shape).astype(np.float32),
-        np.broadcast_to(shift, shape).astype(np.float32),
-    )
