@@ -195,11 +195,7 @@ class Schema:
     @property
     def code_counts(self) -> dict[int, int]:
         """The number of codes of each code feature, by its place, including 0 for the unknown."""
-        return {
-            self._layout.starts[column.name]: column.code_count
-            for column in self.columns
-            if isinstance(column, CategoryColumn) and column.encode == "code"
-        }
+        return {self._layout.starts[column.name]: column.code_count for column in self._coded}
 
     @property
     def code_places(self) -> dict[str, int]:
@@ -224,10 +220,7 @@ class Schema:
 
     @property
     def feature_places(self) -> dict[str, tuple[int, int]]:
-        """Where the features of each source column begin and end in an encoded row.
-
-        Empty for images; numbers that are mixed have no features of their own.
-        """
+        """Where the features of each column begin and end in a row; mixed numbers have none."""
         return self._layout.places
 
     @property
