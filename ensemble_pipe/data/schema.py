@@ -211,10 +211,7 @@ class Schema:
 
     @property
     def feature_places(self) -> dict[str, tuple[int, int]]:
-        """Where the features of each source column begin and end in an encoded row.
-
-        Empty for images; numbers that are mixed have no features of their own.
-        """
+        """Where the features of each column begin and end in a row; mixed numbers have none."""
         return self._layout.places
 
     @property
