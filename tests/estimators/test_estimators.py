@@ -37,7 +37,8 @@ def outputs(estimator: Any, rows: Floats = X) -> Array:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"learners": 2, "epochs": 30}, pytest.param({}, marks=pytest.mark.slow)]
+    "parameters",
+    [{"learners": 2, "hidden": (32,), "epochs": 30}, pytest.param({}, marks=pytest.mark.slow)],
 )
 @pytest.mark.parametrize("kind", [EnsembleClassifier, EnsembleRegressor])
 def test_scikit_learns_whole_suite_passes_without_an_expected_failure(
