@@ -192,9 +192,11 @@ def _fitted(name: str, targets: Floats, transform: TargetTransform) -> FittedTar
     values = transform.forward(targets)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = mean_and_deviation(lambda: [values])
+        square = np.square(np.abs(targets).max())
     largest = float(np.abs(values).max())
-    if not np.isfinite([mean, deviation]).all():
-        raise DataError(f"y: its values reach {largest:g}, whose squares are infinite")
+    if not np.isfinite([mean, deviation, square]).all():
+        reached = float(np.abs(targets).max())
+        raise DataError(f"y: its values reach {reached:g}, whose squares are infinite")
     if 0 < deviation < LEAST_DEVIATION:
         raise DataError(f"y: its deviation is {deviation:g}, whose square is 0 in float64")
     deviation = deviation or _CONSTANT_SHARE * (largest or 1.0)
