@@ -28,6 +28,7 @@ from ensemble_pipe.data.tables.target_scaling import (
     TargetTransform,
     bounded,
     mean_and_deviation,
+    target_fields,
 )
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.estimators.features import Features
@@ -170,7 +171,7 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
             _fitted(name, values[train], _transform(config, inputs, values, sample))
             for name, values in zip(examples.target_names, every, strict=True)
         ]
-    return schema.with_targets(fitted)
+    return replace(schema, **target_fields(fitted))
 
 
 def _transform(config: Pipeline, inputs: Array, targets: Floats, sample: Array) -> TargetTransform:

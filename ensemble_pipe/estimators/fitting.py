@@ -32,8 +32,6 @@ from ensemble_pipe.training.plan import LearnerPlan
 
 # Of more rows equal ones are merged only where a batch is asked to hold all of them.
 MOST_MERGED = 4096
-# Fewer are not divided into folds unless that is asked for.
-LEAST_IN_FOLDS = 20
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def plan_fit(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans, Exa
 
 
 def _settled(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans]:
-    settled = settle(config, DataFacts(examples.count, divisible=examples.count >= LEAST_IN_FOLDS))
+    settled = settle(config, DataFacts(examples.count))
     return settled, make_plans(settled)
 
 
