@@ -292,6 +292,16 @@ def test_numbers_as_names_are_names() -> None:
     assert bits(model, numbered[numbered.columns[::-1]]) == bits(model, numbered)
 
 
+def test_a_frame_without_names_is_an_array(tmp_path: Path) -> None:
+    rows = RANDOM.normal(size=(60, 3))
+    frame = pd.DataFrame(rows)
+    model = EnsembleClassifier(**QUICK).fit(frame, rows[:, 0] > 0)
+    assert bits(model, frame) == bits(model, rows)
+    assert bits(EnsembleClassifier(**QUICK).fit(rows, rows[:, 0] > 0), rows) == bits(model, rows)
+    model.save(tmp_path)
+    assert bits(ensemble_pipe.load(tmp_path), frame) == bits(model, rows)
+
+
 def test_not_a_number_in_an_array_is_a_missing_value() -> None:
     rows = RANDOM.normal(size=(100, 3))
     rows[::5, 1] = np.nan
