@@ -19,7 +19,6 @@ from ensemble_pipe.core.arrow import arrow_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.seeds import Purpose, generator
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.target_scaling import (
     IDENTITY,
     LOG,
@@ -29,6 +28,7 @@ from ensemble_pipe.data.tables.target_scaling import (
     fit_target,
 )
 from ensemble_pipe.data.tables.targets import Targets, number_parts
+from ensemble_pipe.data.tables.training_rows import Train
 
 POWERS = tuple(TargetTransform("power", eighths / 8) for eighths in range(1, 8))
 # A transformation is taken where it is better by more nats than this, with so many standard errors.

@@ -11,9 +11,9 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.targets import Targets, number_parts
+from ensemble_pipe.data.tables.training_rows import Train
 
 TargetScale = Literal["auto", "standardize", "log", "power"]
 
