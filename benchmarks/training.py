@@ -93,11 +93,11 @@ def main() -> None:
         "ensemble": {"learners": cores},
     }
     pipeline = Pipeline.model_validate(settings)
-    plans = make_plans(pipeline)
-    prepared = preparation.prepare(pipeline, plans)
+    prepared = preparation.prepare(pipeline)
+    pipeline = prepared.config
     with tempfile.TemporaryDirectory() as folder:
         paths = RunPaths(Path(folder))
-        preparation.write_run(paths, pipeline, plans, prepared)
+        preparation.write_run(paths, prepared)
         peak = peak_gflops()
         inline = samples_per_second(InlineExecutor(), prepared, paths, pipeline)
         on_ray, trainers = _on_ray(prepared, paths, pipeline)

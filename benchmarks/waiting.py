@@ -18,7 +18,6 @@ from typing import Any
 import yaml
 from keeping import publish
 
-from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.preparation import prepare, recipe_of, write_run
@@ -49,11 +48,11 @@ def measure(pipeline: Pipeline) -> dict[str, Any]:
     from ensemble_pipe.cluster.ray import RayExecutor
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    plans = make_plans(pipeline)
-    prepared = prepare(pipeline, plans)
+    prepared = prepare(pipeline)
+    pipeline, plans = prepared.config, prepared.plans
     with tempfile.TemporaryDirectory() as folder:
         paths = RunPaths(Path(folder))
-        write_run(paths, pipeline, plans, prepared)
+        write_run(paths, prepared)
         recipe = recipe_of(paths, pipeline, prepared.schema)
         executor = RayExecutor("local", trainers=2, cpus_per_trainer=1, retries=0)
         stacks = make_stacks(plans.networks, {}, size=1, trainers=2, width=1)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats
@@ -170,7 +169,10 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
     """Return a function that prepares a small run on the digits, with settings changed."""
 
     def make(**settings: Any) -> Prepared:
-        training = {"epochs": 3, "batch_size": 32, **settings.pop("training", {})}
+        training = {
+            "epochs": 3, "batch_size": 32, "schedule": {"name": "constant"},
+            **settings.pop("training", {}),
+        }  # fmt: skip
         config = Pipeline.model_validate(
             {
                 "network": {"hidden": [16]},
@@ -180,10 +182,10 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
                 **settings,
             }
         )
-        plans = make_plans(config)
-        prepared = preparation.prepare(config, plans)
+        prepared = preparation.prepare(config)
+        config, plans = prepared.config, prepared.plans
         paths = RunPaths(tmp_path / f"run-{len(list(tmp_path.iterdir()))}")
-        preparation.write_run(paths, config, plans, prepared)
+        preparation.write_run(paths, prepared)
         recipe = preparation.recipe_of(paths, config, prepared.schema)
         return Prepared(paths, config, plans.networks, prepared.schema, recipe)
 
@@ -253,4 +255,6 @@ def plain_schema(
     scaling = Scaling("standardize", means, deviations, (0.0,) * width, (1.0,) * width)
     if task == "regression":
         target = {"target_means": (0.0,), "target_deviations": (1.0,), **target}
-    return Schema(task, shape, columns, scaling, ("y",), classes, **target)
+    count = len(target.get("target_means", "y"))
+    names = ("y",) if count == 1 else tuple(f"y{place}" for place in range(count))
+    return Schema(task, shape, columns, scaling, names, classes, **target)

@@ -103,6 +103,15 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "early stopping of averages": training(
         epochs=12, early_stopping=STOPPING, averaging={"name": "ema", "decay": 0.9}
     ),
+    "early stopping, each by its own fold": {
+        **training(epochs=8, early_stopping=STOPPING),
+        "splits": {"train": 331, "folds": 3},
+    },
+    "chains of networks, each by its own fold": {
+        **training(epochs=2),
+        "ensemble": {"strategy": "boosting", "learners": LEARNERS, "rounds": 2},
+        "splits": {"train": 331, "folds": 3},
+    },
     "all rows in a batch": training(batch_size="all"),
     "smoothed labels": training(loss={"name": "cross_entropy", "smoothing": 0.1}),
     "augmented": {"augment": [{"name": "shift_crop"}, {"name": "horizontal_flip"}]},
@@ -253,7 +262,14 @@ def test_learner_3_is_bitwise_the_same_in_this_process(
 
 
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.parametrize("settings", ["adam", pytest.param("augmented", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "adam",
+        pytest.param("augmented", marks=pytest.mark.slow),
+        pytest.param("early stopping, each by its own fold", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("way", [on_one_trainer, on_two_trainers])
 def test_learner_3_is_bitwise_the_same_on_ray(
     prepare: Callable[..., Prepared], settings: str, way: Callable[[Prepared], LearnerState]

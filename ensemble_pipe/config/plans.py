@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ensemble_pipe.config.conversion import resolve, validate
+from ensemble_pipe.config.defaults import DataFacts, settle
+from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
@@ -14,15 +16,16 @@ from ensemble_pipe.ensemble.combiners import fits_for
 from ensemble_pipe.ensemble.out_of_fold import FoldGroup
 from ensemble_pipe.ensemble.strategies import (
     ExternalPlan,
+    ExternalPredictions,
     Group,
     Learners,
     varied_values,
 )
-from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, Loss, SquaredError
+from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.nn.networks import NETWORKS
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, ConstantRate, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
-from ensemble_pipe.training.conflicts import Conflict, conflicts
+from ensemble_pipe.training.conflicts import conflicts
 from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
@@ -40,12 +43,15 @@ class Plans:
         estimators: plans of the scikit-learn estimators, likewise.
         external: plans of the members with predictions of another program, likewise.
         fold_groups: the learners of each cross-validated group, each of which leaves out one fold.
+        folds: of the whole run, where learner i leaves out and stops by fold i modulo `folds`; then
+            every group is cross-validated. None where there are a validation and a stop part.
     """
 
     networks: tuple[LearnerPlan, ...] = ()
     estimators: tuple[EstimatorPlan, ...] = ()
     external: tuple[ExternalPlan, ...] = ()
     fold_groups: tuple[FoldGroup, ...] = ()
+    folds: int | None = None
 
     @property
     def trained(self) -> frozenset[int]:
@@ -56,8 +62,9 @@ class Plans:
     @property
     def fold_counts(self) -> list[int]:
         """The distinct numbers of folds that learners divide the training part into, ascending."""
-        of_views = {plan.view.folds for plan in self.networks if plan.view.folds is not None}
-        return sorted({len(group) for group in self.fold_groups} | of_views)
+        views = {plan.view.folds for plan in self.networks}
+        estimators = {plan.folds for plan in self.estimators}
+        return sorted(folds for folds in views | estimators if folds is not None)
 
     def to_dict(self) -> dict[int, dict[str, Any]]:
         """Return each learner's plan as plain values, by learner, for the journal and MLflow."""
@@ -70,13 +77,14 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
     """Plan every learner, with its own values of what its group sets and varies.
 
     Args:
-        pipeline: the pipeline.
+        pipeline: the pipeline; where it is not settled yet, the plans are those for `DataFacts()`.
         document: its source, for the lines in messages.
 
     Raises:
         ConfigError: `vary` or `set` names no hyperparameter, a value is invalid for it, or settings
             contradict each other.
     """
+    pipeline = settle(pipeline, DataFacts())
     values = resolve(pipeline)
     # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.
     document = replace(document, data=values) if document else Document("pipeline", values)
@@ -92,15 +100,19 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
             networks.append(plan)
             mistakes += found
         elif isinstance(group, EstimatorSettings):
-            estimators.append(EstimatorPlan(place.learner, pipeline.seed, group))
+            own_folds = group.learners if group.leaves_folds_out else None
+            folds = pipeline.splits.folds or own_folds
+            estimators.append(EstimatorPlan(place.learner, pipeline.seed, group, folds))
         else:
             external.append(ExternalPlan(place.learner, group))
-        if group.leaves_folds_out:
+        is_trained = not isinstance(group, ExternalPredictions)
+        if group.leaves_folds_out or (pipeline.splits.folds is not None and is_trained):
             fold_groups.setdefault(place.path, []).append(place.learner)
     if mistakes:
         raise ConfigError(mistakes=mistakes)
     groups = tuple(tuple(learners) for learners in fold_groups.values())
-    return Plans(tuple(networks), tuple(estimators), tuple(external), groups)
+    folds = pipeline.splits.folds
+    return Plans(tuple(networks), tuple(estimators), tuple(external), groups, folds)
 
 
 @dataclass(frozen=True)
@@ -135,6 +147,14 @@ def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
     if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
         yield _mistake((("ensemble", "combine", "method"), text), document)
+    if pipeline.task == "classification" and pipeline.target.scale != "auto":
+        text = (
+            f"{pipeline.target.scale} is for regression, but task is classification; leave it out"
+        )
+        yield _mistake((("target", "scale"), text), document)
+    if pipeline.splits.folds is not None:
+        for conflict in fold_conflicts(pipeline.ensemble, pipeline.splits.folds):
+            yield _mistake(conflict, document)
 
 
 def _plan_network(
@@ -146,6 +166,9 @@ def _plan_network(
     found = list(conflicts(plan, pipeline.task, pipeline.augment))
     if group.leaves_folds_out and config.view.folds is not None:
         text = "cross_validation has as many folds as learners; leave it out"
+        found.append((("view", "folds"), text))
+    if pipeline.splits.folds is not None and config.view.folds is not None:
+        text = "splits.folds lets every learner leave a fold out; leave one of them out"
         found.append((("view", "folds"), text))
     return plan, [_mistake(conflict, own) for conflict in found]
 
@@ -173,7 +196,6 @@ _KINDS: dict[str, Registry[Any]] = {
     "training.loss": LOSSES,
     "training.averaging": AVERAGES,
 }
-_DEFAULT_LOSS: dict[str, Loss] = {"classification": CrossEntropy(), "regression": SquaredError()}
 
 
 def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) -> Document:
@@ -198,6 +220,8 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
 
 def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
     training, boosting = pipeline.training, None
+    assert training.epochs is not None
+    assert training.loss is not None
     if group.strategy == "boosting":
         boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
     view, schedule = pipeline.view, training.schedule
@@ -207,11 +231,13 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         view = replace(view, folds=group.learners)
     elif group.strategy == "fast_geometric" and isinstance(schedule, ConstantRate):
         schedule = FastGeometric()
+    if pipeline.splits.folds is not None:
+        view = replace(view, folds=pipeline.splits.folds)
     return LearnerPlan(
         learner=learner,
         seed=pipeline.seed,
         network=pipeline.network,
-        loss=training.loss or _DEFAULT_LOSS[pipeline.task],
+        loss=training.loss,
         rule=training.optimizer,
         schedule=schedule,
         epochs=training.epochs * (boosting.rounds if boosting else 1),
@@ -244,6 +270,6 @@ def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: D
         )
 
 
-def _mistake(conflict: Conflict, document: Document) -> Mistake:
+def _mistake(conflict: tuple[KeyPath, str], document: Document) -> Mistake:
     path, text = conflict
-    return f"{'.'.join(path)}: {text}", document.at(path)
+    return f"{'.'.join(map(str, path))}: {text}", document.at(path)

@@ -1,10 +1,18 @@
 """The sections of a pipeline file, with their types, defaults and bounds."""
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
@@ -14,6 +22,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Source
 from ensemble_pipe.data.tables.scaling import SCALES, Scale, Standardize
+from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.ensemble.strategies import EnsembleSettings
 from ensemble_pipe.nn.losses import LOSSES, Loss
 from ensemble_pipe.nn.networks import NETWORKS, Architecture, Mlp
@@ -44,13 +53,55 @@ class _Section(BaseModel):
 class Splits(_Section):
     """Parts of the data; `test` counts only where the source has no test part.
 
-    `train` null takes all rows that the others leave.
+    `train` null takes all rows that the others leave. `stop: validation` lets learners stop by the
+    rows that the ensemble is calibrated on. `folds` takes the place of both parts: learner i leaves
+    out fold i modulo `folds` of the training part, stops by it, and the ensemble is combined and
+    calibrated on what each learner predicts for the fold that it left out.
     """
 
     train: Size | None = None
     test: Size = 0.2
-    validation: Size = 0.15
-    stop: Size = 0.1
+    validation: Size | None = 0.15
+    stop: Size | Literal["validation"] | None = 0.1
+    folds: Annotated[int, Ge(2)] | None = None
+
+    @property
+    def sizes(self) -> dict[str, float | int]:
+        """The sizes of the parts that are given one, disjoint ones."""
+        values = {"train": self.train, "test": self.test, "validation": self.validation}
+        stop = None if self.stop == "validation" else self.stop
+        return {name: size for name, size in {**values, "stop": stop}.items() if size is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _folds_or_parts(cls, values: Any) -> Any:
+        """Leave out the parts that folds take the place of."""
+        if not isinstance(values, dict) or values.get("folds") is None:
+            return values
+        given = [name for name in ("validation", "stop") if values.get(name) is not None]
+        if given:
+            raise ValueError(
+                f"folds take the place of {' and '.join(given)}; leave {' and '.join(given)} out "
+                "(or null), or folds"
+            )
+        return {**values, "validation": None, "stop": None}
+
+    @model_validator(mode="after")
+    def _has_held_out_rows(self) -> "Splits":
+        if self.folds is None and (self.validation is None or self.stop is None):
+            raise ValueError("validation and stop need a size each, unless there are folds")
+        return self
+
+
+class Target(_Section):
+    """How the targets of a regression are scaled before training; results are in their own units.
+
+    Targets are standardised. `log` and `power`, with a fitted exponent, transform them before that,
+    and need targets above 0. `auto` takes one of these for a target where the held-out likelihood
+    in its own units is clearly better.
+    """
+
+    scale: TargetScale = "auto"
 
 
 def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
@@ -65,6 +116,16 @@ def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
     }
 
 
+def _paths(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the path of every key in nested values, such as "training" and "training.epochs"."""
+    for key, value in values.items():
+        yield f"{above}{key}"
+        if isinstance(value, BaseModel):
+            value = {name: getattr(value, name) for name in value.model_fields_set}
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{above}{key}.")
+
+
 def _any_branch(schema: dict[str, Any]) -> None:
     """Let an editor accept a section without its kind, which then matches several branches."""
     schema["anyOf"] = schema.pop("oneOf")
@@ -77,13 +138,14 @@ _NAMED = Field(json_schema_extra={"required": ["name"]})
 class Training(_Section):
     """How each learner is trained.
 
+    What is not given is chosen by the data, see `config.defaults`: `epochs`, `batch_size` and
+    `loss` where they are null, and the other keys where a pipeline does not have them.
     `batch_size: all` makes every step one of gradient descent on all rows. `order` says whether
-    each learner goes through the rows in an order of its own. `loss` null means cross_entropy for
-    classes and squared_error for numbers.
+    each learner goes through the rows in an order of its own.
     """
 
-    epochs: Annotated[int, Ge(1), Le(10_000_000)] = 20
-    batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] = 64
+    epochs: Annotated[int, Ge(1), Le(10_000_000)] | None = None
+    batch_size: Annotated[int, Ge(1), Le(2**63 - 1)] | Literal["all"] | None = None
     order: Order = "own"
     optimizer: Annotated[Rule, RULES, _DEFAULTED] = Adam()
     schedule: Annotated[Schedule, SCHEDULES, _DEFAULTED] = ConstantRate()
@@ -166,6 +228,7 @@ class Pipeline(_Section):
     shard_rows: Annotated[int, Ge(1)] = 4096
     window_rows: Annotated[int, Ge(1)] = WINDOW_ROWS
     scale: Annotated[Scale, SCALES, _DEFAULTED] = Standardize()
+    target: Target = Target()
     augment: AugmentSection = Augment()
     view: View = View()
     network: Annotated[Architecture, NETWORKS, _DEFAULTED] = Mlp()
@@ -174,6 +237,31 @@ class Pipeline(_Section):
     ensemble: EnsembleSettings = EnsembleSettings()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
+
+    _given: frozenset[str] = PrivateAttr(frozenset())
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The paths of the keys that the pipeline was made with; what is not there is a default."""
+        return self._given
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all values are the same, given or not."""
+        return isinstance(other, Pipeline) and self.__dict__ == other.__dict__
+
+    def settled(self) -> "Pipeline":
+        """Return the pipeline with every key among those that were given."""
+        copy = self.model_copy()
+        copy._given = frozenset(_paths(self.model_dump()))
+        return copy
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember(cls, values: Any, handler: ModelWrapValidatorHandler["Pipeline"]) -> "Pipeline":
+        pipeline = handler(values)
+        if isinstance(values, dict):
+            pipeline._given = frozenset(_paths(values))
+        return pipeline
 
     @model_validator(mode="before")
     @classmethod

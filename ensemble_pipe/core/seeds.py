@@ -32,6 +32,8 @@ class Purpose(IntEnum):
     COMBINE = 13
     ESTIMATOR = 14
     BOOTSTRAP = 15
+    QUANTILE_NOISE = 16
+    TARGET_SCALE = 17
 
 
 MAX_SEED = 2**63 - 1

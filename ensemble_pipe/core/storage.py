@@ -1,8 +1,7 @@
 """Paths of a run's files, atomic writes, and sha256 manifests.
 
-`RunPaths` defines every file name. A file appears complete or not at all: it is written to a
-temporary file in the same folder, flushed to disk and renamed. Permanent files are recorded in a
-manifest with their sha256 sums.
+`RunPaths` defines every file name. A file appears complete or not at all: it is written beside its
+place, flushed to disk and renamed. Permanent files are in a manifest with their sha256 sums.
 """
 
 import hashlib
@@ -21,6 +20,7 @@ from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectory
 from ensemble_pipe.core.path_kinds import describe_misplaced
 
 SPLITS = ("train", "stop", "validation", "test")
+FOLDED = ("train", "test")  # where folds take the place of the others
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,8 @@ def read_manifest(paths: RunPaths) -> RunManifest:
         CorruptFileError: it is damaged, or lacks the sum of a file that every run has.
     """
     manifest = read_json(paths.manifest, RunManifest)
-    bases = (f"base/{name}.json" for name in ("schema", *SPLITS))
+    in_folds = not {"base/stop.json", "base/validation.json"} & manifest.sums.keys()
+    bases = (f"base/{name}.json" for name in ("schema", *(FOLDED if in_folds else SPLITS)))
     missing = [name for name in (paths.pipeline.name, *bases) if name not in manifest.sums]
     if missing:
         raise CorruptFileError(

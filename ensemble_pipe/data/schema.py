@@ -1,7 +1,7 @@
 """The schema of the data: columns, scaling and class names, fitted to the training part."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any, Literal
@@ -12,15 +12,16 @@ import pyarrow as pa
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.documents import validate_as
 from ensemble_pipe.core.errors import CorruptFileError, DataError
+from ensemble_pipe.data.schema_agreement import agrees
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import (
     CategoryColumn,
     Column,
     FeatureLayout,
-    NumberColumn,
     lay_out_features,
 )
 from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of, require_rows
@@ -28,13 +29,22 @@ from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.source_view import SourceView, view_columns
 from ensemble_pipe.data.tables.spans import Span
+from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
+from ensemble_pipe.data.tables.target_scaling import (
+    IDENTITY,
+    UNBOUNDED,
+    Bounds,
+    FittedTarget,
+    TargetScale,
+    TargetTransform,
+    scaled_targets,
+    unscaled,
+)
 from ensemble_pipe.data.tables.targets import (
     Targets,
     class_codes,
     classes_of,
-    moments_of,
     require_every_class,
-    scaled_targets,
 )
 
 Task = Literal["classification", "regression"]
@@ -51,8 +61,14 @@ class Schema:
         scaling: of the numbers of a table, or of the channels of images.
         target_names: columns of the targets: D of a regression, one of classes.
         classes: class names in the order of the network's outputs; empty for regression.
-        target_means, target_deviations: of the D targets of a regression; empty for classes.
+        target_means, target_deviations: of the D targets of a regression, transformed; empty for
+            classes.
+        target_transforms: of these targets; empty where none is transformed.
+        target_bounds: between which their means are predicted, standardised; empty in models of
+            earlier versions, whose predictions have no bounds.
         missing_values: texts that stand for a missing value, in any source.
+        decisions: what is done to each source column of a table, left out or not, in their order;
+            empty for images, and in models of earlier versions.
     """
 
     task: Task
@@ -64,10 +80,20 @@ class Schema:
     target_means: tuple[float, ...] = ()
     target_deviations: tuple[float, ...] = ()
     missing_values: tuple[str, ...] = ()
+    target_transforms: tuple[TargetTransform, ...] = ()
+    target_bounds: tuple[Bounds, ...] = ()
+    decisions: tuple[ColumnDecision, ...] = ()
 
     @classmethod
     def fit(
-        cls, rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale, targets: Targets
+        cls,
+        rows: Rows,
+        roles: Roles,
+        task: Task,
+        train: Train,
+        scale: Scale,
+        targets: Targets,
+        target_scale: TargetScale = "standardize",
     ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
@@ -83,17 +109,15 @@ class Schema:
         """
         require_rows(rows, roles, train)
         columns: tuple[Column, ...] = ()
+        decisions: tuple[ColumnDecision, ...] = ()
         if rows.is_image:
             shape, scaling = fit_images(rows, train, scale)
         else:
-            columns, scaling = fit_table(rows, roles, train, scale)
+            table = fit_table(rows, roles, train, scale)
+            columns, scaling, decisions = table.columns, table.scaling, table.decisions
             shape = (len(lay_out_features(columns, scaling).names),)
-        moments: list[tuple[float, float]] = []
         classes: tuple[int | str, ...] = ()
-        if task == "regression":
-            named = zip(roles.labels, targets.columns, strict=True)
-            moments = [moments_of(rows, values, train, name) for name, values in named]
-        else:
+        if task == "classification":
             classes = classes_of(rows, targets, rows.cells(roles.labels[0]))
         schema = cls(
             task=task,
@@ -102,13 +126,28 @@ class Schema:
             scaling=scaling,
             target_names=roles.labels,
             classes=classes,
-            target_means=tuple(mean for mean, _ in moments),
-            target_deviations=tuple(deviation for _, deviation in moments),
             missing_values=roles.missing_values,
+            decisions=decisions,
         )
         if task == "classification":
             require_every_class(classes, rows, targets.distinct(train))
-        return schema
+            return schema
+        encoder = Encoder(schema.source_columns, prod(shape), schema.encode_inputs)
+        return schema.with_targets(
+            fit_targets(target_scale, rows, roles.labels, targets, train, encoder)
+        )
+
+    def with_targets(self, fitted: Sequence[FittedTarget]) -> "Schema":
+        """Return the schema with the scales of its targets."""
+        transforms = tuple(one.transform for one in fitted)
+        return replace(
+            self,
+            target_names=tuple(one.name for one in fitted),
+            target_means=tuple(one.mean for one in fitted),
+            target_deviations=tuple(one.deviation for one in fitted),
+            target_transforms=() if set(transforms) == {IDENTITY} else transforms,
+            target_bounds=tuple(one.bounds for one in fitted),
+        )
 
     @property
     def is_image(self) -> bool:
@@ -120,21 +159,36 @@ class Schema:
         return tuple(column.name for column in self.columns)
 
     @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the columns of rows without names, in order: those left out stand there too."""
+        names = tuple(decision.name for decision in self.decisions)
+        return names or self.feature_names
+
+    @property
     def target_count(self) -> int:
         """D, the number of targets of a regression."""
         return len(self.target_names)
 
     @property
     def target_scale(self) -> tuple[Floats, Floats]:
-        """Mean and deviation (D,) of the targets of a regression."""
+        """Mean and deviation (D,) of the targets of a regression, transformed."""
         return np.array(self.target_means), np.array(self.target_deviations)
+
+    @property
+    def fitted_targets(self) -> list[FittedTarget]:
+        """The scale of each of the D targets of a regression."""
+        count = len(self.target_means)
+        transforms = self.target_transforms or (IDENTITY,) * count
+        bounds = self.target_bounds or (UNBOUNDED,) * count
+        moments = zip(self.target_names, self.target_means, self.target_deviations, strict=False)
+        every = zip(moments, transforms, bounds, strict=True)
+        return [FittedTarget(*own, transform, ends) for own, transform, ends in every]
 
     def decode_targets(self, targets: Array) -> Array:
         """Decode stored targets (R,) or (R, D): to class names (R,), or numbers (R, D)."""
         if self.task == "classification":
             return np.array(self.classes)[targets]
-        center, unit = self.target_scale
-        return targets.reshape(len(targets), -1).astype(np.float64) * unit + center
+        return unscaled(targets.reshape(len(targets), -1), self.fitted_targets)
 
     @property
     def roles(self) -> Roles:
@@ -162,10 +216,26 @@ class Schema:
     def code_counts(self) -> dict[int, int]:
         """The number of codes of each code feature, by its place, including 0 for the unknown."""
         return {
-            self._layout.starts[column.name]: len(column.categories) + 1
+            self._layout.starts[column.name]: column.code_count
             for column in self.columns
             if isinstance(column, CategoryColumn) and column.encode == "code"
         }
+
+    @property
+    def code_places(self) -> dict[str, int]:
+        """The place in a row of each feature of codes, by the name of its column."""
+        return {column.name: self._layout.starts[column.name] for column in self._coded}
+
+    @property
+    def vectors(self) -> dict[int, int]:
+        """The length of the learned vectors that stand for codes, by place in a row."""
+        found = {self._layout.starts[column.name]: column.vector for column in self._coded}
+        return {place: length for place, length in found.items() if length is not None}
+
+    @property
+    def _coded(self) -> list[CategoryColumn]:
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn)]
+        return [column for column in categories if column.encode == "code"]
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
@@ -257,8 +327,7 @@ class Schema:
         """
         if self.task == "classification":
             return class_codes(values, self.classes, place)
-        moments = zip(self.target_names, self.target_means, self.target_deviations, strict=True)
-        return scaled_targets(values, list(moments), place)
+        return scaled_targets(values, self.fitted_targets, place)
 
     def _require_images(self, kind: pa.DataType, where: str) -> None:
         if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
@@ -280,36 +349,6 @@ class Schema:
             CorruptFileError: a field is missing or of another type, or the fields do not agree.
         """
         schema = validate_as(value, cls, where, "a schema of this version")
-        if not _agrees(schema):
+        if not agrees(schema):
             raise CorruptFileError(f"{where}: its shape, columns and scaling do not agree")
         return schema
-
-
-def _agrees(schema: Schema) -> bool:
-    scaling = schema.scaling
-    numbers = sum(isinstance(column, NumberColumn) for column in schema.columns)
-    sources = schema.input_shape[2] if schema.is_image else numbers
-    encoded = len(scaling.means)
-    if len(scaling.centers) != sources or len(scaling.units) != sources:
-        return False
-    center, unit = schema.target_scale
-    targets = schema.target_count if schema.task == "regression" else 0
-    if not schema.target_names or len(center) != targets or len(unit) != targets:
-        return False
-    if not (np.isfinite(center).all() and ((unit > 0) & (unit < np.inf)).all()):
-        return False
-    if len(set(map(str, schema.classes))) < len(schema.classes):
-        return False
-    if (schema.task == "classification") != (len(schema.classes) > 1):
-        return False
-    exact = np.array([*scaling.centers, *scaling.units, *scaling.means, *scaling.deviations])
-    if not np.isfinite(exact).all() or min(scaling.units, default=1.0) <= 0:
-        return False
-    if len(scaling.deviations) != encoded or (not scaling.mixes and encoded != sources):
-        return False
-    if scaling.mixes and [len(row) for row in scaling.matrix] != [encoded] * sources:
-        return False
-    offsets = [column.offset for column in schema.columns if isinstance(column, NumberColumn)]
-    if not np.isfinite([*offsets, *np.ravel(scaling.matrix)]).all():
-        return False
-    return schema.is_image or schema.input_shape == (len(schema.encoded_names),)

@@ -141,10 +141,23 @@ class ShardView:
 
     def read(self, start: int, stop: int, inputs: Floats) -> None:
         """Copy the inputs of rows start to stop, as inference reads them."""
-        count = stop - start
-        targets = np.empty((count, *self.target_shape), self.target_dtype)
-        ids = np.arange(start, stop, dtype=np.int32)
-        self.gather(ids, inputs, targets, np.empty(count, np.float32))
+        self.read_rows(np.arange(start, stop, dtype=np.int32), inputs)
+
+    def read_rows(self, ids: Integers, inputs: Floats) -> None:
+        """Copy the inputs of some rows, by their numbers (N,)."""
+        targets = np.empty((len(ids), *self.target_shape), self.target_dtype)
+        self.gather(ids, inputs, targets, np.empty(len(ids), np.float32))
+
+    def stored_rows(self, ids: Integers) -> Array:
+        """Return a copy of the stored inputs of some rows, by their numbers (N,)."""
+        shards, places = np.divmod(ids, self.grid.shard_rows)
+        self._require(np.unique(shards))
+        first = self._inputs[0]
+        stored: Array = np.empty((len(ids), *first.shape[1:]), first.dtype)
+        for shard in np.unique(shards):
+            here = shards == shard
+            stored[here] = self._inputs[shard][places[here]]
+        return stored
 
     def read_stored(self, start: int, stop: int) -> Array:
         """Return a copy of the stored inputs of rows start to stop."""

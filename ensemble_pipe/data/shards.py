@@ -15,6 +15,7 @@ from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.base import Base, open_base, shard_table, values_of
+from ensemble_pipe.data.chosen_rows import ChosenRows, PartRows
 from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
 from ensemble_pipe.data.lru_cache import LruCache
 from ensemble_pipe.data.order import RowStream
@@ -36,6 +37,8 @@ class Recipe:
         augment: the augmentation of the training part.
         spans: of the features of a table.
         window_rows: the number of rows shuffled together.
+        folds: of the training part, of which each learner leaves out one and is measured on it
+            while it trains; None where a stop part serves for that.
     """
 
     base: Path
@@ -44,6 +47,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     spans: tuple[Span, ...] = ()
     window_rows: int = WINDOW_ROWS
+    folds: int | None = None
 
 
 # Stream, version and index of a shard.
@@ -97,7 +101,7 @@ def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int
 
 
 class TrainingData:
-    """The parts that a trainer reads: training shards of any epoch, and the stop part.
+    """The rows that a trainer reads: training shards of any epoch, and what learners stop by.
 
     Attributes:
         recipe: what the data is made from.
@@ -121,6 +125,7 @@ class TrainingData:
         self._shards = shards or self._make_shards
         self._kept: LruCache[Key, pa.Table] = LruCache(recipe.augment.memory_bytes)
         self._folds: dict[int, Integers] = {}
+        self._left_out: dict[int, ChosenRows] = {}
         self.grid = self._static.grid
         self.target_dtype = self._static.target_dtype
         self.target_shape = self._static.target_shape
@@ -164,6 +169,19 @@ class TrainingData:
     @cached_property
     def stop(self) -> ShardView:
         return self.part("stop")
+
+    def stop_of(self, learner: int) -> PartRows:
+        """Return the rows that a learner is measured on while it trains, none of which it sees.
+
+        They are the stop part, or the fold that the learner leaves out.
+        """
+        if self.recipe.folds is None:
+            return self.stop
+        fold = learner % self.recipe.folds
+        if fold not in self._left_out:
+            here = np.flatnonzero(self.fold_of(self.recipe.folds) == fold)
+            self._left_out[fold] = ChosenRows(self._static, here)
+        return self._left_out[fold]
 
     def part(self, name: str) -> ShardView:
         """Return one of the parts, without augmentation."""

@@ -10,11 +10,13 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.prediction import PredictionDraws
+from ensemble_pipe.data.chosen_rows import ChosenRows, PartRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combine_members
 from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.ensemble.cross_fitting import Folds
 from ensemble_pipe.ensemble.growing import Gains, GrowingSums, Sums, prefixes, sums_of
 from ensemble_pipe.ensemble.members import (
     NO_EXTERNAL,
@@ -38,20 +40,26 @@ class Measured:
         targets: (R,) or (R, D), as base files hold them.
         ensemble: metrics of the combination.
         members: metrics of each member, in order.
+        rows: (R,) places of the rows in the part; None for all of them.
     """
 
     prediction: Prediction
     targets: Array
     ensemble: Metrics
     members: list[Metrics]
+    rows: Integers | None = None
 
 
 class Aggregator:
-    """Collects members and their outputs on the validation part.
+    """Collects members and their outputs on rows that they were not trained on.
+
+    These are the validation part; or, where there are folds, of the training part the fold that
+    each member left out. What is said here of the validation part holds for these then.
 
     Attributes:
         schema: of the data.
         members: in order of learner and number, whatever the order they came in.
+        folds: that members leave out; None where there is a validation part.
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class Aggregator:
         validation: ShardView,
         draws: PredictionDraws,
         external: ExternalOutputs = NO_EXTERNAL,
+        folds: Folds | None = None,
     ) -> None:
         """Create an aggregator without members.
 
@@ -68,7 +77,9 @@ class Aggregator:
             validation: the part that members are compared on.
             draws: how rows are augmented when they are predicted.
             external: outputs of external members on that part.
+            folds: of that part, which is then the training part.
         """
+        self.folds = folds
         self.schema = schema
         self.draws = draws
         self._external = external
@@ -91,7 +102,7 @@ class Aggregator:
         Returns:
             its own metrics on the validation part.
         """
-        view = self._validation
+        view, targets = self._rows_for(member)
         reads = self.draws.reads(view, self.schema.spans)
         computed = member.computed_rows(view.rows)
         member.load()
@@ -100,9 +111,9 @@ class Aggregator:
         place = member.learner, member.number
         seconds = time.perf_counter() - began
         self._costs_ms[place] = cost_ms or 1000.0 * seconds / max(1, computed)
-        known = with_noise(member, raw, self._targets, self.schema)
+        known = with_noise(member, raw, targets, self.schema)
         outputs = with_variance(known, raw)
-        sums = sums_of(outputs, self.schema)
+        sums = self._sums_of(known, outputs)
         self._metrics[place] = sums.metrics(self._targets, self.schema)
         self._insert(known, outputs, sums)
         return self._metrics[place]
@@ -172,24 +183,42 @@ class Aggregator:
             row_groups: (R,) of the validation part, where rows have groups.
         """
         units: Sequence[tuple[Member, ...]]
-        if how.evidence == "out_of_fold" and folds is not None:
-            units, outputs, targets, groups = folds
+        cross_fitted = self.out_of_fold()
+        folds = cross_fitted or folds
+        if folds is not None and (cross_fitted or how.evidence == "out_of_fold"):
+            units, outputs, targets, groups, _ = folds
         else:
             units = [(member,) for member in self.members]
             outputs, targets, groups = self._stacked(), self._targets, row_groups
         costs = np.array([sum(self.cost_ms(member) for member in unit) for unit in units])
-        return combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
+        combined = combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
+        if self.folds is None or cross_fitted is None:
+            return combined
+        return self.folds.calibrated(combined, cross_fitted, self.schema)
 
     def measure(self, combined: Combined) -> Measured:
         """Return predictions and metrics of a combination on the validation part.
 
-        What is kept of its members is used again; `measure_ensemble` would return the same.
+        What is kept of its members is used again; `measure_ensemble` would return the same. Where
+        there are folds, the prediction is that of the units that the combiner was fitted to.
         """
+        own = [self._metrics[m.learner, m.number] for m in combined.members]
+        folds = self.out_of_fold()
+        if folds is not None and combined.of_units is not None:
+            kept, combiner = folds.outputs[list(combined.units)], combined.of_units
+            prediction = Prediction(kept, combiner, self.schema, combined.conformal)
+            metrics = prediction.metrics(folds.targets)
+            return Measured(prediction, folds.targets, metrics, own, folds.rows)
         places = [(m.learner, m.number) for m in combined.members]
         outputs = np.stack([self._outputs[place] for place in places])
         prediction = Prediction(outputs, combined.combiner, self.schema, combined.conformal)
-        own = [self._metrics[place] for place in places]
         return Measured(prediction, self._targets, prediction.metrics(self._targets), own)
+
+    def out_of_fold(self) -> OutOfFold | None:
+        """Return the predictions by members that left a row out; None where there are no folds."""
+        if self.folds is None:
+            return None
+        return self.folds.out_of_fold(self.members, self._outputs, self._targets, self.schema)
 
     def cost_ms(self, member: Member) -> float:
         """Return the milliseconds that a member takes for a row, as first measured."""
@@ -206,7 +235,19 @@ class Aggregator:
         return self._gains.by_learner[learner]
 
     def _member_sums(self, member: Member) -> Sums:
-        return sums_of(self._outputs[member.learner, member.number], self.schema)
+        return self._sums_of(member, self._outputs[member.learner, member.number])
+
+    def _sums_of(self, member: Member, outputs: Floats) -> Sums:
+        if self.folds is None:
+            return sums_of(outputs, self.schema)
+        return self.folds.sums(member, outputs, self.schema)
+
+    def _rows_for(self, member: Member) -> tuple[PartRows, Array]:
+        """Return the rows that a member is measured on, and their targets."""
+        places = None if self.folds is None else self.folds.left_out(member)
+        if places is None:
+            return self._validation, self._targets
+        return ChosenRows(self._validation, places), self._targets[places]
 
     def _stacked(self) -> Floats:
         return np.stack([self._outputs[m.learner, m.number] for m in self.members])

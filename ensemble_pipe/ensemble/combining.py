@@ -28,6 +28,7 @@ from ensemble_pipe.ensemble.combiners import (
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
 from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.numbers import combined_numbers
 
 FOLDS = 5
 
@@ -50,7 +51,8 @@ class Combine:
             cross-fitted NLL of these, each with and without a temperature.
         temperature: whether the result is made more or less confident, to the lowest NLL (Guo et
             al. 2017), numbers also by a noise that is added to the variance of every row (see
-            `NumberPrediction.best_calibration`); "choose" finds out for itself.
+            `NumberPrediction.best_calibration`); "choose" finds out for itself. Null is true where
+            there are held-out rows enough, see `config.defaults`.
         keep: only so many members, those of the lowest NLL of their own; null for all.
         most_members: the best mixture of at most so many members, with weights of its own where
             the method is "mean_probability"; null for any number.
@@ -63,7 +65,7 @@ class Combine:
 
     evidence: Literal["validation", "out_of_fold"] = "validation"
     method: Literal[FitName, "choose"] = "mean_probability"
-    temperature: bool = False
+    temperature: bool | None = None
     keep: Annotated[int, Ge(1)] | None = None
     most_members: Annotated[int, Ge(1)] | None = None
     milliseconds: Annotated[float, Gt(0)] | None = None
@@ -75,7 +77,7 @@ class Combine:
         asked = (self.keep, self.most_members, self.milliseconds, self.coverage)
         selects = any(value is not None for value in asked)
         fitted = self.method == "choose" or FITS[self.method].fitted
-        return fitted or self.temperature or selects
+        return fitted or bool(self.temperature) or selects
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,17 @@ class Combined:
         combiner: of these.
         candidates: what the method was chosen from; empty where it was given.
         conformal: of the classes, or of each target; empty where no coverage was asked for.
+        units: the places of what the combiner was fitted to, ascending: members, or groups whose
+            members share a weight.
+        of_units: the combiner of these.
     """
 
     members: tuple[Member, ...]
     combiner: Combiner
     candidates: tuple[Candidate, ...] = ()
     conformal: tuple[Conformal, ...] = ()
+    units: tuple[int, ...] = ()
+    of_units: Combiner | None = None
 
 
 def combine_members(
@@ -124,7 +131,7 @@ def combine_members(
 
     def fitted(rows: Rows) -> _Choice:
         own = None if groups is None else groups[rows]
-        return _choice(how, _evidence(outputs[:, rows], schema), known[rows], costs, seed, own)
+        return _choice(how, evidence_of(outputs[:, rows], schema), known[rows], costs, seed, own)
 
     places, combiner, candidates = fitted(slice(None))
     conformal: tuple[Conformal, ...] = ()
@@ -135,7 +142,8 @@ def combine_members(
     chosen = [units[place] for place in places]
     members = tuple(member for unit in chosen for member in unit)
     shared = combiner.share([len(unit) for unit in chosen])
-    return Combined(members, shared, candidates, conformal)
+    kept = tuple(int(place) for place in places)
+    return Combined(members, shared, candidates, conformal, kept, combiner)
 
 
 def _choice(
@@ -156,7 +164,7 @@ def _choice(
         combiner, candidates = choice.combiner, choice.table
     else:
         method = _method(how)
-        combiner = fit(method, evidence, targets, random, temperature=how.temperature)
+        combiner = fit(method, evidence, targets, random, temperature=bool(how.temperature))
     combiner, counting = combiner.without_zero_weights()
     return places[counting], combiner, candidates
 
@@ -197,7 +205,7 @@ def _conformal(
             first[out] = combiner.probabilities(own)
             continue
         numbers = schema.target_count
-        mean, noise, spread = combiner.mixture(own[:, :, :numbers], own[:, :, numbers:])
+        mean, noise, spread = combined_numbers(combiner, own, schema)
         first[out, :numbers], second[out, :numbers] = mean, np.sqrt(noise + spread)
     if classes:
         return (conformal_sets(first, targets, coverage),)
@@ -207,7 +215,8 @@ def _conformal(
     )
 
 
-def _evidence(outputs: Floats, schema: Schema) -> Outputs:
+def evidence_of(outputs: Floats, schema: Schema) -> Outputs:
+    """Return members' outputs (K, R, O) as what combiners are fitted to."""
     if schema.task == "classification":
         return ClassOutputs(outputs)
     count = schema.target_count

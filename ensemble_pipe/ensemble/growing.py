@@ -11,7 +11,7 @@ Shapes: K members, R rows, O classes, D targets.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import accumulate, groupby
@@ -20,11 +20,12 @@ from typing import Self
 
 import numpy as np
 
-from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
-from ensemble_pipe.ensemble.prediction import Metrics, number_metrics
+from ensemble_pipe.ensemble.numbers import Gaussians
+from ensemble_pipe.ensemble.prediction import Metrics
 
 BLOCK = 32  # learners: about the root of the largest number that is common
 
@@ -43,6 +44,10 @@ class Sums(ABC):
             targets: (R,) or (R, D), as base files hold them.
             schema: of the data.
         """
+
+    @abstractmethod
+    def outputs(self) -> Floats:
+        """Return the mixture as outputs (R, O) of one member, float64."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class ClassSums(Sums):
     def metrics(self, targets: Array, schema: Schema) -> Metrics:
         """See `Sums`."""
         return classification_metrics(np.minimum(self.total / self.members, 1.0), targets)
+
+    def outputs(self) -> Floats:
+        """See `Sums`: log-probabilities."""
+        return np.log(np.maximum(self.total / self.members, np.finfo(np.float64).tiny))
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,43 @@ class NumberSums(Sums):
     def metrics(self, targets: Array, schema: Schema) -> Metrics:
         """See `Sums`."""
         aleatoric, epistemic = self.variances / self.members, self.squares / self.members
-        return number_metrics(self.mean, aleatoric + epistemic, targets, schema)
+        return Gaussians(self.mean, aleatoric + epistemic, schema).metrics(targets)
+
+    def outputs(self) -> Floats:
+        """See `Sums`: means and variances."""
+        return np.concatenate([self.mean, (self.variances + self.squares) / self.members], axis=1)
+
+
+@dataclass(frozen=True)
+class FoldSums(Sums):
+    """Sums of members that predict some folds of the training part, those that they left out.
+
+    Attributes:
+        by_fold: of the members that left out each fold, for its rows.
+        rows: the places of each fold's rows in the training part.
+    """
+
+    by_fold: Mapping[int, Sums]
+    rows: Sequence[Integers]
+
+    def __add__(self, other: Self) -> Self:
+        summed = dict(self.by_fold)
+        for fold, sums in other.by_fold.items():
+            summed[fold] = summed[fold] + sums if fold in summed else sums
+        return replace(self, by_fold=summed)
+
+    @property
+    def predicted(self) -> Integers:
+        """The places of the rows that a member predicts, ascending by fold."""
+        return np.concatenate([self.rows[fold] for fold in sorted(self.by_fold)])
+
+    def outputs(self) -> Floats:
+        """See `Sums`; of the rows `predicted`, in their order."""
+        return np.concatenate([self.by_fold[fold].outputs() for fold in sorted(self.by_fold)])
+
+    def metrics(self, targets: Array, schema: Schema) -> Metrics:
+        """See `Sums`; of the rows that a member predicts."""
+        return sums_of(self.outputs(), schema).metrics(targets[self.predicted], schema)
 
 
 def sums_of(outputs: Floats, schema: Schema) -> Sums:

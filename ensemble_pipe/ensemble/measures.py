@@ -7,7 +7,8 @@ from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.ensemble.diversity import classification_diversity, regression_diversity
 from ensemble_pipe.ensemble.metrics.rejection import RejectionCurve, rejection_curve
 from ensemble_pipe.ensemble.metrics.resampling import Interval
-from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_values
+from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values
+from ensemble_pipe.ensemble.numbers import member_means
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 
 KEPT = (1.0, 0.95, 0.9, 0.8, 0.5)
@@ -23,7 +24,7 @@ def row_values(prediction: Prediction, targets: Array) -> dict[str, RowValues]:
     schema = prediction.schema
     if schema.task == "classification":
         return class_values(prediction.probabilities, targets)
-    return number_values(prediction.mean, prediction.std, schema.decode_targets(targets))
+    return prediction.numbers.row_values(targets)
 
 
 def intervals(values: dict[str, RowValues]) -> dict[str, Interval]:
@@ -51,7 +52,7 @@ def unsureness(prediction: Prediction) -> Floats:
 
 def standardise(deviation: Floats, prediction: Prediction) -> Floats:
     """Return one number (R,) for deviations (R, D): the root mean square of standardised ones."""
-    unit = prediction.schema.target_scale[1]
+    unit = np.array([one.unit for one in prediction.schema.fitted_targets])
     spread: Floats = np.sqrt(np.mean((deviation / unit) ** 2, axis=1))
     return spread
 
@@ -80,8 +81,7 @@ def diversity_metrics(prediction: Prediction, targets: Array) -> Metrics:
     schema, weights = prediction.schema, prediction.combiner.member_weights()
     if schema.task == "classification":
         return classification_diversity(prediction.outputs, targets, weights)
-    center, unit = schema.target_scale
-    means = prediction.outputs[:, :, : schema.target_count].astype(np.float64) * unit + center
+    means = member_means(prediction.outputs, schema)
     return regression_diversity(means, schema.decode_targets(targets), weights)
 
 

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions: each training row is predicted by the learner that left it out.
+"""Out-of-fold predictions beside a validation part, of groups with as many folds as learners.
 
 Stone 1974, "Cross-validatory choice and assessment of statistical predictions"; as what a combiner
 is fitted to: Wolpert 1992, "Stacked generalization".
@@ -23,16 +23,18 @@ class OutOfFold(NamedTuple):
     """Out-of-fold predictions of groups of cross-validated learners.
 
     Attributes:
-        groups: the members of each of G groups, one for each fold.
-        outputs: (G, R, O) of `member_outputs`, each row by the member that left it out.
+        groups: the members of each of G groups, which together leave out every fold.
+        outputs: (G, R, O) of `member_outputs`, each row by the members that left it out.
         targets: (R,) or (R, D).
         row_groups: (R,) where rows have groups.
+        rows: (R,) their places in the training part; None for all of its rows.
     """
 
     groups: Sequence[tuple[Member, ...]]
     outputs: Floats
     targets: Array
     row_groups: Integers | None
+    rows: Integers | None = None
 
 
 def left_out_messages(groups: Sequence[FoldGroup], members: Sequence[Member]) -> list[str]:

@@ -10,7 +10,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
-from ensemble_pipe.ensemble.metrics.regression import regression_metrics
+from ensemble_pipe.ensemble.numbers import Gaussians, combined_numbers
 from ensemble_pipe.ensemble.uncertainty import uncertainty
 
 Metrics = dict[str, float]
@@ -37,26 +37,43 @@ class Prediction:
         """Class probabilities (R, O), float64."""
         return self.combiner.probabilities(self.outputs)
 
+    @cached_property
+    def numbers(self) -> Gaussians:
+        """The combined prediction of numbers."""
+        mean, aleatoric, epistemic = self._mixture
+        return Gaussians(mean, aleatoric + epistemic, self.schema)
+
     @property
     def mean(self) -> Floats:
         """Means (R, D) in the targets' units."""
-        center, unit = self.schema.target_scale
-        return self._mixture[0] * unit + center
+        return self.numbers.own[0]
 
     @property
     def aleatoric(self) -> Floats:
-        """The standard deviation (R, D) of the noise in the data, as the members estimate it."""
-        return np.sqrt(self._mixture[1]) * self.schema.target_scale[1]
+        """The standard deviation (R, D) of the noise in the data, as the members estimate it.
+
+        Of a transformed target, the variance is divided in the proportion of the two parts on the
+        scale of training.
+        """
+        return self._part(self._mixture[1])
 
     @property
     def epistemic(self) -> Floats:
         """The standard deviation (R, D) of the members' means: their disagreement."""
-        return np.sqrt(self._mixture[2]) * self.schema.target_scale[1]
+        return self._part(self._mixture[2])
+
+    def _part(self, variance: Floats) -> Floats:
+        """Return the deviation (R, D), in the targets' units, of a part of the variance."""
+        found: Floats = np.sqrt(variance) * self.schema.target_scale[1]
+        for place, _ in self.numbers.transformed:
+            share = variance[:, place] / self.numbers.variance[:, place]
+            found[:, place] = self.std[:, place] * np.sqrt(share)
+        return found
 
     @property
     def std(self) -> Floats:
         """Standard deviations (R, D) of the whole prediction, in the targets' units."""
-        return np.sqrt(self._mixture[1] + self._mixture[2]) * self.schema.target_scale[1]
+        return self.numbers.own[1]
 
     @cached_property
     def sets(self) -> Array:
@@ -65,9 +82,17 @@ class Prediction:
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
-        """The ends of the conformal intervals, (R, D) each, in the targets' units."""
+        """The ends of the conformal intervals, (R, D) each, in the targets' units.
+
+        They are a multiple of the deviation on each side of the mean, of a transformed target on
+        the scale of training.
+        """
         pairs = zip(self.conformal, self.mean.T, self.std.T, strict=True)
         ends = [one.interval(mean, std) for one, mean, std in pairs]
+        for place, target in self.numbers.transformed:
+            mean, variance = self.numbers.mean[:, place], self.numbers.variance[:, place]
+            low, high = self.conformal[place].interval(mean, np.sqrt(variance))
+            ends[place] = target.decode(low), target.decode(high)
         low, high = (np.stack(one, axis=1) for one in zip(*ends, strict=True))
         return low, high
 
@@ -90,25 +115,8 @@ class Prediction:
         """
         if self.schema.task == "classification":
             return classification_metrics(self.probabilities, targets)
-        mean, aleatoric, epistemic = self._mixture
-        return number_metrics(mean, aleatoric + epistemic, targets, self.schema)
+        return self.numbers.metrics(targets)
 
     @cached_property
     def _mixture(self) -> tuple[Floats, Floats, Floats]:
-        count = self.schema.target_count
-        return self.combiner.mixture(self.outputs[:, :, :count], self.outputs[:, :, count:])
-
-
-def number_metrics(mean: Floats, variance: Floats, targets: Array, schema: Schema) -> Metrics:
-    """Return the metrics of predictions of numbers, in the targets' units.
-
-    Args:
-        mean, variance: (R, D), standardised.
-        targets: (R,) or (R, D), as base files hold them.
-        schema: of the data.
-    """
-    center, unit = schema.target_scale
-    truth = schema.decode_targets(targets)
-    return regression_metrics(
-        mean * unit + center, np.sqrt(variance) * unit, truth, schema.target_names
-    )
+        return combined_numbers(self.combiner, self.outputs, self.schema)

@@ -56,6 +56,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         schedule: str = "cosine",
         patience: int | None = None,
         validation_fraction: float = 0.1,
+        folds: int | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
         address: str | None = None,
@@ -74,6 +75,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.schedule = schedule
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.folds = folds
         self.overrides = overrides
         self.components = components
         self.address = address
@@ -176,6 +178,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         patience: epochs without gain on held-out rows after which a learner ends; None for never.
         validation_fraction: share of the rows that is held out, and as much again for `patience`;
             of too few rows none is. Below 1, or a number of rows.
+        folds: where given, nothing is held out, and each learner leaves out one of so many folds;
+            at least as many learners are needed, better twice as many.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
             come last.
         components: classes of your own that `overrides` name, see `training.components`.

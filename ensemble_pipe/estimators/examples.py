@@ -19,7 +19,15 @@ from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.features import lay_out_features
 from ensemble_pipe.data.tables.fitting import fit_table
-from ensemble_pipe.data.tables.targets import LEAST_DEVIATION, Targets, mean_and_deviation
+from ensemble_pipe.data.tables.target_choice import Encoder, rows_to_choose_by, transform_of
+from ensemble_pipe.data.tables.target_scaling import (
+    LEAST_DEVIATION,
+    FittedTarget,
+    TargetTransform,
+    bounded,
+    mean_and_deviation,
+)
+from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
 from ensemble_pipe.training.plan import LearnerPlan
@@ -78,18 +86,22 @@ def split_examples(config: Pipeline, plans: Sequence[LearnerPlan], examples: Exa
     `splits.validation` of them are held out, stratified by class, and as many again where training
     looks at the stop part, for early stopping, a plateau schedule or boosting; else that is the
     validation part again. A class that would have no training row keeps its rows. Of too few rows
-    to hold out `LEAST_HELD` none are held out: every part is then all rows.
+    to hold out `LEAST_HELD` none are held out: every part is then all rows. In folds all rows are
+    the training part, and there is no other.
 
     Raises:
         DataError: more are to be held out than there are.
     """
     everything = np.arange(examples.count)
+    if config.splits.folds is not None:
+        return {"train": everything}
     whole: Parts = {"train": everything, "stop": everything, "validation": everything}
-    size = config.splits.validation
+    size = config.splits.sizes["validation"]
     if (size if size >= 1 else round(size * examples.count)) < LEAST_HELD:
         return whole
     looks = any(plan.early_stopping or plan.boosting or plateau_of(plan.schedule) for plan in plans)
-    sizes = {"validation": size, "stop": size} if looks else {"validation": size}
+    apart = looks and config.splits.stop != "validation"
+    sizes = {"validation": size, "stop": size} if apart else {"validation": size}
     strata = examples.targets if examples.classes else None
     parts = split_rows(strata, examples.count, sizes, config.seed, "X")
     if strata is not None:
@@ -111,27 +123,58 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     chosen = np.zeros(examples.count, bool)
     chosen[train] = True
     with one_thread():  # more would change the last bits of whitened numbers
-        columns, scaling = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
-    shape = (len(lay_out_features(columns, scaling).names),)
-    schema = Schema(config.task, shape, columns, scaling, ("y",), examples.classes)
+        table = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
+    shape = (len(lay_out_features(table.columns, table.scaling).names),)
+    schema = Schema(
+        config.task,
+        shape,
+        table.columns,
+        table.scaling,
+        ("y",),
+        examples.classes,
+        decisions=table.decisions,
+    )
     if config.task == "classification":
         return schema
-    targets = examples.targets[train].reshape(len(train), -1).T
-    means, deviations = zip(*(_moments(values) for values in targets), strict=True)
-    names = ("y",) if len(targets) == 1 else tuple(f"y{place}" for place in range(len(targets)))
-    return replace(schema, target_names=names, target_means=means, target_deviations=deviations)
+    encoder = Encoder(schema.source_columns, shape[0], schema.encode_inputs)
+    sample = rows_to_choose_by(chosen, shape[0])
+    with one_thread():
+        inputs = encoder.encode(examples.rows, sample)
+        every = examples.targets.reshape(examples.count, -1).T
+        names = ("y",) if len(every) == 1 else tuple(f"y{place}" for place in range(len(every)))
+        fitted = [
+            _fitted(name, values[train], _transform(config, inputs, values, sample))
+            for name, values in zip(names, every, strict=True)
+        ]
+    return schema.with_targets(fitted)
 
 
-def _moments(targets: Floats) -> tuple[float, float]:
-    """Return mean and deviation; of a constant one so small that it is predicted as it is."""
+def _transform(config: Pipeline, inputs: Array, targets: Floats, sample: Array) -> TargetTransform:
+    """Return the transformation of targets (R,), chosen by the inputs of the rows of a sample."""
+    scale, positive = config.target.scale, targets > 0
+    if scale == "auto" and not positive.all():
+        scale = "standardize"
+    if scale in ("log", "power") and not positive.all():
+        row = int(positive.argmin())
+        raise DataError(
+            f"y: row {row + 1}: the target {targets[row]} is not above 0, as target.scale {scale} "
+            "needs it; take standardize, or auto"
+        )
+    return transform_of(scale, inputs, targets[sample])
+
+
+def _fitted(name: str, targets: Floats, transform: TargetTransform) -> FittedTarget:
+    """Return the scale; of a constant so small a deviation that it is predicted as it is."""
+    values = transform.forward(targets)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = mean_and_deviation(lambda: [targets])
-    largest = float(np.abs(targets).max())
+        mean, deviation = mean_and_deviation(lambda: [values])
+    largest = float(np.abs(values).max())
     if not np.isfinite([mean, deviation]).all():
         raise DataError(f"y: its values reach {largest:g}, whose squares are infinite")
     if 0 < deviation < LEAST_DEVIATION:
         raise DataError(f"y: its deviation is {deviation:g}, whose square is 0 in float64")
-    return mean, deviation or _CONSTANT_SHARE * (largest or 1.0)
+    deviation = deviation or _CONSTANT_SHARE * (largest or 1.0)
+    return bounded(FittedTarget(name, mean, deviation, transform), [values])
 
 
 def write_examples(
@@ -150,5 +193,8 @@ def write_examples(
         path = part_file(folder, name)
         own = inputs[places], targets[places], places
         write_base(path, *own, config.shard_rows, weight=weights[places])
-    sums = sums_of(folder, ["train.json", "stop.json"])
-    return Recipe(folder, sums, config.seed, config.augment, schema.spans, config.window_rows)
+    folds = config.splits.folds
+    sums = sums_of(folder, [f"{name}.json" for name in ("train", "stop") if name in parts])
+    return Recipe(
+        folder, sums, config.seed, config.augment, schema.spans, config.window_rows, folds
+    )

@@ -66,7 +66,7 @@ def fit_examples(
     if networks_alone and all(_sees_all_at_once(p, examples.count) for p in plans.networks):
         examples = merge_equal_rows(examples)
     parts = split_examples(config, plans.networks, examples)
-    held_out = parts["validation"] is not parts["train"]
+    held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine
     if not held_out and how.evidence == "validation":
         _require_nothing_fitted(how, examples.count)

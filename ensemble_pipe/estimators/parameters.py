@@ -25,6 +25,7 @@ PATHS = {
     "schedule": "training.schedule.name",
     "patience": "training.early_stopping.patience",
     "validation_fraction": "splits.validation",
+    "folds": "splits.folds",
 }
 # What comes with the rows, or from a parameter that is no value of a pipeline.
 NOT_OVERRIDDEN = ("classes", "data", "name", "seed", "splits", "task", "tracking", "transfer")
@@ -47,8 +48,11 @@ def pipeline_of(
     """
     _require_overridable(overrides, name)
     document = Document(name, {"task": task, "seed": seed})
+    # Folds take the place of a part that is held out.
+    unused = "folds" if parameters["folds"] is None else "validation_fraction"
     for parameter, path in PATHS.items():
-        if parameter != "patience" or parameters[parameter] is not None:
+        given = parameter != "patience" or parameters[parameter] is not None
+        if given and parameter != unused:
             document.override(path, _plain(parameters[parameter]))
     document.sources.clear()  # a parameter is named, and is no --set
     try:

@@ -1,13 +1,17 @@
 """Builds the network of an architecture and a loss for the data at hand."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.core.own_code import is_own
+from ensemble_pipe.nn.layers import CategoricalColumn, Embedding
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.losses.checked import require_outputs
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.nn.networks import Architecture, Sequential, first_embedding
 
 
 class DataShape(Protocol):
@@ -25,9 +29,25 @@ class DataShape(Protocol):
     def target_count(self) -> int:
         """D of a regression, 1 for classes."""
 
+    @property
+    def code_counts(self) -> Mapping[int, int]:
+        """The number of codes of each feature of codes, by its place in a row."""
+
+    @property
+    def code_places(self) -> Mapping[str, int]:
+        """The place of each feature of codes, by the name of its column."""
+
+    @property
+    def vectors(self) -> Mapping[int, int]:
+        """The length of the vectors that stand for codes in every network, by place in a row."""
+
 
 def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
     """Return a network with the outputs that its loss needs.
+
+    Features of codes are embedded first, by the network's own first layer where that is an
+    embedding; columns that it does not name, and those of other networks, get vectors of the
+    length that the data has for them.
 
     Args:
         network: the architecture.
@@ -44,4 +64,45 @@ def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
         raise ConfigError(f"training.loss: {error}") from None
     if is_own(type(loss)):
         outputs = require_outputs(loss, outputs, len(data.classes), data.target_count)
-    return network.build(data.input_shape, outputs)
+    embedding = embedding_of(network, data)
+    if embedding is None:
+        return network.build(data.input_shape, outputs)
+    if isinstance(network, Sequential) and (own := first_embedding(network)) is not None:
+        layers = tuple(embedding if layer is own else layer for layer in network.layers)
+        return replace(network, layers=layers).build(data.input_shape, outputs)
+    behind = network.build(embedding.output_shape(data.input_shape), outputs)
+    return Network(data.input_shape, [embedding, *behind.chain.layers])
+
+
+def embedding_of(network: Architecture, data: DataShape) -> Embedding | None:
+    """Return the embedding that a network begins with, with every column by its place.
+
+    Raises:
+        ConfigError: it names a column that has no codes.
+    """
+    own = first_embedding(network)
+    columns = [_placed(column, data) for column in own.columns] if own else []
+    named = {column.place for column in columns}
+    columns += [
+        CategoricalColumn(column=place, categories=data.code_counts[place], dimension=length)
+        for place, length in data.vectors.items()
+        if place not in named
+    ]
+    if own is not None:
+        return replace(own, columns=tuple(columns))
+    return Embedding(columns=tuple(columns)) if columns else None
+
+
+def _placed(column: CategoricalColumn, data: DataShape) -> CategoricalColumn:
+    """Return a column with its place and its number of categories."""
+    place = column.column
+    if isinstance(place, str):
+        if place not in data.code_places:
+            raise ConfigError(
+                f"network: the embedding names column {quote(place)}, which has no codes; columns "
+                f"of codes (columns: {{NAME: {{kind: category, encode: code}}}}) are: "
+                f"{list_names(list(data.code_places)) if data.code_places else 'none'}"
+            )
+        place = data.code_places[place]
+    categories = column.categories or data.code_counts.get(place, 1)
+    return replace(column, column=place, categories=categories)

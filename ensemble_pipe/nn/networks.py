@@ -243,17 +243,11 @@ Architecture = LinearModel | Mlp | WideAndDeep | Cnn | SeparableCnn | ResNet | S
 NETWORKS: Registry[Architecture] = Registry("network", Architecture)
 
 
-def embedded_columns(network: Architecture) -> dict[int, int]:
-    """Return the features of the data that the first layer of a network embeds.
-
-    Returns:
-        the number of categories, with the unknown one, by the feature's place in a row.
-    """
+def first_embedding(network: Architecture) -> Embedding | None:
+    """Return the embedding that a network begins with, None where it begins with none."""
     layers = network.layers if isinstance(network, Sequential) else ()
     first = next((layer for layer in layers if not isinstance(layer, Flatten)), None)
-    if not isinstance(first, Embedding):
-        return {}
-    return {embedded.column: embedded.categories for embedded in first.columns}
+    return first if isinstance(first, Embedding) else None
 
 
 def hidden_layer(

@@ -46,9 +46,14 @@ class SourceRows:
         parts: Mapping[str, Integers],
         marked: LabelledRows | None = None,
     ) -> "SourceRows":
-        """Return the held-out rows of a source: of the divided parts, and of a marked test part."""
-        numbers = data.numbers(0, data.count)
-        held_out = {name: numbers[places] for name, places in parts.items() if name != "train"}
+        """Return the held-out rows of a source: of the divided parts, and of a marked test part.
+
+        Where there is no validation part, that is of every training row, by the fold that it is in.
+        """
+        numbers, in_folds = data.numbers(0, data.count), "validation" not in parts
+        held_out = {
+            name: numbers[places] for name, places in parts.items() if in_folds or name != "train"
+        }
         if marked is not None:
             held_out["test"] = marked.numbers(0, marked.count)
         return cls(source.where, source.count, held_out)

@@ -61,7 +61,8 @@ def run(
     executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
     with closing(executor):
         with timeline.stage("data"):
-            prepared = prepare(config, plans)
+            prepared = prepare(config)
+        config, plans = prepared.config, prepared.plans
         display.message(prepared.warning or "")
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
@@ -69,7 +70,7 @@ def run(
         paths = _new_run(folder, config)
         with lock_run(paths):
             with _remove_on_failure(paths, made), timeline.stage("base files"):
-                write_run(paths, config, plans, prepared)
+                write_run(paths, prepared)
             about_ray.release()
             return drive(paths, config, plans, executor, display, started, timeline)
 

@@ -1,5 +1,6 @@
 """Preparation of a run: reading and splitting the data, fitting the schema, writing base files."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ import yaml
 from safetensors.numpy import save
 
 from ensemble_pipe.config.conversion import resolve
-from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.defaults import DataFacts, settle
+from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.arrow import arrow_of
@@ -40,6 +42,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.checked import open_source
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.run import provenance
@@ -63,6 +66,7 @@ class Prepared:
     """Validated and split data, ready to be written.
 
     Attributes:
+        config, plans: with every default settled for these rows.
         schema: fitted to the training part.
         data: the rows that are split.
         parts: by name, ascending places in `data`.
@@ -72,6 +76,8 @@ class Prepared:
         warning: to show to the user; None for none.
     """
 
+    config: Pipeline
+    plans: Plans
     schema: Schema
     data: LabelledRows
     parts: dict[str, Integers]
@@ -89,12 +95,11 @@ class Prepared:
         )
 
 
-def prepare(config: Pipeline, plans: Plans) -> Prepared:
+def prepare(config: Pipeline) -> Prepared:
     """Read and split the data, and fit its schema; nothing is written.
 
     Args:
         config: the pipeline.
-        plans: of its learners.
 
     Raises:
         DataError: a file or a value is invalid, or the parts are too small.
@@ -112,6 +117,8 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
     official = (
         marked if test is None else read_labelled(test, roles, config.classes, config.task, classes)
     )
+    config = settle(config, _facts(config, data, has_test=official is not None))
+    plans = make_plans(config)
     parts = _split(config, data, has_test=official is not None)
     if official is not None and (shared := shared_group(data, official)) is not None:
         raise DataError(
@@ -124,7 +131,10 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
     train = np.zeros(data.count, bool)
     train[parts["train"]] = True
     with one_thread():  # more would change the last bits of whitened numbers
-        schema = Schema.fit(data.rows, roles, config.task, train, config.scale, data.targets)
+        schema = Schema.fit(
+            data.rows, roles, config.task, train, config.scale, data.targets,
+            _target_scale(config, official),
+        )  # fmt: skip
     require_fit(config, plans.networks, schema, len(parts["train"]), groups)
     if official is not None:
         schema.require_rows(official.rows)
@@ -139,16 +149,23 @@ def prepare(config: Pipeline, plans: Plans) -> Prepared:
         None if official is None else time_order_warning(data, official),
     ]
     warning = "\n".join(filter(None, warnings)) or None
-    return Prepared(schema, data, parts, official, rows, external, warning)
+    return Prepared(config, plans, schema, data, parts, official, rows, external, warning)
 
 
-def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepared) -> None:
+def _facts(config: Pipeline, data: LabelledRows, has_test: bool) -> DataFacts:
+    """Return what default settings depend on; a share of the rows is not yet taken for the test."""
+    test = config.splits.test
+    tested = 0 if has_test else test if test >= 1 else round(test * data.count)
+    return DataFacts(max(1, data.count - int(tested)), data.rows.is_image, data.times is None)
+
+
+def write_run(paths: RunPaths, prepared: Prepared) -> None:
     """Write the files of a new run, the manifest last, which completes the run directory.
 
     Raises:
         DataError: a value is invalid.
     """
-    schema = prepared.schema
+    config, plans, schema = prepared.config, prepared.plans, prepared.schema
     with one_thread():
         _write_parts(paths.base, prepared, shard_rows(config, schema))
     write_json(paths.schema, schema.to_json())
@@ -166,7 +183,7 @@ def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepare
     names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
-    data_sums = {name: sums[f"base/{name}.json"] for name in SPLITS}
+    data_sums = {name: sums[f"base/{name}.json"] for name in prepared.rows}
     journal.append(StartedEntry(paths.root.name, resolve(config), prepared.rows, data_sums))
     for learner, plan in plans.to_dict().items():
         journal.append(LearnerEntry(learner, plan))
@@ -178,28 +195,44 @@ def write_run(paths: RunPaths, config: Pipeline, plans: Plans, prepared: Prepare
 def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     """Return the recipe of a run's training data."""
     sums = read_manifest(paths).sums
-    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in ("train", "stop")}
+    folds = config.splits.folds
+    parts = ("train", "stop") if folds is None else ("train",)
+    base_sums = {f"{part}.json": sums[f"base/{part}.json"] for part in parts}
     return Recipe(
-        paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows
+        paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows, folds
     )
 
 
+def _target_scale(config: Pipeline, official: LabelledRows | None) -> TargetScale:
+    """Return the scale of the targets: without a choice where test targets have no logarithm."""
+    scale = config.target.scale
+    if config.task == "classification" or official is None or scale != "auto":
+        return scale
+    return scale if (official.targets.values > 0).all() else "standardize"
+
+
 def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, Integers]:
-    sizes = {name: size for name, size in config.splits.model_dump().items() if size is not None}
+    sizes = config.splits.sizes
     if has_test:
         del sizes["test"]
+    if config.splits.folds is not None and data.times is not None:
+        raise DataError(
+            f"{data.rows.where}: the rows have times, and splits.folds would let learners see what "
+            "comes after the rows that they leave out; take splits.validation and splits.stop, "
+            "which follow the time, or name no time column"
+        )
     strata = data.strata if config.task == "classification" else None
-    return split_rows(
+    parts = split_rows(
         strata, data.count, sizes, config.seed, data.rows.where,
         groups=data.groups, times=data.times,
     )  # fmt: skip
+    if config.splits.stop == "validation":
+        parts["stop"] = parts["validation"]
+    return parts
 
 
 def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
     data = prepared.data
-    part_of = np.full(data.count, -1, np.int8)
-    for index, places in enumerate(prepared.parts.values()):
-        part_of[places] = index
     mean = 1.0
     if data.weights is not None:
         with np.errstate(over="ignore"):
@@ -211,24 +244,23 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
             )
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(base_writer(part_file(folder, name), shard_rows))
-            for name in prepared.parts
+            (stack.enter_context(base_writer(part_file(folder, name), shard_rows)), places)
+            for name, places in prepared.parts.items()
         ]
-        _write(data, prepared.schema, part_of, writers, mean)
+        _write(data, prepared.schema, writers, mean)
     if prepared.official_test is not None:
         test = prepared.official_test
         with base_writer(part_file(folder, "test"), shard_rows) as writer:
-            _write(test, prepared.schema, np.zeros(test.count, np.int8), [writer], mean)
+            _write(test, prepared.schema, [(writer, np.arange(test.count))], mean)
 
 
 def _write(
     data: LabelledRows,
     schema: Schema,
-    part_of: Array,
-    writers: list[BaseWriter],
+    writers: Sequence[tuple[BaseWriter, Integers]],
     mean_weight: float,
 ) -> None:
-    """Encode all rows, block by block, and give each to the writer of its part."""
+    """Encode all rows, block by block, and give each writer those at its ascending places."""
     label = schema.target_place(data.rows)
     for first, block in data.rows.blocks(schema.source_columns):
         here = slice(first, first + block.num_rows)
@@ -241,15 +273,21 @@ def _write(
             columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
         if data.groups is not None:
             columns["group"] = data.groups[here]
-        for index, writer in enumerate(writers):
-            chosen = np.flatnonzero(part_of[here] == index)
+        for writer, places in writers:
+            start, stop = np.searchsorted(places, [here.start, here.stop])
+            chosen = places[start:stop] - first
             if len(chosen):
                 writer.append({name: values[chosen] for name, values in columns.items()})
 
 
 def _example(plans: Plans, prepared: Prepared) -> pa.Table:
-    """Return a few raw rows of the validation part, for the model's documentation in MLflow."""
-    wanted = prepared.parts["validation"][:EXAMPLE_ROWS]
+    """Return a few raw rows, for the model's documentation in MLflow.
+
+    They are of the validation part, or in folds of the training part: external predictions are
+    known of these.
+    """
+    part = "validation" if "validation" in prepared.parts else "train"
+    wanted = prepared.parts[part][:EXAMPLE_ROWS]
     rows: Rows = prepared.data.rows
     found = []
     for first, block in rows.blocks(prepared.schema.source_columns):
@@ -258,5 +296,5 @@ def _example(plans: Plans, prepared: Prepared) -> pa.Table:
             found.append(pa.Table.from_batches([block]).take(arrow_of(own)))
         if first + block.num_rows > wanted[-1]:
             break
-    outputs = {n: parts["validation"][:EXAMPLE_ROWS] for n, parts in prepared.external.items()}
+    outputs = {n: parts[part][:EXAMPLE_ROWS] for n, parts in prepared.external.items()}
     return append_external(pa.concat_tables(found), plans.external, outputs, prepared.schema)

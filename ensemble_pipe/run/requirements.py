@@ -75,7 +75,8 @@ def require_fit(
     require_affordable(plans, schema, rows)
     for number, group in enumerate(config.ensemble.groups):
         if isinstance(group, EstimatorSettings):
-            folds = group.learners if group.leaves_folds_out else None
+            own_folds = group.learners if group.leaves_folds_out else None
+            folds = config.splits.folds or own_folds
             left_out = 0 if folds is None else largest_fold(folds, config.seed, rows, groups)
             require_rows(group, rows, left_out, f"ensemble.pool.{number}")
 

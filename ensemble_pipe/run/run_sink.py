@@ -25,10 +25,8 @@ class RunSink:
     """Writes checkpoints, predictions, pictures and the model; journals all that happens.
 
     Attributes:
-        parts: all but the training part.
+        parts: all that are held out; in folds "validation" is the training part, out of fold.
     """
-
-    parts: tuple[str, ...] = SPLITS[1:]
 
     def __init__(
         self,
@@ -36,6 +34,7 @@ class RunSink:
         journal: Journal,
         timeline: Timeline,
         *,
+        folds: bool = False,
         by_time: bool = False,
         draw_sheet: Callable[[], Path] | None = None,
     ) -> None:
@@ -45,10 +44,13 @@ class RunSink:
             paths: of the run.
             journal: of the run, open.
             timeline: where the stages of the run are recorded.
+            folds: whether learners leave out folds of the training part, in place of other parts.
             by_time: whether members are selected by the time that they take. That is measured
                 once: a run that goes on selects by what its journal says of an earlier session.
             draw_sheet: draws the contact sheet of augmented rows; None where there are none.
         """
+        self.parts: tuple[str, ...] = ("validation", "test") if folds else SPLITS[1:]
+        self._held_part = "train" if folds else "validation"
         self._run_id = read_manifest(paths).run_id
         self._paths = paths
         self._journal = journal
@@ -124,7 +126,8 @@ class RunSink:
     def _write_predictions(self, result: SessionResult) -> None:
         paths = self._paths
         for part, measured in result.measured.items():
-            write_predictions(paths.predictions(part), paths.part(part), measured)
+            base = paths.part(self._held_part if part == "validation" else part)
+            write_predictions(paths.predictions(part), base, measured)
         if result.out_of_fold is not None:
             path, rows = paths.predictions("out_of_fold"), paths.part("train")
             write_predictions(path, rows, result.out_of_fold)

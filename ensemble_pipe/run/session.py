@@ -19,8 +19,8 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
-from ensemble_pipe.ensemble.out_of_fold import OutOfFold, left_out_messages, out_of_fold
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.results import SessionResult, flat_metrics
 from ensemble_pipe.run.sinks import Sink
@@ -106,8 +106,13 @@ class Session:
         self._held_out = held_out
         self._compile_first = compile_first
         self._draws = PredictionDraws(config.augment, config.seed)
+        self._held_part = "validation" if plans.folds is None else "train"
         aggregator = Aggregator(
-            schema, data.part("validation"), self._draws, external("validation")
+            schema,
+            data.part(self._held_part),
+            self._draws,
+            external(self._held_part),
+            folds_of(plans, data),
         )
         self.registry = MemberRegistry(aggregator, sink)
         self._networks = {plan.learner: plan for plan in plans.networks}
@@ -182,8 +187,13 @@ class Session:
                 + ", ".join(str(learner) for learner in sorted(self.open))
             )
         self._display.message("combining and measuring the ensemble")
-        folds = self._out_of_fold()
-        groups = self._data.row_groups("validation")
+        folds = cross_validated(self._plans, aggregator, self._data, self._draws)
+        if folds is None and how.fits and not self._held_out:
+            raise TrainingError(
+                "no group has all of its folds, and no rows are held out that the members could "
+                f"be combined by; raise validation_fraction ({self._reasons()})"
+            )
+        groups = self._data.row_groups(self._held_part)
         with self._timeline.stage("combining"):
             combined = aggregator.combine(how, self._config.seed, folds, groups)
         self._sink.save_combination(combined)
@@ -197,7 +207,7 @@ class Session:
             metrics=flat_metrics(parts, left_out),
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
-            warnings=self._fold_warnings(),
+            warnings=fold_warnings(self._plans, aggregator, how),
         )
         self._sink.save_result(result, aggregator)
         return result
@@ -275,30 +285,8 @@ class Session:
             raise TrainingError(f"no learner was trained to the end: {self._reasons()}")
         raise TrainingError("no learner is finished, so there is no ensemble yet")
 
-    def _out_of_fold(self) -> OutOfFold | None:
-        """Return the predictions of whole cross-validated groups; None where there is none.
-
-        Raises:
-            TrainingError: nothing else is left that the members could be combined by.
-        """
-        members, groups = self.registry.aggregator.members, self._plans.fold_groups
-        folds = out_of_fold(groups, members, self._schema, self._data, self._draws)
-        if folds is None and self._config.ensemble.combine.fits and not self._held_out:
-            raise TrainingError(
-                "no group has all of its folds, and no rows are held out that the members could "
-                f"be combined by; raise validation_fraction ({self._reasons()})"
-            )
-        return folds
-
     def _reasons(self) -> str:
         return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())
-
-    def _fold_warnings(self) -> tuple[str, ...]:
-        """Return a warning for each group left out of the ensemble because folds are missing."""
-        if self._config.ensemble.combine.evidence != "out_of_fold":
-            return ()
-        members = self.registry.aggregator.members
-        return tuple(left_out_messages(self._plans.fold_groups, members))
 
     def _make_model(self, combined: Combined) -> Model:
         return Model(

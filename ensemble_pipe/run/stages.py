@@ -68,6 +68,7 @@ def train_and_measure(
         paths,
         journal,
         timeline,
+        folds=plans.folds is not None,
         by_time=config.ensemble.combine.milliseconds is not None,
         draw_sheet=_contact_sheet(paths, plans, data.recipe, schema),
     )

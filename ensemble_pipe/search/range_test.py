@@ -64,7 +64,8 @@ def rate_curve(
         raise ConfigError(
             "ensemble.pool: has no group of networks, and they alone have a learning rate to test"
         )
-    prepared = prepare(config, plans)
+    prepared = prepare(config)
+    config, plans = prepared.config, prepared.plans
     rule = replace(plans.networks[0].rule, learning_rate=1.0)
     plan = replace(
         plans.networks[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
@@ -75,7 +76,7 @@ def rate_curve(
     plan = replace(plan, epochs=epochs)
     with tempfile.TemporaryDirectory() as folder, one_thread():
         paths = RunPaths(Path(folder))
-        write_run(paths, config, plans, prepared)
+        write_run(paths, prepared)
         data = TrainingData(recipe_of(paths, config, prepared.schema), prepared.schema)
         row = prepared.first_rows[0] if prepared.first_rows else None
         state = initial_state(plan, prepared.schema, row)

@@ -59,7 +59,7 @@ def _named(rows: Rows, schema: Schema) -> Rows:
     """Give the columns of an NPY file, which has no names, those of the model."""
     if schema.is_image or not rows.where.endswith(".npy"):
         return rows
-    own, wanted = rows.schema.names, list(schema.feature_names)
+    own, wanted = rows.schema.names, list(schema.input_names)
     if len(own) != len(wanted):
         raise DataError(
             f"{rows.where}: rows of {len(own)} numbers, but the model needs {len(wanted)}: "
@@ -111,12 +111,12 @@ def _array_batch(array: Array, schema: Schema) -> pa.RecordBatch:
                 "(R, H, W) or (R, H, W, C)"
             )
         return pa.RecordBatch.from_arrays([image_array(array)], [IMAGE])
-    names = schema.feature_names
+    names = schema.input_names
     if array.ndim != 2 or array.shape[1] != len(names):
         raise DataError(
             f"the array has shape {array.shape}, but the model needs (R, {len(names)}): "
             + list_names(names)
         )
-    return _batch(
-        [as_column(column, name) for column, name in zip(array.T, names, strict=True)], names
-    )
+    columns = dict(zip(names, array.T, strict=True))
+    wanted = schema.feature_names
+    return _batch([as_column(columns[name], name) for name in wanted], wanted)

@@ -18,6 +18,7 @@ from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import external_members, member_outputs
 from ensemble_pipe.ensemble.members.external import Cells, external_outputs
+from ensemble_pipe.ensemble.numbers import member_means
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
@@ -95,8 +96,7 @@ class Ensemble:
         outputs, schema = self.outputs(inputs, given), self.schema
         if schema.task == "classification":
             return softmax(outputs)
-        center, unit = schema.target_scale
-        return self._flat(outputs[:, :, : schema.target_count].astype(np.float64) * unit + center)
+        return self._flat(member_means(outputs, schema))
 
     def uncertainty(self, inputs: Inputs, given: ExternalPredictions = None) -> dict[str, Floats]:
         """Return measures of uncertainty for each row (R,): see `Prediction.uncertainty`."""

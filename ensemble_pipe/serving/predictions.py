@@ -76,8 +76,9 @@ def write_predictions(path: Path, base: Path, measured: Measured) -> None:
     prediction = measured.prediction
     schema = prediction.schema
     targets = schema.decode_targets(measured.targets)
+    rows = open_base(base).table.column("row").to_numpy()
     columns = {
-        "row": open_base(base).table.column("row").to_numpy(),
+        "row": rows if measured.rows is None else rows[measured.rows],
         **(
             {"target": targets}
             if schema.task == "classification"

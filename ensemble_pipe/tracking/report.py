@@ -192,8 +192,10 @@ def _data(run: RunSummary, schema: Schema) -> Html:
     else:
         pairs.append(("features", f"{len(schema.encoded_names)}, of {len(schema.columns)} columns"))
     pairs.append(("scale", schema.scaling.name))
-    total = sum(run.rows.values())
-    rows = [(part, run.rows[part], f"{run.rows[part] / total:.1%}") for part in SPLITS]
+    parts = [part for part in SPLITS if part in run.rows]
+    shared = run.pipeline.get("splits", {}).get("stop") == "validation"
+    total = sum(run.rows[part] for part in parts if not (shared and part == "stop"))
+    rows = [(part, run.rows[part], f"{run.rows[part] / total:.1%}") for part in parts]
     return Html(table(("part", "rows", "share"), rows) + value_table(pairs) + _columns(schema))
 
 

@@ -5,7 +5,7 @@ what the schema does not name.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import Ge, MinLen
@@ -98,16 +98,17 @@ class PipelineSchema:
     training: TrainingSchema
     ensemble: EnsembleSchema
     view: ViewSchema
+    splits: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RowsSchema:
-    """The number of rows of each part."""
+    """The number of rows of each part; of a run in folds there are two."""
 
     train: Annotated[int, Strict(), Ge(1)]
-    stop: Count
-    validation: Count
     test: Count
+    stop: Count | None = None
+    validation: Count | None = None
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.data.chosen_rows import PartRows
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.inference import add_network, outputs_of
 from ensemble_pipe.optim import PlateauState
@@ -53,18 +53,18 @@ class BoostingRounds:
         return found
 
     def add_current(
-        self, plans: Sequence[LearnerPlan], state: StackedState, outputs: Floats
-    ) -> Floats:
-        """Return the outputs (M, R, O) on the stop part of the chains with the current networks.
+        self, plans: Sequence[LearnerPlan], state: StackedState, outputs: Sequence[Floats]
+    ) -> list[Floats]:
+        """Return the outputs (R, O) of each chain, with the current network, on its stop rows.
 
         The factors of these are written to the counters of `state`.
 
         Args:
             plans: of the learners, for whose state `targets` was called.
             state: of the learners.
-            outputs: (M, R, O) of the networks in training.
+            outputs: (R, O) of each network in training, on the rows that its learner stops by.
         """
-        sums = np.stack([self._sums[plan.learner].stop for plan in plans])
+        sums = [self._sums[plan.learner].stop.copy() for plan in plans]
         for m, plan in enumerate(plans):
             factor = self._factor(plan, sums[m], outputs[m])
             add_network(sums[m], factor, outputs[m])
@@ -86,10 +86,10 @@ class BoostingRounds:
             state.slots[name][m] = fresh.slots[name]
 
     def _factor(self, plan: LearnerPlan, sums: Floats, outputs: Floats) -> float:
-        """Return the factor of a network with outputs (R, O) on the stop part."""
+        """Return the factor of a network with outputs (R, O) on its stop rows."""
         if plan.boosting is None:
             raise ValueError("the learner is no chain")
-        stop = self._data.stop
+        stop = self._data.stop_of(plan.learner)
         return plan.boosting.shrinkage * best_step(
             plan.loss, sums, outputs, stop.targets, stop.weights
         )
@@ -102,16 +102,17 @@ class BoostingRounds:
         while sums.networks < len(factors):
             row, factor = rows[sums.networks], factors[sums.networks]
             add_network(sums.train, factor, self._outputs(plan, row, self._train))
-            add_network(sums.stop, factor, self._outputs(plan, row, self._data.stop))
+            stop = self._data.stop_of(plan.learner)
+            add_network(sums.stop, factor, self._outputs(plan, row, stop))
             sums.networks += 1
         return sums
 
     def _no_networks(self, plan: LearnerPlan) -> _Sums:
         outputs = plan.build(self._schema).outputs
-        parts = (self._train, self._data.stop)
+        parts = (self._train, self._data.stop_of(plan.learner))
         return _Sums(0, *(np.zeros((part.rows, outputs)) for part in parts))
 
-    def _outputs(self, plan: LearnerPlan, row: Floats, part: ShardView) -> Floats:
+    def _outputs(self, plan: LearnerPlan, row: Floats, part: PartRows) -> Floats:
         """Return the outputs (R, O) of one network on a part of the data."""
         masks = [self._data.mask(plan.learner, plan.view)]
         network = plan.build(self._schema)

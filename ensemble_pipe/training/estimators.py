@@ -32,11 +32,14 @@ class EstimatorPlan:
         learner: its id, counted from 0 over all learners of the run.
         seed: of the run.
         settings: what it is.
+        folds: of the training part, of which learner i leaves out fold i modulo `folds`; None
+            where it sees all rows.
     """
 
     learner: int
     seed: int
     settings: EstimatorSettings
+    folds: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for the journal and MLflow."""
@@ -86,9 +89,7 @@ def fit_estimator(
     from threadpoolctl import threadpool_limits
 
     settings = plan.settings
-    folds = settings.learners
-    fold = (plan.learner % folds, folds) if settings.leaves_folds_out else None
-    train, stop = rows_of(data, schema, fold)
+    train, stop = rows_of(data, schema, plan.learner, plan.folds)
     if schema.task == "classification" and settings.needs_two_classes:
         _require_two_classes(train.targets, schema)
     with threadpool_limits(1):  # boosting's own threads too: a trainer has one CPU

@@ -6,8 +6,8 @@ from math import prod
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.data.chosen_rows import PartRows
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
 
 NOISE_FOLDS = 3
@@ -39,31 +39,27 @@ class LearnerRows:
 
 
 def rows_of(
-    data: TrainingData, schema: Schema, fold: tuple[int, int] | None
+    data: TrainingData, schema: Schema, learner: int, folds: int | None
 ) -> tuple[LearnerRows, LearnerRows]:
     """Return the rows that a learner is fitted to, and those that it stops by.
-
-    It stops by the stop part, or where that has no rows by the fold that it leaves out.
 
     Args:
         data: of the run, read without augmentation.
         schema: of the data.
-        fold: which fold the learner leaves out, and of how many; None for none.
+        learner: its id.
+        folds: of which learner i leaves out fold i modulo `folds`; None where it sees all rows.
     """
-    train = data.part("train")
-    folds = data.fold_of(NOISE_FOLDS) if train.rows >= NOISE_FOLDS else np.zeros(train.rows, int)
-    whole = LearnerRows(flat_inputs(train, schema), train.targets, train.weights, folds)
-    stop = data.part("stop")
-    none = np.zeros(stop.rows, np.int64)
-    held = LearnerRows(flat_inputs(stop, schema), stop.targets, stop.weights, none)
-    if fold is None:
-        return whole, held
-    left_out = data.fold_of(fold[1]) == fold[0]
-    return whole.chosen(~left_out), held if held.count else whole.chosen(left_out)
+    part = data.part("train")
+    divided = data.fold_of(NOISE_FOLDS) if part.rows >= NOISE_FOLDS else np.zeros(part.rows, int)
+    train = _rows(part, schema, divided)
+    if folds is not None:
+        train = train.chosen(data.fold_of(folds) != learner % folds)
+    stop = data.stop_of(learner)
+    return train, _rows(stop, schema, np.zeros(stop.rows, np.int64))
 
 
-def flat_inputs(part: ShardView, schema: Schema) -> Floats:
-    """Return the inputs (R, D) of a part of the data."""
+def _rows(part: PartRows, schema: Schema, folds: Integers) -> LearnerRows:
     inputs = np.empty((part.rows, *schema.input_shape), np.float32)
     part.read(0, part.rows, inputs)
-    return inputs.reshape(part.rows, prod(schema.input_shape))
+    flat = inputs.reshape(part.rows, prod(schema.input_shape))
+    return LearnerRows(flat, part.targets, part.weights, folds)

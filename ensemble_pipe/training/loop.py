@@ -30,7 +30,7 @@ def train(stack: Stack, data: TrainingData, schema: Schema) -> Iterator[Event]:
 
     Args:
         stack: learners at the same step, alike in all that `make_stacks` groups by.
-        data: the training and stop parts.
+        data: the training part, and the rows that learners stop by.
         schema: of the data.
 
     Yields:
@@ -169,17 +169,18 @@ class StackTraining:
 
     def _measure_epoch(self) -> list[dict[str, float]]:
         """Return each learner's metrics of the epoch that ends at this step."""
-        losses, rates, stop = self.state.take_mean_loss(), self.rates(self.step - 1), self.data.stop
+        losses, rates = self.state.take_mean_loss(), self.rates(self.step - 1)
         with np.errstate(over="ignore", invalid="ignore"):
             rows = self._candidates()
             outputs = stop_outputs(self.network, self.plans, rows, self.data, self.schema)
         if self.boosting is not None:
             outputs = self.boosting.add_current(self.plans, self.state, outputs)
+        stops = [self.data.stop_of(plan.learner) for plan in self.plans]
         return [
             {
                 "train/loss": float(losses[m]),
                 "learning_rate": float(rates[m]),
-                **stop_metrics(outputs[m], stop.targets, plan.loss, stop.weights),
+                **stop_metrics(outputs[m], stops[m].targets, plan.loss, stops[m].weights),
             }
             for m, plan in enumerate(self.plans)
         ]

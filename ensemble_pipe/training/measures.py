@@ -1,10 +1,11 @@
-"""What is measured on the stop part at the end of an epoch."""
+"""What is measured at the end of an epoch, on rows that a learner does not see."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.data.chosen_rows import PartRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.inference import outputs_of
@@ -25,23 +26,38 @@ def stop_outputs(
     rows: Floats,
     data: TrainingData,
     schema: Schema,
-) -> Floats:
-    """Return the outputs (M, R, O) of a stack on the stop part.
+) -> list[Floats]:
+    """Return the outputs (R, O) of each learner of a stack on the rows that it stops by.
 
     Args:
         network: the architecture of its learners.
         plans: of its learners.
         rows: (M, P) of their parameters and statistics.
-        data: whose stop part is read.
+        data: with these rows.
         schema: of the data.
     """
     masks = [data.mask(plan.learner, plan.view) for plan in plans]
-    numbers, stop = layer_numbers(plans, schema), data.stop
-    return outputs_of(network, rows, stop.read, stop.rows, numbers, masks)
+    numbers = layer_numbers(plans, schema)
+    outputs: dict[int, Floats] = {}
+    for stop, places in _alike(plans, data):
+        own = {name: values[places] for name, values in numbers.items()}
+        seen = [masks[place] for place in places]
+        found = outputs_of(network, rows[places], stop.read, stop.rows, own, seen)
+        outputs.update(zip(places, found, strict=True))
+    return [outputs[place] for place in range(len(plans))]
+
+
+def _alike(
+    plans: Sequence[LearnerPlan], data: TrainingData
+) -> Iterator[tuple[PartRows, list[int]]]:
+    """Yield rows to stop by, and the places of the learners that stop by them."""
+    parts = [data.stop_of(plan.learner) for plan in plans]
+    for part in dict.fromkeys(parts):
+        yield part, [place for place, own in enumerate(parts) if own is part]
 
 
 def stop_metrics(outputs: Floats, targets: Array, loss: Loss, weights: Floats) -> dict[str, float]:
-    """Return a learner's loss on the stop part, and its accuracy where it classifies.
+    """Return a learner's loss on the rows that it stops by, and its accuracy where it classifies.
 
     Args:
         outputs: (R, O) float32.

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.nn.building import embedding_of
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.nn.networks import embedded_columns
+from ensemble_pipe.nn.networks import first_embedding
 from ensemble_pipe.optim import SWA
 from ensemble_pipe.training.conflicts import cycle_count
 from ensemble_pipe.training.estimator_settings import EstimatorSettings, NearestNeighbors
@@ -87,9 +88,13 @@ def _require_spread(plan: LearnerPlan, network: Network, rows: int) -> None:
 
 def _require_codes(plan: LearnerPlan, schema: Schema) -> None:
     """Raise ConfigError where an embedding reads columns without codes, or with too many."""
-    embedded = embedded_columns(plan.network)
-    if embedded and schema.is_image:
+    if first_embedding(plan.network) is None:
+        return
+    if schema.is_image:
         raise ConfigError("network: an embedding reads columns of a table, but the data is images")
+    embedding = embedding_of(plan.network, schema)
+    assert embedding is not None
+    embedded = {column.place: column.count for column in embedding.columns}
     names, codes = schema.encoded_names, schema.code_counts
     for place, categories in embedded.items():
         if place not in codes:

@@ -34,7 +34,8 @@ def test_without_vary_all_learners_share_everything_but_their_id(load: Load) -> 
 def test_a_list_goes_round(load: Load) -> None:
     text = "ensemble: {learners: 5, vary: {network.hidden: [[8], [16, 8]]}}"
     networks = [plan.network for plan in make_plans(load(text)).networks]
-    assert networks == [Mlp(hidden=hidden) for hidden in [(8,), (16, 8), (8,), (16, 8), (8,)]]
+    expected = [(8,), (16, 8), (8,), (16, 8), (8,)]
+    assert networks == [Mlp(hidden=hidden, dropout=0.1) for hidden in expected]
 
 
 def test_a_range_is_drawn_for_each_learner_whoever_else_trains(load: Load) -> None:
@@ -207,7 +208,7 @@ CONFLICTS: dict[str, tuple[str, str]] = {
         "task: regression\ntraining:\n  loss: {name: hinge}\n  averaging: {name: swa, at: cycle}",
         "training.loss.name: hinge is for classification, but task is regression (p.yaml:3)\n"
         "training.averaging.at: cycle needs a schedule with cycles, such as snapshot, not "
-        "'constant' (p.yaml:4)",
+        "'cosine' (p.yaml:4)",
     ),
     "one learner's own": (
         "ensemble:\n  vary: {training.loss.name: [cross_entropy, huber]}",

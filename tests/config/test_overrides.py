@@ -115,4 +115,4 @@ def test_paths_below_vary_and_set_can_be_overridden(load: Load, group: str) -> N
     )
     plans = make_plans(config).networks
     assert [plan.rule.learning_rate for plan in plans[:3]] == [0.5, 0.25, 0.5]
-    assert repr(plans[0].network) == repr(load("network: {hidden: [7]}").network)
+    assert repr(plans[0].network) == repr(load("network: {hidden: [7], dropout: 0.1}").network)

@@ -12,6 +12,7 @@ from loading import Load, refusal
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
+from ensemble_pipe.config.defaults import DataFacts, settle
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import load_pipeline, resolve
 
@@ -54,6 +55,7 @@ def test_the_json_schema_accepts_a_shipped_pipeline(path: Path) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_resolved_pipeline_gives_the_same_plans(path: Path, load: Load) -> None:
     pipeline, plans = load_pipeline(path)
+    pipeline = settle(pipeline, DataFacts())
     again = load(yaml.safe_dump(resolve(pipeline), sort_keys=False))
     assert again == pipeline
     assert make_plans(again) == make_plans(pipeline) == plans

@@ -6,13 +6,14 @@ import pytest
 import yaml
 from loading import Load, refusal
 
+from ensemble_pipe.config.defaults import DataFacts, settle
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import resolve
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.data.augment import HorizontalFlip, ShiftCrop
 from ensemble_pipe.data.augment.policy import STEPS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Idx, ImageFolder, Table
-from ensemble_pipe.nn.losses import LOSSES, CrossEntropy, SquaredError
+from ensemble_pipe.nn.losses import LOSSES, BetaNLL, CrossEntropy
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import (
     AVERAGES,
@@ -70,7 +71,7 @@ def test_settings_without_a_kind_belong_to_the_default_kind(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "loss"), [("classification", CrossEntropy()), ("regression", SquaredError())]
+    ("task", "loss"), [("classification", CrossEntropy()), ("regression", BetaNLL())]
 )
 def test_the_default_loss_is_that_of_the_task(task: str, loss: Any, load: Load) -> None:
     pipeline = load(f"task: {task}")
@@ -117,7 +118,7 @@ ensemble: {learners: 4, vary: {training.loss.smoothing: [0.1, 0.2], network.drop
     ],
 )
 def test_a_resolved_pipeline_comes_to_the_same_as_its_text(text: str, load: Load) -> None:
-    pipeline = load(text)
+    pipeline = settle(load(text), DataFacts())
     again = load(yaml.safe_dump(resolve(pipeline), sort_keys=False))
     assert again == pipeline
     plans = make_plans(pipeline).networks

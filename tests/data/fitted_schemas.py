@@ -9,11 +9,19 @@ from tables_as_rows import fitted, image_table, rows_of, table_of
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
-from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca
+from ensemble_pipe.data.tables.scaling import (
+    Pca,
+    Quantile,
+    RangeScale,
+    RobustClip,
+    Scale,
+    Standardize,
+    Zca,
+)
 
 ROWS = 60
 TRAIN = np.arange(ROWS) < 40
-SCALES: list[Scale] = [Standardize(), RangeScale(), Pca(), Zca()]
+SCALES: list[Scale] = [Standardize(), RangeScale(), Pca(), Zca(), RobustClip(), Quantile()]
 ROLES = Roles(("a", "b", "c"), "y")
 
 

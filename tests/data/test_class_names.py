@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, feather, parquet
 
-from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.labelled import read_labelled
@@ -45,7 +44,7 @@ def write(path: Path, labels: Any) -> Path:
 def fitted(path: Path, **settings: Any) -> Schema:
     data = {"source": "table", "path": str(path), "label": "y"}
     config = {"data": data, "task": "classification", **settings}
-    return prepare(Pipeline.model_validate(config), Plans()).schema
+    return prepare(Pipeline.model_validate(config)).schema
 
 
 def found(schema: Schema, path: Path) -> list[int | str]:
@@ -177,7 +176,7 @@ def test_what_means_missing_means_it_for_labels_of_every_format(name: str, tmp_p
         path = write(tmp_path / name, labels)
         data = {"source": "table", "path": str(path), "label": "y", "missing_values": ["?", "-1"]}
         with pytest.raises(DataError, match=r"row 3.*column 'y': the label is missing"):
-            prepare(Pipeline.model_validate({"data": data, "task": "classification"}), Plans())
+            prepare(Pipeline.model_validate({"data": data, "task": "classification"}))
 
 
 def test_classes_are_chosen_by_their_text(tmp_path: Path) -> None:
@@ -193,7 +192,7 @@ def test_a_test_file_of_another_format_has_the_same_classes(tmp_path: Path) -> N
         test = write(tmp_path / name, ["1", "2"])
         data = {"source": "table", "path": str(train), "label": "y", "test_path": str(test)}
         config = Pipeline.model_validate({"data": data, "task": "classification"})
-        prepared = prepare(config, Plans())
+        prepared = prepare(config)
         assert prepared.official_test is not None
         targets = prepared.official_test.targets[slice(0, 2)]
         assert prepared.schema.encode_targets(targets, str).tolist() == [1, 2]

@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
-from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.inspection.advice import pipeline_of
@@ -30,7 +29,7 @@ def frame() -> pd.DataFrame:
 
 def prepared(path: Path, **data: Any) -> Prepared:
     table = {"source": "table", "path": str(path), "label": "y", **data}
-    return prepare(Pipeline.model_validate({"data": table, "task": "classification"}), Plans())
+    return prepare(Pipeline.model_validate({"data": table, "task": "classification"}))
 
 
 def written(folder: Path, kind: str) -> tuple[Path, str]:
@@ -66,7 +65,7 @@ def test_inspecting_a_file_leaves_row_numbers_out(kind: str, tmp_path: Path) -> 
     assert pipeline is not None
     assert pipeline["data"]["ignore"] == [name]
     assert pipeline["data"]["label"] == "y"
-    assert prepare(Pipeline.model_validate(pipeline), Plans()).warning is None
+    assert prepare(Pipeline.model_validate(pipeline)).warning is None
 
 
 def test_a_file_with_names_is_not_warned_of(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from conftest import shared
 from pyarrow import parquet
 from tables_as_rows import rows_of, table_of
 
-from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError, DataError
@@ -118,7 +117,7 @@ def test_a_group_on_both_sides_is_refused(tmp_path: Path) -> None:
     data |= {"group": "g", "test_where": "t"}
     config = Pipeline.model_validate({"task": "regression", "data": data})
     with pytest.raises(DataError, match="group '0' stands in the training data too"):
-        prepare(config, make_plans(config))
+        prepare(config)
 
 
 def test_a_standard_split_is_tested_on_its_own_rows(tmp_path: Path) -> None:

@@ -6,7 +6,15 @@ from fitted_schemas import TRAIN, fit_images, images, place, table
 from tables_as_rows import batch_of, image_table
 
 from ensemble_pipe.core.errors import ConfigError, DataError
-from ensemble_pipe.data.tables.scaling import Pca, RangeScale, Scale, Standardize, Zca
+from ensemble_pipe.data.tables.scaling import (
+    Pca,
+    Quantile,
+    RangeScale,
+    RobustClip,
+    Scale,
+    Standardize,
+    Zca,
+)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -37,8 +45,10 @@ def test_images_are_not_copied() -> None:
     assert np.shares_memory(encoded, block.column(0).to_numpy_ndarray())
 
 
-@pytest.mark.parametrize("scale", [Pca(), Zca()], ids=lambda scale: scale.name)
-def test_whitening_is_not_for_images(scale: Scale) -> None:
+@pytest.mark.parametrize(
+    "scale", [Pca(), Zca(), RobustClip(), Quantile()], ids=lambda scale: scale.name
+)
+def test_what_mixes_or_bends_columns_is_not_for_images(scale: Scale) -> None:
     with pytest.raises(ConfigError, match=f"scale: {scale.name} is for tables; images take"):
         fit_images(images(1), scale)
 

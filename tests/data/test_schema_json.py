@@ -38,7 +38,9 @@ def test_what_is_no_schema_is_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("schema", FITTED.values(), ids=FITTED)
-@pytest.mark.parametrize("field", ["centers", "units", "means", "deviations", "matrix"])
+@pytest.mark.parametrize(
+    "field", ["centers", "units", "means", "deviations", "matrix", "quantiles"]
+)
 def test_a_schema_whose_parts_do_not_agree_is_refused(schema: Schema, field: str) -> None:
     value = schema.to_json()
     if not value["scaling"][field]:

@@ -16,7 +16,6 @@ import pytest
 from pyarrow import parquet
 from source_files import idx_bytes
 
-from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import open_rows
@@ -148,7 +147,7 @@ HELD_ROWS = 1_000_000
 
 def prepared(path: Path, task: str = "classification", **data: Any) -> Prepared:
     table = {"source": "table", "path": str(path), "label": "y", **data}
-    return prepare(Pipeline.model_validate({"data": table, "task": task}), Plans())
+    return prepare(Pipeline.model_validate({"data": table, "task": task}))
 
 
 def labels_of(kind: str) -> Any:

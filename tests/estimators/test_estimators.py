@@ -299,3 +299,23 @@ def test_a_regressor_of_several_targets_predicts_each_in_its_own_units() -> None
         first = EnsembleRegressor(**QUICK).fit(X, y[:, :1])
     assert outputs(first).shape == (2, len(X))
     assert outputs(first).tobytes() == outputs(EnsembleRegressor(**QUICK).fit(X, y[:, 0])).tobytes()
+
+
+@pytest.mark.parametrize(("kind", "y"), BOTH)
+def test_an_ensemble_in_folds_holds_nothing_out(kind: Any, y: Array) -> None:
+    overrides = {"ensemble.combine.temperature": True}
+    settings = {**QUICK, "learners": 6, "folds": 3, "patience": 3, "overrides": overrides}
+    estimator = kind(**settings).fit(X, y)
+    assert len(outputs(estimator)) == 6
+    assert estimator.model_.combiner.temperature != 1.0
+    values = {name: estimator.get_params()[name] for name in PATHS}
+    config, plans = pipeline_of(values, {}, estimator._task, 1, "test")
+    examples = Examples(np.zeros((50, 1)), ("x",), np.array([0, 1] * 25), np.ones(50), (0, 1))
+    parts = split_examples(config, plans.networks, examples)
+    assert {name: len(places) for name, places in parts.items()} == {"train": 50}
+    np.testing.assert_array_equal(outputs(kind(**settings).fit(X, y)), outputs(estimator))
+
+
+def test_more_folds_than_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="folds are to be left out in turn"):
+        EnsembleClassifier(learners=9, folds=9).fit(X[:6], LABELS[:6])

@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ensemble_pipe import load
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.data.tables.features import VECTOR
+from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run.pipeline import run
 
 CATEGORIES = 12
 CODE = {"kind": "category", "encode": "code"}
 
 
-def pipeline(path: Path, column: int = 1) -> Pipeline:
+def pipeline(path: Path, column: int | str = 1) -> Pipeline:
     embedded = {"column": column, "categories": CATEGORIES + 1, "dimension": 4}
     settings: dict[str, Any] = {
         "data": {"source": "table", "path": str(path), "label": "label", "columns": {"code": CODE}},
@@ -26,7 +29,12 @@ def pipeline(path: Path, column: int = 1) -> Pipeline:
                 {"name": "relu"},
             ],
         },
-        "training": {"epochs": 30, "optimizer": {"learning_rate": 0.01}},
+        "training": {
+            "epochs": 30,
+            "batch_size": 64,
+            "optimizer": {"learning_rate": 0.01},
+            "schedule": {"name": "constant"},
+        },
         "ensemble": {"learners": 2},
         "tracking": {"mlflow": False},
     }
@@ -48,6 +56,35 @@ def table(tmp_path: Path) -> Path:
 def test_a_label_that_the_code_decides_is_learned(table: Path, tmp_path: Path) -> None:
     result = run(pipeline(table), output=tmp_path, inline=True)
     assert result.metrics["test/accuracy"] > 0.99
+
+
+def test_a_column_may_be_named_and_its_categories_are_those_of_the_data(
+    table: Path, tmp_path: Path
+) -> None:
+    by_place = run(pipeline(table), output=tmp_path, inline=True)
+    config = pipeline(table, column="code").model_dump(mode="json")
+    config["network"]["layers"][0]["columns"][0]["categories"] = None
+    by_name = run(Pipeline.model_validate(config), output=tmp_path, inline=True)
+    assert by_name.metrics == by_place.metrics
+
+
+def test_a_name_without_codes_is_refused_with_those_that_have_some(
+    table: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"names column 'number', .* are: code$"):
+        run(pipeline(table, column="number"), output=tmp_path, inline=True)
+
+
+@pytest.mark.parametrize("name", ["mlp", "wide_and_deep"])
+def test_every_network_embeds_columns_of_codes(name: str, table: Path, tmp_path: Path) -> None:
+    config = pipeline(table).model_dump(mode="json")
+    config["network"] = {"name": name, "hidden": [16]}
+    result = run(Pipeline.model_validate(config), output=tmp_path, inline=True)
+    assert result.metrics["test/accuracy"] > 0.99
+    member = load(result.run_dir).members[0]
+    assert isinstance(member, NetworkMember)
+    vectors = member.built(load(result.run_dir).schema).layout.parameters[0]
+    assert (vectors.name, vectors.shape) == ("embedding1/table1", (CATEGORIES + 1, VECTOR))
 
 
 def test_a_column_that_the_table_does_not_have_is_named(table: Path, tmp_path: Path) -> None:

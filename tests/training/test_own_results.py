@@ -81,6 +81,9 @@ class Shape:
     input_shape = (4,)
     classes = (0, 1, 2)
     target_count = 1
+    code_counts: ClassVar[dict[int, int]] = {}
+    code_places: ClassVar[dict[str, int]] = {}
+    vectors: ClassVar[dict[int, int]] = {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import pytest
 from conftest import Prepared, StopAt
 
 import ensemble_pipe
-from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.core.storage import RunPaths
@@ -213,4 +212,4 @@ def test_what_cannot_be_a_target_is_named(
     data = {"source": "table", "path": str(path), "label": label, "ignore": ignore}
     config = Pipeline.model_validate({"task": "regression", "data": data, **changes})
     with pytest.raises(kind, match=message):
-        look_through(config, Plans())
+        look_through(config)

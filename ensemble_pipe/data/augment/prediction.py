@@ -12,7 +12,7 @@ import numpy as np
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats, Read
 from ensemble_pipe.data.augment.policy import Augment, augment
-from ensemble_pipe.data.shard_view import ShardView
+from ensemble_pipe.data.chosen_rows import PartRows
 from ensemble_pipe.data.tables.spans import Span
 
 # A row's draws are those of its place among so many rows of the whole input, of which others may be
@@ -32,7 +32,7 @@ class PredictionDraws:
     augment: Augment
     seed: int
 
-    def reads(self, view: ShardView, spans: tuple[Span, ...], first: int = 0) -> Iterator[Read]:
+    def reads(self, view: PartRows, spans: tuple[Span, ...], first: int = 0) -> Iterator[Read]:
         """Yield a way to read rows for each draw; for no draws that of the rows as they are.
 
         Args:
@@ -45,7 +45,7 @@ class PredictionDraws:
         for draw in range(self.augment.test_draws):
             yield self._read(view, spans, draw, first)
 
-    def _read(self, view: ShardView, spans: tuple[Span, ...], draw: int, first: int) -> Read:
+    def _read(self, view: PartRows, spans: tuple[Span, ...], draw: int, first: int) -> Read:
         def read(start: int, stop: int, inputs: Floats) -> None:
             stored = view.read_stored(start, stop)
             begin, end = first + start, first + stop  # places in the whole input

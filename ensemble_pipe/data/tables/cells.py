@@ -24,13 +24,14 @@ from ensemble_pipe.data.tables.arrow_types import (
     plain_numbers,
     to_plain,
 )
-from ensemble_pipe.data.tables.categories import DATE, canonical_name, name_of_float
+from ensemble_pipe.data.tables.categories import DATE, NUMBER, canonical_name, name_of_float
 from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.dates import time_texts
 from ensemble_pipe.data.tables.differences import differences
 from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 
 MOST_NAME_BYTES = 10_000
+_NUMBER = rf"^({NUMBER.pattern}|true|false)$"
 
 
 def numbers(
@@ -52,6 +53,16 @@ def numbers(
     if offset:
         return np.where(missing.mask(column), np.nan, differences(column, offset))
     return missing.in_numbers(plain_numbers(column))
+
+
+def are_numbers(texts: pa.Array) -> pa.BooleanArray:
+    """Return for trimmed texts, none missing, whether each is read as a finite number."""
+    there = pc.match_substring_regex(texts, _NUMBER, ignore_case=True)
+    numbers = pc.if_else(there, texts, pa.scalar("0", texts.type))
+    doubles = _as_numbers(numbers)[1]
+    whole = pc.match_substring_regex(texts, r"^[+-]?\d{19,}$")
+    limit = pc.if_else(whole, pa.scalar(2.0**63), pa.scalar(np.inf))
+    return pc.and_(there, pc.less(pc.abs(doubles), limit))
 
 
 def first_text(column: pa.Array, missing: Missing) -> tuple[int, str] | None:

@@ -14,7 +14,19 @@ from ensemble_pipe.core.messages import MOST_CHARACTERS
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.tables.missing import Missing
 
-Fill = Literal["error", "mean", "median"] | float
+Fill = Literal["auto", "error", "mean", "median"] | float
+
+
+@settings
+class AutoRule:
+    """A column of any kind, which is recognised by its values in the training part.
+
+    Numbers, dates and categories get the treatment that suits them; identifiers, constants, empty
+    columns and those of types that cannot be learned from are left out. What is done is shown
+    before training.
+    """
+
+    kind: Literal["auto"] = "auto"
 
 
 @settings
@@ -22,13 +34,14 @@ class NumberRule:
     """A column of numbers; true is 1 and false 0.
 
     Attributes:
-        missing: what stands for a missing value (null, or NaN): the mean or median of the training
-            part, or a number; "error" refuses it.
+        missing: what stands for a missing value (null, or NaN): "auto" the median of the training
+            part, with an indicator where that has missing values; the mean or median of the
+            training part, or a number; "error" refuses it.
         indicator: whether a further feature is 1 where values were missing and 0 elsewhere.
     """
 
     kind: Literal["number"] = "number"
-    missing: Fill = "error"
+    missing: Fill = "auto"
     indicator: bool = False
 
 
@@ -44,7 +57,7 @@ class DateRule:
     """
 
     kind: Literal["date"] = "date"
-    missing: Fill = "error"
+    missing: Fill = "auto"
     indicator: bool = False
 
 
@@ -56,17 +69,18 @@ class CategoryRule:
     and false are one in any case. Empty text is a missing value.
 
     Attributes:
-        missing: "category" makes the missing value a category of its own, which is unseen where
-            the training part has no missing value; "most_frequent" takes the most frequent
-            category of the training part; "error" refuses it.
+        missing: "auto" and "category" make the missing value a category of its own, which is
+            unseen where the training part has no missing value; "most_frequent" takes the most
+            frequent category of the training part; "error" refuses it.
         unseen: what a category that the training part does not have becomes: "ignore" none of them
             (all zeros, or code 0); "error" refuses it.
         encode: "one_hot" gives a feature of 0 or 1 for each category; "code" one feature with the
-            number of the category, from 1 on, for a network that embeds it.
+            number of the category, from 1 on, for a network that embeds it. Of more than 10,000
+            categories the codes are hashes of their names.
     """
 
     kind: Literal["category"] = "category"
-    missing: Literal["error", "category", "most_frequent"] = "error"
+    missing: Literal["auto", "error", "category", "most_frequent"] = "auto"
     unseen: Literal["ignore", "error"] = "ignore"
     encode: Literal["one_hot", "code"] = "one_hot"
 
@@ -116,12 +130,17 @@ def _any_branch(schema: dict[str, Any]) -> None:
 
 
 ColumnRule = Annotated[
-    Annotated[NumberRule, Tag("number")]
+    Annotated[AutoRule, Tag("auto")]
+    | Annotated[NumberRule, Tag("number")]
     | Annotated[DateRule, Tag("date")]
     | Annotated[CategoryRule, Tag("category")],
     Discriminator(_kind),
     Field(json_schema_extra=_any_branch),
 ]
+
+
+ExplicitRule = NumberRule | DateRule | CategoryRule
+AnyRule = AutoRule | ExplicitRule
 
 
 @dataclass(frozen=True)
@@ -145,7 +164,7 @@ class Roles:
     group: str | None = None
     time: str | None = None
     test_where: str | None = None
-    rules: Mapping[str, NumberRule | DateRule | CategoryRule] = field(default_factory=dict)
+    rules: Mapping[str, AnyRule] = field(default_factory=dict)
     missing_values: tuple[str, ...] = ()
 
     @property
@@ -181,7 +200,7 @@ class Roles:
         if len(self.labels) > 1 and chosen:
             raise ConfigError("classes: chooses rows by one label, but data.label names several")
 
-    def rule(self, name: str) -> NumberRule | DateRule | CategoryRule:
+    def rule(self, name: str) -> AnyRule:
         """Return the rule of a feature: that of its name, or else of the last matching pattern."""
         fitting = [rule for pattern, rule in self.rules.items() if fnmatchcase(name, pattern)]
-        return self.rules.get(name, fitting[-1] if fitting else NumberRule())
+        return self.rules.get(name, fitting[-1] if fitting else AutoRule())

@@ -13,11 +13,13 @@ from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells
 from ensemble_pipe.data.tables.categories import are_numbers, normalize, sort_categories
+from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.encoding import require_categories
 from ensemble_pipe.data.tables.features import CategoryColumn
 from ensemble_pipe.data.tables.missing import Missing
 
 MOST_CATEGORIES = 10_000
+BUCKETS = 8192
 
 
 @dataclass
@@ -27,14 +29,16 @@ class CategoryCounts:
     Attributes:
         column: not yet fitted.
         missing: the texts that mean a missing value.
-        counts: by name.
+        counts: by name; once they are too many, of the missing value alone.
         usual: the first place of each text that may mean a missing value, such as NA.
+        hashed: whether there are more names than `MOST_CATEGORIES`.
     """
 
     column: CategoryColumn
     missing: Missing
     counts: Counter[str] = field(default_factory=Counter)
     usual: dict[str, str] = field(default_factory=dict)
+    hashed: bool = False
 
     def add(self, block: pa.RecordBatch, kept: npt.NDArray[np.bool_], place: Place) -> None:
         """Count the rows of a block where `kept` (n,) is true.
@@ -52,32 +56,45 @@ class CategoryCounts:
                 self.counts[text or ""] += count
                 if text in MISSING and text not in self.usual:
                     self.usual[text] = place(int(np.flatnonzero(kept & (codes == code))[0]))
-        if len(self.counts) > MOST_CATEGORIES:
-            raise DataError(
-                f"{place(0)}: column {quote(name)} has more than {MOST_CATEGORIES} categories; "
-                "name it in `ignore`, or merge some of them"
-            )
+        if self.hashed or len(self.counts) > MOST_CATEGORIES:
+            self._forget_names(place)
 
-    def fit(self, rule: object, where: str) -> CategoryColumn:
+    def _forget_names(self, place: Place) -> None:
+        if self.column.encode == "one_hot":
+            raise rule_error(
+                f"{place(0)}: column {quote(self.column.name)} has more than {MOST_CATEGORIES} "
+                "categories, too many for a feature each",
+                self.column.name,
+                "kind: category, encode: code",
+                "take {}, or name it in `ignore`",
+            )
+        self.hashed = True
+        self.counts = Counter({"": self.counts[""]})
+
+    def fit(self, rule: object, where: str, least_rows: int = 1) -> CategoryColumn:
         """Return the column with its categories.
 
         Args:
             rule: `missing` of the column's rule.
             where: the source, for messages.
+            least_rows: of a category; rarer ones are as those that are not known.
 
         Raises:
             DataError: there is no value, or one is missing without a rule for it.
         """
-        if are_numbers(list(self.counts)):
+        if not self.hashed and are_numbers(list(self.counts)):
             self._take_usual()
-        names = sort_categories([name for name in self.counts if name])
-        if not names and rule != "category":
+        missing = ("",) if self.counts[""] else ()
+        if self.hashed:
+            return replace(self.column, categories=missing, buckets=BUCKETS)
+        names = sort_categories([n for n, rows in self.counts.items() if n and rows >= least_rows])
+        if not names and rule not in ("auto", "category"):
             raise empty(where, self.column.name, "name it in `ignore`")
         if rule == "most_frequent":
             # The first of equally frequent ones.
             fill = max(names, key=self.counts.__getitem__)
             return replace(self.column, categories=tuple(names), fill=fill)
-        return replace(self.column, categories=(*names, *([""] if self.counts[""] else [])))
+        return replace(self.column, categories=(*names, *missing))
 
     def _take_usual(self) -> None:
         """Count texts such as NA among otherwise numeric categories as the missing value."""

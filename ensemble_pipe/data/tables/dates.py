@@ -9,6 +9,7 @@ from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
+from ensemble_pipe.data.tables.categories import DATE
 from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.differences import of_integers
 from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
@@ -78,18 +79,28 @@ def ticks(
 
 def _parse(column: pa.Array, name: str, place: Place) -> pa.Array:
     """Read ISO 8601 text, to the microsecond."""
-    text = pc.replace_substring_regex(column, r"(\.\d{6})\d+", r"\1")
-    zoned = pc.match_substring_regex(text, _ZONE)
-    none = pa.scalar(None, text.type)
+    text = _to_microseconds(column)
     try:
-        far = pc.if_else(zoned, text, none).cast(pa.timestamp("us", "UTC"))
-        near = pc.if_else(zoned, none, text).cast(pa.timestamp("us"))
+        return _as_timestamps(text)
     except pa.ArrowInvalid:
         row = next(row for row, value in enumerate(text) if not _is_date(value))
         raise DataError(
             f"{place(row)}, column {quote(name)}: {quote(column[row].as_py())} is not a date; "
             "dates are ISO 8601, such as 2026-02-28 or 2026-02-28T12:30:00"
         ) from None
+
+
+def _to_microseconds(texts: pa.Array) -> pa.Array:
+    """Return texts of dates without the digits behind their microseconds."""
+    return pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
+
+
+def _as_timestamps(texts: pa.Array) -> pa.Array:
+    """Return texts of dates as timestamps; raise ArrowInvalid where one is none."""
+    zoned = pc.match_substring_regex(texts, _ZONE)
+    none = pa.scalar(None, texts.type)
+    far = pc.if_else(zoned, texts, none).cast(pa.timestamp("us", "UTC"))
+    near = pc.if_else(zoned, none, texts).cast(pa.timestamp("us"))
     return pc.coalesce(far.cast(pa.timestamp("us")), near)
 
 
@@ -99,6 +110,22 @@ def _beyond_microseconds(column: pa.Array) -> Integers:
     padded = pc.utf8_rpad(pc.fill_null(digits, "0"), 3, "0")
     found: Integers = padded.cast(pa.int64()).to_numpy()
     return found
+
+
+def are_dates(texts: pa.Array) -> pa.BooleanArray:
+    """Return for trimmed texts, none missing, whether each is read as a date."""
+    alike = look_like_dates(texts)
+    found = _to_microseconds(pc.if_else(alike, texts, pa.scalar(None, texts.type)))
+    try:
+        _as_timestamps(found)
+    except pa.ArrowInvalid:
+        return pa.array([text.is_valid and _is_date(text) for text in found], pa.bool_())
+    return alike
+
+
+def look_like_dates(texts: pa.Array) -> pa.BooleanArray:
+    """Return whether each text begins as a date in ISO 8601 does, be it one or not."""
+    return pc.match_substring_regex(texts, rf"^{DATE.pattern}$")
 
 
 def _is_date(value: pa.Scalar) -> bool:

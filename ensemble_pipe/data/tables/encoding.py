@@ -1,9 +1,10 @@
 """Encoding of table blocks as features, by the fitted columns and scaling."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
@@ -12,10 +13,13 @@ from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells, dates
+from ensemble_pipe.data.tables.arrow_types import is_text, to_plain
 from ensemble_pipe.data.tables.categories import normalize
 from ensemble_pipe.data.tables.columns import rule_error
+from ensemble_pipe.data.tables.date_parts import part_features
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, FeatureLayout, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
+from ensemble_pipe.data.tables.name_counts import hash_name
 from ensemble_pipe.data.tables.scaling import Scaling
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -35,14 +39,29 @@ def read_numbers(
     # Rows of a length that is no power of two, or the columns would share the cache's lines.
     matrix = np.empty((len(columns), rows + 24))[:, :rows]
     for out, column in zip(matrix, columns, strict=True):
+        values = block.column(column.name)
+        if column.strays:
+            values = drop_strays(values, column.kind, missing)
         read = cells.numbers if column.kind == "number" else dates.seconds
-        out[:] = read(block.column(column.name), column.name, place, missing, column.offset)
+        out[:] = read(values, column.name, place, missing, column.offset)
     with np.errstate(invalid="ignore"):
         low, high = matrix.min(axis=1, initial=0.0), matrix.max(axis=1, initial=0.0)
     usable = (low >= -LARGEST) & (high <= LARGEST)  # neither NaN nor infinity is
     for index in np.flatnonzero(~usable).tolist():
         _check(matrix[index], columns[index], place)
     return matrix
+
+
+def drop_strays(values: pa.Array, kind: str, missing: Missing) -> pa.Array:
+    """Return a column with null for text that is no number, or no date."""
+    values = to_plain(values)
+    if not is_text(values.type):
+        return values
+    texts = missing.null_missing(values, usual=True).dictionary_encode()
+    readable = cells.are_numbers if kind == "number" else dates.are_dates
+    absent = pa.scalar(None, texts.dictionary.type)
+    kept = pc.if_else(readable(texts.dictionary), texts.dictionary, absent)
+    return kept.take(texts.indices)
 
 
 def _check(values: Floats, column: NumberColumn, place: Place) -> None:
@@ -74,8 +93,8 @@ def read_categories(
     """
     codes, written = cells.names(block.column(column.name), column.name, place)
     names = [_category(name, column, missing) for name in written]
-    known = column.numbers
-    found: Integers = np.array([known.get(name, -1) for name in names])[codes]
+    find = _bucket_of(column) if column.buckets else column.numbers.get
+    found: Integers = np.array([find(name, -1) for name in names])[codes]
     require_categories(codes, names, column, place)
     if column.unseen == "error" and (found < 0).any():
         row = int((found < 0).argmax())
@@ -90,6 +109,19 @@ def read_categories(
             "{} takes it as none of them",
         )
     return found
+
+
+def _bucket_of(column: CategoryColumn) -> Callable[[str | None, int], int]:
+    """Return the function that numbers hashed names; the missing value follows the buckets."""
+    known = column.numbers
+
+    def find(name: str | None, absent: int) -> int:
+        if name is not None:
+            return hash_name(name) % column.buckets
+        place = known.get(name, -1)
+        return absent if place < 0 else column.buckets + place
+
+    return find
 
 
 def _category(written: str | None, column: CategoryColumn, missing: Missing) -> str | None:
@@ -153,10 +185,10 @@ def encode(
     require_block(block, [column.name for column in columns], place)
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     matrix = read_numbers(block, numbers, place, missing)
-    filled = fill_missing(matrix, numbers)
     out = np.zeros((block.num_rows, len(plan.names)), np.float32)
-    for name, mask in filled.items():
-        out[:, plan.starts[name]] = mask
+    for values, number in zip(matrix, numbers, strict=True):
+        _put_further(out, plan.starts[number.name], number, values)
+    fill_missing(matrix, numbers)
     for column in columns:
         if isinstance(column, CategoryColumn):
             _put_categories(
@@ -169,16 +201,26 @@ def encode(
     return out
 
 
-def fill_missing(matrix: Floats, columns: Sequence[NumberColumn]) -> dict[str, Array]:
-    """Fill the missing values of (C, n); return their masks, by column with an indicator."""
-    found = {}
+def fill_missing(matrix: Floats, columns: Sequence[NumberColumn]) -> None:
+    """Fill the missing values of (C, n) in place."""
     for values, column in zip(matrix, columns, strict=True):
         if column.fill is not None:
-            missing = np.isnan(values)
-            values[missing] = column.fill
-            if column.indicator:
-                found[column.name] = missing
-    return found
+            values[np.isnan(values)] = column.fill
+
+
+def _put_further(out: Array, start: int, column: NumberColumn, values: Floats) -> None:
+    """Write what follows a number: its indicator, its frequent values, the parts of a date."""
+    if column.indicator:
+        out[:, start] = np.isnan(values)
+        start += 1
+    if column.values:
+        known, near = np.array(column.values, np.float32), values.astype(np.float32)
+        places = np.searchsorted(known, near).clip(max=len(known) - 1)
+        rows = np.flatnonzero(known[places] == near)
+        out[rows, start + places[rows]] = 1.0
+    if column.parts:
+        found = part_features(values + column.offset, column.parts)
+        out[:, start : start + found.shape[1]] = found
 
 
 def _put_categories(out: Array, start: int, column: CategoryColumn, found: Integers) -> None:

@@ -8,9 +8,13 @@ from typing import Literal
 import numpy as np
 
 from ensemble_pipe.core.arrays import Integers
-from ensemble_pipe.data.tables.categories import are_numbers, normalize
+from ensemble_pipe.data.tables.categories import are_numbers, name_of_float, normalize
+from ensemble_pipe.data.tables.date_parts import DatePart, part_names
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.data.tables.spans import Span
+
+# Length of the vector of a category, as in RealMLP (Holzmueller et al. 2024, "Better by default").
+VECTOR = 8
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,12 @@ class NumberColumn:
     Attributes:
         fill: what stands for a missing value; None where there must be none.
         indicator: whether a further feature is 1 where values were missing.
-        offset: subtracted exactly from each value when it is read; `fill` is relative to it. It is
-            not 0 where the training values lie close together for their size.
+        offset: subtracted exactly from each value when it is read; `fill` and `values` are
+            relative to it. It is not 0 where the training values lie close together for their size.
+        values: frequent values, ascending, each of which has a feature that is 1 where a number is
+            this one, to the precision of float32.
+        parts: of a date, that are features too.
+        strays: whether text that is no number, or no date, counts as a missing value.
     """
 
     name: str
@@ -29,6 +37,9 @@ class NumberColumn:
     fill: float | None
     indicator: bool
     offset: float = 0.0
+    values: tuple[float, ...] = ()
+    parts: tuple[DatePart, ...] = ()
+    strays: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,10 @@ class CategoryColumn:
             missing value.
         fill: the category that stands for a missing value; None where there must be none.
         unseen, encode: as in the column's rule.
+        vector: length of the learned vector that stands for a code in every network; None where
+            only a network's own embedding reads the codes.
+        buckets: where there are too many categories, the number of codes that the hashes of their
+            names are divided among; `categories` then has the missing value at most. Else 0.
     """
 
     name: str
@@ -48,6 +63,13 @@ class CategoryColumn:
     fill: str | None
     unseen: Literal["ignore", "error"]
     encode: Literal["one_hot", "code"]
+    vector: int | None = None
+    buckets: int = 0
+
+    @property
+    def code_count(self) -> int:
+        """The number of codes, including 0 for the unknown."""
+        return 1 + self.buckets + len(self.categories)
 
     @cached_property
     def numbers(self) -> dict[str | None, int]:
@@ -64,7 +86,7 @@ class CategoryColumn:
     @cached_property
     def is_of_numbers(self) -> bool:
         """Whether the categories are numbers, or true and false: NA and the like are none then."""
-        return are_numbers(self.categories)
+        return self.buckets == 0 and are_numbers(self.categories)
 
 
 Column = NumberColumn | CategoryColumn
@@ -78,7 +100,8 @@ class FeatureLayout:
         names: of the D features.
         spans: of the source columns; with mixed numbers, of each of these, then of the rest.
         numbers: places of the K encoded numbers.
-        starts: by column, the place of its missing-indicator, or of its first category.
+        starts: by column, the place of its first category, or of what follows a number: its
+            missing-indicator, its frequent values, the parts of a date.
     """
 
     names: tuple[str, ...]
@@ -111,9 +134,8 @@ def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayo
                 pair = moments[len(numbers)]
                 numbers.append(start)
                 names.append(column.name)
-            if column.indicator:
-                starts[column.name] = len(names)
-                names.append(f"{column.name} missing")
+            starts[column.name] = len(names)
+            names += _further_features(column)
         if len(names) > start:
             spans.append(Span(start, len(names), kind, *pair))
     return FeatureLayout(tuple(names), tuple(spans), np.array(numbers, np.int64), starts)
@@ -121,6 +143,15 @@ def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayo
 
 def _span_kind(column: Column) -> Literal["number", "one_hot", "code"]:
     return column.encode if isinstance(column, CategoryColumn) else "number"
+
+
+def _further_features(column: NumberColumn) -> list[str]:
+    values = (name_of_float(np.float64(value + column.offset)) for value in column.values)
+    return [
+        *([f"{column.name} missing"] if column.indicator else []),
+        *(f"{column.name}={value}" for value in values),
+        *(f"{column.name} {name}" for name in part_names(column.parts)),
+    ]
 
 
 def _category_features(column: CategoryColumn) -> list[str]:

@@ -1,7 +1,7 @@
 """Fitting of table columns, or of image channels, to the training rows, block by block."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,26 +11,29 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
-from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
+from ensemble_pipe.data.tables.columns import CategoryRule, Roles
 from ensemble_pipe.data.tables.counting import CategoryCounts, empty
+from ensemble_pipe.data.tables.decisions import ColumnDecision
+from ensemble_pipe.data.tables.describing import describe
 from ensemble_pipe.data.tables.encoding import LARGEST, fill_missing, read_numbers
-from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
+from ensemble_pipe.data.tables.features import VECTOR, CategoryColumn, Column, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.moments import ColumnMoments
-from ensemble_pipe.data.tables.scaling import (
-    Pca,
-    Scale,
-    Scaling,
-    Zca,
+from ensemble_pipe.data.tables.recognition import ColumnPlan, recognize
+from ensemble_pipe.data.tables.scale_fitting import (
     fit_columns,
     fit_pixels,
+    fit_sample,
+    sampled_rows,
     whiten,
 )
+from ensemble_pipe.data.tables.scaling import Pca, Quantile, RobustClip, Scale, Scaling, Zca
 from ensemble_pipe.data.tables.texts import require_numbers
 
 _PIXELS = 1 << 20  # summed up at a time
 
 Train = npt.NDArray[np.bool_]
+Plans = Mapping[str, ColumnPlan]
 
 
 def require_rows(rows: Rows, roles: Roles, train: Train) -> None:
@@ -48,41 +51,71 @@ def require_rows(rows: Rows, roles: Roles, train: Train) -> None:
     require_columns(rows.where, roles.features, rows.schema.names)
 
 
-def fit_table(
-    rows: Rows, roles: Roles, train: Train, scale: Scale
-) -> tuple[tuple[Column, ...], Scaling]:
+@dataclass(frozen=True)
+class FittedTable:
+    """A table's columns that are learned from, fitted, and what is done to each of its columns."""
+
+    columns: tuple[Column, ...]
+    scaling: Scaling
+    decisions: tuple[ColumnDecision, ...]
+
+
+def fit_table(rows: Rows, roles: Roles, train: Train, scale: Scale) -> FittedTable:
     """Fit the feature columns and the scaling of their numbers to the rows where `train` is true.
 
-    One pass over the features; a second one for PCA and ZCA, and one over narrow columns alone.
+    One pass over the features after those of `recognize`; a second one for PCA, ZCA and the scales
+    that are fitted to quantiles, and one over narrow columns alone.
 
     Raises:
-        DataError: a value violates its column's rule, in any row that is read.
+        DataError: a value violates its column's rule, in any row that is read, or no column can be
+            learned from.
         ConfigError: the scale does not fit the columns.
     """
     require_numbers(rows, roles)
-    columns = [_empty_column(name, roles.rule(name)) for name in roles.features]
+    plans, left_out = recognize(rows, roles, train)
+    fitted, scaling = _fit_plans(rows, {p.name: p for p in plans}, train, scale, roles.missing)
+    pairs = zip(fitted, plans, strict=True)
+    described = [describe(column, p.rule, p.missing, p.stray_text) for column, p in pairs]
+    decisions = {decision.name: decision for decision in (*described, *left_out)}
+    return FittedTable(fitted, scaling, tuple(decisions[name] for name in roles.features))
+
+
+def _fit_plans(
+    rows: Rows, plans: Plans, train: Train, scale: Scale, missing: Missing
+) -> tuple[tuple[Column, ...], Scaling]:
+    columns = [_empty_column(plan) for plan in plans.values()]
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     if isinstance(scale, Pca | Zca) and not numbers:
         raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
-    fitted, moments = _fit(rows, roles, columns, train)
+    fitted, moments = _fit(rows, plans, columns, train, missing)
     narrow = np.flatnonzero(moments.narrow)
     if len(narrow):
         near = [_near(numbers[index], moments.low[index]) for index in narrow]
-        again, own = _fit(rows, roles, near, train, moments.near_units[narrow])
+        again, own = _fit(rows, plans, near, train, missing, moments.near_units[narrow])
         moments.replace(narrow, own)
         found = {column.name: column for column in again}
         fitted = tuple(found.get(column.name, column) for column in fitted)
     scaling = fit_columns(scale, moments)
     if isinstance(scale, Pca | Zca):
-        scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train, roles.missing))
+        scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train, missing))
+    elif isinstance(scale, RobustClip | Quantile) and numbers:
+        sampled = sampled_rows(train, len(numbers))
+        sample = np.concatenate(list(_filled(rows, fitted, sampled, missing)), axis=1)
+        names = [column.name for column in numbers]
+        scaling = fit_sample(scale, scaling, moments, sample, names, int(train.sum()))
     return fitted, scaling
 
 
 def _fit(
-    rows: Rows, roles: Roles, columns: Sequence[Column], train: Train, units: Floats | None = None
+    rows: Rows,
+    plans: Plans,
+    columns: Sequence[Column],
+    train: Train,
+    missing: Missing,
+    units: Floats | None = None,
 ) -> tuple[tuple[Column, ...], ColumnMoments]:
     """Return the columns fitted to the training rows, and the moments of the numbers, filled."""
-    sums = _Sums(columns, roles, units)
+    sums = _Sums(columns, plans, missing, units)
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         sums.add(block, kept, place)
     fitted = tuple(sums.fit(column, rows.where) for column in columns)
@@ -91,7 +124,8 @@ def _fit(
 
 def _near(column: NumberColumn, low: float) -> NumberColumn:
     """Return a column with an offset near its least value; of dates by whole seconds."""
-    return replace(column, offset=float(np.floor(low) if column.kind == "date" else low))
+    offset = float(np.floor(low) if column.kind == "date" else low)
+    return replace(column, offset=offset, values=tuple(value - offset for value in column.values))
 
 
 def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...], Scaling]:
@@ -101,7 +135,7 @@ def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...],
         ConfigError: the scale is not for images.
         DataError: the pixels are not uint8.
     """
-    if isinstance(scale, Pca | Zca):
+    if isinstance(scale, Pca | Zca | RobustClip | Quantile):
         raise ConfigError(f"scale: {scale.name} is for tables; images take standardize or range")
     kind = rows.schema.field(IMAGE).type
     if kind.value_type != pa.uint8() or len(kind.shape) != 3:
@@ -145,34 +179,43 @@ def _blocks(
         yield block, train[first : first + block.num_rows], rows.place_from(first)
 
 
-def _empty_column(name: str, rule: NumberRule | DateRule | CategoryRule) -> Column:
+def _empty_column(plan: ColumnPlan) -> Column:
     """Return an unfitted column that reads values by its rule."""
+    name, rule = plan.name, plan.rule
     if isinstance(rule, CategoryRule):
         fill = None if rule.missing == "error" else ""
-        return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode)
+        vector = VECTOR if rule.encode == "code" else None
+        return CategoryColumn(name, "category", (), fill, rule.unseen, rule.encode, vector)
     if not isinstance(rule.missing, str) and abs(rule.missing) > LARGEST:
         raise ConfigError(f"columns.{name}.missing: {rule.missing:g} is too large for float32")
     return NumberColumn(
-        name, rule.kind, None if rule.missing == "error" else np.nan, rule.indicator
+        name,
+        rule.kind,
+        None if rule.missing == "error" else np.nan,
+        rule.indicator,
+        values=plan.values,
+        parts=plan.parts,
+        strays=plan.strays,
     )
 
 
 class _Sums:
     """The statistics accumulated in one pass over the training rows."""
 
-    def __init__(self, columns: Sequence[Column], roles: Roles, units: Floats | None) -> None:
-        self.missing = roles.missing
-        self.rules = {column.name: roles.rule(column.name) for column in columns}
+    def __init__(
+        self, columns: Sequence[Column], plans: Plans, missing: Missing, units: Floats | None
+    ) -> None:
+        self.missing, self.plans = missing, plans
         self.numbers = [column for column in columns if isinstance(column, NumberColumn)]
         self.moments = ColumnMoments.empty(len(self.numbers), units)
         self.rows = 0
         self.values: dict[str, list[Floats]] = {
             column.name: []
             for column in self.numbers
-            if self.rules[column.name].missing == "median"
+            if plans[column.name].rule.missing == "median"
         }
         categories = [column for column in columns if isinstance(column, CategoryColumn)]
-        self.counts = {c.name: CategoryCounts(c, roles.missing) for c in categories}
+        self.counts = {c.name: CategoryCounts(c, missing) for c in categories}
 
     def add(self, block: pa.RecordBatch, kept: Train, place: Place) -> None:
         matrix = _of_rows(read_numbers(block, self.numbers, place, self.missing), kept)
@@ -185,9 +228,10 @@ class _Sums:
             counts.add(block, kept, place)
 
     def fit(self, column: Column, where: str) -> Column:
-        rule = self.rules[column.name]
+        plan = self.plans[column.name]
+        rule = plan.rule
         if isinstance(column, CategoryColumn):
-            return self.counts[column.name].fit(rule.missing, where)
+            return self.counts[column.name].fit(rule.missing, where, plan.least_rows)
         if column.fill is None:
             return column
         if not isinstance(rule.missing, str):
@@ -218,12 +262,21 @@ def _correlation(
     rows: Rows, columns: Sequence[Column], scaling: Scaling, train: Train, missing: Missing
 ) -> Floats:
     """Return the correlation matrix (C, C) of the standardised numbers of the training rows."""
-    numbers = [column for column in columns if isinstance(column, NumberColumn)]
     standardized = replace(scaling, name="standardize")
-    products = np.zeros((len(numbers), len(numbers)))
-    for block, kept, place in _blocks(rows, [column.name for column in columns], train):
+    count = len(scaling.centers)
+    products = np.zeros((count, count))
+    for matrix in _filled(rows, columns, train, missing):
+        standard = standardized.apply(matrix)
+        products += np.dot(standard, standard.T)
+    return products / int(train.sum())
+
+
+def _filled(
+    rows: Rows, columns: Sequence[Column], kept_rows: Train, missing: Missing
+) -> Iterator[Floats]:
+    """Yield the numbers (C, n) of the kept rows, block by block, with missing values filled."""
+    numbers = [column for column in columns if isinstance(column, NumberColumn)]
+    for block, kept, place in _blocks(rows, [column.name for column in numbers], kept_rows):
         matrix = read_numbers(block, numbers, place, missing)
         fill_missing(matrix, numbers)
-        matrix = _of_rows(standardized.apply(matrix), kept)
-        products += np.dot(matrix, matrix.T)
-    return products / int(train.sum())
+        yield _of_rows(matrix, kept)

@@ -1,4 +1,4 @@
-"""Feature scaling: standardisation, ranges, PCA and ZCA whitening; fitted and applied."""
+"""Feature scaling: its settings, and fitted scalings, which are applied to blocks of rows."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,19 +7,17 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt
 
-from ensemble_pipe.core.arrays import Array, Floats, Integers
-from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.tables.moments import ColumnMoments
 
 # Products are made of this many rows, always, so that a row has the same bits in any block.
 CHUNK = 256
-# The divisor of constant columns: all values up to float32's largest become 0.
-_CONSTANT_UNIT = 2.0**400
-_SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
-# A direction with a smaller share of the largest variance is rounding, not variation.
-_RANK_SHARE = 1e-10
+# What x / sqrt(1 + (x / _BEND)**2) tends to; beyond _FAR it is that to the last bit.
+_BEND = 3.0
+_FAR = 1e9
+# The least and, from 1, the largest share of a normal distribution that a quantile becomes.
+_LEAST_SHARE = 1e-7
 
 
 @settings
@@ -83,28 +81,59 @@ class Zca:
     epsilon: Annotated[float, Ge(0)] = 1e-5
 
 
-Scale = Standardize | RangeScale | Pca | Zca
+@settings
+class RobustClip:
+    """z / sqrt(1 + (z/3)^2), with z = (x - median) / (interquartile range) of the training part.
+
+    Smooth, and between -3 and 3, so that no value far out is seen as one. Where the interquartile
+    range is 0, half the range stands for it; where that is 0, the column is constant, and always
+    becomes 0. Source: Holzmueller, Grinsztajn & Steinwart 2024, "Better by default", section 3.1.
+    """
+
+    name: Literal["robust_clip"] = "robust_clip"
+
+
+@settings
+class Quantile:
+    """Each column's distribution becomes the standard normal one, between -5.2 and 5.2.
+
+    max(min(n/30, 1000), 10) quantiles of the n training rows are fitted to the column plus noise,
+    which spreads equal values out: of a deviation of 1e-5 interquartile ranges of its distinct
+    values. Between quantiles the distribution is linear. A constant column becomes 0. Sources:
+    Gorishniy et al. 2021, "Revisiting deep learning models for tabular data", 4.3; scikit-learn's
+    `QuantileTransformer`.
+    """
+
+    name: Literal["quantile"] = "quantile"
+
+
+Scale = Standardize | RangeScale | Pca | Zca | RobustClip | Quantile
 
 SCALES: Registry[Scale] = Registry("scale", Scale)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """A fitted scaling: encoded = ((x - center) / unit) matrix.
+    """A fitted scaling: encoded = bend((x - center) / unit) matrix.
+
+    `bend` is the identity, but for `robust_clip` and `quantile`.
 
     Attributes:
         name: of the scale.
         centers, units: of each of C number columns, less their offsets, or of C image channels.
         matrix: (C, K), for K encoded numbers; empty where columns are not mixed, and K is C.
         means, deviations: of each of the K encoded numbers on the training part.
+        quantiles: of `quantile`, of each column the ascending quantiles of (x - center) / unit, at
+            equal steps from share 0 to 1; () of a constant one. Empty for other scales.
     """
 
-    name: Literal["standardize", "range", "pca", "zca"]
+    name: Literal["standardize", "range", "pca", "zca", "robust_clip", "quantile"]
     centers: tuple[float, ...]
     units: tuple[float, ...]
     means: tuple[float, ...]
     deviations: tuple[float, ...]
     matrix: tuple[tuple[float, ...], ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()
 
     @property
     def mixes(self) -> bool:
@@ -123,88 +152,53 @@ class Scaling:
         """Return (K, n) float64 of (C, n) float64, which are overwritten."""
         centers, units = self._columns
         numbers -= centers
-        numbers /= units
+        with np.errstate(over="ignore"):
+            numbers /= units
+        if self.name == "robust_clip":
+            return _bounded(numbers)
+        if self.name == "quantile":
+            return self._to_normal(numbers)
         return _product(self._transposed, numbers) if self.mixes else numbers
 
+    def _to_normal(self, numbers: Floats) -> Floats:
+        """Return the normal quantiles (C, n) of standardised numbers (C, n), overwriting them."""
+        from scipy.special import ndtri
 
-def fit_columns(scale: Scale, moments: ColumnMoments) -> Scaling:
-    """Fit to the training moments of C columns; `whiten` completes it for PCA and ZCA."""
-    if isinstance(scale, RangeScale):
-        spreads = moments.high - moments.low
-        units = _units(spreads > 0, spreads / (scale.high - scale.low))
-        centers = moments.low - scale.low * units
-    else:
-        units = _units(~moments.constant, moments.deviations)
-        centers = moments.means
-    return Scaling(
-        name=scale.name,
-        centers=_floats(centers),
-        units=_floats(units),
-        means=_floats((moments.means - centers) / units),
-        deviations=_floats(moments.deviations / units),
-    )
+        for values, quantiles in zip(numbers, self._quantile_arrays, strict=True):
+            if len(quantiles):
+                values[:] = np.interp(values, quantiles, np.linspace(0.0, 1.0, len(quantiles)))
+            else:
+                values[:] = 0.5
+        np.clip(numbers, _LEAST_SHARE, 1.0 - _LEAST_SHARE, out=numbers)
+        found: Floats = ndtri(numbers, out=numbers)
+        return found
 
+    @cached_property
+    def _quantile_arrays(self) -> list[Floats]:
+        return [np.array(quantiles, np.float64) for quantiles in self.quantiles]
 
-def _units(varies: Array, spreads: Floats) -> Floats:
-    """Return the divisors (C,) of the columns: their spreads, positive however small."""
-    return np.where(varies, np.maximum(spreads, _SMALLEST), _CONSTANT_UNIT)
-
-
-def whiten(scale: Pca | Zca, fitted: Scaling, correlation: Floats) -> Scaling:
-    """Complete the scaling by the correlation matrix (C, C) of the standardised numbers.
-
-    Raises:
-        ConfigError: there are fewer components that vary than are asked for.
-    """
-    variances, vectors = np.linalg.eigh(correlation)
-    variances, vectors = variances[::-1], vectors[:, ::-1]
-    varying = variances > _RANK_SHARE * max(variances[0], 0.0)
-    variances, vectors = variances[varying], vectors[:, varying]
-    # The sign of an eigenvector is arbitrary: its largest entry is made positive.
-    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
-    vectors = vectors * np.sign(largest)
-    if isinstance(scale, Pca):
-        if not len(variances):
-            raise ConfigError(
-                "scale.name: pca keeps the directions that the number columns vary along, but all "
-                "are constant in the training part; take standardize"
-            )
-        kept = len(variances) if scale.components is None else scale.components
-        if kept > len(variances):
-            raise ConfigError(
-                f"scale.components: {kept}, but the number columns vary along {len(variances)} "
-                "directions"
-            )
-        variances, vectors = variances[:kept], vectors[:, :kept]
-    matrix = vectors / np.sqrt(variances + scale.epsilon)
-    if isinstance(scale, Zca):
-        matrix = matrix @ vectors.T
-    spread = np.sqrt(np.maximum(np.einsum("ck,cd,dk->k", matrix, correlation, matrix), 0.0))
-    return Scaling(
-        name=fitted.name,
-        centers=fitted.centers,
-        units=fitted.units,
-        means=(0.0,) * matrix.shape[1],
-        deviations=_floats(spread),
-        matrix=tuple(_floats(row) for row in matrix),
-    )
+    def agrees(self, columns: int) -> bool:
+        """Whether its parts fit C columns of numbers, or channels, and each other."""
+        encoded, known = len(self.means), {len(self.centers), len(self.units)}
+        if known != {columns} or len(self.deviations) != encoded:
+            return False
+        if self.mixes and [len(row) for row in self.matrix] != [encoded] * columns:
+            return False
+        if not self.mixes and encoded != columns:
+            return False
+        if len(self.quantiles) != (columns if self.name == "quantile" else 0):
+            return False
+        vectors = (self.centers, self.units, self.means, self.deviations, *self.quantiles)
+        finite = all(np.isfinite(one).all() for one in (*vectors, *self.matrix))
+        rising = all((np.diff(one) >= 0).all() for one in self._quantile_arrays)
+        return finite and rising and min(self.units, default=1.0) > 0
 
 
-def fit_pixels(scale: Scale, sums: Integers, squares: Integers, count: int) -> Scaling:
-    """Fit to the channels of images.
-
-    Args:
-        scale: standardize, or range.
-        sums, squares: (C,) int64 of the pixels and of their squares; they are exact.
-        count: pixels of each channel.
-    """
-    moments = ColumnMoments.empty(len(sums))
-    moments.counts += count
-    moments.means = sums / count
-    exact = [count * int(q) - int(s) ** 2 for s, q in zip(sums, squares, strict=True)]
-    moments.squares = np.array([value / count for value in exact])
-    moments.low[:], moments.high[:] = 0.0, 255.0
-    return fit_columns(scale, moments)
+def _bounded(numbers: Floats) -> Floats:
+    """Return x / sqrt(1 + (x / 3)^2), of numbers that are overwritten and may be infinite."""
+    np.clip(numbers, -_FAR, _FAR, out=numbers)
+    numbers /= np.sqrt(1.0 + (numbers / _BEND) ** 2)
+    return numbers
 
 
 def _product(matrix: Floats, numbers: Floats) -> Floats:
@@ -217,7 +211,3 @@ def _product(matrix: Floats, numbers: Floats) -> Floats:
         chunk[:, : part.shape[1]] = part
         out[:, start : start + CHUNK] = np.dot(matrix, chunk)[:, : part.shape[1]]
     return out
-
-
-def _floats(values: Floats) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)

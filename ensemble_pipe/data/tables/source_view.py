@@ -12,7 +12,13 @@ from functools import cached_property
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
-from ensemble_pipe.data.tables.features import CategoryColumn, Column, FeatureLayout
+from ensemble_pipe.data.tables.date_parts import part_names
+from ensemble_pipe.data.tables.features import (
+    CategoryColumn,
+    Column,
+    FeatureLayout,
+    NumberColumn,
+)
 
 
 @dataclass(frozen=True)
@@ -96,15 +102,28 @@ def view_columns(
     if not columns:
         return SourceView((), tuple(range(width)), (-1,) * width)
     categories = tuple(
-        CategoryPlace(layout.starts[c.name], len(c.categories), c.encode == "code")
+        CategoryPlace(layout.starts[c.name], c.code_count - 1, c.encode == "code")
         for c in columns
         if isinstance(c, CategoryColumn)
     )
-    own = [column for column in columns if not isinstance(column, CategoryColumn)]
-    indicators = {c.name: layout.starts[c.name] for c in own if c.indicator}
+    own = [column for column in columns if isinstance(column, NumberColumn)]
     numbers = layout.numbers.tolist()
+    indicators = [layout.starts[c.name] if c.indicator else -1 for c in own]
     if mixed:
-        numbers += indicators.values()
-        return SourceView(categories, tuple(numbers), (-1,) * len(numbers))
-    missing = tuple(indicators.get(column.name, -1) for column in own)
-    return SourceView(categories, tuple(numbers), missing)
+        numbers += [place for place in indicators if place >= 0]
+        indicators = [-1] * len(numbers)
+    for column in own:
+        parts = _part_places(column, layout)
+        numbers += parts
+        indicators += [-1] * len(parts)
+    return SourceView(categories, tuple(numbers), tuple(indicators))
+
+
+def _part_places(column: NumberColumn, layout: FeatureLayout) -> list[int]:
+    """Return the places of the parts of a date, which follow all else of its column.
+
+    Features of single values are left out, and those round a circle: a tree needs the order alone.
+    """
+    first = layout.starts[column.name] + int(column.indicator) + len(column.values)
+    names = part_names(column.parts)
+    return [first + place for place, name in enumerate(names) if name in column.parts]

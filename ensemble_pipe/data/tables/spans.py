@@ -17,9 +17,10 @@ class Span:
 
     Attributes:
         start, stop: of the features.
-        kind: "number": `start` is the number, scaled, and a second feature its missing-indicator;
-            "one_hot": features of 0 or 1 (an indicator that stands alone is one, too); "code": the
-            number of a category, where 0 is the unknown one.
+        kind: "number": `start` is the number, scaled; the features behind it are not scaled: its
+            missing-indicator, a feature of 0 or 1 for each of its frequent values, and the parts of
+            a date. "one_hot": features of 0 or 1 (or those behind a number, where numbers are
+            mixed and stand in front); "code": the number of a category, 0 is the unknown one.
         mean, deviation: of a number as encoded, on the training part; 0 and 1 where standardised.
     """
 

@@ -1,6 +1,6 @@
-"""Labels in compact form, their classes, and standardised regression targets."""
+"""Labels in compact form, and their classes."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,9 @@ from ensemble_pipe.data.tables.categories import BLANKS
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import class_finder
 from ensemble_pipe.data.tables.fitting import Train
-from ensemble_pipe.data.tables.moments import ColumnMoments
 
 MOST_CLASSES = 100_000
 _BLOCK_ROWS = 1 << 18
-# Of float64's steps at the size of the numbers, a deviation that is learned from has 64.
-_RESOLVED = 64 * float(np.finfo(np.float64).eps)
-LEAST_DEVIATION = 1e-150
 
 
 @dataclass(frozen=True)
@@ -197,111 +193,3 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
                 f"{place(part.start + row)}: the target is {numbers[row]}; remove such rows"
             )
         yield part, numbers
-
-
-def mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
-    """Return mean and deviation of numbers; 0 where float64 cannot resolve their differences.
-
-    Args:
-        parts: gives them (n,) part by part, as often as it is called.
-    """
-
-    def summed(offset: float, units: Floats | None = None) -> ColumnMoments:
-        moments = ColumnMoments.empty(1, units)
-        for part in parts():
-            moments.add(part[None] - offset if offset else part[None])
-        return moments
-
-    moments, offset = summed(0.0), 0.0
-    if moments.narrow[0]:
-        offset = float(moments.low[0])
-        moments = summed(offset, moments.near_units)
-    deviation = float(moments.deviations[0])
-    resolved = not deviation <= _RESOLVED * abs(offset)
-    return offset + float(moments.means[0]), deviation if resolved else 0.0
-
-
-def moments_of(rows: Rows, targets: Targets, train: Train, name: str) -> tuple[float, float]:
-    """Return mean and deviation of one target of the rows where `train` is true.
-
-    Args:
-        rows: that it belongs to.
-        targets: (R,).
-        train: (R,).
-        name: of its column.
-
-    Raises:
-        DataError: as `number_parts`, or all are the same, or too far apart or near each other.
-    """
-
-    def parts() -> Iterator[Floats]:
-        for part, numbers in number_parts(targets, rows.cells(name)):
-            yield numbers[train[part]]
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = mean_and_deviation(parts)
-    if not np.isfinite([mean, deviation]).all():
-        raise DataError(
-            f"{rows.where}: the target {quote(name)} has values too far apart to be standardised; "
-            "remove or clip the largest"
-        )
-    if deviation == 0:
-        raise DataError(f"{rows.where}: {_unresolved(parts(), name)}")
-    if deviation < LEAST_DEVIATION:
-        raise DataError(
-            f"{rows.where}: the target {quote(name)} has a deviation of {deviation:g}, whose "
-            "square is 0 in float64; multiply it by a power of ten"
-        )
-    return mean, deviation
-
-
-def _unresolved(parts: Iterable[Floats], name: str) -> str:
-    """Return why targets with a deviation of 0, or close to it, cannot be learned."""
-    ends = [(part.min(), part.max()) for part in parts if len(part)]
-    low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
-    if low == high:
-        return f"every training row has the same target, {low}, in column {quote(name)}"
-    return (
-        f"the target {quote(name)} lies from {low} to {high} in the training rows, too close "
-        "together for float64; subtract a number near them"
-    )
-
-
-def scaled_targets(
-    targets: Targets, moments: Sequence[tuple[str, float, float]], place: Place
-) -> Floats:
-    """Return targets (R,) or (R, D) standardised, as float32.
-
-    Args:
-        targets: of R rows.
-        moments: name, mean and deviation of each of the D targets.
-        place: names a target, or the row of several, for messages.
-
-    Raises:
-        DataError: as `number_parts`, or one is too large for float32.
-    """
-    if len(moments) == 1:
-        return _scale(targets, *moments[0][1:], place)
-    found = [
-        _scale(column, mean, deviation, _cells(place, name))
-        for column, (name, mean, deviation) in zip(targets.columns, moments, strict=True)
-    ]
-    return np.stack(found, axis=1)
-
-
-def _cells(place: Place, name: str) -> Place:
-    return lambda row: f"{place(row)}, column {quote(name)}"
-
-
-def _scale(targets: Targets, mean: float, deviation: float, place: Place) -> Floats:
-    scaled = np.empty(len(targets), np.float32)
-    for part, numbers in number_parts(targets, place):
-        with np.errstate(over="ignore"):
-            scaled[part] = (numbers - mean) / deviation
-        finite = np.isfinite(scaled[part])
-        if not finite.all():
-            row = int(np.argmin(finite))
-            raise DataError(
-                f"{place(part.start + row)}: the target {numbers[row]} is too large for float32"
-            )
-    return scaled

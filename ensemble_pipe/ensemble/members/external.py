@@ -39,6 +39,7 @@ class ExternalMember(Member):
     """
 
     is_trained: ClassVar[bool] = False
+    is_bounded: ClassVar[bool] = False
 
     name: str
 

@@ -52,6 +52,7 @@ class Member(ABC):
 
     Attributes:
         is_trained: whether a learner yields it; others are members from the start.
+        is_bounded: whether its means are kept within the bounds of the targets.
         learner: id of the learner that it comes from.
         number: within its learner, counted from 0.
         step: of the learner's training at which it was taken; 0 for learners without steps.
@@ -60,6 +61,7 @@ class Member(ABC):
     """
 
     is_trained: ClassVar[bool] = True
+    is_bounded: ClassVar[bool] = True
 
     learner: int
     number: int

@@ -51,15 +51,29 @@ def raw_outputs(
     rows: int,
     external: ExternalOutputs = NO_EXTERNAL,
 ) -> list[Floats]:
-    """Return the outputs (R, O) of each member, as `Member.predict` does.
+    """Return the outputs (R, O) of each member, as `Member.predict` does, with bounded means.
+
+    Means lie between the bounds of their targets (`Schema.target_bounds`), whatever kind of member
+    predicts them, but for predictions of other programs, which stay as they are.
 
     Arguments as for `member_outputs`.
     """
     inputs = MemberInputs(schema, tuple(reads), rows, external)
     outputs: list[Floats] = []
     for kind, group in groupby(members, lambda member: type(member)):
-        outputs += kind.predict(list(group), inputs)
+        found = kind.predict(list(group), inputs)
+        outputs += [_bounded(own, schema) for own in found] if kind.is_bounded else found
     return outputs
+
+
+def _bounded(outputs: Floats, schema: Schema) -> Floats:
+    """Return outputs (R, O) with means within the bounds of their targets, where these have any."""
+    if not schema.target_bounds:
+        return outputs
+    low, high = np.array(schema.target_bounds, np.float32).T
+    count = schema.target_count
+    means = np.clip(outputs[:, :count], low, high)
+    return np.concatenate([means, outputs[:, count:]], axis=1)
 
 
 def with_noise(member: Member, outputs: Floats, targets: Array, schema: Schema) -> Member:

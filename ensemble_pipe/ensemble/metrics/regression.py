@@ -1,6 +1,6 @@
 """How good Gaussian predictions of numbers are. R rows, D targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import pi, sqrt
 
 import numpy as np
@@ -31,7 +31,18 @@ def regression_metrics(
         targets inside the interval; `width_90`, its mean width. Of several targets, the mean over
         them of each target's own.
     """
-    values = _by_target(mean, deviation, targets)
+    return metrics_of(gaussian_scores(mean, deviation, targets), names)
+
+
+def metrics_of(scores: Mapping[str, Floats], names: Sequence[str]) -> dict[str, float]:
+    """Return the metrics of `regression_metrics` from the scores of each row.
+
+    Args:
+        scores: (R,) or (R, D), as `gaussian_scores` returns them.
+        names: (D,) of the targets.
+    """
+    values = {name: np.mean(each, axis=0) for name, each in scores.items()}
+    values["rmse"] = np.sqrt(values["rmse"])
     found = {name: float(np.mean(each)) for name, each in values.items()}
     if len(names) > 1:
         for name, each in values.items():
@@ -54,18 +65,24 @@ def gaussian_crps(mean: Floats, deviation: Floats, targets: Floats) -> Floats:
     return score
 
 
-def _by_target(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, Floats]:
-    """Return each measure as (D,), or as a number for arrays (R,)."""
+def half_width() -> float:
+    """Return half the width of the central 90% interval, in standard deviations."""
     from scipy.special import ndtri
 
-    error = targets - mean
-    variance = deviation**2
-    half = float(ndtri((1 + COVERAGE) / 2)) * deviation
+    return float(ndtri((1 + COVERAGE) / 2))
+
+
+def gaussian_scores(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, Floats]:
+    """Return what the metrics are means of, in the common shape of the arrays.
+
+    They have the names of the metrics; `rmse` is the root of the mean of its squared errors.
+    """
+    error, variance, half = targets - mean, deviation**2, half_width() * deviation
     return {
-        "rmse": np.sqrt(np.mean(error**2, axis=0)),
-        "mae": np.mean(np.abs(error), axis=0),
-        "nll": np.mean(0.5 * np.log(2 * pi * variance) + error**2 / (2 * variance), axis=0),
-        "crps": np.mean(gaussian_crps(mean, deviation, targets), axis=0),
-        "coverage_90": np.mean(np.abs(error) <= half, axis=0),
-        "width_90": np.mean(2 * half, axis=0),
+        "rmse": error**2,
+        "mae": np.abs(error),
+        "nll": 0.5 * np.log(2 * pi * variance) + error**2 / (2 * variance),
+        "crps": gaussian_crps(mean, deviation, targets),
+        "coverage_90": (np.abs(error) <= half).astype(np.float64),
+        "width_90": 2 * half,
     }

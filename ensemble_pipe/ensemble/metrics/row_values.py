@@ -1,11 +1,12 @@
 """Metrics as means of a value of each row, which the bootstrap needs. R rows, D targets."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
-from ensemble_pipe.ensemble.metrics.regression import gaussian_crps
+from ensemble_pipe.ensemble.metrics.regression import gaussian_scores
 from ensemble_pipe.ensemble.metrics.resampling import Interval, bootstrap_interval
 
 _MOST_RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
@@ -67,10 +68,12 @@ def number_values(mean: Floats, deviation: Floats, targets: Floats) -> dict[str,
     Args:
         mean, deviation, targets: (R, D).
     """
-    error, variance = targets - mean, deviation**2
+    return number_rows(gaussian_scores(mean, deviation, targets))
+
+
+def number_rows(scores: Mapping[str, Floats]) -> dict[str, RowValues]:
+    """Return the same from the scores (R, D) of `gaussian_scores`."""
     return {
-        "rmse": RowValues(error**2, root=True),
-        "mae": RowValues(np.abs(error)),
-        "nll": RowValues(0.5 * np.log(2 * np.pi * variance) + error**2 / (2 * variance)),
-        "crps": RowValues(gaussian_crps(mean, deviation, targets)),
+        name: RowValues(scores[name], root=name == "rmse")
+        for name in ("rmse", "mae", "nll", "crps")
     }

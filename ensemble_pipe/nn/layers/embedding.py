@@ -18,18 +18,32 @@ class CategoricalColumn:
     """A column of category codes.
 
     Attributes:
-        column: its place in the row, counted from 0.
-        categories: their number n; codes are 0 ... n - 1.
+        column: its name in the table, or its place in the encoded row, counted from 0.
+        categories: their number n; codes are 0 ... n - 1. Null takes it from the data.
         dimension: length of each category's vector.
     """
 
-    column: Annotated[int, Ge(0)]
-    categories: Annotated[int, Gt(0), Le(1 << 24)]
-    dimension: Annotated[int, Gt(0), Le(4096)]
+    column: Annotated[int, Ge(0)] | str
+    categories: Annotated[int, Gt(0), Le(1 << 24)] | None = None
+    dimension: Annotated[int, Gt(0), Le(4096)] = 8
+
+    @property
+    def place(self) -> int:
+        """Its place in the row, which `nn.building` finds for a name."""
+        if isinstance(self.column, str):
+            raise ValueError(f"column {self.column!r} is a name, and only places are known here")
+        return self.column
+
+    @property
+    def count(self) -> int:
+        """The number of categories, which `nn.building` takes from the data where it is null."""
+        if self.categories is None:
+            raise ValueError(f"column {self.column!r}: the number of categories is not known here")
+        return self.categories
 
     @property
     def tensor(self) -> str:
-        return f"table{self.column}"
+        return f"table{self.place}"
 
 
 @settings
@@ -53,7 +67,7 @@ class Embedding(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         features = require_flat(input_shape)
-        places = [embedded.column for embedded in self.columns]
+        places = [embedded.place for embedded in self.columns]
         if not places:
             raise ValueError("has no columns; list at least one")
         if max(places) >= features:
@@ -68,7 +82,7 @@ class Embedding(Layer):
         return tuple(
             Parameter(
                 column.tensor,
-                (column.categories, column.dimension),
+                (column.count, column.dimension),
                 self.initializer,
                 fan_in=1,  # a row chooses one category
                 fan_out=column.dimension,
@@ -87,7 +101,7 @@ class BoundEmbedding:
 
     def __init__(self, layer: Embedding, binding: Binding) -> None:
         self.columns, self.binding = layer.columns, binding
-        places = {embedded.column for embedded in self.columns}
+        places = {embedded.place for embedded in self.columns}
         others = [place for place in range(binding.input_shape[0]) if place not in places]
         self.others = np.array(others, np.int64)
         sizes = [len(others), *(embedded.dimension for embedded in self.columns)]
@@ -102,14 +116,14 @@ class BoundEmbedding:
         kernels.copy_columns(inputs, self.others, self.outputs)
         for embedded, first in zip(self.columns, self.firsts, strict=True):
             table = self.binding.tensors[embedded.tensor]
-            kernels.look_up(inputs, embedded.column, table, first, self.outputs)
+            kernels.look_up(inputs, embedded.place, table, first, self.outputs)
         return self.outputs
 
     def backward(self, gradient: Floats) -> Floats | None:
         assert self.binding.gradients is not None
         for embedded, first in zip(self.columns, self.firsts, strict=True):
             table = self.binding.gradients[embedded.tensor]
-            kernels.add_up(gradient, self.inputs, embedded.column, first, table)
+            kernels.add_up(gradient, self.inputs, embedded.place, first, table)
         if self.input_gradient is not None:
             kernels.spread_columns(gradient, self.others, self.input_gradient)
         return self.input_gradient

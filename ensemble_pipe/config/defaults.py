@@ -1,0 +1,133 @@
+"""Default settings by the data: what a pipeline does not say, once its rows are known.
+
+They were chosen on inner validation parts of eight tables, see docs/defaults.md, and are the same
+for a pipeline file, the estimators and what `data inspect` suggests.
+"""
+
+from dataclasses import dataclass, replace
+from math import log2
+from typing import Any
+
+from ensemble_pipe.config.fold_conflicts import fold_conflicts
+from ensemble_pipe.config.sections import Pipeline, Splits, Training
+from ensemble_pipe.data.schema import Task
+from ensemble_pipe.data.tables.scaling import Quantile
+from ensemble_pipe.ensemble.strategies import EnsembleSettings, Learners
+from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
+from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.optim import Adam, AdamW, Cosine, Rule
+from ensemble_pipe.training.stopping import EarlyStopping
+
+_CYCLIC = ("snapshot", "fast_geometric")
+# A learner of these has one course of training, which may end early.
+_STOPPING = ("independent", "bagging", "cross_validation", "mc_dropout")
+
+
+# Rows that each learner leaves a fold of; of more, all learners share one held-out part.
+MOST_ROWS_IN_FOLDS = 5_000
+FOLDS, LEARNERS_IN_FOLDS = 5, 10
+HELD_OUT_SHARE = 0.1
+# Held-out rows that a temperature, or a noise, is fitted to.
+LEAST_CALIBRATED = 100
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What default settings depend on.
+
+    Attributes:
+        rows: that are not of the test part.
+        images: whether the rows are images, not rows of a table.
+        divisible: whether any row may be held out: rows in the order of time are not.
+    """
+
+    rows: int = 2_000
+    images: bool = False
+    divisible: bool = True
+
+
+def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
+    """Return a pipeline in which every default is a value; what it was given stays as it is."""
+    found: dict[str, Any] = {"training": _training(pipeline, facts)}
+    if not facts.images:
+        if "network" not in pipeline.given:
+            found["network"] = Mlp(hidden=(256, 256), dropout=0.1)
+        if "scale" not in pipeline.given:
+            found["scale"] = Quantile()
+    found["splits"], ensemble = _held_out(pipeline, facts)
+    found["ensemble"] = _calibrated(pipeline, found["splits"], ensemble, facts)
+    return pipeline.model_copy(update=found).settled()
+
+
+def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSettings]:
+    """Return the parts of the data, and the ensemble with as many learners as these need."""
+    splits, ensemble, given = pipeline.splits, pipeline.ensemble, pipeline.given
+    if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
+        return splits, ensemble
+    small = facts.rows <= MOST_ROWS_IN_FOLDS and facts.divisible and not facts.images
+    if small and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds")):
+        more = replace(ensemble, learners=LEARNERS_IN_FOLDS)
+        if not any(fold_conflicts(more, FOLDS)) and ensemble.combine.evidence == "validation":
+            folds: dict[str, Any] = {"folds": FOLDS, "validation": None, "stop": None}
+            return splits.model_copy(update=folds), more
+    parts: dict[str, Any] = {"validation": HELD_OUT_SHARE, "stop": "validation"}
+    return splits.model_copy(update=parts), ensemble
+
+
+def _calibrated(
+    pipeline: Pipeline, splits: Splits, ensemble: EnsembleSettings, facts: DataFacts
+) -> EnsembleSettings:
+    """Return the ensemble with a temperature where enough rows are held out for it."""
+    how = ensemble.combine
+    if how.temperature is not None:
+        return ensemble
+    size = splits.validation or 0
+    held = facts.rows if splits.folds else size if size >= 1 else size * facts.rows
+    warm = held >= LEAST_CALIBRATED and how.method != "choose"
+    return replace(ensemble, combine=replace(how, temperature=warm))
+
+
+def _training(pipeline: Pipeline, facts: DataFacts) -> Training:
+    training, given = pipeline.training, pipeline.given
+    strategies = {group.strategy for group in _networks(pipeline)}
+    found: dict[str, Any] = {}
+    if "training.optimizer" not in given:
+        found["optimizer"] = _rule(facts)
+    if "training.schedule" not in given and not strategies.intersection(_CYCLIC):
+        found["schedule"] = Cosine()
+    if training.batch_size is None:
+        found["batch_size"] = _batch_size(facts)
+    if training.loss is None:
+        found["loss"] = _loss(pipeline.task, chains="boosting" in strategies)
+    if training.epochs is None:
+        found["epochs"] = _epochs(facts)
+        stops = strategies.issubset(_STOPPING) and training.averaging is None
+        if "training.early_stopping" not in given and stops:
+            found["early_stopping"] = EarlyStopping(patience=max(5, found["epochs"] // 4))
+    return training.model_copy(update=found)
+
+
+def _networks(pipeline: Pipeline) -> list[Learners]:
+    return [group for group in pipeline.ensemble.groups if isinstance(group, Learners)]
+
+
+def _rule(facts: DataFacts) -> Rule:
+    return Adam() if facts.images else AdamW(learning_rate=0.002, weight_decay=0.02)
+
+
+def _batch_size(facts: DataFacts) -> int:
+    """Return the power of two nearest to a 64th of the rows, from 16 to 256; 64 for images."""
+    if facts.images:
+        return 64
+    return int(2 ** min(max(round(log2(max(facts.rows, 1) / 64)), 4), 8))
+
+
+def _epochs(facts: DataFacts) -> int:
+    return 20 if facts.images else 40
+
+
+def _loss(task: Task, chains: bool) -> Loss:
+    """Return the loss: numbers have a variance of their own for each row, but in chains."""
+    if task == "classification":
+        return CrossEntropy()
+    return SquaredError() if chains else BetaNLL()

@@ -1,0 +1,37 @@
+"""Whether the parts of a schema that was read from a file agree with each other."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ensemble_pipe.data.tables.features import NumberColumn
+
+if TYPE_CHECKING:
+    from ensemble_pipe.data.schema import Schema
+
+
+def agrees(schema: "Schema") -> bool:
+    """Return whether shape, columns, scaling, classes and targets fit each other."""
+    scaling = schema.scaling
+    numbers = sum(isinstance(column, NumberColumn) for column in schema.columns)
+    sources = schema.input_shape[2] if schema.is_image else numbers
+    if not scaling.agrees(sources):
+        return False
+    targets = schema.target_count if schema.task == "regression" else 0
+    lengths = {len(schema.target_means), len(schema.target_deviations)}
+    optional = {len(schema.target_transforms), len(schema.target_bounds)}
+    if not schema.target_names or lengths != {targets} or not optional <= {0, targets}:
+        return False
+    if not all(one.is_usable for one in schema.fitted_targets):
+        return False
+    if len(set(map(str, schema.classes))) < len(schema.classes):
+        return False
+    if (schema.task == "classification") != (len(schema.classes) > 1):
+        return False
+    own = [column for column in schema.columns if isinstance(column, NumberColumn)]
+    exact = [value for column in own for value in (column.offset, *column.values)]
+    if not np.isfinite(exact).all():
+        return False
+    if not {column.name for column in schema.columns} <= set(schema.input_names):
+        return False
+    return schema.is_image or schema.input_shape == (len(schema.encoded_names),)

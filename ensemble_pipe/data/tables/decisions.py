@@ -1,0 +1,69 @@
+"""What is done to each source column: the decisions that a schema keeps, and their text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Literal
+
+from ensemble_pipe.core.messages import printable, truncate
+
+DecisionKind = Literal["number", "date", "category", "left out"]
+_WIDTH = 100
+_MOST_NAMES = 40
+
+
+@dataclass(frozen=True)
+class ColumnDecision:
+    """What is done to one source column, as shown before training and in the report.
+
+    Attributes:
+        name: of the column.
+        kind: how it is read, or "left out".
+        treatment: a plain phrase, such as "scaled, and one-hot for 16 frequent values; missing
+            values (177) become the median 28, with an indicator", or why it is left out.
+        alike: what it has in common with the columns that are listed together with it.
+        missing: what is done to the missing values of the training part; empty for none.
+    """
+
+    name: str
+    kind: DecisionKind
+    treatment: str
+    alike: str = ""
+    missing: str = ""
+
+
+def decision_lines(decisions: Sequence[ColumnDecision]) -> list[str]:
+    """Return the decisions as lines of text, alike columns together, and missing values last.
+
+    >>> ages = ColumnDecision("age", "number", "scaled", "scaled", "177 (median 28, an indicator)")
+    >>> decision_lines([ages, ColumnDecision("fare", "number", "scaled", "scaled")])[1:]
+    ['  number, scaled: age, fare', 'missing values: age 177 (median 28, an indicator)']
+    """
+    if not decisions:
+        return []
+    groups: dict[tuple[str, str], list[str]] = {}
+    for decision in sorted(decisions, key=lambda d: _ORDER.index(d.kind)):
+        groups.setdefault((decision.kind, decision.alike), []).append(_short(decision.name))
+    out = len([decision for decision in decisions if decision.kind == "left out"])
+    lines = [f"columns: {len(decisions) - out} learned from, {out} left out"]
+    for (kind, alike), names in groups.items():
+        lines += _wrapped(f"  {kind}, {alike}: " if alike else f"  {kind}: ", names)
+    missing = [f"{_short(d.name)} {d.missing}" for d in decisions if d.missing]
+    return lines + (_wrapped("missing values: ", missing) if missing else [])
+
+
+_ORDER = ("number", "date", "category", "left out")
+
+
+def _short(name: str) -> str:
+    return truncate(printable(name), 30) if name.strip() else repr(name)
+
+
+def _wrapped(head: str, names: Sequence[str]) -> list[str]:
+    """Return names behind a head, in lines of `_WIDTH`; of very many the first."""
+    shown = list(names[:_MOST_NAMES])
+    if len(names) > _MOST_NAMES:
+        shown.append(f"... ({len(names)})")
+    text = head + ", ".join(shown)
+    return wrap(text, _WIDTH, subsequent_indent="    ", break_long_words=False,
+                break_on_hyphens=False, drop_whitespace=True)  # fmt: skip

@@ -1,0 +1,226 @@
+"""Recognition of columns without a rule, by their values in the training part.
+
+Numbers, dates and categories are told apart by what the values say, not by how a file or a frame
+stores them, so that the same data is read alike from any source.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import list_names, printable, quote, truncate
+from ensemble_pipe.data.sources.rows import Place, Rows
+from ensemble_pipe.data.tables import describing
+from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text, is_time, to_plain
+from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
+from ensemble_pipe.data.tables.columns import (
+    AutoRule,
+    CategoryRule,
+    DateRule,
+    ExplicitRule,
+    NumberRule,
+    Roles,
+)
+from ensemble_pipe.data.tables.date_parts import DatePart, varying_parts
+from ensemble_pipe.data.tables.decisions import ColumnDecision
+from ensemble_pipe.data.tables.encoding import read_numbers
+from ensemble_pipe.data.tables.features import NumberColumn
+from ensemble_pipe.data.tables.frequent_values import frequent_values
+from ensemble_pipe.data.tables.identifiers import is_row_number, is_text_identifier
+from ensemble_pipe.data.tables.number_tallies import NumberTallies, NumberTally
+from ensemble_pipe.data.tables.text_tallies import TextTally
+
+ONE_HOT_CATEGORIES = 10
+"""The most categories that have a feature each; more have codes, for learned vectors."""
+LEAST_ROWS = 3
+"""Of a category with a code of its own; rarer ones share that of the unknown."""
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How a feature column is fitted: a rule, and what recognition adds to it.
+
+    Attributes:
+        name: of the column.
+        rule: with what stands for a missing value decided, but for a fitted mean or median.
+        values: of a number that have a feature of their own.
+        parts: of a date that are features.
+        strays: whether text that is no number, or no date, is a missing value.
+        least_rows: training rows of a category that is known.
+        missing: training rows without a value, where that was counted.
+        stray_text: the texts that are no numbers or dates, with their counts.
+        left_out: why the column is not learned from; empty where it is.
+    """
+
+    name: str
+    rule: ExplicitRule
+    values: tuple[float, ...] = ()
+    parts: tuple[DatePart, ...] = ()
+    strays: bool = False
+    least_rows: int = 1
+    missing: int = 0
+    stray_text: str = ""
+    left_out: str = ""
+
+
+def recognize(
+    rows: Rows, roles: Roles, train: Array
+) -> tuple[list[ColumnPlan], list[ColumnDecision]]:
+    """Return how each column is fitted that is learned from, and why the others are left out.
+
+    One pass over the columns of text without a rule, and one over the numbers and dates for which
+    values, or what stands for a missing one, are to be chosen.
+
+    Args:
+        rows: of the source.
+        roles: of its columns.
+        train: (R,) bool, the training rows.
+
+    Raises:
+        DataError: no column can be learned from, or a number is infinite.
+    """
+    plans: dict[str, ColumnPlan] = {}
+    useless: list[ColumnDecision] = []
+    texts: dict[str, TextTally] = {}
+    for name in roles.features:
+        rule, kind = roles.rule(name), _plain_type(rows.schema.field(name).type)
+        if not isinstance(rule, AutoRule):
+            plans[name] = ColumnPlan(name, rule)
+        elif is_text(kind):
+            texts[name] = TextTally(roles.missing)
+        elif is_time(kind):
+            plans[name] = ColumnPlan(name, DateRule())
+        elif is_number(kind) or is_simple(kind):
+            plans[name] = ColumnPlan(name, NumberRule())
+        else:
+            reason = f"of type {truncate(str(kind))}, which cannot be learned from"
+            useless.append(ColumnDecision(name, "left out", reason, reason))
+    for block, kept, _ in _blocks(rows, list(texts), train):
+        for name, tally in texts.items():
+            tally.add(block.column(name), kept)
+    plans |= {name: _of_text(name, tally) for name, tally in texts.items()}
+    plans |= _of_numbers(
+        rows, roles, [plans[n] for n in roles.features if n in plans], texts, train
+    )
+    found = [plans[name] for name in roles.features if name in plans]
+    return _chosen(rows, found, useless)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    return to_plain(pa.nulls(0, kind)).type
+
+
+def _blocks(
+    rows: Rows, names: Sequence[str], train: Array
+) -> Iterator[tuple[pa.RecordBatch, Array, Place]]:
+    for first, block in rows.blocks(names) if names else ():
+        yield block, train[first : first + block.num_rows], rows.place_from(first)
+
+
+def _of_text(name: str, tally: TextTally) -> ColumnPlan:
+    """Return the plan of a column of text, whose numbers and dates are yet to be looked at."""
+    kind = tally.kind
+    missing = tally.rows - tally.filled
+    if kind == "nothing":
+        return ColumnPlan(name, NumberRule(), left_out=describing.NO_VALUE)
+    if kind in ("number", "date"):
+        rule: ExplicitRule = NumberRule() if kind == "number" else DateRule()
+        strays = tally.stray_text(quote)
+        return ColumnPlan(name, rule, strays=tally.has_strays, missing=missing, stray_text=strays)
+    if tally.longest > MOST_NAME_BYTES:
+        reason = f"long text, of up to {tally.longest:,} bytes"
+        return ColumnPlan(name, CategoryRule(), left_out=reason)
+    distinct, left_out = tally.names.distinct, ""
+    few = distinct + (tally.blank > 0) <= ONE_HOT_CATEGORIES
+    plan = ColumnPlan(
+        name,
+        CategoryRule(encode="one_hot" if few else "code"),
+        least_rows=1 if few else LEAST_ROWS,
+        missing=tally.blank,
+    )
+    if distinct == 1 and not tally.blank:
+        left_out = f"one value in all training rows: {quote(tally.names.first)}"
+    elif is_text_identifier(distinct, tally.rows, tally.rows - tally.blank):
+        left_out = describing.distinct_text(distinct, tally.rows - tally.blank)
+    elif not few and tally.names.highest < LEAST_ROWS:
+        left_out = f"no value in {LEAST_ROWS} training rows or more"
+    return replace(plan, left_out=left_out)
+
+
+def _of_numbers(
+    rows: Rows,
+    roles: Roles,
+    plans: Sequence[ColumnPlan],
+    texts: dict[str, TextTally],
+    train: Array,
+) -> dict[str, ColumnPlan]:
+    """Return the plans of the columns of numbers and dates, by their values."""
+    looked_at = [
+        plan
+        for plan in plans
+        if isinstance(plan.rule, NumberRule | DateRule)
+        and plan.rule.missing == "auto"
+        and not plan.left_out
+    ]
+    columns = [
+        NumberColumn(plan.name, plan.rule.kind, np.nan, indicator=False, strays=plan.strays)
+        for plan in looked_at
+        if isinstance(plan.rule, NumberRule | DateRule)
+    ]
+    tallies = NumberTallies(train, len(columns))
+    for block, kept, place in _blocks(rows, [column.name for column in columns], train):
+        tallies.add(read_numbers(block, columns, place, roles.missing), kept)
+    found = {}
+    for plan, tally in zip(looked_at, tallies.columns(), strict=True):
+        own = isinstance(roles.rule(plan.name), AutoRule)
+        text = texts.get(plan.name)
+        kind = rows.schema.field(plan.name).type
+        whole = text.integers == text.filled if text else pa.types.is_integer(_plain_type(kind))
+        found[plan.name] = _of_number(plan, tally, whole, rows.count, own)
+    return found
+
+
+def _of_number(
+    plan: ColumnPlan, tally: NumberTally, whole: bool, rows: int, recognized: bool
+) -> ColumnPlan:
+    """Return the plan of a column of numbers or dates with what its values call for."""
+    rule, missing = plan.rule, tally.rows - tally.present
+    assert isinstance(rule, NumberRule | DateRule)
+    rule = replace(rule, missing=tally.median, indicator=rule.indicator or missing > 0)
+    plan = replace(plan, rule=rule, missing=missing)
+    if not recognized:
+        return plan
+    if tally.present == 0:
+        return replace(plan, left_out=describing.NO_VALUE)
+    if tally.low == tally.high and not missing:
+        value = describing.value_text(tally.low, rule.kind)
+        return replace(plan, left_out=f"one value in all training rows: {value}")
+    if rule.kind == "date":
+        return replace(plan, parts=varying_parts(tally.sample))
+    if whole and not missing and is_row_number(plan.name, tally, rows):
+        plan = replace(plan, left_out="counts the rows, as an identifier does")
+    return replace(plan, values=frequent_values(tally.sample))
+
+
+def _chosen(
+    rows: Rows, plans: Sequence[ColumnPlan], useless: Sequence[ColumnDecision]
+) -> tuple[list[ColumnPlan], list[ColumnDecision]]:
+    """Return the plans of the columns that are learned from, and why the others are left out.
+
+    Where all would be left out, those that hold values are kept.
+    """
+    kept = [plan for plan in plans if not plan.left_out]
+    if not kept:
+        kept = [
+            replace(plan, left_out="") for plan in plans if plan.left_out != describing.NO_VALUE
+        ]
+    names = {plan.name for plan in kept}
+    out = [describing.left_out(p.name, p.left_out) for p in plans if p.name not in names]
+    if not kept:
+        reasons = [f"{printable(d.name)} ({d.treatment})" for d in (*useless, *out)]
+        raise DataError(f"{rows.where}: no column can be learned from: {list_names(reasons)}")
+    return kept, [*useless, *out]

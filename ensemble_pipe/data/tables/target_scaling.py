@@ -1,0 +1,276 @@
+"""Targets of a regression on the scale that they are trained on: transformed and standardised."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import log
+from typing import Literal
+
+import numpy as np
+
+from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import quote
+from ensemble_pipe.data.sources.rows import Place, Rows
+from ensemble_pipe.data.tables.fitting import Train
+from ensemble_pipe.data.tables.moments import ColumnMoments
+from ensemble_pipe.data.tables.targets import Targets, number_parts
+
+TargetScale = Literal["auto", "standardize", "log", "power"]
+
+# How far beyond the training targets means may lie: a share of the range of these, on each side.
+BOUND_MARGIN = 0.1
+# Of float64's steps at the size of the numbers, a deviation that is learned from has 64.
+_RESOLVED = 64 * float(np.finfo(np.float64).eps)
+LEAST_DEVIATION = 1e-150
+
+
+@dataclass(frozen=True)
+class TargetTransform:
+    """A growing function g of a target: y itself, log y, or y^exponent, of targets above 0.
+
+    The last two are, but for a factor and a constant, those of Box & Cox 1964, "An analysis of
+    transformations". Functions of scipy.special give the same bits wherever a number stands.
+
+    Attributes:
+        name: "standardize" for y itself.
+        exponent: 1 for y itself, 0 for log y, else between 0 and 1.
+    """
+
+    name: Literal["standardize", "log", "power"] = "standardize"
+    exponent: float = 1.0
+
+    def __post_init__(self) -> None:
+        ends = {"standardize": (1.0, 1.0), "log": (0.0, 0.0), "power": (1e-3, 0.999)}
+        low, high = ends[self.name]
+        if not low <= self.exponent <= high:
+            raise ValueError(f"exponent {self.exponent} is none of {self.name}")
+
+    @property
+    def is_identity(self) -> bool:
+        return self.name == "standardize"
+
+    def forward(self, numbers: Floats) -> Floats:
+        """Return g(y), of any shape; y are above 0, where g is not the identity."""
+        if self.is_identity:
+            return numbers
+        logs = _log(numbers)
+        return logs if self.exponent == 0 else _exp(self.exponent * logs)
+
+    def inverse(self, values: Floats) -> Floats:
+        """Return y for g(y), of any shape; 0 for what lies below the g(y) of every y above 0."""
+        if self.is_identity:
+            return values
+        if self.exponent == 0:
+            return _exp(values)
+        with np.errstate(divide="ignore"):
+            return _exp(_log(np.maximum(values, 0.0)) / self.exponent)
+
+    def log_slope(self, numbers: Floats) -> Floats:
+        """Return log g'(y), by which the NLL of y is lower than that of g(y)."""
+        if self.is_identity:
+            return np.zeros_like(numbers)
+        factor = log(self.exponent) if self.exponent else 0.0
+        return factor + (self.exponent - 1.0) * _log(numbers)
+
+
+Bounds = tuple[float, float]
+
+UNBOUNDED: Bounds = (-np.inf, np.inf)
+IDENTITY = TargetTransform()
+LOG = TargetTransform("log", 0.0)
+
+
+def _log(values: Floats) -> Floats:
+    from scipy.special import boxcox
+
+    found: Floats = boxcox(values, 0.0)
+    return found
+
+
+def _exp(values: Floats) -> Floats:
+    from scipy.special import inv_boxcox
+
+    with np.errstate(over="ignore"):
+        found: Floats = inv_boxcox(values, 0.0)
+    return found
+
+
+@dataclass(frozen=True)
+class FittedTarget:
+    """The scale of one target: z = (g(y) - mean) / deviation.
+
+    Attributes:
+        name: of its column.
+        mean, deviation: of g(y) on the training part.
+        transform: g.
+        bounds: between which means are predicted, as z: the ends of the training targets, and
+            `BOUND_MARGIN` of their distance beyond them.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    transform: TargetTransform = IDENTITY
+    bounds: Bounds = UNBOUNDED
+
+    @property
+    def own_bounds(self) -> Bounds:
+        """The bounds in the target's own units."""
+        low, high = self.decode(np.array(self.bounds))
+        return float(low), float(high)
+
+    @property
+    def unit(self) -> float:
+        """One deviation in the target's own units: half of what lies within one of the middle."""
+        if self.transform.is_identity:
+            return self.deviation
+        low, high = self.decode(np.array([-1.0, 1.0]))
+        return float(high - low) / 2
+
+    def decode(self, values: Floats) -> Floats:
+        """Return y for z, of any shape."""
+        return self.transform.inverse(values * self.deviation + self.mean)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its numbers are what they can be."""
+        low, high = self.bounds
+        return bool(np.isfinite(self.mean) and 0 < self.deviation < np.inf and low < high)
+
+
+def fit_target(
+    rows: Rows, targets: Targets, train: Train, name: str, transform: TargetTransform
+) -> FittedTarget:
+    """Fit the scale of one target to the rows where `train` is true.
+
+    Args:
+        rows: that it belongs to.
+        targets: (R,).
+        train: (R,).
+        name: of its column.
+        transform: g, which all targets of the training rows have.
+
+    Raises:
+        DataError: as `number_parts`, or all are the same, or too far apart or near each other.
+    """
+
+    def numbers_of() -> Iterator[Floats]:
+        for part, numbers in number_parts(targets, rows.cells(name)):
+            yield numbers[train[part]]
+
+    def parts() -> Iterator[Floats]:
+        return map(transform.forward, numbers_of())
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = mean_and_deviation(parts)
+    if not np.isfinite([mean, deviation]).all():
+        raise DataError(
+            f"{rows.where}: the target {quote(name)} has values too far apart to be standardised; "
+            "remove or clip the largest"
+        )
+    if deviation == 0:
+        raise DataError(f"{rows.where}: {_unresolved(numbers_of(), name)}")
+    if deviation < LEAST_DEVIATION:
+        raise DataError(
+            f"{rows.where}: the target {quote(name)} has a deviation of {deviation:g}, whose "
+            "square is 0 in float64; multiply it by a power of ten"
+        )
+    return bounded(FittedTarget(name, mean, deviation, transform), parts())
+
+
+def bounded(fitted: FittedTarget, parts: Iterable[Floats]) -> FittedTarget:
+    """Return the scale with its bounds, for the training targets g(y), part by part."""
+    low, high = _ends(parts)
+    ends = (np.array([low, high]) - fitted.mean) / fitted.deviation
+    margin = BOUND_MARGIN * float(ends[1] - ends[0]) or 1.0  # where they are all alike
+    return replace(fitted, bounds=(float(ends[0]) - margin, float(ends[1]) + margin))
+
+
+def mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
+    """Return mean and deviation of numbers; 0 where float64 cannot resolve their differences.
+
+    Args:
+        parts: gives them (n,) part by part, as often as it is called.
+    """
+
+    def summed(offset: float, units: Floats | None = None) -> ColumnMoments:
+        moments = ColumnMoments.empty(1, units)
+        for part in parts():
+            moments.add(part[None] - offset if offset else part[None])
+        return moments
+
+    moments, offset = summed(0.0), 0.0
+    if moments.narrow[0]:
+        offset = float(moments.low[0])
+        moments = summed(offset, moments.near_units)
+    deviation = float(moments.deviations[0])
+    resolved = not deviation <= _RESOLVED * abs(offset)
+    return offset + float(moments.means[0]), deviation if resolved else 0.0
+
+
+def _unresolved(parts: Iterable[Floats], name: str) -> str:
+    """Return why targets with a deviation of 0, or close to it, cannot be learned."""
+    low, high = _ends(parts)
+    if low == high:
+        return f"every training row has the same target, {low}, in column {quote(name)}"
+    return (
+        f"the target {quote(name)} lies from {low} to {high} in the training rows, too close "
+        "together for float64; subtract a number near them"
+    )
+
+
+def _ends(parts: Iterable[Floats]) -> tuple[float, float]:
+    ends = [(part.min(), part.max()) for part in parts if len(part)]
+    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
+
+
+def scaled_targets(targets: Targets, fitted: Sequence[FittedTarget], place: Place) -> Floats:
+    """Return targets (R,) or (R, D) as they are trained on, float32.
+
+    Args:
+        targets: of R rows.
+        fitted: the scale of each of the D targets.
+        place: names a target, or the row of several, for messages.
+
+    Raises:
+        DataError: as `number_parts`, or one is too large for float32, or is not above 0 where all
+            training targets are.
+    """
+    if len(fitted) == 1:
+        return _scale(targets, fitted[0], place)
+    found = [
+        _scale(column, one, _cells(place, one.name))
+        for column, one in zip(targets.columns, fitted, strict=True)
+    ]
+    return np.stack(found, axis=1)
+
+
+def unscaled(values: Floats, fitted: Sequence[FittedTarget]) -> Floats:
+    """Return targets (..., D) in their own units, float64, from what they are trained on."""
+    columns = [one.decode(values[..., d].astype(np.float64)) for d, one in enumerate(fitted)]
+    return np.stack(columns, axis=-1)
+
+
+def _cells(place: Place, name: str) -> Place:
+    return lambda row: f"{place(row)}, column {quote(name)}"
+
+
+def _scale(targets: Targets, fitted: FittedTarget, place: Place) -> Floats:
+    scaled = np.empty(len(targets), np.float32)
+    for part, numbers in number_parts(targets, place):
+        if not fitted.transform.is_identity and not (numbers > 0).all():
+            row = int(np.argmin(numbers > 0))
+            raise DataError(
+                f"{place(part.start + row)}: the target {numbers[row]} is not above 0, as all of "
+                f"the training part are, which are trained on a {fitted.transform.name} scale; "
+                "leave such rows out, or train with `target: {scale: standardize}`"
+            )
+        with np.errstate(over="ignore"):
+            scaled[part] = (fitted.transform.forward(numbers) - fitted.mean) / fitted.deviation
+        finite = np.isfinite(scaled[part])
+        if not finite.all():
+            row = int(np.argmin(finite))
+            raise DataError(
+                f"{place(part.start + row)}: the target {numbers[row]} is too large for float32"
+            )
+    return scaled

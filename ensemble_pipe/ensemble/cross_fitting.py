@@ -1,0 +1,172 @@
+"""Members of a run without a validation part: each is measured on the fold that it left out.
+
+What the ensemble is combined and calibrated by is then the whole training part, each row as
+predicted by the members that left it out (cross-fitting; Stone 1974, "Cross-validatory choice and
+assessment of statistical predictions"; Wolpert 1992, "Stacked generalization").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from operator import add
+
+import numpy as np
+
+from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.combining import Combined, evidence_of
+from ensemble_pipe.ensemble.growing import FoldSums, Sums, sums_of
+from ensemble_pipe.ensemble.jackknife import calibrate_for_all
+from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.out_of_fold import FoldGroup, OutOfFold
+
+# Outputs (R, O) of members by learner and number: of an external member for all rows, of another
+# for the fold that it left out.
+Outputs = Mapping[tuple[int, int], Floats]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """The folds of the training part, of which learner i leaves out fold i modulo their number.
+
+    Attributes:
+        count: how many.
+        fold: (R,) of each row.
+        groups: the learners of each group.
+        row_groups: (R,) where rows have groups.
+    """
+
+    count: int
+    fold: Integers
+    groups: tuple[FoldGroup, ...]
+    row_groups: Integers | None = None
+
+    @cached_property
+    def rows(self) -> list[Integers]:
+        """The places of each fold's rows, ascending."""
+        return [np.flatnonzero(self.fold == fold) for fold in range(self.count)]
+
+    def left_out(self, member: Member) -> Integers | None:
+        """Return the places of the rows that a member predicts unseen; None for all."""
+        return self.rows[self._of(member)] if member.is_trained else None
+
+    def sums(self, member: Member, outputs: Floats, schema: Schema) -> FoldSums:
+        """Return the sums of one member, for its outputs (R, O) on the rows that it left out."""
+        if member.is_trained:
+            return FoldSums({self._of(member): sums_of(outputs, schema)}, self.rows)
+        own = {fold: sums_of(outputs[rows], schema) for fold, rows in enumerate(self.rows)}
+        return FoldSums(own, self.rows)
+
+    def out_of_fold(
+        self, members: Sequence[Member], outputs: Outputs, targets: Array, schema: Schema
+    ) -> OutOfFold:
+        """Return the predictions of each row by the members that left it out.
+
+        The j-th member that left out each fold is, of all folds together, one unit, that predicts
+        every row; where folds are left out by unequally many, since some failed or are not
+        finished, all members of the group are one unit, which predicts their mixture. A group that
+        no member of predicts some fold is left out, if another predicts all; and if none does, of
+        all groups the one that predicts most folds is taken, and its rows alone.
+        """
+        complete = self.complete(members)
+        own = [[member for member in members if member.learner in group] for group in complete]
+        there = {self._of(member) for group in own for member in group} or set(range(self.count))
+        rows = np.sort(np.concatenate([self.rows[fold] for fold in sorted(there)]))
+        units: list[tuple[Member, ...]] = []
+        found: list[Floats] = []
+        for member in members:
+            if not member.is_trained:
+                units.append((member,))
+                found.append(outputs[member.learner, member.number][rows])
+        for group in own:
+            for unit in self._units(group):
+                units.append(unit)
+                found.append(self._of_unit(unit, outputs, schema, rows))
+        order = sorted(range(len(units)), key=lambda u: (units[u][0].learner, units[u][0].number))
+        whole = len(rows) == len(self.fold)
+        return OutOfFold(
+            tuple(units[u] for u in order),
+            np.stack([found[u] for u in order]),
+            targets[rows],
+            None if self.row_groups is None else self.row_groups[rows],
+            None if whole else rows,
+        )
+
+    def calibrated(self, combined: Combined, folds: OutOfFold, schema: Schema) -> Combined:
+        """Return the ensemble with the calibration of all its members: see `jackknife`."""
+        if combined.of_units is None:
+            return combined
+        units = [folds.groups[place] for place in combined.units]
+        targets = folds.targets
+        if schema.task == "regression":
+            targets = targets.reshape(len(targets), -1)
+        rows = slice(None) if folds.rows is None else folds.rows
+        of_all = calibrate_for_all(
+            combined.of_units,
+            evidence_of(folds.outputs[list(combined.units)], schema),
+            targets,
+            [self._turns(group, units) for group in self.groups],
+            len(np.unique(self.fold[rows])),
+        )
+        return replace(combined, combiner=of_all.share([len(unit) for unit in units]))
+
+    def _turns(self, group: FoldGroup, units: Sequence[Sequence[Member]]) -> list[list[int]]:
+        """Return the places of a group's units, those of the same learners together."""
+        turns: dict[frozenset[int], list[int]] = {}
+        for place, unit in enumerate(units):
+            learners = frozenset(member.learner for member in unit)
+            if learners <= set(group):
+                turns.setdefault(learners, []).append(place)
+        return list(turns.values())
+
+    def complete(self, members: Sequence[Member]) -> list[FoldGroup]:
+        """Return the groups that predict all folds; if none does, the one that predicts most."""
+        predicted = {
+            group: len({self._of(member) for member in members if member.learner in group})
+            for group in self.groups
+        }
+        whole = [group for group, folds in predicted.items() if folds == self.count]
+        partly = [group for group, folds in predicted.items() if folds]
+        return whole or sorted(partly, key=lambda group: -predicted[group])[:1]
+
+    def left_out_messages(self, members: Sequence[Member]) -> list[str]:
+        """Return a warning for each group that is left out since nobody predicts some rows."""
+        kept = {learner for group in self.complete(members) for learner in group}
+        return [
+            f"learners {group[0]} to {group[-1]} are left out of the ensemble: none of those that "
+            f"left out some of the {self.count} folds is finished, so nobody predicts these rows"
+            for group in self.groups
+            if not kept & set(group) and any(member.learner in group for member in members)
+        ]
+
+    def _of(self, member: Member) -> int:
+        return member.learner % self.count
+
+    def _units(self, members: Sequence[Member]) -> list[tuple[Member, ...]]:
+        """Divide the members of a group into units: see `out_of_fold`."""
+        by_fold: dict[int, list[Member]] = {}
+        for member in members:
+            by_fold.setdefault(self._of(member), []).append(member)
+        if len({len(own) for own in by_fold.values()}) > 1:
+            return [tuple(members)]
+        turns = zip(*by_fold.values(), strict=True)
+        return [tuple(sorted(unit, key=lambda m: (m.learner, m.number))) for unit in turns]
+
+    def _of_unit(
+        self, unit: Sequence[Member], outputs: Outputs, schema: Schema, rows: Integers
+    ) -> Floats:
+        """Return the outputs (R, O) of a unit for some rows; one member's are just its own."""
+        by_fold: dict[int, list[Floats]] = {}
+        for member in unit:
+            by_fold.setdefault(self._of(member), []).append(outputs[member.learner, member.number])
+        width = next(iter(by_fold.values()))[0].shape[1]
+        found = np.empty((len(self.fold), width), np.float32)
+        for fold, own in by_fold.items():
+            found[self.rows[fold]] = own[0] if len(own) == 1 else _mixture(own, schema)
+        return found[rows]
+
+
+def _mixture(outputs: Sequence[Floats], schema: Schema) -> Floats:
+    """Return the mixture of some members' outputs (R, O) as outputs of one."""
+    sums: Sums = reduce(add, (sums_of(own, schema) for own in outputs))
+    return sums.outputs()
