@@ -58,7 +58,7 @@ MAY_IMPORT = {
         "ensemble/combiners/stacking.py",
         "estimators/ensembles.py",
         "training/estimator_settings.py",
-        "training/estimators.py",
+        "training/histogram_boosting.py",
     },
     "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},
     "pydantic": {
@@ -76,6 +76,7 @@ MAY_IMPORT = {
         "ensemble/members/boosted.py",
         "ensemble/members/estimator.py",
         "ensemble/members/external.py",
+        "ensemble/members/trees.py",
         "ensemble/members/kinds.py",
         "ensemble/members/member.py",
     },

@@ -85,7 +85,7 @@ def fit_histogram_boosting(
         stop = stop.chosen(np.isin(stop.targets, classes))
         sequences = [fit.classes(train, stop)]
     else:
-        targets = train.targets.reshape(train.count, -1).shape[1]
+        targets = 1 if train.targets.ndim == 1 else train.targets.shape[1]
         fit.plan_numbers(targets, train.count)
         means, noises = list[_Sequence](), list[_Sequence]()
         for place in range(targets):
@@ -99,7 +99,8 @@ def fit_histogram_boosting(
 
 
 def _of_target(rows: LearnerRows, place: int) -> LearnerRows:
-    return replace(rows, targets=rows.targets.reshape(rows.count, -1)[:, place])
+    targets = rows.targets if rows.targets.ndim == 1 else rows.targets[:, place]
+    return replace(rows, targets=targets)
 
 
 @dataclass(frozen=True)
