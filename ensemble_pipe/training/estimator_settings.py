@@ -10,8 +10,8 @@ from ensemble_pipe.data.schema import Task
 # Each has files of its own, and the ensemble is measured anew after each.
 MOST_LEARNERS = 10_000
 # Of the files of fitted learners; each says what is in it.
-SKOPS, TREES = ".skops", ".safetensors"
-SUFFIXES = (SKOPS, TREES)
+SKOPS, TREES, LIGHTGBM, CATBOOST = ".skops", ".safetensors", ".lightgbm", ".catboost"
+SUFFIXES = (SKOPS, TREES, LIGHTGBM, CATBOOST)
 
 
 @settings
@@ -114,6 +114,56 @@ class HistogramBoosting(Folds):
 
 
 @settings
+class LightGbm(Folds):
+    """LightGBM, which is an extra: `pip install "ensemble-pipe[boosting]"`.
+
+    Trees see the columns of the table as they are, and the rounds up to the least loss on the stop
+    part are kept.
+
+    Attributes:
+        learners: how many, each of other draws.
+        cross_validate: see `Folds`.
+        rounds: the most trees, for each class where there are several.
+        learning_rate: what each tree's values are multiplied by.
+        leaves: the most leaves of a tree.
+        leaf_rows: the least number of rows in a leaf.
+    """
+
+    needs_two_classes: ClassVar[bool] = True
+    suffix: ClassVar[str] = LIGHTGBM
+
+    strategy: Literal["lightgbm"] = "lightgbm"
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 2000
+    learning_rate: Annotated[float, Gt(0)] = 0.05
+    leaves: Annotated[int, Ge(2), Le(131_072)] = 31
+    leaf_rows: Annotated[int, Ge(1)] = 20
+
+
+@settings
+class CatBoost(Folds):
+    """CatBoost, which is an extra: `pip install "ensemble-pipe[boosting]"`.
+
+    Trees see the columns of the table as they are, and the rounds up to the least loss on the stop
+    part are kept.
+
+    Attributes:
+        learners: how many, each of other draws.
+        cross_validate: see `Folds`.
+        rounds: the most trees.
+        learning_rate: what each tree's values are multiplied by.
+        depth: of each tree, whose nodes of one level ask the same.
+    """
+
+    needs_two_classes: ClassVar[bool] = True
+    suffix: ClassVar[str] = CATBOOST
+
+    strategy: Literal["catboost"] = "catboost"
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 2000
+    learning_rate: Annotated[float, Gt(0)] = 0.05
+    depth: Annotated[int, Ge(1), Le(16)] = 6
+
+
+@settings
 class LinearEstimator(Folds):
     """Logistic regression, or for numbers ridge regression; both have one solution.
 
@@ -159,4 +209,6 @@ class NearestNeighbors(Folds):
         return kind(self.neighbors, algorithm="brute")
 
 
-EstimatorSettings = RandomForest | HistogramBoosting | LinearEstimator | NearestNeighbors
+EstimatorSettings = (
+    RandomForest | HistogramBoosting | LightGbm | CatBoost | LinearEstimator | NearestNeighbors
+)

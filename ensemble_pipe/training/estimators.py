@@ -16,7 +16,13 @@ from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.training.estimator_settings import EstimatorSettings, HistogramBoosting
+from ensemble_pipe.training.boosting_libraries import fit_library
+from ensemble_pipe.training.estimator_settings import (
+    CatBoost,
+    EstimatorSettings,
+    HistogramBoosting,
+    LightGbm,
+)
 from ensemble_pipe.training.events import EstimatorFitted, Event, Failed
 from ensemble_pipe.training.histogram_boosting import MOST_CATEGORIES, fit_histogram_boosting
 from ensemble_pipe.training.learner_rows import LearnerRows, rows_of
@@ -98,6 +104,12 @@ def fit_estimator(
             return fit_histogram_boosting(
                 settings, plan.facts, schema.task, plan.drawn_seed, inputs, train, stop, report
             ).to_bytes()
+        if isinstance(settings, LightGbm | CatBoost):
+            most = MOST_CATEGORIES if isinstance(settings, LightGbm) else train.count
+            inputs = fit_inputs(schema.source_view, train.inputs, most)
+            return fit_library(
+                settings, plan.facts, schema.task, plan.drawn_seed, inputs, train, stop, report
+            ).to_bytes()
         return _fit_scikit_learn(plan, schema, train)
 
 
@@ -114,7 +126,8 @@ def _fit_scikit_learn(plan: EstimatorPlan, schema: Schema, train: LearnerRows) -
 
 
 def build_estimator(plan: EstimatorPlan, task: Task) -> Any:
-    """Return the estimator of a plan, not yet fitted, for one target."""
+    """Return the scikit-learn estimator of a plan, not yet fitted, for one target."""
+    assert not isinstance(plan.settings, LightGbm | CatBoost)
     return plan.settings.build(task, plan.drawn_seed)
 
 
@@ -123,6 +136,8 @@ def is_of_plan(estimator: Any, plan: EstimatorPlan, task: Task) -> bool:
 
     Early stopping is left out: earlier versions did without it where rows were few.
     """
+    if isinstance(plan.settings, LightGbm | CatBoost):
+        return False
     expected = build_estimator(plan, task)
     several = type(estimator).__name__ == "MultiOutputRegressor"
     found = estimator.estimator if several else estimator

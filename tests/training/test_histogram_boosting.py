@@ -1,10 +1,12 @@
 """Boosted trees of scikit-learn: what they see, where they stop, what they report."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import plain_schema
+from threadpoolctl import threadpool_limits
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.data.tables.source_view import CategoryPlace, SourceView
@@ -19,6 +21,13 @@ from ensemble_pipe.training.tree_inputs import TreeInputs, fit_inputs
 
 # Rows are (code, number, number): the code of a category from 1 on, 0 for the unknown.
 VIEW = SourceView((CategoryPlace(0, 300, is_code=True),), (1, 2), (-1, -1))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As a trainer has."""
+    with threadpool_limits(1):
+        yield
 
 
 def made(count: int, seed: int = 0, categories: int = 20) -> Floats:

@@ -7,6 +7,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
 from ensemble_pipe.ensemble.members.fitted import FittedMember
+from ensemble_pipe.ensemble.members.library import KINDS
 from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
 from ensemble_pipe.ensemble.members.trees import TreesMember
 from ensemble_pipe.training.estimators import EstimatorPlan
@@ -45,7 +46,7 @@ def members_at(
 
 
 _BY_SUFFIX: dict[str, type[FittedMember]] = {
-    kind.suffix: kind for kind in (EstimatorMember, TreesMember)
+    kind.suffix: kind for kind in (EstimatorMember, TreesMember, *KINDS.values())
 }
 
 
