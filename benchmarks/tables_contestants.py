@@ -38,18 +38,30 @@ def main() -> None:
 
 
 def fit_ours(
-    settings: dict[str, Any], table: Table, seed: int, train: Path, test: Path, **changed: Any
+    settings: dict[str, Any],
+    table: Table,
+    seed: int,
+    train: Path,
+    test: Path | None,
+    changed: dict[str, Any] | None = None,
 ) -> Arrays:
     """Run a pipeline that names the data, the task and the seed, and nothing else but `settings`.
 
-    `changed` are further settings by path.
+    Args:
+        settings: sections of the pipeline.
+        table: of the files.
+        seed: of the run.
+        train: file of the rows to learn from.
+        test: of those that are predicted; None takes a fifth of the others.
+        changed: further settings, by path.
     """
     import yaml
 
     from ensemble_pipe import load, run
 
-    data: dict[str, Any] = {"source": "table", "path": str(train), "test_path": str(test)}
-    data["label"] = table.label
+    data: dict[str, Any] = {"source": "table", "path": str(train), "label": table.label}
+    if test is not None:
+        data["test_path"] = str(test)
     if table.missing:
         data["missing_values"] = list(table.missing)
     pipeline = {"task": table.task, "seed": seed, "data": data, **settings}
@@ -57,7 +69,7 @@ def fit_ours(
         path = Path(folder, "pipeline.yaml")
         path.write_text(yaml.safe_dump({**pipeline, "tracking": {"mlflow": False}}))
         began, wall = time.process_time(), time.monotonic()
-        result = run(path, output=folder, inline=True, **changed)
+        result = run(path, output=folder, inline=True, **(changed or {}))
         seconds = time.process_time() - began, time.monotonic() - wall
         predicted = _predicted(Path(result.run_dir), table)
         ensemble = load(result.run_dir)

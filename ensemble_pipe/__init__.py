@@ -2,10 +2,11 @@
 
     >>> import ensemble_pipe
     >>> sorted(ensemble_pipe.__all__)  # doctest: +ELLIPSIS
-    ['Ensemble', 'EnsembleClassifier', 'EnsembleRegressor', 'RunResult', ..., 'load', 'run']
+    ['Ensemble', 'EnsembleClassifier', ..., 'importance', 'load', 'run']
 
-`run` trains an ensemble from a pipeline file; `load` reads the trained model back. The estimators
-are ensembles behind scikit-learn's interface.
+`run` trains an ensemble from a pipeline file; `load` reads the trained model back, and
+`importance` says which columns matter to it. The estimators are ensembles behind scikit-learn's
+interface.
 """
 
 import sys
@@ -21,6 +22,7 @@ from ensemble_pipe.core import errors as _errors
 if TYPE_CHECKING:
     from ensemble_pipe.config.sections import Pipeline
     from ensemble_pipe.estimators import EnsembleClassifier, EnsembleRegressor
+    from ensemble_pipe.evaluation.importance import importance
     from ensemble_pipe.run.display import Display
     from ensemble_pipe.run.lifecycle import RunResult
     from ensemble_pipe.serving.model import Ensemble, load
@@ -36,6 +38,7 @@ __all__ = [
     "EnsembleRegressor",
     "RunResult",
     "__version__",
+    "importance",
     "load",
     "run",
 ]
@@ -45,6 +48,7 @@ _HOMES = {
     "EnsembleClassifier": "ensemble_pipe.estimators",
     "EnsembleRegressor": "ensemble_pipe.estimators",
     "RunResult": "ensemble_pipe.run.lifecycle",
+    "importance": "ensemble_pipe.evaluation.importance",
     "load": "ensemble_pipe.serving.model",
 }
 

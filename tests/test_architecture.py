@@ -55,6 +55,7 @@ MAY_IMPORT = {
     },
     "numba": NUMBA,
     "sklearn": {
+        "ensemble/baselines.py",
         "ensemble/combiners/stacking.py",
         "estimators/ensembles.py",
         "training/estimator_settings.py",
@@ -69,7 +70,7 @@ MAY_IMPORT = {
         "data/tables/columns.py",
         "core/documents.py",
         "core/registry.py",
-        "tracking/kinds.py",
+        "tracking/entry.py",
         "tracking/schemas.py",
         "config/yaml_errors.py",
         "serving/artifact.py",

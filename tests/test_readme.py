@@ -35,13 +35,14 @@ def test_ci_runs_the_readmes_own_commands(label: str, ending: str) -> None:
 
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
-    (code,) = fences("python")
+    code = "\n".join(fences("python"))
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert re.match(r"\[\d \d \d \d \d\]\n\[0\.\d+ ", done.stdout)
+    assert "<Model: classification of 'y' (2 classes: no, yes) from 2 columns (age, job)" in done.stdout
 
 
 def test_the_readme_stays_a_front_page() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ensemble_pipe.cli.support import errors, give
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.terminal import prints_all, say, show
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def fetch(
 
         if name in catalogue.BUNDLED:
             say(f"{name} comes with scikit-learn; there is nothing to fetch")
-            show(_shown({"data": {"source": "bundled", "set": name}}))
+            show("\n" + _shown({"data": {"source": "bundled", "set": name}}))
             return
         entry = catalogue.find_set(name)
         require_writable(folder / entry.name)
@@ -54,14 +55,15 @@ def fetch(
             fresh = public.fetch(entry, folder, progress, say)
         there = "is now" if fresh else "was already"
         say(f"{entry.name} {there} in {folder / entry.name} (licence: {entry.licence})")
-        show(_shown(public.data_section(entry, folder)))
+        show("\n" + _shown(public.data_section(entry, folder)))
 
 
 @app.command(epilog="Example: ensemble-pipe data inspect my.csv --label outcome")
 def inspect(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A table, images, or a folder.")],
     label: Annotated[
-        str | None, typer.Option(help="The column to predict; guessed where it is not given.")
+        str | None,
+        typer.Option(help="The column to predict; without it one named as labels are."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object; the tables go to stderr.")
@@ -71,18 +73,30 @@ def inspect(
     with errors():
         from dataclasses import asdict
 
-        from ensemble_pipe.data.inspection.advice import pipeline_of
+        from ensemble_pipe.data.inspection.advice import decisions_of, pipeline_of
         from ensemble_pipe.data.inspection.inspect import inspect as look
         from ensemble_pipe.data.inspection.listing import report_table
         from ensemble_pipe.data.sources.kinds import open_parts
+        from ensemble_pipe.data.tables.decisions import ColumnDecision, decision_lines
 
         rows, test = open_parts(file)
         report = look(rows, label, test_rows=None if test is None else test.count)
         pipeline = pipeline_of(report, file)
         size = _size(Path(file))
-        nothing = "\nnothing to train on: no column holds labels; `predict` can read it"
-        text = f"{report_table(report, size)}\n{_shown(pipeline) if pipeline else nothing}"
-        give(text, {**asdict(report), "bytes": size, "pipeline": pipeline}, as_json)
+        decisions: tuple[ColumnDecision, ...] = ()
+        refusal = ""
+        try:
+            decisions = decisions_of(rows, report)
+        except DataError as error:  # a file is shown whatever is wrong with it
+            refusal = f"a run would be refused: {error}"
+        parts = [report_table(report, size), refusal or "\n".join(decision_lines(decisions))]
+        if pipeline is not None:
+            parts.append(_shown(pipeline))
+        elif not report.candidates:
+            parts.append("nothing to train on: no column holds labels; `predict` can read it")
+        found = {**asdict(report), "bytes": size, "pipeline": pipeline}
+        found["decisions"] = [asdict(decision) for decision in decisions]
+        give("\n\n".join(filter(None, parts)), found, as_json)
 
 
 def _shown(pipeline: dict[str, Any]) -> str:
@@ -92,7 +106,7 @@ def _shown(pipeline: dict[str, Any]) -> str:
     text = yaml.safe_dump(
         pipeline, sort_keys=False, default_flow_style=None, allow_unicode=prints_all(), width=100
     )
-    return f"\nin a pipeline:\n\n{text}\nsaved as my.yaml it runs:  ensemble-pipe run my.yaml"
+    return f"in a pipeline:\n\n{text}\nsaved as my.yaml it runs:  ensemble-pipe run my.yaml"
 
 
 def _size(path: Path) -> int | None:

@@ -44,12 +44,20 @@ def evaluate(
         list[str] | None,
         typer.Option("--ood-with", metavar="NAME=FILE", help="The same as --with, of --ood's."),
     ] = None,
+    importance: Annotated[
+        bool,
+        typer.Option("--importance", help="Also how important each column is to the model."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on labelled data, and its uncertainties against data of another kind."""
     with errors():
+        from dataclasses import replace
+
+        from ensemble_pipe.cli.progress import progress
         from ensemble_pipe.core.compilation import report_compilation
         from ensemble_pipe.evaluation import labelled
+        from ensemble_pipe.evaluation.importance import importance_on, require_table
         from ensemble_pipe.evaluation.text import evaluation_text
         from ensemble_pipe.serving.files import open_for
         from ensemble_pipe.serving.model import load
@@ -57,8 +65,14 @@ def evaluate(
         ensemble = load(model)
         rows = open_for(ensemble, input_, with_)
         other = None if ood is None else open_for(ensemble, ood, ood_with)
+        if importance:
+            require_table(ensemble)
         with report_compilation(say):
             found = labelled.evaluate(ensemble, rows, other)
+        if importance:
+            with progress("importance") as advance:
+                columns = importance_on(ensemble, rows, progress=advance)
+            found = replace(found, importance=columns)
         give(evaluation_text(found), found.to_dict(), as_json)
 
 

@@ -210,13 +210,14 @@ def _ask_about(changes: list[str]) -> bool:
 
 
 def _show(result: "RunResult", as_json: bool) -> None:
-    from ensemble_pipe.cli.tables import result_table
+    from ensemble_pipe.cli.tables import baseline_line, result_table
     from ensemble_pipe.core.storage import RunPaths
     from ensemble_pipe.tracking.cursor import Cursor
 
     tell = say if as_json else show
     say("")
     tell(result_table(result.metrics, result.members))
+    tell(baseline_line(result.metrics))
     for learner, reason in result.failed.items():
         say(f"learner {learner} failed and yields no member: {reason}")
     say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")

@@ -3,10 +3,11 @@
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.ensemble.baselines import CONSTANT, LINEAR
 from ensemble_pipe.ensemble.prediction import Metrics
 
 # The others stand in --json, the report and MLflow.
-_SHOWN = ("accuracy", "rmse", "mae", "nll", "brier", "ece", "crps", "coverage_90")
+_SHOWN = ("accuracy", "rmse", "r2", "mae", "nll", "brier", "ece", "crps", "coverage_90")
 _ROWS = {"mean member": "member_mean/", "best member": "member_best/", "ensemble": ""}
 
 
@@ -19,6 +20,28 @@ def result_table(metrics: Metrics, members: int) -> str:
         lines.append(f"{title:12}{values}")
     lines.append(f"({members} members; best member by validation NLL)")
     return "\n".join(lines)
+
+
+def baseline_line(metrics: Metrics) -> str:
+    """Return one line on the test NLL of the ensemble beside that of the baselines.
+
+    Of classes, guessing is by their shares in the training part; of numbers by their mean and
+    deviation there.
+    """
+    nll = metrics["test/nll"]
+    found = {
+        title: metrics[f"{name}/test/nll"]
+        for name, title in ((CONSTANT, "guessing"), (LINEAR, "a linear model"))
+        if f"{name}/test/nll" in metrics
+    }
+    better = [f"{title} ({value:.4f})" for title, value in found.items() if nll < value]
+    worse = [f"{title} ({value:.4f})" for title, value in found.items() if not nll < value]
+    parts = [
+        f"{word} than {' and than '.join(titles)}"
+        for word, titles in (("better", better), ("not better", worse))
+        if titles
+    ]
+    return f"test NLL {nll:.4f}: {', '.join(parts)}"
 
 
 def rate_table(rates: Floats, losses: Floats, lines: int = 16) -> str:

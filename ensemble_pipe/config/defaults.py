@@ -26,7 +26,7 @@ _STOPPING = ("independent", "bagging", "cross_validation", "mc_dropout")
 
 
 # Rows that each learner leaves a fold of; of more, all learners share one held-out part.
-MOST_ROWS_IN_FOLDS = 5_000
+LEAST_ROWS_IN_FOLDS, MOST_ROWS_IN_FOLDS = 20, 5_000
 FOLDS, LEARNERS_IN_FOLDS = 5, 10
 HELD_OUT_SHARE = 0.1
 # Held-out rows that a temperature, or a noise, is fitted to.
@@ -67,7 +67,8 @@ def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSet
     choose = "ensemble.combine.method" not in given
     if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
         return splits, expand_preset(ensemble, splits.folds, choose=choose)
-    small = facts.rows <= MOST_ROWS_IN_FOLDS and facts.divisible and not facts.images
+    few = LEAST_ROWS_IN_FOLDS <= facts.rows <= MOST_ROWS_IN_FOLDS
+    small = few and facts.divisible and not facts.images
     if small and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds")):
         more = expand_preset(ensemble, FOLDS, choose=choose)
         if more.pool is None:

@@ -34,6 +34,8 @@ class Purpose(IntEnum):
     BOOTSTRAP = 15
     QUANTILE_NOISE = 16
     TARGET_SCALE = 17
+    BASELINE = 20
+    PERMUTATION = 21
 
 
 MAX_SEED = 2**63 - 1

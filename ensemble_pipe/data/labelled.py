@@ -167,26 +167,30 @@ def _of_classes(data: LabelledRows, classes: tuple[int | str, ...]) -> Integers:
 
 def _chosen(data: LabelledRows, kept: Integers) -> LabelledRows:
     """Return a subset of the rows, by ascending positions."""
-
-    def moved(place: Place) -> Place:
-        return lambda row: place(int(kept[row]))
-
-    rows = replace(
-        data.rows,
-        count=len(kept),
-        read=lambda names: _read_chosen(data.rows, names, kept),
-        place=moved(data.rows.place),
-        places={name: moved(place) for name, place in data.rows.places.items()},
-    )
     return replace(
         data,
-        rows=rows,
+        rows=chosen_rows(data.rows, kept),
         targets=data.targets[kept],
         weights=None if data.weights is None else data.weights[kept],
         groups=None if data.groups is None else data.groups[kept],
         times=None if data.times is None else data.times[kept],
         marks=None if data.marks is None else data.marks[kept],
         kept=kept if data.kept is None else data.kept[kept],
+    )
+
+
+def chosen_rows(rows: Rows, kept: Integers) -> Rows:
+    """Return some rows of a source, by ascending positions."""
+
+    def moved(place: Place) -> Place:
+        return lambda row: place(int(kept[row]))
+
+    return replace(
+        rows,
+        count=len(kept),
+        read=lambda names: _read_chosen(rows, names, kept),
+        place=moved(rows.place),
+        places={name: moved(place) for name, place in rows.places.items()},
     )
 
 

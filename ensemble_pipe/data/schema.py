@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.documents import validate_as
-from ensemble_pipe.core.errors import CorruptFileError, DataError
-from ensemble_pipe.data.schema_agreement import agrees
+from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
-from ensemble_pipe.data.tables import encoding
+from ensemble_pipe.data.tables import encoding, target_scaling
+from ensemble_pipe.data.tables.agreement import agrees
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import (
@@ -24,22 +24,20 @@ from ensemble_pipe.data.tables.features import (
     FeatureLayout,
     lay_out_features,
 )
-from ensemble_pipe.data.tables.fitting import Train, fit_images, fit_table, images_of, require_rows
+from ensemble_pipe.data.tables.fitting import (
+    Train,
+    fit_images,
+    fit_table,
+    images_of,
+    require_images,
+    require_rows,
+)
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.source_view import SourceView, view_columns
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
-from ensemble_pipe.data.tables.target_scaling import (
-    IDENTITY,
-    UNBOUNDED,
-    Bounds,
-    FittedTarget,
-    TargetScale,
-    TargetTransform,
-    scaled_targets,
-    unscaled,
-)
+from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale, TargetTransform
 from ensemble_pipe.data.tables.targets import (
     Targets,
     class_codes,
@@ -97,7 +95,7 @@ class Schema:
     ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
-        The targets (R,) or (R, D) are those of `read_targets`.
+        The targets (R,) or (R, D) are those of `read_targets`; `target_scale` is for numbers.
 
         Sums are made in float64, block by block in the order of the rows, so that they have the
         same bits however the files are divided.
@@ -116,9 +114,8 @@ class Schema:
             table = fit_table(rows, roles, train, scale)
             columns, scaling, decisions = table.columns, table.scaling, table.decisions
             shape = (len(lay_out_features(columns, scaling).names),)
-        classes: tuple[int | str, ...] = ()
-        if task == "classification":
-            classes = classes_of(rows, targets, rows.cells(roles.labels[0]))
+        place = rows.cells(roles.labels[0])
+        classes = classes_of(rows, targets, place) if task == "classification" else ()
         schema = cls(
             task=task,
             input_shape=shape,
@@ -133,21 +130,8 @@ class Schema:
             require_every_class(classes, rows, targets.distinct(train))
             return schema
         encoder = Encoder(schema.source_columns, prod(shape), schema.encode_inputs)
-        return schema.with_targets(
-            fit_targets(target_scale, rows, roles.labels, targets, train, encoder)
-        )
-
-    def with_targets(self, fitted: Sequence[FittedTarget]) -> "Schema":
-        """Return the schema with the scales of its targets."""
-        transforms = tuple(one.transform for one in fitted)
-        return replace(
-            self,
-            target_names=tuple(one.name for one in fitted),
-            target_means=tuple(one.mean for one in fitted),
-            target_deviations=tuple(one.deviation for one in fitted),
-            target_transforms=() if set(transforms) == {IDENTITY} else transforms,
-            target_bounds=tuple(one.bounds for one in fitted),
-        )
+        fitted = fit_targets(target_scale, rows, roles.labels, targets, train, encoder)
+        return replace(schema, **target_scaling.target_fields(fitted))
 
     @property
     def is_image(self) -> bool:
@@ -175,20 +159,17 @@ class Schema:
         return np.array(self.target_means), np.array(self.target_deviations)
 
     @property
-    def fitted_targets(self) -> list[FittedTarget]:
+    def fitted_targets(self) -> list[target_scaling.FittedTarget]:
         """The scale of each of the D targets of a regression."""
-        count = len(self.target_means)
-        transforms = self.target_transforms or (IDENTITY,) * count
-        bounds = self.target_bounds or (UNBOUNDED,) * count
-        moments = zip(self.target_names, self.target_means, self.target_deviations, strict=False)
-        every = zip(moments, transforms, bounds, strict=True)
-        return [FittedTarget(*own, transform, ends) for own, transform, ends in every]
+        moments = self.target_means, self.target_deviations
+        further = self.target_transforms, self.target_bounds
+        return target_scaling.targets_of(self.target_names, *moments, *further)
 
     def decode_targets(self, targets: Array) -> Array:
         """Decode stored targets (R,) or (R, D): to class names (R,), or numbers (R, D)."""
         if self.task == "classification":
             return np.array(self.classes)[targets]
-        return unscaled(targets.reshape(len(targets), -1), self.fitted_targets)
+        return target_scaling.unscaled(targets.reshape(len(targets), -1), self.fitted_targets)
 
     @property
     def roles(self) -> Roles:
@@ -243,6 +224,14 @@ class Schema:
         return self._layout.names
 
     @property
+    def feature_places(self) -> dict[str, tuple[int, int]]:
+        """Where the features of each source column begin and end in an encoded row.
+
+        Empty for images; numbers that are mixed have no features of their own.
+        """
+        return self._layout.places
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """The features of an encoded row by the column they came from; empty for images."""
         return self._layout.spans
@@ -256,7 +245,7 @@ class Schema:
     @cached_property
     def _layout(self) -> FeatureLayout:
         if self.is_image:
-            return FeatureLayout((), (), np.zeros(0, np.int64), {})
+            return FeatureLayout((), (), np.zeros(0, np.int64), {}, {})
         return lay_out_features(self.columns, self.scaling)
 
     def require_columns(self, names: Sequence[str], where: str) -> None:
@@ -275,7 +264,7 @@ class Schema:
         """
         self.require_columns(rows.schema.names, rows.where)
         if self.is_image:
-            self._require_images(rows.schema.field(IMAGE).type, rows.where)
+            require_images(rows.schema.field(IMAGE).type, self.input_shape, rows.where)
 
     def encode_inputs(self, block: pa.RecordBatch, place: Place) -> Array:
         """Encode a block of n rows as base files store them.
@@ -296,7 +285,7 @@ class Schema:
         encoding.require_block(block, (IMAGE,), place)
         kind = block.schema.field(IMAGE).type
         if kind != pa.fixed_shape_tensor(pa.uint8(), self.input_shape):
-            self._require_images(kind, place(0))
+            require_images(kind, self.input_shape, place(0))
         return np.ascontiguousarray(images_of(block, place))
 
     def input_scale(self) -> tuple[Floats, Floats]:
@@ -327,16 +316,7 @@ class Schema:
         """
         if self.task == "classification":
             return class_codes(values, self.classes, place)
-        return scaled_targets(values, self.fitted_targets, place)
-
-    def _require_images(self, kind: pa.DataType, where: str) -> None:
-        if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
-            raise DataError(f"{where}: images of {kind}; uint8 is needed")
-        if tuple(kind.shape) != self.input_shape:
-            raise DataError(
-                f"{where}: images of shape {tuple(kind.shape)}, "
-                f"but the training data has {self.input_shape}"
-            )
+        return target_scaling.scaled_targets(values, self.fitted_targets, place)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

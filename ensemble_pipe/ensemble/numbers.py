@@ -17,7 +17,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.tables.target_scaling import FittedTarget
+from ensemble_pipe.data.tables.target_scaling import LOG, FittedTarget
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.metrics.regression import (
     gaussian_scores,
@@ -27,6 +27,7 @@ from ensemble_pipe.ensemble.metrics.regression import (
 from ensemble_pipe.ensemble.metrics.row_values import RowValues, number_rows
 
 _NODES, _FAR = 48, 8.5
+_STEPS = 40  # halve the logarithm of what deviations are off by
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Gaussians:
         Args:
             targets: (R,) or (R, D), as base files hold them.
         """
-        return metrics_of(self._scores(targets), self.schema.target_names)
+        truth = self.schema.decode_targets(targets)
+        return metrics_of(self._scores(targets), truth, self.schema.target_names)
 
     def row_values(self, targets: Array) -> dict[str, RowValues]:
         """Return the metrics that are means over rows, row by row, as `number_values` does."""
@@ -114,6 +116,41 @@ def member_means(outputs: Floats, schema: Schema) -> Floats:
     """Return each member's means (K, R, D) in the targets' own units, for outputs (K, R, 2 D)."""
     count, exact = schema.target_count, outputs.astype(np.float64)
     return np.stack([Gaussians(o[:, :count], o[:, count:], schema).own[0] for o in exact])
+
+
+def standardised_moments(
+    mean: Floats, deviation: Floats, fitted: FittedTarget
+) -> tuple[Floats, Floats]:
+    """Return mean and variance (R,) on the scale of training for those in a target's own units.
+
+    Of a transformed target, those of the Gaussian whose distribution of y has that mean and
+    deviation: closed for a logarithm, and else found from there, step by step.
+
+    Args:
+        mean, deviation: (R,); means are above 0 where the target is transformed.
+        fitted: the scale of the target.
+    """
+    transform = fitted.transform
+    if not transform.is_identity:
+        wanted = mean, deviation
+        spread = np.sqrt(np.log1p((deviation / mean) ** 2))  # of log y, if that is Gaussian
+        mean, deviation = LOG.forward(mean) - spread**2 / 2, spread
+        if transform != LOG:
+            mean = transform.forward(LOG.inverse(mean))
+            deviation = spread * transform.exponent * mean
+            for _ in range(_STEPS):
+                _, first, second = _Skewed(mean, deviation, fitted).moments()
+                mean = mean + transform.forward(wanted[0]) - transform.forward(first)
+                deviation = deviation * np.sqrt(wanted[1] / second)
+    return (mean - fitted.mean) / fitted.deviation, (deviation / fitted.deviation) ** 2
+
+
+def own_moments(mean: Floats, variance: Floats, fitted: FittedTarget) -> tuple[Floats, Floats]:
+    """Return mean and deviation (R,) in own units; the inverse of `standardised_moments`."""
+    center, spread = fitted.mean + mean * fitted.deviation, np.sqrt(variance) * fitted.deviation
+    if fitted.transform.is_identity:
+        return center, spread
+    return _Skewed(center, spread, fitted).moments()[1:]
 
 
 @dataclass(frozen=True)

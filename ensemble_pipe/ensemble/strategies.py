@@ -200,7 +200,8 @@ class EnsembleSettings(Learners):
         if self.combine.evidence == "out_of_fold" and not folds:
             raise ValueError(
                 "combine.evidence: out_of_fold needs groups that are all cross-validated "
-                "(strategy: cross_validation, or cross_validate: true)"
+                "(strategy: cross_validation, or cross_validate: true), "
+                "and is needless with splits.folds"
             )
         if self.combine.evidence == "out_of_fold" and self.stop_below_gain is not None:
             raise ValueError(

@@ -1,6 +1,6 @@
 """The two estimators: EnsembleClassifier and EnsembleRegressor."""
 
-# ruff: noqa: N803, N806 (scikit-learn's X)
+# ruff: noqa: N803 (scikit-learn's X)
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,22 +11,22 @@ from typing import Any, Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_random_state, column_or_1d
+from sklearn.utils import Tags, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
 from ensemble_pipe.core.interruption import handle_signals
-from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.schema import Task
+from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.estimators.examples import Examples
-from ensemble_pipe.estimators.fitting import fit_examples
-from ensemble_pipe.estimators.labels import class_names
+from ensemble_pipe.estimators.features import Features, known_features, read_features
+from ensemble_pipe.estimators.fitting import fit_examples, plan_fit
+from ensemble_pipe.estimators.labels import classes_of, numbers_of, read_labels, target_names
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.run.display import Silent, make_display
 from ensemble_pipe.run.executors import make_executor
@@ -39,23 +39,24 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: parameters, checks, training, and the members' predictions."""
 
     _task: Task
+    _columns: tuple[str, ...]  # of the features, as the model names them
     model_: Model
 
     def __init__(
         self,
         *,
-        learners: int = 5,
-        hidden: Sequence[int] = (128,),
-        activation: str = "relu",
+        learners: int | None = None,
+        hidden: Sequence[int] | None = None,
+        activation: str | None = None,
         dropout: float | None = None,
-        epochs: int = 100,
-        batch_size: int | Literal["all"] = 64,
-        optimizer: str = "adam",
-        learning_rate: float = 0.003,
-        weight_decay: float = 0.0,
-        schedule: str = "cosine",
+        epochs: int | None = None,
+        batch_size: int | Literal["all"] | None = None,
+        optimizer: str | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        schedule: str | None = None,
         patience: int | None = None,
-        validation_fraction: float = 0.1,
+        validation_fraction: float | None = None,
         folds: int | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
@@ -106,24 +107,40 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         write_artifact(Path(folder), self.model_)
 
-    def _ready(self, X: Any) -> tuple[Ensemble, Floats]:
-        check_is_fitted(self)
-        inputs: Floats = validate_data(self, X, dtype=np.float64, reset=False)
-        return Ensemble(self.model_), inputs
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.sparse = True
+        tags.input_tags.string = True
+        return tags
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any, **rules: Any) -> tuple[Array, ...]:
-        """Return (inputs, targets, weights) of the rows whose weight is not zero."""
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2, **rules)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        kept = weights > 0
-        if not kept.any():
+    def _ready(self, X: Any) -> tuple[Ensemble, Any]:
+        check_is_fitted(self)
+        names = self.model_.schema.feature_names
+        with _value_errors():
+            return Ensemble(self.model_), known_features(self, X, self._columns, names)
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, **rules: Any
+    ) -> tuple[Features, Array, Floats]:
+        """Return (features, targets, weights) of the rows whose weight is not zero."""
+        y = validate_data(self, y=read_labels(y), **rules)
+        features = read_features(self, X)  # after y, which would have the names of X forgotten
+        check_consistent_length(features.numbers, y)
+        rows = np.empty((len(y), 0))
+        weights = _check_sample_weight(
+            sample_weight, rows, dtype=np.float64, ensure_non_negative=True
+        )
+        kept = np.flatnonzero(weights > 0)
+        if not len(kept):
             raise ValueError("sample_weight: every weight is zero; at least one must be above it")
         with np.errstate(over="ignore"):
             if not np.isfinite(weights.sum()):
                 raise ValueError("sample_weight: the weights are too large to be summed up")
-        return X[kept], y[kept], weights[kept]
+        return features.take(kept), y[kept], weights[kept]
 
-    def _pipeline(self) -> tuple[Pipeline, Plans]:
+    def _pipeline(self) -> Pipeline:
         name = type(self).__name__
         if not (self.address is None or isinstance(self.address, str)):
             raise ConfigError(
@@ -135,11 +152,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         values = {parameter: getattr(self, parameter) for parameter in PATHS}
         overrides = {} if self.overrides is None else self.overrides
         with custom_components(self.components):
-            return pipeline_of(values, overrides, self._task, seed, name)
+            return pipeline_of(values, overrides, self._task, seed, name)[0]
 
     @handle_signals()
-    def _train(self, config: Pipeline, plans: Plans, examples: Examples) -> None:
+    def _train(self, config: Pipeline, examples: Examples) -> None:
         display = make_display() if self.verbose else Silent()
+        with custom_components(self.components):
+            config, plans, examples = plan_fit(config, examples)
         try:
             with display, report_compilation(display.message), ExitStack() as closing:
                 address, inline = self.address or "", self.address is None
@@ -154,34 +173,31 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         for text in result.warnings:
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
         self.model_ = result.model
-
-    def _names(self, features: int) -> tuple[str, ...]:
-        """Return the names of the features: those of a data frame, where it was one."""
-        plain = [f"x{index}" for index in range(features)]
-        return tuple(getattr(self, "feature_names_in_", plain))
+        self._columns = examples.features.names
 
 
 class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     """An ensemble of neural networks that classifies.
 
-    Parameters are those of a pipeline, with the field's names; they are checked in `fit`.
+    Parameters are those of a pipeline, with the field's names; they are checked in `fit`. None is
+    the pipeline's default.
 
     Args:
         learners: networks, each from its own initialisation and its own order of the data.
         hidden: units of each hidden layer.
         activation: after each hidden layer.
-        dropout: share of each hidden layer's outputs that is dropped in training; None for none.
+        dropout: share of each hidden layer's outputs that is dropped in training.
         epochs: of each learner.
         batch_size: rows of a step, or "all".
         optimizer, learning_rate, weight_decay: the update rule, its rate, and decoupled decay.
         schedule: of the learning rate.
-        patience: epochs without gain on held-out rows after which a learner ends; None for never.
+        patience: epochs without gain on held-out rows after which a learner ends.
         validation_fraction: share of the rows that is held out, and as much again for `patience`;
             of too few rows none is. Below 1, or a number of rows.
         folds: where given, nothing is held out, and each learner leaves out one of so many folds;
             at least as many learners are needed, better twice as many.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
-            come last.
+            come last; {"data.columns": {"age": {"missing": "mean"}}} are rules of columns.
         components: classes of your own that `overrides` name, see `training.components`.
         address: of a Ray cluster: "local" starts one, "auto" finds one, or HOST:PORT; None trains
             in this process.
@@ -200,8 +216,10 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """Train the ensemble.
 
         Args:
-            X: features (R, D), numbers.
-            y: labels (R,): integers, whole numbers, true and false, or text.
+            X: features (R, D): a data frame of pandas or polars, an Arrow table, an array or lists
+                of rows, or a sparse matrix; columns of numbers, text, categories, true and false,
+                dates, with or without missing values.
+            y: labels (R,): integers, whole numbers, true and false, or text; none missing.
             sample_weight: (R,) of each row in the loss; 0 leaves it out.
 
         Raises:
@@ -210,19 +228,12 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 by; where one does, a ConvergenceWarning says so.
         """
         with _value_errors():
-            config, plans = self._pipeline()
-            X, y, weights = self._checked(X, y, sample_weight)
-            check_classification_targets(y)
-            self.classes_, targets = np.unique(y, return_inverse=True)
-            classes = class_names(self.classes_)
-            if len(classes) < 2:
-                (only,) = self.classes_.tolist()
-                raise ValueError(
-                    f"y: all rows have the one class {quote(only)}; at least two are needed"
-                )
-            names = self._names(X.shape[1])
-            examples = Examples(X, names, targets.astype(np.int32), weights, classes)
-            self._train(config, plans, examples)
+            config = self._pipeline()
+            features, labels, weights = self._checked(X, y, sample_weight)
+            check_classification_targets(labels)
+            self.classes_, classes, targets = classes_of(labels)
+            names = target_names(y, 1, features.names)
+            self._train(config, Examples(features, targets, weights, names, classes))
         return self
 
     def predict(self, X: Any) -> Array:
@@ -256,12 +267,13 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         All else is as in `EnsembleClassifier.fit`.
         """
         with _value_errors():
-            config, plans = self._pipeline()
-            X, y, weights = self._checked(X, y, sample_weight, y_numeric=True, multi_output=True)
-            if y.ndim == 2 and y.shape[1] == 1:
-                y = column_or_1d(y, warn=True)
-            names = self._names(X.shape[1])
-            self._train(config, plans, Examples(X, names, y.astype(np.float64), weights))
+            config = self._pipeline()
+            features, found, weights = self._checked(X, y, sample_weight, multi_output=True)
+            if found.ndim == 2 and found.shape[1] == 1:
+                found = column_or_1d(found, warn=True)
+            names = target_names(y, 1 if found.ndim == 1 else found.shape[1], features.names)
+            targets = Targets(numbers_of(found))
+            self._train(config, Examples(features, targets, weights, names))
         return self
 
     def __sklearn_tags__(self) -> Tags:
@@ -273,7 +285,7 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         """Return the mean (R,) of each row, or (R, D) of its targets.
 
         Args:
-            X: features (R, D).
+            X: features (R, D), as in `fit`.
             return_std: whether to return the standard deviation, of the mean's shape, as well: of
                 the members' disagreement and of the noise about them.
         """

@@ -1,22 +1,24 @@
 """Labelled rows in memory: divided into parts, and written as the base files of a training."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.storage import part_file, sums_of
-from ensemble_pipe.data.base import write_base
+from ensemble_pipe.data.base import base_writer
+from ensemble_pipe.data.labelled import LabelledRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
-from ensemble_pipe.data.sources.rows import Rows, rows_of
+from ensemble_pipe.data.sources.kinds import Table, require_rules_fit
 from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import lay_out_features
 from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.target_choice import Encoder, rows_to_choose_by, transform_of
@@ -26,10 +28,14 @@ from ensemble_pipe.data.tables.target_scaling import (
     TargetTransform,
     bounded,
     mean_and_deviation,
+    target_fields,
 )
 from ensemble_pipe.data.tables.targets import Targets
+from ensemble_pipe.estimators.features import Features
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import plateau_of
+from ensemble_pipe.run.preparation import write_rows
+from ensemble_pipe.run.requirements import shard_rows
 from ensemble_pipe.training.plan import LearnerPlan
 
 # Fewer rows than this are not worth holding out.
@@ -43,17 +49,17 @@ class Examples:
     """Labelled rows in memory.
 
     Attributes:
-        inputs: (R, D) float64.
-        names: of the D features.
-        targets: (R,) int32 class numbers, or float64 numbers (R,) or (R, D).
+        features: of the R rows.
+        targets: their labels or numbers, as a file would have them.
         weights: (R,) float64 above 0, in the loss.
+        target_names: of the targets.
         classes: their names, by number; empty for numbers.
     """
 
-    inputs: Floats
-    names: tuple[str, ...]
-    targets: Array
+    features: Features
+    targets: Targets
     weights: Floats
+    target_names: tuple[str, ...] = ("y",)
     classes: tuple[int | str, ...] = ()
 
     @property
@@ -61,10 +67,29 @@ class Examples:
         return len(self.targets)
 
     @property
-    def rows(self) -> Rows:
-        """The inputs as the columns of a table."""
-        columns = [pa.array(column) for column in self.inputs.T]
-        return rows_of("X", pa.Table.from_arrays(columns, list(self.names)))
+    def data(self) -> LabelledRows:
+        """The rows as those of a source, with their targets and weights."""
+        return LabelledRows(self.features.rows, self.targets, self.weights)
+
+    def roles(self, config: Pipeline) -> Roles:
+        """Return what each column is for, with the rules that the pipeline has for some.
+
+        Raises:
+            DataError: a rule is for no column.
+        """
+        assert isinstance(config.data, Table)
+        rules, names = config.data.columns, self.features.usable
+        require_rules_fit("X", list(rules), names, {})
+        missing = config.data.missing_values
+        label = self.target_names if len(self.target_names) > 1 else self.target_names[0]
+        return Roles(names, label, rules=rules, missing_values=missing)
+
+    def decisions(self, made: Sequence[ColumnDecision]) -> tuple[ColumnDecision, ...]:
+        """Return the decisions on all columns: those made, and that some cannot be used."""
+        known = {decision.name: decision for decision in made}
+        for name, why in self.features.unusable.items():
+            known[name] = ColumnDecision(name, "left out", why, "no values")
+        return tuple(known[name] for name in self.features.names)
 
 
 def merge_equal_rows(examples: Examples) -> Examples:
@@ -73,11 +98,11 @@ def merge_equal_rows(examples: Examples) -> Examples:
     Where a batch holds all rows this changes no gradient but for rounding, so that a weight of 3
     is the same, to the last bit, as three equal rows in any place.
     """
-    table = np.column_stack([examples.inputs, examples.targets])
+    table = np.column_stack([*examples.features.ranks(), examples.targets.values])
     _, first, number = np.unique(table, axis=0, return_index=True, return_inverse=True)
     weights = np.bincount(number.ravel(), examples.weights, len(first)).astype(np.float64)
-    inputs, targets = examples.inputs[first], examples.targets[first]
-    return replace(examples, inputs=inputs, targets=targets, weights=weights)
+    features, targets = examples.features.take(first), examples.targets[first]
+    return replace(examples, features=features, targets=targets, weights=weights)
 
 
 def split_examples(config: Pipeline, plans: Sequence[LearnerPlan], examples: Examples) -> Parts:
@@ -102,7 +127,7 @@ def split_examples(config: Pipeline, plans: Sequence[LearnerPlan], examples: Exa
     looks = any(plan.early_stopping or plan.boosting or plateau_of(plan.schedule) for plan in plans)
     apart = looks and config.splits.stop != "validation"
     sizes = {"validation": size, "stop": size} if apart else {"validation": size}
-    strata = examples.targets if examples.classes else None
+    strata = examples.targets.values if examples.classes else None
     parts = split_rows(strata, examples.count, sizes, config.seed, "X")
     if strata is not None:
         kept = np.isin(strata, np.setdiff1d(strata, strata[parts["train"]]))
@@ -117,36 +142,36 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     """Fit a schema to the training rows; unlike `Schema.fit`, constant targets are no mistake.
 
     Raises:
-        DataError: a number is too large.
+        DataError: a value cannot be used, or a rule is for no column.
         ConfigError: the scale does not fit the columns.
     """
     chosen = np.zeros(examples.count, bool)
     chosen[train] = True
+    roles = examples.roles(config)
     with one_thread():  # more would change the last bits of whitened numbers
-        table = fit_table(examples.rows, Roles(examples.names), chosen, config.scale)
-    shape = (len(lay_out_features(table.columns, table.scaling).names),)
+        table = fit_table(examples.features.rows, roles, chosen, config.scale)
     schema = Schema(
         config.task,
-        shape,
+        (len(lay_out_features(table.columns, table.scaling).names),),
         table.columns,
         table.scaling,
-        ("y",),
+        examples.target_names,
         examples.classes,
-        decisions=table.decisions,
+        missing_values=roles.missing_values,
+        decisions=examples.decisions(table.decisions),
     )
     if config.task == "classification":
         return schema
-    encoder = Encoder(schema.source_columns, shape[0], schema.encode_inputs)
-    sample = rows_to_choose_by(chosen, shape[0])
+    encoder = Encoder(schema.source_columns, schema.input_shape[0], schema.encode_inputs)
+    sample = rows_to_choose_by(chosen, schema.input_shape[0])
     with one_thread():
-        inputs = encoder.encode(examples.rows, sample)
-        every = examples.targets.reshape(examples.count, -1).T
-        names = ("y",) if len(every) == 1 else tuple(f"y{place}" for place in range(len(every)))
+        inputs = encoder.encode(examples.features.rows, sample)
+        every = [column.values for column in examples.targets.columns]
         fitted = [
             _fitted(name, values[train], _transform(config, inputs, values, sample))
-            for name, values in zip(names, every, strict=True)
+            for name, values in zip(examples.target_names, every, strict=True)
         ]
-    return schema.with_targets(fitted)
+    return replace(schema, **target_fields(fitted))
 
 
 def _transform(config: Pipeline, inputs: Array, targets: Floats, sample: Array) -> TargetTransform:
@@ -181,18 +206,14 @@ def write_examples(
     folder: Path, config: Pipeline, schema: Schema, examples: Examples, parts: Parts
 ) -> Recipe:
     """Write the base file of each part into a folder; return the recipe of the training data."""
-    rows = examples.rows
-    with one_thread():
-        blocks = rows.blocks(schema.source_columns)
-        encoded = [schema.encode_inputs(block, rows.place_from(first)) for first, block in blocks]
-    inputs, targets = np.concatenate(encoded), examples.targets
-    if config.task == "regression":
-        targets = schema.encode_targets(Targets(targets), lambda row: f"y: row {row + 1}")
-    weights = (examples.weights / examples.weights[parts["train"]].mean()).astype(np.float32)
-    for name, places in parts.items():
-        path = part_file(folder, name)
-        own = inputs[places], targets[places], places
-        write_base(path, *own, config.shard_rows, weight=weights[places])
+    data, rows = examples.data, shard_rows(config, schema)
+    mean = float(examples.weights[parts["train"]].mean())
+    with one_thread(), ExitStack() as stack:
+        writers = [
+            (stack.enter_context(base_writer(part_file(folder, name), rows)), places)
+            for name, places in parts.items()
+        ]
+        write_rows(data, schema, writers, mean)
     folds = config.splits.folds
     sums = sums_of(folder, [f"{name}.json" for name in ("train", "stop") if name in parts])
     return Recipe(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
-from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.defaults import DataFacts, settle
+from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.timeline import Timeline
@@ -29,6 +30,9 @@ from ensemble_pipe.run.sinks import MemorySink
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.plan import LearnerPlan
 
+# Of more rows equal ones are merged only where a batch is asked to hold all of them.
+MOST_MERGED = 4096
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -41,6 +45,28 @@ class FitResult:
 
     model: Model
     warnings: list[str]
+
+
+def plan_fit(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans, Examples]:
+    """Return the pipeline with the defaults for the rows, its plans, and the rows to learn from.
+
+    Where every learner sees all distinct rows in one batch, these are the rows.
+
+    Raises:
+        ConfigError: what the pipeline asks for cannot be.
+    """
+    if examples.count <= MOST_MERGED or config.training.batch_size == "all":
+        merged = merge_equal_rows(examples)
+        settled, plans = _settled(config, merged)
+        networks_alone = bool(plans.networks) and not plans.estimators
+        if networks_alone and all(_sees_all_at_once(p, merged.count) for p in plans.networks):
+            return settled, plans, merged
+    return *_settled(config, examples), examples
+
+
+def _settled(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans]:
+    settled = settle(config, DataFacts(examples.count))
+    return settled, make_plans(settled)
 
 
 def fit_examples(
@@ -62,9 +88,6 @@ def fit_examples(
         ClusterError: the executor lost a stack too often.
     """
     _require_plain(config, plans)
-    networks_alone = bool(plans.networks) and not plans.estimators
-    if networks_alone and all(_sees_all_at_once(p, examples.count) for p in plans.networks):
-        examples = merge_equal_rows(examples)
     parts = split_examples(config, plans.networks, examples)
     held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine

@@ -29,15 +29,17 @@ PATHS = {
 }
 # What comes with the rows, or from a parameter that is no value of a pipeline.
 NOT_OVERRIDDEN = ("classes", "data", "name", "seed", "splits", "task", "tracking", "transfer")
+# But these say how the columns are read.
+_OF_COLUMNS = ("data.columns", "data.missing_values")
 
 
 def pipeline_of(
     parameters: Mapping[str, Any], overrides: Mapping[str, Any], task: str, seed: int, name: str
 ) -> tuple[Pipeline, Plans]:
-    """Return the pipeline of an estimator, and its plans; its source of data is not used.
+    """Return the pipeline of an estimator, and its plans; of its data only the rules are used.
 
     Args:
-        parameters: of the estimator, by the names in `PATHS`.
+        parameters: of the estimator, by the names in `PATHS`; None for what a pipeline has.
         overrides: values by path, which come last.
         task: classification or regression.
         seed: of the run.
@@ -47,12 +49,10 @@ def pipeline_of(
         ConfigError: lists every mistake, by the name of the parameter or the path that holds it.
     """
     _require_overridable(overrides, name)
-    document = Document(name, {"task": task, "seed": seed})
-    # Folds take the place of a part that is held out.
-    unused = "folds" if parameters["folds"] is None else "validation_fraction"
+    data = {"source": "table", "path": "X", "label": "y"}
+    document = Document(name, {"task": task, "seed": seed, "data": data})
     for parameter, path in PATHS.items():
-        given = parameter != "patience" or parameters[parameter] is not None
-        if given and parameter != unused:
+        if parameters[parameter] is not None:
             document.override(path, _plain(parameters[parameter]))
     document.sources.clear()  # a parameter is named, and is no --set
     try:
@@ -70,7 +70,8 @@ def _require_overridable(overrides: Mapping[str, Any], name: str) -> None:
             f"{{'training.loss.name': 'hinge'}}, got {overrides!r} ({name})"
         )
     for path in overrides:
-        if str(path).split(".")[0] in NOT_OVERRIDDEN:
+        is_rule = any(f"{path}.".startswith(f"{allowed}.") for allowed in _OF_COLUMNS)
+        if str(path).split(".")[0] in NOT_OVERRIDDEN and not is_rule:
             raise ConfigError(
                 f"overrides: {path!r} is for pipeline files; an estimator's rows come with fit, "
                 f"its seed from random_state, its held-out rows from validation_fraction ({name})"

@@ -9,6 +9,7 @@ from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.aggregator import member_metrics
+from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
 from ensemble_pipe.ensemble.metrics.classification import confusion, precision_recall_f1
 from ensemble_pipe.ensemble.metrics.resampling import Interval
@@ -55,6 +56,7 @@ class Evaluation:
         classes: the metrics of each class; empty for a regression.
         ood: by score, against out-of-distribution rows; empty without these.
         ood_rows: how many those are.
+        importance: of the source columns, where it was asked for.
     """
 
     rows: int
@@ -63,13 +65,23 @@ class Evaluation:
     classes: list[ClassResult]
     ood: dict[str, DetectionResult] = field(default_factory=dict)
     ood_rows: int = 0
+    importance: Importance | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all as plain values, for JSON."""
         ends = {name: [one.low, one.high] for name, one in self.intervals.items()}
         classes = [asdict(one) for one in self.classes]
-        facts = {"rows": self.rows, "metrics": self.metrics, "intervals": ends, "classes": classes}
-        return {**facts, "ood_rows": self.ood_rows} if self.ood else facts
+        facts: dict[str, Any] = {
+            "rows": self.rows,
+            "metrics": self.metrics,
+            "intervals": ends,
+            "classes": classes,
+        }
+        if self.ood:
+            facts["ood_rows"] = self.ood_rows
+        if self.importance is not None:
+            facts["importance"] = self.importance.to_dict()
+        return facts
 
 
 def evaluate(model: Ensemble, rows: Rows, other: Rows | None = None) -> Evaluation:

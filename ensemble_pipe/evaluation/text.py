@@ -3,18 +3,44 @@
 from collections.abc import Iterator, Sequence
 
 from ensemble_pipe.core.messages import align_columns, printable, truncate
+from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import KEPT
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.evaluation.detection import ALONE
 from ensemble_pipe.evaluation.labelled import ClassResult, Evaluation
 
-MOST_CLASSES = 40
+MOST_CLASSES, MOST_COLUMNS = 40, 60
+BAR = 30  # characters
 
 
 def evaluation_text(found: Evaluation) -> str:
     """Return an evaluation as tables."""
     parts = [_metrics(found), *_sections(found), *_classes(found.classes), *_detection(found)]
+    if found.importance is not None:
+        parts.append(importance_text(found.importance))
     return "\n\n".join(parts)
+
+
+def importance_text(found: Importance) -> str:
+    """Return the importance of columns as a table with bars, the most important first."""
+    moves = "accuracy falls by" if found.measure == "accuracy" else "rmse rises by"
+    highest = max((one.nll.estimate for one in found.columns), default=0.0)
+    rows: list[tuple[str, ...]] = [("column", "nll rises by", "95% interval", moves, "")]
+    for one in found.columns[:MOST_COLUMNS]:
+        share = max(0.0, one.nll.estimate / highest) if highest > 0 else 0.0
+        bar = "#" * max(1, round(BAR * share)) if one.nll.low > 0 else "within noise"
+        name = truncate(printable(one.name), 32)
+        numbers = f"{one.nll.estimate:.4f}", between(one.nll), f"{one.score.estimate:.4g}"
+        rows.append((name, *numbers, bar.ljust(BAR)))
+    lines = [line.rstrip() for line in align_columns(rows).splitlines()]
+    more = len(found.columns) - MOST_COLUMNS
+    if more > 0:
+        lines.append(f"and {more} less important columns")
+    lines.append(
+        f"importance: what is lost where a column's values change rows, on {found.rows:,} rows, "
+        f"the mean of {found.repeats} permutations"
+    )
+    return "\n".join(lines)
 
 
 def between(interval: Interval | None) -> str:

@@ -16,6 +16,7 @@ from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.display import Display, HeldMessages, Silent
 from ensemble_pipe.run.executors import make_executor
@@ -71,6 +72,7 @@ def run(
         with lock_run(paths):
             with _remove_on_failure(paths, made), timeline.stage("base files"):
                 write_run(paths, prepared)
+            display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
             return drive(paths, config, plans, executor, display, started, timeline)
 

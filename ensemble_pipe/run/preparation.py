@@ -247,14 +247,14 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
             (stack.enter_context(base_writer(part_file(folder, name), shard_rows)), places)
             for name, places in prepared.parts.items()
         ]
-        _write(data, prepared.schema, writers, mean)
+        write_rows(data, prepared.schema, writers, mean)
     if prepared.official_test is not None:
         test = prepared.official_test
         with base_writer(part_file(folder, "test"), shard_rows) as writer:
-            _write(test, prepared.schema, [(writer, np.arange(test.count))], mean)
+            write_rows(test, prepared.schema, [(writer, np.arange(test.count))], mean)
 
 
-def _write(
+def write_rows(
     data: LabelledRows,
     schema: Schema,
     writers: Sequence[tuple[BaseWriter, Integers]],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ensemble_pipe.ensemble.aggregator import Measured, summary
+from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import further_metrics
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.serving.artifact import Model
@@ -17,6 +18,7 @@ class SessionResult:
         model: the ensemble.
         measured: the ensemble and its members on each part of the data that the sink names.
         out_of_fold: cross-validated groups on the training part, where the sink names parts.
+        importance: of the source columns on the validation part, where that was cheap.
         metrics: all of these, flat, such as "test/nll".
         failed: reasons of the learners that failed, by learner.
         unfinished: learners whose training was ended early, ascending.
@@ -26,6 +28,7 @@ class SessionResult:
     model: Model
     measured: Mapping[str, Measured] = field(default_factory=dict)
     out_of_fold: Measured | None = None
+    importance: Importance | None = None
     metrics: Metrics = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: tuple[int, ...] = ()

@@ -1,6 +1,9 @@
 """Restoring of learners from a run directory: their members so far, and the states to continue
 from."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, read_manifest
@@ -8,13 +11,33 @@ from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import FittedMember, fitted_member
 from ensemble_pipe.run.registry import MemberRegistry
-from ensemble_pipe.run.session import Remaining
 from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.training import restoring
 from ensemble_pipe.training.checkpoints import ANEW, FittedFile, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState, initial_state
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """Learners that are still to be trained.
+
+    Attributes:
+        networks: plans of networks.
+        estimators: plans of scikit-learn estimators.
+        states: of the networks that continue from a checkpoint, by learner.
+    """
+
+    networks: Sequence[LearnerPlan]
+    estimators: Sequence[EstimatorPlan]
+    states: Mapping[int, LearnerState] = field(default_factory=dict)
+
+    @property
+    def learners(self) -> set[int]:
+        """Their ids."""
+        networks = {plan.learner for plan in self.networks}
+        return networks | {plan.learner for plan in self.estimators}
 
 
 def restore(

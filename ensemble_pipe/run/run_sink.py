@@ -113,6 +113,8 @@ class RunSink:
         with self._timeline.stage("model"):
             self._write_predictions(result)
             self._journal_result(result, len(aggregator.members))
+            if result.importance is not None:
+                self._journal.append(kinds.ImportanceEntry.of(result.importance))
             write_artifact(self._paths.model, result.model)
             sums = read_json(self._paths.model / "manifest.json", Manifest).sums
         # Before the pictures, so that MLflow receives the model while these are drawn.
@@ -120,7 +122,8 @@ class RunSink:
         with self._timeline.stage("pictures"):
             self.draw_augmentation()
             curve, test = aggregator.curve(), result.measured["test"]
-            pictures = draw_pictures(self._paths, aggregator.schema, curve, test)
+            schema, importance = aggregator.schema, result.importance
+            pictures = draw_pictures(self._paths, schema, curve, test, importance)
         self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
 
     def _write_predictions(self, result: SessionResult) -> None:

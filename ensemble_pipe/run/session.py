@@ -1,7 +1,6 @@
 """The training session: trains learners, and combines their members into one ensemble."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
@@ -18,44 +17,20 @@ from ensemble_pipe.ensemble.aggregator import (
     measure_groups,
 )
 from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
+from ensemble_pipe.run.measuring import baseline_metrics, validation_importance
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.results import SessionResult, flat_metrics
+from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.serving.artifact import Model
-from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack, make_stacks
-from ensemble_pipe.training.state import LearnerState
 from ensemble_pipe.training.warmup import compile_kernels
-
-
-@dataclass(frozen=True)
-class Remaining:
-    """Learners that are still to be trained.
-
-    Attributes:
-        networks: plans of networks.
-        estimators: plans of scikit-learn estimators.
-        states: of the networks that continue from a checkpoint, by learner.
-    """
-
-    networks: Sequence[LearnerPlan]
-    estimators: Sequence[EstimatorPlan]
-    states: Mapping[int, LearnerState] = field(default_factory=dict)
-
-    @property
-    def learners(self) -> set[int]:
-        """Their ids."""
-        networks = {plan.learner for plan in self.networks}
-        return networks | {plan.learner for plan in self.estimators}
-
-
-def _no_external_predictions(part: str) -> ExternalOutputs:
-    return NO_EXTERNAL
 
 
 class Session:
@@ -77,7 +52,7 @@ class Session:
         display: Display,
         timeline: Timeline,
         *,
-        external: Callable[[str], ExternalOutputs] = _no_external_predictions,
+        external: Callable[[str], ExternalOutputs] = lambda part: NO_EXTERNAL,
         held_out: bool = True,
         compile_first: bool = True,
     ) -> None:
@@ -200,11 +175,16 @@ class Session:
         with self._timeline.stage("measuring"):
             parts = {name: self._measure(combined, name) for name in self._sink.parts}
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
+        with self._timeline.stage("baselines"):
+            baselines = baseline_metrics(self._data, self._schema, parts, self._config.seed)
+        with self._timeline.stage("importance"):
+            importance = self._importance(combined) if parts else None
         result = SessionResult(
             model=self._make_model(combined),
             measured=parts,
             out_of_fold=left_out,
-            metrics=flat_metrics(parts, left_out),
+            importance=importance,
+            metrics=flat_metrics(parts, left_out) | baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
             warnings=fold_warnings(self._plans, aggregator, how),
@@ -292,6 +272,10 @@ class Session:
         return Model(
             self._schema, combined.members, combined.combiner, self._draws, combined.conformal
         )
+
+    def _importance(self, combined: Combined) -> Importance | None:
+        view, external = self._data.part(self._held_part), self._external(self._held_part)
+        return validation_importance(view, self.registry.aggregator, combined, external)
 
     def _measure(self, combined: Combined, part: str) -> Measured:
         if part == "validation":

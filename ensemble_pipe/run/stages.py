@@ -18,9 +18,9 @@ from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
 from ensemble_pipe.run.results import SessionResult
-from ensemble_pipe.run.resuming import restore
+from ensemble_pipe.run.resuming import Remaining, restore
 from ensemble_pipe.run.run_sink import RunSink
-from ensemble_pipe.run.session import Remaining, Session
+from ensemble_pipe.run.session import Session
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
 from ensemble_pipe.training.events import Checkpoint

@@ -30,13 +30,14 @@ from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.members.kinds import FILE_PATTERNS, AnyMemberRecord
 from ensemble_pipe.ensemble.members.member import SavedFiles
+from ensemble_pipe.serving.description import describe
 from ensemble_pipe.training.components import names_in, require_components
 
 FORMAT = 4
 _MODEL, _TENSORS = "model.json", "members.safetensors"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """Everything that is needed to predict.
 
@@ -53,6 +54,9 @@ class Model:
     combiner: Combiner
     draws: PredictionDraws
     conformal: tuple[Conformal, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Model: {describe(self.schema, self.members)}>"
 
 
 def write_artifact(folder: Path, model: Model) -> None:

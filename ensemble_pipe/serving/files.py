@@ -71,6 +71,17 @@ def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]
     Raises:
         DataError: there are no rows, or they have no labels, or one that the model does not know.
     """
+    encoded = targets_of(model, rows)
+    outputs = np.concatenate([outputs for _, outputs in outputs_of(model, rows)], axis=1)
+    return model.of_outputs(outputs), encoded
+
+
+def targets_of(model: Ensemble, rows: Rows) -> Array:
+    """Return the targets of labelled rows, (R,) or (R, D), as base files hold them.
+
+    Raises:
+        DataError: there are no rows, or they have no labels, or one that the model does not know.
+    """
     schema = model.schema
     if rows.count == 0:
         raise DataError(f"{rows.where}: has no rows, so nothing can be measured")
@@ -78,9 +89,7 @@ def labelled_prediction(model: Ensemble, rows: Rows) -> tuple[Prediction, Array]
         if label not in rows.schema.names:
             raise DataError(f"{rows.where}: {_no_labels(rows, label, schema)}")
     targets = read_targets(rows, schema.roles, schema.classes)
-    encoded = schema.encode_targets(targets, schema.target_place(rows))
-    outputs = np.concatenate([outputs for _, outputs in outputs_of(model, rows)], axis=1)
-    return model.of_outputs(outputs), encoded
+    return schema.encode_targets(targets, schema.target_place(rows))
 
 
 def _no_labels(rows: Rows, label: str, schema: Schema) -> str:

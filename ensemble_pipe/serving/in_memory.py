@@ -1,18 +1,35 @@
 """Tables in memory, of any library: their columns by name, each as an Arrow array."""
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import pyarrow as pa
 
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
+from ensemble_pipe.data.sources.rows import BLOCK_BYTES, BLOCK_ROWS, GROUP_ROWS
 
 MOST_BITS = 1024
+
+
+class SparseMatrix(Protocol):
+    """A sparse matrix or array of SciPy, of any format."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, places: Any) -> Any:
+        """Return some of its rows and columns."""
+
+    def tocsr(self) -> Any:
+        """Return it in compressed rows."""
+
+    def toarray(self) -> Any:
+        """Return it dense."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,8 @@ def columns_of(inputs: Any) -> Columns | None:
         return Columns("the dict", [str(name) for name in inputs], by_name.__getitem__)
     if isinstance(inputs, list | tuple) and inputs and isinstance(inputs[0], Mapping):
         return _of_records(inputs)
+    if type(inputs).__name__ == "LazyFrame":
+        raise DataError("the data frame is lazy; pass the result of its method collect()")
     if hasattr(inputs, "columns"):
         own = {str(name): name for name in inputs.columns}
         names = [str(name) for name in inputs.columns]
@@ -66,25 +85,47 @@ def as_column(values: Any, name: str) -> pa.Array:
     rows = hasattr(values, "__len__") and not isinstance(values, str | bytes | Mapping | Set)
     if not rows or getattr(values, "ndim", 1) != 1:
         raise DataError(f"column {quote(name)}: is {quote(values)}; a value for each row is needed")
+    if hasattr(values, "to_arrow") and str(values.dtype) != "Object":  # a column of polars
+        return _one_chunk(values.to_arrow())
     try:
         found = _one_chunk(pa.array(_native(values), from_pandas=True))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         found = None
     if found is None or _loses(found, values):
-        return pa.array([_text(value, name, row) for row, value in enumerate(values)], pa.string())
+        return _texts(values, name)
     return found
+
+
+def is_sparse(inputs: Any) -> TypeGuard[SparseMatrix]:
+    """Return whether rows are a sparse matrix or array of SciPy."""
+    return hasattr(inputs, "tocsr")
+
+
+def sparse_parts(inputs: SparseMatrix) -> Iterator[tuple[int, Floats]]:
+    """Yield (number of the first row, dense rows (n, D) float64) of a sparse matrix, part by part.
+
+    A part has `rows.block_rows` rows, or one where these do not fill a group.
+    """
+    matrix = inputs.tocsr()
+    count, width = matrix.shape
+    most = max(1, min(BLOCK_ROWS, BLOCK_BYTES // (8 * max(width, 1))))
+    length = max(most - most % GROUP_ROWS, GROUP_ROWS)
+    for first in range(0, max(count, 1), length):
+        dense = matrix[first : first + length].toarray(order="F")  # by column, as it is read
+        yield first, dense.astype(np.float64, copy=False)
 
 
 def _loses(found: pa.Array, values: Any) -> bool:
     """Return whether Arrow's conversion loses information: times become days, truths numbers."""
     if isinstance(found, pa.ExtensionArray):
         return True
-    if getattr(getattr(values, "dtype", None), "kind", "O") != "O":
+    is_date, is_float = pa.types.is_date(found.type), pa.types.is_floating(found.type)
+    if not (is_date or is_float) or getattr(getattr(values, "dtype", None), "kind", "O") != "O":
         return False
     kinds = set(map(type, values))
-    if pa.types.is_date(found.type):
+    if is_date:
         return any(issubclass(kind, datetime) for kind in kinds)
-    return pa.types.is_floating(found.type) and not kinds.isdisjoint((bool, np.bool_))
+    return not kinds.isdisjoint((bool, np.bool_))
 
 
 def _one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -105,13 +146,28 @@ def _of_records(rows: Sequence[Any]) -> Columns:
 def _native(values: Any) -> Any:
     """Return an array in the machine's own order of bytes, as Arrow takes it.
 
-    Texts are a list, for Arrow would end those of an array at their first zero byte.
+    Texts are a list, for Arrow would end those of an array at their first zero byte. Sparse columns
+    of pandas are dense.
     """
+    if type(getattr(values, "dtype", None)).__name__ == "SparseDtype":
+        values = np.asarray(values)
+    if isinstance(values, np.ndarray) and values.dtype == np.longdouble:
+        return values.astype(np.float64)
     if isinstance(values, np.ndarray) and values.dtype.kind == "U":
         return values.tolist()
     if isinstance(values, np.ndarray) and values.dtype.kind in "iufcmM":
         return values.astype(values.dtype.newbyteorder("="), copy=False)
     return values
+
+
+def _texts(values: Any, name: str) -> pa.Array:
+    try:
+        found = [_text(value, name, row) for row, value in enumerate(values)]
+        return pa.array(found, pa.string())
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"column {quote(name)}: {quote(error.object)} is no text in UTF-8"
+        ) from None
 
 
 def _text(value: Any, name: str, row: int) -> str | None:

@@ -29,7 +29,7 @@ def batch_of(inputs: Any, schema: Schema) -> pa.RecordBatch:
     """
     columns = columns_of(inputs)
     if columns is None:
-        return _array_batch(_as_array(inputs), schema)
+        return _array_batch(as_array(inputs), schema)
     names = schema.source_columns
     schema.require_columns(columns.names, columns.where)
     arrays = [as_column(columns.values(name), name) for name in names]
@@ -90,7 +90,7 @@ def _batch(arrays: list[pa.Array], names: Sequence[str]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, list(names))
 
 
-def _as_array(inputs: Any) -> Array:
+def as_array(inputs: Any) -> Array:
     """Return rows as an array; values of several kinds side by side are kept as they are."""
     if isinstance(inputs, list | tuple):
         try:

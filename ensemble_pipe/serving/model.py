@@ -22,7 +22,9 @@ from ensemble_pipe.ensemble.numbers import member_means
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
+from ensemble_pipe.serving.description import describe
 from ensemble_pipe.serving.external import PredictionTable, with_predictions
+from ensemble_pipe.serving.in_memory import SparseMatrix, is_sparse, sparse_parts
 from ensemble_pipe.serving.inputs import batch_of
 from ensemble_pipe.serving.predictions import prediction_columns
 from ensemble_pipe.training.components import takes_components
@@ -30,10 +32,12 @@ from ensemble_pipe.training.components import takes_components
 if TYPE_CHECKING:
     import pandas as pd
 
-# Rows as a person has them: features (R, D), images (R, H, W[, C]) uint8, a data frame, Arrow, a
-# dict with the values of each column, or a list with a dict for each row.
+# Rows as a person has them: features (R, D), also sparse, images (R, H, W[, C]) uint8, a data frame
+# of pandas or polars, Arrow, a dict with the values of each column, or a list with a dict for each
+# row.
 Inputs = Union[
     Array,
+    SparseMatrix,
     "pd.DataFrame",
     pa.Table,
     pa.RecordBatch,
@@ -67,6 +71,9 @@ class Ensemble:
         self.combiner = model.combiner
         self.conformal = model.conformal
         self._draws = model.draws
+
+    def __repr__(self) -> str:
+        return f"<Ensemble: {describe(self.schema, self.members)}>"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -155,9 +162,15 @@ class Ensemble:
             DataError: a column is missing, or a value is not as the model needs it.
             InputError: predictions of an external member are missing.
         """
+        if is_sparse(inputs) and not given:  # which would not fit into memory as a whole
+            parts = [self._outputs(part, None, first) for first, part in sparse_parts(inputs)]
+            return np.concatenate(parts, axis=1)
+        return self._outputs(inputs.toarray() if is_sparse(inputs) else inputs, given)
+
+    def _outputs(self, inputs: Any, given: ExternalPredictions, first: int = 0) -> Floats:
         batch = batch_of(inputs, self.schema)
         block = with_predictions(batch, inputs, given, self.members, self.schema)
-        return self.block_outputs(block, lambda row: f"row {row + 1}")
+        return self.block_outputs(block, lambda row: f"row {first + row + 1}", first)
 
     def block_outputs(
         self, block: pa.RecordBatch, place: Place, first: int = 0, cells: Cells | None = None

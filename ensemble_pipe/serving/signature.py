@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]) -> Any:
     """Return MLflow's schema of the columns of a table.
 
-    A column is optional where its rule says what stands for a missing value.
+    A column is optional where something stands for a missing value, and the training part had some.
 
     Args:
         schema: of the model.
@@ -37,13 +37,16 @@ def input_schema(schema: Schema, names: Collection[str], truths: Collection[str]
     from mlflow.types import Schema as Columns
 
     columns = {column.name: column for column in schema.columns}
+    lacked = {decision.name for decision in schema.decisions if decision.missing}
     texts = not all(_NUMBER.fullmatch(text) for text in schema.missing_values)
     specs = []
     for name in names:
         column = columns.get(name)
         is_number = column is None or column.kind == "number"
-        required = column is None or column.fill is None
-        double = is_number and name not in truths and (required or not texts)
+        refused = column is None or column.fill is None
+        required = refused or (bool(schema.decisions) and name not in lacked)
+        strays = isinstance(column, NumberColumn) and column.strays
+        double = is_number and name not in truths and not strays and (refused or not texts)
         specs.append(ColSpec(DataType.double if double else DataType.string, name, required))
     return Columns(specs)
 

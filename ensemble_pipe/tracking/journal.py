@@ -17,13 +17,13 @@ from zlib import crc32
 
 from ensemble_pipe.core.documents import parse_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.tracking.entry import Milliseconds
 from ensemble_pipe.tracking.kinds import (
     KINDS,
     CostEntry,
     Entry,
     FailedEntry,
     KnownEntry,
-    Milliseconds,
     UnknownEntry,
 )
 

@@ -7,22 +7,23 @@ Whatever reads a journal matches on these classes and ends with `assert_never`, 
 test name every reader that leaves a kind out.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from annotated_types import Ge, Le, MinLen
-from pydantic import Strict
+from annotated_types import MinLen
 
 from ensemble_pipe.core.documents import Count, Flag, Number
 from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.ensemble.importance import Importance
+from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
 from ensemble_pipe.tracking.schemas import (
     CandidateScores,
     CheckedBy,
+    ColumnRises,
     EnsembleSchema,
     PipelineSchema,
     PlanSchema,
@@ -31,44 +32,11 @@ from ensemble_pipe.tracking.schemas import (
 
 Numbers = Mapping[str, Number | None]
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-# To the end of the year 9999, the last that a calendar shows.
-Milliseconds = Annotated[int, Strict(), Ge(0), Le(253_402_300_799_000)]
 Plan = Annotated[dict[str, Any], CheckedBy(PlanSchema)]
 
 
-def _now_ms() -> int:
-    return int(time.time() * 1000)
-
-
 @dataclass(frozen=True)
-class _Entry:
-    """The fields of every kind.
-
-    Attributes:
-        kind: its name in the journal.
-        time_ms: of the event, in milliseconds since 1970.
-    """
-
-    kind: ClassVar[str]
-    time_ms: Milliseconds = field(default_factory=_now_ms, kw_only=True)
-
-
-@dataclass(frozen=True)
-class OfLearner(_Entry):
-    """The fields of every kind that is about one learner."""
-
-    learner: Count
-
-
-@dataclass(frozen=True)
-class OfMember(OfLearner):
-    """The fields of every kind that is about one member, by its number within its learner."""
-
-    number: Count
-
-
-@dataclass(frozen=True)
-class StartedEntry(_Entry):
+class StartedEntry(JournalEntry):
     """A run began.
 
     Attributes:
@@ -97,14 +65,14 @@ class LearnerEntry(OfLearner):
 
 
 @dataclass(frozen=True)
-class ResumedEntry(_Entry):
+class ResumedEntry(JournalEntry):
     """The run goes on in another process."""
 
     kind = "resumed"
 
 
 @dataclass(frozen=True)
-class GrownEntry(_Entry):
+class GrownEntry(JournalEntry):
     """The run was given more learners.
 
     Attributes:
@@ -197,7 +165,7 @@ class MemberTestEntry(OfMember):
 
 
 @dataclass(frozen=True)
-class EnsembleEntry(_Entry):
+class EnsembleEntry(JournalEntry):
     """Validation metrics of the equally weighted ensemble of the members so far."""
 
     kind = "ensemble"
@@ -206,7 +174,7 @@ class EnsembleEntry(_Entry):
 
 
 @dataclass(frozen=True)
-class CombinedEntry(_Entry):
+class CombinedEntry(JournalEntry):
     """How the members of the ensemble are combined.
 
     Attributes:
@@ -242,7 +210,7 @@ class CombinedEntry(_Entry):
 
 
 @dataclass(frozen=True)
-class ResultEntry(_Entry):
+class ResultEntry(JournalEntry):
     """The result of the run.
 
     Attributes:
@@ -260,7 +228,31 @@ class ResultEntry(_Entry):
 
 
 @dataclass(frozen=True)
-class PicturesEntry(_Entry):
+class ImportanceEntry(JournalEntry):
+    """How important the source columns are to the ensemble, on rows that members have not seen.
+
+    Attributes:
+        rows: it was measured on.
+        repeats: permutations of each column.
+        measure: that `score` is of each column: by how much the accuracy falls, or the RMSE rises.
+        columns: the most important first.
+    """
+
+    kind = "importance"
+    rows: Count
+    repeats: Count
+    measure: Literal["accuracy", "rmse"]
+    columns: list[ColumnRises]
+
+    @classmethod
+    def of(cls, found: Importance) -> "ImportanceEntry":
+        """Return the entry of what was measured."""
+        columns = [ColumnRises(one.name, one.nll, one.score) for one in found.columns]
+        return cls(found.rows, found.repeats, found.measure, columns)
+
+
+@dataclass(frozen=True)
+class PicturesEntry(JournalEntry):
     """Pictures were drawn.
 
     Attributes:
@@ -272,7 +264,7 @@ class PicturesEntry(_Entry):
 
 
 @dataclass(frozen=True)
-class ModelEntry(_Entry):
+class ModelEntry(JournalEntry):
     """The model was written; `sums` are the sha256 sums of its files, by name."""
 
     kind = "model"
@@ -280,7 +272,7 @@ class ModelEntry(_Entry):
 
 
 @dataclass(frozen=True)
-class TimelineEntry(_Entry):
+class TimelineEntry(JournalEntry):
     """The stages of the run so far, within the process that drives it."""
 
     kind = "timeline"
@@ -288,7 +280,7 @@ class TimelineEntry(_Entry):
 
 
 @dataclass(frozen=True)
-class EndedEntry(_Entry):
+class EndedEntry(JournalEntry):
     """The process that drove the run ended; `status` is that of the run in MLflow."""
 
     kind = "ended"
@@ -307,7 +299,8 @@ KnownEntry = (
     StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
     | EpochEntry | FinishedEntry | FailedEntry | SparedEntry
     | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
-    | CombinedEntry | ResultEntry | PicturesEntry | ModelEntry | TimelineEntry | EndedEntry
+    | CombinedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry | TimelineEntry
+    | EndedEntry
 )  # fmt: skip
 Entry = KnownEntry | UnknownEntry
 KINDS: dict[str, type[Any]] = {entry.kind: entry for entry in get_args(KnownEntry)}

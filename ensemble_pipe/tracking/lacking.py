@@ -4,6 +4,7 @@ from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.cursor import Cursor
+from ensemble_pipe.tracking.entry import OfLearner
 from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.tracker import Tracker
 
@@ -28,7 +29,7 @@ def _unsent(paths: RunPaths) -> str:
     learners, unsent, model = set[int](), set[int](), False
     for line in read_lines(paths.journal):
         is_unsent = line.end > cursor.offset
-        if isinstance(line.entry, kinds.OfLearner):
+        if isinstance(line.entry, OfLearner):
             learners.add(line.entry.learner)
             if is_unsent:
                 unsent.add(line.entry.learner)

@@ -13,6 +13,7 @@ from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured
 from ensemble_pipe.ensemble.combiners import Weighted, softmax
+from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import rejection
 from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.metrics.classification import confusion
@@ -23,12 +24,17 @@ from ensemble_pipe.tracking.kinds import EpochEntry
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_NAME = 30  # characters of a class
+MOST_NAME = 30  # characters of a class or column
+MOST_COLUMNS = 40
 _MEMBER, _ENSEMBLE, _IDEAL = "#8ab4d8", "#c0392b", "#777777"
 
 
 def draw_pictures(
-    paths: RunPaths, schema: Schema, curve: list[Metrics], test: Measured
+    paths: RunPaths,
+    schema: Schema,
+    curve: list[Metrics],
+    test: Measured,
+    importance: Importance | None = None,
 ) -> list[Path]:
     """Draw every picture that fits the task; return the files.
 
@@ -37,6 +43,7 @@ def draw_pictures(
         schema: of the data.
         curve: validation metrics of the first 1, 2, ... K members.
         test: outputs and metrics on the test part.
+        importance: of the source columns; None where it was not measured.
     """
     drawings: dict[str, Callable[[], Figure]] = {
         "ensemble_size": lambda: ensemble_size(curve, schema),
@@ -49,6 +56,8 @@ def draw_pictures(
         drawings["confusion_matrix"] = lambda: confusion_matrix(test, schema)
     else:
         drawings["predicted"] = lambda: predicted_against_true(test, schema)
+    if importance is not None:
+        drawings["importance"] = lambda: column_importance(importance)
     files = []
     for name, draw in drawings.items():
         path = paths.picture(f"{name}.png")
@@ -183,6 +192,25 @@ def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
                 axis.text(column, row, count, ha="center", va="center", color=colour, fontsize=7)
     accuracy = test.ensemble["accuracy"]
     axis.set(xlabel="predicted", ylabel="true", title=f"test, accuracy {accuracy:.3f}")
+    return figure
+
+
+def column_importance(found: Importance) -> "Figure":
+    """By how much the NLL rises where a column's values change rows, with 95% intervals."""
+    shown = [one for one in found.columns if np.isfinite(one.nll).all()][:MOST_COLUMNS]
+    figure = new_figure(7.2, 1.2 + 0.22 * len(shown))
+    axis = figure.add_subplot()
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(alpha=0.25, axis="x")
+    rises, lows, highs = np.array([one.nll for one in shown]).reshape(-1, 3).T
+    places = np.arange(len(shown))
+    axis.barh(places, rises, color=_MEMBER)
+    axis.hlines(places, lows, highs, color=_ENSEMBLE, linewidth=1.2)
+    axis.axvline(0, color=_IDEAL, linewidth=0.8)
+    names = [truncate(printable(one.name), MOST_NAME) for one in shown]
+    axis.set_yticks(places, names, parse_math=False)
+    axis.invert_yaxis()
+    axis.set(xlabel="rise of the NLL", title=f"importance, on {found.rows:,} unseen rows")
     return figure
 
 

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from pathlib import Path
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import yaml
 from ensemble_pipe.core.storage import SPLITS, RunPaths, atomic_write, read_manifest
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.tables.features import CategoryColumn, Column
+from ensemble_pipe.tracking.columns import columns, importance
 from ensemble_pipe.tracking.combination import combination, count_of
 from ensemble_pipe.tracking.kinds import Numbers
 from ensemble_pipe.tracking.learners import failures, learners, members
@@ -33,7 +32,7 @@ from ensemble_pipe.tracking.run_summary import RunSummary, flat, read_run_summar
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CLASSES, COLUMNS = 60, 200
+CLASSES = 60
 _FULL_WIDTH = ("augmentation", "learning_curves", "ensemble_size")
 _CAPTIONS = {
     "augmentation": "Training rows and augmented versions of them",
@@ -43,6 +42,7 @@ _CAPTIONS = {
     "reliability": "Accuracy against confidence; on the dashed line they agree",
     "confusion_matrix": "True and predicted classes",
     "predicted": "Predicted against true values, with one standard deviation",
+    "importance": "Importance of the columns, with 95% intervals",
 }
 _STATES = {
     "FINISHED": "The run is finished.",
@@ -54,7 +54,13 @@ _PREDICTORS = {
     "ensemble": "",
     "mean\N{NO-BREAK SPACE}member": "member_mean/",
     "best\N{NO-BREAK SPACE}member": "member_best/",
+    "linear\N{NO-BREAK SPACE}model": "baseline_linear/",
+    "constant": "baseline_constant/",
 }
+_NOTE = (
+    "the best member is that of the lowest validation NLL; the constant is the shares of the "
+    "classes, or the mean and the deviation, of the training part"
+)
 
 
 def write_report(paths: RunPaths, status: str | None = None) -> Path:
@@ -76,6 +82,8 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         section("Result", _result(run)),
         section("Combination", combination(run)),
         section("Data", _data(run, schema)),
+        section("Columns", columns(schema)),
+        section("Importance", importance(run)),
         section("Pictures", _pictures(paths, run, schema)),
         section("Learners", learners(run)),
         section("Members", members(run)),
@@ -149,10 +157,11 @@ def _result(run: RunSummary) -> Html:
             (part, who, *(run.metrics.get(f"{prefix}{part}/{name}") for name in names))
             for part in ("test", "validation")
             for who, prefix in _PREDICTORS.items()
+            if f"{prefix}{part}/nll" in run.metrics
         ]
-        best = "the best member is that of the lowest validation NLL"
-        note = element("p", f"{count_of(run)} members; {best}", kind="note")
-        return Html(_unfinished(run) + table(head, rows, strong=(0, 3)) + note)
+        strong = [place for place, row in enumerate(rows) if row[1] == "ensemble"]
+        note = element("p", f"{count_of(run)} members; {_NOTE}", kind="note")
+        return Html(_unfinished(run) + table(head, rows, strong=strong) + note)
     if run.ensembles:
         count, metrics = max(run.ensembles.items())
         text = f"on the validation part, the {count} members so far together"
@@ -196,38 +205,7 @@ def _data(run: RunSummary, schema: Schema) -> Html:
     shared = run.pipeline.get("splits", {}).get("stop") == "validation"
     total = sum(run.rows[part] for part in parts if not (shared and part == "stop"))
     rows = [(part, run.rows[part], f"{run.rows[part] / total:.1%}") for part in parts]
-    return Html(table(("part", "rows", "share"), rows) + value_table(pairs) + _columns(schema))
-
-
-def _columns(schema: Schema) -> Html:
-    """Return the columns of a table with their rules; neighbours of one rule stand together."""
-    if not schema.columns:
-        return Html("")
-    rows = []
-    for rule, group in groupby(schema.columns, _rule):
-        names = [column.name for column in group]
-        if len(names) > 3:
-            names = [f"{names[0]} ... {names[-1]} ({len(names)} columns)"]
-        rows += [(name, *rule) for name in names]
-    shown = table(("column", "kind", "missing value", "encoded as"), rows[:COLUMNS])
-    more = len(rows) - COLUMNS
-    return Html(shown + (element("p", f"and {more} more", kind="note") if more > 0 else ""))
-
-
-def _rule(column: Column) -> tuple[str, str, str]:
-    if isinstance(column, CategoryColumn):
-        count = len(column.categories)
-        unseen = "refused" if column.unseen == "error" else "ignored"
-        encoded = f"{column.encode.replace('_', '-')} of {count} categories; unseen ones {unseen}"
-        if column.fill is None:
-            return column.kind, "refused", encoded
-        return column.kind, repr(column.fill) if column.fill else "a category of its own", encoded
-    missing = "refused" if column.fill is None else f"becomes {column.offset + column.fill:.6g}"
-    return (
-        column.kind,
-        missing,
-        "number, and whether it was missing" if column.indicator else "number",
-    )
+    return Html(table(("part", "rows", "share"), rows) + value_table(pairs))
 
 
 def _pictures(paths: RunPaths, run: RunSummary, schema: Schema) -> Html:

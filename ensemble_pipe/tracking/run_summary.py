@@ -47,6 +47,7 @@ class RunSummary:
         ensembles: validation metrics by the number of members.
         metrics: of the result, flat; empty until there is one.
         combined: how the members are combined; None until they are.
+        importance: of the source columns; None where it was not measured.
         failed: reasons by learner.
         unfinished: learners whose training had not ended at the result.
         spared: why learners were not trained, by learner.
@@ -69,6 +70,7 @@ class RunSummary:
     ensembles: dict[int, Numbers] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
     combined: kinds.CombinedEntry | None = None
+    importance: kinds.ImportanceEntry | None = None
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: list[int] = field(default_factory=list)
     spared: dict[int, str] = field(default_factory=dict)
@@ -160,6 +162,8 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.combined = entry
         case kinds.ResultEntry():
             run.metrics, run.unfinished = entry.metrics, entry.unfinished
+        case kinds.ImportanceEntry():
+            run.importance = entry
         case kinds.PicturesEntry():
             run.pictures += [name for name in entry.names if name not in run.pictures]
         case (

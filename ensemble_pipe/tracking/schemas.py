@@ -124,6 +124,23 @@ class PlanSchema:
             raise ValueError("names no network, no estimator and no predictions")
 
 
+Rise = tuple[Number | None, Number | None, Number | None]
+
+
+@dataclass(frozen=True)
+class ColumnRises:
+    """An `importance.ColumnImportance`, with None for what is not finite.
+
+    Attributes:
+        name: of the column.
+        nll, score: the rise or fall, and the low and the high end of its interval.
+    """
+
+    name: str
+    nll: Rise
+    score: Rise
+
+
 @dataclass(frozen=True)
 class CandidateScores:
     """A `combiners.Candidate`, with None for what is not finite."""

@@ -16,6 +16,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import kinds, names
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
+from ensemble_pipe.tracking.entry import OfLearner
 from ensemble_pipe.tracking.kinds import Entry, Numbers
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 from ensemble_pipe.tracking.run_summary import flat, kind_of
@@ -32,6 +33,10 @@ OnSent = Callable[[int, int], None]
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
 _WHY = {"failure", "spared", "unfinished"}
+
+
+def _without_time(entry: kinds.CombinedEntry | kinds.ImportanceEntry) -> dict[str, Any]:
+    return {name: value for name, value in asdict(entry).items() if name != "time_ms"}
 
 
 class Shipper:
@@ -118,6 +123,8 @@ class Shipper:
                 self._combined(entry)
             case kinds.ResultEntry():
                 self._result(entry)
+            case kinds.ImportanceEntry():
+                self._to.json_file(self._parent, _without_time(entry), "importance.json")
             case kinds.PicturesEntry():
                 for name in entry.names:
                     self._to.file(self._parent, self._paths.picture(name), "pictures")
@@ -160,7 +167,7 @@ class Shipper:
     def _parent(self) -> str:
         return str(self.cursor.parent)
 
-    def _child(self, entry: kinds.OfLearner) -> str:
+    def _child(self, entry: OfLearner) -> str:
         return self.cursor.children[str(entry.learner)]
 
     def _leave_out(self, what: str, why: str) -> None:
@@ -243,8 +250,7 @@ class Shipper:
             self._to.end(self._child(entry), self.cursor.ended[learner], entry.time_ms)
 
     def _combined(self, entry: kinds.CombinedEntry) -> None:
-        values = {name: value for name, value in asdict(entry).items() if name != "time_ms"}
-        self._to.json_file(self._parent, values, "combined.json")
+        self._to.json_file(self._parent, _without_time(entry), "combined.json")
         self._to.tag(self._parent, "combiner", entry.combiner.describe())
 
     def _result(self, entry: kinds.ResultEntry) -> None:

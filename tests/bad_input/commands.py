@@ -21,7 +21,7 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import IMAGE, LABEL, Rows, image_array, rows_of
-from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.columns import NumberRule, Roles
 from ensemble_pipe.data.tables.scaling import Standardize
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble.combiners import Weighted
@@ -157,7 +157,8 @@ def write_model(rows: Rows, roles: Roles) -> str:
 
 
 def table_model() -> str:
-    return write_model(rows_of("t", pa.table(columns())), Roles(("a", "b"), "y"))
+    strict = {"*": NumberRule(missing="error")}
+    return write_model(rows_of("t", pa.table(columns())), Roles(("a", "b"), "y", rules=strict))
 
 
 def image_model() -> str:

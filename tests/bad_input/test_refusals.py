@@ -31,7 +31,8 @@ def test_escape_sequences_are_shown_not_obeyed() -> None:
     rows = "".join(f"{SIGNS}{row % 3},{row % 2},1\n" for row in range(60))
     write("t.csv", f"a{SIGNS},y,b\n{rows}")
     shown = r"a\x1b]0;title\x07\x1b[2J"
-    assert f"column '{shown}': '{shown[1:]}0' is not a number" in run_table("t.csv")
+    numbers = 'data.columns={"*": {kind: number}}'
+    assert f"column '{shown}': '{shown[1:]}0' is not a number" in run_table("t.csv", numbers)
     assert f"its columns are: {shown}, y, b" in run_table("t.csv", "data.label=q")
     result = CliRunner().invoke(app, ["data", "inspect", "t.csv", "--label", f"a{SIGNS}"])
     assert result.exit_code == 0
@@ -44,7 +45,7 @@ def test_escape_sequences_are_shown_not_obeyed() -> None:
 def test_long_names_and_values_are_cut() -> None:
     name, value = "n" * 5000, "v" * 5000
     write("t.csv", f"{name},y\n" + f"{value},0\n{value},1\n" * 30)
-    assert len(run_table("t.csv")) < 400
+    assert len(run_table("t.csv", 'data.columns={"*": {kind: number}}')) < 400
     assert len(run_table("t.csv", "data.label=q")) < 400
     assert len(run_table("t.csv", f"data.ignore=[{name}]")) < 400
     write("t.csv", "a,y\n" + f"1,{value}\n2,{value}\n" * 30)
@@ -138,7 +139,8 @@ def test_a_wrong_pipeline_ends_a_process_before_ray_is_imported() -> None:
 
 
 def test_a_wrong_data_file_ends_a_process_in_which_ray_starts_meanwhile() -> None:
-    Path("p.yaml").write_text("data: {source: table, path: t.csv, label: y}\n")
+    rules = "columns: {b: {kind: number}}"
+    Path("p.yaml").write_text(f"data: {{source: table, path: t.csv, label: y, {rules}}}\n")
     write("t.csv", f"a,b,y\n{ROWS_OF_CSV}5,tall,0\n")
     message = refused_in_a_process("run", "p.yaml", "--json", while_ray_starts=True)
     assert message.startswith("t.csv: row 61 (line 62), column 'b': 'tall' is not a number")

@@ -22,7 +22,7 @@ from ensemble_pipe.data.tables.scaling import (
 ROWS = 60
 TRAIN = np.arange(ROWS) < 40
 SCALES: list[Scale] = [Standardize(), RangeScale(), Pca(), Zca(), RobustClip(), Quantile()]
-ROLES = Roles(("a", "b", "c"), "y")
+ROLES = Roles(("a", "b", "c"), "y", rules={"*": NumberRule()})
 
 
 def table(targets: Any = None) -> pa.Table:

@@ -12,6 +12,7 @@ from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.scaling import Scale
 from ensemble_pipe.data.tables.side_columns import read_targets
+from ensemble_pipe.data.tables.target_scaling import TargetScale
 
 
 def rows_of(table: pa.Table, batch: int = 1000, where: str = "t.csv") -> Rows:
@@ -23,9 +24,17 @@ def rows_of(table: pa.Table, batch: int = 1000, where: str = "t.csv") -> Rows:
     return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: row {row + 1}")
 
 
-def fitted(rows: Rows, roles: Roles, task: Task, train: Train, scale: Scale) -> Schema:
+def fitted(
+    rows: Rows,
+    roles: Roles,
+    task: Task,
+    train: Train,
+    scale: Scale,
+    target_scale: TargetScale = "standardize",
+) -> Schema:
     """Return the schema fitted to rows and to the labels that they hold."""
-    return Schema.fit(rows, roles, task, train, scale, read_targets(rows, roles))
+    targets = read_targets(rows, roles)
+    return Schema.fit(rows, roles, task, train, scale, targets, target_scale)
 
 
 def table_of(**columns: Any) -> pa.Table:

@@ -15,7 +15,9 @@ from one_column import encode, fit
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.tables.categories import canonical_name
 from ensemble_pipe.data.tables.columns import CategoryRule
+from ensemble_pipe.data.tables.counting import BUCKETS
 from ensemble_pipe.data.tables.features import CategoryColumn
+from ensemble_pipe.data.tables.name_counts import hash_name
 
 NAN = float("nan")
 CATEGORY = CategoryRule()
@@ -118,8 +120,26 @@ def test_missing_categories_follow_their_rule() -> None:
     assert encode(schema, [None]).tolist() == [[0, 0]]
 
 
-def test_more_than_ten_thousand_categories_are_refused() -> None:
+def test_more_than_ten_thousand_categories_are_hashed_where_they_are_codes() -> None:
     names = [f"n{i}" for i in range(10_001)]
-    assert len(fit(names[:-1], CategoryRule(encode="code")).columns) == 1
-    with pytest.raises(DataError, match="column 'x' has more than 10000 categories; name it in `i"):
-        fit(names, CategoryRule(encode="code"))
+    with pytest.raises(DataError, match=r"has more than 10000 categories.*\{x: .*encode: code\}\}"):
+        fit(names, CATEGORY)
+    exact, hashed = (fit(part, CategoryRule(encode="code")) for part in (names[:-1], names))
+    assert list(exact.code_counts.values()) == [10_001]
+    assert list(hashed.code_counts.values()) == [1 + BUCKETS]
+    codes = encode(hashed, names)[:, 0]
+    assert codes.min() >= 1
+    assert codes.max() <= BUCKETS
+    assert len(set(codes.tolist())) > BUCKETS / 2
+    assert codes[names.index("n17")] == 1 + hash_name("n17") % BUCKETS
+    assert encode(hashed, [" n17", "new"])[:, 0].tolist() == [
+        codes[names.index("n17")], 1 + hash_name("new") % BUCKETS,
+    ]  # fmt: skip
+
+
+def test_a_missing_value_beside_hashed_names_has_a_code_of_its_own_if_training_had_one() -> None:
+    names: list[str | None] = [f"n{i}" for i in range(10_001)]
+    with_missing = fit([*names, None], CategoryRule(encode="code"))
+    assert list(with_missing.code_counts.values()) == [2 + BUCKETS]
+    assert encode(with_missing, [None, ""])[:, 0].tolist() == [BUCKETS + 1] * 2
+    assert encode(fit(names, CategoryRule(encode="code")), [None])[:, 0].tolist() == [0]

@@ -156,28 +156,32 @@ def test_a_missing_date_follows_its_rule() -> None:
 # What is refused
 
 
+STRICT_NUMBER, STRICT_DATE = NumberRule(missing="error"), DateRule(missing="error")
+STRICT_CATEGORY = CategoryRule(missing="error")
+
+
 @pytest.mark.parametrize(
     ("rule", "good", "bad", "message"),
     [
-        (NUMBER, [0.0, 1.0], [1.0, NAN], "a missing .*`columns: {x: {missing: mean}}`"),
-        (NUMBER, [0.0, 1.0], [1.0, None], "a missing value or NaN"),
+        (STRICT_NUMBER, [0.0, 1.0], [1.0, NAN], "a missing .*`columns: {x: {missing: mean}}`"),
+        (STRICT_NUMBER, [0.0, 1.0], [1.0, None], "a missing value or NaN"),
         (NUMBER, [0.0, 1.0], [1.0, np.inf], "infinity; every feature must be a finite number"),
         (NumberRule(missing=0.0), [0.0, 1.0], [NAN, -np.inf], "infinity"),
         (NUMBER, [0.0, 1.0], [1.0, -1e39], r"-1e\+39, too large for float32"),
         (NUMBER, [0, 1], ["1", "abc"], "'abc' is not a number; .*{x: {kind: category}}`, or"),
-        (NUMBER, [0, 1], [None, "2020-01-31"], "'2020-01-31' is .* {kind: date}}`, or .*`ignore`"),
-        (NUMBER, [0, 1], ["3", "NA"], "a missing value or NaN"),
+        (NUMBER, [0, 1], [None, "2020-01-31"], "'2020-01-31' is .* {kind: date}}`, or "),
+        (STRICT_NUMBER, [0, 1], ["3", "NA"], "a missing value or NaN"),
         (NUMBER, [0, 1], ["3", "9" * 20], "9{20} is too large for an integer of 64 bits"),
         (NUMBER, [0, 1], [None, DAYS[0]], "1970-01-01 is a date, not a number; .*{kind: date}"),
         (NUMBER, [0, 1], [[1], [2]], r"^new.csv: row 1.*is of type list.*; numbers are needed"),
         (DATE, DAYS, ["2020-01-01", "02/03/2020"], "'02/03/2020' is not a date; dates are ISO"),
         (DATE, DAYS, ["2020-01-01Z", "2020-02-30"], "^new.csv: row 1.*'2020-01-01Z' is not a date"),
-        (DATE, DAYS, [DAYS[0], None], "a missing .*`columns: {x: {kind: date, missing: mean}}`"),
+        (STRICT_DATE, DAYS, [DAYS[0], None], "a missing .*{kind: date, missing: mean}}`"),
         (DATE, DAYS, [None, 2020], "2020 is a number, not a date; .*{x: {kind: number}}`"),
         (DATE, DAYS, [True, False], "^new.csv: row 1.*is of type bool; dates or times are needed"),
-        (CATEGORY, ["a", "b"], ["a", None], "a missing .*{kind: category, missing: category}"),
-        (CATEGORY, ["a", "b"], ["a", ""], "a missing value"),
-        (CATEGORY, [1, 2], [1.0, NAN], "a missing value"),
+        (STRICT_CATEGORY, ["a", "b"], ["a", None], "a missing .*missing: category}"),
+        (STRICT_CATEGORY, ["a", "b"], ["a", ""], "a missing value"),
+        (STRICT_CATEGORY, [1, 2], [1.0, NAN], "a missing value"),
         (CATEGORY, [1, 2], [b"x", b"y"], "^new.csv: row 1.*is of type binary; text is needed"),
     ],
 )  # fmt: skip
@@ -222,9 +226,10 @@ def test_a_fill_that_float32_cannot_hold_is_refused() -> None:
 def test_the_line_to_paste_is_the_rule_that_mends_the_column(name: str) -> None:
     rows = rows_of(table_of(**{name: ["a", "b", "a"], "y": [0.0, 1.0, 2.0]}))
     every = np.ones(3, bool)
+    plain = Roles((name,), "y", rules={"*": NUMBER})
     with pytest.raises(DataError) as caught:
-        fitted(rows, Roles((name,), "y"), "regression", every, Standardize())
-    found = re.search("`(columns: .*)`, or", str(caught.value))
+        fitted(rows, plain, "regression", every, Standardize())
+    found = re.search("`(columns: .*)`, or leave", str(caught.value))
     assert found is not None
     section = yaml.safe_load(found.group(1))["columns"]
     rules: Any = TypeAdapter(dict[str, ColumnRule]).validate_python(section)

@@ -15,18 +15,16 @@ import yaml
 from conftest import shared
 from PIL import Image
 from pyarrow import csv
-from pydantic import TypeAdapter
 from source_files import idx_bytes
 from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.inspection.advice import pipeline_of, task_of
+from ensemble_pipe.data.inspection.advice import decisions_of, pipeline_of, task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, Report, inspect
 from ensemble_pipe.data.inspection.listing import report_table, size_text
 from ensemble_pipe.data.sources import open_rows
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.tables.columns import ColumnRule
 
 
 def rows_of(table: pa.Table, where: str = "f.parquet", batch_rows: int = 1000) -> Rows:
@@ -101,28 +99,45 @@ def test_distinct_values_are_counted_exactly_up_to_a_limit(count: int, distinct:
 
 
 @pytest.mark.parametrize(("names", "asked", "label"), [
-    (["a", "b"], None, "b"), (["y", "b"], None, "y"), (["Target", "y"], None, "Target"),
-    (["label", "b"], "b", "b"), (["y", "class"], None, "class"),
-    (["kind", "x0", "x1", "x2"], None, "kind"), (["x0", "x1", "x2"], None, "x2"),
+    (["a", "b"], "b", "b"), (["label", "b"], "b", "b"), (["a", "Target"], None, "Target"),
+    (["y", "b"], None, "y"), (["x", "y"], None, "y"),
+    (["a", "b"], None, None), (["y", "class"], None, None), (["x0", "x1", "x2"], None, None),
+    (["x", "y", "z"], None, None), (["x", "y", "price"], None, None), (["Y", "z"], None, None),
+    (["x", "y", "z", "class"], None, "class"),
 ])  # fmt: skip
-def test_the_label_is_guessed_or_asked_for(names: list[str], asked: str | None, label: str) -> None:
+def test_the_label_is_as_asked_for_or_its_name_leaves_no_doubt(
+    names: list[str], asked: str | None, label: str | None
+) -> None:
     table = pa.table({name: [1, 2] for name in names})
-    assert inspect(rows_of(table), asked).label == label
+    report = inspect(rows_of(table), asked)
+    assert (report.label, report.is_named) == (label, asked is None and label is not None)
+    text = report_table(report, None)
+    assert ("no label is named: name the column to predict with --label COLUMN" in text) == (
+        label is None
+    )
+    assert ("(taken for its name; --label COLUMN takes another)" in text) == report.is_named
+    assert (pipeline_of(report, "f.csv") is None) == (label is None)
 
 
-@pytest.mark.parametrize(("columns", "label"), [
-    ({"kind": "abab", "b": range(4)}, "kind"), ({"b": range(4), "kind": "abab"}, "kind"),
-    ({"key": "abcd", "b": range(4)}, "b"), ({"town": "aabb", "kind": "abab"}, "kind"),
+@pytest.mark.parametrize(("columns", "candidates"), [
+    ({"kind": "abab", "b": range(4)}, ("kind", "b")),
+    ({"b": range(4), "kind": "abab"}, ("kind", "b")),
+    ({"key": "abcd", "b": range(4)}, ("b", "key")),
+    ({"town": "aabb", "kind": "abab"}, ("kind", "town")),
+    ({"kind": "abab", "x0": range(4), "x1": range(4), "x2": range(4)}, ("kind",)),
+    ({"y": range(4), "b": range(4), "class": "abab"}, ("y", "class")),
 ])  # fmt: skip
-def test_text_with_few_values_at_an_end_is_guessed(columns: dict[str, Any], label: str) -> None:
+def test_columns_that_may_be_the_label_are_suggested(
+    columns: dict[str, Any], candidates: tuple[str, ...]
+) -> None:
     report = inspect(rows_of(pa.table({name: list(column) for name, column in columns.items()})))
-    assert (report.label, report.is_guess) == (label, True)
-    assert "(a guess; --label NAME names another)" in report_table(report, None)
+    assert (report.label, report.candidates) == (None, candidates)
+    assert f"perhaps {' or '.join(map(repr, candidates))}" in report_table(report, None)
 
 
 def test_the_letters_are_seen_as_they_are() -> None:
-    report = inspect(open_rows(str(shared("letter/letter.csv"))))
-    assert report.label == "letter"
+    assert inspect(open_rows(str(shared("letter/letter.csv")))).candidates == ("letter",)
+    report = inspect(open_rows(str(shared("letter/letter.csv"))), "letter")
     assert (len(report.classes), task_of(report)) == (26, "classification")
 
 
@@ -146,44 +161,46 @@ def advised(report: Report, location: str = "f.csv") -> dict[str, Any]:
     return pipeline
 
 
-def valid_rules(pipeline: dict[str, Any]) -> dict[str, Any]:
-    """Return the column rules as they are read back, having checked them."""
-    rules = yaml.safe_load(yaml.safe_dump(pipeline))["data"].get("columns", {})
-    TypeAdapter(dict[str, ColumnRule]).validate_python(rules)
-    return dict(rules)
+def kinds(table: pa.Table) -> dict[str, str]:
+    rows = rows_of(table)
+    return {decision.name: decision.kind for decision in decisions_of(rows, inspect(rows))}
 
 
-def test_columns_in_need_get_a_rule_and_the_useless_are_left_out() -> None:
-    pipeline = advised(inspect(rows_of(small_table())))
-    assert valid_rules(pipeline) == {
-        "size": {"missing": "median"},
-        "town": {"kind": "category", "missing": "category"},
-        "built": {"kind": "date"},
-        "sold": {"kind": "date", "missing": "median"},
-        "garden": {"missing": "median"},
-        "price": {"missing": "median"},
-        "note": {"kind": "category"},
-    }
-    assert pipeline["data"]["ignore"] == ["tags", "empty"]
-    assert (pipeline["task"], pipeline["data"]["label"]) == ("classification", "class")
-
-
-def test_texts_that_hardly_repeat_are_left_out() -> None:
-    names = [f"n{i}" for i in range(200)]
-    table = pa.table({"name": names, "size": range(200), "label": [0, 1] * 100})
-    pipeline = advised(inspect(rows_of(table)), "f.csv")
-    assert pipeline["data"] == {
-        "source": "table", "path": "f.csv", "label": "label", "ignore": ["name"],
+def test_a_pipeline_needs_no_rules_and_says_what_is_done_to_each_column() -> None:
+    table = small_table().append_column("n", pa.array([0.5, 1.5, 0.5, 2.5, 3.5]))
+    table = table.set_column(0, "size", pa.array([1.5, None, float("nan"), 2.0, 4.5]))
+    pipeline = advised(inspect(rows_of(table)))
+    assert pipeline == {
+        "task": "classification", "data": {"source": "table", "path": "f.csv", "label": "class"},
+    }  # fmt: skip
+    assert kinds(table) == {
+        "size": "number", "rooms": "number", "town": "category", "built": "date", "sold": "date",
+        "garden": "number", "price": "number", "tags": "left out", "empty": "left out",
+        "note": "category", "n": "number",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("values", [
-    [f"n{i}" for i in range(200)], [None] * 200, [[i] for i in range(200)],
-])  # fmt: skip
-def test_the_only_feature_is_never_left_out(values: list[Any]) -> None:
-    pipeline = advised(inspect(rows_of(pa.table({"a": values, "y": [0, 1] * 100}))))
-    assert "ignore" not in pipeline["data"]
-    valid_rules(pipeline)
+def test_an_infinite_number_is_shown_with_the_refusal_of_a_run(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("a,b,label\n" + "1.5,2,u\ninf,3,v\n" * 10)
+    done = CliRunner().invoke(app, ["data", "inspect", str(path)])
+    assert done.exit_code == 0, done.stderr
+    assert "10 infinite" in done.stdout
+    assert f"a run would be refused: {path}: row 2 (line 3), column 'a': infinity" in done.stdout
+
+
+@pytest.mark.parametrize("label", [[], ["--label", "price"]])
+def test_decisions_are_printed_with_or_without_a_label(label: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("town,size,price\n" + "a,1,1.5\nb,2,2.5\n,3,3.5\n" * 50)
+    done = CliRunner().invoke(app, ["data", "inspect", str(path), *label, "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert f"columns: {2 if label else 3} learned from, 0 left out" in done.stderr
+    assert "category, one-hot: town" in done.stderr
+    assert "missing values: town 50 (a category of its own)" in done.stderr
+    assert ("in a pipeline:" in done.stderr) == bool(label)
+    found = json.loads(done.stdout)
+    assert [d["name"] for d in found["decisions"]] == ["town", "size", "price"][: 2 if label else 3]
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -238,16 +255,14 @@ def test_adult_is_seen_as_it_is() -> None:
     assert {c.name: c.missing for c in report.columns if c.missing} == {
         "workclass": 1836, "occupation": 1843, "native_country": 583,
     }  # fmt: skip
-    rules = valid_rules(advised(report))
-    assert rules["workclass"] == {"kind": "category", "missing": "category"}
-    assert len(rules) == 8
 
 
 def test_a_question_mark_is_pointed_out() -> None:
     table = pa.table({"a": ["?", "x", "x"], "b": ["x", "x", "y"], "label": ["n", "n", None]})
     text = report_table(inspect(rows_of(table)), None)
     assert "'?' stands in a: where it means that a value is missing" in text
-    assert "label 'label': 1 classes\n  n  2\n  1 rows have none" in text
+    assert "label 'label': 1 classes" in text
+    assert "\n  n  2\n  1 rows have none" in text
 
 
 # The commands

@@ -63,7 +63,7 @@ def test_na_is_missing_among_numbers_and_a_name_among_names() -> None:
     assert encode(names, ["NA", None, "fr"]).argmax(1).tolist() == [0, 3, 2]
     assert encode(names, ["null"]).sum() == 0
     with pytest.raises(DataError, match=r"row 2, column 'x': a missing value"):
-        fit(["1", "NA", "2"], CategoryRule())
+        fit(["1", "NA", "2"], CategoryRule(missing="error"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tables_as_rows import batch_of, fitted, rows_of, table_of
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.tables.columns import CategoryRule, Roles
+from ensemble_pipe.data.tables.columns import CategoryRule, NumberRule, Roles
 from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.scaling import SCALES, Pca, RangeScale, Scale, Zca
 
@@ -33,7 +33,7 @@ def fit(values: Floats, scale: Scale, train: Any = None) -> tuple[Schema, Floats
     columns = dict(zip(NAMES, values.T, strict=False))
     table = table_of(**columns, y=np.arange(len(values)) * 1.0)
     every = np.ones(len(values), bool) if train is None else train
-    roles = Roles(tuple(columns), "y")
+    roles = Roles(tuple(columns), "y", rules={"*": NumberRule()})
     schema = fitted(rows_of(table), roles, "regression", every, scale)
     return schema, schema.encode_inputs(batch_of(table), str).astype(np.float64)
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.sources import SOURCES, Source, Table, open_rows
 from ensemble_pipe.data.sources.rows import image_array, rows_of
-from ensemble_pipe.data.tables.columns import CategoryRule, NumberRule
+from ensemble_pipe.data.tables.columns import AutoRule, CategoryRule, NumberRule
 
 NAMES = ("id", "age", "income", "town", "weight", "person", "day", "label")
 ROWS = rows_of("f.csv", pa.table({name: [1] for name in NAMES}))
@@ -43,7 +43,7 @@ def test_rules_are_kept_by_name_and_pattern() -> None:
     roles = table(columns=rules).roles(ROWS)
     assert roles.rule("town") == CategoryRule()
     assert roles.rule("income").missing == "mean"
-    assert roles.rule("age") == NumberRule()
+    assert roles.rule("age") == AutoRule()
 
 
 @pytest.mark.parametrize(

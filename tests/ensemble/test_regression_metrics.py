@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.integrate import quad
-from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.metrics.regression import gaussian_crps, regression_metrics
@@ -36,10 +36,17 @@ def test_regression_metrics_are_those_of_scikit_learn_and_scipy() -> None:
     found = regression_metrics(mean, deviation, targets)
     assert found["rmse"] == pytest.approx(root_mean_squared_error(targets, mean))
     assert found["mae"] == pytest.approx(mean_absolute_error(targets, mean))
+    assert found["r2"] == pytest.approx(r2_score(targets, mean))
     assert found["nll"] == pytest.approx(-np.mean(stats.norm.logpdf(targets, mean, deviation)))
     low, high = stats.norm.interval(0.9, mean, deviation)
     assert found["width_90"] == pytest.approx(np.mean(high - low))
     assert found["coverage_90"] == np.mean((low <= targets) & (targets <= high))
+
+
+def test_equal_targets_have_no_variance_to_explain() -> None:
+    mean, deviation, _ = draw(5)
+    assert "r2" not in regression_metrics(mean, deviation, np.full(5, 0.1))
+    assert "r2" not in regression_metrics(mean[:1], deviation[:1], np.ones(1))
 
 
 @pytest.mark.parametrize(("mean", "deviation", "target"), [

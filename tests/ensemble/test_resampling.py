@@ -9,6 +9,7 @@ from ensemble_pipe.ensemble.metrics.resampling import (
     bootstrap_interval,
     bootstrap_mean,
     paired_difference,
+    resampled_means,
 )
 
 
@@ -80,3 +81,11 @@ def test_equal_values_have_an_interval_of_no_width() -> None:
 def test_one_row_has_no_interval() -> None:
     with pytest.raises(DataError, match="at least 2 rows; there are 1"):
         bootstrap_mean(np.array([1.0]), np.random.default_rng(1))
+
+
+def test_resampled_means_are_those_of_drawn_rows_the_same_for_each_column() -> None:
+    values = np.random.default_rng(0).normal(size=(50, 3))
+    found = resampled_means(values, np.random.default_rng(1), 40)
+    random = np.random.default_rng(1)
+    expected = [values[random.integers(0, 50, 50)].mean(axis=0) for _ in range(40)]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from estimator_data import LABELS, NUMBERS, QUICK, X
+from estimator_data import LABELS, NUMBERS, QUICK, X, labelled
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, make_friedman1
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
@@ -25,7 +25,7 @@ import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ClusterError, TrainingError
-from ensemble_pipe.estimators.examples import Examples, split_examples
+from ensemble_pipe.estimators.examples import split_examples
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 
 RANDOM = np.random.default_rng(4)
@@ -178,13 +178,13 @@ def test_little_and_constant_data(kind: Any, y: Array, expected: float | None) -
     ([0] * 198 + [1] * 2, 3, (162, 19, 19)),  # the rare class goes back
 ])  # fmt: skip
 def test_what_is_held_out(labels: list[int], patience: int | None, counts: tuple[int, ...]) -> None:
-    values = EnsembleClassifier(patience=patience).get_params()
+    held = {"patience": patience, "validation_fraction": 0.1, "epochs": 5}
+    values = EnsembleClassifier(**held).get_params()
     config, plans = pipeline_of(
         {name: values[name] for name in PATHS}, {}, "classification", 1, "test"
     )
     targets = np.array(labels)
-    examples = Examples(np.zeros((len(labels), 1)), ("x",), targets, np.ones(len(labels)), (0, 1))
-    parts = split_examples(config, plans.networks, examples)
+    parts = split_examples(config, plans.networks, labelled(labels))
     assert tuple(len(parts[name]) for name in ("train", "stop", "validation")) == counts
     assert set(targets[parts["train"]]) == {0, 1}
 
@@ -211,14 +211,12 @@ def test_folds_may_be_the_evidence() -> None:
 
 
 def test_boosting_has_a_stop_part_of_its_own() -> None:
-    values = EnsembleClassifier(overrides={}).get_params()
+    values = EnsembleClassifier(validation_fraction=0.1).get_params()
     config, plans = pipeline_of(
         {name: values[name] for name in PATHS},
         {"ensemble.strategy": "boosting"}, "classification", 1, "test",
     )  # fmt: skip
-    targets = np.array([0, 1] * 100)
-    examples = Examples(np.zeros((200, 1)), ("x",), targets, np.ones(200), (0, 1))
-    parts = split_examples(config, plans.networks, examples)
+    parts = split_examples(config, plans.networks, labelled([0, 1] * 100))
     assert not np.intersect1d(parts["stop"], parts["validation"]).size
 
 
@@ -310,8 +308,7 @@ def test_an_ensemble_in_folds_holds_nothing_out(kind: Any, y: Array) -> None:
     assert estimator.model_.combiner.temperature != 1.0
     values = {name: estimator.get_params()[name] for name in PATHS}
     config, plans = pipeline_of(values, {}, estimator._task, 1, "test")
-    examples = Examples(np.zeros((50, 1)), ("x",), np.array([0, 1] * 25), np.ones(50), (0, 1))
-    parts = split_examples(config, plans.networks, examples)
+    parts = split_examples(config, plans.networks, labelled([0, 1] * 25))
     assert {name: len(places) for name, places in parts.items()} == {"train": 50}
     np.testing.assert_array_equal(outputs(kind(**settings).fit(X, y)), outputs(estimator))
 

@@ -1,17 +1,20 @@
 """Labels of a classifier: what it takes, every reader of its model finds again."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from estimator_data import QUICK, X
 from pyarrow import csv, parquet
+from scipy import sparse
 
 import ensemble_pipe
-from ensemble_pipe import EnsembleClassifier
+from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.serving.inputs import open_input
 
@@ -72,3 +75,74 @@ def test_what_no_reader_could_find_again_is_refused(labels: Any, problem: str) -
     y = np.array(labels, object if objects else None)[(X[:, 0] > 0).astype(int)]
     with pytest.raises(ValueError, match=problem):
         EnsembleClassifier(**QUICK).fit(X, y)
+
+
+YES = (X[:, 0] > 0).astype(int)
+HALVES = np.array(["no", "yes"])[YES]
+CONTAINERS: dict[str, Callable[[Any], Any]] = {
+    "list": list,
+    "Series": lambda y: pd.Series(y, index=range(900, 900 - len(y), -1)),
+    "Categorical": lambda y: pd.Series(y, dtype="category"),
+    "text": lambda y: pd.Series(y, dtype="string"),
+    "objects": lambda y: np.array(y, object),
+    "polars": pl.Series,
+    "Arrow": pa.array,
+    "chunks": lambda y: pa.chunked_array([y[:20], y[20:]]),
+    "frame": lambda y: pd.DataFrame({"y": y}),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed")
+def test_labels_come_in_any_container(name: str) -> None:
+    made = CONTAINERS[name]
+    expected = EnsembleClassifier(**QUICK).fit(X, HALVES)
+    model = EnsembleClassifier(**QUICK).fit(X, made(HALVES.tolist()))
+    assert model.classes_.tolist() == ["no", "yes"]
+    assert model.predict(X).tolist() == expected.predict(X).tolist()
+    numbers = EnsembleRegressor(**QUICK).fit(X, X[:, 0])
+    if name not in ("Categorical", "text"):
+        other = EnsembleRegressor(**QUICK).fit(X, made(X[:, 0].tolist()))
+        assert other.predict(X).tobytes() == numbers.predict(X).tobytes()
+
+
+@pytest.mark.parametrize(("kind", "missing"), [
+    *((EnsembleClassifier, value) for value in (None, np.nan, pd.NA)),
+    *((EnsembleRegressor, value) for value in (None, np.nan)),
+])  # fmt: skip
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_missing_label_is_named(kind: Any, missing: Any, name: str) -> None:
+    if missing is not None and name in ("polars", "Arrow", "chunks"):
+        pytest.skip("it has None for what is missing")
+    y: list[Any] = HALVES.tolist() if kind is EnsembleClassifier else X[:, 0].tolist()
+    y[16] = missing
+    with pytest.raises(ValueError, match=r"y: (column 'y': )?row 17 has none; remove such rows"):
+        kind(**QUICK).fit(X, CONTAINERS[name](y))
+
+
+@pytest.mark.parametrize(("y", "message"), [
+    (pd.Series(HALVES), "y: row 1: '(no|yes)' is no number; for classes there is Ens"),
+    (pd.Series(pd.date_range("2020", periods=150)), "y: targets are dates or times"),
+    (sparse.csr_array(X), r"y: is sparse; pass y.toarray\(\)"),
+    (pd.DataFrame(X, columns=list("abcd")).replace(X[3, 2], np.nan), "y: column 'c': row 4 has"),
+    (np.where(X[3, 2] == X, np.nan, X), "y: column 3: row 4 has none"),
+    (None, "requires y to be passed"),
+])  # fmt: skip
+def test_targets_that_are_none_are_refused(y: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EnsembleRegressor(**QUICK).fit(X, y)
+
+
+def test_labels_of_several_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match="y: values of several kinds, int and str"):
+        EnsembleClassifier(**QUICK).fit(X, np.array(["a", 1] * 75, object))
+
+
+def test_the_model_has_the_names_of_the_targets() -> None:
+    named = EnsembleClassifier(**QUICK).fit(X, pd.Series(HALVES, name="bought"))
+    assert named.model_.schema.target_names == ("bought",)
+    both = EnsembleRegressor(**QUICK).fit(X, pd.DataFrame({"a": X[:, 0], "b": X[:, 1]}))
+    assert both.model_.schema.target_names == ("a", "b")
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clash = EnsembleRegressor(**QUICK).fit(frame, pd.Series(X[:, 0], name="a"))
+    assert clash.model_.schema.target_names == ("y",)

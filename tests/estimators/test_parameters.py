@@ -16,7 +16,7 @@ from ensemble_pipe.core.arrays import Floats
     ({"optimizer": "adm"}, "optimizer: unknown 'adm'; did you mean 'adam'"),
     ({"learning_rate": -1.0}, "learning_rate: input should be greater than 0, got -1.0"),
     ({"validation_fraction": 1.5}, "validation_fraction: input should be less than 1, got 1.5"),
-    ({"validation_fraction": 150}, "X: the splits need 150 rows"),
+    ({"validation_fraction": 150, "epochs": 1}, "X: the splits need 150 rows"),
     ({"address": 7}, "address: must be None .*'local', 'auto' or HOST:PORT, got 7"),
     ({"overrides": ["a"]}, "overrides: must be a dict of values by path"),
     ({"overrides": {"seed": 3}}, "overrides: 'seed' is for pipeline files"),

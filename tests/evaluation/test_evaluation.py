@@ -20,6 +20,8 @@ from ensemble_pipe.evaluation.text import evaluation_text
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
+from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.kinds import ResultEntry
 
 FEATURES = list("abcd")
 
@@ -83,6 +85,23 @@ def test_the_verb_shows_tables_and_prints_one_json_line(folder: Path, model: Ens
     assert "class" not in found or [one["name"] for one in found["classes"]] == list(
         model.schema.classes
     )
+
+
+def test_loss_error_and_calibration_are_measured_for_both_tasks(
+    folder: Path, model: Ensemble
+) -> None:
+    found = evaluate(model, open_input(str(folder / "same.csv"), model.schema))
+    names = ["accuracy", "ece", "auroc"] if model.schema.classes else ["rmse", "r2", "coverage_90"]
+    assert {"nll", *names} <= found.metrics.keys()
+    entries = read_entries(Path((folder / "where").read_text()) / "journal.jsonl")
+    (result,) = (entry for entry in entries if isinstance(entry, ResultEntry))
+    for name in ("nll", *names):
+        assert f"test/{name}" in result.metrics
+        assert f"baseline_linear/test/{name}" in result.metrics
+    nll, constant = (
+        float(result.metrics[f"{who}test/nll"] or 0) for who in ("", "baseline_constant/")
+    )
+    assert nll < constant
 
 
 def test_each_class_has_its_own_measures(folder: Path, model: Ensemble) -> None:

@@ -266,6 +266,30 @@ def test_a_run_in_folds_grows(folder: Path) -> None:
     assert bits_of(grown) == bits_of(whole)
 
 
+def test_images_augmented_in_training_and_prediction_are_left_out_like_rows(folder: Path) -> None:
+    augment = {"policy": [{"name": "horizontal_flip"}], "test_draws": 2, "share": "per_learner"}
+    config = small_settings(
+        hidden=32, epochs=20, splits={"train": 200, "test": 100, "folds": FOLDS}, augment=augment,
+        ensemble={"learners": FOLDS, "combine": {"temperature": True}},
+    )  # fmt: skip
+    result = run(Pipeline.model_validate(config), output=folder, inline=True)
+    assert result.metrics["validation/accuracy"] > 0.3
+    assert predictions(result).num_rows == 200
+
+
+def test_weights_count_in_what_learners_stop_by(folder: Path) -> None:
+    weights = np.where(np.arange(120) % 2, 1.0, 1e-3)
+    config = pipeline(table_file(folder, w=weights), roles={"weight": "w"})
+    result = run(config, output=folder, inline=True)
+    data = data_of(config, result)
+    for learner in range(FOLDS):
+        stop = data.stop_of(learner)
+        here = data.fold_of(FOLDS) == learner
+        np.testing.assert_array_equal(stop.weights, data.part("train").weights[here])
+        np.testing.assert_array_equal(stop.targets, data.part("train").targets[here])
+    assert np.ptp(data.stop_of(0).weights) > 1
+
+
 def test_rows_of_a_group_are_left_out_together(folder: Path) -> None:
     groups = np.repeat(np.arange(30), 4)
     roles = {"group": "group"}

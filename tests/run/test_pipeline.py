@@ -88,6 +88,7 @@ def test_the_result_compares_mean_best_and_ensemble(finished: RunResult) -> None
     for prefix in ("", "member_mean/", "member_best/"):
         for part in ("stop", "validation", "test"):
             assert {f"{prefix}{part}/{name}" for name in names} <= finished.metrics.keys()
+        assert f"baseline_constant/{part}/nll" in finished.metrics or part == "stop"
     assert finished.members == 3
     # The ensemble's NLL is never above the mean member's (Jensen's inequality).
     assert finished.metrics["test/nll"] <= finished.metrics["member_mean/test/nll"]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -253,7 +254,11 @@ DAY, TIME = date(2020, 2, 29), datetime(2020, 2, 29, 5)
         ([TIME, DAY], ["2020-02-29T05:00:00", "2020-02-29"]),
         (np.array(["2020-02-29T05"], "M8[h]"), ["2020-02-29T05:00:00"]),
         (np.array([1, 2], ">i4"), [1, 2]),
-        (pd.Series([0, 2], dtype="Sparse[int]"), ["0", "2"]),
+        (pd.Series([0, 2], dtype="Sparse[int]"), [0, 2]),
+        (np.array([0.5, 2], np.longdouble), [0.5, 2.0]),
+        (pl.Series(["a", None], dtype=pl.Categorical), ["a", None]),
+        (pl.Series([DAY, None]), [DAY, None]),
+        (pl.Series(["a", 1.5], dtype=pl.Object), ["a", "1.5"]),
         (pd.Series(["a", pd.NA, 1.5], dtype=object), ["a", None, "1.5"]),
         (range(2), [0, 1]),
         (np.array(["a\0c", "a"]), ["a\0c", "a"]),
@@ -277,6 +282,7 @@ def test_values_of_several_kinds_become_text_that_says_the_same(
         {0: 1.5, 1: 2.5},
         {1.5, 2.5},
         pd.Series(pd.period_range("2020", periods=2)),
+        ["a\ud800", 1],
     ],
     ids=str,
 )

@@ -34,8 +34,10 @@ CONFIG = {
         "source": "table", "path": "rows.parquet", "label": "kind",
         "columns": {
             "age": {"missing": "median"}, "born": {"kind": "date", "missing": "median"},
-            "job": {"kind": "category", "missing": "category"}, "code": {"kind": "category"},
+            "job": {"kind": "category", "missing": "category"},
+            "code": {"kind": "category", "missing": "error"},
             "member": {"missing": "mean", "indicator": True},
+            "x": {"missing": "error"}, "self": {"missing": "error"}, "flag": {"missing": "error"},
         },
     },
     "network": {"hidden": [8]}, "training": {"epochs": 2}, "ensemble": {"learners": 2},
@@ -233,6 +235,26 @@ def test_a_text_that_means_a_missing_value_does_so_in_every_form(
         found = poster(served)(form(frame.head(20).drop(columns="kind")), kind)
         require_same(found, expected)
     require_same(served.predict(frame.head(20).drop(columns="kind")), expected)
+
+
+def test_without_rules_a_null_is_no_error_in_any_form_and_a_forgotten_column_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table().to_parquet("rows.parquet")
+    data = {"source": "table", "path": "rows.parquet", "label": "kind"}
+    Path("p.yaml").write_text(yaml.safe_dump({**CONFIG, "data": data}))
+    trained = Path(run("p.yaml", inline=True).run_dir)
+    ensemble = ensemble_pipe.load(trained)
+    served = mlflow.pyfunc.load_model(str(save(trained, ensemble)))
+    assert served.metadata.get_input_schema().optional_input_names() == OPTIONAL
+    frame = rows().head(3)
+    frame.loc[1, ["x", "self", "code", "flag"]] = None
+    expected = ensemble.table(frame).to_pandas()
+    for form, kind in FORMS:
+        require_same(poster(served)(form(frame), kind), expected)
+        with pytest.raises(mlflow.MlflowException, match="x"):
+            poster(served)(form(frame.drop(columns="x")), kind)
 
 
 def test_names_of_columns_may_be_numbers() -> None:

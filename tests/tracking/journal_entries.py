@@ -9,7 +9,7 @@ from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.kinds import KnownEntry
-from ensemble_pipe.tracking.schemas import CandidateScores
+from ensemble_pipe.tracking.schemas import CandidateScores, ColumnRises
 
 PIPELINE: dict[str, Any] = {
     "name": "x",
@@ -57,6 +57,9 @@ EXAMPLES: list[KnownEntry] = [
     ),
     kinds.MemberTestEntry(0, 0, {"test/nll": 0.5}),
     kinds.ResultEntry({"test/nll": 0.5}, 1, True),
+    kinds.ImportanceEntry(
+        20, 3, "accuracy", [ColumnRises("age", (0.25, 0.125, 0.5), (0.1, 0.0, 0.25))]
+    ),
     kinds.PicturesEntry(["curves.png"]),
     kinds.ModelEntry({"model.json": "0" * 64}),
     kinds.TimelineEntry([Stage("data", 0.5, 1.25)]),

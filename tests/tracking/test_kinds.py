@@ -16,6 +16,7 @@ from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.completeness import take_learner
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.endings import endings
+from ensemble_pipe.tracking.entry import OfLearner
 from ensemble_pipe.tracking.journal import Journal, line_of, read_entries, read_lines
 from ensemble_pipe.tracking.kinds import Entry, KnownEntry, UnknownEntry
 from ensemble_pipe.tracking.rewinding import stays
@@ -49,7 +50,7 @@ READERS: dict[str, Callable[[Any, Path], object]] = {
 
 
 @dataclass(frozen=True)
-class NewEntry(kinds.OfLearner):
+class NewEntry(OfLearner):
     """A kind that no reader knows of."""
 
     kind = "new"

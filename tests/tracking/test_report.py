@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,13 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.journal import read_entries, read_lines
-from ensemble_pipe.tracking.kinds import CombinedEntry, Entry, ResultEntry, TimelineEntry
+from ensemble_pipe.tracking.kinds import (
+    CombinedEntry,
+    Entry,
+    ImportanceEntry,
+    ResultEntry,
+    TimelineEntry,
+)
 from ensemble_pipe.tracking.report import write_report
 
 SCRIPT = "<script>alert('&')</script>"
@@ -112,16 +119,16 @@ def test_a_run_leaves_its_report_and_the_verb_writes_the_same(finished: RunPaths
 def test_it_stands_alone_and_executes_nothing(finished: RunPaths) -> None:
     page = page_of(finished)
     assert not {"script", "iframe", "object", "link", "form"} & set(page.tags)
-    assert len(page.links) == 6
+    assert len(page.links) == 7
     assert all(link.startswith("data:image/png;base64,iVBOR") for link in page.links)
     assert "http" not in finished.report.read_text().replace("http-equiv", "")
-    assert page.text.count(SCRIPT) == 2  # the column and the class, as text
+    assert page.text.count(SCRIPT) == 3  # the class, and the column twice, as text
 
 
 def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
     text = page_of(finished).text
     result = next(e for e in read_entries(finished.journal) if isinstance(e, ResultEntry))
-    for prefix in ("", "member_mean/", "member_best/"):
+    for prefix in ("", "member_mean/", "member_best/", "baseline_linear/", "baseline_constant/"):
         assert f"{result.metrics[f'{prefix}test/nll']:.4f}" in text
     for told in (
         "FINISHED", "feature_noise", "network.hidden", "[4, 4]", "rows.csv", "one-hot",
@@ -133,12 +140,58 @@ def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
     assert "ensemble-pipe resume" not in text
 
 
+def section_of(paths: RunPaths, title: str) -> str:
+    """Return the text of a section of the report."""
+    content = paths.report.read_text().partition(f"<h2>{title}</h2>")[2]
+    return Page(content.partition("</section>")[0]).text
+
+
+def change_schema(paths: RunPaths, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the schema of a run as if it had been written so."""
+    schema = json.loads((paths.base / "schema.json").read_text())
+    change(schema)
+    (paths.base / "schema.json").write_text(json.dumps(schema))
+    manifest = json.loads(paths.manifest.read_text())
+    manifest["sums"] |= sums_of(paths.root, ["base/schema.json"])
+    paths.manifest.write_text(json.dumps(manifest))
+
+
+def test_it_shows_what_is_done_to_every_column(copied: RunPaths) -> None:
+    decisions = [
+        {"name": "a", "kind": "number", "treatment": "scaled; missing values become 0.5"},
+        {"name": "id", "kind": "left out", "treatment": "another value in every row"},
+    ]
+    change_schema(copied, lambda schema: schema.update(decisions=decisions))
+    write_report(copied, "FINISHED")
+    told = section_of(copied, "Columns")
+    for decision in decisions:
+        for text in decision.values():
+            assert text in told
+
+
+def test_columns_of_earlier_versions_are_shown_by_their_rules(copied: RunPaths) -> None:
+    change_schema(copied, lambda schema: schema.pop("decisions"))
+    write_report(copied, "FINISHED")
+    assert "a category of its own" in section_of(copied, "Columns")
+    assert "becomes" in section_of(copied, "Columns")
+
+
+def test_it_shows_the_importance_of_columns_with_intervals(finished: RunPaths) -> None:
+    (entry,) = (e for e in read_entries(finished.journal) if isinstance(e, ImportanceEntry))
+    told = section_of(finished, "Importance")
+    assert {one.name for one in entry.columns} == {"a", "b", SCRIPT}
+    assert "95% interval" in told
+    for one in entry.columns:
+        for value in one.nll:
+            assert f"{value:.4f}" in told or f"{value:.4g}" in told
+
+
 def test_it_shows_the_timeline_of_its_driver(finished: RunPaths) -> None:
     entries = [e for e in read_entries(finished.journal) if isinstance(e, TimelineEntry)]
     names = [stage.name for stage in entries[-1].stages]
     assert names == [
         "pipeline", "data", "base files", "kernels", "first step", "training",
-        "combining", "measuring", "model", "pictures",
+        "combining", "measuring", "baselines", "importance", "model", "pictures",
     ]  # fmt: skip
     content = finished.report.read_text()
     times = content[content.index("<h2>Times</h2>") :]
@@ -214,12 +267,7 @@ def test_nothing_that_a_terminal_obeys_reaches_the_page(copied: RunPaths) -> Non
     text = without_sums(copied.journal.read_text())
     failed = json.dumps({"kind": "failed", "time_ms": 0, "learner": 1, "reason": odd})
     copied.journal.write_text(f"{text.replace('rows.csv', json.dumps(odd)[1:-1])}{failed}\n")
-    schema = json.loads((copied.base / "schema.json").read_text())
-    schema["classes"][0] = odd
-    (copied.base / "schema.json").write_text(json.dumps(schema))
-    manifest = json.loads(copied.manifest.read_text())
-    manifest["sums"] |= sums_of(copied.root, ["base/schema.json"])
-    copied.manifest.write_text(json.dumps(manifest))
+    change_schema(copied, lambda schema: schema["classes"].__setitem__(0, odd))
     write_report(copied, "FINISHED")
     page = copied.report.read_text()
     assert not [c for c in page if not (c.isprintable() or c in "\n\N{NO-BREAK SPACE}")]
@@ -232,7 +280,7 @@ def test_pictures_are_looked_for_in_their_folder_alone(copied: RunPaths) -> None
     name = json.dumps(["../../secret.png", str(outside)])
     with copied.journal.open("a") as journal:
         journal.write(f'{{"kind": "pictures", "time_ms": 1, "names": {name}}}\n')
-    assert len(page_of(copied).links) == 6
+    assert len(page_of(copied).links) == 7
     assert read_manifest(copied).run_id in copied.report.read_text()
 
 

@@ -1,15 +1,21 @@
-"""Suggestion of a pipeline for a file: task, label, and the column rules that it needs."""
+"""Suggestion of a pipeline for a file, and what a run of it does with each column."""
 
 from pathlib import Path
 from typing import Any
 
-from ensemble_pipe.data.inspection.inspect import MOST_CLASSES, ColumnReport, Report
-from ensemble_pipe.data.row_numbers import find_unnamed
+import numpy as np
+
+from ensemble_pipe.data.inspection.inspect import MOST_CLASSES, Report
 from ensemble_pipe.data.sources.idx import idx_files
+from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.columns import Roles
+from ensemble_pipe.data.tables.decisions import ColumnDecision
+from ensemble_pipe.data.tables.fitting import fit_table
+from ensemble_pipe.data.tables.scaling import Standardize
 
 
 def pipeline_of(report: Report, location: str) -> dict[str, Any] | None:
-    """Return a runnable pipeline: `task` and `data`; None where no column can be the label.
+    """Return a runnable pipeline: `task` and `data`; None where the label is not known.
 
     Args:
         report: on the file's contents.
@@ -20,7 +26,7 @@ def pipeline_of(report: Report, location: str) -> dict[str, Any] | None:
     if report.image_shape is not None:
         data = _image_data(report, location)
     else:
-        data = _table_data(report, location)
+        data = {"source": "table", "path": location, "label": report.label}
     return {"task": task_of(report), "data": data}
 
 
@@ -35,45 +41,19 @@ def task_of(report: Report) -> str:
     return "classification" if label.distinct <= (MOST_CLASSES if whole else 2) else "regression"
 
 
-def rule_of(column: ColumnReport) -> dict[str, Any] | None:
-    """Return the rule that a feature needs; None where it can be read without one."""
-    missing = {"missing": "category" if column.kind == "category" else "median"}
-    rule: dict[str, Any] = {} if column.kind in ("number", "other") else {"kind": column.kind}
-    if column.missing:
-        rule |= missing
-    return rule or None
+def decisions_of(rows: Rows, report: Report) -> tuple[ColumnDecision, ...]:
+    """Return what a run does with each column but the label; empty for images.
 
+    It is decided by all rows here, and by those of its training part in a run.
 
-def is_no_feature(column: ColumnReport, rows: int) -> bool:
-    """Return whether a column is ignored, being no useful number, date or category.
-
-    These are texts with distinct values in more than half of the rows, such as names and keys,
-    columns without any value, and row numbers in unnamed columns.
+    Raises:
+        DataError: a run would be refused, as for an infinite number.
     """
-    if column.kind == "other" or column.missing == rows or find_unnamed([column.name]):
-        return True
-    return column.kind == "category" and (
-        column.distinct is None or column.distinct > max(50, rows // 2)
-    )
-
-
-def _table_data(report: Report, location: str) -> dict[str, Any]:
-    features = [column for column in report.columns if column.name != report.label]
-    ignored = [column.name for column in features if is_no_feature(column, report.rows)]
-    if len(ignored) == len(features):  # what is left must be worth trying
-        others = [column.name for column in features if column.kind == "other"]
-        ignored = others if len(others) < len(features) else []
-    rules = {
-        column.name: rule
-        for column in features
-        if column.name not in ignored and (rule := rule_of(column)) is not None
-    }
-    data: dict[str, Any] = {"source": "table", "path": location, "label": report.label}
-    if ignored:
-        data["ignore"] = ignored
-    if rules:
-        data["columns"] = rules
-    return data
+    names = tuple(name for name in rows.schema.names if name != report.label)
+    if report.image_shape is not None or not names:
+        return ()
+    every = np.ones(rows.count, bool)
+    return fit_table(rows, Roles(names), every, Standardize()).decisions
 
 
 def _image_data(report: Report, location: str) -> dict[str, Any]:

@@ -69,8 +69,10 @@ class Report:
         where: the file.
         rows: their number.
         columns: the summary of each.
-        label: the probable column to predict; None where there is none.
-        is_guess: whether the label was guessed, rather than given or known by its name.
+        label: the column to predict, as given, or as its name leaves no doubt; None where it is
+            not known.
+        is_named: whether the label was taken for its name, not given.
+        candidates: columns that may be the label, where it is not known.
         classes: its values and their counts; empty where it has more than `MOST_DISTINCT`.
         image_shape: (H, W, C); None where the rows are no images.
         test_rows: how many an official test part has; None where there is none.
@@ -83,7 +85,8 @@ class Report:
     classes: tuple[tuple[str, int], ...]
     image_shape: tuple[int, ...] | None
     test_rows: int | None = None
-    is_guess: bool = False
+    is_named: bool = False
+    candidates: tuple[str, ...] = ()
 
     def column(self, name: str) -> ColumnReport:
         return next(column for column in self.columns if column.name == name)
@@ -94,7 +97,7 @@ def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) 
 
     Args:
         rows: to inspect.
-        label: the column to predict; None for one of `LABEL_NAMES`, or else a guess.
+        label: the column to predict; None for one that is one of `LABEL_NAMES`, where just one is.
         test_rows: how many an official test part has.
 
     Raises:
@@ -110,7 +113,7 @@ def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) 
         for tally, name in zip(tallies, names, strict=True):
             tally.add(block.column(name))
     columns = tuple(tally.report() for tally in tallies)
-    chosen = label or _named_label(columns) or _guess(columns, rows.count)
+    chosen = label or _named_label(columns)
     if chosen is not None:
         place = names.index(chosen)
         tallies[place] = _of_label(rows, columns[place]) or tallies[place]
@@ -125,7 +128,8 @@ def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) 
         classes=tuple(_sorted(counts)) if counts else (),
         image_shape=shape,
         test_rows=test_rows,
-        is_guess=chosen is not None and chosen not in (label, _named_label(columns)),
+        is_named=label is None and chosen is not None,
+        candidates=() if chosen else _candidates(columns, rows.count),
     )
 
 
@@ -249,30 +253,40 @@ def _plain(values: pa.Array) -> pa.Array:
 
 
 def _named_label(columns: Sequence[ColumnReport]) -> str | None:
-    """Return the column whose name is that of a label."""
-    by_name = {c.name.lower(): c.name for c in reversed(columns) if c.kind != "image"}
-    return next((by_name[name] for name in LABEL_NAMES if name in by_name), None)
+    """Return the column whose name is that of a label; None where none or several have such a name.
+
+    A column y beside others than x may be a length: it is none beside z, or x and a further one.
+    """
+    names = [column.name for column in columns if column.kind != "image"]
+    lower = [name.lower() for name in names]
+    place = "y" in lower and ("z" in lower or ("x" in lower and len(names) > 2))
+    found = [name for name in names if name.lower() in LABEL_NAMES]
+    found = [name for name in found if not (place and name.lower() == "y")]
+    return found[0] if len(found) == 1 else None
 
 
-def _guess(columns: Sequence[ColumnReport], rows: int) -> str | None:
-    """Return the column that is probably the label; None where all are images.
+def _candidates(columns: Sequence[ColumnReport], rows: int) -> tuple[str, ...]:
+    """Return columns that may be the label, the most likely first; none where all are images.
 
-    Labels stand last or first: last or first as text with few values, or else last. One of several
-    columns that differ only by a number, such as x0, x1 and x2, is considered a feature.
+    Those with the name of a label; else, as labels stand last or first, those that are last or
+    first, text with few values before others. One of several columns that differ only by a number,
+    such as x0, x1 and x2, is considered a feature.
     """
     others = [
         column for column in columns if column.kind != "image" and not find_unnamed([column.name])
     ]
+    named = tuple(column.name for column in others if column.name.lower() in LABEL_NAMES)
+    if len(named) > 1:
+        return named
     stems = [found[1] if (found := _NUMBERED.match(c.name)) else None for c in others]
     alone = [
         column
         for column, stem in zip(others, stems, strict=True)
         if stem is None or stems.count(stem) < _FAMILY
     ]
-    candidates = alone or others
-    ends = [*candidates[-1:], *candidates[:1]]
-    texts = (c.name for c in ends if c.kind == "category" and _is_few(c.distinct, rows))
-    return next(texts, ends[0].name if ends else None)
+    ends = [*(alone or others)[-1:], *(alone or others)[:1]]
+    ends.sort(key=lambda c: not (c.kind == "category" and _is_few(c.distinct, rows)))
+    return tuple(dict.fromkeys(column.name for column in ends))
 
 
 def _is_few(distinct: int | None, rows: int) -> bool:

@@ -7,7 +7,6 @@ from ensemble_pipe.data.inspection.advice import task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, ColumnReport, Report
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
 from ensemble_pipe.data.public.fetch import is_there
-from ensemble_pipe.data.row_numbers import unnamed_warning
 
 MOST_SHOWN_CLASSES = 20
 _VALUE_LENGTH = 24
@@ -47,11 +46,14 @@ def report_table(report: Report, size: int | None) -> str:
     if marked:
         lines.append(
             f"\n'?' stands in {list_names(marked)}: where it means that a value is missing, write "
-            "missing_values: ['?'] below data, and missing: category into their rules"
+            "missing_values: ['?'] below data"
         )
-    features = [column.name for column in report.columns if column.name != report.label]
-    if (warning := unnamed_warning(report.where, features)) is not None:
-        lines.append(f"\n{warning}")
+    if report.label is None and report.candidates:
+        may_be = " or ".join(quote(name) for name in report.candidates)
+        lines.append(
+            "\nno label is named: name the column to predict with --label COLUMN, for a pipeline "
+            f"to begin with; perhaps {may_be}"
+        )
     if report.label is not None:
         lines += ["", _label_text(report, report.column(report.label))]
     return "\n".join(lines)
@@ -80,8 +82,8 @@ def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
 
 
 def _label_text(report: Report, label: ColumnReport) -> str:
-    guess = " (a guess; --label NAME names another)" if report.is_guess else ""
-    lines = [f"label {quote(label.name)}: {_target_text(report, label)}{guess}"]
+    named = " (taken for its name; --label COLUMN takes another)" if report.is_named else ""
+    lines = [f"label {quote(label.name)}: {_target_text(report, label)}{named}"]
     if task_of(report) == "classification":
         first = report.classes[:MOST_SHOWN_CLASSES]
         lines += [f"  {_short(name)}  {count:,}" for name, count in first]

@@ -94,7 +94,7 @@ class Table:
         if not features or taken & {IMAGE} & set(features):
             beside = list_names([quote(name) for name, _ in named])
             raise DataError(f"{rows.where}: has no feature columns beside {beside}")
-        _require_rules_fit(rows.where, list(self.columns), features, dict(named))
+        require_rules_fit(rows.where, list(self.columns), features, dict(named))
         return Roles(
             features,
             self.label,
@@ -261,9 +261,10 @@ def _require_one_purpose(named: Sequence[tuple[str, str]]) -> None:
         purposes[name] = purpose
 
 
-def _require_rules_fit(
+def require_rules_fit(
     where: str, rules: Sequence[str], features: Sequence[str], purposes: dict[str, str]
 ) -> None:
+    """Raise DataError where a rule, by name or pattern, is for none of the features."""
     for rule in rules:
         if any(fnmatchcase(name, rule) for name in features):
             continue

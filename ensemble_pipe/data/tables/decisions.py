@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from textwrap import wrap
 from typing import Literal
 
@@ -10,6 +11,7 @@ from ensemble_pipe.core.messages import printable, truncate
 DecisionKind = Literal["number", "date", "category", "left out"]
 _WIDTH = 100
 _MOST_NAMES = 40
+_FAMILY = 3
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,23 @@ def _short(name: str) -> str:
     return truncate(printable(name), 30) if name.strip() else repr(name)
 
 
+def _families(names: Sequence[str]) -> list[str]:
+    """Return names, with neighbours that differ only in their number, such as x0 and x1, as one.
+
+    >>> _families(["a", "x1", "x2", "x3", "b7"])
+    ['a', 'x1 ... x3 (3)', 'b7']
+    """
+    found: list[str] = []
+    for _, group in groupby(names, lambda name: name.rstrip("0123456789")):
+        own = list(group)
+        found += own if len(own) < _FAMILY else [f"{own[0]} ... {own[-1]} ({len(own)})"]
+    return found
+
+
 def _wrapped(head: str, names: Sequence[str]) -> list[str]:
     """Return names behind a head, in lines of `_WIDTH`; of very many the first."""
-    shown = list(names[:_MOST_NAMES])
+    names = _families(names)
+    shown = names[:_MOST_NAMES]
     if len(names) > _MOST_NAMES:
         shown.append(f"... ({len(names)})")
     text = head + ", ".join(shown)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from ensemble_pipe.data.tables.columns import ExplicitRule
+from ensemble_pipe.data.tables.column_plans import ColumnPlan
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
 
@@ -34,35 +34,38 @@ def value_text(value: float, kind: str) -> str:
     return found.replace(tzinfo=None, microsecond=0).isoformat(" ").removesuffix(" 00:00:00")
 
 
-def describe(column: Column, rule: ExplicitRule, missing: int, stray_text: str) -> ColumnDecision:
+def describe(column: Column, plan: ColumnPlan, missing: int) -> ColumnDecision:
     """Return the decision on a fitted column.
 
     Args:
         column: fitted.
-        rule: that it was fitted by.
-        missing: training rows without a value, where that was counted.
-        stray_text: the texts of a number or date that count as missing, with their counts.
+        plan: that it was fitted by.
+        missing: training rows without a value.
     """
     if isinstance(column, CategoryColumn):
-        alike, detail = _of_category(column, rule)
+        alike, detail = _of_category(column)
         filled = f"{column.fill!r}" if column.fill else "a category of its own"
     else:
         alike, detail = _of_number(column)
-        filled = f"median {_filled(column)}" if missing else ""
-    refused = column.fill is None
+        filled = f"{_word(plan)}{_filled(column)}"
+    parts = [f"{alike}: {detail}" if detail else alike]
     absent = f"{missing} ({filled})" if missing else ""
-    parts = [alike + (f": {detail}" if detail else "")]
-    if refused:
+    if column.fill is None:
         parts.append("missing values are refused")
     elif missing:
         parts.append(f"missing values ({missing}): {filled}")
     if isinstance(column, NumberColumn) and column.strays:
         what = "number" if column.kind == "number" else "date"
-        parts.append(
-            f"text that is no {what} is missing" + (f": {stray_text}" if stray_text else "")
-        )
-        absent += f"; among them text: {stray_text}" if stray_text else ""
+        shown = f": {plan.stray_text}" if plan.stray_text else ""
+        parts.append(f"text that is no {what} counts as missing{shown}")
+        absent += f"; among them text{shown}" if shown else ""
     return ColumnDecision(column.name, column.kind, "; ".join(parts), alike, absent)
+
+
+def _word(plan: ColumnPlan) -> str:
+    """Return what stands for a missing value, if it has a name, in front of its number."""
+    word = plan.fill or (plan.rule.missing if plan.rule.missing in ("mean", "median") else "")
+    return f"{word} " if word else ""
 
 
 def _filled(column: NumberColumn) -> str:
@@ -82,7 +85,7 @@ def _of_number(column: NumberColumn) -> tuple[str, str]:
     return f"{alike}, and one-hot for frequent values", f"{len(column.values)} ({shown}{more})"
 
 
-def _of_category(column: CategoryColumn, rule: ExplicitRule) -> tuple[str, str]:
+def _of_category(column: CategoryColumn) -> tuple[str, str]:
     unseen = "; others are refused" if column.unseen == "error" else ""
     alike = "one-hot" if column.encode == "one_hot" else "codes, for learned vectors"
     if column.buckets:

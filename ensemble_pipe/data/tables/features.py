@@ -102,18 +102,21 @@ class FeatureLayout:
         numbers: places of the K encoded numbers.
         starts: by column, the place of its first category, or of what follows a number: its
             missing-indicator, its frequent values, the parts of a date.
+        places: by column, the place of its first feature and the one behind its last, of columns
+            that have features of their own.
     """
 
     names: tuple[str, ...]
     spans: tuple[Span, ...]
     numbers: Integers
     starts: dict[str, int]
+    places: dict[str, tuple[int, int]]
 
 
 def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayout:
     """Lay out the features in column order; mixed numbers come first."""
     names, spans, starts = list[str](), list[Span](), dict[str, int]()
-    numbers = list[int]()
+    numbers, places = list[int](), dict[str, tuple[int, int]]()
     moments = list(zip(scaling.means, scaling.deviations, strict=True))
     if scaling.mixes:
         own = [column.name for column in columns if column.kind != "category"]
@@ -137,8 +140,9 @@ def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayo
             starts[column.name] = len(names)
             names += _further_features(column)
         if len(names) > start:
+            places[column.name] = start, len(names)
             spans.append(Span(start, len(names), kind, *pair))
-    return FeatureLayout(tuple(names), tuple(spans), np.array(numbers, np.int64), starts)
+    return FeatureLayout(tuple(names), tuple(spans), np.array(numbers, np.int64), starts, places)
 
 
 def _span_kind(column: Column) -> Literal["number", "one_hot", "code"]:

@@ -11,6 +11,7 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
+from ensemble_pipe.data.tables.column_plans import ColumnPlan
 from ensemble_pipe.data.tables.columns import CategoryRule, Roles
 from ensemble_pipe.data.tables.counting import CategoryCounts, empty
 from ensemble_pipe.data.tables.decisions import ColumnDecision
@@ -19,7 +20,7 @@ from ensemble_pipe.data.tables.encoding import LARGEST, fill_missing, read_numbe
 from ensemble_pipe.data.tables.features import VECTOR, CategoryColumn, Column, NumberColumn
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.moments import ColumnMoments
-from ensemble_pipe.data.tables.recognition import ColumnPlan, recognize
+from ensemble_pipe.data.tables.recognition import recognize
 from ensemble_pipe.data.tables.scale_fitting import (
     fit_columns,
     fit_pixels,
@@ -73,25 +74,28 @@ def fit_table(rows: Rows, roles: Roles, train: Train, scale: Scale) -> FittedTab
     """
     require_numbers(rows, roles)
     plans, left_out = recognize(rows, roles, train)
-    fitted, scaling = _fit_plans(rows, {p.name: p for p in plans}, train, scale, roles.missing)
-    pairs = zip(fitted, plans, strict=True)
-    described = [describe(column, p.rule, p.missing, p.stray_text) for column, p in pairs]
+    named = {plan.name: plan for plan in plans}
+    fitted, scaling, absent = _fit_plans(rows, named, train, scale, roles.missing)
+    described = [
+        describe(column, named[column.name], absent.get(column.name, 0)) for column in fitted
+    ]
     decisions = {decision.name: decision for decision in (*described, *left_out)}
     return FittedTable(fitted, scaling, tuple(decisions[name] for name in roles.features))
 
 
 def _fit_plans(
     rows: Rows, plans: Plans, train: Train, scale: Scale, missing: Missing
-) -> tuple[tuple[Column, ...], Scaling]:
+) -> tuple[tuple[Column, ...], Scaling, dict[str, int]]:
+    """Return the fitted columns, the scaling, and how many training rows lack a column's value."""
     columns = [_empty_column(plan) for plan in plans.values()]
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
     if isinstance(scale, Pca | Zca) and not numbers:
         raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
-    fitted, moments = _fit(rows, plans, columns, train, missing)
+    fitted, moments, absent = _fit(rows, plans, columns, train, missing)
     narrow = np.flatnonzero(moments.narrow)
     if len(narrow):
         near = [_near(numbers[index], moments.low[index]) for index in narrow]
-        again, own = _fit(rows, plans, near, train, missing, moments.near_units[narrow])
+        again, own, _ = _fit(rows, plans, near, train, missing, moments.near_units[narrow])
         moments.replace(narrow, own)
         found = {column.name: column for column in again}
         fitted = tuple(found.get(column.name, column) for column in fitted)
@@ -103,7 +107,7 @@ def _fit_plans(
         sample = np.concatenate(list(_filled(rows, fitted, sampled, missing)), axis=1)
         names = [column.name for column in numbers]
         scaling = fit_sample(scale, scaling, moments, sample, names, int(train.sum()))
-    return fitted, scaling
+    return fitted, scaling, absent
 
 
 def _fit(
@@ -113,13 +117,16 @@ def _fit(
     train: Train,
     missing: Missing,
     units: Floats | None = None,
-) -> tuple[tuple[Column, ...], ColumnMoments]:
-    """Return the columns fitted to the training rows, and the moments of the numbers, filled."""
+) -> tuple[tuple[Column, ...], ColumnMoments, dict[str, int]]:
+    """Return the columns fitted to the training rows, the moments of the numbers, filled, and how
+    many rows lack a column's value.
+    """
     sums = _Sums(columns, plans, missing, units)
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         sums.add(block, kept, place)
     fitted = tuple(sums.fit(column, rows.where) for column in columns)
-    return fitted, sums.fill([c for c in fitted if isinstance(c, NumberColumn)])
+    absent = sums.absent()
+    return fitted, sums.fill([c for c in fitted if isinstance(c, NumberColumn)]), absent
 
 
 def _near(column: NumberColumn, low: float) -> NumberColumn:
@@ -155,6 +162,16 @@ def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...],
                 squares[channel] += counts @ np.arange(256) ** 2
     count = int(train.sum()) * shape[0] * shape[1]
     return shape, fit_pixels(scale, sums, squares, count)
+
+
+def require_images(kind: pa.DataType, shape: tuple[int, ...], where: str) -> None:
+    """Raise DataError where a column has no uint8 images of the shape (H, W, C)."""
+    if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
+        raise DataError(f"{where}: images of {kind}; uint8 is needed")
+    if tuple(kind.shape) != shape:
+        raise DataError(
+            f"{where}: images of shape {tuple(kind.shape)}, but the training data has {shape}"
+        )
 
 
 def images_of(block: pa.RecordBatch, place: Place) -> npt.NDArray[np.uint8]:
@@ -245,6 +262,12 @@ class _Sums:
         moments = self.moments
         low, high = moments.low[index], moments.high[index]  # which rounding may lead beyond
         return replace(column, fill=float(np.clip(moments.means[index], low, high)))
+
+    def absent(self) -> dict[str, int]:
+        """Return the number of rows without a value, by column."""
+        lacking = (self.rows - self.moments.counts).tolist()
+        found = {column.name: rows for column, rows in zip(self.numbers, lacking, strict=True)}
+        return found | {name: counts.counts[""] for name, counts in self.counts.items()}
 
     def fill(self, columns: Sequence[NumberColumn]) -> ColumnMoments:
         """Return the moments of the columns with the missing values filled."""

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
-
-MOST_SAMPLED = 16_384
-_LEAST_SAMPLED = 1024
-_SAMPLED_VALUES = 1 << 23  # of all columns together: 64 MB
+from ensemble_pipe.data.tables.scale_fitting import sampled_rows
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class NumberTally:
         rows, present: of the training part, and of these with a value.
         low, high: of the values.
         rises: whether each value is above the one before it.
-        sample: (m,) of the values, all where there are at most `MOST_SAMPLED`.
+        sample: (m,) of the values, those of the rows of `sampled_rows`.
     """
 
     rows: int
@@ -53,7 +50,7 @@ class NumberTallies:
         self.rises = np.ones(columns, bool)
         self._last = np.full(columns, -np.inf)
         self._parts: list[Floats] = [np.empty((columns, 0))]
-        self._sampled = _sampled(train, columns)
+        self._sampled = sampled_rows(train, max(columns, 1))
         self._read = 0
 
     def add(self, block: Floats, kept: Array) -> None:
@@ -83,14 +80,3 @@ class NumberTallies:
                 bool(self.rises[place]),
                 values[~np.isnan(values)],
             )
-
-
-def _sampled(train: Array, columns: int) -> Array:
-    """Return which rows (R,) are sampled: all training rows, or some drawn from them."""
-    most = min(MOST_SAMPLED, max(_LEAST_SAMPLED, _SAMPLED_VALUES // max(columns, 1)))
-    places = np.flatnonzero(train)
-    if len(places) > most:
-        places = np.random.Generator(np.random.Philox(0)).choice(places, most, replace=False)
-    sampled = np.zeros(len(train), bool)
-    sampled[places] = True
-    return sampled

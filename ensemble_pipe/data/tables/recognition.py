@@ -5,7 +5,7 @@ stores them, so that the same data is read alike from any source.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables import describing
 from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text, is_time, to_plain
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
+from ensemble_pipe.data.tables.column_plans import ColumnPlan
 from ensemble_pipe.data.tables.columns import (
     AutoRule,
     CategoryRule,
@@ -25,11 +26,11 @@ from ensemble_pipe.data.tables.columns import (
     NumberRule,
     Roles,
 )
-from ensemble_pipe.data.tables.date_parts import DatePart, varying_parts
+from ensemble_pipe.data.tables.date_parts import varying_parts
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.encoding import read_numbers
 from ensemble_pipe.data.tables.features import NumberColumn
-from ensemble_pipe.data.tables.frequent_values import frequent_values
+from ensemble_pipe.data.tables.frequent_values import frequent_values_of_all
 from ensemble_pipe.data.tables.identifiers import is_row_number, is_text_identifier
 from ensemble_pipe.data.tables.number_tallies import NumberTallies, NumberTally
 from ensemble_pipe.data.tables.text_tallies import TextTally
@@ -38,33 +39,6 @@ ONE_HOT_CATEGORIES = 10
 """The most categories that have a feature each; more have codes, for learned vectors."""
 LEAST_ROWS = 3
 """Of a category with a code of its own; rarer ones share that of the unknown."""
-
-
-@dataclass(frozen=True)
-class ColumnPlan:
-    """How a feature column is fitted: a rule, and what recognition adds to it.
-
-    Attributes:
-        name: of the column.
-        rule: with what stands for a missing value decided, but for a fitted mean or median.
-        values: of a number that have a feature of their own.
-        parts: of a date that are features.
-        strays: whether text that is no number, or no date, is a missing value.
-        least_rows: training rows of a category that is known.
-        missing: training rows without a value, where that was counted.
-        stray_text: the texts that are no numbers or dates, with their counts.
-        left_out: why the column is not learned from; empty where it is.
-    """
-
-    name: str
-    rule: ExplicitRule
-    values: tuple[float, ...] = ()
-    parts: tuple[DatePart, ...] = ()
-    strays: bool = False
-    least_rows: int = 1
-    missing: int = 0
-    stray_text: str = ""
-    left_out: str = ""
 
 
 def recognize(
@@ -124,23 +98,21 @@ def _blocks(
 def _of_text(name: str, tally: TextTally) -> ColumnPlan:
     """Return the plan of a column of text, whose numbers and dates are yet to be looked at."""
     kind = tally.kind
-    missing = tally.rows - tally.filled
     if kind == "nothing":
-        return ColumnPlan(name, NumberRule(), left_out=describing.NO_VALUE)
+        return ColumnPlan(name, NumberRule(), left_out=describing.NO_VALUE, can_be_read=False)
     if kind in ("number", "date"):
         rule: ExplicitRule = NumberRule() if kind == "number" else DateRule()
         strays = tally.stray_text(quote)
-        return ColumnPlan(name, rule, strays=tally.has_strays, missing=missing, stray_text=strays)
+        return ColumnPlan(name, rule, strays=tally.has_strays, stray_text=strays)
     if tally.longest > MOST_NAME_BYTES:
         reason = f"long text, of up to {tally.longest:,} bytes"
-        return ColumnPlan(name, CategoryRule(), left_out=reason)
+        return ColumnPlan(name, CategoryRule(), left_out=reason, can_be_read=False)
     distinct, left_out = tally.names.distinct, ""
     few = distinct + (tally.blank > 0) <= ONE_HOT_CATEGORIES
     plan = ColumnPlan(
         name,
         CategoryRule(encode="one_hot" if few else "code"),
         least_rows=1 if few else LEAST_ROWS,
-        missing=tally.blank,
     )
     if distinct == 1 and not tally.blank:
         left_out = f"one value in all training rows: {quote(tally.names.first)}"
@@ -175,12 +147,21 @@ def _of_numbers(
     for block, kept, place in _blocks(rows, [column.name for column in columns], train):
         tallies.add(read_numbers(block, columns, place, roles.missing), kept)
     found = {}
-    for plan, tally in zip(looked_at, tallies.columns(), strict=True):
+    measured = list(tallies.columns())
+    for plan, tally in zip(looked_at, measured, strict=True):
         own = isinstance(roles.rule(plan.name), AutoRule)
         text = texts.get(plan.name)
         kind = rows.schema.field(plan.name).type
         whole = text.integers == text.filled if text else pa.types.is_integer(_plain_type(kind))
         found[plan.name] = _of_number(plan, tally, whole, rows.count, own)
+    chosen = [
+        (name, tally.sample)
+        for (name, plan), tally in zip(found.items(), measured, strict=True)
+        if plan.rule.kind == "number" and isinstance(roles.rule(name), AutoRule)
+    ]
+    frequent = frequent_values_of_all([sample for _, sample in chosen])
+    for (name, _), values in zip(chosen, frequent, strict=True):
+        found[name] = replace(found[name], values=values)
     return found
 
 
@@ -191,19 +172,19 @@ def _of_number(
     rule, missing = plan.rule, tally.rows - tally.present
     assert isinstance(rule, NumberRule | DateRule)
     rule = replace(rule, missing=tally.median, indicator=rule.indicator or missing > 0)
-    plan = replace(plan, rule=rule, missing=missing)
+    plan = replace(plan, rule=rule, fill="median")
     if not recognized:
         return plan
     if tally.present == 0:
-        return replace(plan, left_out=describing.NO_VALUE)
+        return replace(plan, left_out=describing.NO_VALUE, can_be_read=False)
     if tally.low == tally.high and not missing:
         value = describing.value_text(tally.low, rule.kind)
         return replace(plan, left_out=f"one value in all training rows: {value}")
     if rule.kind == "date":
         return replace(plan, parts=varying_parts(tally.sample))
     if whole and not missing and is_row_number(plan.name, tally, rows):
-        plan = replace(plan, left_out="counts the rows, as an identifier does")
-    return replace(plan, values=frequent_values(tally.sample))
+        return replace(plan, left_out="counts the rows, as an identifier does")
+    return plan
 
 
 def _chosen(
@@ -211,13 +192,11 @@ def _chosen(
 ) -> tuple[list[ColumnPlan], list[ColumnDecision]]:
     """Return the plans of the columns that are learned from, and why the others are left out.
 
-    Where all would be left out, those that hold values are kept.
+    Where all would be left out, those that can be read are kept.
     """
     kept = [plan for plan in plans if not plan.left_out]
     if not kept:
-        kept = [
-            replace(plan, left_out="") for plan in plans if plan.left_out != describing.NO_VALUE
-        ]
+        kept = [replace(plan, left_out="") for plan in plans if plan.can_be_read]
     names = {plan.name for plan in kept}
     out = [describing.left_out(p.name, p.left_out) for p in plans if p.name not in names]
     if not kept:

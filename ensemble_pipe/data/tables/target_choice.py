@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrow import arrow_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.seeds import Purpose, generator
 from ensemble_pipe.data.sources.rows import Place, Rows
@@ -59,9 +60,10 @@ class Encoder(NamedTuple):
         """Return the encoded rows where `chosen` (R,) is true, at least one."""
         found = []
         for first, block in rows.blocks(self.columns):
-            here = np.flatnonzero(chosen[first : first + block.num_rows])
+            here = first + np.flatnonzero(chosen[first : first + block.num_rows])
             if len(here):
-                found.append(self.block(block, rows.place_from(first))[here])
+                own = block.take(arrow_of(here - first))
+                found.append(self.block(own, lambda row: rows.place(int(here[row]))))  # noqa: B023
         return np.concatenate(found)
 
 
@@ -156,9 +158,10 @@ def choose_transform(inputs: Array, targets: Floats) -> TargetTransform:
 
     Args:
         inputs: (n, D), encoded, or (n, H, W, C).
-        targets: (n,); any that is not above 0 rules transformations out.
+        targets: (n,); any that is not above 0 rules transformations out, and equal ones do.
     """
-    if len(targets) < FEWEST_ROWS or not (targets > 0).all():
+    few = len(targets) < FEWEST_ROWS or np.ptp(targets) == 0
+    if few or not (targets > 0).all():
         return IDENTITY
     candidates = (IDENTITY, LOG, *POWERS)
     same, logs, *powers = _Evidence.of(inputs, targets).nll(candidates)
@@ -209,6 +212,10 @@ class _Evidence(NamedTuple):
 
     def nll(self, transforms: Sequence[TargetTransform]) -> Floats:
         """Return the held-out NLL (C, n), in the target's own units, of C transformations."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what is no number is never better
+            return self._nll(transforms)
+
+    def _nll(self, transforms: Sequence[TargetTransform]) -> Floats:
         values = np.stack([one.forward(self.targets) for one in transforms], axis=1)
         deviations = np.maximum(values.std(axis=0), np.finfo(np.float64).tiny)
         values = (values - values.mean(axis=0)) / deviations

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import log
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -136,6 +136,40 @@ class FittedTarget:
         """Whether its numbers are what they can be."""
         low, high = self.bounds
         return bool(np.isfinite(self.mean) and 0 < self.deviation < np.inf and low < high)
+
+
+def target_fields(fitted: Sequence[FittedTarget]) -> dict[str, Any]:
+    """Return the fields of a schema that hold the scales of its targets, by name."""
+    transforms = tuple(one.transform for one in fitted)
+    return {
+        "target_names": tuple(one.name for one in fitted),
+        "target_means": tuple(one.mean for one in fitted),
+        "target_deviations": tuple(one.deviation for one in fitted),
+        "target_transforms": () if set(transforms) == {IDENTITY} else transforms,
+        "target_bounds": tuple(one.bounds for one in fitted),
+    }
+
+
+def targets_of(
+    names: Sequence[str],
+    means: Sequence[float],
+    deviations: Sequence[float],
+    transforms: Sequence[TargetTransform],
+    bounds: Sequence[Bounds],
+) -> list[FittedTarget]:
+    """Return the scales of D targets from the fields of a schema; the last two may be empty."""
+    count = len(means)
+    return [
+        FittedTarget(*own)
+        for own in zip(
+            names[:count],
+            means,
+            deviations,
+            transforms or (IDENTITY,) * count,
+            bounds or (UNBOUNDED,) * count,
+            strict=True,
+        )
+    ]
 
 
 def fit_target(

@@ -26,7 +26,7 @@ def require_numbers(rows: Rows, roles: Roles) -> None:
         if len(found) == len(names):
             break
     if found:
-        raise _refusal(rows, {name: found[name] for name in names if name in found})
+        raise _refusal({name: found[name] for name in names if name in found})
 
 
 def _is_text_for_numbers(rows: Rows, roles: Roles, name: str) -> bool:
@@ -34,15 +34,12 @@ def _is_text_for_numbers(rows: Rows, roles: Roles, name: str) -> bool:
     return is_text(kind) and isinstance(roles.rule(name), NumberRule)
 
 
-def _refusal(rows: Rows, found: dict[str, tuple[str, str]]) -> DataError:
+def _refusal(found: dict[str, tuple[str, str]]) -> DataError:
     (name, (place, text)), *others = found.items()
-    advice = "declare it by {}, or name it in `ignore`"
+    advice = "declare it by {}, or leave its rule out"
     if others:
         more = list_names([quote(other) for other, _ in others])
-        advice += (
-            f"; {more} {'hold' if len(others) > 1 else 'holds'} text too: `ensemble-pipe data "
-            f"inspect {rows.where}` shows the rules that all columns need"
-        )
+        advice += f"; {more} {'hold' if len(others) > 1 else 'holds'} text too"
     return rule_error(
         f"{place}: {quote(text)} is not a number", name, f"kind: {kind_of_text(text)}", advice
     )

@@ -17,6 +17,7 @@ from ensemble_pipe.data.tables.arrow_types import is_number, to_plain
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members.fitted import PROBABILITY_FLOOR
 from ensemble_pipe.ensemble.members.member import Member, MemberInputs, MemberRecord, SavedFiles
+from ensemble_pipe.ensemble.numbers import own_moments, standardised_moments
 
 # How far from 1 the probabilities of a row may add up, as rounded ones do.
 SUM_TOLERANCE = 1e-3
@@ -132,12 +133,14 @@ def external_values(outputs: Floats, schema: Schema) -> Floats:
     if schema.task == "classification":
         return softmax(exact)
     count = schema.target_count
-    center, unit = schema.target_scale
-    deviations = np.sqrt(exact[:, count:].reshape(len(exact), -1, count)) * unit
-    values: Floats = np.concatenate(
-        [exact[:, :count] * unit + center, deviations.reshape(len(exact), -1)], axis=1
-    )
-    return values
+    columns = exact[:, :count].copy(), exact[:, count:].copy()
+    for place, one in enumerate(schema.fitted_targets):
+        if exact.shape[1] > count:
+            own = own_moments(exact[:, place], exact[:, count + place], one)
+            columns[0][:, place], columns[1][:, place] = own
+        else:
+            columns[0][:, place] = one.decode(exact[:, place])
+    return np.concatenate(columns, axis=1)
 
 
 def _numbers(column: pa.Array, cell: Place) -> Floats:
@@ -171,17 +174,35 @@ def _standardised(values: Floats, names: Sequence[str], schema: Schema, cells: C
     good[:, count:] = values[:, count:] > 0
     if not good.all():
         _refuse(values, good, names, cells, "is no standard deviation; these are above 0")
-    center, unit = schema.target_scale
+    for place, one in enumerate(schema.fitted_targets):
+        if not one.transform.is_identity:
+            good[:, place] = values[:, place] > 0
+    if not good.all():
+        _refuse(values, good, names, cells, "is not above 0, as all targets of the training part")
     with np.errstate(over="ignore", under="ignore"):
-        means = (values[:, :count] - center) / unit
-        variances = (values[:, count:].reshape(len(values), -1, count) / unit) ** 2
-        parts = [means, *variances.transpose(1, 0, 2)]
-        outputs = np.concatenate(parts, axis=1).astype(np.float32)
+        outputs = _scaled(values, schema).astype(np.float32)
     good = np.isfinite(outputs)
     good[:, count:] &= outputs[:, count:] > 0
     if not good.all():
         _refuse(values, good, names, cells, "is too large or too small for float32")
     return outputs
+
+
+def _scaled(values: Floats, schema: Schema) -> Floats:
+    """Return means (R, D), and their variances where there are deviations, as trained on.
+
+    Of a transformed target, a mean without a deviation is taken as the median.
+    """
+    count = schema.target_count
+    found = np.empty_like(values)
+    for place, one in enumerate(schema.fitted_targets):
+        mean = values[:, place]
+        if values.shape[1] > count:
+            pair = standardised_moments(mean, values[:, count + place], one)
+            found[:, place], found[:, count + place] = pair
+        else:
+            found[:, place] = (one.transform.forward(mean) - one.mean) / one.deviation
+    return found
 
 
 def _refuse(values: Floats, good: Array, names: Sequence[str], cells: Cells, why: str) -> NoReturn:

@@ -28,21 +28,28 @@ def regression_metrics(
 
     Returns:
         `rmse`; `mae`; `nll` in nats; `crps` (see `gaussian_crps`); `coverage_90`, the share of
-        targets inside the interval; `width_90`, its mean width. Of several targets, the mean over
-        them of each target's own.
+        targets inside the interval; `width_90`, its mean width; and, where the targets of the rows
+        differ, `r2`, the share of their variance about their own mean that the means explain. Of
+        several targets, the mean over them of each target's own.
     """
-    return metrics_of(gaussian_scores(mean, deviation, targets), names)
+    return metrics_of(gaussian_scores(mean, deviation, targets), targets, names)
 
 
-def metrics_of(scores: Mapping[str, Floats], names: Sequence[str]) -> dict[str, float]:
+def metrics_of(
+    scores: Mapping[str, Floats], targets: Floats, names: Sequence[str]
+) -> dict[str, float]:
     """Return the metrics of `regression_metrics` from the scores of each row.
 
     Args:
         scores: (R,) or (R, D), as `gaussian_scores` returns them.
+        targets: (R,) or (R, D).
         names: (D,) of the targets.
     """
     values = {name: np.mean(each, axis=0) for name, each in scores.items()}
-    values["rmse"] = np.sqrt(values["rmse"])
+    squares = values["rmse"]
+    values["rmse"] = np.sqrt(squares)
+    if np.all(np.ptp(targets, axis=0) > 0):
+        values["r2"] = 1 - squares / np.var(targets, axis=0)
     found = {name: float(np.mean(each)) for name, each in values.items()}
     if len(names) > 1:
         for name, each in values.items():

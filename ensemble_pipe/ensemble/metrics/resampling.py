@@ -12,6 +12,9 @@ from ensemble_pipe.core.errors import DataError
 RowMetric = Callable[[Integers], float]
 
 
+_WEIGHTS = 1_000_000  # of rows in resamples, at a time: 16 MB
+
+
 class Interval(NamedTuple):
     """A metric and its percentile bootstrap interval (Efron & Tibshirani 1993, chapter 13)."""
 
@@ -54,6 +57,25 @@ def bootstrap_mean(
     return bootstrap_interval(
         lambda rows: float(exact[rows].mean()), len(exact), random, resamples, coverage
     )
+
+
+def resampled_means(values: Floats, random: np.random.Generator, resamples: int) -> Floats:
+    """Return the means (B, C) of C metrics over B resamples of rows, the same for all of them.
+
+    Args:
+        values: (R, C), of each row.
+        random: the generator of the resamples.
+        resamples: B.
+    """
+    rows = len(values)
+    step = max(1, _WEIGHTS // rows)
+    means = np.empty((resamples, values.shape[1]))
+    for start in range(0, resamples, step):
+        part = means[start : start + step]
+        drawn = (random.integers(0, rows, rows) for _ in part)
+        weights = np.stack([np.bincount(one, minlength=rows) for one in drawn])
+        part[:] = weights.astype(np.float64) @ values / rows
+    return means
 
 
 def paired_difference(first: RowMetric, second: RowMetric) -> RowMetric:

@@ -4,8 +4,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ensemble_pipe.data.tables.features import NumberColumn
-
 if TYPE_CHECKING:
     from ensemble_pipe.data.schema import Schema
 
@@ -13,8 +11,8 @@ if TYPE_CHECKING:
 def agrees(schema: "Schema") -> bool:
     """Return whether shape, columns, scaling, classes and targets fit each other."""
     scaling = schema.scaling
-    numbers = sum(isinstance(column, NumberColumn) for column in schema.columns)
-    sources = schema.input_shape[2] if schema.is_image else numbers
+    own = [column for column in schema.columns if column.kind != "category"]
+    sources = schema.input_shape[2] if schema.is_image else len(own)
     if not scaling.agrees(sources):
         return False
     targets = schema.target_count if schema.task == "regression" else 0
@@ -28,7 +26,6 @@ def agrees(schema: "Schema") -> bool:
         return False
     if (schema.task == "classification") != (len(schema.classes) > 1):
         return False
-    own = [column for column in schema.columns if isinstance(column, NumberColumn)]
     exact = [value for column in own for value in (column.offset, *column.values)]
     if not np.isfinite(exact).all():
         return False

@@ -1,0 +1,162 @@
+"""What is measured beside an ensemble at the end of a run: baselines, and importance of columns."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ensemble_pipe.core import seeds
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.data.base import shard_table
+from ensemble_pipe.data.chosen_rows import ChosenRows
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.shard_view import ShardView
+from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.ensemble.aggregator import Aggregator
+from ensemble_pipe.ensemble.baselines import measure_baselines
+from ensemble_pipe.ensemble.combining import Combined
+from ensemble_pipe.ensemble.cross_fitting import Folds
+from ensemble_pipe.ensemble.importance import Importance, permutation_importance
+from ensemble_pipe.ensemble.measures import row_values
+from ensemble_pipe.ensemble.members import ExternalOutputs, Member, member_outputs
+from ensemble_pipe.ensemble.metrics.row_values import RowValues
+from ensemble_pipe.ensemble.prediction import Metrics, Prediction
+
+# The importance of columns is measured on at most so many rows, and on as many as keep the
+# multiplications of all predictions below a number that takes about a second; where that leaves
+# fewer than `FEWEST_ROWS` of more rows, it is left to `evaluate --importance`.
+MOST_ROWS, FEWEST_ROWS = 2000, 200
+MOST_PRODUCTS = 5_000_000_000
+REPEATS = 3
+Predict = Callable[[ShardView], Prediction]
+_PER_OUTPUT = 10_000  # multiplications that trees and the like count as, for each output
+
+
+def baseline_metrics(
+    data: TrainingData, schema: Schema, measured: Collection[str], seed: int
+) -> Metrics:
+    """Return the metrics of baselines on the held-out parts on which an ensemble is compared.
+
+    Args:
+        data: of the run.
+        schema: of the data.
+        measured: names of the parts on which the ensemble was measured.
+        seed: of the run.
+    """
+    held_out = ("validation", "test") if data.recipe.folds is None else ("test",)
+    views = {part: data.part(part) for part in held_out if part in measured}
+    return measure_baselines(schema, data.part("train"), views, seed) if views else {}
+
+
+def validation_importance(
+    view: ShardView, aggregator: Aggregator, combined: Combined, external: ExternalOutputs
+) -> Importance | None:
+    """Return the importance of the source columns, where that is cheap.
+
+    It is measured on the rows that the ensemble was combined by: the validation part, or in folds
+    the training part, each row as predicted by the members that left it out. Encoded rows are
+    permuted, all features of a source column together, which is what permuting the column itself
+    would give; so there is none where the scale mixes columns.
+
+    Args:
+        view: the part of these rows.
+        aggregator: of the members.
+        combined: the ensemble.
+        external: outputs of external members on that part.
+    """
+    schema, columns = aggregator.schema, aggregator.schema.feature_places
+    folds, cost = aggregator.folds, products_of(combined.members, schema)
+    cost *= max(1, aggregator.draws.augment.test_draws)
+    rows = rows_for(view.rows, len(columns), cost if folds is None else cost // folds.count)
+    if schema.scaling.mixes or rows < 2 or not _is_whole(aggregator):
+        return None
+    random = seeds.generator(0, seeds.Purpose.PERMUTATION, shard=1)
+    kept = np.sort(random.choice(view.rows, rows, replace=False))
+    stored, targets = view.stored_rows(kept), view.targets[kept]
+    given = {name: outputs[kept] for name, outputs in external.items()}
+    if folds is None:
+        predict = _of_all_members(aggregator, combined, given)
+    else:
+        drawn = replace(folds, fold=folds.fold[kept], row_groups=None)
+        predict = _of_members_that_left_out(drawn, aggregator, combined, given)
+
+    def values(name: str | None, order: Integers) -> Mapping[str, RowValues]:
+        changed = stored
+        if name is not None:
+            place = slice(*columns[name])
+            changed = stored.copy()
+            changed[:, place] = stored[order, place]
+        part = ShardView([shard_table(changed, targets, order)], *schema.input_scale())
+        return row_values(predict(part), targets)
+
+    return permutation_importance(list(columns), rows, values, repeats=REPEATS)
+
+
+def _is_whole(aggregator: Aggregator) -> bool:
+    """Return whether some member was not trained on each of the rows that members are compared on.
+
+    In folds a run that was ended early may lack all that left out some fold.
+    """
+    found = aggregator.out_of_fold()
+    return found is None or found.rows is None
+
+
+def _of_all_members(aggregator: Aggregator, combined: Combined, given: ExternalOutputs) -> Predict:
+    schema = aggregator.schema
+
+    def predict(part: ShardView) -> Prediction:
+        reads = aggregator.draws.reads(part, schema.spans)
+        outputs = member_outputs(combined.members, schema, reads, part.rows, given)
+        return Prediction(outputs, combined.combiner, schema)
+
+    return predict
+
+
+def _of_members_that_left_out(
+    folds: Folds, aggregator: Aggregator, combined: Combined, given: ExternalOutputs
+) -> Predict:
+    """Return the prediction of rows by those members that were not trained on them.
+
+    Args:
+        folds: of the rows.
+        aggregator: of the members.
+        combined: the ensemble.
+        given: outputs of external members for the rows.
+    """
+    schema, combiner = aggregator.schema, combined.of_units or combined.combiner
+
+    def predict(part: ShardView) -> Prediction:
+        outputs: dict[tuple[int, int], Floats] = {}
+        for member in combined.members:
+            places = folds.left_out(member)
+            own = part if places is None else ChosenRows(part, places)
+            reads = aggregator.draws.reads(own, schema.spans)
+            place = member.learner, member.number
+            (outputs[place],) = member_outputs([member], schema, reads, own.rows, given)
+        found = folds.out_of_fold(combined.members, outputs, part.targets, schema)
+        return Prediction(found.outputs, combiner, schema)
+
+    return predict
+
+
+def rows_for(rows: int, columns: int, products: int) -> int:
+    """Return on how many of the rows importance is measured; 0 where that is too costly.
+
+    Args:
+        rows: there are.
+        columns: whose importance is measured.
+        products: multiplications that the prediction of a row takes.
+    """
+    affordable = MOST_PRODUCTS // max(1, products * columns * REPEATS)
+    most = min(rows, MOST_ROWS, affordable)
+    return most if columns and most >= min(rows, FEWEST_ROWS) else 0
+
+
+def products_of(members: Sequence[Member], schema: Schema) -> int:
+    """Return about how many multiplications members take to predict a row: one for each weight.
+
+    Members without weights, such as trees, count as `_PER_OUTPUT` for each output.
+    """
+    outputs = len(schema.classes) or schema.target_count
+    sizes = (sum(values.size for values in one.tensors().values()) for one in members)
+    return sum(size or _PER_OUTPUT * outputs for size in sizes)

@@ -1,0 +1,137 @@
+"""Defaults that follow the data, and what a pipeline says, which they never change."""
+
+from typing import Any
+
+import pytest
+from loading import Load
+
+from ensemble_pipe.config.defaults import (
+    FOLDS,
+    LEARNERS_IN_FOLDS,
+    MOST_ROWS_IN_FOLDS,
+    DataFacts,
+    settle,
+)
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.data.tables.scaling import Quantile, Standardize
+from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, SquaredError
+from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine
+
+FEW, MANY = DataFacts(rows=MOST_ROWS_IN_FOLDS), DataFacts(rows=MOST_ROWS_IN_FOLDS + 1)
+IMAGES = DataFacts(rows=60_000, images=True)
+
+
+@pytest.mark.parametrize("facts", [FEW, MANY, IMAGES])
+def test_a_settled_pipeline_is_given_whole_and_stays_as_it_is(facts: DataFacts) -> None:
+    settled = settle(Pipeline(), facts)
+    assert settled.training.epochs is not None
+    assert settled.training.batch_size is not None
+    assert settled.training.loss is not None
+    for other in (FEW, MANY, IMAGES):
+        assert settle(settled, other) == settled
+
+
+def test_few_rows_are_divided_into_folds_and_many_share_a_held_out_part() -> None:
+    few, many = settle(Pipeline(), FEW), settle(Pipeline(), MANY)
+    assert (few.splits.folds, few.ensemble.learners) == (FOLDS, LEARNERS_IN_FOLDS)
+    assert few.splits.validation is None
+    assert (many.splits.folds, many.splits.stop) == (None, "validation")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "splits: {stop: 0.1}",
+        "ensemble: {learners: 3}",
+        "ensemble: {pool: [{strategy: independent, learners: 2}]}",
+        "ensemble: {stop_below_gain: 0.1}",
+        "ensemble: {strategy: cross_validation}",
+        "view: {folds: 4}",
+    ],
+)
+def test_rows_are_held_out_where_folds_do_not_fit_what_is_asked_for(text: str, load: Load) -> None:
+    settled = settle(load(text), FEW)
+    assert settled.splits.folds is None
+    make_plans(settled)
+
+
+def test_rows_in_the_order_of_time_are_not_dealt_out_in_folds() -> None:
+    assert settle(Pipeline(), DataFacts(rows=100, divisible=False)).splits.folds is None
+
+
+@pytest.mark.parametrize(
+    ("task", "facts", "loss"),
+    [
+        ("classification", FEW, CrossEntropy()),
+        ("classification", IMAGES, CrossEntropy()),
+        ("regression", MANY, BetaNLL()),
+    ],
+)
+def test_numbers_have_a_variance_for_each_row(task: Any, facts: DataFacts, loss: Any) -> None:
+    assert settle(Pipeline(task=task), facts).training.loss == loss
+
+
+def test_chains_of_networks_learn_by_the_squared_error(load: Load) -> None:
+    pipeline = settle(load("{task: regression, ensemble: {strategy: boosting}}"), MANY)
+    assert pipeline.training.loss == SquaredError()
+    assert pipeline.training.early_stopping is None
+
+
+def test_tables_have_quantiles_and_images_are_standardised() -> None:
+    assert settle(Pipeline(), MANY).scale == Quantile()
+    assert settle(Pipeline(), IMAGES).scale == Standardize()
+    assert isinstance(settle(Pipeline(), MANY).training.optimizer, AdamW)
+    assert settle(Pipeline(), IMAGES).training.optimizer == Adam()
+
+
+def test_what_is_given_is_never_changed(load: Load) -> None:
+    text = """
+scale: {name: standardize}
+network: {hidden: [7]}
+training: {epochs: 3, batch_size: 9, optimizer: {name: sgd}, schedule: {name: constant}}
+ensemble: {combine: {temperature: false}}
+splits: {validation: 0.3, stop: 0.2}
+"""
+    given = load(text)
+    settled = settle(given, FEW)
+    assert settled.training == given.training.model_copy(update={"loss": CrossEntropy()})
+    for section in ("scale", "network", "splits", "ensemble"):
+        assert getattr(settled, section) == getattr(given, section)
+
+
+def test_a_chosen_number_of_epochs_is_trained_whole(load: Load) -> None:
+    assert settle(load("training: {epochs: 3}"), MANY).training.early_stopping is None
+    assert settle(load("training: {batch_size: 3}"), MANY).training.early_stopping is not None
+
+
+@pytest.mark.parametrize("strategy", ["snapshot", "fast_geometric"])
+def test_cycles_have_a_schedule_of_their_own(strategy: str, load: Load) -> None:
+    text = f"{{ensemble: {{strategy: {strategy}}}, training: {{schedule: {{name: snapshot}}}}}}"
+    settled = settle(load(text), MANY)
+    assert settled.training.schedule.name == "snapshot"
+    assert settled.training.early_stopping is None
+    plain = settle(load("ensemble: {strategy: fast_geometric}"), MANY)
+    assert plain.training.schedule == ConstantRate()
+    assert settle(Pipeline(), MANY).training.schedule == Cosine()
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(100, 16), (4_096, 64), (60_000, 256), (10**7, 256)])
+def test_batches_grow_with_the_rows(rows: int, batch: int) -> None:
+    assert settle(Pipeline(), DataFacts(rows=rows)).training.batch_size == batch
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "warm"),
+    [
+        ("seed: 1", MANY, True),
+        ("seed: 1", IMAGES, True),
+        ("splits: {validation: 20, stop: 20}", MANY, False),
+        ("ensemble: {combine: {method: choose}}", MANY, False),
+        ("ensemble: {combine: {temperature: true}}", DataFacts(rows=50), True),
+    ],
+)
+def test_the_ensemble_is_calibrated_where_rows_allow(
+    text: str, facts: DataFacts, warm: bool, load: Load
+) -> None:
+    assert settle(load(text), facts).ensemble.combine.temperature is warm
