@@ -87,3 +87,13 @@ def test_numbers_are_seen_as_encoded() -> None:
     schema = fit(table())
     encoded = schema.encode_inputs(batch_of(table()), place)
     assert np.array_equal(schema.source_view.read(encoded), encoded)
+
+
+def test_of_many_categories_that_are_numbers_the_order_is_seen() -> None:
+    amounts = [str(100 * (n % 40)) for n in range(60)]
+    values = table_of(amount=amounts, y=np.arange(60.0))
+    rules = {"amount": CategoryRule(encode="code")}
+    schema = fit(values, "regression", Roles(("amount",), "y", rules=rules))
+    assert schema.source_view.categories == ()
+    found = seen(schema, amount=["300", "3900", "77", "0"])[:, 0]
+    assert np.array_equal(found, [3, 39, np.nan, 0], equal_nan=True)

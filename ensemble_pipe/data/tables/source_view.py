@@ -20,6 +20,9 @@ from ensemble_pipe.data.tables.features import (
     NumberColumn,
 )
 
+# Of more categories that are numbers trees see the order, which sets of them would only guess.
+MOST_UNORDERED = 32
+
 
 @dataclass(frozen=True)
 class CategoryPlace:
@@ -39,10 +42,11 @@ class CategoryPlace:
 
 @dataclass(frozen=True)
 class SourceView:
-    """Where the columns that trees see stand in an encoded row (D,): categories, then numbers.
+    """Where the columns that trees see stand in an encoded row (D,), in the order in which they do.
 
     Attributes:
-        categories: of the columns of categories, in order.
+        categories: of the columns of categories.
+        ordered: of columns of many categories that are all numbers: their order is seen.
         numbers: places of the numbers (or of all features where the data is no table).
         indicators: for each number the place of its missing-indicator, or -1.
     """
@@ -50,11 +54,12 @@ class SourceView:
     categories: tuple[CategoryPlace, ...]
     numbers: tuple[int, ...]
     indicators: tuple[int, ...]
+    ordered: tuple[CategoryPlace, ...] = ()
 
     @property
     def width(self) -> int:
         """C, the number of columns."""
-        return len(self.categories) + len(self.numbers)
+        return len(self.categories) + len(self.ordered) + len(self.numbers)
 
     def read(self, encoded: Floats) -> Floats:
         """Return (R, C) float32 of encoded rows (R, D); NaN is missing, or an unknown category.
@@ -62,9 +67,9 @@ class SourceView:
         Categories are numbered from 0 on, in the order of the schema.
         """
         out = np.empty((len(encoded), self.width), np.float32)
-        for index, place in enumerate(self.categories):
+        for index, place in enumerate((*self.categories, *self.ordered)):
             out[:, index] = _codes(encoded, place)
-        first = len(self.categories)
+        first = len(self.categories) + len(self.ordered)
         out[:, first:] = encoded[:, self._numbers]
         for index, indicator in enumerate(self.indicators):
             if indicator >= 0:
@@ -101,22 +106,24 @@ def view_columns(
     """
     if not columns:
         return SourceView((), tuple(range(width)), (-1,) * width)
-    categories = tuple(
-        CategoryPlace(layout.starts[c.name], c.code_count - 1, c.encode == "code")
-        for c in columns
-        if isinstance(c, CategoryColumn)
-    )
+    categories, ordered = list[CategoryPlace](), list[CategoryPlace]()
+    for column in columns:
+        if isinstance(column, CategoryColumn):
+            count = column.code_count - 1
+            kind = ordered if column.is_of_numbers and count > MOST_UNORDERED else categories
+            start = layout.starts[column.name]
+            kind.append(CategoryPlace(start, count, column.encode == "code"))
     own = [column for column in columns if isinstance(column, NumberColumn)]
     numbers = layout.numbers.tolist()
     indicators = [layout.starts[c.name] if c.indicator else -1 for c in own]
     if mixed:
         numbers += [place for place in indicators if place >= 0]
         indicators = [-1] * len(numbers)
-    for column in own:
-        parts = _part_places(column, layout)
+    for number in own:
+        parts = _part_places(number, layout)
         numbers += parts
         indicators += [-1] * len(parts)
-    return SourceView(categories, tuple(numbers), tuple(indicators))
+    return SourceView(tuple(categories), tuple(numbers), tuple(indicators), tuple(ordered))
 
 
 def _part_places(column: NumberColumn, layout: FeatureLayout) -> list[int]:
