@@ -79,6 +79,7 @@ MAY_IMPORT = {
         "ensemble/members/external.py",
         "ensemble/members/trees.py",
         "ensemble/members/kinds.py",
+        "ensemble/members/library.py",
         "ensemble/members/member.py",
     },
 }

@@ -182,16 +182,21 @@ class _Fit:
             early_stopping=stops,
             **{"n_iter_no_change": PATIENCE, **parameters},
         )
-        held = (stop.inputs, stop.targets, stop.weights)
+        held = (stop.inputs, stop.targets, _weights(stop))
         names = ("X_val", "y_val", "sample_weight_val")
         given = dict(zip(names, held, strict=True)) if stops else {}
-        estimator.fit(train.inputs, train.targets, train.weights, **given)
+        estimator.fit(train.inputs, train.targets, _weights(train), **given)
         rounds = estimator.n_iter_
         self.rounds.end_sequence(rounds)
         if stops and best:
             rounds = max(1, int(np.argmax(estimator.validation_score_)))
             del estimator._predictors[rounds:]
         return _Sequence(estimator, rounds)
+
+
+def _weights(rows: LearnerRows) -> Floats | None:
+    """Return the weights of rows; None where all are alike, which takes less time."""
+    return None if (rows.weights == 1).all() else rows.weights
 
 
 class _Rounds:
