@@ -60,7 +60,7 @@ MAY_IMPORT = {
         "estimators/ensembles.py",
         "estimators/features.py",
         "training/estimator_settings.py",
-        "training/estimators.py",
+        "training/histogram_boosting.py",
     },
     "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},
     "pydantic": {
@@ -78,7 +78,9 @@ MAY_IMPORT = {
         "ensemble/members/boosted.py",
         "ensemble/members/estimator.py",
         "ensemble/members/external.py",
+        "ensemble/members/trees.py",
         "ensemble/members/kinds.py",
+        "ensemble/members/library.py",
         "ensemble/members/member.py",
     },
 }

@@ -28,6 +28,7 @@ from ensemble_pipe.data.tables.fitting import fit_table, require_rows
 from ensemble_pipe.data.tables.images import encode_images, fit_images, require_images
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
+from ensemble_pipe.data.tables.source_view import SourceView, view_columns
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
 from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale
@@ -218,6 +219,12 @@ class Schema:
     def spans(self) -> tuple[Span, ...]:
         """The features of an encoded row by the column they came from; empty for images."""
         return self._layout.spans
+
+    @cached_property
+    def source_view(self) -> SourceView:
+        """The columns of encoded rows as trees take them."""
+        width, mixed = prod(self.input_shape), self.scaling.mixes
+        return view_columns(self.columns, self._layout, width, mixed=mixed)
 
     @cached_property
     def _layout(self) -> FeatureLayout:
