@@ -179,7 +179,7 @@ def test_little_and_constant_data(kind: Any, y: Array, expected: float | None) -
     ([0] * 198 + [1] * 2, 3, (162, 19, 19)),  # the rare class goes back
 ])  # fmt: skip
 def test_what_is_held_out(labels: list[int], patience: int | None, counts: tuple[int, ...]) -> None:
-    held = {"patience": patience, "validation_fraction": 0.1, "epochs": 5}
+    held: dict[str, Any] = {"patience": patience, "validation_fraction": 0.1, "epochs": 5}
     values = EnsembleClassifier(**held).get_params()
     config, plans = pipeline_of(
         {name: values[name] for name in PATHS}, {}, "classification", 1, "test"

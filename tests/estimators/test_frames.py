@@ -41,10 +41,11 @@ def people() -> pd.DataFrame:
     """Return rows with all that a table may hold, and an index of their own."""
     age = RANDOM.integers(18, 80, ROWS)
     city = RANDOM.choice(["Graz", "Linz", "Wien, 1. Bezirk", 'a "b"'], ROWS).astype(object)
+    lacking = RANDOM.random(ROWS)
     frame = pd.DataFrame({
-        "age": pd.array(np.where(age % 7 == 0, None, age), "Int64"),
+        "age": pd.array([None if own % 7 == 0 else own for own in age], "Int64"),
         "fare": np.where(RANDOM.random(ROWS) < 0.2, np.nan, RANDOM.gamma(2.0, 20.0, ROWS)),
-        "city": np.where(RANDOM.random(ROWS) < 0.1, None, city),
+        "city": [None if share < 0.1 else own for share, own in zip(lacking, city, strict=True)],
         "size": pd.Categorical(RANDOM.choice(["S", "M", "L"], ROWS), ["S", "M", "L"], ordered=True),
         "rooms": RANDOM.integers(1, 5, ROWS).astype(np.int8),
         "owner": pd.array(RANDOM.choice(np.array([True, False, None]), ROWS), "boolean"),
@@ -251,7 +252,7 @@ def test_frames_go_through_pipelines_searches_and_folds() -> None:
     (UNSEEN.rename(columns={"city": "town"}), "unseen at fit time:\n- town\n.*missing:\n- city"),
     (UNSEEN.to_numpy()[:, 1:], "X has 9 features, but EnsembleClassifier is expecting 10"),
     (UNSEEN.iloc[:0], r"Found array with 0 sample\(s\)"),
-    (pl.from_arrow(as_arrow(UNSEEN)).lazy(), r"the data frame is lazy; .* collect\(\)"),
+    (pl.DataFrame(pl.from_arrow(as_arrow(UNSEEN))).lazy(), r"the data frame is lazy; .* collect\(\)"),
     (UNSEEN.to_dict("list"), "X: is a dict; pass a data frame"),
     (UNSEEN.to_records(index=False), "X: a structured array; pass a data frame"),
 ])  # fmt: skip
