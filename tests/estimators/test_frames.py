@@ -252,7 +252,7 @@ def test_frames_go_through_pipelines_searches_and_folds() -> None:
     (UNSEEN.rename(columns={"city": "town"}), "unseen at fit time:\n- town\n.*missing:\n- city"),
     (UNSEEN.to_numpy()[:, 1:], "X has 9 features, but EnsembleClassifier is expecting 10"),
     (UNSEEN.iloc[:0], r"Found array with 0 sample\(s\)"),
-    (pl.DataFrame(pl.from_arrow(as_arrow(UNSEEN))).lazy(), r"the data frame is lazy; .* collect\(\)"),
+    (pl.DataFrame(as_arrow(UNSEEN).to_pydict()).lazy(), r"the data frame is lazy; .* collect\(\)"),
     (UNSEEN.to_dict("list"), "X: is a dict; pass a data frame"),
     (UNSEEN.to_records(index=False), "X: a structured array; pass a data frame"),
 ])  # fmt: skip
