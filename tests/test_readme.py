@@ -42,7 +42,8 @@ def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert re.match(r"\[\d \d \d \d \d\]\n\[0\.\d+ ", done.stdout)
-    assert "<Model: classification of 'y' (2 classes: no, yes) from 2 columns (age, job)" in done.stdout
+    described = "<Model: classification of 'y' (2 classes: no, yes) from 2 columns (age, job)"
+    assert described in done.stdout
 
 
 def test_the_readme_stays_a_front_page() -> None:

@@ -23,7 +23,7 @@ class InlineExecutor:
         data = TrainingData(recipe, schema)
         with one_thread():
             for plan in estimators:
-                yield train_estimator(plan, data, schema)
+                yield from train_estimator(plan, data, schema)
             for stack in stacks:
                 yield from train(stack, data, schema)
 

@@ -14,7 +14,7 @@ from ensemble_pipe.cluster.executor import Estimators
 from ensemble_pipe.cluster.failure import cause_of, decide, is_loss
 from ensemble_pipe.cluster.lease import Lease
 from ensemble_pipe.cluster.liveness import Liveness
-from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, unwrap_error, wait
+from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, next_event, wait
 from ensemble_pipe.cluster.standing import NAMESPACE, write_start_seconds
 from ensemble_pipe.cluster.trainer import Trainer, fit_here
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
@@ -242,7 +242,7 @@ def _fit(
     retries: int,
     alive: Liveness,
 ) -> Iterator[Event]:
-    """Fit scikit-learn learners in parallel; yield each when it is fitted.
+    """Fit learners without steps in parallel; yield the events of each.
 
     Raises:
         ClusterError: a task was lost more often than is allowed, or does not respond for too long.
@@ -251,27 +251,31 @@ def _fit(
     def begun(plan: EstimatorPlan) -> Any:
         return fit_here.remote(plan, source, recipe, schema)
 
-    waiting = {begun(plan): plan for plan in plans}
+    streams = {begun(plan): plan for plan in plans}
     deaths: Counter[int] = Counter()
-    while waiting:
-        done = wait(list(waiting), SILENCE_TIMEOUT_S, alive)
-        if not done:
+    while streams:
+        ready = wait(list(streams), SILENCE_TIMEOUT_S, alive)
+        if not ready:
             raise ClusterError(
                 f"no scikit-learn learner was fitted for {SILENCE_TIMEOUT_S / 60:.0f} minutes; "
                 "look at the cluster with `ray status`, then go on with `ensemble-pipe resume`"
             )
-        plan = waiting.pop(done[0])
+        stream = ready[0]
+        plan = streams.pop(stream)
         try:
-            yield ray.get(done[0])
+            event = next_event(stream)
         except ray.exceptions.RayError as error:
-            lost = unwrap_error(error) if isinstance(error, ray.exceptions.RayTaskError) else error
-            if not is_loss(lost):
-                raise lost from error
+            if not is_loss(error):
+                raise
             deaths[plan.learner] += 1
-            decision = decide(deaths[plan.learner], retries, cause_of(lost))
+            decision = decide(deaths[plan.learner], retries, cause_of(error))
             if decision.action == "give_up":
                 raise ClusterError(decision.reason) from error
-            waiting[begun(plan)] = plan
+            streams[begun(plan)] = plan
+            continue
+        if event is not None:
+            streams[stream] = plan
+            yield event
 
 
 def _actor_class(decorated: Any) -> Any:

@@ -73,8 +73,10 @@ class Trainer:
             yield from train(stack, *self._work)
 
 
-@ray.remote(num_cpus=1, max_retries=0)
-def fit_here(plan: EstimatorPlan, source: BaseSource, recipe: Recipe, schema: Schema) -> Event:
-    """Fit a scikit-learn learner on the node of this task."""
+@ray.remote(num_cpus=1, max_retries=0, num_returns="streaming")
+def fit_here(
+    plan: EstimatorPlan, source: BaseSource, recipe: Recipe, schema: Schema
+) -> Iterator[Event]:
+    """Fit a learner without steps on the node of this task, and stream its events."""
     with one_thread():
-        return train_estimator(plan, TrainingData(local_base(source, recipe), schema), schema)
+        yield from train_estimator(plan, TrainingData(local_base(source, recipe), schema), schema)

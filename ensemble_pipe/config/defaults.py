@@ -4,6 +4,7 @@ They were chosen on inner validation parts of eight tables, see docs/defaults.md
 for a pipeline file, the estimators and what `data inspect` suggests.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import log2
 from typing import Any
@@ -12,6 +13,7 @@ from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.sections import Pipeline, Splits, Training
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.tables.scaling import Quantile
+from ensemble_pipe.ensemble.presets import OF_LEARNERS, expand_preset
 from ensemble_pipe.ensemble.strategies import EnsembleSettings, Learners
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
@@ -62,17 +64,31 @@ def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
 def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSettings]:
     """Return the parts of the data, and the ensemble with as many learners as these need."""
     splits, ensemble, given = pipeline.splits, pipeline.ensemble, pipeline.given
+    choose = "ensemble.combine.method" not in given
     if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
-        return splits, ensemble
+        return splits, expand_preset(ensemble, splits.folds, choose=choose)
     few = LEAST_ROWS_IN_FOLDS <= facts.rows <= MOST_ROWS_IN_FOLDS
     small = few and facts.divisible and not facts.images
     if small and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds")):
-        more = replace(ensemble, learners=LEARNERS_IN_FOLDS)
+        more = expand_preset(ensemble, FOLDS, choose=choose)
+        if more.pool is None:
+            more = replace(more, learners=LEARNERS_IN_FOLDS)
         if not any(fold_conflicts(more, FOLDS)) and ensemble.combine.evidence == "validation":
             folds: dict[str, Any] = {"folds": FOLDS, "validation": None, "stop": None}
             return splits.model_copy(update=folds), more
     parts: dict[str, Any] = {"validation": HELD_OUT_SHARE, "stop": "validation"}
-    return splits.model_copy(update=parts), ensemble
+    return splits.model_copy(update=parts), expand_preset(ensemble, None, choose=choose)
+
+
+def preset_conflicts(pipeline: Pipeline) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the path of each key that contradicts a preset, and why."""
+    preset, pool = pipeline.ensemble.preset, pipeline.ensemble.pool is not None
+    if preset is None:
+        return
+    for name in OF_LEARNERS if preset == "best" else ("pool",) if pool else ():
+        if f"ensemble.{name}" in pipeline.given:
+            text = f"the preset {preset} says which learners there are; leave one of them out"
+            yield ("ensemble", name), text
 
 
 def _calibrated(

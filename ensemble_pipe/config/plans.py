@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ensemble_pipe.config.conversion import resolve, validate
-from ensemble_pipe.config.defaults import DataFacts, settle
+from ensemble_pipe.config.defaults import DataFacts, preset_conflicts, settle
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
@@ -84,6 +84,9 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
         ConfigError: `vary` or `set` names no hyperparameter, a value is invalid for it, or settings
             contradict each other.
     """
+    origin = document or Document("pipeline", resolve(pipeline))
+    if wrong := [_mistake(conflict, origin) for conflict in preset_conflicts(pipeline)]:
+        raise ConfigError(mistakes=wrong)
     pipeline = settle(pipeline, DataFacts())
     values = resolve(pipeline)
     # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.

@@ -133,8 +133,8 @@ class RunPaths:
     def checkpoint(self, learner: int, step: int) -> Path:
         return self.learner(learner) / f"step-{step:08d}.safetensors"
 
-    def estimator(self, learner: int) -> Path:
-        return self.learner(learner) / "estimator.skops"
+    def estimator(self, learner: int, suffix: str) -> Path:
+        return self.learner(learner) / f"estimator{suffix}"
 
     @classmethod
     def open(cls, root: Path) -> "RunPaths":

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.documents import read_bytes
+from ensemble_pipe.core.documents import parse_json, read_bytes, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 
 
@@ -43,6 +44,17 @@ def parse_tensors(content: bytes, where: str) -> dict[str, Floats]:
     except SafetensorError as error:
         raise CorruptFileError(f"{where}: not a safetensors file ({error})") from None
     return tensors
+
+
+def metadata_of(content: bytes, where: str) -> dict[str, str]:
+    """Return the texts that a safetensors file holds beside its tensors, by name.
+
+    Raises:
+        CorruptFileError: its header is not in that format.
+    """
+    size = int.from_bytes(content[:8], "little")
+    header = parse_json(content[8 : 8 + size], dict[str, Any], where)
+    return validate_as(header.get("__metadata__", {}), dict[str, str], where)
 
 
 def require_finite(

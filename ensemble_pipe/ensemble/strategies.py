@@ -168,9 +168,13 @@ class EnsembleSettings(Learners):
         combine: how the members become one predictor.
         stop_below_gain: training ends once a further learner, taken in order, lowers the NLL of the
             equally weighted ensemble on the validation part by less, in nats; null trains all.
+        preset: "fast" is the group that the other keys describe; "best" a pool of networks and
+            boosted trees, combined by `choose`. What it stands for is written into the pipeline of
+            the run; null for none.
         pool: groups of learners; null for the one group that the other keys describe.
     """
 
+    preset: Literal["fast", "best"] | None = None
     combine: Combine = Combine()
     stop_below_gain: Annotated[float, Gt(0)] | None = None
     pool: Annotated[

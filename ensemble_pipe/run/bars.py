@@ -1,5 +1,6 @@
 """Progress bars of a run, for terminals."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from rich import progress
@@ -7,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from ensemble_pipe.core.messages import printable
-from ensemble_pipe.run.display import Silent
+from ensemble_pipe.run.display import Silent, count_text
+from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -39,25 +41,21 @@ class Bars(Silent):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def begin(self, plans: list[LearnerPlan]) -> None:
-        for plan in plans:
-            name = f"learner {plan.learner}"
+    def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
+        self.message(f"training {count_text(networks, others)}")
+        for learner in [plan.learner for plans in (networks, others) for plan in plans]:
+            name = f"learner {learner}"
             # A waiting learner has no total yet, so that its clock starts with its first report.
             task = self._progress.add_task(name, total=None, start=False, loss="waiting")
-            self._tasks[plan.learner] = task
+            self._tasks[learner] = task
 
     def event(self, event: Event) -> None:
         if isinstance(event, EstimatorFitted):
-            self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
-            return
-        task = self._tasks.get(event.learner)
-        if task is None:  # an estimator, which has no bar
-            if isinstance(event, Failed):
-                self.message(f"learner {event.learner} failed: {event.reason}")
-            return
-        if isinstance(event, Progress):
+            self._advance(event.learner, 1, 1, f"fitted in {event.seconds:.1f} s")
+        elif isinstance(event, Progress):
             self._advance(event.learner, event.step, event.total, f"loss {event.loss:.4f}")
         elif isinstance(event, Failed):
+            task = self._tasks[event.learner]
             self._progress.update(task, loss=f"[red]{printable(escape(event.reason))}")
         elif event.metrics:
             text = f"{'done, ' if event.finished else ''}stop loss {event.metrics['stop/loss']:.4f}"

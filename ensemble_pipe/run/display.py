@@ -3,12 +3,14 @@
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from ensemble_pipe.core.terminal import say
-from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
+from ensemble_pipe.training.estimators import EstimatorPlan
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
 
 LINE_EVERY_S = 1.0
@@ -24,8 +26,8 @@ class Display(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def begin(self, plans: list[LearnerPlan]) -> None:
-        """Trainers are ready, and training begins."""
+    def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
+        """Training begins, of networks and of learners without steps."""
         ...
 
     def event(self, event: Event) -> None:
@@ -46,7 +48,7 @@ class Silent:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def begin(self, plans: list[LearnerPlan]) -> None:
+    def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
         return None
 
     def event(self, event: Event) -> None:
@@ -83,9 +85,10 @@ class HeldMessages:
 class Lines(Silent):
     """A plain line log, at most one line a second beside endings."""
 
-    def begin(self, plans: list[LearnerPlan]) -> None:
-        self.message(f"training {len(plans)} learners")
-        self._epochs = {plan.learner: plan.epochs for plan in plans}
+    def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
+        self.message(f"training {count_text(networks, others)}")
+        self._epochs = {plan.learner: plan.epochs for plan in networks}
+        self._rounds = {plan.learner for plan in others}
         self._clock = Clock()
         self._told = 0.0
 
@@ -94,20 +97,43 @@ class Lines(Silent):
             self.message(f"learner {event.learner} failed: {event.reason}")
         elif isinstance(event, EstimatorFitted):
             self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
-        elif isinstance(event, Checkpoint) and event.metrics:
-            due = time.monotonic() - self._told > LINE_EVERY_S
-            if due or event.finished:
-                self._told = time.monotonic()
-                numbers = "  ".join(f"{k} {v:.4g}" for k, v in event.metrics.items())
-                epochs = self._epochs[event.learner]
-                left = self._clock.left(event.learner, event.epoch, epochs)
+        elif isinstance(event, Progress) and event.learner in self._rounds:
+            if self._is_due():
+                left = self._clock.left(event.learner, event.step, event.total)
                 self.message(
-                    f"learner {event.learner}  epoch {event.epoch}/{epochs}  {numbers}  left {left}"
+                    f"learner {event.learner}  round {event.step}/{event.total}  "
+                    f"stop/loss {event.loss:.4g}  left {left} at most"
                 )
+        elif isinstance(event, Checkpoint) and event.metrics and self._is_due(event.finished):
+            numbers = "  ".join(f"{k} {v:.4g}" for k, v in event.metrics.items())
+            epochs = self._epochs[event.learner]
+            left = self._clock.left(event.learner, event.epoch, epochs)
+            self.message(
+                f"learner {event.learner}  epoch {event.epoch}/{epochs}  {numbers}  left {left}"
+            )
 
     def message(self, text: str) -> None:
         if text:
             say(text)
+
+    def _is_due(self, always: bool = False) -> bool:
+        """Return whether a line may be written; if so, the next one is due a second later."""
+        due = always or time.monotonic() - self._told > LINE_EVERY_S
+        if due:
+            self._told = time.monotonic()
+        return due
+
+
+def count_text(networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> str:
+    """Return how many learners of each kind there are.
+
+    For example "5 networks, 3 histogram_boosting and 1 linear".
+    """
+    counts = Counter(plan.settings.strategy for plan in others)
+    words = [f"{len(networks)} network{'s' if len(networks) > 1 else ''}"] if networks else []
+    words += [f"{count} {strategy}" for strategy, count in counts.items()]
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 class Clock:

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
-from ensemble_pipe.ensemble.members import EstimatorMember, ExternalMember, Member, members_at
+from ensemble_pipe.ensemble.members import ExternalMember, FittedMember, Member, members_at
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.ensemble.strategies import ExternalPlan
 from ensemble_pipe.run.sinks import Sink
-from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState
 
@@ -40,10 +39,10 @@ class MemberRegistry:
         """
         self._add(members_at(plan, number, state, self.schema))
 
-    def add_estimator(self, plan: EstimatorPlan, content: bytes) -> None:
-        """Add a scikit-learn estimator; `content` is the fitted one in skops' format."""
-        self._add([EstimatorMember(plan.learner, 0, 0, plan.settings.strategy, content)])
-        self._sink.finish_learner(plan.learner)
+    def add_fitted(self, member: FittedMember) -> None:
+        """Add the one member of a learner without steps."""
+        self._add([member])
+        self._sink.finish_learner(member.learner)
 
     def add_external(self, plan: ExternalPlan) -> None:
         """Add a member with the predictions of another program."""

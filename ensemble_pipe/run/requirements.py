@@ -15,7 +15,8 @@ from ensemble_pipe.data.learner_view import largest_fold
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.training.conflicts import cycle_count
-from ensemble_pipe.training.estimator_settings import EstimatorSettings
+from ensemble_pipe.training.estimator_settings import CatBoost, EstimatorSettings, LightGbm
+from ensemble_pipe.training.library_models import load_library
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.requirements import require_plans_fit, require_rows
 
@@ -74,6 +75,8 @@ def require_fit(
     require_plans_fit(plans, schema, rows)
     require_affordable(plans, schema, rows)
     for number, group in enumerate(config.ensemble.groups):
+        if isinstance(group, LightGbm | CatBoost):
+            load_library(group.strategy)
         if isinstance(group, EstimatorSettings):
             own_folds = group.learners if group.leaves_folds_out else None
             folds = config.splits.folds or own_folds

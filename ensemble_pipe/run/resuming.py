@@ -9,12 +9,12 @@ from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.members import EstimatorMember
+from ensemble_pipe.ensemble.members import FittedMember, fitted_member
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.training import restoring
-from ensemble_pipe.training.checkpoints import ANEW, load_estimator
-from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
+from ensemble_pipe.training.checkpoints import ANEW, FittedFile, load_estimator
+from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState, initial_state
 
@@ -74,12 +74,11 @@ def restore(
             states[plan.learner] = initial_state(plan, registry.schema, row)
     estimators: list[EstimatorPlan] = []
     for estimator in plans.estimators:
-        content = load_estimator(paths, estimator.learner, run_id)
-        if content is None:
+        fitted = load_estimator(paths, estimator.learner, run_id)
+        if fitted is None:
             estimators.append(estimator)
         else:
-            _require_plan(paths, estimator, content, registry.schema)
-            registry.add_estimator(estimator, content)
+            registry.add_fitted(_member_of(paths, estimator, fitted, registry.schema))
     return Remaining(networks, estimators, states)
 
 
@@ -94,13 +93,16 @@ def _restore_network(
     return (False, None) if last is None else (last.saved.finished, last.state)
 
 
-def _require_plan(paths: RunPaths, plan: EstimatorPlan, content: bytes, schema: Schema) -> None:
-    """Raise CorruptFileError where a kept estimator is not the one of its plan."""
-    path = paths.estimator(plan.learner)
-    member = EstimatorMember(plan.learner, 0, 0, plan.settings.strategy, content)
-    if not is_of_plan(member.estimator, plan, schema.task):
+def _member_of(
+    paths: RunPaths, plan: EstimatorPlan, fitted: FittedFile, schema: Schema
+) -> FittedMember:
+    """Return the member of a kept learner; raise CorruptFileError where it is not of its plan."""
+    path = paths.estimator(plan.learner, fitted.suffix)
+    member = fitted_member(plan, *fitted)
+    if not member.is_of_plan(plan, schema.task):
         raise CorruptFileError(f"{path}: is not what learner {plan.learner} fits; {ANEW}")
     try:
         member.require_fit(schema)
     except ValueError as error:
         raise CorruptFileError(f"{path}: {error}; {ANEW}") from None
+    return member

@@ -17,7 +17,7 @@ from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.tracking.pictures import draw_pictures
-from ensemble_pipe.training.checkpoints import save_checkpoint, save_estimator
+from ensemble_pipe.training.checkpoints import FittedFile, save_checkpoint, save_estimator
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
 
 
@@ -94,7 +94,8 @@ class RunSink:
         save_checkpoint(self._paths, checkpoint, self._run_id)
 
     def save_estimator(self, estimator: EstimatorFitted) -> None:
-        save_estimator(self._paths, estimator.learner, estimator.content, self._run_id)
+        fitted = FittedFile(estimator.suffix, estimator.content)
+        save_estimator(self._paths, estimator.learner, fitted, self._run_id)
 
     def finish_learner(self, learner: int) -> None:
         self._journal.append(kinds.FinishedEntry(learner))

@@ -18,7 +18,7 @@ from ensemble_pipe.ensemble.aggregator import (
 )
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.importance import Importance
-from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs
+from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
 from ensemble_pipe.run.measuring import baseline_metrics, validation_importance
@@ -128,7 +128,7 @@ class Session:
             return
         self._compile_kernels(remaining.networks)
         stacks = self._make_stacks(remaining, executor.trainers)
-        self._display.begin(list(self._plans.networks))
+        self._display.begin(remaining.networks, remaining.estimators)
         trained = executor.run(stacks, self._data.recipe, self._schema, remaining.estimators)
         for event in self._recorded(trained):
             self._display.event(event)
@@ -222,7 +222,8 @@ class Session:
             self.open.discard(event.learner)
         elif isinstance(event, EstimatorFitted):
             self._sink.save_estimator(event)
-            self.registry.add_estimator(self._estimators[event.learner], event.content)
+            plan = self._estimators[event.learner]
+            self.registry.add_fitted(fitted_member(plan, event.suffix, event.content))
             self.open.discard(event.learner)
         elif isinstance(event, Checkpoint):
             self._take_checkpoint(event)

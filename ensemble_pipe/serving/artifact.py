@@ -2,7 +2,9 @@
 
 model.json            schema, members and their networks, combiner, conformal sets, draws, versions
 members.safetensors   tensors of members: rows (P,) of networks, (r, P) of chains of them
-estimator-*.skops     files of members: scikit-learn estimators
+estimator-*.skops     files of members: scikit-learn estimators,
+trees-*.safetensors   boosted trees,
+library-*             and models of LightGBM and CatBoost in their text formats
 manifest.json         sha256 sums of these
 """
 

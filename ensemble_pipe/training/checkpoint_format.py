@@ -43,7 +43,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class SavedEstimator:
-    """The JSON of a scikit-learn learner; `run` and `format` as in `Saved`."""
+    """The JSON of a learner without steps; `run` and `format` as in `Saved`."""
 
     learner: Count
     sums: dict[str, str]

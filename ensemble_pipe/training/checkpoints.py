@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import save
@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from ensemble_pipe.core.documents import parse_json, read_bytes
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, atomic_write_all, check_sums, json_text
-from ensemble_pipe.core.tensor_files import parse_tensors, require_finite
+from ensemble_pipe.core.tensor_files import metadata_of, parse_tensors, require_finite
 from ensemble_pipe.training.checkpoint_format import (
     FORMAT,
     Saved,
@@ -27,6 +27,7 @@ from ensemble_pipe.training.checkpoint_format import (
     parse_counters,
     read_saved,
 )
+from ensemble_pipe.training.estimator_settings import SUFFIXES
 from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.state import LearnerState
 
@@ -126,25 +127,30 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
 
 def _facts_in(content: bytes, where: str) -> dict[str, Any]:
     """Return what a safetensors file says of itself; nothing in one of an earlier version."""
-    size = int.from_bytes(content[:8], "little")
-    header = parse_json(content[8 : 8 + size], dict[str, Any], where)
-    facts = header.get("__metadata__", {}).get(_FACTS)
+    facts = metadata_of(content, where).get(_FACTS)
     return {} if facts is None else parse_json(facts.encode(), dict[str, Any], where)
 
 
-def save_estimator(paths: RunPaths, learner: int, content: bytes, run: str) -> None:
-    """Write a scikit-learn learner; its JSON is written last and makes it finished."""
-    _write(paths.estimator(learner), content, {"format": FORMAT, "learner": learner, "run": run})
+class FittedFile(NamedTuple):
+    """The file of a learner without steps; its suffix says what it is."""
+
+    suffix: str
+    content: bytes
 
 
-def load_estimator(paths: RunPaths, learner: int, run: str) -> bytes | None:
-    """Return a scikit-learn learner that was saved, or None.
+def save_estimator(paths: RunPaths, learner: int, fitted: FittedFile, run: str) -> None:
+    """Write a learner without steps; its JSON is written last and makes it finished."""
+    path = paths.estimator(learner, fitted.suffix)
+    _write(path, fitted.content, {"format": FORMAT, "learner": learner, "run": run})
+
+
+def load_estimator(paths: RunPaths, learner: int, run: str) -> FittedFile | None:
+    """Return a learner without steps that was saved, or None.
 
     Raises:
         CorruptFileError: its file does not match its sum, or is of another learner or run.
     """
-    path = paths.estimator(learner)
-    facts_path = path.with_suffix(".json")
+    facts_path = paths.estimator(learner, ".json")
     if not facts_path.exists():
         return None
     saved = read_saved(facts_path, SavedEstimator)
@@ -153,16 +159,20 @@ def load_estimator(paths: RunPaths, learner: int, run: str) -> bytes | None:
         raise CorruptFileError(
             f"{facts_path}: is of learner {saved.learner}{whose}, not what its place says; {ANEW}"
         )
-    if list(saved.sums) != [path.name]:
-        raise CorruptFileError(f"{facts_path}: sums: must be that of {path.name} alone; {ANEW}")
-    check_sums(path.parent, saved.sums)
-    return read_bytes(path)
+    known = {paths.estimator(learner, suffix).name: suffix for suffix in SUFFIXES}
+    name = next(iter(saved.sums), "")
+    if len(saved.sums) != 1 or name not in known:
+        raise CorruptFileError(
+            f"{facts_path}: sums: must be that of one file, {' or '.join(known)}; {ANEW}"
+        )
+    check_sums(facts_path.parent, saved.sums)
+    return FittedFile(known[name], read_bytes(facts_path.with_name(name)))
 
 
 def remove_leftovers(paths: RunPaths) -> None:
     """Remove what a killed driver left half written: temporary files, tensors without JSON."""
     for path in paths.learners.glob("*/*"):
         whole = path.with_suffix(".json").is_file()
-        unfinished = path.suffix in (".safetensors", ".skops") and not whole
+        unfinished = path.suffix in SUFFIXES and not whole
         if path.is_file() and (path.suffix == ".tmp" or unfinished):
             path.unlink()

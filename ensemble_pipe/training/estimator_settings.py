@@ -9,7 +9,9 @@ from ensemble_pipe.data.schema import Task
 
 # Each has files of its own, and the ensemble is measured anew after each.
 MOST_LEARNERS = 10_000
-STOP_SHARE = 0.1  # of the training rows, which boosting puts aside to stop by
+# Of the files of fitted learners; each says what is in it.
+SKOPS, TREES, LIGHTGBM, CATBOOST = ".skops", ".safetensors", ".lightgbm", ".catboost"
+SUFFIXES = (SKOPS, TREES, LIGHTGBM, CATBOOST)
 
 
 @settings
@@ -20,13 +22,13 @@ class Folds:
 
     Attributes:
         weighs_rows: whether the estimator takes weights of rows.
-        several_targets: whether it takes several targets at once.
         needs_two_classes: whether it refuses rows that are all of one class.
+        suffix: of the file that holds the fitted learner.
     """
 
     weighs_rows: ClassVar[bool] = True
-    several_targets: ClassVar[bool] = True
     needs_two_classes: ClassVar[bool] = False
+    suffix: ClassVar[str] = SKOPS
 
     learners: Annotated[int, Ge(1), Le(MOST_LEARNERS)] = 1
     cross_validate: bool = False
@@ -67,8 +69,9 @@ class RandomForest(Folds):
 class HistogramBoosting(Folds):
     """Gradient boosting of trees on binned columns (Friedman 2001; Ke et al. 2017, "LightGBM").
 
-    It stops where a tenth of the training rows, put aside, says that further trees are no gain;
-    where a class has one row alone, which cannot be on both sides, it takes all of its rounds.
+    Trees see the columns of the table as they are: a category as a category, which a split divides
+    into two sets, and what is missing as missing. The rounds up to the least loss on the stop part
+    are kept. For numbers further trees fit the variance of each row's error.
 
     Attributes:
         learners: how many, each of other draws.
@@ -76,17 +79,24 @@ class HistogramBoosting(Folds):
         rounds: the most trees, for each class where there are several.
         learning_rate: what each tree's values are multiplied by.
         leaves: the most leaves of a tree.
+        leaf_rows: the least number of rows in a leaf.
+        penalty: of the squared values of leaves.
+        features: the share of the columns among which each split chooses.
     """
 
-    several_targets: ClassVar[bool] = False
     needs_two_classes: ClassVar[bool] = True
+    suffix: ClassVar[str] = TREES
 
     strategy: Literal["histogram_boosting"] = "histogram_boosting"
-    rounds: Annotated[int, Ge(1), Le(100_000)] = 300
-    learning_rate: Annotated[float, Gt(0)] = 0.1
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 2000
+    learning_rate: Annotated[float, Gt(0)] = 0.05
     leaves: Annotated[int, Ge(2)] = 31
+    leaf_rows: Annotated[int, Ge(1)] = 20
+    penalty: Annotated[float, Ge(0)] = 10.0
+    features: Annotated[float, Gt(0), Le(1)] = 0.5
 
     def build(self, task: Task, seed: int) -> Any:
+        """Return the estimator that versions up to 0.1.0 fitted to encoded rows."""
         from sklearn import ensemble
 
         kind = (
@@ -99,9 +109,58 @@ class HistogramBoosting(Folds):
             learning_rate=self.learning_rate,
             max_leaf_nodes=self.leaves,
             early_stopping=True,
-            validation_fraction=STOP_SHARE,
             random_state=seed,
         )
+
+
+@settings
+class LightGbm(Folds):
+    """LightGBM, which is an extra: `pip install "ensemble-pipe[boosting]"`.
+
+    Trees see the columns of the table as they are, and the rounds up to the least loss on the stop
+    part are kept.
+
+    Attributes:
+        learners: how many, each of other draws.
+        cross_validate: see `Folds`.
+        rounds: the most trees, for each class where there are several.
+        learning_rate: what each tree's values are multiplied by.
+        leaves: the most leaves of a tree.
+        leaf_rows: the least number of rows in a leaf.
+    """
+
+    needs_two_classes: ClassVar[bool] = True
+    suffix: ClassVar[str] = LIGHTGBM
+
+    strategy: Literal["lightgbm"] = "lightgbm"
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 2000
+    learning_rate: Annotated[float, Gt(0)] = 0.05
+    leaves: Annotated[int, Ge(2), Le(131_072)] = 31
+    leaf_rows: Annotated[int, Ge(1)] = 20
+
+
+@settings
+class CatBoost(Folds):
+    """CatBoost, which is an extra: `pip install "ensemble-pipe[boosting]"`.
+
+    Trees see the columns of the table as they are, and the rounds up to the least loss on the stop
+    part are kept.
+
+    Attributes:
+        learners: how many, each of other draws.
+        cross_validate: see `Folds`.
+        rounds: the most trees.
+        learning_rate: what each tree's values are multiplied by.
+        depth: of each tree, whose nodes of one level ask the same.
+    """
+
+    needs_two_classes: ClassVar[bool] = True
+    suffix: ClassVar[str] = CATBOOST
+
+    strategy: Literal["catboost"] = "catboost"
+    rounds: Annotated[int, Ge(1), Le(100_000)] = 2000
+    learning_rate: Annotated[float, Gt(0)] = 0.05
+    depth: Annotated[int, Ge(1), Le(16)] = 6
 
 
 @settings
@@ -150,4 +209,6 @@ class NearestNeighbors(Folds):
         return kind(self.neighbors, algorithm="brute")
 
 
-EstimatorSettings = RandomForest | HistogramBoosting | LinearEstimator | NearestNeighbors
+EstimatorSettings = (
+    RandomForest | HistogramBoosting | LightGbm | CatBoost | LinearEstimator | NearestNeighbors
+)

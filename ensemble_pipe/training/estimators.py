@@ -1,27 +1,33 @@
-"""Learners that are scikit-learn estimators: their plan and their fit.
+"""Learners that have no steps: scikit-learn estimators and boosted trees; their plan and their fit.
 
-They are saved with skops; `ensemble.members.estimator_files` loads them.
+Estimators are saved with skops, and `ensemble.members.estimator_files` loads them; boosted trees
+are saved as `boosted_trees` says.
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import ceil, prod
 from typing import Any
 
 import numpy as np
 
 from ensemble_pipe.core import seeds
-from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema, Task
-from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.training.boosting_libraries import fit_library
 from ensemble_pipe.training.estimator_settings import (
-    STOP_SHARE,
+    CatBoost,
     EstimatorSettings,
     HistogramBoosting,
+    LightGbm,
 )
 from ensemble_pipe.training.events import EstimatorFitted, Event, Failed
+from ensemble_pipe.training.histogram_boosting import MOST_CATEGORIES, fit_histogram_boosting
+from ensemble_pipe.training.learner_rows import LearnerRows, rows_of
+from ensemble_pipe.training.reports import Report, reported
+from ensemble_pipe.training.tree_inputs import fit_inputs
 
 
 @dataclass(frozen=True)
@@ -45,73 +51,93 @@ class EstimatorPlan:
         """Return the plan as plain values, for the journal and MLflow."""
         return {"estimator": asdict(self.settings)}
 
+    @property
+    def drawn_seed(self) -> int:
+        """The seed of the estimator, which no other learner of the run has."""
+        draws = seeds.generator(self.seed, seeds.Purpose.ESTIMATOR, learner=self.learner)
+        return int(draws.integers(2**31))
 
-def train_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Event:
-    """Fit a learner, and return the event that reports its result."""
-    from threadpoolctl import threadpool_limits
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides the fit, as files say that hold it."""
+        return {"seed": self.drawn_seed, **asdict(self.settings)}
 
+    def has_facts(self, facts: dict[str, Any]) -> bool:
+        """Return whether a file that says so was fitted by this plan."""
+        own = self.facts
+        return "seed" in facts and all(
+            name in own and own[name] == value for name, value in facts.items()
+        )
+
+
+def train_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Iterator[Event]:
+    """Fit a learner; yield its progress, and at last the event that reports its result."""
     began = time.monotonic()
     try:
-        with threadpool_limits(1):  # boosting's own threads too: a trainer has one CPU
-            content = fit_estimator(plan, data, schema)
+        content = yield from reported(
+            plan.learner, lambda report: fit_estimator(plan, data, schema, report)
+        )
     except ValueError as error:
-        return Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
-    return EstimatorFitted(plan.learner, content, time.monotonic() - began)
+        yield Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
+        return
+    seconds = time.monotonic() - began
+    yield EstimatorFitted(plan.learner, plan.settings.suffix, content, seconds)
 
 
-def fit_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> bytes:
-    """Fit a learner to the training part, without augmentation; return it in the format of skops.
+def fit_estimator(
+    plan: EstimatorPlan, data: TrainingData, schema: Schema, report: Report = lambda *_: None
+) -> bytes:
+    """Fit a learner to the training part, without augmentation; return the file that holds it.
 
     Raises:
         ValueError: the rows that it sees do not fit the estimator, such as all of one class.
     """
+    from threadpoolctl import threadpool_limits
+
+    settings = plan.settings
+    train, stop = rows_of(data, schema, plan.learner, plan.folds)
+    if schema.task == "classification" and settings.needs_two_classes:
+        _require_two_classes(train.targets, schema)
+    with threadpool_limits(1):  # boosting's own threads too: a trainer has one CPU
+        if isinstance(settings, HistogramBoosting):
+            inputs = fit_inputs(schema.source_view, train.inputs, MOST_CATEGORIES)
+            return fit_histogram_boosting(
+                settings, plan.facts, schema.task, plan.drawn_seed, inputs, train, stop, report
+            ).to_bytes()
+        if isinstance(settings, LightGbm | CatBoost):
+            most = MOST_CATEGORIES if isinstance(settings, LightGbm) else train.count
+            inputs = fit_inputs(schema.source_view, train.inputs, most)
+            return fit_library(
+                settings, plan.facts, schema.task, plan.drawn_seed, inputs, train, stop, report
+            ).to_bytes()
+        return _fit_scikit_learn(plan, schema, train)
+
+
+def _fit_scikit_learn(plan: EstimatorPlan, schema: Schema, train: LearnerRows) -> bytes:
+    """Return an estimator that is fitted to encoded rows, in the format of skops."""
     from skops import io
 
-    train = data.part("train")
-    used = np.ones(train.rows, bool)
-    if plan.folds is not None:
-        used = data.fold_of(plan.folds) != plan.learner % plan.folds
-    inputs, targets = _flat_inputs(train, schema), train.targets[used]
-    if schema.task == "classification" and plan.settings.needs_two_classes:
-        _require_two_classes(targets, schema)
-    estimator = _estimator_for(plan, targets, schema)
-    weights = {"sample_weight": train.weights[used]} if plan.settings.weighs_rows else {}
-    estimator.fit(inputs[used], targets, **weights)
-    estimator.predict(inputs[:1])  # what it cannot do is to be known now
+    estimator = build_estimator(plan, schema.task)
+    weights = {"sample_weight": train.weights} if plan.settings.weighs_rows else {}
+    estimator.fit(train.inputs, train.targets, **weights)
+    estimator.predict(train.inputs[:1])  # what it cannot do is to be known now
     content: bytes = io.dumps(estimator)
     return content
 
 
-def _flat_inputs(part: ShardView, schema: Schema) -> Floats:
-    """Return the inputs (R, D) of a part of the data."""
-    inputs = np.empty((part.rows, *schema.input_shape), np.float32)
-    part.read(0, part.rows, inputs)
-    return inputs.reshape(part.rows, prod(schema.input_shape))
-
-
-def _estimator_for(plan: EstimatorPlan, targets: Array, schema: Schema) -> Any:
-    """Return the estimator that a plan fits to these targets."""
-    from sklearn.multioutput import MultiOutputRegressor
-
-    estimator = build_estimator(plan, schema.task)
-    if isinstance(plan.settings, HistogramBoosting) and not _can_be_divided(targets):
-        estimator.set_params(early_stopping=False)
-    if schema.target_count > 1 and not plan.settings.several_targets:
-        return MultiOutputRegressor(estimator)
-    return estimator
-
-
 def build_estimator(plan: EstimatorPlan, task: Task) -> Any:
-    """Return the estimator of a plan, not yet fitted, for one target."""
-    draws = seeds.generator(plan.seed, seeds.Purpose.ESTIMATOR, learner=plan.learner)
-    return plan.settings.build(task, int(draws.integers(2**31)))
+    """Return the scikit-learn estimator of a plan, not yet fitted, for one target."""
+    assert not isinstance(plan.settings, LightGbm | CatBoost)
+    return plan.settings.build(task, plan.drawn_seed)
 
 
 def is_of_plan(estimator: Any, plan: EstimatorPlan, task: Task) -> bool:
     """Return whether an estimator has the type, seed and settings that a plan gives it.
 
-    Early stopping is left out: `fit_estimator` does without it where rows are few.
+    Early stopping is left out: earlier versions did without it where rows were few.
     """
+    if isinstance(plan.settings, LightGbm | CatBoost):
+        return False
     expected = build_estimator(plan, task)
     several = type(estimator).__name__ == "MultiOutputRegressor"
     found = estimator.estimator if several else estimator
@@ -133,12 +159,3 @@ def _require_two_classes(labels: Array, schema: Schema) -> None:
             f"{quote(schema.classes[found[0]])}, and it needs two; add rows of the others, or do "
             "without cross-validation"
         )
-
-
-def _can_be_divided(targets: Array) -> bool:
-    """Return whether rows can be held out for early stopping, of each class where there are any."""
-    if targets.dtype.kind == "f":
-        return len(targets) > 1
-    _, counts = np.unique(targets, return_counts=True)
-    held = ceil(STOP_SHARE * len(targets))
-    return bool(counts.min() > 1 and held >= len(counts))

@@ -10,8 +10,8 @@ class Progress:
     """A learner is in training; for displays only: after its first step, then twice a second.
 
     Attributes:
-        step, total: steps taken, and of the whole training.
-        loss: of the last batch.
+        step, total: steps (or rounds of boosting) taken, and of the whole training at most.
+        loss: of the last batch; of boosted trees on the stop part.
     """
 
     learner: int
@@ -47,14 +47,15 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class EstimatorFitted:
-    """A scikit-learn estimator, which has no steps, is fitted.
+    """A learner that has no steps is fitted.
 
     Attributes:
-        content: the estimator, as `training.estimators` writes it.
+        suffix, content: of the file that holds it, as `training.estimators` writes it.
         seconds: that fitting took.
     """
 
     learner: int
+    suffix: str
     content: bytes
     seconds: float
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, cast
@@ -128,7 +128,7 @@ class SignalsAt(Silent):
             self.left -= 1
             signal.raise_signal(self.number)
 
-    def begin(self, plans: list[Any]) -> None:
+    def begin(self, networks: Sequence[Any], others: Sequence[Any]) -> None:
         self._send("begin")
 
     def event(self, event: Any) -> None:

@@ -120,7 +120,7 @@ def test_a_growth_ends_with_its_table(folder: Path, monkeypatch: pytest.MonkeyPa
     done = call("grow", run, "--learners", "1", "--inline")
     assert done.stdout.startswith(TABLE)
     assert "(2 members; " in done.stdout.splitlines()[-1]
-    assert "training 2 learners" in done.stderr
+    assert "training 2 networks" in done.stderr
 
 
 def test_an_error_is_no_result() -> None:

@@ -42,7 +42,7 @@ def test_rules_are_kept_by_name_and_pattern() -> None:
     rules = {"town": CategoryRule(), "i*": NumberRule(missing="mean")}
     roles = table(columns=rules).roles(ROWS)
     assert roles.rule("town") == CategoryRule()
-    assert roles.rule("income").missing == "mean"
+    assert roles.rule("income") == NumberRule(missing="mean")
     assert roles.rule("age") == AutoRule()
 
 

@@ -22,7 +22,9 @@ EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PA
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES, ids=["vary", "pool", "boosting", "file", "combine"])
+@pytest.mark.parametrize(
+    "example", EXAMPLES, ids=["vary", "pool", "libraries", "boosting", "file", "combine"]
+)
 def test_the_examples_run(
     example: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from ensemble_pipe.core.storage import sha256_of
 from ensemble_pipe.ensemble.members import EstimatorMember, NetworkMember, member_outputs
 from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.run.pipeline import RunResult, resume, run
+from ensemble_pipe.training.estimator_settings import CatBoost, HistogramBoosting, LightGbm
 from ensemble_pipe.training.estimators import build_estimator, is_of_plan
 
 TREES = {"strategy": "random_forest", "trees": 8}
@@ -240,7 +241,9 @@ def test_an_estimator_for_other_rows_is_refused(pooled: RunResult, tmp_path: Pat
 def test_an_estimator_is_what_its_plan_fits(learner: int) -> None:
     pool = [{**TREES, "learners": 2}, {**TREES, "trees": 9}, *POOL[2:5]]
     plans = make_plans(pipeline(ensemble={"pool": pool})).estimators
-    estimator = plans[learner].settings.build("classification", 1)
+    settings = plans[learner].settings
+    assert not isinstance(settings, LightGbm | CatBoost)
+    estimator = settings.build("classification", 1)
     assert not any(is_of_plan(estimator, plan, "classification") for plan in plans[:4])
     own = build_estimator(plans[learner], "classification")
     fits = [plan.learner for plan in plans if is_of_plan(own, plan, "classification")]
@@ -253,6 +256,7 @@ def test_an_estimator_of_several_targets_is_what_its_plan_fits() -> None:
     (plan,) = make_plans(pipeline(ensemble={"pool": [POOL[2]]})).estimators
     own = MultiOutputRegressor(build_estimator(plan, "regression").set_params(early_stopping=False))
     assert is_of_plan(own, plan, "regression")
+    assert isinstance(plan.settings, HistogramBoosting)
     other = MultiOutputRegressor(plan.settings.build("regression", 1))
     assert not is_of_plan(other, plan, "regression")
 

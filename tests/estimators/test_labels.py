@@ -103,7 +103,7 @@ def test_labels_come_in_any_container(name: str) -> None:
     numbers = EnsembleRegressor(**QUICK).fit(X, X[:, 0])
     if name not in ("Categorical", "text"):
         other = EnsembleRegressor(**QUICK).fit(X, made(X[:, 0].tolist()))
-        assert other.predict(X).tobytes() == numbers.predict(X).tobytes()
+        np.testing.assert_array_equal(other.predict(X), numbers.predict(X))
 
 
 @pytest.mark.parametrize(("kind", "missing"), [

@@ -136,7 +136,7 @@ def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
     rate = started.pipeline["training"]["optimizer"]["learning_rate"]
     for told in (
         "FINISHED", "feature_noise", "network.hidden", "[4, 4]", "rows.csv", "one-hot",
-        "No learner failed", "numpy",
+        "a category of its own", "missing values (", "No learner failed", "numpy",
         f"ensemble-pipe predict {finished.root} INPUT", f"learning_rate: {rate}",
         "bootstrap, all but one of 3 folds, 70% of the columns",
     ):  # fmt: skip

@@ -15,6 +15,7 @@ from ensemble_pipe.optim import PlateauState
 from ensemble_pipe.training.boosting import BoostingState
 from ensemble_pipe.training.checkpoint_format import counters_to_dict, parse_counters
 from ensemble_pipe.training.checkpoints import (
+    FittedFile,
     list_checkpoints,
     load_estimator,
     load_state,
@@ -102,9 +103,10 @@ def test_a_checkpoint_of_a_later_version_is_refused_by_name(paths: RunPaths) -> 
 
 
 def test_an_estimator_of_a_later_version_is_refused_by_name(paths: RunPaths) -> None:
-    save_estimator(paths, 0, b"trees", "run-1")
-    assert load_estimator(paths, 0, "run-1") == b"trees"
-    change(paths.estimator(0).with_suffix(".json"), format=3)
+    fitted = FittedFile(".skops", b"trees")
+    save_estimator(paths, 0, fitted, "run-1")
+    assert load_estimator(paths, 0, "run-1") == fitted
+    change(paths.estimator(0, ".json"), format=3)
     with pytest.raises(CorruptFileError, match=r"has format 3, .* upgrade it"):
         load_estimator(paths, 0, "run-1")
 

@@ -3,7 +3,8 @@
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
 from ensemble_pipe.ensemble.members.external import ExternalMember, external_members
-from ensemble_pipe.ensemble.members.from_training import members_at
+from ensemble_pipe.ensemble.members.fitted import FittedMember
+from ensemble_pipe.ensemble.members.from_training import fitted_member, members_at
 from ensemble_pipe.ensemble.members.member import NO_EXTERNAL, ExternalOutputs, Member
 from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
 from ensemble_pipe.ensemble.members.outputs import (
@@ -20,9 +21,11 @@ __all__ = [
     "EstimatorMember",
     "ExternalMember",
     "ExternalOutputs",
+    "FittedMember",
     "Member",
     "NetworkMember",
     "external_members",
+    "fitted_member",
     "member_outputs",
     "members_at",
     "raw_outputs",

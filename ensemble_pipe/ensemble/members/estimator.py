@@ -9,36 +9,25 @@ import numpy as np
 from pydantic import Field
 
 from ensemble_pipe.core.arrays import Floats, Read
-from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.ensemble.members.estimator_files import read_estimator
-from ensemble_pipe.ensemble.members.member import MemberRecord, SavedFiles
-from ensemble_pipe.ensemble.members.versions import MemberAlone
+from ensemble_pipe.ensemble.members.fitted import FittedMember, FittedRecord, log_probabilities
+from ensemble_pipe.ensemble.members.member import SavedFiles
 from ensemble_pipe.nn.blas import one_thread, position_changes_bits
+from ensemble_pipe.training.estimator_settings import SKOPS
+from ensemble_pipe.training.estimators import EstimatorPlan, is_of_plan
 
 # Another number of rows in a product changes its last bits, so every call has as many.
 CHUNK_ROWS = 1024
-# The least probability of a class: trees and neighbours may give 0, whose log is no number.
-PROBABILITY_FLOOR = 1e-6
 FILE_PATTERN = r"^estimator-\d+\.skops$"
 
 
 @dataclass(frozen=True)
-class EstimatorMember(MemberAlone):
-    """A scikit-learn estimator.
+class EstimatorMember(FittedMember):
+    """A scikit-learn estimator that sees encoded rows."""
 
-    Attributes:
-        learner, number, step, noise: see `Member`; its learner has one member and no steps.
-        strategy: that pipelines name it by, such as "random_forest".
-        content: the fitted estimator, as a skops file.
-    """
-
-    strategy: str
-    content: bytes
-
-    @property
-    def kind(self) -> str:
-        """See `Member`."""
-        return self.strategy
+    record: ClassVar[str] = "estimator"
+    suffix: ClassVar[str] = SKOPS
 
     @cached_property
     def estimator(self) -> Any:
@@ -47,15 +36,10 @@ class EstimatorMember(MemberAlone):
         Raises:
             CorruptFileError: the content is none that may be read.
         """
-        return read_estimator(self.content, f"learner {self.learner} ({self.strategy})")
+        return read_estimator(self.content, self.where)
 
     def require_fit(self, schema: Schema) -> None:
-        """Check that the estimator takes the schema's rows and predicts its targets.
-
-        Raises:
-            ValueError: it does not; names what it is for.
-            CorruptFileError: the content is none that may be read.
-        """
+        """See `FittedMember`."""
         features = prod(schema.input_shape)
         if getattr(self.estimator, "n_features_in_", None) != features:
             raise ValueError(f"its estimator is not for rows of {features} numbers")
@@ -67,18 +51,9 @@ class EstimatorMember(MemberAlone):
         elif np.size(self.estimator.predict(np.zeros((1, features)))) != schema.target_count:
             raise ValueError(f"its estimator is not for {schema.target_count} targets")
 
-    def to_dict(self) -> dict[str, Any]:
-        """See `Member`."""
-        return {
-            "kind": "estimator",
-            **self.identity(),
-            "strategy": self.strategy,
-            "file": self._file_name,
-        }
-
-    def files(self) -> dict[str, bytes]:
-        """See `Member`."""
-        return {self._file_name: self.content}
+    def is_of_plan(self, plan: EstimatorPlan, task: Task) -> bool:
+        """See `FittedMember`."""
+        return is_of_plan(self.estimator, plan, task)
 
     def load(self) -> None:
         """See `Member`."""
@@ -87,10 +62,6 @@ class EstimatorMember(MemberAlone):
     def computed_rows(self, rows: int) -> int:
         """See `Member`."""
         return CHUNK_ROWS * -(-rows // CHUNK_ROWS)
-
-    @property
-    def _file_name(self) -> str:
-        return f"estimator-{self.learner:04d}.skops"
 
     def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
         """See `MemberAlone`."""
@@ -117,28 +88,17 @@ class EstimatorMember(MemberAlone):
     def _predict_chunk(self, inputs: Floats, schema: Schema) -> Floats:
         if schema.task == "regression":
             return np.asarray(self.estimator.predict(inputs)).reshape(len(inputs), -1)
-        probabilities = np.full((len(inputs), len(schema.classes)), PROBABILITY_FLOOR)
         found = self.estimator.predict_proba(inputs)
-        probabilities[:, self.estimator.classes_] = np.maximum(found, PROBABILITY_FLOOR)
-        logs: Floats = np.log(probabilities / probabilities.sum(axis=1, keepdims=True))
-        return logs
+        return log_probabilities(found, self.estimator.classes_, len(schema.classes))
 
 
-class EstimatorRecord(MemberRecord):
-    """Of a scikit-learn estimator, which has a file of its own."""
+class EstimatorRecord(FittedRecord):
+    """Of a scikit-learn estimator."""
 
     file_pattern: ClassVar[str | None] = FILE_PATTERN
 
     kind: Literal["estimator"]
-    strategy: str
     file: Annotated[str, Field(pattern=FILE_PATTERN)]
 
-    def _member(self, schema: Schema, saved: SavedFiles) -> EstimatorMember:
-        if self.file not in saved.files:
-            raise ValueError(f"{self.file} is not among the files")
-        content = saved.files[self.file]
-        member = EstimatorMember(
-            self.learner, self.number, self.step, self.strategy, content, noise=self.noise
-        )
-        member.require_fit(schema)
-        return member
+    def _member(self, schema: Schema, saved: SavedFiles) -> FittedMember:
+        return self.of_kind(EstimatorMember, schema, saved)

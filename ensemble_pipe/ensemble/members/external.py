@@ -15,7 +15,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.arrow_types import is_number, to_plain
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.members.estimator import PROBABILITY_FLOOR
+from ensemble_pipe.ensemble.members.fitted import PROBABILITY_FLOOR
 from ensemble_pipe.ensemble.members.member import Member, MemberInputs, MemberRecord, SavedFiles
 from ensemble_pipe.ensemble.numbers import own_moments, standardised_moments
 

@@ -1,11 +1,16 @@
-"""Members that learners yield while they train."""
+"""Members that learners yield: while they train, or when they are fitted."""
 
 from collections.abc import Iterator
 
 from ensemble_pipe.data.learner_view import feature_mask
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members.boosted import BoostedMember
+from ensemble_pipe.ensemble.members.estimator import EstimatorMember
+from ensemble_pipe.ensemble.members.fitted import FittedMember
+from ensemble_pipe.ensemble.members.library import KINDS
 from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
+from ensemble_pipe.ensemble.members.trees import TreesMember
+from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState
 
@@ -38,3 +43,18 @@ def members_at(
             plan.learner, number * passes + index, state.step, plan.network, plan.loss,
             row, mask, dropout,
         )  # fmt: skip
+
+
+_BY_SUFFIX: dict[str, type[FittedMember]] = {
+    kind.suffix: kind for kind in (EstimatorMember, TreesMember, *KINDS.values())
+}
+
+
+def fitted_member(plan: EstimatorPlan, suffix: str, content: bytes) -> FittedMember:
+    """Return the one member of a learner without steps.
+
+    Args:
+        plan: of the learner.
+        suffix, content: of the file that holds it.
+    """
+    return _BY_SUFFIX[suffix](plan.learner, 0, 0, plan.settings.strategy, content)

@@ -7,9 +7,13 @@ from pydantic import Field
 from ensemble_pipe.ensemble.members.boosted import BoostedRecord
 from ensemble_pipe.ensemble.members.estimator import EstimatorRecord
 from ensemble_pipe.ensemble.members.external import ExternalRecord
+from ensemble_pipe.ensemble.members.library import LibraryRecord
 from ensemble_pipe.ensemble.members.network import NetworkRecord
+from ensemble_pipe.ensemble.members.trees import TreesRecord
 
-_Record = NetworkRecord | BoostedRecord | EstimatorRecord | ExternalRecord
+_Record = (
+    NetworkRecord | BoostedRecord | EstimatorRecord | TreesRecord | LibraryRecord | ExternalRecord
+)
 AnyMemberRecord = Annotated[_Record, Field(discriminator="kind")]
 
 # Of the names of all files that members may have.
