@@ -24,26 +24,17 @@ from ensemble_pipe.data.tables.features import (
     FeatureLayout,
     lay_out_features,
 )
-from ensemble_pipe.data.tables.fitting import (
-    Train,
-    fit_images,
-    fit_table,
-    images_of,
-    require_images,
-    require_rows,
-)
+from ensemble_pipe.data.tables.fitting import fit_table, require_rows
+from ensemble_pipe.data.tables.images import encode_images, fit_images, require_images
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.source_view import SourceView, view_columns
 from ensemble_pipe.data.tables.spans import Span
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
-from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale, TargetTransform
-from ensemble_pipe.data.tables.targets import (
-    Targets,
-    class_codes,
-    classes_of,
-    require_every_class,
-)
+from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale
+from ensemble_pipe.data.tables.target_transforms import TargetTransform
+from ensemble_pipe.data.tables.targets import Targets, class_codes, classes_of, require_every_class
+from ensemble_pipe.data.tables.training_rows import Train
 
 Task = Literal["classification", "regression"]
 
@@ -196,11 +187,7 @@ class Schema:
     @property
     def code_counts(self) -> dict[int, int]:
         """The number of codes of each code feature, by its place, including 0 for the unknown."""
-        return {
-            self._layout.starts[column.name]: column.code_count
-            for column in self.columns
-            if isinstance(column, CategoryColumn) and column.encode == "code"
-        }
+        return {self._layout.starts[column.name]: column.code_count for column in self._coded}
 
     @property
     def code_places(self) -> dict[str, int]:
@@ -225,10 +212,7 @@ class Schema:
 
     @property
     def feature_places(self) -> dict[str, tuple[int, int]]:
-        """Where the features of each source column begin and end in an encoded row.
-
-        Empty for images; numbers that are mixed have no features of their own.
-        """
+        """Where the features of each column begin and end in a row; mixed numbers have none."""
         return self._layout.places
 
     @property
@@ -282,23 +266,13 @@ class Schema:
         if not self.is_image:
             missing = Missing(self.missing_values)
             return encoding.encode(block, self.columns, self.scaling, self._layout, place, missing)
-        encoding.require_block(block, (IMAGE,), place)
-        kind = block.schema.field(IMAGE).type
-        if kind != pa.fixed_shape_tensor(pa.uint8(), self.input_shape):
-            require_images(kind, self.input_shape, place(0))
-        return np.ascontiguousarray(images_of(block, place))
+        return encode_images(block, self.input_shape, place)
 
     def input_scale(self) -> tuple[Floats, Floats]:
         """Return (scale, shift), float32 of `input_shape`: inputs = encoded * scale + shift."""
         if not self.is_image:
             return np.ones(self.input_shape, np.float32), np.zeros(self.input_shape, np.float32)
-        scale = 1.0 / np.array(self.scaling.units)
-        shift = -np.array(self.scaling.centers) * scale
-        shape = self.input_shape
-        return (
-            np.broadcast_to(scale, shape).astype(np.float32),
-            np.broadcast_to(shift, shape).astype(np.float32),
-        )
+        return self.scaling.factors(self.input_shape)
 
     def target_place(self, rows: Rows) -> Place:
         """Return the function that names the target of a row, or the row where it has several."""

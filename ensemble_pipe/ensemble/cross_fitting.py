@@ -68,8 +68,8 @@ class Folds:
         no member of predicts some fold is left out, if another predicts all; and if none does, of
         all groups the one that predicts most folds is taken, and its rows alone.
         """
-        complete = self.complete(members)
-        own = [[member for member in members if member.learner in group] for group in complete]
+        by_group = self._by_group(members)
+        own = [by_group[group] for group in self._complete(by_group)]
         there = {self._of(member) for group in own for member in group} or set(range(self.count))
         rows = np.sort(np.concatenate([self.rows[fold] for fold in sorted(there)]))
         units: list[tuple[Member, ...]] = []
@@ -100,44 +100,53 @@ class Folds:
         targets = folds.targets
         if schema.task == "regression":
             targets = targets.reshape(len(targets), -1)
+        turns: dict[FoldGroup, dict[frozenset[int], list[int]]] = {}
+        for place, unit in enumerate(units):
+            if unit[0].is_trained:
+                learners = frozenset(member.learner for member in unit)
+                of_group = turns.setdefault(self._group_of[unit[0].learner], {})
+                of_group.setdefault(learners, []).append(place)
         rows = slice(None) if folds.rows is None else folds.rows
         of_all = calibrate_for_all(
             combined.of_units,
             evidence_of(folds.outputs[list(combined.units)], schema),
             targets,
-            [self._turns(group, units) for group in self.groups],
+            [list(of_group.values()) for of_group in turns.values()],
             len(np.unique(self.fold[rows])),
         )
         return replace(combined, combiner=of_all.share([len(unit) for unit in units]))
 
-    def _turns(self, group: FoldGroup, units: Sequence[Sequence[Member]]) -> list[list[int]]:
-        """Return the places of a group's units, those of the same learners together."""
-        turns: dict[frozenset[int], list[int]] = {}
-        for place, unit in enumerate(units):
-            learners = frozenset(member.learner for member in unit)
-            if learners <= set(group):
-                turns.setdefault(learners, []).append(place)
-        return list(turns.values())
-
-    def complete(self, members: Sequence[Member]) -> list[FoldGroup]:
-        """Return the groups that predict all folds; if none does, the one that predicts most."""
-        predicted = {
-            group: len({self._of(member) for member in members if member.learner in group})
-            for group in self.groups
-        }
-        whole = [group for group, folds in predicted.items() if folds == self.count]
-        partly = [group for group, folds in predicted.items() if folds]
-        return whole or sorted(partly, key=lambda group: -predicted[group])[:1]
-
     def left_out_messages(self, members: Sequence[Member]) -> list[str]:
         """Return a warning for each group that is left out since nobody predicts some rows."""
-        kept = {learner for group in self.complete(members) for learner in group}
+        by_group = self._by_group(members)
+        complete = self._complete(by_group)
         return [
             f"learners {group[0]} to {group[-1]} are left out of the ensemble: none of those that "
             f"left out some of the {self.count} folds is finished, so nobody predicts these rows"
-            for group in self.groups
-            if not kept & set(group) and any(member.learner in group for member in members)
+            for group in by_group
+            if group not in complete
         ]
+
+    def _by_group(self, members: Sequence[Member]) -> dict[FoldGroup, list[Member]]:
+        """Return the trained members of each group that has any."""
+        found: dict[FoldGroup, list[Member]] = {}
+        for member in members:
+            if member.is_trained:
+                found.setdefault(self._group_of[member.learner], []).append(member)
+        return found
+
+    def _complete(self, by_group: Mapping[FoldGroup, Sequence[Member]]) -> list[FoldGroup]:
+        """Return the groups that predict all folds; if none does, the one that predicts most."""
+        predicted = {
+            group: len({self._of(member) for member in own}) for group, own in by_group.items()
+        }
+        whole = [group for group, folds in predicted.items() if folds == self.count]
+        return whole or sorted(predicted, key=lambda group: -predicted[group])[:1]
+
+    @cached_property
+    def _group_of(self) -> dict[int, FoldGroup]:
+        """The group of each learner."""
+        return {learner: group for group in self.groups for learner in group}
 
     def _of(self, member: Member) -> int:
         return member.learner % self.count

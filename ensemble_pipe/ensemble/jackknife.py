@@ -20,6 +20,8 @@ from ensemble_pipe.ensemble.combiners.outputs import TEMPERATURES
 
 # Places of the units that stand or fall together, since they come from the same learners.
 Turn = Sequence[int]
+# Of more turns of a group so many blocks are left out, as whole ones.
+MOST_BLOCKS = 20
 
 
 def calibrate_for_all(
@@ -46,7 +48,8 @@ def calibrate_for_all(
         return combiner
     weights = combiner.member_weights()
     moved = np.array([np.log(combiner.temperature), combiner.noise])
-    for turns in groups:
+    for group in groups:
+        turns = _blocks(group)
         if len(turns) < 2:
             continue
         whole = sum(weights[list(turn)].sum() for turn in turns)
@@ -56,6 +59,15 @@ def calibrate_for_all(
         moved += slope * (spread / folds - spread)
     temperature = float(np.clip(np.exp(moved[0]), *TEMPERATURES))
     return combiner.calibrate(temperature, max(0.0, float(moved[1])))
+
+
+def _blocks(turns: Sequence[Turn]) -> list[list[int]]:
+    """Return the turns of a group as at most `MOST_BLOCKS`, of about as many turns each."""
+    count = min(len(turns), MOST_BLOCKS)
+    blocks: list[list[int]] = [[] for _ in range(count)]
+    for number, turn in enumerate(turns):
+        blocks[number % count] += turn
+    return blocks
 
 
 def _slope(combiner: Weighted, outputs: Outputs, targets: Array, turns: Sequence[Turn]) -> Floats:

@@ -17,7 +17,8 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.tables.target_scaling import LOG, FittedTarget
+from ensemble_pipe.data.tables.target_scaling import FittedTarget
+from ensemble_pipe.data.tables.target_transforms import LOG
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.metrics.regression import (
     gaussian_scores,

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.arrays import Array, Floats, Integers
-from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.storage import part_file, sums_of
 from ensemble_pipe.data.base import base_writer
 from ensemble_pipe.data.labelled import LabelledRows
@@ -21,15 +20,8 @@ from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import lay_out_features
 from ensemble_pipe.data.tables.fitting import fit_table
-from ensemble_pipe.data.tables.target_choice import Encoder, rows_to_choose_by, transform_of
-from ensemble_pipe.data.tables.target_scaling import (
-    LEAST_DEVIATION,
-    FittedTarget,
-    TargetTransform,
-    bounded,
-    mean_and_deviation,
-    target_fields,
-)
+from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
+from ensemble_pipe.data.tables.target_scaling import target_fields
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.estimators.features import Features
 from ensemble_pipe.nn.blas import one_thread
@@ -40,8 +32,6 @@ from ensemble_pipe.training.plan import LearnerPlan
 
 # Fewer rows than this are not worth holding out.
 LEAST_HELD = 10
-# Of its size: the deviation that stands for that of a constant target.
-_CONSTANT_SHARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -163,43 +153,17 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     if config.task == "classification":
         return schema
     encoder = Encoder(schema.source_columns, schema.input_shape[0], schema.encode_inputs)
-    sample = rows_to_choose_by(chosen, schema.input_shape[0])
     with one_thread():
-        inputs = encoder.encode(examples.features.rows, sample)
-        every = [column.values for column in examples.targets.columns]
-        fitted = [
-            _fitted(name, values[train], _transform(config, inputs, values, sample))
-            for name, values in zip(examples.target_names, every, strict=True)
-        ]
-    return replace(schema, **target_fields(fitted))
-
-
-def _transform(config: Pipeline, inputs: Array, targets: Floats, sample: Array) -> TargetTransform:
-    """Return the transformation of targets (R,), chosen by the inputs of the rows of a sample."""
-    scale, positive = config.target.scale, targets > 0
-    if scale == "auto" and not positive.all():
-        scale = "standardize"
-    if scale in ("log", "power") and not positive.all():
-        row = int(positive.argmin())
-        raise DataError(
-            f"y: row {row + 1}: the target {targets[row]} is not above 0, as target.scale {scale} "
-            "needs it; take standardize, or auto"
+        fitted = fit_targets(
+            config.target.scale,
+            examples.features.rows,
+            examples.target_names,
+            examples.targets,
+            chosen,
+            encoder,
+            constants=True,
         )
-    return transform_of(scale, inputs, targets[sample])
-
-
-def _fitted(name: str, targets: Floats, transform: TargetTransform) -> FittedTarget:
-    """Return the scale; of a constant so small a deviation that it is predicted as it is."""
-    values = transform.forward(targets)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = mean_and_deviation(lambda: [values])
-    largest = float(np.abs(values).max())
-    if not np.isfinite([mean, deviation]).all():
-        raise DataError(f"y: its values reach {largest:g}, whose squares are infinite")
-    if 0 < deviation < LEAST_DEVIATION:
-        raise DataError(f"y: its deviation is {deviation:g}, whose square is 0 in float64")
-    deviation = deviation or _CONSTANT_SHARE * (largest or 1.0)
-    return bounded(FittedTarget(name, mean, deviation, transform), [values])
+    return replace(schema, **target_fields(fitted))
 
 
 def write_examples(

@@ -147,12 +147,10 @@ def known_features(estimator: Any, X: Any, names: Sequence[str], used: Sequence[
         validate_data(estimator, X, skip_check_array=True, reset=False)
         return X
     columns = _columns(X)
-    if sorted(columns.names) == sorted(names):
-        own = dict(zip(names, names, strict=True))
-    else:
+    if sorted(columns.names) != sorted(names):
         validate_data(estimator, X, skip_check_array=True, reset=False)
-        own = dict(zip(names, columns.names, strict=True))
-    return pa.table({name: as_column(columns.values(own[name]), name) for name in used})
+        columns = columns.named(names)
+    return pa.table({name: as_column(columns.values(name), name) for name in used})
 
 
 def _checked(estimator: Any, X: Any, least: int) -> Any:
@@ -189,9 +187,9 @@ def _checked(estimator: Any, X: Any, least: int) -> Any:
 
 def _columns(X: Any) -> Columns:
     found = columns_of(X)
-    if found is not None:
-        return found
     names = list(_numbered(X))
+    if found is not None:
+        return found.named(names) if found.are_places else found
     return Columns("X", names, lambda name: X[:, int(name[1:])])
 
 

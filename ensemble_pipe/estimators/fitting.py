@@ -13,6 +13,7 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.estimators.examples import (
     LEAST_HELD,
@@ -96,6 +97,7 @@ def fit_examples(
     for folds in plans.fold_counts:
         require_folds(folds, len(parts["train"]), None, "X")
     schema = fit_schema(config, examples, parts["train"])
+    display.message("\n".join(decision_lines(schema.decisions)))
     require_fit(config, plans.networks, schema, len(parts["train"]))
     with tempfile.TemporaryDirectory(prefix="ensemble_pipe-") as folder:
         recipe = write_examples(Path(folder), config, schema, examples, parts)

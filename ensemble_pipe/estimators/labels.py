@@ -11,7 +11,7 @@ import pyarrow as pa
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
-from ensemble_pipe.data.tables.arrow_types import is_text, to_plain
+from ensemble_pipe.data.tables.arrow_types import doubles, is_text, to_plain
 from ensemble_pipe.data.tables.targets import Targets, require_names
 from ensemble_pipe.serving.in_memory import as_column, columns_of, is_sparse
 
@@ -136,6 +136,6 @@ def _column(values: Any, where: str) -> Array:
             )
         return values
     if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
+        column = doubles(column)
     found: Array = column.to_numpy(zero_copy_only=False)
     return found

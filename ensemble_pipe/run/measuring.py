@@ -23,10 +23,10 @@ from ensemble_pipe.ensemble.metrics.row_values import RowValues
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 
 # The importance of columns is measured on at most so many rows, and on as many as keep the
-# multiplications of all predictions below a number that takes about a second; where that leaves
+# multiplications of all predictions below a number that takes about two seconds; where that leaves
 # fewer than `FEWEST_ROWS` of more rows, it is left to `evaluate --importance`.
-MOST_ROWS, FEWEST_ROWS = 2000, 200
-MOST_PRODUCTS = 5_000_000_000
+MOST_ROWS, FEWEST_ROWS = 2000, 100
+MOST_PRODUCTS = 20_000_000_000
 REPEATS = 3
 Predict = Callable[[ShardView], Prediction]
 _PER_OUTPUT = 10_000  # multiplications that trees and the like count as, for each output
@@ -124,15 +124,19 @@ def _of_members_that_left_out(
         given: outputs of external members for the rows.
     """
     schema, combiner = aggregator.schema, combined.of_units or combined.combiner
+    by_fold: dict[int, list[Member]] = {}
+    for member in combined.members:
+        fold = member.learner % folds.count if member.is_trained else folds.count
+        by_fold.setdefault(fold, []).append(member)
 
     def predict(part: ShardView) -> Prediction:
         outputs: dict[tuple[int, int], Floats] = {}
-        for member in combined.members:
-            places = folds.left_out(member)
+        for group in by_fold.values():
+            places = folds.left_out(group[0])
             own = part if places is None else ChosenRows(part, places)
             reads = aggregator.draws.reads(own, schema.spans)
-            place = member.learner, member.number
-            (outputs[place],) = member_outputs([member], schema, reads, own.rows, given)
+            together = member_outputs(group, schema, reads, own.rows, given)
+            outputs |= zip([(m.learner, m.number) for m in group], together, strict=True)
         found = folds.out_of_fold(combined.members, outputs, part.targets, schema)
         return Prediction(found.outputs, combiner, schema)
 

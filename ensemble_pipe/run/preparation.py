@@ -147,6 +147,11 @@ def prepare(config: Pipeline) -> Prepared:
     warnings = [
         unnamed_warning(source.where, schema.feature_names),
         None if official is None else time_order_warning(data, official),
+        *(
+            f"{quote(target.name)} is trained on as {target.treatment}"
+            for target in schema.fitted_targets
+            if not target.transform.is_identity
+        ),
     ]
     warning = "\n".join(filter(None, warnings)) or None
     return Prepared(config, plans, schema, data, parts, official, rows, external, warning)

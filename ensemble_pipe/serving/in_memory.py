@@ -40,11 +40,18 @@ class Columns:
         where: what it is, for messages.
         names: of the columns, as text.
         values: values(name) returns those of a column, in the library's own type.
+        are_places: whether the names are the places of the columns, as of a frame without names.
     """
 
     where: str
     names: list[str]
     values: Callable[[str], Any]
+    are_places: bool = False
+
+    def named(self, names: Sequence[str]) -> "Columns":
+        """Return the columns by other names, in the same order."""
+        own = dict(zip(names, self.names, strict=True))
+        return Columns(self.where, list(names), lambda name: self.values(own[name]))
 
 
 def columns_of(inputs: Any) -> Columns | None:
@@ -66,7 +73,8 @@ def columns_of(inputs: Any) -> Columns | None:
     if hasattr(inputs, "columns"):
         own = {str(name): name for name in inputs.columns}
         names = [str(name) for name in inputs.columns]
-        return Columns("the data frame", names, lambda name: inputs[own[name]])
+        places = list(inputs.columns) == list(range(len(names)))
+        return Columns("the data frame", names, lambda name: inputs[own[name]], places)
     fields = getattr(getattr(inputs, "dtype", None), "names", None)
     return None if fields is None else Columns("the array", list(fields), inputs.__getitem__)
 

@@ -21,7 +21,7 @@ def batch_of(inputs: Any, schema: Schema) -> pa.RecordBatch:
 
     Args:
         inputs: features (R, D) in the order of the model's columns, images (R, H, W[, C]) uint8, or
-            what `in_memory.columns_of` takes.
+            what `in_memory.columns_of` takes; a frame without names of its own is as an array.
         schema: of the model.
 
     Raises:
@@ -30,7 +30,9 @@ def batch_of(inputs: Any, schema: Schema) -> pa.RecordBatch:
     columns = columns_of(inputs)
     if columns is None:
         return _array_batch(as_array(inputs), schema)
-    names = schema.source_columns
+    names, given = schema.source_columns, schema.input_names
+    if columns.are_places and len(columns.names) == len(given) and "0" not in given:
+        columns = columns.named(given)
     schema.require_columns(columns.names, columns.where)
     arrays = [as_column(columns.values(name), name) for name in names]
     return _batch(arrays, names)

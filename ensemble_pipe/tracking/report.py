@@ -193,9 +193,11 @@ def _data(run: RunSummary, schema: Schema) -> Html:
         more = len(schema.classes) - CLASSES
         pairs.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
     else:
-        for name, mean, deviation in zip(schema.target_names, *schema.target_scale, strict=True):
-            moments = f"mean {mean:.4g}, deviation {deviation:.4g}"
-            pairs.append(("target", f"{name}: {moments} on the training part"))
+        for target in schema.fitted_targets:
+            moments = (
+                f"{target.treatment}; mean {target.mean:.4g}, deviation {target.deviation:.4g}"
+            )
+            pairs.append(("target", f"{target.name}: {moments} on the training part"))
     if schema.is_image:
         pairs.append(("images", " x ".join(map(str, schema.input_shape))))
     else:

@@ -9,10 +9,10 @@ from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.tables.columns import Roles
-from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.scaling import Scale
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.data.tables.target_scaling import TargetScale
+from ensemble_pipe.data.tables.training_rows import Train
 
 
 def rows_of(table: pa.Table, batch: int = 1000, where: str = "t.csv") -> Rows:

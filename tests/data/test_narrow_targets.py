@@ -55,5 +55,7 @@ def test_an_estimator_learns_a_narrow_target() -> None:
         learners=1, hidden=[16], epochs=60, learning_rate=0.02, random_state=0
     ).fit(inputs, y)
     assert model.score(inputs, y) > 0.95
-    with pytest.raises(ValueError, match=r"y: its deviation is 9.*, whose square is 0 in float64"):
+    with pytest.raises(
+        ValueError, match=r"'y' has a deviation of 9.*, whose square is 0 in float64"
+    ):
         model.fit(inputs, 1e-200 * PLACES)

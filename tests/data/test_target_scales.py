@@ -19,11 +19,9 @@ from ensemble_pipe.data.tables.scaling import Standardize
 from ensemble_pipe.data.tables.target_choice import POWERS, best_power, choose_transform
 from ensemble_pipe.data.tables.target_scaling import (
     BOUND_MARGIN,
-    IDENTITY,
-    LOG,
     TargetScale,
-    TargetTransform,
 )
+from ensemble_pipe.data.tables.target_transforms import IDENTITY, LOG, TargetTransform
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.nn.blas import one_thread
 

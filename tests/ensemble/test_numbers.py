@@ -13,7 +13,7 @@ from scipy import stats
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.data.tables.target_scaling import IDENTITY, LOG, TargetTransform
+from ensemble_pipe.data.tables.target_transforms import IDENTITY, LOG, TargetTransform
 from ensemble_pipe.ensemble.combiners import LinearCombiner, Weighted
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.growing import sums_of
@@ -58,8 +58,8 @@ def density(found: Gaussians, y: Floats) -> Floats:
     """Return the predicted density of numbers (R,), from their NLL."""
     (transform,) = (target.transform for target in found.schema.fitted_targets)
     z = (transform.forward(y)[:, None] - MEAN) / DEVIATION
-    pair = [np.broadcast_to(values, z.shape) for values in (found.mean, found.variance)]
-    nll = Gaussians(*pair, found.schema).row_values(z)["nll"].values[:, 0]
+    mean, variance = (np.broadcast_to(one, z.shape) for one in (found.mean, found.variance))
+    nll = Gaussians(mean, variance, found.schema).row_values(z)["nll"].values[:, 0]
     return np.asarray(np.exp(-nll))
 
 

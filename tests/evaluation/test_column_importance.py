@@ -187,9 +187,9 @@ def test_a_run_leaves_out_what_would_take_long(model: Ensemble) -> None:
     )
     assert rows_for(300, 3, products) == 300
     assert rows_for(5000, 3, products) == 2000
-    assert rows_for(5000, 3, 1_000_000) == 555
-    assert rows_for(5000, 3, 10_000_000) == 0
-    assert rows_for(50, 3, 10_000_000) == 50
+    assert rows_for(5000, 3, 10_000_000) == 222
+    assert rows_for(5000, 3, 100_000_000) == 0
+    assert rows_for(50, 3, 100_000_000) == 50
     assert rows_for(5000, 0, products) == 0
 
 

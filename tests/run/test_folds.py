@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import StopAt
@@ -18,6 +19,7 @@ from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.data.sources import Table
 from ensemble_pipe.run.pipeline import RunResult, grow, resume, run
 from ensemble_pipe.run.preparation import recipe_of
 from ensemble_pipe.serving.model import Ensemble
@@ -59,6 +61,11 @@ def pipeline(path: Path, *, epochs: int = 8, **sections: Any) -> Pipeline:
 def predictions(result: RunResult, part: str = "validation") -> pa.Table:
     path = RunPaths(Path(result.run_dir)).predictions(part)
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def source_of(config: Pipeline) -> pa.Table:
+    assert isinstance(config.data, Table)
+    return pa.ipc.open_file(pa.memory_map(config.data.path)).read_all()
 
 
 def outputs_of(table: pa.Table) -> Array:
@@ -111,7 +118,7 @@ def test_an_out_of_fold_prediction_never_saw_its_row(by_heart: tuple[Pipeline, R
     config, result = by_heart
     table, model = predictions(result), ensemble_pipe.load(result.run_dir)
     labels = table.column("target").to_numpy(zero_copy_only=False)
-    source = pa.ipc.open_file(pa.memory_map(config.data.path)).read_all()
+    source = source_of(config)
     seen = model.predict(source.take(table.column("row")))
     assert (seen == labels).mean() > 0.95
     left_out = table.column("prediction").to_numpy(zero_copy_only=False)
@@ -124,7 +131,7 @@ def test_each_row_is_predicted_by_the_learners_that_left_it_out_bit_for_bit(
 ) -> None:
     config, result = by_heart
     table, fold = predictions(result), data_of(config, result).fold_of(FOLDS)
-    source = pa.ipc.open_file(pa.memory_map(config.data.path)).read_all()
+    source = source_of(config)
     own = ensemble_pipe.load(result.run_dir).outputs(source.take(table.column("row")))
     units = outputs_of(table)
     assert len(units) == 2
@@ -320,7 +327,7 @@ def test_predictions_of_other_programs_are_of_the_training_rows(folder: Path) ->
     shares = np.linspace(0.1, 0.9, 120)
     other = folder / "other.parquet"
     table = pa.table({"probability_no": 1 - shares, "probability_yes": shares})
-    pa.parquet.write_table(table, other)
+    pq.write_table(table, other)
     external = {"strategy": "predictions", "name": "other", "path": str(other)}
     pool = [{"strategy": "independent", "learners": 3}, external]
     result = run(pipeline(path, ensemble={"pool": pool}), output=folder, inline=True)

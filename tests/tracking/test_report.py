@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
 from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
+from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.journal import read_entries, read_lines
 from ensemble_pipe.tracking.kinds import (
@@ -23,6 +24,7 @@ from ensemble_pipe.tracking.kinds import (
     Entry,
     ImportanceEntry,
     ResultEntry,
+    StartedEntry,
     TimelineEntry,
 )
 from ensemble_pipe.tracking.report import write_report
@@ -130,10 +132,12 @@ def test_it_tells_what_the_run_was_and_came_to(finished: RunPaths) -> None:
     result = next(e for e in read_entries(finished.journal) if isinstance(e, ResultEntry))
     for prefix in ("", "member_mean/", "member_best/", "baseline_linear/", "baseline_constant/"):
         assert f"{result.metrics[f'{prefix}test/nll']:.4f}" in text
+    started = next(e for e in read_entries(finished.journal) if isinstance(e, StartedEntry))
+    rate = started.pipeline["training"]["optimizer"]["learning_rate"]
     for told in (
         "FINISHED", "feature_noise", "network.hidden", "[4, 4]", "rows.csv", "one-hot",
-        "a category of its own", "becomes", "No learner failed", "numpy",
-        f"ensemble-pipe predict {finished.root} INPUT", "learning_rate: 0.001",
+        "a category of its own", "missing values (", "No learner failed", "numpy",
+        f"ensemble-pipe predict {finished.root} INPUT", f"learning_rate: {rate}",
         "bootstrap, all but one of 3 folds, 70% of the columns",
     ):  # fmt: skip
         assert told in text, told
@@ -157,16 +161,14 @@ def change_schema(paths: RunPaths, change: Callable[[dict[str, Any]], None]) -> 
 
 
 def test_it_shows_what_is_done_to_every_column(copied: RunPaths) -> None:
-    decisions = [
-        {"name": "a", "kind": "number", "treatment": "scaled; missing values become 0.5"},
-        {"name": "id", "kind": "left out", "treatment": "another value in every row"},
-    ]
-    change_schema(copied, lambda schema: schema.update(decisions=decisions))
+    left_out = {"name": "id", "kind": "left out", "treatment": "another value in every row"}
+    change_schema(copied, lambda schema: schema["decisions"].append(left_out))
     write_report(copied, "FINISHED")
-    told = section_of(copied, "Columns")
+    decisions = read_schema(copied).decisions
+    assert [one.name for one in decisions] == ["a", "b", SCRIPT, "id"]
     for decision in decisions:
-        for text in decision.values():
-            assert text in told
+        for text in (decision.name, decision.kind, decision.treatment):
+            assert text in section_of(copied, "Columns")
 
 
 def test_columns_of_earlier_versions_are_shown_by_their_rules(copied: RunPaths) -> None:

@@ -14,6 +14,7 @@ from journal_entries import PLAN
 from mlflow import MlflowClient
 
 import ensemble_pipe
+from ensemble_pipe.config.defaults import DataFacts, settle
 from ensemble_pipe.config.reading import Pipeline, resolve
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.storage import RunPaths
@@ -61,7 +62,7 @@ class Fake:
         self.paths, self.store = RunPaths(folder), sqlite_address(store)
         folder.mkdir()
         self.paths.pipeline.write_text("seed: 1\n")
-        whole = {**resolve(Pipeline()), **pipeline}
+        whole = {**resolve(settle(Pipeline(), DataFacts())), **pipeline}
         rows = {"train": 9, "stop": 1, "validation": 1, "test": 1}
         self.append(StartedEntry(folder.name, whole, rows, {}))
         self.append(*(LearnerEntry(k, PLAN) for k in range(learners)))
@@ -127,7 +128,9 @@ def test_the_time_of_a_member_is_a_metric(fake: Callable[..., Fake]) -> None:
 
 def test_a_run_that_has_grown_is_tagged_with_its_learners(fake: Callable[..., Fake]) -> None:
     made = fake()
-    made.append(LearnerEntry(1, PLAN), GrownEntry(2, resolve(Pipeline())["ensemble"]))
+    made.append(
+        LearnerEntry(1, PLAN), GrownEntry(2, resolve(settle(Pipeline(), DataFacts()))["ensemble"])
+    )
     made.ship()
     assert made.seen()[0].data.tags["ensemble_pipe.learners"] == "2"
 

@@ -186,9 +186,8 @@ class _Tally:
             self.counts = None
         if self.counts is not None:
             found = values.value_counts()
-            pairs = zip(found.field(0).to_pylist(), found.field(1).to_pylist(), strict=True)
-            for value, count in pairs:
-                self.counts[value] += count
+            for value, count in zip(_listed(found.field(0)), found.field(1), strict=True):
+                self.counts[value] += count.as_py()
             if len(self.counts) > MOST_DISTINCT:
                 self.counts = None
 
@@ -252,6 +251,14 @@ def _plain(values: pa.Array) -> pa.Array:
     return values
 
 
+def _listed(values: pa.Array) -> list[Any]:
+    """Return values as Python's; as text where these end, as for dates after the year 9999."""
+    try:
+        return list(values.to_pylist())
+    except (OverflowError, ValueError):
+        return list(values.cast(pa.string()).to_pylist())
+
+
 def _named_label(columns: Sequence[ColumnReport]) -> str | None:
     """Return the column whose name is that of a label; None where none or several have such a name.
 
@@ -295,7 +302,7 @@ def _is_few(distinct: int | None, rows: int) -> bool:
 
 def _sorted(counts: Counter[Any], by_count: bool = False) -> list[tuple[str, int]]:
     """Return values as text with their counts, by value, or the most frequent first."""
-    pairs = sorted(counts.items(), key=lambda pair: pair[0])
+    pairs = sorted(counts.items(), key=lambda pair: (isinstance(pair[0], str), pair[0]))
     if by_count:
         pairs.sort(key=lambda pair: -pair[1])
     return [(str(value), count) for value, count in pairs]

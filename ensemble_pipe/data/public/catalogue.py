@@ -1,7 +1,7 @@
 """The catalogue of public data sets: addresses, sizes, checksums, licences."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
@@ -34,7 +34,6 @@ class PublicSet:
         form: of the conversion into files that a pipeline reads.
         task: classification or regression.
         label: the column to predict.
-        columns: rules of its columns, as in a pipeline.
     """
 
     name: str
@@ -46,7 +45,6 @@ class PublicSet:
     form: Form
     task: Literal["classification", "regression"] = "classification"
     label: str = "label"
-    columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -91,9 +89,6 @@ def _regression(
         label="y",
     )
 
-
-_CATEGORY = {"kind": "category"}
-_WITH_MISSING = {"kind": "category", "missing": "category"}
 
 CATALOGUE: Mapping[str, PublicSet] = {
     entry.name: entry
@@ -169,16 +164,6 @@ CATALOGUE: Mapping[str, PublicSet] = {
             f"src/datasets/tabular/adult.jl, and {_REBUILT}",
             form="adult",
             label="income",
-            columns={
-                "workclass": _WITH_MISSING,
-                "education": _CATEGORY,
-                "marital_status": _CATEGORY,
-                "occupation": _WITH_MISSING,
-                "relationship": _CATEGORY,
-                "race": _CATEGORY,
-                "sex": _CATEGORY,
-                "native_country": _WITH_MISSING,
-            },
         ),
         PublicSet(
             name="letter",

@@ -104,8 +104,6 @@ def data_section(entry: PublicSet, folder: Path) -> dict[str, Any]:
     else:
         data |= {"path": str(home / "train.parquet"), "test_path": str(home / "test.parquet")}
     data["label"] = entry.label
-    if entry.columns:
-        data["columns"] = {name: dict(rule) for name, rule in entry.columns.items()}
     return {"task": entry.task, "data": data}
 
 

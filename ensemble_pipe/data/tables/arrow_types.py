@@ -25,9 +25,14 @@ def plain_numbers(column: pa.Array) -> Array:
     Integers with nulls, and decimals, are float64.
     """
     if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64(), safe=False)
+        column = doubles(column)
     values: Array = column.to_numpy(zero_copy_only=False)
     return values
+
+
+def doubles(decimals: pa.Array) -> pa.Array:
+    """Return decimals as the nearest float64, as text is read; Arrow's own cast may miss it."""
+    return decimals.cast(pa.string()).cast(pa.float64())
 
 
 def is_text(kind: pa.DataType) -> bool:

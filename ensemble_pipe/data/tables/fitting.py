@@ -1,16 +1,15 @@
-"""Fitting of table columns, or of image channels, to the training rows, block by block."""
+"""Fitting of table columns to the training rows, block by block."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError, DataError
 from ensemble_pipe.data.sources.paths import require_columns
-from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
+from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables.column_plans import ColumnPlan
 from ensemble_pipe.data.tables.columns import CategoryRule, Roles
 from ensemble_pipe.data.tables.counting import CategoryCounts, empty
@@ -23,17 +22,14 @@ from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.recognition import recognize
 from ensemble_pipe.data.tables.scale_fitting import (
     fit_columns,
-    fit_pixels,
     fit_sample,
     sampled_rows,
     whiten,
 )
 from ensemble_pipe.data.tables.scaling import Pca, Quantile, RobustClip, Scale, Scaling, Zca
 from ensemble_pipe.data.tables.texts import require_numbers
+from ensemble_pipe.data.tables.training_rows import Train, training_blocks
 
-_PIXELS = 1 << 20  # summed up at a time
-
-Train = npt.NDArray[np.bool_]
 Plans = Mapping[str, ColumnPlan]
 
 
@@ -122,7 +118,7 @@ def _fit(
     many rows lack a column's value.
     """
     sums = _Sums(columns, plans, missing, units)
-    for block, kept, place in _blocks(rows, [column.name for column in columns], train):
+    for block, kept, place in training_blocks(rows, [column.name for column in columns], train):
         sums.add(block, kept, place)
     fitted = tuple(sums.fit(column, rows.where) for column in columns)
     absent = sums.absent()
@@ -133,67 +129,6 @@ def _near(column: NumberColumn, low: float) -> NumberColumn:
     """Return a column with an offset near its least value; of dates by whole seconds."""
     offset = float(np.floor(low) if column.kind == "date" else low)
     return replace(column, offset=offset, values=tuple(value - offset for value in column.values))
-
-
-def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...], Scaling]:
-    """Return the shape (H, W, C) of the images, and the scaling of their channels.
-
-    Raises:
-        ConfigError: the scale is not for images.
-        DataError: the pixels are not uint8.
-    """
-    if isinstance(scale, Pca | Zca | RobustClip | Quantile):
-        raise ConfigError(f"scale: {scale.name} is for tables; images take standardize or range")
-    kind = rows.schema.field(IMAGE).type
-    if kind.value_type != pa.uint8() or len(kind.shape) != 3:
-        raise DataError(
-            f"{rows.where}: images of {kind.value_type} and shape {tuple(kind.shape)}; uint8 "
-            "(height, width, channels) is needed"
-        )
-    shape = tuple(int(length) for length in kind.shape)
-    sums, squares = np.zeros(shape[2], np.int64), np.zeros(shape[2], np.int64)
-    for block, kept, place in _blocks(rows, (IMAGE,), train):
-        pixels = images_of(block, place)[kept].reshape(-1, shape[2])
-        for start in range(0, len(pixels), _PIXELS):
-            part = pixels[start : start + _PIXELS]
-            for channel in range(shape[2]):
-                counts = np.bincount(part[:, channel], minlength=256)
-                sums[channel] += counts @ np.arange(256)
-                squares[channel] += counts @ np.arange(256) ** 2
-    count = int(train.sum()) * shape[0] * shape[1]
-    return shape, fit_pixels(scale, sums, squares, count)
-
-
-def require_images(kind: pa.DataType, shape: tuple[int, ...], where: str) -> None:
-    """Raise DataError where a column has no uint8 images of the shape (H, W, C)."""
-    if not isinstance(kind, pa.FixedShapeTensorType) or kind.value_type != pa.uint8():
-        raise DataError(f"{where}: images of {kind}; uint8 is needed")
-    if tuple(kind.shape) != shape:
-        raise DataError(
-            f"{where}: images of shape {tuple(kind.shape)}, but the training data has {shape}"
-        )
-
-
-def images_of(block: pa.RecordBatch, place: Place) -> npt.NDArray[np.uint8]:
-    """Return the images (n, H, W, C) of a block, without a copy.
-
-    Raises:
-        DataError: an image is missing.
-    """
-    column = block.column(IMAGE)
-    if column.null_count:
-        row = int(column.is_null().to_numpy(zero_copy_only=False).argmax())
-        raise DataError(f"{place(row)}: the image is missing; remove such rows")
-    images: npt.NDArray[np.uint8] = column.to_numpy_ndarray()
-    return images
-
-
-def _blocks(
-    rows: Rows, names: Sequence[str], train: Train
-) -> Iterator[tuple[pa.RecordBatch, Train, Place]]:
-    """Yield (block, which of its rows are training rows, the place of its rows)."""
-    for first, block in rows.blocks(names):
-        yield block, train[first : first + block.num_rows], rows.place_from(first)
 
 
 def _empty_column(plan: ColumnPlan) -> Column:
@@ -299,7 +234,7 @@ def _filled(
 ) -> Iterator[Floats]:
     """Yield the numbers (C, n) of the kept rows, block by block, with missing values filled."""
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
-    for block, kept, place in _blocks(rows, [column.name for column in numbers], kept_rows):
+    for block, kept, place in training_blocks(rows, [column.name for column in numbers], kept_rows):
         matrix = read_numbers(block, numbers, place, missing)
         fill_missing(matrix, numbers)
         yield _of_rows(matrix, kept)

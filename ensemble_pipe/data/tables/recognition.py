@@ -4,16 +4,15 @@ Numbers, dates and categories are told apart by what the values say, not by how 
 stores them, so that the same data is read alike from any source.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, printable, quote, truncate
-from ensemble_pipe.data.sources.rows import Place, Rows
+from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import describing
 from ensemble_pipe.data.tables.arrow_types import is_number, is_simple, is_text, is_time, to_plain
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
@@ -34,15 +33,17 @@ from ensemble_pipe.data.tables.frequent_values import frequent_values_of_all
 from ensemble_pipe.data.tables.identifiers import is_row_number, is_text_identifier
 from ensemble_pipe.data.tables.number_tallies import NumberTallies, NumberTally
 from ensemble_pipe.data.tables.text_tallies import TextTally
+from ensemble_pipe.data.tables.training_rows import Train, training_blocks
 
 ONE_HOT_CATEGORIES = 10
 """The most categories that have a feature each; more have codes, for learned vectors."""
 LEAST_ROWS = 3
 """Of a category with a code of its own; rarer ones share that of the unknown."""
+_EXACT = 2.0**53  # larger integers that differ may be one float64
 
 
 def recognize(
-    rows: Rows, roles: Roles, train: Array
+    rows: Rows, roles: Roles, train: Train
 ) -> tuple[list[ColumnPlan], list[ColumnDecision]]:
     """Return how each column is fitted that is learned from, and why the others are left out.
 
@@ -73,7 +74,7 @@ def recognize(
         else:
             reason = f"of type {truncate(str(kind))}, which cannot be learned from"
             useless.append(ColumnDecision(name, "left out", reason, reason))
-    for block, kept, _ in _blocks(rows, list(texts), train):
+    for block, kept, _ in training_blocks(rows, list(texts), train):
         for name, tally in texts.items():
             tally.add(block.column(name), kept)
     plans |= {name: _of_text(name, tally) for name, tally in texts.items()}
@@ -86,13 +87,6 @@ def recognize(
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
     return to_plain(pa.nulls(0, kind)).type
-
-
-def _blocks(
-    rows: Rows, names: Sequence[str], train: Array
-) -> Iterator[tuple[pa.RecordBatch, Array, Place]]:
-    for first, block in rows.blocks(names) if names else ():
-        yield block, train[first : first + block.num_rows], rows.place_from(first)
 
 
 def _of_text(name: str, tally: TextTally) -> ColumnPlan:
@@ -128,7 +122,7 @@ def _of_numbers(
     roles: Roles,
     plans: Sequence[ColumnPlan],
     texts: dict[str, TextTally],
-    train: Array,
+    train: Train,
 ) -> dict[str, ColumnPlan]:
     """Return the plans of the columns of numbers and dates, by their values."""
     looked_at = [
@@ -144,7 +138,7 @@ def _of_numbers(
         if isinstance(plan.rule, NumberRule | DateRule)
     ]
     tallies = NumberTallies(train, len(columns))
-    for block, kept, place in _blocks(rows, [column.name for column in columns], train):
+    for block, kept, place in training_blocks(rows, [column.name for column in columns], train):
         tallies.add(read_numbers(block, columns, place, roles.missing), kept)
     found = {}
     measured = list(tallies.columns())
@@ -177,7 +171,7 @@ def _of_number(
         return plan
     if tally.present == 0:
         return replace(plan, left_out=describing.NO_VALUE, can_be_read=False)
-    if tally.low == tally.high and not missing:
+    if tally.low == tally.high and abs(tally.low) < _EXACT and not missing:
         value = describing.value_text(tally.low, rule.kind)
         return replace(plan, left_out=f"one value in all training rows: {value}")
     if rule.kind == "date":

@@ -177,6 +177,13 @@ class Scaling:
     def _quantile_arrays(self) -> list[Floats]:
         return [np.array(quantiles, np.float64) for quantiles in self.quantiles]
 
+    def factors(self, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+        """Return (scale, shift), float32 of a shape (H, W, C): scaled = pixels * scale + shift."""
+        scale = 1.0 / np.array(self.units)
+        pair = scale, -np.array(self.centers) * scale
+        first, second = (np.broadcast_to(one, shape).astype(np.float32) for one in pair)
+        return first, second
+
     def agrees(self, columns: int) -> bool:
         """Whether its parts fit C columns of numbers, or channels, and each other."""
         encoded, known = len(self.means), {len(self.centers), len(self.units)}

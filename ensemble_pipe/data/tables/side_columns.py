@@ -13,7 +13,7 @@ from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables import cells, dates
-from ensemble_pipe.data.tables.arrow_types import is_number, is_text, to_plain
+from ensemble_pipe.data.tables.arrow_types import doubles, is_number, is_text, to_plain
 from ensemble_pipe.data.tables.class_names import as_numbers, find_missing_name, without_blanks
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
@@ -98,7 +98,8 @@ def _number_type(kind: pa.DataType) -> pa.DataType | None:
 def _read_numbers(rows: Rows, name: str, missing: Missing, kind: pa.DataType) -> Array:
     values = np.empty(rows.count, dtype_of(kind))
     for first, column in _blocks(rows, name, "label", missing):
-        block = numbers_of(column.cast(kind))
+        is_exact = pa.types.is_decimal(column.type)
+        block = numbers_of(doubles(column) if is_exact else column.cast(kind))
         _require_int64(rows, name, block, first)
         values[first : first + len(block)] = block
     return values

@@ -19,16 +19,14 @@ from ensemble_pipe.core.arrow import arrow_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.seeds import Purpose, generator
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.target_scaling import (
-    IDENTITY,
-    LOG,
     FittedTarget,
     TargetScale,
-    TargetTransform,
     fit_target,
 )
+from ensemble_pipe.data.tables.target_transforms import IDENTITY, LOG, TargetTransform
 from ensemble_pipe.data.tables.targets import Targets, number_parts
+from ensemble_pipe.data.tables.training_rows import Train
 
 POWERS = tuple(TargetTransform("power", eighths / 8) for eighths in range(1, 8))
 # A transformation is taken where it is better by more nats than this, with so many standard errors.
@@ -74,6 +72,8 @@ def fit_targets(
     targets: Targets,
     train: Train,
     encoder: Encoder,
+    *,
+    constants: bool = False,
 ) -> tuple[FittedTarget, ...]:
     """Fit the scale of each target to the rows where `train` is true.
 
@@ -85,6 +85,7 @@ def fit_targets(
         targets: (R,) or (R, D).
         train: (R,).
         encoder: of the rows that log and power are chosen by.
+        constants: whether a target may be the same in all rows, and is then predicted as it is.
 
     Raises:
         DataError: as `fit_target`, or there is a target that is not above 0, but the scale is log
@@ -100,7 +101,7 @@ def fit_targets(
     for kind, (name, one) in zip(wanted, columns.items(), strict=True):
         numbers = one.values[chosen].astype(np.float64)
         transform = transform_of(kind, encoded, numbers)
-        fitted.append(fit_target(rows, one, train, name, transform))
+        fitted.append(fit_target(rows, one, train, name, transform, constants))
     return tuple(fitted)
 
 
@@ -187,9 +188,10 @@ def best_power(inputs: Array, targets: Floats) -> TargetTransform:
 
 def _is_better(first: Floats, second: Floats) -> bool:
     """Whether NLLs (n,) are below others, row by row, by the margin and its standard errors."""
-    gain = second - first
-    error = float(gain.std()) / np.sqrt(len(gain))
-    return bool(gain.mean() > max(MARGIN, ERRORS * error))
+    with np.errstate(invalid="ignore"):
+        gain = second - first
+        error = float(gain.std()) / np.sqrt(len(gain))
+    return bool(np.isfinite(gain).all() and gain.mean() > max(MARGIN, ERRORS * error))
 
 
 class _Evidence(NamedTuple):

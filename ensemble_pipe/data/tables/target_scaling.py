@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import log
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +10,10 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.fitting import Train
 from ensemble_pipe.data.tables.moments import ColumnMoments
+from ensemble_pipe.data.tables.target_transforms import IDENTITY, TargetTransform
 from ensemble_pipe.data.tables.targets import Targets, number_parts
+from ensemble_pipe.data.tables.training_rows import Train
 
 TargetScale = Literal["auto", "standardize", "log", "power"]
 
@@ -21,78 +21,14 @@ TargetScale = Literal["auto", "standardize", "log", "power"]
 BOUND_MARGIN = 0.1
 # Of float64's steps at the size of the numbers, a deviation that is learned from has 64.
 _RESOLVED = 64 * float(np.finfo(np.float64).eps)
-LEAST_DEVIATION = 1e-150
-
-
-@dataclass(frozen=True)
-class TargetTransform:
-    """A growing function g of a target: y itself, log y, or y^exponent, of targets above 0.
-
-    The last two are, but for a factor and a constant, those of Box & Cox 1964, "An analysis of
-    transformations". Functions of scipy.special give the same bits wherever a number stands.
-
-    Attributes:
-        name: "standardize" for y itself.
-        exponent: 1 for y itself, 0 for log y, else between 0 and 1.
-    """
-
-    name: Literal["standardize", "log", "power"] = "standardize"
-    exponent: float = 1.0
-
-    def __post_init__(self) -> None:
-        ends = {"standardize": (1.0, 1.0), "log": (0.0, 0.0), "power": (1e-3, 0.999)}
-        low, high = ends[self.name]
-        if not low <= self.exponent <= high:
-            raise ValueError(f"exponent {self.exponent} is none of {self.name}")
-
-    @property
-    def is_identity(self) -> bool:
-        return self.name == "standardize"
-
-    def forward(self, numbers: Floats) -> Floats:
-        """Return g(y), of any shape; y are above 0, where g is not the identity."""
-        if self.is_identity:
-            return numbers
-        logs = _log(numbers)
-        return logs if self.exponent == 0 else _exp(self.exponent * logs)
-
-    def inverse(self, values: Floats) -> Floats:
-        """Return y for g(y), of any shape; 0 for what lies below the g(y) of every y above 0."""
-        if self.is_identity:
-            return values
-        if self.exponent == 0:
-            return _exp(values)
-        with np.errstate(divide="ignore"):
-            return _exp(_log(np.maximum(values, 0.0)) / self.exponent)
-
-    def log_slope(self, numbers: Floats) -> Floats:
-        """Return log g'(y), by which the NLL of y is lower than that of g(y)."""
-        if self.is_identity:
-            return np.zeros_like(numbers)
-        factor = log(self.exponent) if self.exponent else 0.0
-        return factor + (self.exponent - 1.0) * _log(numbers)
+_LEAST_DEVIATION = 1e-150
+# Of its size: the deviation that stands for that of a constant target.
+_CONSTANT_SHARE = 1e-12
 
 
 Bounds = tuple[float, float]
 
 UNBOUNDED: Bounds = (-np.inf, np.inf)
-IDENTITY = TargetTransform()
-LOG = TargetTransform("log", 0.0)
-
-
-def _log(values: Floats) -> Floats:
-    from scipy.special import boxcox
-
-    found: Floats = boxcox(values, 0.0)
-    return found
-
-
-def _exp(values: Floats) -> Floats:
-    from scipy.special import inv_boxcox
-
-    with np.errstate(over="ignore"):
-        found: Floats = inv_boxcox(values, 0.0)
-    return found
 
 
 @dataclass(frozen=True)
@@ -112,6 +48,14 @@ class FittedTarget:
     deviation: float
     transform: TargetTransform = IDENTITY
     bounds: Bounds = UNBOUNDED
+
+    @property
+    def treatment(self) -> str:
+        """What is done to the target before training."""
+        if self.transform.is_identity:
+            return "standardised"
+        of = f"power {self.transform.exponent:g}" if self.transform.exponent else "logarithm"
+        return f"its {of}, standardised"
 
     @property
     def own_bounds(self) -> Bounds:
@@ -173,7 +117,12 @@ def targets_of(
 
 
 def fit_target(
-    rows: Rows, targets: Targets, train: Train, name: str, transform: TargetTransform
+    rows: Rows,
+    targets: Targets,
+    train: Train,
+    name: str,
+    transform: TargetTransform,
+    constants: bool = False,
 ) -> FittedTarget:
     """Fit the scale of one target to the rows where `train` is true.
 
@@ -183,6 +132,8 @@ def fit_target(
         train: (R,).
         name: of its column.
         transform: g, which all targets of the training rows have.
+        constants: whether all may be the same: then the deviation is so small that they are
+            predicted as they are.
 
     Raises:
         DataError: as `number_parts`, or all are the same, or too far apart or near each other.
@@ -196,23 +147,25 @@ def fit_target(
         return map(transform.forward, numbers_of())
 
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = mean_and_deviation(parts)
+        mean, deviation = _mean_and_deviation(parts)
     if not np.isfinite([mean, deviation]).all():
         raise DataError(
             f"{rows.where}: the target {quote(name)} has values too far apart to be standardised; "
             "remove or clip the largest"
         )
+    if deviation == 0 and constants:
+        deviation = _CONSTANT_SHARE * (max(map(abs, _ends(parts()))) or 1.0)
     if deviation == 0:
         raise DataError(f"{rows.where}: {_unresolved(numbers_of(), name)}")
-    if deviation < LEAST_DEVIATION:
+    if deviation < _LEAST_DEVIATION:
         raise DataError(
             f"{rows.where}: the target {quote(name)} has a deviation of {deviation:g}, whose "
             "square is 0 in float64; multiply it by a power of ten"
         )
-    return bounded(FittedTarget(name, mean, deviation, transform), parts())
+    return _bounded(FittedTarget(name, mean, deviation, transform), parts())
 
 
-def bounded(fitted: FittedTarget, parts: Iterable[Floats]) -> FittedTarget:
+def _bounded(fitted: FittedTarget, parts: Iterable[Floats]) -> FittedTarget:
     """Return the scale with its bounds, for the training targets g(y), part by part."""
     low, high = _ends(parts)
     ends = (np.array([low, high]) - fitted.mean) / fitted.deviation
@@ -220,7 +173,7 @@ def bounded(fitted: FittedTarget, parts: Iterable[Floats]) -> FittedTarget:
     return replace(fitted, bounds=(float(ends[0]) - margin, float(ends[1]) + margin))
 
 
-def mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
+def _mean_and_deviation(parts: Callable[[], Iterable[Floats]]) -> tuple[float, float]:
     """Return mean and deviation of numbers; 0 where float64 cannot resolve their differences.
 
     Args:

@@ -14,7 +14,7 @@ from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.tables.categories import BLANKS
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import class_finder
-from ensemble_pipe.data.tables.fitting import Train
+from ensemble_pipe.data.tables.training_rows import Train
 
 MOST_CLASSES = 100_000
 _BLOCK_ROWS = 1 << 18
