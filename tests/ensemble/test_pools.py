@@ -104,8 +104,9 @@ def test_a_regression_pool_gives_every_member_a_variance(tmp_path: Path) -> None
     path = tmp_path / "rows.npz"
     np.savez(path, a=inputs[:, 0], b=inputs[:, 1], c=inputs[:, 2], y=targets)
     gaussian = {"training.loss": {"name": "gaussian_nll"}}
+    squared = {"training.loss": {"name": "squared_error"}}
     pool = [
-        {"strategy": "independent", "learners": 1},
+        {"strategy": "independent", "learners": 1, "set": squared},
         {"strategy": "independent", "learners": 1, "set": gaussian},
         TREES,
         {"strategy": "histogram_boosting", "rounds": 5},
