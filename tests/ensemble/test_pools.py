@@ -114,7 +114,8 @@ def test_a_regression_pool_gives_every_member_a_variance(tmp_path: Path) -> None
         {"strategy": "nearest_neighbors"},
     ]
     data = {"source": "table", "path": str(path), "label": "y"}
-    config = pipeline(task="regression", data=data, ensemble={"pool": pool})
+    scale = {"name": "standardize"}  # under which the truth is linear
+    config = pipeline(task="regression", data=data, scale=scale, ensemble={"pool": pool})
     result = run(config, output=tmp_path / "runs", inline=True)
     members = ensemble_pipe.load(result.run_dir).members
     assert [len(member.noise) for member in members] == [1, 0, 1, 0, 1, 1]
