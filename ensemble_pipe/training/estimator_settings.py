@@ -92,7 +92,7 @@ class HistogramBoosting(Folds):
     learning_rate: Annotated[float, Gt(0)] = 0.05
     leaves: Annotated[int, Ge(2)] = 31
     leaf_rows: Annotated[int, Ge(1)] = 20
-    penalty: Annotated[float, Ge(0)] = 10.0
+    penalty: Annotated[float, Ge(0)] = 0.0
     features: Annotated[float, Gt(0), Le(1)] = 0.5
 
     def build(self, task: Task, seed: int) -> Any:

@@ -105,8 +105,9 @@ def test_a_regression_pool_gives_every_member_a_variance(tmp_path: Path) -> None
     path = tmp_path / "rows.npz"
     np.savez(path, a=inputs[:, 0], b=inputs[:, 1], c=inputs[:, 2], y=targets)
     gaussian = {"training.loss": {"name": "gaussian_nll"}}
+    squared = {"training.loss": {"name": "squared_error"}}
     pool = [
-        {"strategy": "independent", "learners": 1},
+        {"strategy": "independent", "learners": 1, "set": squared},
         {"strategy": "independent", "learners": 1, "set": gaussian},
         TREES,
         {"strategy": "histogram_boosting", "rounds": 5},
@@ -114,10 +115,11 @@ def test_a_regression_pool_gives_every_member_a_variance(tmp_path: Path) -> None
         {"strategy": "nearest_neighbors"},
     ]
     data = {"source": "table", "path": str(path), "label": "y"}
-    config = pipeline(task="regression", data=data, ensemble={"pool": pool})
+    scale = {"name": "standardize"}  # under which the truth is linear
+    config = pipeline(task="regression", data=data, scale=scale, ensemble={"pool": pool})
     result = run(config, output=tmp_path / "runs", inline=True)
     members = ensemble_pipe.load(result.run_dir).members
-    assert [len(member.noise) for member in members] == [1, 0, 1, 1, 1, 1]
+    assert [len(member.noise) for member in members] == [1, 0, 1, 0, 1, 1]
     linear = members[4]
     assert linear.noise[0] * targets.var() == pytest.approx(0.09, rel=0.5)  # what was added
 
