@@ -12,7 +12,7 @@ from typing import Any
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.sections import Pipeline, Splits, Training
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.data.tables.scaling import Quantile
+from ensemble_pipe.data.tables.scaling import Quantile, RobustClip
 from ensemble_pipe.ensemble.presets import OF_LEARNERS, expand_preset
 from ensemble_pipe.ensemble.strategies import EnsembleSettings, Learners
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
@@ -55,7 +55,8 @@ def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
         if "network" not in pipeline.given:
             found["network"] = Mlp(hidden=(256, 256), dropout=0.1)
         if "scale" not in pipeline.given:
-            found["scale"] = Quantile()
+            # Quantiles of few rows are coarse.
+            found["scale"] = Quantile() if facts.rows > MOST_ROWS_IN_FOLDS else RobustClip()
     found["splits"], ensemble = _held_out(pipeline, facts)
     found["ensemble"] = _calibrated(pipeline, found["splits"], ensemble, facts)
     return pipeline.model_copy(update=found).settled()

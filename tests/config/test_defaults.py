@@ -14,7 +14,7 @@ from ensemble_pipe.config.defaults import (
 )
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.data.tables.scaling import Quantile, Standardize
+from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Standardize
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, SquaredError
 from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine
 
@@ -78,8 +78,9 @@ def test_chains_of_networks_learn_by_the_squared_error(load: Load) -> None:
     assert pipeline.training.early_stopping is None
 
 
-def test_tables_have_quantiles_and_images_are_standardised() -> None:
+def test_tables_have_quantiles_where_rows_are_many_and_images_are_standardised() -> None:
     assert settle(Pipeline(), MANY).scale == Quantile()
+    assert settle(Pipeline(), FEW).scale == RobustClip()
     assert settle(Pipeline(), IMAGES).scale == Standardize()
     assert isinstance(settle(Pipeline(), MANY).training.optimizer, AdamW)
     assert settle(Pipeline(), IMAGES).training.optimizer == Adam()

@@ -11,6 +11,7 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.seeds import Purpose, generator
 from ensemble_pipe.data.tables.moments import ColumnMoments
 from ensemble_pipe.data.tables.scaling import (
+    LEAST_SHARE,
     Pca,
     Quantile,
     RangeScale,
@@ -163,7 +164,10 @@ def fit_sample(
         pairs = zip(sample, names, strict=True)
         columns = [_quantiles(values, name, count) for values, name in pairs]
         centers, units, quantiles = zip(*columns, strict=True)
-        found = replace(fitted, centers=centers, units=units, quantiles=quantiles)
+        least = max(LEAST_SHARE, 0.5 / max(rows, 2))
+        found = replace(
+            fitted, centers=centers, units=units, quantiles=quantiles, least_share=least
+        )
     encoded = found.apply(sample)
     return replace(
         found, means=_floats(encoded.mean(axis=1)), deviations=_floats(encoded.std(axis=1))

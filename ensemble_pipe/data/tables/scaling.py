@@ -16,8 +16,7 @@ CHUNK = 256
 # What x / sqrt(1 + (x / _BEND)**2) tends to; beyond _FAR it is that to the last bit.
 _BEND = 3.0
 _FAR = 1e9
-# The least and, from 1, the largest share of a normal distribution that a quantile becomes.
-_LEAST_SHARE = 1e-7
+LEAST_SHARE = 1e-7
 
 
 @settings
@@ -95,7 +94,10 @@ class RobustClip:
 
 @settings
 class Quantile:
-    """Each column's distribution becomes the standard normal one, between -5.2 and 5.2.
+    """Each column's distribution becomes the standard normal one.
+
+    The least and the largest of n values become the quantiles of 1/(2n) and 1 - 1/(2n), and so does
+    all beyond them: 3.3 of 1,000 rows, 4.3 of 50,000, never beyond 5.2.
 
     max(min(n/30, 1000), 10) quantiles of the n training rows are fitted to the column plus noise,
     which spreads equal values out: of a deviation of 1e-5 interquartile ranges of its distinct
@@ -125,6 +127,8 @@ class Scaling:
         means, deviations: of each of the K encoded numbers on the training part.
         quantiles: of `quantile`, of each column the ascending quantiles of (x - center) / unit, at
             equal steps from share 0 to 1; () of a constant one. Empty for other scales.
+        least_share: of `quantile`, the least and, from 1, the largest share of a normal
+            distribution that a quantile becomes.
     """
 
     name: Literal["standardize", "range", "pca", "zca", "robust_clip", "quantile"]
@@ -134,6 +138,7 @@ class Scaling:
     deviations: tuple[float, ...]
     matrix: tuple[tuple[float, ...], ...] = ()
     quantiles: tuple[tuple[float, ...], ...] = ()
+    least_share: float = LEAST_SHARE
 
     @property
     def mixes(self) -> bool:
@@ -169,7 +174,7 @@ class Scaling:
                 values[:] = np.interp(values, quantiles, np.linspace(0.0, 1.0, len(quantiles)))
             else:
                 values[:] = 0.5
-        np.clip(numbers, _LEAST_SHARE, 1.0 - _LEAST_SHARE, out=numbers)
+        np.clip(numbers, self.least_share, 1.0 - self.least_share, out=numbers)
         found: Floats = ndtri(numbers, out=numbers)
         return found
 
@@ -198,6 +203,8 @@ class Scaling:
         vectors = (self.centers, self.units, self.means, self.deviations, *self.quantiles)
         finite = all(np.isfinite(one).all() for one in (*vectors, *self.matrix))
         rising = all((np.diff(one) >= 0).all() for one in self._quantile_arrays)
+        if not 0 < self.least_share < 0.5:
+            return False
         return finite and rising and min(self.units, default=1.0) > 0
 
 
