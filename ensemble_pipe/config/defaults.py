@@ -130,14 +130,14 @@ def _networks(pipeline: Pipeline) -> list[Learners]:
 
 
 def _rule(facts: DataFacts) -> Rule:
-    return Adam() if facts.images else AdamW(learning_rate=0.002, weight_decay=0.02)
+    return Adam() if facts.images else AdamW(learning_rate=0.004, weight_decay=0.02)
 
 
 def _batch_size(facts: DataFacts) -> int:
-    """Return the power of two nearest to a 64th of the rows, from 16 to 256; 64 for images."""
+    """Return the power of two nearest to a 64th of the rows, from 16 to 128; 64 for images."""
     if facts.images:
         return 64
-    return int(2 ** min(max(round(log2(max(facts.rows, 1) / 64)), 4), 8))
+    return int(2 ** min(max(round(log2(max(facts.rows, 1) / 64)), 4), 7))
 
 
 def _epochs(facts: DataFacts) -> int:

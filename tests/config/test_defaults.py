@@ -117,7 +117,7 @@ def test_cycles_have_a_schedule_of_their_own(strategy: str, load: Load) -> None:
     assert settle(Pipeline(), MANY).training.schedule == Cosine()
 
 
-@pytest.mark.parametrize(("rows", "batch"), [(100, 16), (4_096, 64), (60_000, 256), (10**7, 256)])
+@pytest.mark.parametrize(("rows", "batch"), [(100, 16), (4_096, 64), (60_000, 128), (10**7, 128)])
 def test_batches_grow_with_the_rows(rows: int, batch: int) -> None:
     assert settle(Pipeline(), DataFacts(rows=rows)).training.batch_size == batch
 
