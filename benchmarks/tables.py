@@ -67,7 +67,7 @@ def fit(name: str, contestant: str, seed: int, folder: Path, work: Path, output:
 
 @cache
 def compile_kernels(contestant: str, folder: Path, work: Path) -> None:
-    """Fit a contestant of ours to small tables of both tasks, so that no kernel is compiled later."""
+    """Fit a contestant of ours to a small table of each task, so that kernels are there."""
     for name in ("titanic", "house"):
         fit(name, contestant, 0, folder, work, work / f"compiled-{name}-{contestant}.npz")
 
