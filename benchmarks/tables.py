@@ -106,18 +106,28 @@ def interval(ours: Floats, theirs: Floats) -> tuple[float, float, float]:
     return float(apart.mean()), low, high
 
 
-def compare_table(
-    name: str, ours: Sequence[str], peers: Sequence[str], seeds: int, folder: Path, work: Path
-) -> Found:
+def seeds_of(name: str, contestant: str, arguments: argparse.Namespace) -> list[int]:
+    """Return the seeds that count: all that are asked for, or those that were fitted."""
+    wanted = range(1, arguments.seeds + 1 if contestant in OURS else 2)
+    if not arguments.fitted:
+        return list(wanted)
+    return [s for s in wanted if (arguments.work / f"{name}-{contestant}-{s}.npz").exists()]
+
+
+def compare_table(name: str, arguments: argparse.Namespace) -> Found:
     """Return the measures of every contestant on one table, and ours against each peer."""
-    task = TABLES[name].task
+    task, ours, peers = TABLES[name].task, arguments.ours, arguments.peers
     lines: Found = {}
     losses: dict[str, dict[str, Floats]] = {}
     for contestant in (*ours, *peers):
-        count = seeds if contestant in OURS else 1
-        found = [predictions(name, contestant, seed, folder, work) for seed in range(1, count + 1)]
+        seeds = seeds_of(name, contestant, arguments)
+        places = arguments.folder, arguments.work
+        found = [predictions(name, contestant, seed, *places) for seed in seeds]
+        if not found:
+            continue
         each = [measures(one, task) for one in found]
         lines[contestant] = {key: float(np.mean([one[key] for one in each])) for key in each[0]}
+        lines[contestant]["seeds"] = len(seeds)
         if contestant in OURS:
             lines[contestant] |= _of_members(found)
             lines[contestant]["by_seed"] = [{key: one[key] for key in SHOWN[task]} for one in each]
@@ -129,6 +139,7 @@ def compare_table(
             for peer in peers
         }
         for our in ours
+        if our in losses
     }
     return {"contestants": lines, "against": against}
 
@@ -143,7 +154,7 @@ def _of_members(found: Sequence[dict[str, Array]]) -> dict[str, float]:
 
 def table(name: str, found: Found) -> str:
     """Return the measures of one table as Markdown."""
-    shown = (*SHOWN[TABLES[name].task], "cpu_seconds", "seconds")
+    shown = (*SHOWN[TABLES[name].task], "cpu_seconds", "seconds", "seeds")
     lines = [f"\n**{name}**\n", f"| | {' | '.join(shown)} |", "|" + "---|" * (len(shown) + 1)]
     for contestant, values in found["contestants"].items():
         cells = (f"{values[key]:,.0f}" if abs(values[key]) >= 1000 else f"{values[key]:.4f}"
@@ -159,8 +170,8 @@ def standings(results: dict[str, Found], ours: str, peers: Sequence[str]) -> dic
     """
     found: dict[str, Any] = {}
     for name, result in results.items():
-        against = result["against"][ours]
-        for key in next(iter(against.values())):
+        against = result["against"].get(ours, {})
+        for key in next(iter(against.values()), {}):
             apart = {peer: against[peer][key] for peer in peers}
             rival = max(apart, key=lambda peer: apart[peer][0])
             mean, low, high = apart[rival]
@@ -179,14 +190,13 @@ def main() -> None:
     parser.add_argument("--ours", nargs="*", choices=OURS, default=list(OURS))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--fitted", action="store_true", help="report what is there, fit nothing")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     results = {}
     for name in arguments.tables:
-        results[name] = compare_table(
-            name, arguments.ours, arguments.peers, arguments.seeds, arguments.folder, arguments.work
-        )
+        results[name] = compare_table(name, arguments)
         print(table(name, results[name]), file=sys.stderr)
     found = {
         **circumstances("python benchmarks/tables.py --folder data --work results"),
