@@ -55,7 +55,12 @@ def settings_of(path: Path, label: Any = TARGETS, **others: Any) -> dict[str, An
         "task": "regression",
         "data": {"source": "table", "path": str(path), "label": label, "ignore": ignore},
         "network": {"hidden": [32], "activation": "tanh"},
-        "training": {"epochs": 30, "batch_size": 32, "optimizer": {"learning_rate": 0.01}},
+        "training": {
+            "epochs": 30,
+            "batch_size": 32,
+            "optimizer": {"learning_rate": 0.01},
+            "schedule": {"name": "constant"},
+        },
         "ensemble": {"learners": 2},
         "tracking": {"mlflow": False},
         **others,
