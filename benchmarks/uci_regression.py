@@ -4,7 +4,8 @@
 
 runs pipelines/uci_regression.yaml as it stands on every split of every set, inline, two fits at a
 time in two processes, and prints a Markdown table of mean test RMSE and NLL over the splits, and
-one JSON line, which `--write` keeps. Beside it stand the figures of deep ensembles
+one JSON line, which `--write` keeps; `--default` takes a pipeline that names the data and nothing
+else. Beside it stand the figures of deep ensembles
 (Lakshminarayanan et al. 2017, table 1) and of MC-dropout with long training (Gal & Ghahramani 2016,
 the authors' own results on these splits, one by one, hence the paired differences).
 """
@@ -27,6 +28,11 @@ from ensemble_pipe import run
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = ROOT / "pipelines" / "uci_regression.yaml"
+# What an untouched pipeline says of these sets.
+DEFAULT = """
+task: regression
+data: {source: table, path: rows.parquet, label: y, ignore: ["test_*"]}
+"""
 PUBLISHED = "published_mc_dropout_per_split.csv"
 # Mean test RMSE and NLL, and what the paper gives for their spread.
 DEEP_ENSEMBLES = {
@@ -43,8 +49,22 @@ PROCESSES = 2
 Row = dict[str, Any]
 
 
-def fit(folder: Path, name: str, split: int, settings: dict[str, Any] | None = None) -> Row:
-    """Run the pipeline on one split; return its test measures, in the target's own units."""
+def fit(
+    folder: Path,
+    name: str,
+    split: int,
+    settings: dict[str, Any] | None = None,
+    default: bool = False,
+) -> Row:
+    """Run a pipeline on one split; return its test measures, in the target's own units.
+
+    Args:
+        folder: of the sets.
+        name: of the set.
+        split: from 0 on.
+        settings: that differ, by path.
+        default: whether to take the untouched default instead of the pipeline.
+    """
     data: dict[str, Any] = {
         "data.path": str(folder / f"{name}.parquet"),
         "data.test_where": f"test_{split}",
@@ -52,7 +72,11 @@ def fit(folder: Path, name: str, split: int, settings: dict[str, Any] | None = N
     others = {"tracking.mlflow": False, **(settings or {})}
     began = time.process_time()
     with tempfile.TemporaryDirectory() as runs:
-        result = run(PIPELINE, output=runs, inline=True, **data, **others)
+        pipeline = PIPELINE
+        if default:
+            pipeline = Path(runs, "default.yaml")
+            pipeline.write_text(DEFAULT)
+        result = run(pipeline, output=runs, inline=True, **data, **others)
     seconds = {"seconds": result.seconds, "cpu_seconds": round(time.process_time() - began, 2)}
     measures = {measure: result.metrics[f"test/{measure}"] for measure in MEASURES}
     return {"set": name, "split": split, **measures, **seconds}
@@ -63,10 +87,14 @@ def processes() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn"))
 
 
-def fits(folder: Path, sets: Sequence[str], splits: int) -> Iterator[Row]:
+def fits(folder: Path, sets: Sequence[str], splits: int, default: bool) -> Iterator[Row]:
     """Yield a row for each split of each set, in order."""
     with processes() as pool:
-        jobs = [pool.submit(fit, folder, name, split) for name in sets for split in range(splits)]
+        jobs = [
+            pool.submit(fit, folder, name, split, None, default)
+            for name in sets
+            for split in range(splits)
+        ]
         for job in jobs:
             yield job.result()
 
@@ -138,25 +166,29 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="the sets and published figures")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--splits", type=int, default=SPLITS)
+    parser.add_argument("--default", action="store_true", help="the untouched default instead")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     began = time.monotonic()
     rows = []
-    for row in fits(arguments.folder.resolve(), arguments.sets, arguments.splits):
+    for row in fits(
+        arguments.folder.resolve(), arguments.sets, arguments.splits, arguments.default
+    ):
         rows.append(row)
         print(row, file=sys.stderr, flush=True)
     seconds = time.monotonic() - began
     lines = summary(rows, published(arguments.folder))
     print(table(lines), file=sys.stderr)
+    command = "python benchmarks/uci_regression.py --folder uci_regression"
     result = {
-        **circumstances("python benchmarks/uci_regression.py --folder uci_regression"),
+        **circumstances(f"{command} --default" if arguments.default else command),
         "processes": PROCESSES,
         "seconds": round(seconds),
         "cpu_seconds": round(sum(row["cpu_seconds"] for row in rows)),
         "summary": lines,
         "splits": rows,
     }
-    publish("uci_regression", result, arguments.write)
+    publish("uci_default" if arguments.default else "uci_regression", result, arguments.write)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,6 @@ from ensemble_pipe.training.learner_rows import LearnerRows
 from ensemble_pipe.training.library_models import LibraryModels, load_library, read_models
 from ensemble_pipe.training.tree_inputs import fit_inputs
 
-for library in ("lightgbm", "catboost"):
-    pytest.importorskip(library)
-
 ROWS = 300
 BOTH = [LightGbm(rounds=20, learning_rate=0.3), CatBoost(rounds=20, learning_rate=0.3)]
 each = pytest.mark.parametrize("settings", BOTH, ids=lambda one: one.strategy)
