@@ -70,16 +70,19 @@ def test_it_is_resumed_to_the_result_that_it_had(version: str, name: str, tmp_pa
     finished = RunPaths(FOLDER / version / "finished")
     paths = copy_of(version, name, tmp_path)
     result = resume(paths.root, inline=True, accept_changes=True)
-    # Not bit for bit: on another processor.
-    assert result.metrics == pytest.approx(dict(read_run_summary(finished).metrics), rel=1e-3)
-    for found, expected in zip(
+    expected = dict(read_run_summary(finished).metrics)
+    # All that it measured is found again, beside what is measured since then. Not bit for bit: on
+    # another processor.
+    again = {name: value for name, value in result.metrics.items() if name in expected}
+    assert again == pytest.approx(expected, rel=1e-3)
+    for found, before in zip(
         ensemble_pipe.load(paths.root).members,
         ensemble_pipe.load(finished.root).members,
         strict=True,
     ):
-        if isinstance(expected, NetworkMember):
+        if isinstance(before, NetworkMember):
             assert isinstance(found, NetworkMember)
-            assert np.allclose(found.row, expected.row, atol=1e-4)
+            assert np.allclose(found.row, before.row, atol=1e-4)
     epochs = {learner: len(entries) for learner, entries in read_run_summary(paths).epochs.items()}
     assert epochs == {0: 6, 1: 6}
 

@@ -14,9 +14,13 @@ from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_values
+from ensemble_pipe.ensemble.combiners import Weighted
+from ensemble_pipe.ensemble.measures import row_values
+from ensemble_pipe.ensemble.metrics.row_values import RowValues
+from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import (
+    CombinedEntry,
     EndedEntry,
     Entry,
     EpochEntry,
@@ -107,7 +111,7 @@ def read_run(root: Path) -> FinishedRun:
     if summary.lost is not None:  # what it cost is not known
         raise CorruptFileError(f"{summary.lost}; restore it from a copy")
     schema = read_schema(paths)
-    rows, truth, values = _test_rows(paths.predictions("test"), schema)
+    rows, truth, values = _test_rows(paths.predictions("test"), schema, summary.combined)
     return FinishedRun(
         root=paths.root,
         name=str(summary.pipeline["name"]),
@@ -150,32 +154,46 @@ def _is_pause(entry: Entry, following: Entry) -> bool:
     return begins or isinstance(entry, EndedEntry)
 
 
-def _test_rows(path: Path, schema: Schema) -> tuple[Array, Array, dict[str, RowValues]]:
-    """Return rows, truth and values by row, from a file of predictions."""
+def _test_rows(
+    path: Path, schema: Schema, combined: CombinedEntry | None
+) -> tuple[Array, Array, dict[str, RowValues]]:
+    """Return rows, truth and values by row, from a file of predictions.
+
+    The members' outputs are combined once more: a mean and a deviation do not say what density a
+    transformed target has.
+    """
     try:
         with pa.memory_map(str(path)) as stream:
             table = pa.ipc.open_file(stream).read_all()
             table.validate(full=True)  # before any offset in it is followed
-            rows = np.array(table.column("row"))
-            if schema.task == "classification":
-                columns = [f"probability_{name}" for name in schema.classes]
-                truth = np.array(table.column("target"))
-                return rows, truth, class_values(_matrix(table, columns), _numbers(truth, schema))
-            names = schema.target_names
-            several = [f"_{name}" for name in names] if len(names) > 1 else [""]
-            mean, std, truth = (
-                _matrix(table, [what + end for end in several])
-                for what in ("mean", "std", "target")
-            )
-            return rows, truth, number_values(mean, std, truth)
+        truth, targets = _targets(table, schema)
+        outputs = _outputs(table, schema)
+        combiner = Weighted.equal(len(outputs)) if combined is None else combined.combiner
+        combiner.check(schema.task, len(outputs), len(schema.classes) or schema.target_count)
+        values = row_values(Prediction(outputs, combiner, schema), targets)
+        return np.array(table.column("row")), truth, values
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path}: no predictions of this run ({error})") from None
 
 
-def _matrix(table: pa.Table, names: list[str]) -> Floats:
-    return np.stack([np.array(table.column(name), np.float64) for name in names], axis=1)
+def _outputs(table: pa.Table, schema: Schema) -> Floats:
+    """Return the members' outputs (K, R, O) in a file of predictions."""
+    column = table.column("outputs")
+    width = len(schema.classes) or 2 * schema.target_count
+    if not isinstance(column.type, pa.FixedShapeTensorType) or column.type.shape[1:] != [width]:
+        raise ValueError(f"outputs are of type {column.type}")
+    found: Floats = column.combine_chunks().to_numpy_ndarray().transpose(1, 0, 2)
+    return found
 
 
-def _numbers(truth: Array, schema: Schema) -> Array:
-    places = {str(name): place for place, name in enumerate(schema.classes)}
-    return np.array([places[str(name)] for name in truth.tolist()], np.int64)
+def _targets(table: pa.Table, schema: Schema) -> tuple[Array, Array]:
+    """Return the truth of the rows in a file of predictions, and the same as base files hold it."""
+    if schema.task == "classification":
+        truth = np.array(table.column("target"))
+        places = {str(name): place for place, name in enumerate(schema.classes)}
+        return truth, np.array([places[str(name)] for name in truth.tolist()], np.int64)
+    names = schema.target_names
+    columns = [f"target_{name}" for name in names] if len(names) > 1 else ["target"]
+    truth = np.stack([np.array(table.column(name), np.float64) for name in columns], axis=1)
+    pairs = zip(schema.fitted_targets, truth.T, strict=True)
+    return truth, np.stack([one.encode(own) for one, own in pairs], axis=1)

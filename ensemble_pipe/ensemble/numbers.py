@@ -69,7 +69,7 @@ class Gaussians:
         return metrics_of(self._scores(targets), truth, self.schema.target_names)
 
     def row_values(self, targets: Array) -> dict[str, RowValues]:
-        """Return the metrics that are means over rows, row by row, as `number_values` does."""
+        """Return the metrics that are means over rows, row by row, as `number_rows` does."""
         return number_rows(self._scores(targets))
 
     def _scores(self, targets: Array) -> dict[str, Floats]:

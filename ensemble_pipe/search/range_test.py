@@ -71,9 +71,8 @@ def rate_curve(
         plans.networks[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
         averaging=None, early_stopping=None, boosting=None,
     )  # fmt: skip
-    rows = prepared.rows["train"]
-    epochs = -(-steps * min(plan.batch_rows or rows, rows) // rows)
-    plan = replace(plan, epochs=epochs)
+    seen = plan.steps(prepared.rows["train"])
+    plan = replace(plan, epochs=-(-steps * seen.batch_rows // seen.rows))
     with tempfile.TemporaryDirectory() as folder, one_thread():
         paths = RunPaths(Path(folder))
         write_run(paths, prepared)

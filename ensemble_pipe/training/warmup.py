@@ -20,6 +20,7 @@ from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
 
 _ROWS = 4
+_FOLDS = 2
 
 
 def compile_kernels(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> bool:
@@ -77,10 +78,19 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         base = Path(folder)
         for part in ("train", "stop"):
             write_base(part_file(base, part), inputs, targets, np.arange(_ROWS), _ROWS)
-        data = TrainingData(replace(recipe, base=base, sums={}), schema)
+        folds = _few(recipe.folds)
+        data = TrainingData(replace(recipe, base=base, sums={}, folds=folds), schema)
         for plan in kinds_of(plans):
-            tiny = replace(plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None)
+            tiny = replace(
+                plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None,
+                view=replace(plan.view, folds=_few(plan.view.folds)),
+            )  # fmt: skip
             if plan.boosting is not None:
                 tiny = replace(tiny, boosting=replace(plan.boosting, rounds=1))
             for _ in train(Stack((tiny,)), data, schema):
                 pass
+
+
+def _few(folds: int | None) -> int | None:
+    """Return as many folds as each get some of the made-up rows; None where there are none."""
+    return None if folds is None else _FOLDS

@@ -72,7 +72,9 @@ def test_the_message_says_what_is_needed_and_what_there_is() -> None:
 
 
 def test_what_does_not_fit_onto_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Pipeline.model_validate({"network": {"hidden": [100]}, "ensemble": {"learners": 4}})
+    # With epochs there is no early stopping, which would keep the best row too.
+    values = {"network": {"hidden": [100]}, "training": {"epochs": 20}, "ensemble": {"learners": 4}}
+    config = Pipeline.model_validate(values)
     schema = plain_schema("classification", (9,), (0, 1))
     plans = make_plans(config).networks
     require_affordable(plans, schema, rows=100)

@@ -172,7 +172,8 @@ def test_a_numeric_target_without_saying_so() -> None:
 
 
 def test_more_test_rows_than_rows() -> None:
-    assert run_table(write_parquet(), "splits.test=5000") == (
+    sizes = ("splits.test=5000", "splits.validation=0.15", "splits.stop=0.1")
+    assert run_table(write_parquet(), *sizes) == (
         "t.parquet: the splits need 5025 rows (test 5000, validation 15, stop 10) and training at "
         "least one, but there are 100; make splits smaller"
     )

@@ -51,6 +51,10 @@ def test_the_numbers_of_purposes_are_frozen() -> None:
         "COMBINE": 13,
         "ESTIMATOR": 14,
         "BOOTSTRAP": 15,
+        "QUANTILE_NOISE": 16,
+        "TARGET_SCALE": 17,
+        "BASELINE": 20,
+        "PERMUTATION": 21,
     }
 
 

@@ -171,6 +171,7 @@ def test_features_that_are_no_numbers_make_no_series(
     path = tmp_path / "rows.csv"
     path.write_text("a,b,y\n" + "1,0,p\n2,1,q\n3,,p\n4,1,q\n" * 25)
     rule = {"missing": "category"} | rule if rule.get("kind") else rule
-    data = {"source": "table", "path": str(path), "label": "y", "columns": {"b": rule}}
+    data: dict[str, Any] = {"source": "table", "path": str(path), "label": "y"}
+    data |= {"columns": {"a": {"kind": "number"}, "b": rule}}
     with pytest.raises(ConfigError, match=f"time_mask is for series, .* feature '{feature}' is a"):
         prepare(data=data, augment=[{"name": "time_mask"}])

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import Prepared
+from small_pipelines import SPLITS
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
@@ -96,7 +97,7 @@ def test_a_run_of_two_digits_knows_only_those_and_their_rows_in_the_source(
 ) -> None:
     from sklearn.datasets import load_digits
 
-    prepared = prepare(classes=[8, 3], splits={"train": 100, "test": 50})
+    prepared = prepare(classes=[8, 3], splits={**SPLITS, "train": 100, "test": 50})
     assert prepared.schema.classes == (3, 8)
     parts = {
         name: pa.ipc.open_file(pa.memory_map(str(prepared.paths.base / f"{name}.arrow"))).read_all()

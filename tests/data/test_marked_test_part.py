@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from conftest import shared
 from pyarrow import parquet
+from small_pipelines import SPLITS
 from tables_as_rows import rows_of, table_of
 
 from ensemble_pipe.config.reading import load_pipeline
@@ -76,11 +77,14 @@ def test_rows_keep_their_numbers_groups_and_times() -> None:
     assert [test.rows.place(row) for row in range(2)] == ["t.csv: row 2", "t.csv: row 5"]
     read = [block.column("x").to_pylist() for _, block in test.rows.blocks(["x"])]
     assert read == [[1.0, 4.0]]
-    wanted = SourceRows.of(whole.rows, rest, {"train": np.array([0]), "stop": np.array([1])}, test)
-    assert {name: rows.tolist() for name, rows in wanted.numbers.items()} == {
-        "stop": [3],
-        "test": [1, 4],
-    }
+    held_out = {"stop": np.array([1]), "validation": np.array([1])}
+    for parts, expected in (
+        ({"train": np.array([0]), **held_out}, {"stop": [3], "validation": [3]}),
+        ({"train": np.array([0, 1])}, {"train": [0, 3]}),  # in folds
+    ):
+        wanted = SourceRows.of(whole.rows, rest, parts, test)
+        found = {name: rows.tolist() for name, rows in wanted.numbers.items()}
+        assert found == {**expected, "test": [1, 4]}
     assert shared_group(rest, test) == "2"
     assert "1 of 2 test rows are earlier than the last row" in (
         time_order_warning(rest, test) or ""
@@ -124,7 +128,7 @@ def test_a_standard_split_is_tested_on_its_own_rows(tmp_path: Path) -> None:
     path = shared("uci_regression") / "boston.parquet"
     data = {"source": "table", "path": str(path), "label": "y", "test_where": "test_3"}
     settings = {"task": "regression", "tracking": {"mlflow": False}, "ensemble": {"learners": 2}}
-    settings |= {"network": {"hidden": [8]}, "training": {"epochs": 2}}
+    settings |= {"network": {"hidden": [8]}, "training": {"epochs": 2}, "splits": SPLITS}
     config = Pipeline.model_validate({"data": {**data, "ignore": ["test_*"]}, **settings})
     run_dir = Path(run(config, output=tmp_path, inline=True).run_dir)
     marks = parquet.read_table(path, columns=["test_3"])["test_3"].to_numpy()

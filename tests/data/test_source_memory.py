@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from small_pipelines import SPLITS
 from source_files import idx_bytes
 
 from ensemble_pipe.config.reading import Pipeline
@@ -148,7 +149,8 @@ HELD_ROWS = 1_000_000
 
 def prepared(path: Path, task: str = "classification", **data: Any) -> Prepared:
     table = {"source": "table", "path": str(path), "label": "y", **data}
-    return prepare(Pipeline.model_validate({"data": table, "task": task}))
+    config = {"data": table, "task": task, "splits": SPLITS}
+    return prepare(Pipeline.model_validate(config))
 
 
 def labels_of(kind: str) -> Any:

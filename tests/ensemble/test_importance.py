@@ -8,7 +8,8 @@ import pytest
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.ensemble.importance import Importance, permutation, permutation_importance
-from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_values
+from ensemble_pipe.ensemble.metrics.regression import gaussian_scores
+from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_rows
 
 ROWS = 500
 TABLE: dict[str, Floats] = {
@@ -26,7 +27,7 @@ def moved(name: str | None, order: Integers) -> dict[str, Floats]:
 def of_numbers(name: str | None, order: Integers) -> Mapping[str, RowValues]:
     """Predict with the true coefficient and noise."""
     mean = 3 * moved(name, order)["used"]
-    return number_values(mean[:, None], np.ones((ROWS, 1)), TARGETS[:, None])
+    return number_rows(gaussian_scores(mean[:, None], np.ones((ROWS, 1)), TARGETS[:, None]))
 
 
 def of_classes(name: str | None, order: Integers) -> Mapping[str, RowValues]:
@@ -86,7 +87,8 @@ def test_several_targets_are_averaged() -> None:
 
     def values(name: str | None, order: Integers) -> Mapping[str, RowValues]:
         mean = np.stack([3 * moved(name, order)["used"], np.zeros(ROWS)], axis=1)
-        return number_values(mean, np.ones((ROWS, 2)), np.stack([TARGETS, NOISE], axis=1))
+        truth = np.stack([TARGETS, NOISE], axis=1)
+        return number_rows(gaussian_scores(mean, np.ones((ROWS, 2)), truth))
 
     both, alone = (
         permutation_importance(["used"], ROWS, one).columns[0] for one in (values, of_numbers)

@@ -5,11 +5,11 @@ import pytest
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
-from ensemble_pipe.ensemble.metrics.regression import regression_metrics
+from ensemble_pipe.ensemble.metrics.regression import gaussian_scores, regression_metrics
 from ensemble_pipe.ensemble.metrics.row_values import (
     RowValues,
     class_values,
-    number_values,
+    number_rows,
     resamples_for,
 )
 
@@ -27,11 +27,11 @@ def test_class_values_are_the_metrics_row_by_row() -> None:
 
 
 @pytest.mark.parametrize("targets", [1, 3])
-def test_number_values_are_the_metrics_row_by_row(targets: int) -> None:
+def test_number_rows_are_the_metrics_row_by_row(targets: int) -> None:
     mean, truth = RANDOM.normal(size=(2, 200, targets)) * np.arange(1, 1 + targets)
     deviation = RANDOM.uniform(0.5, 2.0, (200, targets))
     expected = regression_metrics(mean, deviation, truth)
-    for name, values in number_values(mean, deviation, truth).items():
+    for name, values in number_rows(gaussian_scores(mean, deviation, truth)).items():
         assert values.over() == pytest.approx(expected[name], rel=1e-12)
 
 

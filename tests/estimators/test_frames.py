@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -170,12 +171,17 @@ def run_of(estimator: Any, path: str, label: str, task: str, folder: Path) -> Pa
     return Path(run(Pipeline.model_validate(document), output=folder, inline=True).run_dir)
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "arrow.csv"])
-@pytest.mark.parametrize(("kind", "y", "task"), [
+RUNS = [
     (EnsembleClassifier, LABELS, "classification"), (EnsembleRegressor, NUMBERS, "regression"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ending", "kind", "y", "task"), [
+    pytest.param(ending, *case, marks=pytest.mark.slow if place else ())
+    for place, (case, ending) in enumerate(product(RUNS, ("csv", "parquet", "arrow.csv")))
 ])  # fmt: skip
 def test_a_run_on_a_file_of_the_frame_gives_the_same_bits(
-    kind: Any, y: pd.Series, task: str, ending: str, tmp_path: Path
+    ending: str, kind: Any, y: pd.Series, task: str, tmp_path: Path
 ) -> None:
     estimator = kind(**QUICK, validation_fraction=0.15).fit(FRAME, y)
     path = as_file(tmp_path, ending, FRAME.assign(**{str(y.name): y}))
@@ -187,7 +193,9 @@ def test_a_run_on_a_file_of_the_frame_gives_the_same_bits(
     assert outputs.tobytes() == Ensemble(estimator.model_).outputs(UNSEEN).tobytes()
 
 
-@pytest.mark.parametrize("kind", ["application/json", "text/csv"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", pytest.param("text/csv", marks=pytest.mark.slow)]
+)
 def test_the_frame_over_http_gives_the_same_bits(kind: str, tmp_path: Path) -> None:
     estimator = EnsembleClassifier(**QUICK, validation_fraction=0.15).fit(FRAME, LABELS)
     path = as_file(tmp_path, "csv", FRAME.assign(bought=LABELS))

@@ -179,7 +179,7 @@ def _member_nlls(result: RunResult) -> list[float]:
     return [nll for nll in found if nll is not None]
 
 
-POOL = [
+POOL: list[dict[str, Any]] = [
     {"strategy": "independent", "learners": 3},
     {"strategy": "bagging", "learners": 4},
     {"strategy": "mc_dropout", "learners": 3, "passes": 2, "set": {"network.dropout": 0.2}},
@@ -189,12 +189,18 @@ POOL = [
 ]
 
 
-def test_every_kind_of_learner_leaves_out_its_fold(folder: Path) -> None:
-    config = pipeline(table_file(folder), epochs=4, ensemble={"pool": POOL})
+@pytest.mark.parametrize(("pool", "units"), [
+    ([POOL[0], POOL[4]], 2),
+    # Three networks, a group of four as its mixture, two passes, chains, linear, neighbours.
+    pytest.param(POOL, 7, marks=pytest.mark.slow),
+], ids=["two kinds", "all kinds"])  # fmt: skip
+def test_every_kind_of_learner_leaves_out_its_fold(
+    folder: Path, pool: list[dict[str, Any]], units: int
+) -> None:
+    config = pipeline(table_file(folder), epochs=4, ensemble={"pool": pool})
     result = run(config, output=folder, inline=True)
     assert result.failed == {}
-    # Units: three networks, a group of four as its mixture, two passes, chains, linear, neighbours.
-    assert len(outputs_of(predictions(result))) == 7
+    assert len(outputs_of(predictions(result))) == units
     assert bits_of(run(config, output=folder, inline=True)) == bits_of(result)
 
 
@@ -227,7 +233,7 @@ def test_stacks_of_any_width_give_the_same_bits(folder: Path) -> None:
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.parametrize("checkpoints", [2, 11])
+@pytest.mark.parametrize("checkpoints", [pytest.param(2, marks=pytest.mark.slow), 11])
 def test_interrupted_equals_uninterrupted(folder: Path, checkpoints: int) -> None:
     combine = {"method": "weights", "temperature": True}
     ensemble = {"learners": 5, "combine": combine}

@@ -35,7 +35,14 @@ from ensemble_pipe.tracking.kinds import (
 )
 from ensemble_pipe.training.checkpoints import list_checkpoints, load_state
 
-SMALL = small_settings(name="small", hidden=16, epochs=4, ensemble={"learners": 3})
+SMALL = small_settings(
+    name="small",
+    hidden=16,
+    epochs=4,
+    splits={"validation": 0.15, "stop": 0.1},
+    ensemble={"learners": 3, "combine": {"temperature": False}},
+)
+SMALL["training"]["schedule"] = {"name": "constant"}
 
 
 @pytest.fixture
@@ -337,7 +344,16 @@ def boston() -> Path:
 def test_a_regression_predicts_in_the_targets_own_units(pipeline: Path, boston: Path) -> None:
     ignore = [f"test_{split}" for split in range(20)]
     data = {"source": "table", "path": str(boston), "label": "y", "ignore": ignore}
-    result = run_here(pipeline, **{"data": data, "task": "regression", "training.epochs": 150})
+    settings: dict[str, Any] = {
+        "data": data,
+        "task": "regression",
+        "scale": {"name": "standardize"},
+        "target.scale": "standardize",
+        "training.epochs": 150,
+        "training.loss": {"name": "squared_error"},
+        "training.optimizer": {"name": "adam"},
+    }
+    result = run_here(pipeline, **settings)
     # Predicting the mean, with the target's standard deviation of 9.2, would give these.
     assert result.metrics["test/rmse"] < 0.75 * 9.2
     assert result.metrics["test/nll"] < 0.5 * np.log(2 * np.pi * np.e * 9.2**2)

@@ -80,7 +80,8 @@ def test_the_members_are_the_same_in_memory_as_in_a_run_directory(prepare: Prepa
 
 
 def test_whoever_reads_its_events_may_end_the_training(prepare: Prepare) -> None:
-    prepared = prepared_with(prepare, {}, cluster={"stack": 1})
+    combine = {"temperature": False}
+    prepared = prepared_with(prepare, {"combine": combine}, cluster={"stack": 1})
     session = session_of(prepared, MemorySink(parts=("validation",)))
     for event in session.events(InlineExecutor()):
         if isinstance(event, Checkpoint) and event.finished:

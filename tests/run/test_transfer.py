@@ -25,7 +25,7 @@ SOURCE = {
     "name": "source",
     "classes": [0, 1, 2, 3, 4],
     "network": {"hidden": [16, 8]},
-    "training": {"epochs": 5, "batch_size": 32},
+    "training": {"epochs": 5, "batch_size": 32, "schedule": {"name": "constant"}},
     "ensemble": {"learners": 2},
     "tracking": {"mlflow": False},
 }
@@ -255,7 +255,13 @@ def test_a_frozen_batch_norm_keeps_its_statistics_in_an_average_too(
 def test_a_transferred_start_is_ahead_of_one_from_scratch(
     source: RunResult, tmp_path: Path
 ) -> None:
-    few = {**SOURCE, "name": "few", "splits": {"train": 40}, "training": {"epochs": 3}}
+    few = {
+        **SOURCE,
+        "name": "few",
+        "splits": {"train": 40, "validation": 0.15, "stop": 0.1},
+        "training": {"epochs": 3, "schedule": {"name": "constant"}},
+        "ensemble": {"learners": 2, "combine": {"temperature": False}},
+    }
     transfer = {"weights": source.run_dir, "fresh": [], "rate_factors": {"dense1/*": 0.1}}
     results = [
         run(Pipeline.model_validate(values), output=tmp_path, inline=True)

@@ -57,11 +57,21 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings_of(path: Path, label: Any = "number", **others: Any) -> dict[str, Any]:
     named = [label] if isinstance(label, str) else label
     ignore = [name for name in ("number", "other", "side") if name not in named]
+    task = "classification" if label == "side" else "regression"
+    target = {} if label == "side" else {"target": {"scale": "standardize"}}
     return {
-        "task": "classification" if label == "side" else "regression",
+        "task": task,
+        **target,
         "data": {"source": "table", "path": str(path), "label": label, "ignore": ignore},
+        "splits": {"validation": 0.15, "stop": 0.1},
+        "scale": {"name": "standardize"},
         "network": {"hidden": [3], "activation": "tanh"},
-        "training": {"epochs": 6, "batch_size": 32, "optimizer": {"learning_rate": 0.03}},
+        "training": {
+            "epochs": 6,
+            "batch_size": 32,
+            "optimizer": {"learning_rate": 0.03},
+            "schedule": {"name": "constant"},
+        },
         "ensemble": boosting(),
         "tracking": {"mlflow": False},
         **others,

@@ -232,9 +232,13 @@ class Clashing(Plain):
 
 
 def run(folder: Path, classes: list[type[Any]], layer: str = "relu", rule: str = "adam") -> Any:
+    # Four numbers of many distinct values, so that each is one feature.
+    numbers = np.random.default_rng(0).normal(size=(150, 4))
+    rows = np.column_stack([numbers, numbers[:, 0] > 0])
+    np.savetxt(folder / "t.csv", rows, delimiter=",", header="a,b,c,d,y", comments="")
     layers = [{"name": layer}, {"name": "dense", "units": 4}]
     values = {
-        "data": {"source": "bundled", "set": "iris"},
+        "data": {"source": "table", "path": str(folder / "t.csv"), "label": "y"},
         "network": {"name": "sequential", "layers": layers},
         "training": {"epochs": 1, "optimizer": {"name": rule}},
         "ensemble": {"learners": 1},

@@ -40,7 +40,9 @@ def require(
     **settings: Any,
 ) -> None:
     training = {"batch_size": batch_size, **settings.pop("training", {})}
-    config = Pipeline.model_validate({"network": network, "training": training, **settings})
+    # A learner sees all of the training part, not all but a fold of it.
+    values = {"splits": {"validation": 0.15, "stop": 0.1}, **settings}
+    config = Pipeline.model_validate({"network": network, "training": training, **values})
     schema = plain_schema("classification", shape, ("a", "b"))
     require_fit(config, make_plans(config).networks, schema, rows, groups)
 

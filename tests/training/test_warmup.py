@@ -93,3 +93,10 @@ def test_a_compilation_that_fails_leaves_no_stamp(
     for _ in range(2):
         with pytest.raises(MemoryError):
             compile_kernels(one.schema, one.plans, one.recipe)
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_fold_of_the_made_up_rows_has_some(prepare: Callable[..., Prepared]) -> None:
+    folds = prepare(splits={"folds": 7}, ensemble={"learners": 7})
+    warm_up(folds.schema, folds.plans, folds.recipe)
+    warm_up(folds.schema, tuple(reversed(folds.plans)), folds.recipe)

@@ -172,5 +172,6 @@ def _require_numbers(step: Step, spans: Sequence[Span], names: Sequence[str]) ->
     if odd is not None:
         raise ConfigError(
             f"augment: {step.name} is for series, which are numbers alone, but feature {odd!r} is "
-            f"a category, a code or an indicator; leave its column out, or the augmentation"
+            "a category, a code, an indicator or a frequent value; give its column "
+            "`kind: number`, leave it out, or leave out the augmentation"
         )

@@ -71,6 +71,10 @@ class FittedTarget:
         low, high = self.decode(np.array([-1.0, 1.0]))
         return float(high - low) / 2
 
+    def encode(self, numbers: Floats) -> Floats:
+        """Return z for y, of any shape; y are above 0 where the target is transformed."""
+        return (self.transform.forward(numbers) - self.mean) / self.deviation
+
     def decode(self, values: Floats) -> Floats:
         """Return y for z, of any shape."""
         return self.transform.inverse(values * self.deviation + self.mean)
@@ -253,7 +257,7 @@ def _scale(targets: Targets, fitted: FittedTarget, place: Place) -> Floats:
                 "leave such rows out, or train with `target: {scale: standardize}`"
             )
         with np.errstate(over="ignore"):
-            scaled[part] = (fitted.transform.forward(numbers) - fitted.mean) / fitted.deviation
+            scaled[part] = fitted.encode(numbers)
         finite = np.isfinite(scaled[part])
         if not finite.all():
             row = int(np.argmin(finite))

@@ -201,7 +201,7 @@ def _scaled(values: Floats, schema: Schema) -> Floats:
             pair = standardised_moments(mean, values[:, count + place], one)
             found[:, place], found[:, count + place] = pair
         else:
-            found[:, place] = (one.transform.forward(mean) - one.mean) / one.deviation
+            found[:, place] = one.encode(mean)
     return found
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
-from ensemble_pipe.ensemble.metrics.regression import gaussian_scores
 from ensemble_pipe.ensemble.metrics.resampling import Interval, bootstrap_interval
 
 _MOST_RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
@@ -62,17 +61,12 @@ def class_values(probabilities: Floats, labels: Integers) -> dict[str, RowValues
     return {name: RowValues(values[:, None]) for name, values in found.items()}
 
 
-def number_values(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, RowValues]:
+def number_rows(scores: Mapping[str, Floats]) -> dict[str, RowValues]:
     """Return `rmse`, `mae`, `nll` and `crps`, as `regression_metrics` has them, row by row.
 
     Args:
-        mean, deviation, targets: (R, D).
+        scores: (R, D), as `gaussian_scores` names them.
     """
-    return number_rows(gaussian_scores(mean, deviation, targets))
-
-
-def number_rows(scores: Mapping[str, Floats]) -> dict[str, RowValues]:
-    """Return the same from the scores (R, D) of `gaussian_scores`."""
     return {
         name: RowValues(scores[name], root=name == "rmse")
         for name in ("rmse", "mae", "nll", "crps")
