@@ -69,7 +69,11 @@ def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSet
     if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
         return splits, expand_preset(ensemble, splits.folds, choose=choose)
     few = LEAST_ROWS_IN_FOLDS <= facts.rows <= MOST_ROWS_IN_FOLDS
-    if few and facts.divisible and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds")):
+    if (
+        few
+        and facts.divisible
+        and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds"))
+    ):
         more = expand_preset(ensemble, FOLDS, choose=choose)
         if more.pool is None:
             more = replace(more, learners=LEARNERS_IN_FOLDS)

@@ -55,7 +55,12 @@ def settings_of(path: Path, label: Any = TARGETS, **others: Any) -> dict[str, An
         "task": "regression",
         "data": {"source": "table", "path": str(path), "label": label, "ignore": ignore},
         "network": {"hidden": [32], "activation": "tanh"},
-        "training": {"epochs": 30, "batch_size": 32, "optimizer": {"learning_rate": 0.01}},
+        "training": {
+            "epochs": 30,
+            "batch_size": 32,
+            "optimizer": {"learning_rate": 0.01},
+            "schedule": {"name": "constant"},
+        },
         "ensemble": {"learners": 2},
         "tracking": {"mlflow": False},
         **others,
@@ -165,7 +170,8 @@ def test_a_learner_alone_in_a_stack_or_resumed_has_the_same_bits(
     change: dict[str, Any], prepare: Callable[..., Prepared], table: Path, tmp_path: Path
 ) -> None:
     settings = {**settings_of(table), "training": {}, **change}
-    settings["training"] = {"epochs": 3, "batch_size": 32, **settings["training"]}
+    constant = {"schedule": {"name": "constant"}}
+    settings["training"] = {"epochs": 3, "batch_size": 32, **constant, **settings["training"]}
     prepared = prepare(**settings)
     together = prepared.train()
     for learner in range(2):
