@@ -163,6 +163,33 @@ def table(name: str, found: Found) -> str:
     return "\n".join(lines)
 
 
+def overview(results: dict[str, Found]) -> str:
+    """Return NLL, accuracy or RMSE, and CPU seconds of all tables as Markdown, the best in bold."""
+    names = list(dict.fromkeys(name for one in results.values() for name in one["contestants"]))
+    head = [f"| | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
+    return "\n".join(
+        head
+        + [
+            _overview_line(name, measure, result["contestants"], names)
+            for measure in ("nll", "", "cpu_seconds")
+            for name, result in results.items()
+        ]
+    )
+
+
+def _overview_line(table: str, measure: str, values: Found, names: Sequence[str]) -> str:
+    measure = measure or ("rmse" if TABLES[table].task == "regression" else "accuracy")
+    own = {name: values[name][measure] for name in names if name in values}
+    best = (max if measure == "accuracy" else min)(own.values())
+    cells = [_cell(own[name], own[name] == best) if name in own else "" for name in names]
+    return f"| {table}, {measure.replace('cpu_seconds', 'CPU s')} | {' | '.join(cells)} |"
+
+
+def _cell(value: float, best: bool) -> str:
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"**{text}**" if best else text
+
+
 def standings(results: dict[str, Found], ours: str, peers: Sequence[str]) -> dict[str, Any]:
     """Return on which tables a contestant of ours wins, is level, or loses against the best peer.
 
@@ -198,6 +225,7 @@ def main() -> None:
     for name in arguments.tables:
         results[name] = compare_table(name, arguments)
         print(table(name, results[name]), file=sys.stderr)
+    print(overview(results), file=sys.stderr)
     found = {
         **circumstances("python benchmarks/tables.py --folder data --work results"),
         "seeds": arguments.seeds,
