@@ -176,6 +176,7 @@ def prepare(tmp_path: Path) -> Callable[..., Prepared]:
         config = Pipeline.model_validate(
             {
                 "network": {"hidden": [16]},
+                "splits": {"validation": 0.15, "stop": 0.1},
                 "training": training,
                 "shard_rows": 500,
                 "tracking": {"mlflow": False},

@@ -57,6 +57,7 @@ def settings_of(loss: str, path: Path) -> dict[str, Any]:
             "epochs": 60,
             "batch_size": 32,
             "optimizer": {"learning_rate": 0.01},
+            "schedule": {"name": "constant"},
             "loss": {"name": loss},
         },
         "ensemble": {"learners": 2},
