@@ -396,3 +396,12 @@ def test_a_bootstrap_interval_of_differences_holds_their_mean(
     )
     assert found["titanic/nll"]["verdict"] == "wins"
     assert found["titanic/error"]["verdict"] == "loses"
+
+
+def test_the_overview_of_tables_is_that_of_the_kept_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    kept = json.loads((ROOT / "benchmarks" / "results" / "tables.json").read_text())
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    assert importlib.import_module("tables").overview(kept["tables"]) in page
