@@ -32,7 +32,7 @@ from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measure_ensemble
 from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import combine_members
-from ensemble_pipe.ensemble.members import EstimatorMember, Member
+from ensemble_pipe.ensemble.members import FittedMember, Member
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.run.preparation import recipe_of
 from ensemble_pipe.run.registry import MemberRegistry
@@ -106,7 +106,7 @@ def finished(paths: RunPaths) -> Finished:
 
 def kind_of(member: Member) -> str:
     """Return the kind that a member is counted among."""
-    return member.kind if isinstance(member, EstimatorMember) else "network"
+    return member.kind if isinstance(member, FittedMember) else "network"
 
 
 def measure(folder: Path, seed: int, runs: Path, **changed: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ _SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 _RANK_SHARE = 1e-10
 # Quantiles are fitted to a sample: of each column, and of all columns together.
 _MOST_SAMPLED_ROWS = 1 << 18
-_MOST_SAMPLED_NUMBERS = 1 << 25
+_MOST_SAMPLED_NUMBERS = 1 << 23
 # The deviation of the noise that spreads equal values out, in units of the column.
 _NOISE = 1e-5
 _ROWS_A_QUANTILE, _FEWEST_QUANTILES, _MOST_QUANTILES = 30, 10, 1000
@@ -122,7 +122,7 @@ def fit_pixels(scale: Scale, sums: Integers, squares: Integers, count: int) -> S
 def sampled_rows(train: Array, columns: int) -> Array:
     """Return which rows (R,) quantiles are fitted to: every training row, or each s-th of many.
 
-    They are at most 2^18 (262,144) rows, and at most 2^25 numbers (256 MiB) of all columns.
+    They are at most 2^18 (262,144) rows, and at most 2^23 numbers (64 MiB) of all columns.
 
     Args:
         train: (R,) bool.
