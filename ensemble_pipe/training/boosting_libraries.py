@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.training.estimator_settings import CatBoost, LightGbm
 from ensemble_pipe.training.learner_rows import LearnerRows
 from ensemble_pipe.training.library_models import LibraryModels, load_library
 from ensemble_pipe.training.reports import Report
-from ensemble_pipe.training.tree_inputs import TreeInputs, join_groups
+from ensemble_pipe.training.tree_inputs import TreeInputs, join_groups, read_both
 
 PATIENCE = 30  # rounds without a gain on the stop part
 
@@ -40,27 +40,19 @@ def fit_library(
         ValueError: it refuses the rows.
     """
     load_library(settings.strategy)
-    train = replace(train, inputs=inputs.read(train.inputs))
-    stop = replace(stop, inputs=inputs.read(stop.inputs))
-    classes: tuple[int, ...] = ()
-    if task == "classification":
-        classes = tuple(np.unique(train.targets).tolist())
-        stop = stop.chosen(np.isin(stop.targets, classes))
-        pairs = [(np.searchsorted(classes, train.targets), np.searchsorted(classes, stop.targets))]
-    else:
-        pairs = list(zip(_columns(train.targets), _columns(stop.targets), strict=True))
+    train, stop, classes = read_both(inputs, task, train, stop)
+    if classes:
+        train, stop = (
+            replace(rows, targets=np.searchsorted(classes, rows.targets)) for rows in (train, stop)
+        )
     fit: Callable[..., str] = _fit_lightgbm if isinstance(settings, LightGbm) else _fit_catboost
     models = []
-    for place, (own, held) in enumerate(pairs):
-        told = _shifted(report, place, len(pairs))
-        rows = replace(train, targets=own), replace(stop, targets=held)
+    for place in range(train.target_count):
+        told = _shifted(report, place, train.target_count)
+        rows = train.of_target(place), stop.of_target(place)
         models.append(fit(settings, seed, len(inputs.groups), len(classes), *rows, told))
     groups = tuple(join_groups(inputs.groups).tolist())
     return LibraryModels(facts, classes, groups, tuple(models))
-
-
-def _columns(targets: Array) -> list[Array]:
-    return [targets] if targets.ndim == 1 else list(np.ascontiguousarray(targets.T))
 
 
 def _shifted(report: Report, place: int, count: int) -> Report:

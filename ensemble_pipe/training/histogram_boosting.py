@@ -18,7 +18,7 @@ from ensemble_pipe.training.boosted_trees import BITSET_WORDS, BoostedTrees, Nod
 from ensemble_pipe.training.estimator_settings import HistogramBoosting
 from ensemble_pipe.training.learner_rows import NOISE_FOLDS, LearnerRows
 from ensemble_pipe.training.reports import Report
-from ensemble_pipe.training.tree_inputs import TreeInputs, join_groups
+from ensemble_pipe.training.tree_inputs import TreeInputs, join_groups, read_both
 
 MOST_CATEGORIES = 254  # with a bin for the unknown, 255 in all
 PATIENCE = 30  # rounds without a gain on the stop part
@@ -76,31 +76,22 @@ def fit_histogram_boosting(
         stop: rows to stop by; without any all rounds are taken.
         report: called after each round.
     """
-    train = replace(train, inputs=inputs.read(train.inputs))
-    stop = replace(stop, inputs=inputs.read(stop.inputs))
+    train, stop, classes = read_both(inputs, task, train, stop)
     fit = _Fit(settings, seed, len(inputs.groups), _Rounds(report))
-    classes: tuple[int, ...] = ()
-    if task == "classification":
-        classes = tuple(np.unique(train.targets).tolist())
-        stop = stop.chosen(np.isin(stop.targets, classes))
+    if classes:
         sequences = [fit.classes(train, stop)]
     else:
-        targets = 1 if train.targets.ndim == 1 else train.targets.shape[1]
+        targets = train.target_count
         fit.plan_numbers(targets, train.count)
         means, noises = list[_Sequence](), list[_Sequence]()
         for place in range(targets):
-            mean, noise = fit.numbers(_of_target(train, place), _of_target(stop, place))
+            mean, noise = fit.numbers(train.of_target(place), stop.of_target(place))
             means.append(mean)
             noises += [] if noise is None else [noise]
         sequences = means + (noises if len(noises) == targets else [])
     baseline = np.concatenate([sequence.baseline for sequence in sequences])
     nodes = _nodes_of(sequences)
     return BoostedTrees(facts, classes, join_groups(inputs.groups), baseline, nodes)
-
-
-def _of_target(rows: LearnerRows, place: int) -> LearnerRows:
-    targets = rows.targets if rows.targets.ndim == 1 else rows.targets[:, place]
-    return replace(rows, targets=targets)
 
 
 @dataclass(frozen=True)

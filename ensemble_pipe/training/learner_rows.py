@@ -1,6 +1,6 @@
 """The rows that a learner without steps is fitted to, and those that it stops by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -30,6 +30,16 @@ class LearnerRows:
     def count(self) -> int:
         """R."""
         return len(self.targets)
+
+    @property
+    def target_count(self) -> int:
+        """T; 1 of classes, and of targets (R,)."""
+        return 1 if self.targets.ndim == 1 else self.targets.shape[1]
+
+    def of_target(self, place: int) -> "LearnerRows":
+        """Return the rows with one of their targets, (R,)."""
+        targets = self.targets if self.targets.ndim == 1 else self.targets[:, place]
+        return replace(self, targets=targets)
 
     def chosen(self, which: Array) -> "LearnerRows":
         """Return the rows where `which` (R,) is true."""

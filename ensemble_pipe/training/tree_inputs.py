@@ -1,12 +1,14 @@
 """The inputs of boosted trees: the source columns, with the groups of each column's categories."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.tables.source_view import SourceView
+from ensemble_pipe.training.learner_rows import LearnerRows
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,21 @@ class TreeInputs:
         first = rows[:, : len(self.groups)]
         first[first < 0] = np.nan
         return rows
+
+
+def read_both(
+    inputs: TreeInputs, task: Task, train: LearnerRows, stop: LearnerRows
+) -> tuple[LearnerRows, LearnerRows, tuple[int, ...]]:
+    """Return rows to fit to and to stop by, as trees see them, and the classes of the first.
+
+    Rows to stop by of a class that the others lack are left out. Numbers have no classes.
+    """
+    train = replace(train, inputs=inputs.read(train.inputs))
+    stop = replace(stop, inputs=inputs.read(stop.inputs))
+    if task == "regression":
+        return train, stop, ()
+    classes = tuple(np.unique(train.targets).tolist())
+    return train, stop.chosen(np.isin(stop.targets, classes)), classes
 
 
 def fit_inputs(view: SourceView, encoded: Floats, most: int) -> TreeInputs:
