@@ -169,7 +169,8 @@ def test_a_list_of_one_label_is_that_label_bit_for_bit(
 def test_a_learner_alone_in_a_stack_or_resumed_has_the_same_bits(
     change: dict[str, Any], prepare: Callable[..., Prepared], table: Path, tmp_path: Path
 ) -> None:
-    settings = {**settings_of(table), "training": {}, **change}
+    parts = {"splits": {"validation": 0.15, "stop": 0.1}}
+    settings = {**settings_of(table), "training": {}, **parts, **change}
     constant = {"schedule": {"name": "constant"}}
     settings["training"] = {"epochs": 3, "batch_size": 32, **constant, **settings["training"]}
     prepared = prepare(**settings)
