@@ -18,6 +18,7 @@ from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.order import ShuffleWindow
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import ShardRequest, TrainingData
+from ensemble_pipe.data.tables.spans import code_places
 
 Order = Literal["own", "shared"]
 
@@ -118,6 +119,7 @@ class Batches:
             self.targets = np.empty((len(learners), batch_rows, outputs), np.float32)
             self._draws = seeds.Draws(data.recipe.seed, seeds.Purpose.MIX, keys)
             self._scratch = np.empty_like(self._buffer[0])
+            self._codes = code_places(data.recipe.spans)
 
     def read(self, step: int) -> None:
         """Fill the buffers with the batches of step number `step`."""
@@ -191,4 +193,4 @@ class Batches:
         for address, mixing in self._mixings:
             for m, random in enumerate(self._draws.at(step, address)):
                 batch = self._buffer[m], self.targets[m], self.weights[m]
-                mix(mixing, *batch, random, self._scratch)
+                mix(mixing, *batch, random, self._scratch, self._codes)

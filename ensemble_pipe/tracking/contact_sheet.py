@@ -22,6 +22,7 @@ from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
 from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
+from ensemble_pipe.data.tables.spans import code_places
 from ensemble_pipe.tracking.pictures import new_figure, save_figure
 
 if TYPE_CHECKING:
@@ -167,10 +168,10 @@ def _mixed(version: Version, targets: Array, recipe: Recipe, schema: Schema, epo
     shares = np.empty((len(targets), width), np.float32)
     write_shares(targets, shares)
     weights, scratch = np.ones(len(targets), np.float32), np.empty_like(inputs)
-    draws = seeds.Draws(recipe.seed, seeds.Purpose.MIX, [0])
+    draws, codes = seeds.Draws(recipe.seed, seeds.Purpose.MIX, [0]), code_places(recipe.spans)
     for address, mixing in with_addresses(recipe.augment.mixings):
         (random,) = draws.at(epoch, address)
-        mix(mixing, inputs, shares, weights, random, scratch)
+        mix(mixing, inputs, shares, weights, random, scratch, codes)
     captions = tuple(_caption(row, schema) for row in shares)
     return Version(f"{version.title}, mixed", (inputs - shift) / scale, captions)
 

@@ -22,11 +22,13 @@ class Folds:
 
     Attributes:
         weighs_rows: whether the estimator takes weights of rows.
+        spreads_codes: whether it sees codes of categories as features of 0 or 1.
         needs_two_classes: whether it refuses rows that are all of one class.
         suffix: of the file that holds the fitted learner.
     """
 
     weighs_rows: ClassVar[bool] = True
+    spreads_codes: ClassVar[bool] = False
     needs_two_classes: ClassVar[bool] = False
     suffix: ClassVar[str] = SKOPS
 
@@ -174,6 +176,7 @@ class LinearEstimator(Folds):
     """
 
     needs_two_classes: ClassVar[bool] = True
+    spreads_codes: ClassVar[bool] = True
 
     strategy: Literal["linear"] = "linear"
     penalty: Annotated[float, Gt(0)] = 1.0
@@ -197,6 +200,7 @@ class NearestNeighbors(Folds):
     """
 
     weighs_rows: ClassVar[bool] = False
+    spreads_codes: ClassVar[bool] = True
 
     strategy: Literal["nearest_neighbors"] = "nearest_neighbors"
     neighbors: Annotated[int, Ge(1)] = 15

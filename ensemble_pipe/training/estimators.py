@@ -16,6 +16,7 @@ from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
+from ensemble_pipe.data.tables.spread_codes import spread_codes
 from ensemble_pipe.training.boosting_libraries import fit_library
 from ensemble_pipe.training.estimator_settings import (
     CatBoost,
@@ -119,8 +120,11 @@ def _fit_scikit_learn(plan: EstimatorPlan, schema: Schema, train: LearnerRows) -
 
     estimator = build_estimator(plan, schema.task)
     weights = {"sample_weight": train.weights} if plan.settings.weighs_rows else {}
-    estimator.fit(train.inputs, train.targets, **weights)
-    estimator.predict(train.inputs[:1])  # what it cannot do is to be known now
+    inputs = train.inputs
+    if plan.settings.spreads_codes and schema.code_counts:
+        inputs = spread_codes(inputs, schema.code_counts)
+    estimator.fit(inputs, train.targets, **weights)
+    estimator.predict(inputs[:1])  # what it cannot do is to be known now
     content: bytes = io.dumps(estimator)
     return content
 

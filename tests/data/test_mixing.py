@@ -1,6 +1,7 @@
 """Mixing of batches: which rows meet, in what shares, and what that does to their loss."""
 
 import tracemalloc
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ STRONG: dict[str, Mixing] = {
     "cutmix": CutMix(alpha=1, probability=1),
 }
 SHAPE = (8, 6, 2)
+NO_CODES = np.zeros(0, np.int64)
 
 Arrays = tuple[Floats, Floats, Floats]  # inputs, targets and weights
 
@@ -34,10 +36,13 @@ def batch(rows: int, shape: tuple[int, ...] = SHAPE, classes: int = 3) -> Arrays
     return inputs, targets, random.uniform(0, 2, rows).astype(np.float32)
 
 
-def mixed(mixing: Mixing, arrays: Arrays, random: np.random.Generator) -> Arrays:
+def mixed(
+    mixing: Mixing, arrays: Arrays, random: np.random.Generator, codes: Sequence[int] = ()
+) -> Arrays:
     """Return the arrays after mixing; those given stay."""
     inputs, targets, weights = (array.copy() for array in arrays)
-    mix(mixing, inputs, targets, weights, random, np.full_like(inputs, np.nan))
+    scratch = np.full_like(inputs, np.nan)
+    mix(mixing, inputs, targets, weights, random, scratch, np.array(codes, np.int64))
     return inputs, targets, weights
 
 
@@ -233,14 +238,28 @@ def test_boxes_reach_every_pixel_and_favour_no_side() -> None:
     assert found == pytest.approx(found[:, ::-1], abs=0.04)
 
 
+def test_a_code_is_that_of_the_row_with_the_larger_share() -> None:
+    """The mean of the numbers of two categories is the number of a third."""
+    inputs, _, weights = batch(30, (4,))
+    inputs[:, 2] = np.arange(30)
+    identity = np.eye(30, dtype=np.float32)
+    arrays = inputs, identity, np.ones_like(weights)
+    blended, shares, _ = mixed(STRONG["mixup"], arrays, at())
+    whole, again, _ = mixed(STRONG["mixup"], arrays, at(), codes=[2])
+    assert np.array_equal(shares, again)
+    assert np.array_equal(np.delete(blended, 2, axis=1), np.delete(whole, 2, axis=1))
+    assert not np.array_equal(blended[:, 2], np.rint(blended[:, 2]))
+    assert np.array_equal(whole[:, 2], shares.argmax(axis=1))
+
+
 @each
 def test_nothing_is_allocated_that_grows_with_the_images(name: str) -> None:
     arrays = batch(64, (32, 32, 3))
     scratch = np.empty_like(arrays[0])
-    mix(STRONG[name], *arrays, at(), scratch)
+    mix(STRONG[name], *arrays, at(), scratch, NO_CODES)
     tracemalloc.start()
     try:
-        mix(STRONG[name], *arrays, at(), scratch)
+        mix(STRONG[name], *arrays, at(), scratch, NO_CODES)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -124,6 +124,7 @@ def mix(
     weights: Floats,
     random: np.random.Generator,
     scratch: Floats,
+    codes: Integers,
 ) -> None:
     """Mix the rows of a batch in place.
 
@@ -139,6 +140,8 @@ def mix(
         weights: (N,) float32, none negative.
         random: at the address of this batch.
         scratch: like inputs; overwritten.
+        codes: places of features that are codes of categories, which have no mean: each row has
+            that of the one of its two rows that it has the larger share of.
 
     Raises:
         ValueError: the mixing is for images, and the rows are none.
@@ -151,6 +154,9 @@ def mix(
     shares = np.where(mixed, random.beta(mixing.alpha, mixing.alpha, rows), 1.0)
     scratch[...] = inputs
     shares = mixing.combine(Pairs(scratch, partners, inputs), shares, random)
+    if len(codes):
+        larger = np.where(shares >= 0.5, np.arange(rows), partners)
+        inputs[:, codes] = scratch[larger[:, None], codes]
     kernels.blend_targets(partners, shares, targets.copy(), weights.copy(), targets, weights)
 
 

@@ -1,4 +1,4 @@
-"""Frequent values of numbers, which become features of their own beside the number."""
+"""Frequent values of numbers, for which networks learn vectors, as for categories."""
 
 from collections.abc import Sequence
 
@@ -7,50 +7,71 @@ import numpy as np
 from ensemble_pipe.core.arrays import Floats
 
 MOST_VALUES = 128
-_MOST_FEATURES = 1024  # of all columns together
-_FEW_VALUES = 20
+_MOST_COLUMNS = 128  # of pixels, say, only neighbours tell
+_FEW_VALUES, _MOST_LEVELS = 20, 10  # of any numbers, and of those of a scale
 _LEAST_VALUES = 3
 _ROWS_PER_VALUE = 5  # on average, where there are few values
 _HEAVY_SHARE = 0.1
+_HEAVIER = 4  # than any other value
 _LEAST_ROWS = 3  # of one of few values
 _LEAST_FREQUENT = 4  # of a frequent value beside others, and
 _LEAST_SHARE = 0.0001
+_COVERED = 0.99  # of the rows, by frequent values
 
 
 def frequent_values_of_all(samples: Sequence[Floats]) -> list[tuple[float, ...]]:
-    """Return the values of each column that have a feature each, at most 1024 in all.
-
-    Where there would be more, as of many pixels that are mostly 0, each column has fewer.
+    """Return the values of each column that have a learned vector each; none where more than 128
+    columns have some, as of pixels that are mostly 0.
 
     Args:
         samples: (m,) values of training rows, of each column.
     """
-    most = MOST_VALUES
-    found = [frequent_values(sample, most) for sample in samples]
-    while sum(map(len, found)) > _MOST_FEATURES:
-        most //= 2
-        found = [frequent_values(sample, most) for sample in samples]
-    return found
+    found = [frequent_values(sample) for sample in samples]
+    few = sum(map(bool, found)) <= _MOST_COLUMNS
+    return found if few else [()] * len(found)
 
 
-def frequent_values(sample: Floats, most: int = MOST_VALUES) -> tuple[float, ...]:
-    """Return the values (V,) of a number to have a feature each, ascending; none of most numbers.
+def frequent_values(sample: Floats) -> tuple[float, ...]:
+    """Return the values (V,) of a number to have a vector each, ascending; none of most numbers.
 
-    These are those of 3 to 20 values, whole or not, that stand in a few rows; and where one value
-    makes up a tenth of the rows, as 0 often does, the most frequent ones.
+    These are those of 3 to 10 values, whole or not, or of up to 20 that are no scale, that stand in
+    a few rows; and where one value makes up a tenth of the rows and several times as many
+    as any other, as 0 often does, the most frequent ones, 128 at most. Of the levels of a scale the
+    order tells more.
 
     Args:
         sample: (m,) values of training rows.
-        most: of the values, the most frequent of all.
     """
     values, counts = np.unique(sample, return_counts=True)
     if len(values) < _LEAST_VALUES:
         return ()
-    if len(values) <= _FEW_VALUES and len(sample) >= _ROWS_PER_VALUE * len(values):
+    order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
+    first, second = counts[order[:2]].tolist()
+    most = _MOST_LEVELS if is_scale(values) else _FEW_VALUES
+    if len(values) <= most and len(sample) >= _ROWS_PER_VALUE * len(values):
         least: float = _LEAST_ROWS
-    elif counts.max() >= _HEAVY_SHARE * len(sample):
+    elif first >= _HEAVY_SHARE * len(sample) and first >= _HEAVIER * second:
         least = max(_LEAST_FREQUENT, _LEAST_SHARE * len(sample))
     else:
         return ()
-    order = np.argsort(-counts, kind="stable")[:most]
     return tuple(float(value) for value in np.sort(values[order[counts[order] >= least]]))
+
+
+def are_names(sample: Floats, frequent: tuple[float, ...]) -> bool:
+    """Return whether a number stands for a category, as a code or a fixed amount does.
+
+    Its values come again and again, are more than a few, and are not those of a scale.
+
+    Args:
+        sample: (m,) values of training rows.
+        frequent: its frequent values.
+    """
+    if len(frequent) <= _MOST_LEVELS or is_scale(np.array(frequent)):
+        return False
+    return float(np.isin(sample, frequent).mean()) >= _COVERED
+
+
+def is_scale(values: Floats) -> bool:
+    """Return whether most of the distances between values (V,), ascending, are equal."""
+    steps = np.diff(values)
+    return bool(np.isclose(steps, np.median(steps)).mean() > 0.5)

@@ -29,7 +29,7 @@ from ensemble_pipe.data.tables.date_parts import varying_parts
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.encoding import read_numbers
 from ensemble_pipe.data.tables.features import NumberColumn
-from ensemble_pipe.data.tables.frequent_values import frequent_values_of_all
+from ensemble_pipe.data.tables.frequent_values import are_names, frequent_values_of_all
 from ensemble_pipe.data.tables.identifiers import is_row_number, is_text_identifier
 from ensemble_pipe.data.tables.number_tallies import NumberTallies, NumberTally
 from ensemble_pipe.data.tables.text_tallies import TextTally
@@ -154,8 +154,11 @@ def _of_numbers(
         if plan.rule.kind == "number" and isinstance(roles.rule(name), AutoRule)
     ]
     frequent = frequent_values_of_all([sample for _, sample in chosen])
-    for (name, _), values in zip(chosen, frequent, strict=True):
-        found[name] = replace(found[name], values=values)
+    for (name, sample), values in zip(chosen, frequent, strict=True):
+        if are_names(sample, values) and not found[name].left_out:
+            found[name] = ColumnPlan(name, CategoryRule(encode="code"), least_rows=LEAST_ROWS)
+        else:
+            found[name] = replace(found[name], values=values)
     return found
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.data.schema import Schema, Task
+from ensemble_pipe.data.tables.spread_codes import spread_codes, spread_widths
 from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.ensemble.members.fitted import FittedMember, FittedRecord, log_probabilities
 from ensemble_pipe.ensemble.members.member import SavedFiles
@@ -41,8 +42,10 @@ class EstimatorMember(FittedMember):
     def require_fit(self, schema: Schema) -> None:
         """See `FittedMember`."""
         features = prod(schema.input_shape)
-        if getattr(self.estimator, "n_features_in_", None) != features:
-            raise ValueError(f"its estimator is not for rows of {features} numbers")
+        if self._features != features:
+            if not self._spreads(schema):
+                raise ValueError(f"its estimator is not for rows of {features} numbers")
+            features = self._features
         if schema.task == "classification":
             known = np.asarray(getattr(self.estimator, "classes_", []))
             whole = known.dtype.kind in "iu" and known.ndim == 1
@@ -50,6 +53,16 @@ class EstimatorMember(FittedMember):
                 raise ValueError(f"its estimator is not for {len(schema.classes)} classes")
         elif np.size(self.estimator.predict(np.zeros((1, features)))) != schema.target_count:
             raise ValueError(f"its estimator is not for {schema.target_count} targets")
+
+    @property
+    def _features(self) -> int:
+        return int(getattr(self.estimator, "n_features_in_", -1))
+
+    def _spreads(self, schema: Schema) -> bool:
+        """Return whether the estimator was fitted to rows whose codes are features of 0 or 1."""
+        counts = schema.code_counts
+        width = prod(schema.input_shape) - len(counts) + sum(spread_widths(counts).values())
+        return len(counts) > 0 and self._features == width
 
     def is_of_plan(self, plan: EstimatorPlan, task: Task) -> bool:
         """See `FittedMember`."""
@@ -66,14 +79,16 @@ class EstimatorMember(FittedMember):
     def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
         """See `MemberAlone`."""
         inputs: Floats = np.zeros((CHUNK_ROWS, *schema.input_shape), np.float32)
+        counts = schema.code_counts if self._spreads(schema) else {}
         outputs = np.empty((rows, len(schema.classes) or schema.target_count), np.float32)
         with one_thread():
             for start in range(0, rows, CHUNK_ROWS):
                 stop = min(start + CHUNK_ROWS, rows)
                 read(start, stop, inputs[: stop - start])
                 inputs[stop - start :] = 0
-                flat = inputs.reshape(CHUNK_ROWS, prod(schema.input_shape)).astype(self._type)
-                outputs[start:stop] = self._predict_chunk(flat, schema)[: stop - start]
+                flat = inputs.reshape(CHUNK_ROWS, prod(schema.input_shape))
+                seen = (spread_codes(flat, counts) if counts else flat).astype(self._type)
+                outputs[start:stop] = self._predict_chunk(seen, schema)[: stop - start]
         return outputs
 
     @property
