@@ -187,19 +187,23 @@ class Schema:
     @property
     def code_counts(self) -> dict[int, int]:
         """The number of codes of each code feature, by its place, including 0 for the unknown."""
-        codes = self._layout.codes
-        return {codes[c.name]: c.code_count for c in self.columns if c.name in codes}
+        return {self._layout.starts[column.name]: column.code_count for column in self._coded}
 
     @property
     def code_places(self) -> dict[str, int]:
         """The place in a row of each feature of codes, by the name of its column."""
-        return dict(self._layout.codes)
+        return {column.name: self._layout.starts[column.name] for column in self._coded}
 
     @property
     def vectors(self) -> dict[int, int]:
         """The length of the learned vectors that stand for codes, by place in a row."""
-        codes = self._layout.codes
-        return {codes[c.name]: c.vector for c in self.columns if c.vector is not None}
+        found = {self._layout.starts[column.name]: column.vector for column in self._coded}
+        return {place: length for place, length in found.items() if length is not None}
+
+    @property
+    def _coded(self) -> list[CategoryColumn]:
+        categories = [column for column in self.columns if isinstance(column, CategoryColumn)]
+        return [column for column in categories if column.encode == "code"]
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
@@ -225,7 +229,7 @@ class Schema:
     @cached_property
     def _layout(self) -> FeatureLayout:
         if self.is_image:
-            return FeatureLayout((), (), np.zeros(0, np.int64), {}, {}, {})
+            return FeatureLayout((), (), np.zeros(0, np.int64), {}, {})
         return lay_out_features(self.columns, self.scaling)
 
     def require_columns(self, names: Sequence[str], where: str) -> None:

@@ -187,9 +187,7 @@ def _pipeline(schema: Schema, model: Any) -> Any:
 
     places: dict[str, list[int]] = {"number": [], "one_hot": [], "code": []}
     for span in schema.spans:
-        coded = span.kind != "code" and span.coded
-        places[span.kind] += range(span.start, span.stop - coded)
-        places["code"] += range(span.stop - coded, span.stop)
+        places[span.kind] += range(span.start, span.stop)
     codes = OneHotEncoder(
         max_categories=_MOST_CATEGORIES, handle_unknown="infrequent_if_exist", dtype=np.float32
     )

@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -290,13 +289,14 @@ def test_text_outside_of_the_training_part_is_taken_as_in_it() -> None:
         ([1] * 150 + [2] * 150 + [3] * 98 + [4] * 2, (1.0, 2.0, 3.0)),
         (np.where(np.arange(ROWS) < 200, 0.0, NOISE), (0.0,)),
         (np.where(np.arange(ROWS) < 200, 0.0, np.round(NOISE)), (-2.0, -1.0, -0.0, 1.0, 2.0)),
+        (np.where(np.arange(ROWS) < 200, 0.0, np.round(10 * NOISE)), (0.0,)),
         (cycle(*range(11)), ()),  # a scale, whose order tells more
         (cycle(*range(0, 220, 20)), ()),
         (NOISE, ()),
     ],
     ids=str,
 )
-def test_few_or_heavy_values_have_a_vector_each(values: Any, expected: tuple[float]) -> None:
+def test_few_or_heavy_values_have_a_feature_each(values: Any, expected: tuple[float]) -> None:
     found = column(values).values
     if len(expected) < 5:
         assert found == expected
@@ -330,38 +330,24 @@ def test_numbers_as_categories_are_the_same_from_integers_floats_and_text() -> N
     assert found[0].max() == len(AMOUNTS)
 
 
-def test_the_code_of_a_value_stands_behind_its_number_in_one_span() -> None:
+def test_the_features_of_values_stand_behind_their_number_in_one_span() -> None:
     schema = recognized(table_of(x=[None, *cycle(0.1, 0.2, 0.7)[1:]]))
-    assert schema.encoded_names == ("x", "x missing", "x value", "noise")
-    assert [(s.start, s.stop, s.kind) for s in schema.spans] == [(0, 3, "number"), (3, 4, "number")]
-    assert [span.code for span in schema.spans] == [2, None]
-    assert schema.code_places == {"x": 2}
-    assert schema.code_counts == {2: 4}
-    assert schema.vectors == {2: 8}
+    assert schema.encoded_names == ("x", "x missing", "x=0.1", "x=0.2", "x=0.7", "noise")
+    assert [(s.start, s.stop, s.kind) for s in schema.spans] == [(0, 5, "number"), (5, 6, "number")]
     encoded = encode(schema, x=[0.1, 0.3, None, 0.7])
-    assert encoded[:, 1:3].tolist() == [[0, 1], [0, 0], [1, 0], [0, 3]]
+    assert encoded[:, 1:5].tolist() == [[0, 1, 0, 0], [0] * 4, [1, 0, 0, 0], [0, 0, 0, 1]]
     narrow = encode(schema, x=pa.array([0.1, 0.7], pa.float32()))
-    assert narrow[:, 2].tolist() == [1, 3]
+    assert narrow[:, 2:5].tolist() == [[1, 0, 0], [0, 0, 1]]
 
 
-def test_values_of_older_models_have_a_feature_each() -> None:
-    schema = recognized(table_of(x=cycle(0.1, 0.2, 0.7)))
-    own, *others = schema.columns
-    assert isinstance(own, NumberColumn)
-    older = replace(schema, columns=(replace(own, vector=None), *others))
-    assert older.encoded_names == ("x", "x=0.1", "x=0.2", "x=0.7", "noise")
-    assert older.code_counts == older.vectors == {}
-    assert encode(older, x=[0.2, 0.3])[:, 1:4].tolist() == [[0, 1, 0], [0, 0, 0]]
-
-
-def test_no_number_of_a_wide_table_of_mostly_zeros_has_vectors() -> None:
+def test_no_number_of_a_wide_table_of_mostly_zeros_has_further_features() -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 5, (ROWS, 129)) * (random.random((ROWS, 129)) < 0.5)
     names = [f"p{n}" for n in range(129)]
     columns = dict(zip(names, pixels.T, strict=True))
-    assert not recognized(table_of(**columns)).vectors
+    assert recognized(table_of(**columns)).input_shape == (130,)
     del columns["p0"]
-    assert len(recognized(table_of(**columns)).vectors) == 128
+    assert recognized(table_of(**columns)).input_shape == (1 + 128 * (1 + 5),)
 
 
 def test_large_numbers_that_lie_close_together_keep_their_values_apart() -> None:
@@ -370,7 +356,8 @@ def test_large_numbers_that_lie_close_together_keep_their_values_apart() -> None
     assert isinstance(own, NumberColumn)
     assert own.values == (0.0, 1.0, 2.0)
     encoded = encode(schema, x=[10**15 + 2, 10**15 + 3, 10**15 + 4])
-    assert encoded[:, 1].tolist() == [2, 3, 0]
+    assert encoded[:, 1:4].tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert schema.encoded_names[1] == "x=1000000000000001"
 
 
 # Categories

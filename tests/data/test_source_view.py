@@ -50,7 +50,7 @@ def test_a_missing_number_is_missing_again_where_an_indicator_says_so() -> None:
     assert found[1, 0] > 0 == found[0, 1]
 
 
-def test_codes_of_frequent_values_are_left_out() -> None:
+def test_features_of_frequent_values_are_left_out() -> None:
     values = table_of(x=[0.0, 1.0, 2.0] * 20, y=np.arange(60.0))
     schema = fit(values, "regression", Roles(("x",), "y"))
     assert seen(schema, x=[0.0, 2.0]).shape == (2, 1)

@@ -68,8 +68,8 @@ def test_words_go_through_a_pipeline(vectorizer: Any) -> None:
     model = make_pipeline(vectorizer, EnsembleClassifier(**{**QUICK, "epochs": 20}))
     assert cross_val_score(model, texts, spam, cv=2).mean() > 0.7
     schema = model.fit(texts, spam)[-1].model_.schema
-    # Of so many columns of few values none has learned vectors.
-    assert not schema.vectors
+    # Of so many columns of few values none has further features.
+    assert schema.input_shape == (len(schema.feature_names),)
 
 
 def test_a_matrix_too_wide_for_networks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

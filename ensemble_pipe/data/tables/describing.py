@@ -82,10 +82,7 @@ def _of_number(column: NumberColumn) -> tuple[str, str]:
         return alike, ""
     shown = ", ".join(f"{value + column.offset:.6g}" for value in column.values[:3])
     more = ", ..." if len(column.values) > 3 else ""
-    return (
-        f"{alike}, and learned vectors for frequent values",
-        f"{len(column.values)} ({shown}{more})",
-    )
+    return f"{alike}, and one-hot for frequent values", f"{len(column.values)} ({shown}{more})"
 
 
 def _of_category(column: CategoryColumn) -> tuple[str, str]:

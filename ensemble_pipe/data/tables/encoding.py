@@ -217,10 +217,7 @@ def _put_further(out: Array, start: int, column: NumberColumn, values: Floats) -
         known, near = np.array(column.values, np.float32), values.astype(np.float32)
         places = np.searchsorted(known, near).clip(max=len(known) - 1)
         rows = np.flatnonzero(known[places] == near)
-        if column.vector is None:
-            out[rows, start + places[rows]] = 1.0
-        else:
-            out[rows, start] = 1 + places[rows]
+        out[rows, start + places[rows]] = 1.0
     if column.parts:
         found = part_features(values + column.offset, column.parts)
         out[:, start : start + found.shape[1]] = found

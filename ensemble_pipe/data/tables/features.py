@@ -26,10 +26,8 @@ class NumberColumn:
         indicator: whether a further feature is 1 where values were missing.
         offset: subtracted exactly from each value when it is read; `fill` and `values` are
             relative to it. It is not 0 where the training values lie close together for their size.
-        values: frequent values, ascending; a number is one of them to the precision of float32.
-        vector: length of the learned vector that stands for a frequent value in every network, by
-            a feature that is its code, 0 for all other numbers; None in older models, where each
-            value has a feature that is 1 where a number is this one.
+        values: frequent values, ascending, each of which has a feature that is 1 where a number is
+            this one, to the precision of float32.
         parts: of a date, that are features too.
         strays: whether text that is no number, or no date, counts as a missing value.
     """
@@ -42,12 +40,6 @@ class NumberColumn:
     values: tuple[float, ...] = ()
     parts: tuple[DatePart, ...] = ()
     strays: bool = False
-    vector: int | None = None
-
-    @property
-    def code_count(self) -> int:
-        """The number of codes, including 0 for what is no frequent value."""
-        return 1 + len(self.values)
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,6 @@ class FeatureLayout:
         numbers: places of the K encoded numbers.
         starts: by column, the place of its first category, or of what follows a number: its
             missing-indicator, its frequent values, the parts of a date.
-        codes: by column, the place of its code, of columns that have one.
         places: by column, the place of its first feature and the one behind its last, of columns
             that have features of their own.
     """
@@ -119,14 +110,13 @@ class FeatureLayout:
     spans: tuple[Span, ...]
     numbers: Integers
     starts: dict[str, int]
-    codes: dict[str, int]
     places: dict[str, tuple[int, int]]
 
 
 def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayout:
     """Lay out the features in column order; mixed numbers come first."""
-    names, spans, numbers = list[str](), list[Span](), list[int]()
-    starts, codes, places = dict[str, int](), dict[str, int](), dict[str, tuple[int, int]]()
+    names, spans, starts = list[str](), list[Span](), dict[str, int]()
+    numbers, places = list[int](), dict[str, tuple[int, int]]()
     moments = list(zip(scaling.means, scaling.deviations, strict=True))
     if scaling.mixes:
         own = [column.name for column in columns if column.kind != "category"]
@@ -151,13 +141,8 @@ def lay_out_features(columns: Sequence[Column], scaling: Scaling) -> FeatureLayo
             names += _further_features(column)
         if len(names) > start:
             places[column.name] = start, len(names)
-            coded = isinstance(column, NumberColumn) and column.vector is not None
-            spans.append(Span(start, len(names), kind, *pair, coded))
-            if (code := spans[-1].code) is not None:
-                codes[column.name] = code
-    return FeatureLayout(
-        tuple(names), tuple(spans), np.array(numbers, np.int64), starts, codes, places
-    )
+            spans.append(Span(start, len(names), kind, *pair))
+    return FeatureLayout(tuple(names), tuple(spans), np.array(numbers, np.int64), starts, places)
 
 
 def _span_kind(column: Column) -> Literal["number", "one_hot", "code"]:
@@ -166,10 +151,9 @@ def _span_kind(column: Column) -> Literal["number", "one_hot", "code"]:
 
 def _further_features(column: NumberColumn) -> list[str]:
     values = (name_of_float(np.float64(value + column.offset)) for value in column.values)
-    each = [f"{column.name}={value}" for value in values]
     return [
         *([f"{column.name} missing"] if column.indicator else []),
-        *(each if column.vector is None else [f"{column.name} value"]),
+        *(f"{column.name}={value}" for value in values),
         *(f"{column.name} {name}" for name in part_names(column.parts)),
     ]
 

@@ -148,7 +148,6 @@ def _empty_column(plan: ColumnPlan) -> Column:
         values=plan.values,
         parts=plan.parts,
         strays=plan.strays,
-        vector=VECTOR if plan.values else None,
     )
 
 

@@ -1,10 +1,10 @@
-"""Frequent values of numbers, for which networks learn vectors, as for categories."""
+"""Frequent values of numbers, which become features of their own, or are categories."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.arrays import Floats, Integers
 
 MOST_VALUES = 128
 _MOST_COLUMNS = 128  # of pixels, say, only neighbours tell
@@ -20,8 +20,8 @@ _COVERED = 0.99  # of the rows, by frequent values
 
 
 def frequent_values_of_all(samples: Sequence[Floats]) -> list[tuple[float, ...]]:
-    """Return the values of each column that have a learned vector each; none where more than 128
-    columns have some, as of pixels that are mostly 0.
+    """Return the frequent values of each column; none where more than 128 columns have some, as of
+    pixels that are mostly 0.
 
     Args:
         samples: (m,) values of training rows, of each column.
@@ -32,12 +32,12 @@ def frequent_values_of_all(samples: Sequence[Floats]) -> list[tuple[float, ...]]
 
 
 def frequent_values(sample: Floats) -> tuple[float, ...]:
-    """Return the values (V,) of a number to have a vector each, ascending; none of most numbers.
+    """Return the frequent values (V,) of a number, ascending; none of most numbers.
 
     These are those of 3 to 10 values, whole or not, or of up to 20 that are no scale, that stand in
-    a few rows; and where one value makes up a tenth of the rows and several times as many
-    as any other, as 0 often does, the most frequent ones, 128 at most. Of the levels of a scale the
-    order tells more.
+    a few rows. Of more values, where one makes up a tenth of the rows and several times as many as
+    any other, as 0 often does, they are the heavy ones, or all that come again, 128 at most, where
+    the number stands for a category. Of the levels of a longer scale the order tells more.
 
     Args:
         sample: (m,) values of training rows.
@@ -45,15 +45,20 @@ def frequent_values(sample: Floats) -> tuple[float, ...]:
     values, counts = np.unique(sample, return_counts=True)
     if len(values) < _LEAST_VALUES:
         return ()
-    order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
-    first, second = counts[order[:2]].tolist()
     most = _MOST_LEVELS if is_scale(values) else _FEW_VALUES
     if len(values) <= most and len(sample) >= _ROWS_PER_VALUE * len(values):
-        least: float = _LEAST_ROWS
-    elif first >= _HEAVY_SHARE * len(sample) and first >= _HEAVIER * second:
-        least = max(_LEAST_FREQUENT, _LEAST_SHARE * len(sample))
-    else:
+        return _of_rows(values, counts, _LEAST_ROWS)
+    heavy = _HEAVY_SHARE * len(sample)
+    first, second = -np.sort(-counts)[:2]
+    if first < heavy or first < _HEAVIER * second:
         return ()
+    again = _of_rows(values, counts, max(_LEAST_FREQUENT, _LEAST_SHARE * len(sample)))
+    return again if are_names(sample, again) else _of_rows(values, counts, heavy)
+
+
+def _of_rows(values: Floats, counts: Integers, least: float) -> tuple[float, ...]:
+    """Return the most frequent values in at least so many rows, ascending."""
+    order = np.argsort(-counts, kind="stable")[:MOST_VALUES]
     return tuple(float(value) for value in np.sort(values[order[counts[order] >= least]]))
 
 

@@ -18,12 +18,10 @@ class Span:
     Attributes:
         start, stop: of the features.
         kind: "number": `start` is the number, scaled; the features behind it are not scaled: its
-            missing-indicator, the code of its frequent values (in older models a feature of 0 or 1
-            for each), and the parts of a date. "one_hot": features of 0 or 1 (or those behind a
-            number, where numbers are mixed and stand in front); "code": the number of a category, 0
-            is the unknown one.
+            missing-indicator, a feature of 0 or 1 for each of its frequent values, and the parts of
+            a date. "one_hot": features of 0 or 1 (or those behind a number, where numbers are
+            mixed and stand in front); "code": the number of a category, 0 is the unknown one.
         mean, deviation: of a number as encoded, on the training part; 0 and 1 where standardised.
-        coded: whether the last feature is the code of a number's frequent value, 0 for the others.
     """
 
     start: int
@@ -31,19 +29,11 @@ class Span:
     kind: Literal["number", "one_hot", "code"]
     mean: float = 0.0
     deviation: float = 1.0
-    coded: bool = False
-
-    @property
-    def code(self) -> int | None:
-        """The place of the feature that is a code."""
-        if self.kind == "code":
-            return self.start
-        return self.stop - 1 if self.coded else None
 
 
 def code_places(spans: Sequence[Span]) -> Integers:
     """Return the places of the features that are codes, ascending."""
-    return np.array([span.code for span in spans if span.code is not None], np.int64)
+    return np.array([span.start for span in spans if span.kind == "code"], np.int64)
 
 
 def columns_of(spans: Sequence[Span], width: int) -> Integers:
