@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from ensemble_pipe.core.durations import Duration
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
@@ -216,7 +217,8 @@ class Pipeline(_Section):
 
     `classes` keeps only the rows of those classes; null keeps all. The training part is cut into
     shards of `shard_rows` rows, and shuffled in windows of `window_rows`. `augment` may be a list,
-    which is then its policy.
+    which is then its policy. `time_limit`, in seconds or such as "5m", is for the whole command: it
+    ends training early where need be; null for none.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
@@ -237,6 +239,7 @@ class Pipeline(_Section):
     ensemble: EnsembleSettings = EnsembleSettings()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
+    time_limit: Duration | None = None
 
     _given: frozenset[str] = PrivateAttr(frozenset())
 

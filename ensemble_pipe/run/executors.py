@@ -68,8 +68,7 @@ def _on_ray(
         trainers=cluster.trainers,
         cpus_per_trainer=cluster.cpus_per_trainer,
         retries=cluster.retries,
-        # Estimators are fitted first, on the CPUs that trainers would hold.
-        ahead=0 if plans.estimators else len(plans.networks),
+        ahead=len(plans.trained),
         lease=lease,
         say=say,
         timeline=timeline,

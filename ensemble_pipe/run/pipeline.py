@@ -24,6 +24,7 @@ from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.preparation import prepare, write_run
 from ensemble_pipe.run.requirements import require_space
+from ensemble_pipe.run.time_limit import EXIT_S, MLFLOW_S, WRITING_S, TimeLimit, seconds_of
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
@@ -48,6 +49,7 @@ def run(
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users.
@@ -57,6 +59,7 @@ def run(
     started, timeline = time.monotonic(), timeline or Timeline()
     with timeline.stage("pipeline"):
         config, plans = _read(pipeline, overrides)
+    limit = _limit(config, time_limit, config.time_limit, timeline)
     display = display or Silent()
     about_ray = HeldMessages(display.message)
     executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
@@ -64,6 +67,7 @@ def run(
         with timeline.stage("data"):
             prepared = prepare(config)
         config, plans = prepared.config, prepared.plans
+        limit.require_start()
         display.message(prepared.warning or "")
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
@@ -74,7 +78,16 @@ def run(
                 write_run(paths, prepared)
             display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
-            return drive(paths, config, plans, executor, display, started, timeline)
+            return drive(paths, config, plans, executor, display, started, timeline, limit=limit)
+
+
+def _limit(
+    config: Pipeline, time_limit: float | str | None, default: float | None, timeline: Timeline
+) -> TimeLimit:
+    """Return the time limit of a command, which began when its timeline did."""
+    seconds = seconds_of(time_limit, default, "time_limit")
+    writing_s = WRITING_S + EXIT_S + (MLFLOW_S if config.tracking.mlflow else 0.0)
+    return TimeLimit(seconds, lambda: timeline.now_s, writing_s=writing_s)
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
@@ -99,6 +112,7 @@ def resume(
     train: bool = True,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
 ) -> RunResult:
     """Continue an interrupted run, with bitwise the same result.
 
@@ -108,7 +122,8 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
-        components, timeline: as for `run`.
+        components, timeline, time_limit: as for `run`; the pipeline's own limit is that of its
+            first start alone.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -122,11 +137,13 @@ def resume(
     with lock_run(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train)
+        limit = _limit(config, time_limit, None, timeline)
+        limit.require_start()
         # Without training nothing is to be started.
         inline = inline or not train
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
-            return drive(paths, config, plans, executor, display, started, timeline, train)
+            return drive(paths, config, plans, executor, display, started, timeline, train, limit)
 
 
 @handle_signals()

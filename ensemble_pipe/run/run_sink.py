@@ -147,5 +147,8 @@ class RunSink:
                 members=len(result.model.members),
                 equal=result.model.combiner == Weighted.equal(members),
                 unfinished=list(result.unfinished),
+                under_way=list(result.under_way),
+                limit_s=result.limit_s,
+                unmeasured=list(result.unmeasured),
             )
         )

@@ -1,9 +1,10 @@
 """Ships a run's journal to MLflow through a companion, so that a slow server delays nothing."""
 
+import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,11 +31,17 @@ class Patience:
         most_s: in all; longer only for a large model.
         each_s: in addition for each MLflow run that there is to send.
         retry_s: for how long a failure is followed by another attempt.
+        limit_s: in all, whatever there is to send.
     """
 
     most_s: float
     each_s: float = 0.0
     retry_s: float = 0.0
+    limit_s: float = math.inf
+
+    def within(self, seconds: float) -> "Patience":
+        """Return one that lasts no longer than that."""
+        return replace(self, limit_s=max(0.0, min(self.limit_s, seconds)))
 
 
 class Tracker(Protocol):
@@ -161,12 +168,13 @@ class MlflowTracker:
             if silent_s > max(progress.silence_s, patience.retry_s):
                 return progress.problem or Problem(f"no answer for {silent_s:.0f} s", "try again")
             for_model_s = max(for_model_s, progress.silence_s - BUSY_S)
-            if now - began > patience.most_s + patience.each_s * planned + for_model_s:
+            most_s = patience.most_s + patience.each_s * planned + for_model_s
+            if now - began > min(most_s, patience.limit_s):
                 return Problem(f"it took longer than {now - began:.0f} s", "try again")
             if planned > 0 and now - shown > SHOWN_EVERY_S:
                 show(f"MLflow has received {sent} of {planned} runs")
                 shown = now
-            self._companion.wait_for_news(NEWS_S)
+            self._companion.wait_for_news(min(NEWS_S, max(0.0, began + patience.limit_s - now)))
 
     def ship_again(self) -> None:
         self._cursor.rewind()
