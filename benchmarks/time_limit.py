@@ -45,13 +45,17 @@ def command(arguments: list[str], folder: Path) -> tuple[float, dict[str, Any]]:
         cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
     )  # fmt: skip
     seconds = time.monotonic() - began
+    if done.returncode == 2 and "time_limit" in done.stderr:
+        return seconds, {"refused": done.stderr.strip().splitlines()[-1]}
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr}")
     return seconds, json.loads(done.stdout.splitlines()[-1])
 
 
 def facts(seconds: float, result: dict[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a run, whose model must load."""
+    """Return what is kept of a run, whose model must load, if there is one."""
+    if "refused" in result:
+        return {"seconds": round(seconds, 2), "refused": result["refused"]}
     model = ensemble_pipe.load(result["run_dir"])
     metrics = result["metrics"]
     combiner = json.loads((Path(result["run_dir"]) / "model/model.json").read_text())["combiner"]
@@ -95,7 +99,7 @@ def main() -> None:
             for limit in arguments.limits:
                 options = [*WAYS[way], "--time-limit", f"{limit:g}s", *overrides]
                 ended = command(["run", str(pipeline), *options], folder)
-                first = first or ended[1]["run_dir"]
+                first = first or ended[1].get("run_dir")
                 name = f"{way}, {limit:g} s"
                 allowed = limit + max(1.0, 0.02 * limit)
                 runs[name] = {**facts(*ended), "in_time": ended[0] <= allowed}

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -14,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from ensemble_pipe.core.durations import Duration
+from ensemble_pipe.core.durations import parse_duration
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
@@ -40,6 +41,12 @@ from ensemble_pipe.optim import (
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
 
+# In seconds, however it is written.
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(json_schema_extra={"type": ["number", "string"]}),
+]
 # A part of the data: a share below 1, or a number of rows.
 Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
 

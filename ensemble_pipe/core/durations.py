@@ -1,9 +1,7 @@
 """Durations as people write them: "90s", "5m", "1h30m", or a number of seconds."""
 
 import re
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, Field
+from typing import Any
 
 from ensemble_pipe.core.messages import quote
 
@@ -60,11 +58,3 @@ def duration_text(seconds: float) -> str:
     parts = [f"{int(hours)}h"] * (hours > 0) + [f"{int(minutes)}m"] * (minutes > 0)
     parts += [f"{round(left, 2):g}s"] * (round(left, 2) > 0 or not parts)
     return "".join(parts)
-
-
-# A setting in seconds.
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(json_schema_extra={"type": ["number", "string"]}),
-]

@@ -86,8 +86,12 @@ def _limit(
 ) -> TimeLimit:
     """Return the time limit of a command, which began when its timeline did."""
     seconds = seconds_of(time_limit, default, "time_limit")
-    writing_s = WRITING_S + EXIT_S + (MLFLOW_S if config.tracking.mlflow else 0.0)
-    return TimeLimit(seconds, lambda: timeline.now_s, writing_s=writing_s)
+    return TimeLimit(
+        seconds,
+        lambda: timeline.now_s,
+        writing_s=WRITING_S + EXIT_S,
+        shipping_s=MLFLOW_S if config.tracking.mlflow else 0.0,
+    )
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:

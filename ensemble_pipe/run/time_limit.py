@@ -3,7 +3,8 @@
 What comes after training is measured while there is time: predicting and combining by a rehearsal
 on one untrained member, then by the members as they come. Writing, pictures, report and MLflow take
 about the same for every run; their seconds are those of an idle processor, and are multiplied by
-how busy the processor was during the rehearsal.
+how busy the processor was during the rehearsal. What MLflow takes is not: it is waited for only as
+long as there is time, and `sync` sends the rest.
 """
 
 import math
@@ -37,6 +38,7 @@ class TimeLimit:
         clock: Callable[[], float] = time.monotonic,
         *,
         writing_s: float = 0.0,
+        shipping_s: float = 0.0,
     ) -> None:
         """Begin.
 
@@ -44,11 +46,12 @@ class TimeLimit:
             seconds: of the limit.
             clock: clock() returns the seconds since the command began.
             writing_s: what follows the measuring of the ensemble takes on an idle processor.
+            shipping_s: how long MLflow is waited for, at least where all goes as planned.
         """
         self.seconds = seconds
         self.predicting_s = self.combining_s = 0.0
         self._clock = clock
-        self._writing_s = writing_s
+        self._writing_s, self._shipping_s = writing_s, shipping_s
         self._busy = 1.0
 
     @property
@@ -64,7 +67,7 @@ class TimeLimit:
     @property
     def after_training_s(self) -> float:
         """What is reserved for all that comes after training."""
-        return self.predicting_s + self.combining_s + self._busy * self._writing_s
+        return self.predicting_s + self.combining_s + self._rest_s
 
     def ends_training(self) -> bool:
         """Return whether training is to end now, at the next step or round."""
@@ -72,7 +75,12 @@ class TimeLimit:
 
     def allows(self, seconds: float) -> bool:
         """Return whether what takes so long on an idle processor may be done before writing."""
-        return self.left_s - self._busy * self._writing_s >= self._busy * seconds
+        return self.left_s - self._rest_s >= self._busy * seconds
+
+    @property
+    def _rest_s(self) -> float:
+        """What follows the measuring of the ensemble."""
+        return self._busy * self._writing_s + self._shipping_s
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -88,12 +96,13 @@ class TimeLimit:
         Raises:
             ConfigError: what has passed and what comes after training take the whole limit.
         """
-        least = self._writing_s + LEAST_TRAINING_S
+        rest_s = self._writing_s + self._shipping_s
+        least = rest_s + LEAST_TRAINING_S
         if self.left_s < least:
             passed = self.seconds - self.left_s
             raise ConfigError(
                 f"time_limit: {duration_text(self.seconds)} is too short: the start has taken "
-                f"{passed:.1f} s, and writing the ensemble takes about {self._writing_s:.1f} s; "
+                f"{passed:.1f} s, and writing the ensemble takes about {rest_s:.1f} s; "
                 f"take {duration_text(math.ceil(passed + least) + 1)} or more"
             )
 

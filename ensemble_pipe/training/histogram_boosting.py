@@ -251,8 +251,8 @@ def _estimator(kind: str, report: Callable[[int, float], bool]) -> Any:
 
         def _check_early_stopping_loss(self, *args: Any, **named: Any) -> Any:
             stops = super()._check_early_stopping_loss(*args, **named)
-            halts = report(len(self._predictors), -self.validation_score_[-1])
-            return stops or halts
+            rounds = len(self._predictors)  # 0 where it looks at the baseline
+            return stops or (rounds > 0 and report(rounds, -self.validation_score_[-1]))
 
     return Reporting
 

@@ -30,7 +30,7 @@ ADAM = {"name": "adam", "learning_rate": 0.01}
 KINDS: dict[str, dict[str, Any]] = {
     "early stopping": {"training": {"early_stopping": {"patience": 2}}},
     "averages": {
-        "network": {"name": "cnn", "filters": [4], "batch_norm": True},
+        "network": {"name": "resnet", "filters": [4], "blocks": 1},
         "training": {"averaging": {"name": "ema", "decay": 0.9}},
     },
     "snapshots": {
