@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -51,9 +52,13 @@ class Ending:
         """
         self._limit, self._data, self._aggregator = limit, data, aggregator
         self._held = data.part(held_part)
-        # On what they are combined by members are predicted when they come.
-        self._rows = sum(data.part(part).rows for part in parts if part != "validation")
+        self._parts = parts
         self._row_s = 0.0
+
+    @cached_property
+    def _rows(self) -> int:
+        """Rows that members are yet to predict: on what they are combined by, they have."""
+        return sum(self._data.part(part).rows for part in self._parts if part != "validation")
 
     def rehearse(self, config: Pipeline, plans: Sequence[LearnerPlan], members: int) -> None:
         """Measure how long members take to predict and to combine, by untrained ones.
@@ -90,6 +95,8 @@ class Ending:
         Args:
             begun: learners that are under way, which are then members, too.
         """
+        if not self._limit.is_set:
+            return
         aggregator = self._aggregator
         members_s = sum(aggregator.cost_ms(member) for member in aggregator.members) / 1000
         begun_s = self._row_s * max(1, begun)
