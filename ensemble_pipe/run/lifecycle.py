@@ -23,7 +23,7 @@ from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
-from ensemble_pipe.run.time_limit import EXIT_S, NO_LIMIT, TimeLimit
+from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.kinds import EndedEntry, Status, TimelineEntry
 from ensemble_pipe.tracking.lacking import what_mlflow_lacks
@@ -206,7 +206,7 @@ def _ship_rest(
     try:
         with signals.interruptible():
             patience = FINISHED if status == "FINISHED" else UNFINISHED
-            tracker.finish(patience.within(limit.left_s - EXIT_S), display.message)
+            tracker.finish(patience.within(limit.shipping_s), display.message)
     except KeyboardInterrupt:
         if status == "FINISHED":
             raise KeyboardInterrupt(_stop_message(paths, status)) from None

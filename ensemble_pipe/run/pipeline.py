@@ -24,7 +24,14 @@ from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.preparation import prepare, write_run
 from ensemble_pipe.run.requirements import require_space
-from ensemble_pipe.run.time_limit import EXIT_S, MLFLOW_S, WRITING_S, TimeLimit, seconds_of
+from ensemble_pipe.run.time_limit import (
+    LEAVING_S,
+    MLFLOW_S,
+    PICTURES_S,
+    WRITING_S,
+    TimeLimit,
+    seconds_of,
+)
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
@@ -89,8 +96,8 @@ def _limit(
     return TimeLimit(
         seconds,
         lambda: timeline.now_s,
-        writing_s=WRITING_S + EXIT_S,
-        shipping_s=MLFLOW_S if config.tracking.mlflow else 0.0,
+        writing_s=WRITING_S + LEAVING_S,
+        showing_s=PICTURES_S + (MLFLOW_S if config.tracking.mlflow else 0.0),
     )
 
 

@@ -55,6 +55,11 @@ class Ending:
         self._parts = parts
         self._row_s = 0.0
 
+    @property
+    def is_rehearsed(self) -> bool:
+        """Whether it is known how long a member takes to predict."""
+        return self._row_s > 0
+
     @cached_property
     def _rows(self) -> int:
         """Rows that members are yet to predict: on what they are combined by, they have."""

@@ -142,7 +142,7 @@ class Session:
             return
         self._compile_kernels(remaining.networks)
         is_limited = self._limit.is_set
-        if is_limited and remaining.networks:
+        if is_limited and remaining.networks and not self._ending.is_rehearsed:
             with self._timeline.stage("rehearsal"):
                 self._ending.rehearse(self._config, remaining.networks, len(self._plans.trained))
         width, folds = self._config.cluster.stack, self._plans.folds

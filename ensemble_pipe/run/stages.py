@@ -75,6 +75,7 @@ def train_and_measure(
         folds=plans.folds is not None,
         by_time=config.ensemble.combine.milliseconds is not None,
         draw_sheet=_contact_sheet(paths, plans, data.recipe, schema),
+        limit=limit,
     )
     external = partial(load_external, paths, plans.external)
     session = Session(

@@ -1,10 +1,10 @@
 """How long a command may take, and when its training ends for all that comes after it.
 
 What comes after training is measured while there is time: predicting and combining by a rehearsal
-on one untrained member, then by the members as they come. Writing, pictures, report and MLflow take
-about the same for every run; their seconds are those of an idle processor, and are multiplied by
-how busy the processor was during the rehearsal. What MLflow takes is not: it is waited for only as
-long as there is time, and `sync` sends the rest.
+on one untrained member, then by the members as they come. Writing the model and the report takes
+about the same for every run; its seconds are those of an idle processor, and are multiplied by how
+busy the processor was during the rehearsal. Pictures and MLflow have what is left then: pictures
+are drawn, and MLflow is waited for, as long as there is time.
 """
 
 import math
@@ -16,12 +16,15 @@ from ensemble_pipe.core.durations import duration_text, parse_duration
 from ensemble_pipe.core.errors import ConfigError
 
 # Seconds of an idle processor, see docs/time_limit.md.
-WRITING_S = 2.0  # the model, its predictions, pictures and the report
-MLFLOW_S = 1.5  # the model and what is not yet sent
-EXIT_S = 0.4  # this process and Ray's
+WRITING_S = 0.4  # the model and its predictions
+LEAVING_S = 0.8  # the report, and the exit of this process and of Ray
+EXIT_S = 0.5  # the exits alone
+PICTURE_S = 0.3  # one picture
+# Seconds for pictures and for MLflow, which may be short of time.
+PICTURES_S, MLFLOW_S = 1.4, 1.5
 # The least that training has, where a limit is accepted at all.
 LEAST_TRAINING_S = 0.5
-MOST_BUSY = 2.0
+MOST_BUSY = 4.0
 
 
 class TimeLimit:
@@ -38,7 +41,7 @@ class TimeLimit:
         clock: Callable[[], float] = time.monotonic,
         *,
         writing_s: float = 0.0,
-        shipping_s: float = 0.0,
+        showing_s: float = 0.0,
     ) -> None:
         """Begin.
 
@@ -46,12 +49,12 @@ class TimeLimit:
             seconds: of the limit.
             clock: clock() returns the seconds since the command began.
             writing_s: what follows the measuring of the ensemble takes on an idle processor.
-            shipping_s: how long MLflow is waited for, at least where all goes as planned.
+            showing_s: what pictures and MLflow are given.
         """
         self.seconds = seconds
         self.predicting_s = self.combining_s = 0.0
         self._clock = clock
-        self._writing_s, self._shipping_s = writing_s, shipping_s
+        self._writing_s, self._showing_s = writing_s, showing_s
         self._busy = 1.0
 
     @property
@@ -77,10 +80,19 @@ class TimeLimit:
         """Return whether what takes so long on an idle processor may be done before writing."""
         return self.left_s - self._rest_s >= self._busy * seconds
 
+    def allows_picture(self) -> bool:
+        """Return whether a further picture may be drawn, before the report is written."""
+        return self.left_s >= self._busy * (PICTURE_S + LEAVING_S)
+
+    @property
+    def shipping_s(self) -> float:
+        """Seconds left to wait for MLflow."""
+        return max(0.0, self.left_s - self._busy * EXIT_S)
+
     @property
     def _rest_s(self) -> float:
         """What follows the measuring of the ensemble."""
-        return self._busy * self._writing_s + self._shipping_s
+        return self._busy * self._writing_s + self._showing_s
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -96,7 +108,7 @@ class TimeLimit:
         Raises:
             ConfigError: what has passed and what comes after training take the whole limit.
         """
-        rest_s = self._writing_s + self._shipping_s
+        rest_s = self._writing_s + self._showing_s
         least = rest_s + LEAST_TRAINING_S
         if self.left_s < least:
             passed = self.seconds - self.left_s

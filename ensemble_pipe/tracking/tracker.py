@@ -41,7 +41,7 @@ class Patience:
 
     def within(self, seconds: float) -> "Patience":
         """Return one that lasts no longer than that."""
-        return replace(self, limit_s=max(0.0, min(self.limit_s, seconds)))
+        return replace(self, limit_s=min(self.limit_s, seconds))
 
 
 class Tracker(Protocol):
