@@ -2,6 +2,7 @@
 
 # ruff: noqa: N803 (scikit-learn's X)
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -164,7 +165,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         try:
             with display, report_compilation(display.message), ExitStack() as closing:
                 address, inline = self.address or "", self.address is None
-                executor = make_executor(config, plans, address, inline, display.message, timeline)
+                training_s = math.inf if config.time_limit is None else config.time_limit
+                executor = make_executor(
+                    config, plans, address, inline, display.message, timeline, training_s
+                )
                 closing.callback(executor.close)
                 result = fit_examples(config, plans, examples, executor, display, timeline)
         except ClusterError as error:

@@ -69,7 +69,8 @@ def run(
     limit = _limit(config, time_limit, config.time_limit, timeline)
     display = display or Silent()
     about_ray = HeldMessages(display.message)
-    executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
+    training_s = limit.before_writing_s
+    executor = make_executor(config, plans, address, inline, about_ray.say, timeline, training_s)
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config)

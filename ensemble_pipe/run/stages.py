@@ -24,6 +24,7 @@ from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
+from ensemble_pipe.tracking.pictures import load_drawing
 from ensemble_pipe.training.events import Checkpoint
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.
@@ -77,6 +78,9 @@ def train_and_measure(
         draw_sheet=_contact_sheet(paths, plans, data.recipe, schema),
         limit=limit,
     )
+    if limit.is_set:
+        with timeline.stage("loading"), limit.rehearsal():
+            load_drawing()
     external = partial(load_external, paths, plans.external)
     session = Session(
         config, plans, data, schema, sink, display, timeline, external=external, limit=limit

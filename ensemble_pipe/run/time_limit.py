@@ -21,7 +21,7 @@ LEAVING_S = 0.8  # the report, and the exit of this process and of Ray
 EXIT_S = 0.5  # the exits alone
 PICTURE_S = 0.3  # one picture
 # Seconds for pictures and for MLflow, which may be short of time.
-PICTURES_S, MLFLOW_S = 1.4, 1.5
+PICTURES_S, MLFLOW_S = 1.0, 1.5
 # The least that training has, where a limit is accepted at all.
 LEAST_TRAINING_S = 0.5
 MOST_BUSY = 4.0
@@ -72,6 +72,11 @@ class TimeLimit:
         """What is reserved for all that comes after training."""
         return self.predicting_s + self.combining_s + self._rest_s
 
+    @property
+    def before_writing_s(self) -> float:
+        """Seconds left for all that precedes writing, on an idle processor."""
+        return self.left_s - self._writing_s - self._showing_s
+
     def ends_training(self) -> bool:
         """Return whether training is to end now, at the next step or round."""
         return self.left_s <= self.after_training_s
@@ -96,11 +101,14 @@ class TimeLimit:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Measure within the block how busy the processor is: its seconds by those computed."""
+        """Measure how busy the processor is: seconds that the block takes by those computed.
+
+        Of several rehearsals the worst counts.
+        """
         began, computed = time.perf_counter(), time.process_time()
         yield
         passed, computed = time.perf_counter() - began, time.process_time() - computed
-        self._busy = min(max(1.0, passed / max(computed, 1e-3)), MOST_BUSY)
+        self._busy = min(max(self._busy, passed / max(computed, 1e-3)), MOST_BUSY)
 
     def require_start(self) -> None:
         """Check that something can be trained, once the data is read.
