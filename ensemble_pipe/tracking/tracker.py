@@ -13,7 +13,7 @@ from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.messages import truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.companion import BUSY_S, Assignment, Finish
-from ensemble_pipe.tracking.companion_process import CompanionProcess
+from ensemble_pipe.tracking.companion_process import STOP_S, CompanionProcess
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.refusals import Problem
@@ -21,6 +21,7 @@ from ensemble_pipe.tracking.refusals import Problem
 MOST_SHOWN = 3
 SHOWN_EVERY_S = 3.0
 NEWS_S = 0.5
+LEAST_STOP_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,10 @@ class MlflowTracker:
         self._companion.start()
 
     def finish(self, patience: Patience, show: Callable[[str], None]) -> None:
+        until = time.monotonic() + patience.limit_s
         self._companion.tell(Finish(patience.retry_s))
         self.problem = self._wait(patience, show)
-        self.close()
+        self._companion.stop(min(STOP_S, max(LEAST_STOP_S, until - time.monotonic())))
         self._cursor = Cursor.load(self._paths.cursor)
 
     def close(self) -> None:
