@@ -61,6 +61,7 @@ def run(
     inline: bool = False,
     display: "Display | None" = None,
     components: Sequence[type[Any]] = (),
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> "RunResult":
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow.
@@ -74,6 +75,8 @@ def run(
         display: what to show meanwhile; by default nothing.
         components: classes of your own that the pipeline names: layers, losses, update rules,
             augmentations and data sources.
+        time_limit: seconds, or text such as "5m", after which it returns with the ensemble of what
+            is trained by then; None for that of the pipeline.
         overrides: values by path, such as **{"training.epochs": 3}; for a file only.
 
     Raises:
@@ -90,6 +93,7 @@ def run(
         inline=inline,
         display=display,
         components=components,
+        time_limit=time_limit,
         **overrides,
     )
 

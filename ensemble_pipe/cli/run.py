@@ -29,6 +29,13 @@ AcceptChanges = Annotated[
     bool,
     typer.Option("--accept-changes", help="Go on though versions or processor differ."),
 ]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="Return within this time, such as 90s, 5m or 1h30m, with the ensemble so far.",
+    ),
+]
 
 
 def run(
@@ -41,6 +48,7 @@ def run(
     ),
     address: Address = None,
     inline: Inline = False,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
@@ -58,6 +66,7 @@ def run(
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
+            time_limit=time_limit,
             **overrides,
         )
         _show(result, as_json)
@@ -106,8 +115,9 @@ def resume(
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Train no further; combine what is finished.")
+        bool, typer.Option("--finish", help="Train no further; combine what there is.")
     ] = False,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue an interrupted run, with bitwise the same result."""
@@ -127,6 +137,7 @@ def resume(
             accept_changes=accept_changes,
             train=not finish,
             timeline=Timeline.of_process(),
+            time_limit=time_limit,
         )
         _show(result, as_json)
 
@@ -220,6 +231,8 @@ def _show(result: "RunResult", as_json: bool) -> None:
     tell(baseline_line(result.metrics))
     for learner, reason in result.failed.items():
         say(f"learner {learner} failed and yields no member: {reason}")
+    if result.left_undone:
+        say(f"\n{result.left_undone}\n  {_command()} resume {result.run_dir}")
     say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
     say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
     asked = "".join(f" --with {name}=FILE" for name in result.given)

@@ -166,6 +166,12 @@ class Aggregator:
         self.members = [m for m in self.members if not m.is_trained or m.learner <= learner]
         self._sums.keep({m.learner for m in self.members})
 
+    def drop(self, learner: int) -> None:
+        """Leave out the members of a learner."""
+        self.members = [m for m in self.members if m.learner != learner]
+        self._sums.keep({m.learner for m in self.members})
+        self._gains = None
+
     def combine(
         self,
         how: Combine,

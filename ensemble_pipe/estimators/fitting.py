@@ -1,5 +1,6 @@
 """Trains an ensemble on rows that are in memory, and leaves no file behind."""
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,14 @@ from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.sinks import MemorySink
+from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.plan import LearnerPlan
 
 # Of more rows equal ones are merged only where a batch is asked to hold all of them.
 MOST_MERGED = 4096
+# Nothing is written but the model, in memory.
+WRITING_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class FitResult:
 
     Attributes:
         model: the ensemble.
-        warnings: of learners that failed, and of groups that are therefore left out.
+        warnings: of learners that failed or were halted, and of groups that are left out.
     """
 
     model: Model
@@ -71,7 +75,12 @@ def _settled(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans]:
 
 
 def fit_examples(
-    config: Pipeline, plans: Plans, examples: Examples, executor: Executor, display: Display
+    config: Pipeline,
+    plans: Plans,
+    examples: Examples,
+    executor: Executor,
+    display: Display,
+    timeline: Timeline,
 ) -> FitResult:
     """Train the ensemble of a pipeline on rows in memory.
 
@@ -81,6 +90,7 @@ def fit_examples(
         examples: to learn from; they are divided by `split_examples`.
         executor: where to train.
         display: shows how training goes on.
+        timeline: of the fit; a time limit counts from its beginning.
 
     Raises:
         DataError: a value cannot be used.
@@ -89,6 +99,9 @@ def fit_examples(
         ClusterError: the executor lost a stack too often.
     """
     _require_plain(config, plans)
+    seconds = math.inf if config.time_limit is None else config.time_limit
+    limit = TimeLimit(seconds, lambda: timeline.now_s, writing_s=WRITING_S)
+    limit.require_start()
     parts = split_examples(config, plans.networks, examples)
     held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine
@@ -108,10 +121,11 @@ def fit_examples(
             schema,
             MemorySink(),
             display,
-            Timeline(),
+            timeline,
             held_out=held_out,
             # In this process kernels compile when they are first needed.
             compile_first=not isinstance(executor, InlineExecutor),
+            limit=limit,
         )
         session.train(executor)
         result = session.finish()
@@ -122,6 +136,7 @@ def _warnings_of(result: SessionResult) -> list[str]:
     failed = result.failed.items()
     return [
         *(f"learner {learner} failed and is no member: {reason}" for learner, reason in failed),
+        *([result.left_undone] if result.left_undone else []),
         *result.warnings,
     ]
 

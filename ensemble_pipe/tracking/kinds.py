@@ -20,11 +20,13 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
+from ensemble_pipe.tracking.left_undone import left_undone
 from ensemble_pipe.tracking.schemas import (
     CandidateScores,
     CheckedBy,
     ColumnRises,
     EnsembleSchema,
+    LearnerUnderWay,
     PipelineSchema,
     PlanSchema,
     RowsSchema,
@@ -218,6 +220,9 @@ class ResultEntry(JournalEntry):
         members: of the ensemble.
         equal: whether it is the equally weighted ensemble of all members.
         unfinished: learners whose training had not ended.
+        under_way: those of them that had begun.
+        limit_s: the time limit, in seconds; None where there was none.
+        unmeasured: what the time was too short to measure.
     """
 
     kind = "result"
@@ -225,6 +230,14 @@ class ResultEntry(JournalEntry):
     members: Count
     equal: Flag
     unfinished: list[Count] = field(default_factory=list)
+    under_way: list[LearnerUnderWay] = field(default_factory=list)
+    limit_s: Number | None = None
+    unmeasured: list[str] = field(default_factory=list)
+
+    @property
+    def left_undone(self) -> str:
+        """One line on what more time would have been for; "" for nothing."""
+        return left_undone(self.limit_s, self.unfinished, self.under_way, self.unmeasured)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,9 @@ def draw_pictures(
     curve: list[Metrics],
     test: Measured,
     importance: Importance | None = None,
+    is_time: Callable[[], bool] = lambda: True,
 ) -> list[Path]:
-    """Draw every picture that fits the task; return the files.
+    """Draw every picture that fits the task, as long as there is time; return the files.
 
     Args:
         paths: of the run; its journal holds the learning curves.
@@ -44,6 +45,7 @@ def draw_pictures(
         curve: validation metrics of the first 1, 2, ... K members.
         test: outputs and metrics on the test part.
         importance: of the source columns; None where it was not measured.
+        is_time: asked before each, but for those that the report would draw in their place.
     """
     drawings: dict[str, Callable[[], Figure]] = {
         "ensemble_size": lambda: ensemble_size(curve, schema),
@@ -60,10 +62,19 @@ def draw_pictures(
         drawings["importance"] = lambda: column_importance(importance)
     files = []
     for name, draw in drawings.items():
+        if name not in ("learning_curves", "ensemble_size") and not is_time():
+            break
         path = paths.picture(f"{name}.png")
         save_figure(draw(), path)
         files.append(path)
     return files
+
+
+def load_drawing() -> None:
+    """Load all that the first picture of a process loads, which takes a second."""
+    figure = new_figure(1.0, 1.0)
+    figure.subplots().set_title("0")
+    png_of(figure)
 
 
 def new_figure(width: float, height: float, *, fits_labels: bool = True) -> "Figure":

@@ -175,6 +175,8 @@ def _unfinished(run: RunSummary) -> Html:
     if run.unfinished:
         names = ", ".join(str(learner) for learner in run.unfinished)
         notes.append(f"The training of these learners had not ended: {names}.")
+    if run.left_undone:
+        notes.append(f"With more time the run would have gone on: {run.left_undone}.")
     if run.spared:
         names = ", ".join(str(learner) for learner in run.spared)
         notes.append(f"Learners {names} were spared: {next(iter(run.spared.values()))}.")
@@ -279,7 +281,7 @@ def _commands(paths: RunPaths, run: RunSummary) -> Html:
     if run.metrics:
         asked = "".join(f" --with {name}=FILE" for name in run.given)
         lines.insert(0, f"ensemble-pipe predict {root} INPUT{asked} --output predictions.csv")
-    if run.status in ("FAILED", "KILLED"):
+    if run.status in ("FAILED", "KILLED") or run.left_undone:
         lines.insert(0, f"ensemble-pipe resume {root}")
     if run.status == "RUNNING":
         lines.insert(0, f"ensemble-pipe report {root}")

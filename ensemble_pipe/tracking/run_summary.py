@@ -50,6 +50,7 @@ class RunSummary:
         importance: of the source columns; None where it was not measured.
         failed: reasons by learner.
         unfinished: learners whose training had not ended at the result.
+        left_undone: one line on what more time would have been for.
         spared: why learners were not trained, by learner.
         pictures: file names.
         stages: of the process that drove the run last, as far as it has journalled them.
@@ -73,6 +74,7 @@ class RunSummary:
     importance: kinds.ImportanceEntry | None = None
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: list[int] = field(default_factory=list)
+    left_undone: str = ""
     spared: dict[int, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
@@ -162,6 +164,7 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.combined = entry
         case kinds.ResultEntry():
             run.metrics, run.unfinished = entry.metrics, entry.unfinished
+            run.left_undone = entry.left_undone
         case kinds.ImportanceEntry():
             run.importance = entry
         case kinds.PicturesEntry():

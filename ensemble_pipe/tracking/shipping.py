@@ -234,7 +234,9 @@ class Shipper:
             self.cursor.epochs[learner] = entry.epoch
 
     def _member_metrics(self, entry: MemberMetrics, metrics: Numbers) -> None:
-        if self._first_time(f"{entry.kind}/{entry.learner}/{entry.number}"):
+        # A learner that was halted and resumed has two members of one number.
+        sum_ = crc32(json.dumps(metrics).encode())
+        if self._first_time(f"{entry.kind}/{entry.learner}/{entry.number}/{sum_}"):
             self._add(self._child(entry), entry, metrics, entry.number)
 
     def _ensemble(self, entry: kinds.EnsembleEntry) -> None:
@@ -256,6 +258,7 @@ class Shipper:
     def _result(self, entry: kinds.ResultEntry) -> None:
         unfinished = ", ".join(str(learner) for learner in entry.unfinished)
         self._to.tag(self._parent, "unfinished", unfinished or "none")
+        self._to.tag(self._parent, "left_undone", entry.left_undone or "nothing")
         # A run that was interrupted and resumed has two results.
         if self._first_time(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
             metrics = entry.metrics
