@@ -43,6 +43,7 @@ class StartedEntry(JournalEntry):
         pipeline: resolved, with every default.
         rows: of each part.
         data_sums: sha256 sums of the descriptions of the base files, by part.
+        combined_from: the run whose members this one combines anew; None where it trains its own.
     """
 
     kind = "started"
@@ -50,6 +51,7 @@ class StartedEntry(JournalEntry):
     pipeline: Annotated[dict[str, Any], CheckedBy(PipelineSchema)]
     rows: Annotated[dict[str, int], CheckedBy(RowsSchema)]
     data_sums: dict[str, str]
+    combined_from: str | None = None
 
 
 @dataclass(frozen=True)

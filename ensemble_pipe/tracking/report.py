@@ -109,7 +109,7 @@ def _head(run: RunSummary) -> Html:
             ("task", pipeline["task"]),
             ("network", _named(pipeline["network"])),
             ("ensemble", _groups(run)),
-            ("combination", pipeline["ensemble"]["combine"]["method"]),
+            ("combination", _combination(run)),
             ("training", f"{training['epochs']} epochs, batches of {training['batch_size']}"),
             ("optimizer", _named(training["optimizer"], ("learning_rate",))),
             ("schedule", training["schedule"]["name"]),
@@ -120,6 +120,13 @@ def _head(run: RunSummary) -> Html:
         ]
     )
     return Html(element("h1", run.run_id) + status + state + settings)
+
+
+def _combination(run: RunSummary) -> str:
+    """Return how members are combined, and whose they are where another run has trained them."""
+    method = str(run.pipeline["ensemble"]["combine"]["method"])
+    anew = "" if run.combined_from is None else f", of the members of {run.combined_from}"
+    return method + anew
 
 
 def _groups(run: RunSummary) -> str:

@@ -1,0 +1,118 @@
+"""A finished run combined anew is the run that had these settings from its start."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_pipelines import SPLITS, small_settings
+
+import ensemble_pipe
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run.pipeline import RunResult, grow, run, status_of
+from ensemble_pipe.run.recombination import combine
+
+POOL = [
+    {"strategy": "independent", "learners": 2},
+    {"strategy": "linear"},
+    {"strategy": "bagging", "learners": 1},
+]
+
+
+def pipeline(ensemble: dict[str, Any], **sections: Any) -> Pipeline:
+    settings = small_settings(hidden=6, epochs=4, splits=SPLITS, ensemble=ensemble)
+    return Pipeline.model_validate(settings | sections)
+
+
+def run_here(folder: Path, config: Pipeline) -> RunResult:
+    return run(config, output=folder, inline=True)
+
+
+def anew(first: RunResult, how: dict[str, Any], **options: Any) -> RunResult:
+    return combine(first.run_dir, **options, **how)
+
+
+def assert_same(one: RunResult, other: RunResult) -> None:
+    """Assert that two runs have the same metrics, models and predictions, bit for bit."""
+    assert one.metrics == other.metrics
+    first, second = (RunPaths(Path(result.run_dir)) for result in (one, other))
+    for name in json.loads((first.model / "manifest.json").read_text())["sums"]:
+        if name.endswith(".skops"):  # an archive, which holds the time at which it was written
+            continue
+        assert (first.model / name).read_bytes() == (second.model / name).read_bytes()
+    for part in sorted((first.root / "predictions").iterdir()):
+        assert part.read_bytes() == second.predictions(part.stem).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "how", "sections"),
+    [
+        ({"learners": 3}, {"method": "weights", "coverage": 0.8}, {}),
+        ({"pool": POOL}, {"method": "choose"}, {}),
+        (
+            {"learners": 4, "combine": {"method": "choose"}},
+            {"method": "greedy"},
+            {"splits": {"folds": 2}},
+        ),
+        (
+            {"strategy": "snapshot", "learners": 1},
+            {"most_members": 2, "temperature": False},
+            {"training": {"epochs": 4, "schedule": {"name": "snapshot", "cycles": 3}}},
+        ),
+        (
+            {"learners": 3, "combine": {"keep": 1}},
+            {"keep": 2, "coverage": 0.5},
+            {"task": "regression", "data": {"source": "bundled", "set": "diabetes"}},
+        ),
+    ],
+    ids=["independent", "pool", "folds", "snapshot", "numbers"],
+)
+def test_it_is_the_run_that_had_these_settings_from_its_start(
+    tmp_path: Path, ensemble: dict[str, Any], how: dict[str, Any], sections: dict[str, Any]
+) -> None:
+    first = run_here(tmp_path, pipeline(ensemble, **sections))
+    before = {path: path.read_bytes() for path in Path(first.run_dir).rglob("*") if path.is_file()}
+    result = anew(first, {f"ensemble.combine.{k}": v for k, v in how.items()})
+    whole = run_here(tmp_path, pipeline({**ensemble, "combine": how}, **sections))
+    assert_same(result, whole)
+    assert (Path(result.run_dir) / "pipeline.yaml").read_text() == (
+        Path(whole.run_dir) / "pipeline.yaml"
+    ).read_text()
+    assert before == {
+        path: path.read_bytes() for path in Path(first.run_dir).rglob("*") if path.is_file()
+    }
+
+
+def test_it_is_a_run_of_its_own(tmp_path: Path) -> None:
+    first = run_here(tmp_path / "runs", pipeline({"learners": 2}))
+    how: dict[str, Any] = {"ensemble.combine.temperature": False}
+    result = ensemble_pipe.combine(first.run_dir, output=tmp_path / "other", **how)
+    assert Path(result.run_dir).parent == tmp_path / "other"
+    assert status_of(result.run_dir) == "FINISHED"
+    report = (Path(result.run_dir) / "report.html").read_text()
+    assert f"the members of {first.run_id}" in report
+    grown = grow(result.run_dir, 1, inline=True)
+    combine_false = {"learners": 3, "combine": {"temperature": False}}
+    assert_same(grown, run_here(tmp_path, pipeline(combine_false)))
+
+
+def test_what_needs_training_is_refused_by_name(tmp_path: Path) -> None:
+    first = run_here(tmp_path, pipeline({"learners": 2}))
+    with pytest.raises(ConfigError, match=r"training\.epochs: needs training; without it, "):
+        anew(first, {"training.epochs": 9, "ensemble.combine.keep": 1})
+    with pytest.raises(ConfigError, match="unknown key 'metod'; did you mean 'method'"):
+        anew(first, {"ensemble.combine.metod": "choose"})
+    with pytest.raises(ConfigError, match="nothing is to change"):
+        anew(first, {"ensemble.combine.method": "mean_probability"})
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_that_has_not_finished_is_refused(tmp_path: Path) -> None:
+    first = run_here(tmp_path, pipeline({"learners": 2}))
+    journal = RunPaths(Path(first.run_dir)).journal
+    *lines, _ = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines))
+    with pytest.raises(RunDirectoryError, match=r"has not finished.*resume .* finishes it"):
+        anew(first, {"ensemble.combine.method": "vote"})
