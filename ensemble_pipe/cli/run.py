@@ -164,6 +164,9 @@ def combine(
         list[str] | None,
         typer.Option("--set", metavar="A.B=VALUE", help="Override one key, of ensemble.combine."),
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="What to aim at: sets ensemble.combine.metric.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -180,13 +183,16 @@ def combine(
             from ensemble_pipe.run import recombination
             from ensemble_pipe.run.display import make_display
 
+        overrides = dict(_override(text) for text in set_ or [])
+        if metric is not None:
+            overrides["ensemble.combine.metric"] = metric
         result = recombination.combine(
             run_dir,
             output=output,
             display=make_display(),
             accept_changes=accept_changes,
             timeline=Timeline.of_process(),
-            **dict(_override(text) for text in set_ or []),
+            **overrides,
         )
         _show(result, as_json)
 

@@ -10,6 +10,7 @@ from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.metrics import metrics_for
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.tables.scaling import SCALES
 from ensemble_pipe.ensemble.combiners import fits_for
@@ -146,7 +147,18 @@ def _places(pipeline: Pipeline) -> Iterator[_Place]:
 
 def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
     """Yield the contradictions in the pipeline as a whole."""
-    method = pipeline.ensemble.combine.method
+    how = pipeline.ensemble.combine
+    method = how.method
+    if how.metric not in metrics_for(pipeline.task):
+        choices = ", ".join(metrics_for(pipeline.task))
+        text = f"{how.metric} is not for {pipeline.task}; take one of {choices}"
+        yield _mistake((("ensemble", "combine", "metric"), text), document)
+    elif how.metric != "nll" and not how.aims:
+        text = (
+            f"nothing aims at {how.metric}: {method} fits no weights to a metric; take weights, "
+            "greedy or choose, or select members by keep, most_members or milliseconds"
+        )
+        yield _mistake((("ensemble", "combine", "metric"), text), document)
     if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
         yield _mistake((("ensemble", "combine", "method"), text), document)

@@ -9,10 +9,12 @@ from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.metrics import Metric, class_metric, loss_of
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import (
     FITS,
+    Aim,
     Candidate,
     ClassOutputs,
     Combiner,
@@ -26,9 +28,10 @@ from ensemble_pipe.ensemble.combiners import (
     top_k,
 )
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
+from ensemble_pipe.ensemble.combiners.outputs import NONE
 from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.ensemble.numbers import combined_numbers
+from ensemble_pipe.ensemble.numbers import Gaussians, combined_numbers
 
 FOLDS = 5
 
@@ -49,11 +52,15 @@ class Combine:
             the lowest NLL of all mixtures; "greedy" selects with replacement (Caruana et al. 2004);
             "stacking" is a linear model on top of the members; "choose" takes what has the lowest
             cross-fitted NLL of these, each with and without a temperature.
+        metric: what `weights`, `greedy`, `choose`, `keep` and the budgets aim at, in place of the
+            NLL; of two with the same value the one of the lower NLL is taken. A temperature is
+            fitted to the NLL, whatever the metric.
         temperature: whether the result is made more or less confident, to the lowest NLL (Guo et
             al. 2017), numbers also by a noise that is added to the variance of every row (see
             `NumberPrediction.best_calibration`); "choose" finds out for itself. Null is true where
             there are held-out rows enough, see `config.defaults`.
-        keep: only so many members, those of the lowest NLL of their own; null for all.
+        keep: only so many members, those of the lowest NLL (or best metric) of their own; null for
+            all.
         most_members: the best mixture of at most so many members, with weights of its own where
             the method is "mean_probability"; null for any number.
         milliseconds: the best mixture of members that predict a row within this time, all
@@ -65,6 +72,7 @@ class Combine:
 
     evidence: Literal["validation", "out_of_fold"] = "validation"
     method: Literal[FitName, "choose"] = "mean_probability"
+    metric: Metric = "nll"
     temperature: bool | None = None
     keep: Annotated[int, Ge(1)] | None = None
     most_members: Annotated[int, Ge(1)] | None = None
@@ -74,10 +82,18 @@ class Combine:
     @property
     def fits(self) -> bool:
         """Whether anything is fitted to the evidence, or selected by it."""
-        asked = (self.keep, self.most_members, self.milliseconds, self.coverage)
-        selects = any(value is not None for value in asked)
         fitted = self.method == "choose" or FITS[self.method].fitted
-        return fitted or bool(self.temperature) or selects
+        return fitted or bool(self.temperature) or self._selects or self.coverage is not None
+
+    @property
+    def aims(self) -> bool:
+        """Whether anything is fitted to `metric`, or selected by it."""
+        return self.method in ("weights", "greedy", "choose") or self._selects
+
+    @property
+    def _selects(self) -> bool:
+        asked = (self.keep, self.most_members, self.milliseconds)
+        return any(value is not None for value in asked)
 
 
 @dataclass(frozen=True)
@@ -129,9 +145,12 @@ def combine_members(
     """
     known = targets if schema.task == "classification" else targets.reshape(len(targets), -1)
 
+    aim = _aim(how.metric, schema)
+
     def fitted(rows: Rows) -> _Choice:
         own = None if groups is None else groups[rows]
-        return _choice(how, evidence_of(outputs[:, rows], schema), known[rows], costs, seed, own)
+        evidence = evidence_of(outputs[:, rows], schema)
+        return _choice(how, aim, evidence, known[rows], costs, seed, own)
 
     places, combiner, candidates = fitted(slice(None))
     conformal: tuple[Conformal, ...] = ()
@@ -146,8 +165,24 @@ def combine_members(
     return Combined(members, shared, candidates, conformal, kept, combiner)
 
 
+def _aim(metric: str, schema: Schema) -> Aim | None:
+    """Return what is aimed at in place of the NLL; numbers are measured in their own units."""
+
+    def of_classes(parts: tuple[Floats, ...], labels: Array) -> float:
+        return loss_of(metric, class_metric(metric, parts[0], labels))
+
+    def of_numbers(parts: tuple[Floats, ...], targets: Array) -> float:
+        mean, variance = parts
+        return loss_of(metric, Gaussians(mean, variance, schema).metric(metric, targets))
+
+    if metric == "nll":
+        return None
+    return Aim(metric, of_classes if schema.task == "classification" else of_numbers)
+
+
 def _choice(
     how: Combine,
+    aim: Aim | None,
     evidence: Outputs,
     targets: Array,
     costs: Floats,
@@ -155,16 +190,17 @@ def _choice(
     groups: Integers | None,
 ) -> _Choice:
     """Return the places of the members that count, their combiner, and what it was chosen from."""
-    places = _kept(how, evidence, targets, costs)
+    places = _kept(how, aim, evidence, targets, costs)
     evidence, random = evidence.of(places), seeds.generator(seed, seeds.Purpose.COMBINE)
     candidates: tuple[Candidate, ...] = ()
     folds = min(FOLDS, len(targets if groups is None else np.unique(groups)))
     if how.method == "choose" and folds > 1:
-        choice = choose(evidence, targets, folds, random, groups=groups)
+        choice = choose(evidence, targets, folds, random, groups=groups, aim=aim)
         combiner, candidates = choice.combiner, choice.table
     else:
         method = _method(how)
-        combiner = fit(method, evidence, targets, random, temperature=bool(how.temperature))
+        warm = bool(how.temperature)
+        combiner = fit(method, evidence, targets, random, temperature=warm, aim=aim)
     combiner, counting = combiner.without_zero_weights()
     return places[counting], combiner, candidates
 
@@ -223,14 +259,13 @@ def evidence_of(outputs: Floats, schema: Schema) -> Outputs:
     return NumberOutputs(outputs[:, :, :count], outputs[:, :, count:])
 
 
-def _kept(how: Combine, evidence: Outputs, targets: Array, costs: Floats) -> Integers:
+def _kept(
+    how: Combine, aim: Aim | None, evidence: Outputs, targets: Array, costs: Floats
+) -> Integers:
     """Return the places, ascending, of the members that `keep` and the budget leave."""
     places: Integers = np.arange(evidence.members)
     if how.keep is not None:
-        own = [
-            float(evidence.of(places[k : k + 1]).combined(Weighted.equal(1)).nll(targets).mean())
-            for k in places
-        ]
+        own = [_own_loss(evidence.of(places[k : k + 1]), targets, aim) for k in places]
         places = top_k(np.array(own), min(how.keep, len(own)))
     if how.most_members is None and how.milliseconds is None:
         return places
@@ -240,5 +275,14 @@ def _kept(how: Combine, evidence: Outputs, targets: Array, costs: Floats) -> Int
         most_members=how.most_members,
         milliseconds=how.milliseconds,
         costs=costs[places],
+        aim=aim,
     )
     return places[np.flatnonzero(weights)]
+
+
+def _own_loss(member: Outputs, targets: Array, aim: Aim | None) -> float:
+    """Return the NLL of one member's own outputs, or its loss by the metric."""
+    prediction = member.combined(Weighted.equal(1))
+    if aim is None:
+        return float(prediction.nll(targets).mean())
+    return aim.loss(prediction.parts(NONE), targets)

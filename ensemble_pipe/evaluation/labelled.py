@@ -7,11 +7,11 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.metrics import confusion, precision_recall_f1
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.aggregator import member_metrics
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
-from ensemble_pipe.ensemble.metrics.classification import confusion, precision_recall_f1
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.evaluation.detection import (

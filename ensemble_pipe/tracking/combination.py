@@ -19,7 +19,8 @@ def combination(run: RunSummary) -> Html:
     if run.combined is None:
         return Html("")
     combiner, candidates = _combiner(run.combined, len(run.members)), run.combined.candidates
-    return Html(value_table(combiner) + _candidates(candidates) + _measures(run.metrics))
+    metric = run.pipeline["ensemble"]["combine"].get("metric", "nll")  # earlier versions have none
+    return Html(value_table(combiner) + _candidates(candidates, metric) + _measures(run.metrics))
 
 
 def count_of(run: RunSummary) -> int:
@@ -56,20 +57,24 @@ def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
     return pairs
 
 
-def _candidates(candidates: Sequence[CandidateScores]) -> Html:
+def _candidates(candidates: Sequence[CandidateScores], metric: str) -> Html:
     if not candidates:
         return Html("")
-    head = ("candidate", "temperature", "cross-fitted NLL", "error", "above the lowest", "error")
+    head = ["candidate", "temperature", "cross-fitted NLL", "error", "above the lowest", "error"]
     rows = [
-        (
+        [
             one.name, "fitted" if one.temperature else "1", one.nll, one.standard_error,
             one.excess, one.excess_error,
-        )
+        ]
         for one in candidates
     ]  # fmt: skip
+    if metric != "nll":
+        head.insert(4, f"cross-fitted {metric}")
+        for row, one in zip(rows, candidates, strict=True):
+            row.insert(4, None if one.loss is None else abs(one.loss))
     within = (place for place, one in enumerate(candidates) if _is_within_error(one))
     chosen = next(within, len(candidates))
-    note = "from the simplest on; the first within one standard error of the lowest NLL is taken"
+    note = "from the simplest on; the first within one standard error of the best is taken"
     return Html(table(head, rows, strong=(chosen,)) + element("p", note, kind="note"))
 
 

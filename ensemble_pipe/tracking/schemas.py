@@ -151,3 +151,4 @@ class CandidateScores:
     standard_error: Number | None
     excess: Number | None
     excess_error: Number | None
+    loss: Number | None = None

@@ -200,6 +200,17 @@ CONFLICTS: dict[str, tuple[str, str]] = {
         "training.early_stopping.metric: stop/accuracy is for classification, but task is "
         "regression; take stop/loss (p.yaml:4)",
     ),
+    "an error of classes": (
+        "ensemble:\n  combine: {method: greedy, metric: rmse}",
+        "ensemble.combine.metric: rmse is not for classification; take one of nll, brier, "
+        "accuracy, balanced_accuracy, f1, auroc (p.yaml:2)",
+    ),
+    "a metric that nothing aims at": (
+        "ensemble:\n  combine: {method: stacking, metric: f1}",
+        "ensemble.combine.metric: nothing aims at f1: stacking fits no weights to a metric; take "
+        "weights, greedy or choose, or select members by keep, most_members or milliseconds "
+        "(p.yaml:2)",
+    ),
     "one fold": (
         "ensemble: {strategy: cross_validation, learners: 1}",
         "ensemble.learners: cross_validation needs at least 2 learners, one for a fold (p.yaml:1)",

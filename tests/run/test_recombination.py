@@ -116,3 +116,25 @@ def test_a_run_that_has_not_finished_is_refused(tmp_path: Path) -> None:
     journal.write_bytes(b"".join(lines))
     with pytest.raises(RunDirectoryError, match=r"has not finished.*resume .* finishes it"):
         anew(first, {"ensemble.combine.method": "vote"})
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "how"),
+    [
+        ("classification", "f1", {"method": "greedy"}),
+        ("classification", "auroc", {"method": "choose"}),
+        ("regression", "mae", {"method": "weights"}),
+        ("regression", "crps", {"keep": 2}),
+    ],
+)
+def test_any_metric_can_be_aimed_at_afterwards(
+    tmp_path: Path, task: str, metric: str, how: dict[str, Any]
+) -> None:
+    data = {"source": "bundled", "set": "wine" if task == "classification" else "diabetes"}
+    sections = {"task": task, "data": data}
+    first = run_here(tmp_path, pipeline({"learners": 3}, **sections))
+    aimed = {"metric": metric, **how}
+    result = anew(first, {f"ensemble.combine.{k}": v for k, v in aimed.items()})
+    whole = run_here(tmp_path, pipeline({"learners": 3, "combine": aimed}, **sections))
+    assert_same(result, whole)
+    assert f"test/{metric}" in result.metrics
