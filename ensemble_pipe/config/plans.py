@@ -162,6 +162,9 @@ def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
     if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
         yield _mistake((("ensemble", "combine", "method"), text), document)
+    if pipeline.task == "regression" and pipeline.ensemble.decide is not None:
+        text = "is for classification, but task is regression; leave it out"
+        yield _mistake((("ensemble", "decide"), text), document)
     if pipeline.task == "classification" and pipeline.target.scale != "auto":
         text = (
             f"{pipeline.target.scale} is for regression, but task is classification; leave it out"

@@ -30,6 +30,7 @@ from ensemble_pipe.ensemble.combiners import (
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
 from ensemble_pipe.ensemble.combiners.outputs import NONE
 from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
+from ensemble_pipe.ensemble.decisions import Decide, Decision
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.numbers import Gaussians, combined_numbers
 
@@ -105,6 +106,7 @@ class Combined:
         combiner: of these.
         candidates: what the method was chosen from; empty where it was given.
         conformal: of the classes, or of each target; empty where no coverage was asked for.
+        decision: on a class; None for the most probable one.
         units: the places of what the combiner was fitted to, ascending: members, or groups whose
             members share a weight.
         of_units: the combiner of these.
@@ -116,6 +118,7 @@ class Combined:
     conformal: tuple[Conformal, ...] = ()
     units: tuple[int, ...] = ()
     of_units: Combiner | None = None
+    decision: Decision | None = None
 
 
 def combine_members(
@@ -127,6 +130,7 @@ def combine_members(
     costs: Floats,
     seed: int,
     groups: Integers | None = None,
+    decide: Decide | None = None,
 ) -> Combined:
     """Return the ensemble of some members.
 
@@ -139,6 +143,7 @@ def combine_members(
         costs: (K,), milliseconds that each unit takes for a row.
         seed: of the run.
         groups: (R,), where rows have groups, which cross-fitting keeps together.
+        decide: how a class is decided on; None for the most probable one.
 
     Raises:
         ConfigError: the method is not for the task.
@@ -154,15 +159,21 @@ def combine_members(
 
     places, combiner, candidates = fitted(slice(None))
     conformal: tuple[Conformal, ...] = ()
-    if how.coverage is not None:
+    unseen: tuple[Floats, ...] = ()
+    if how.coverage is not None or (decide is not None and decide.fits):
         random = seeds.generator(seed, seeds.Purpose.COMBINE, step=1)
         clusters = np.arange(len(known)) if groups is None else groups
-        conformal = _conformal(how.coverage, fitted, outputs, known, schema, clusters, random)
+        unseen = _cross_fitted(fitted, outputs, known, schema, clusters, random)
+    if how.coverage is not None:
+        conformal = _conformal(how.coverage, unseen, known)
+    decision = None
+    if decide is not None:
+        decision = decide.fitted(unseen[0] if decide.fits else None, known)
     chosen = [units[place] for place in places]
     members = tuple(member for unit in chosen for member in unit)
     shared = combiner.share([len(unit) for unit in chosen])
     kept = tuple(int(place) for place in places)
-    return Combined(members, shared, candidates, conformal, kept, combiner)
+    return Combined(members, shared, candidates, conformal, kept, combiner, decision)
 
 
 def _aim(metric: str, schema: Schema) -> Aim | None:
@@ -213,19 +224,19 @@ def _method(how: Combine) -> str:
     return "weights" if how.method == "mean_probability" and budget else how.method
 
 
-def _conformal(
-    coverage: float,
+def _cross_fitted(
     fitted: Callable[[Rows], _Choice],
     outputs: Floats,
     targets: Array,
     schema: Schema,
     clusters: Integers,
     random: np.random.Generator,
-) -> tuple[Conformal, ...]:
-    """Return sets or intervals from predictions of rows that their combiner was not fitted to.
+) -> tuple[Floats, ...]:
+    """Return predictions of rows that their combiner was not fitted to.
 
-    Rows are left out by folds, and predicted by what is fitted to the others; where nothing is
-    fitted, that is the combiner itself. Fewer rows than two a fold are too few for it.
+    They are the probabilities (R, O) alone, or means and standard deviations (R, D). Rows are left
+    out by folds, and predicted by what is fitted to the others; where nothing is fitted, that is
+    the combiner itself. Fewer rows than two a fold are too few for it.
     """
     classes = schema.task == "classification"
     count = len(targets)
@@ -243,12 +254,18 @@ def _conformal(
         numbers = schema.target_count
         mean, noise, spread = combined_numbers(combiner, own, schema)
         first[out, :numbers], second[out, :numbers] = mean, np.sqrt(noise + spread)
-    if classes:
-        return (conformal_sets(first, targets, coverage),)
-    return tuple(
-        conformal_interval(first[:, d], second[:, d], targets[:, d], coverage)
-        for d in range(schema.target_count)
-    )
+    numbers = schema.target_count
+    return (first,) if classes else (first[:, :numbers], second[:, :numbers])
+
+
+def _conformal(
+    coverage: float, unseen: tuple[Floats, ...], targets: Array
+) -> tuple[Conformal, ...]:
+    """Return sets or intervals from predictions as `_cross_fitted` returns them."""
+    if len(unseen) == 1:
+        return (conformal_sets(unseen[0], targets, coverage),)
+    columns = zip(unseen[0].T, unseen[1].T, targets.T, strict=True)
+    return tuple(conformal_interval(mean, std, own, coverage) for mean, std, own in columns)
 
 
 def evidence_of(outputs: Floats, schema: Schema) -> Outputs:

@@ -16,6 +16,7 @@ from pydantic import Field
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
+from ensemble_pipe.ensemble.decisions import Decide
 from ensemble_pipe.ensemble.members.external import NAME_PATTERN
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS, EstimatorSettings
 
@@ -166,6 +167,8 @@ class EnsembleSettings(Learners):
 
     Attributes:
         combine: how the members become one predictor.
+        decide: which class is predicted: by a threshold, or by what mistakes cost; null for the
+            most probable one.
         stop_below_gain: training ends once a further learner, taken in order, lowers the NLL of the
             equally weighted ensemble on the validation part by less, in nats; null trains all.
         preset: "fast" is the group that the other keys describe; "best" a pool of networks and
@@ -176,6 +179,7 @@ class EnsembleSettings(Learners):
 
     preset: Literal["fast", "best"] | None = None
     combine: Combine = Combine()
+    decide: Decide | None = None
     stop_below_gain: Annotated[float, Gt(0)] | None = None
     pool: Annotated[
         tuple[Annotated[Group, Field(discriminator="strategy")], ...] | None, MinLen(1)

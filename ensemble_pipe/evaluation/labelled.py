@@ -124,7 +124,7 @@ def class_results(prediction: Prediction, targets: Integers) -> list[ClassResult
         targets: (R,) class numbers.
     """
     names = prediction.schema.classes
-    counts = confusion(prediction.probabilities.argmax(axis=1), targets, len(names))
+    counts = confusion(prediction.decided, targets, len(names))
     precision, recall, f1 = precision_recall_f1(counts)
     count = counts.sum(axis=1)
     nll = row_values(prediction, targets)["nll"].values[:, 0]

@@ -32,10 +32,12 @@ from ensemble_pipe.core.storage import (
     write_json,
 )
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
 from ensemble_pipe.run.pipeline import new_run, remove_on_failure, require_same_conditions
+from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.tracking.completeness import complete_entries, require_start
 from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import Journal, line_of, read_lines
@@ -50,7 +52,7 @@ from ensemble_pipe.training.checkpoints import copy_learner, list_checkpoints
 from ensemble_pipe.training.components import takes_components
 
 # What may change, since it begins where training has ended; and what is about the run alone.
-CHANGEABLE = ("ensemble.combine", "tracking", "name")
+CHANGEABLE = ("ensemble.combine", "ensemble.decide", "tracking", "name")
 
 
 @handle_signals()
@@ -76,6 +78,7 @@ def combine(
     with lock_run(source), timeline.stage("copying"):
         first = _finished(source)
         config, plans = _changed(source, first, overrides)
+        require_fit(config, plans.networks, read_schema(source), first.rows["train"])
         paths = new_run(Path(output or source.root.parent).resolve(), config)
         with remove_on_failure(paths, []):
             _write_run(source, paths, first, config, plans)

@@ -48,6 +48,10 @@ def require_fit(
     Raises:
         ConfigError: names the key, its value, and a valid one.
     """
+    decide = config.ensemble.decide
+    misfit = decide.misfit(len(schema.classes)) if decide is not None else None
+    if misfit is not None:
+        raise ConfigError(f"ensemble.decide.{misfit}")
     wrong = config.augment.misfits(images=schema.is_image)
     if wrong:
         here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")

@@ -54,6 +54,8 @@ def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
         if one.threshold is not None:
             found = f"threshold {one.threshold:.4g}"
         pairs.append(("stated coverage", f"{one.coverage:.0%}, {one.method}, {found}"))
+    if combined.decision is not None:
+        pairs.append(("predicts", combined.decision.describe()))
     return pairs
 
 

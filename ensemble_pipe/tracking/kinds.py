@@ -18,6 +18,7 @@ from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.ensemble.decisions import Decision
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
 from ensemble_pipe.tracking.schemas import (
@@ -184,6 +185,7 @@ class CombinedEntry(JournalEntry):
         members: learner and number of each.
         candidates: what the combiner was chosen from.
         conformal: of the classes, or of each target.
+        decision: on a class; None for the most probable one.
 
     Raises:
         ValueError: the combiner is of another number of members.
@@ -194,6 +196,7 @@ class CombinedEntry(JournalEntry):
     members: Annotated[list[tuple[Count, Count]], MinLen(1)]
     candidates: list[CandidateScores]
     conformal: list[Conformal]
+    decision: Decision | None = None
 
     def __post_init__(self) -> None:
         weights = len(self.combiner.member_weights())
@@ -208,6 +211,7 @@ class CombinedEntry(JournalEntry):
             [(member.learner, member.number) for member in combined.members],
             [CandidateScores(**asdict(candidate)) for candidate in combined.candidates],
             list(combined.conformal),
+            combined.decision,
         )
 
 

@@ -174,8 +174,7 @@ def rejection_curves(test: Measured) -> "Figure":
 
 def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     """Counts of predicted classes for each true class of the test part."""
-    predicted = test.prediction.probabilities.argmax(axis=1)
-    counts = confusion(predicted, test.targets, len(schema.classes))
+    counts = confusion(test.prediction.decided, test.targets, len(schema.classes))
     figure, (axis,) = _figure(fits_labels=True)
     axis.grid(visible=False)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
