@@ -29,7 +29,7 @@ from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import conflicts
 from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.estimators import EstimatorPlan
-from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.plan import EveryEpochs, LearnerPlan
 
 # A message, and its place in the file.
 Mistake = tuple[str, str]
@@ -237,11 +237,13 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
 
 
 def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
-    training, boosting = pipeline.training, None
+    training, boosting, every = pipeline.training, None, None
     assert training.epochs is not None
     assert training.loss is not None
     if group.strategy == "boosting":
         boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
+    elif group.strategy == "checkpoints":
+        every = EveryEpochs(group.every, group.last)
     view, schedule = pipeline.view, training.schedule
     if group.strategy == "bagging":
         view = replace(view, bootstrap=True)
@@ -262,6 +264,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         batch_rows=None if training.batch_size == "all" else training.batch_size,
         order=training.order,
         snapshots=group.strategy in ("snapshot", "fast_geometric"),
+        checkpoints=every,
         dropout_passes=group.passes if group.strategy == "mc_dropout" else None,
         averaging=training.averaging,
         early_stopping=training.early_stopping,

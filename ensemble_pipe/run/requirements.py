@@ -183,4 +183,6 @@ def _rows(plan: LearnerPlan) -> int:
     """Return how many rows of weights the members of a learner have."""
     if plan.boosting is not None:
         return plan.boosting.rounds
+    if plan.checkpoints is not None:
+        return len(plan.checkpoints.epochs(plan.epochs))
     return cycle_count(plan.schedule) if plan.snapshots else 1

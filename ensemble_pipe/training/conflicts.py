@@ -44,6 +44,17 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
             ("ensemble", "strategy"),
             "snapshot takes members at the ends of cycles; remove averaging and early_stopping",
         )
+    if plan.checkpoints is not None and (plan.averaging is not None or stopping is not None):
+        yield (
+            ("ensemble", "strategy"),
+            "checkpoints takes members after epochs; remove averaging and early_stopping",
+        )
+    if plan.checkpoints is not None and plan.checkpoints.every > plan.epochs:
+        yield (
+            ("ensemble", "every"),
+            f"is {plan.checkpoints.every}, but training has {plan.epochs} epochs, so only the last "
+            "would yield a member; take fewer",
+        )
     if plan.boosting is not None and (plan.averaging is not None or stopping is not None):
         yield (
             ("ensemble", "strategy"),
