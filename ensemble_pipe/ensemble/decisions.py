@@ -120,13 +120,12 @@ class Decision:
             found["cost"] = float(np.mean(np.array(self.costs)[labels, decided]))
         return found
 
-    def describe(self, classes: tuple[int | str, ...] = ()) -> str:
+    def describe(self, classes: tuple[int | str, ...]) -> str:
         """Return what it does, such as "yes where its probability is at least 0.31 (best f1)"."""
         if self.costs is not None:
             return f"lowest expected cost, of {[list(row) for row in self.costs]}"
         aimed = "" if self.metric is None else f" (best {self.metric})"
-        name = classes[1] if classes else "the second class"
-        return f"{name} where its probability is at least {self.threshold:.4g}{aimed}"
+        return f"{classes[1]} where its probability is at least {self.threshold:.4g}{aimed}"
 
 
 def metrics_of_outputs(

@@ -14,11 +14,19 @@ _GROUPS = {
 }
 
 
-def combination(run: RunSummary) -> Html:
-    """Return the combiner, the candidates for it, and further measures of the ensemble."""
+def combination(run: RunSummary, classes: tuple[int | str, ...]) -> Html:
+    """Return the combiner, the candidates for it, and further measures of the ensemble.
+
+    Args:
+        run: whose ensemble it is.
+        classes: of the data; none for numbers.
+    """
     if run.combined is None:
         return Html("")
-    combiner, candidates = _combiner(run.combined, len(run.members)), run.combined.candidates
+    combiner, candidates = (
+        _combiner(run.combined, len(run.members), classes),
+        run.combined.candidates,
+    )
     metric = run.pipeline["ensemble"]["combine"].get("metric", "nll")  # earlier versions have none
     return Html(value_table(combiner) + _candidates(candidates, metric) + _measures(run.metrics))
 
@@ -39,7 +47,9 @@ def member_weights(run: RunSummary) -> dict[tuple[int, int], float]:
     return dict(zip(run.combined.members, weights, strict=True))
 
 
-def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
+def _combiner(
+    combined: CombinedEntry, count: int, classes: tuple[int | str, ...]
+) -> list[tuple[str, object]]:
     """Return names and values that describe a combination of some of `count` members."""
     combiner = combined.combiner.to_dict()
     pairs: list[tuple[str, object]] = [
@@ -55,7 +65,7 @@ def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
             found = f"threshold {one.threshold:.4g}"
         pairs.append(("stated coverage", f"{one.coverage:.0%}, {one.method}, {found}"))
     if combined.decision is not None:
-        pairs.append(("predicts", combined.decision.describe()))
+        pairs.append(("predicts", combined.decision.describe(classes)))
     return pairs
 
 

@@ -80,7 +80,7 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         run.run_id,
         _head(run),
         section("Result", _result(run)),
-        section("Combination", combination(run)),
+        section("Combination", combination(run, schema.classes)),
         section("Data", _data(run, schema)),
         section("Columns", columns(schema)),
         section("Importance", importance(run)),

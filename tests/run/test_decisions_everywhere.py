@@ -16,6 +16,7 @@ from ensemble_pipe.core.errors import ConfigError, CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, sums_of, write_json
 from ensemble_pipe.data.sources import Table
 from ensemble_pipe.data.sources.checked import open_source
+from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.run.pipeline import RunResult, run
 from ensemble_pipe.run.recombination import combine
@@ -49,6 +50,11 @@ def plain(table: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return run(pipeline(table), output=tmp_path_factory.mktemp("runs"), inline=True)
 
 
+def labelled(table: Path) -> Rows:
+    source, _, _ = open_source(Table(path=str(table), label="y"))
+    return source
+
+
 def decided(first: RunResult, folder: Path, decide: dict[str, Any]) -> RunResult:
     how: dict[str, Any] = {"ensemble.decide": decide}
     return combine(first.run_dir, output=folder, **how)
@@ -72,9 +78,8 @@ def test_a_fitted_threshold_is_used_at_every_door(
     assert result.metrics["test/f1"] != plain.metrics["test/f1"]
     assert result.metrics["test/nll"] == plain.metrics["test/nll"]
     report = (Path(result.run_dir) / "report.html").read_text()
-    assert "where its probability is at least" in report
-    source, _, _ = open_source(Table(path=str(table), label="y"))
-    found = evaluate(model, source)
+    assert "yes where its probability is at least" in report
+    found = evaluate(model, labelled(table))
     truth = rare()["y"].to_numpy()
     assert found.metrics["accuracy"] == np.mean(expected == truth)
     assert found.classes[1].recall == np.mean(expected[truth == "yes"] == "yes")
@@ -87,8 +92,10 @@ def test_it_is_the_run_that_decided_so_from_its_start(
     ensemble = {"learners": 2, "decide": {"costs": COSTS}}
     whole = run(pipeline(table, ensemble=ensemble), output=tmp_path, inline=True)
     assert result.metrics == whole.metrics
-    for name in ("test/cost", "member_mean/test/cost"):
-        assert name in whole.metrics
+    found = evaluate(ensemble_pipe.load(whole.run_dir), labelled(table)).metrics
+    for metrics, prefix in ((whole.metrics, "test/"), (found, "")):
+        assert 0 < metrics[f"{prefix}cost"] < 1
+        assert 0 < metrics[f"member_mean/{prefix}cost"] < 1
     paths = [RunPaths(Path(one.run_dir)).model / "model.json" for one in (result, whole)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 

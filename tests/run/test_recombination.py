@@ -4,14 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from conftest import StopAt
 from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.run.pipeline import RunResult, grow, run, status_of
+from ensemble_pipe.run.pipeline import RunResult, grow, resume, run, status_of
 from ensemble_pipe.run.recombination import combine
 
 POOL = [
@@ -50,7 +53,7 @@ def assert_same(one: RunResult, other: RunResult) -> None:
     ("ensemble", "how", "sections"),
     [
         ({"learners": 3}, {"method": "weights", "coverage": 0.8}, {}),
-        ({"pool": POOL}, {"method": "choose"}, {}),
+        pytest.param({"pool": POOL}, {"method": "choose"}, {}, marks=pytest.mark.slow),
         (
             {"learners": 4, "combine": {"method": "choose"}},
             {"method": "greedy"},
@@ -61,10 +64,11 @@ def assert_same(one: RunResult, other: RunResult) -> None:
             {"most_members": 2, "temperature": False},
             {"training": {"epochs": 4, "schedule": {"name": "snapshot", "cycles": 3}}},
         ),
-        (
+        pytest.param(
             {"learners": 3, "combine": {"keep": 1}},
             {"keep": 2, "coverage": 0.5},
             {"task": "regression", "data": {"source": "bundled", "set": "diabetes"}},
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["independent", "pool", "folds", "snapshot", "numbers"],
@@ -109,6 +113,37 @@ def test_what_needs_training_is_refused_by_name(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_what_a_run_has_not_finished_stays_so(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(pipeline({"learners": 3}), output=tmp_path, inline=True, display=StopAt(12))
+    (stopped,) = tmp_path.iterdir()
+    first = resume(stopped, inline=True, train=False)
+    result = anew(first, {"ensemble.combine.method": "vote"})
+    assert (result.members, result.unfinished) == (first.members, first.unfinished)
+    assert result.unfinished
+    whole = resume(result.run_dir, inline=True)
+    ensemble = {"learners": 3, "combine": {"method": "vote"}}
+    assert_same(whole, run_here(tmp_path, pipeline(ensemble)))
+
+
+def test_predictions_of_another_program_are_members_again(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    frame = pd.DataFrame(random.normal(size=(90, 2)), columns=["a", "b"])
+    frame["y"] = np.where(frame["a"] > 0, "yes", "no")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    share = np.where(frame["b"] > 0, 0.7, 0.4)
+    given = pd.DataFrame({"probability_no": 1 - share, "probability_yes": share})
+    given.to_parquet(tmp_path / "other.parquet")
+    other = {"strategy": "predictions", "name": "other", "path": str(tmp_path / "other.parquet")}
+    data = {"source": "table", "path": str(tmp_path / "rows.csv"), "label": "y"}
+    pool = [{"strategy": "independent", "learners": 2}, other]
+    first = run_here(tmp_path, pipeline({"pool": pool}, data=data))
+    (tmp_path / "other.parquet").unlink()  # the run has a copy
+    result = anew(first, {"ensemble.combine.temperature": True})
+    assert result.given == ("other",)
+    assert result.metrics["member_mean/test/nll"] == first.metrics["member_mean/test/nll"]
+
+
 def test_a_run_that_has_not_finished_is_refused(tmp_path: Path) -> None:
     first = run_here(tmp_path, pipeline({"learners": 2}))
     journal = RunPaths(Path(first.run_dir)).journal
@@ -122,9 +157,9 @@ def test_a_run_that_has_not_finished_is_refused(tmp_path: Path) -> None:
     ("task", "metric", "how"),
     [
         ("classification", "f1", {"method": "greedy"}),
-        ("classification", "auroc", {"method": "choose"}),
-        ("regression", "mae", {"method": "weights"}),
-        ("regression", "crps", {"keep": 2}),
+        pytest.param("classification", "auroc", {"method": "choose"}, marks=pytest.mark.slow),
+        pytest.param("regression", "mae", {"method": "weights"}, marks=pytest.mark.slow),
+        pytest.param("regression", "crps", {"keep": 2}, marks=pytest.mark.slow),
     ],
 )
 def test_any_metric_can_be_aimed_at_afterwards(
