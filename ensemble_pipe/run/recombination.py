@@ -40,7 +40,7 @@ from ensemble_pipe.run.pipeline import new_run, remove_on_failure, require_same_
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.tracking.completeness import complete_entries, require_start
 from ensemble_pipe.tracking.endings import endings
-from ensemble_pipe.tracking.journal import Journal, line_of, read_lines
+from ensemble_pipe.tracking.journal import line_of, read_lines
 from ensemble_pipe.tracking.kinds import (
     GrownEntry,
     ResumedEntry,
@@ -162,23 +162,24 @@ def _write_run(
 def _write_journal(
     source: RunPaths, paths: RunPaths, first: StartedEntry, config: Pipeline, learners: list[int]
 ) -> None:
-    """Write what the source's journal says of its learners, as that of the new run."""
-    journal = Journal(paths.journal)
-    journal.append(
-        StartedEntry(
-            paths.root.name, resolve(config), first.rows, first.data_sums, source.root.name
-        )
+    """Write what the source's journal says of its learners, as that of the new run.
+
+    It ends as if the run had been resumed now: no process drove it since its learners were trained.
+    """
+    began = StartedEntry(
+        paths.root.name, resolve(config), first.rows, first.data_sums, source.root.name
     )
-    journal.close()
     saved = {learner: list_checkpoints(paths, learner) for learner in learners}
     steps = {learner: found[-1].step for learner, found in saved.items() if found}
-    left = (StartedEntry, GrownEntry, ResumedEntry, TimelineEntry)
+    left = (StartedEntry, GrownEntry, TimelineEntry)
     lines = [
         line_of(line.values)
         for line in read_lines(source.journal)
         if not isinstance(line.entry, left) and stays(line.entry, steps, train=False)
     ]
-    atomic_write(paths.journal, paths.journal.read_bytes() + b"".join(lines))
+    ends = ResumedEntry(time_ms=began.time_ms)
+    own = [line_of({"kind": entry.kind, **asdict(entry)}) for entry in (began, ends)]
+    atomic_write(paths.journal, b"".join([own[0], *lines, own[1]]))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -251,7 +251,7 @@ def _times(run: RunSummary) -> Html:
     moments = value_table(
         [
             ("began", _moment(run.began_ms)),
-            *(("resumed", _moment(moment)) for moment in run.resumed_ms),
+            *(("resumed", _moment(one)) for one in run.resumed_ms if one > run.began_ms),
             (ended, _moment(run.last_ms)),
             ("between them", f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"),
         ]

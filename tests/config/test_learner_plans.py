@@ -200,6 +200,10 @@ CONFLICTS: dict[str, tuple[str, str]] = {
         "training.early_stopping.metric: stop/accuracy is for classification, but task is "
         "regression; take stop/loss (p.yaml:4)",
     ),
+    "a decision on numbers": (
+        "task: regression\nensemble: {decide: {threshold: 0.3}}",
+        "ensemble.decide: is for classification, but task is regression; leave it out (p.yaml:2)",
+    ),
     "an error of classes": (
         "ensemble:\n  combine: {method: greedy, metric: rmse}",
         "ensemble.combine.metric: rmse is not for classification; take one of nll, brier, "

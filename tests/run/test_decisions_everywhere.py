@@ -85,6 +85,21 @@ def test_a_fitted_threshold_is_used_at_every_door(
     assert found.classes[1].recall == np.mean(expected[truth == "yes"] == "yes")
 
 
+@pytest.mark.slow  # MLflow takes seconds to import
+def test_a_served_model_decides_so(plain: RunResult, tmp_path: Path) -> None:
+    from types import SimpleNamespace
+
+    from ensemble_pipe.serving.pyfunc import EnsembleModel
+
+    result = decided(plain, tmp_path, {"threshold": 0.05})
+    served = EnsembleModel()
+    served.load_context(SimpleNamespace(artifacts={"model": f"{result.run_dir}/model"}))
+    found = served.predict(None, rare().drop(columns="y"))  # type: ignore[no-untyped-call]
+    expected = np.where(found["probability_yes"] >= 0.05, "yes", "no")
+    assert found["prediction"].tolist() == expected.tolist()
+    assert (expected == "yes").mean() > 0.3
+
+
 def test_it_is_the_run_that_decided_so_from_its_start(
     plain: RunResult, table: Path, tmp_path: Path
 ) -> None:

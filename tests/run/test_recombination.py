@@ -1,6 +1,7 @@
 """A finished run combined anew is the run that had these settings from its start."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from conftest import StopAt
 from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
+from ensemble_pipe.comparison.runs import cost_of
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import RunResult, grow, resume, run, status_of
 from ensemble_pipe.run.recombination import combine
+from ensemble_pipe.tracking.journal import read_entries
 
 POOL = [
     {"strategy": "independent", "learners": 2},
@@ -91,10 +94,16 @@ def test_it_is_the_run_that_had_these_settings_from_its_start(
 
 def test_it_is_a_run_of_its_own(tmp_path: Path) -> None:
     first = run_here(tmp_path / "runs", pipeline({"learners": 2}))
+    time.sleep(1.5)  # which neither run costs
     how: dict[str, Any] = {"ensemble.combine.temperature": False}
     result = ensemble_pipe.combine(first.run_dir, output=tmp_path / "other", **how)
     assert Path(result.run_dir).parent == tmp_path / "other"
     assert status_of(result.run_dir) == "FINISHED"
+    spent, before = (
+        cost_of(list(read_entries(RunPaths(Path(one.run_dir)).journal))) for one in (result, first)
+    )
+    assert spent.learner_steps == before.learner_steps
+    assert spent.seconds < before.seconds + result.seconds + 1
     report = (Path(result.run_dir) / "report.html").read_text()
     assert f"the members of {first.run_id}" in report
     grown = grow(result.run_dir, 1, inline=True)
