@@ -1,4 +1,4 @@
-"""The commands on pipelines and runs: `run`, `rates`, `resume`, `grow`, `sync` and `schema`."""
+"""The commands on pipelines and runs: `run`, `rates`, `resume`, `grow`, `combine` and others."""
 
 import json
 import shlex
@@ -165,6 +165,45 @@ def grow(
             display=make_display(),
             accept_changes=accept_changes,
             timeline=Timeline.of_process(),
+        )
+        _show(result, as_json)
+
+
+def combine(
+    run_dir: RunDir,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=VALUE", help="Override one key, of ensemble.combine."),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="What to aim at: sets ensemble.combine.metric.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the new run directory; that of RUN_DIR by default."
+        ),
+    ] = None,
+    accept_changes: AcceptChanges = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make another ensemble of a finished run's members, without training."""
+    with errors():
+        with loading():
+            from ensemble_pipe.core.timeline import Timeline
+            from ensemble_pipe.run import recombination
+            from ensemble_pipe.run.display import make_display
+
+        overrides = dict(_override(text) for text in set_ or [])
+        if metric is not None:
+            overrides["ensemble.combine.metric"] = metric
+        result = recombination.combine(
+            run_dir,
+            output=output,
+            display=make_display(),
+            accept_changes=accept_changes,
+            timeline=Timeline.of_process(),
+            **overrides,
         )
         _show(result, as_json)
 

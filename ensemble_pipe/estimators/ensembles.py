@@ -244,9 +244,10 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable class (R,) of each row."""
-        best = self.predict_proba(X).argmax(axis=1)
-        found: Array = self.classes_[best]
+        """Return the class (R,) of each row: the most probable one, or by `ensemble.decide`."""
+        ensemble, inputs = self._ready(X)
+        with _value_errors():
+            found: Array = self.classes_[ensemble.prediction(inputs).decided]
         return found
 
     def predict_proba(self, X: Any) -> Floats:

@@ -15,7 +15,6 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.data.tables.decisions import decision_lines
-from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.estimators.examples import (
     LEAST_HELD,
     Examples,
@@ -106,7 +105,7 @@ def fit_examples(
     held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine
     if not held_out and how.evidence == "validation":
-        _require_nothing_fitted(how, examples.count)
+        _require_nothing_fitted(config, examples.count)
     for folds in plans.fold_counts:
         require_folds(folds, len(parts["train"]), None, "X")
     schema = fit_schema(config, examples, parts["train"])
@@ -149,11 +148,14 @@ def _require_plain(config: Pipeline, plans: Plans) -> None:
         raise ConfigError("ensemble.stop_below_gain: is for pipeline files; choose `learners`")
 
 
-def _require_nothing_fitted(how: Combine, rows: int) -> None:
+def _require_nothing_fitted(config: Pipeline, rows: int) -> None:
     """Raise ConfigError where something would be fitted to rows that learners were trained on."""
-    if how.fits:
+    how, decide = config.ensemble.combine, config.ensemble.decide
+    decides = decide is not None and decide.fits
+    if how.fits or decides:
+        key = "combine" if how.fits else "decide"
         raise ConfigError(
-            f"ensemble.combine: what is fitted or selected needs held-out rows, but of {rows} rows "
+            f"ensemble.{key}: what is fitted or selected needs held-out rows, but of {rows} rows "
             f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it, or take "
             "all members by the method mean_probability, without temperature and coverage"
         )

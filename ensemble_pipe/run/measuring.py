@@ -171,7 +171,7 @@ def _of_all_members(aggregator: Aggregator, combined: Combined, given: ExternalO
     def predict(part: ShardView) -> Prediction:
         reads = aggregator.draws.reads(part, schema.spans)
         outputs = member_outputs(combined.members, schema, reads, part.rows, given)
-        return Prediction(outputs, combined.combiner, schema)
+        return Prediction(outputs, combined.combiner, schema, decision=combined.decision)
 
     return predict
 
@@ -202,7 +202,7 @@ def _of_members_that_left_out(
             together = member_outputs(group, schema, reads, own.rows, given)
             outputs |= zip([(m.learner, m.number) for m in group], together, strict=True)
         found = folds.out_of_fold(combined.members, outputs, part.targets, schema)
-        return Prediction(found.outputs, combiner, schema)
+        return Prediction(found.outputs, combiner, schema, decision=combined.decision)
 
     return predict
 

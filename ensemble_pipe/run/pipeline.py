@@ -80,9 +80,9 @@ def run(
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
         require_space(plans.networks, prepared.schema, folder)
-        paths = _new_run(folder, config)
+        paths = new_run(folder, config)
         with lock_run(paths):
-            with _remove_on_failure(paths, made), timeline.stage("base files"):
+            with remove_on_failure(paths, made), timeline.stage("base files"):
                 write_run(paths, prepared)
             display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
@@ -145,7 +145,7 @@ def resume(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    _require_same_conditions(paths, accept_changes)
+    require_same_conditions(paths, accept_changes)
     with lock_run(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train)
@@ -187,7 +187,7 @@ def grow(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    _require_same_conditions(paths, accept_changes)
+    require_same_conditions(paths, accept_changes)
     with lock_run(paths):
         with timeline.stage("rewinding"):
             finish_growth(paths)
@@ -199,7 +199,8 @@ def grow(
             return drive(paths, config, plans, executor, display, started, timeline)
 
 
-def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
+def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
+    """Raise RunDirectoryError where the last bits of a run may differ here, unless accepted."""
     changes = changes_since(paths.root)
     if changes and not accept_changes:
         raise RunDirectoryError(
@@ -285,7 +286,8 @@ def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
         journal.close()
 
 
-def _new_run(output: Path, config: Pipeline) -> RunPaths:
+def new_run(output: Path, config: Pipeline) -> RunPaths:
+    """Make the folder of a new run, empty yet."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
     try:
@@ -296,7 +298,7 @@ def _new_run(output: Path, config: Pipeline) -> RunPaths:
 
 
 @contextmanager
-def _remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
+def remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
     """Remove a run directory that could not be made whole, and the folders made for it."""
     try:
         yield

@@ -183,14 +183,16 @@ class Session:
         self._require_members()
         self._display.message("combining and measuring the ensemble")
         folds = cross_validated(self._plans, aggregator, self._data, self._draws)
-        if folds is None and how.fits and not self._held_out:
+        decide = self._config.ensemble.decide
+        fits = how.fits or (decide is not None and decide.fits)
+        if folds is None and fits and not self._held_out:
             raise TrainingError(
                 "no group has all of its folds, and no rows are held out that the members could "
                 f"be combined by; raise validation_fraction ({self._reasons()})"
             )
         groups = self._data.row_groups(self._held_part)
         with self._timeline.stage("combining"):
-            combined = aggregator.combine(how, self._config.seed, folds, groups)
+            combined = aggregator.combine(how, self._config.seed, folds, groups, decide)
         self._sink.save_combination(combined)
         with self._timeline.stage("measuring"):
             parts = {name: self._measure(combined, name) for name in self._sink.parts}
@@ -296,7 +298,12 @@ class Session:
 
     def _make_model(self, combined: Combined) -> Model:
         return Model(
-            self._schema, combined.members, combined.combiner, self._draws, combined.conformal
+            self._schema,
+            combined.members,
+            combined.combiner,
+            self._draws,
+            combined.conformal,
+            combined.decision,
         )
 
     def _measure(self, combined: Combined, part: str) -> Measured:
@@ -310,4 +317,5 @@ class Session:
             self._draws,
             combined.conformal,
             self._external(part),
+            combined.decision,
         )

@@ -18,6 +18,7 @@ from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.ensemble.decisions import Decision
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
 from ensemble_pipe.tracking.left_undone import left_undone
@@ -45,6 +46,7 @@ class StartedEntry(JournalEntry):
         pipeline: resolved, with every default.
         rows: of each part.
         data_sums: sha256 sums of the descriptions of the base files, by part.
+        combined_from: the run whose members this one combines anew; None where it trains its own.
     """
 
     kind = "started"
@@ -52,6 +54,7 @@ class StartedEntry(JournalEntry):
     pipeline: Annotated[dict[str, Any], CheckedBy(PipelineSchema)]
     rows: Annotated[dict[str, int], CheckedBy(RowsSchema)]
     data_sums: dict[str, str]
+    combined_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,7 @@ class CombinedEntry(JournalEntry):
         members: learner and number of each.
         candidates: what the combiner was chosen from.
         conformal: of the classes, or of each target.
+        decision: on a class; None for the most probable one.
 
     Raises:
         ValueError: the combiner is of another number of members.
@@ -194,6 +198,7 @@ class CombinedEntry(JournalEntry):
     members: Annotated[list[tuple[Count, Count]], MinLen(1)]
     candidates: list[CandidateScores]
     conformal: list[Conformal]
+    decision: Decision | None = None
 
     def __post_init__(self) -> None:
         weights = len(self.combiner.member_weights())
@@ -208,6 +213,7 @@ class CombinedEntry(JournalEntry):
             [(member.learner, member.number) for member in combined.members],
             [CandidateScores(**asdict(candidate)) for candidate in combined.candidates],
             list(combined.conformal),
+            combined.decision,
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.messages import printable, truncate
+from ensemble_pipe.core.metrics import confusion
 from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured
@@ -16,7 +17,6 @@ from ensemble_pipe.ensemble.combiners import Weighted, softmax
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import rejection
 from ensemble_pipe.ensemble.metrics.calibration import reliability
-from ensemble_pipe.ensemble.metrics.classification import confusion
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import EpochEntry
@@ -185,8 +185,7 @@ def rejection_curves(test: Measured) -> "Figure":
 
 def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     """Counts of predicted classes for each true class of the test part."""
-    predicted = test.prediction.probabilities.argmax(axis=1)
-    counts = confusion(predicted, test.targets, len(schema.classes))
+    counts = confusion(test.prediction.decided, test.targets, len(schema.classes))
     figure, (axis,) = _figure(fits_labels=True)
     axis.grid(visible=False)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -80,7 +80,7 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         run.run_id,
         _head(run),
         section("Result", _result(run)),
-        section("Combination", combination(run)),
+        section("Combination", combination(run, schema.classes)),
         section("Data", _data(run, schema)),
         section("Columns", columns(schema)),
         section("Importance", importance(run)),
@@ -109,7 +109,7 @@ def _head(run: RunSummary) -> Html:
             ("task", pipeline["task"]),
             ("network", _named(pipeline["network"])),
             ("ensemble", _groups(run)),
-            ("combination", pipeline["ensemble"]["combine"]["method"]),
+            ("combination", _combination(run)),
             ("training", f"{training['epochs']} epochs, batches of {training['batch_size']}"),
             ("optimizer", _named(training["optimizer"], ("learning_rate",))),
             ("schedule", training["schedule"]["name"]),
@@ -120,6 +120,13 @@ def _head(run: RunSummary) -> Html:
         ]
     )
     return Html(element("h1", run.run_id) + status + state + settings)
+
+
+def _combination(run: RunSummary) -> str:
+    """Return how members are combined, and whose they are where another run has trained them."""
+    method = str(run.pipeline["ensemble"]["combine"]["method"])
+    anew = "" if run.combined_from is None else f", of the members of {run.combined_from}"
+    return method + anew
 
 
 def _groups(run: RunSummary) -> str:
@@ -246,7 +253,7 @@ def _times(run: RunSummary) -> Html:
     moments = value_table(
         [
             ("began", _moment(run.began_ms)),
-            *(("resumed", _moment(moment)) for moment in run.resumed_ms),
+            *(("resumed", _moment(one)) for one in run.resumed_ms if one > run.began_ms),
             (ended, _moment(run.last_ms)),
             ("between them", f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"),
         ]

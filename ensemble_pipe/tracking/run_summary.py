@@ -54,6 +54,7 @@ class RunSummary:
         spared: why learners were not trained, by learner.
         pictures: file names.
         stages: of the process that drove the run last, as far as it has journalled them.
+        combined_from: the run whose members this one combines anew; None where it trains its own.
     """
 
     run_id: str
@@ -78,6 +79,7 @@ class RunSummary:
     spared: dict[int, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
+    combined_from: str | None = None
 
     @property
     def members(self) -> list[MemberSummary]:
@@ -125,6 +127,7 @@ def read_run_summary(paths: RunPaths, status: str | None = None) -> RunSummary:
         pipeline=started.pipeline,
         rows=started.rows,
         lost=lost,
+        combined_from=started.combined_from,
     )
     for entry in entries:
         add(run, entry)

@@ -151,6 +151,7 @@ class CandidateScores:
     standard_error: Number | None
     excess: Number | None
     excess_error: Number | None
+    loss: Number | None = None
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,10 @@ class Shipper:
         if cursor.parent is None:
             tags = {"ensemble_pipe.run_dir": names.value(root, names.MOST_TAG)}
             tags.update({f"data.sha256.{k}": v for k, v in entry.data_sums.items()})
+            if entry.combined_from is not None:
+                tags["ensemble_pipe.combined_from"] = names.value(
+                    entry.combined_from, names.MOST_TAG
+                )
             cursor.parent = self._make_run(entry.run_id, entry.run_id, tags, entry.time_ms)
             self._found = {}
         self._send_parameters(self._parent, {**entry.pipeline, "rows": entry.rows})

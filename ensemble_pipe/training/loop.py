@@ -187,7 +187,13 @@ class StackTraining:
             {
                 "train/loss": float(losses[m]),
                 "learning_rate": float(rates[m]),
-                **stop_metrics(outputs[m], stops[m].targets, plan.loss, stops[m].weights),
+                **stop_metrics(
+                    outputs[m],
+                    stops[m].targets,
+                    plan.loss,
+                    stops[m].weights,
+                    None if plan.early_stopping is None else plan.early_stopping.metric,
+                ),
             }
             for m, plan in enumerate(self.plans)
         ]

@@ -81,7 +81,7 @@ def stack_kind(plan: LearnerPlan) -> tuple[Any, ...]:
         repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
         repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
         plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
-        repr(structure(plan.boosting)),
+        plan.checkpoints, repr(structure(plan.boosting)),
     )  # fmt: skip
 
 

@@ -61,13 +61,20 @@ def store(empty_store: Path, tmp_path: Path) -> Path:
 class Fake:
     """A run directory with a journal and nothing else, and its view in a store."""
 
-    def __init__(self, folder: Path, store: Path, learners: int = 1, **pipeline: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Path,
+        learners: int = 1,
+        combined_from: str | None = None,
+        **pipeline: Any,
+    ) -> None:
         self.paths, self.store = RunPaths(folder), sqlite_address(store)
         folder.mkdir()
         self.paths.pipeline.write_text("seed: 1\n")
         whole = {**resolve(settle(Pipeline(), DataFacts())), **pipeline}
         rows = {"train": 9, "stop": 1, "validation": 1, "test": 1}
-        self.append(StartedEntry(folder.name, whole, rows, {}))
+        self.append(StartedEntry(folder.name, whole, rows, {}, combined_from))
         self.append(*(LearnerEntry(k, PLAN) for k in range(learners)))
 
     def append(self, *entries: KnownEntry) -> None:
@@ -136,6 +143,12 @@ def test_a_run_that_has_grown_is_tagged_with_its_learners(fake: Callable[..., Fa
     )
     made.ship()
     assert made.seen()[0].data.tags["ensemble_pipe.learners"] == "2"
+
+
+def test_a_run_of_members_of_another_names_that_one(fake: Callable[..., Fake]) -> None:
+    made = fake(combined_from="first-1")
+    made.ship()
+    assert made.seen()[0].data.tags["ensemble_pipe.combined_from"] == "first-1"
 
 
 def test_every_name_comes_back(fake: Callable[..., Fake]) -> None:
