@@ -169,6 +169,7 @@ def test_a_run_that_has_not_finished_is_refused(tmp_path: Path) -> None:
         pytest.param("classification", "auroc", {"method": "choose"}, marks=pytest.mark.slow),
         pytest.param("regression", "mae", {"method": "weights"}, marks=pytest.mark.slow),
         pytest.param("regression", "crps", {"keep": 2}, marks=pytest.mark.slow),
+        pytest.param("regression", "rmse", {"method": "choose"}, marks=pytest.mark.slow),
     ],
 )
 def test_any_metric_can_be_aimed_at_afterwards(
