@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ensemble_pipe.ensemble.aggregator import Measured, summary
+from ensemble_pipe.ensemble.aggregator import Measured
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import further_metrics
 from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.ensemble.summaries import summary
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.tracking.left_undone import left_undone
 from ensemble_pipe.tracking.schemas import LearnerUnderWay

@@ -297,14 +297,8 @@ class Session:
         return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())
 
     def _make_model(self, combined: Combined) -> Model:
-        return Model(
-            self._schema,
-            combined.members,
-            combined.combiner,
-            self._draws,
-            combined.conformal,
-            combined.decision,
-        )
+        how = combined.combiner, self._draws, combined.conformal, combined.decision
+        return Model(self._schema, combined.members, *how)
 
     def _measure(self, combined: Combined, part: str) -> Measured:
         if part == "validation":

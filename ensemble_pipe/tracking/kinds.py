@@ -117,11 +117,7 @@ class FinishedEntry(OfLearner):
 
 @dataclass(frozen=True)
 class FailedEntry(OfLearner):
-    """The training of a learner failed.
-
-    Attributes:
-        reason: why it yields no member.
-    """
+    """The training of a learner failed; `reason` is why it yields no member."""
 
     kind = "failed"
     reason: str
@@ -272,11 +268,7 @@ class ImportanceEntry(JournalEntry):
 
 @dataclass(frozen=True)
 class PicturesEntry(JournalEntry):
-    """Pictures were drawn.
-
-    Attributes:
-        names: of files in the folder of pictures.
-    """
+    """Pictures were drawn; `names` are those of files in the folder of pictures."""
 
     kind = "pictures"
     names: list[str]

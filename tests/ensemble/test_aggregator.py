@@ -15,9 +15,7 @@ from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.aggregator import (
     Aggregator,
     Measured,
-    best_member,
     measure_ensemble,
-    summary,
 )
 from ensemble_pipe.ensemble.combiners import Weighted, softmax
 from ensemble_pipe.ensemble.combining import Combine
@@ -25,6 +23,7 @@ from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.ensemble.summaries import best_member, summary
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
