@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensemble_pipe.cli.init import Label, Task, require_task
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.terminal import say, show
 
 if TYPE_CHECKING:
+    from ensemble_pipe.config.sections import Pipeline
     from ensemble_pipe.run.pipeline import RunResult
 
 Address = Annotated[
@@ -39,10 +41,17 @@ TimeLimit = Annotated[
 
 
 def run(
-    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="What to run.")],
+    pipeline: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PIPELINE.yaml|FILE|FOLDER", help="What to run; or data, as `init` takes it."
+        ),
+    ],
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one key.")
     ] = None,
+    label: Label = None,
+    task: Task = None,
     output: Annotated[Path, typer.Option(help="Folder that run directories are made in.")] = Path(
         "runs"
     ),
@@ -53,14 +62,18 @@ def run(
 ) -> None:
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
     with errors():
+        require_task(task)
         with loading():
             from ensemble_pipe.core.timeline import Timeline
             from ensemble_pipe.run import pipeline as runs
             from ensemble_pipe.run.display import make_display
 
         overrides = dict(_override(text) for text in set_ or [])
+        what: Path | Pipeline = pipeline
+        if label is not None or task is not None or _is_data_folder(pipeline):
+            what, overrides = _pipeline_for(str(pipeline), label, task, overrides), {}
         result = runs.run(
-            pipeline,
+            what,
             output=output,
             address=address,
             inline=inline,
@@ -236,6 +249,24 @@ def schema() -> None:
     from ensemble_pipe.config.sections import json_schema
 
     show(json.dumps(json_schema(), indent=2))
+
+
+def _is_data_folder(path: Path) -> bool:
+    """Return whether a path is a folder, and none that this program made."""
+    from ensemble_pipe.core.path_kinds import Kind, kind_of
+
+    return kind_of(path) == Kind("a folder")
+
+
+def _pipeline_for(
+    data: str, label: str | None, task: str | None, overrides: dict[str, Any]
+) -> "Pipeline":
+    """Return the pipeline that `init` would write for some data, with overrides."""
+    from ensemble_pipe.config.reading import read_pipeline
+    from ensemble_pipe.search.first_pipeline import first_pipeline
+
+    first = first_pipeline(data, label, task, command="run")
+    return read_pipeline(first.document.with_overrides(overrides))[0]
 
 
 def _override(text: str) -> tuple[str, Any]:
