@@ -67,8 +67,9 @@ def run(
             from ensemble_pipe.core.timeline import Timeline
             from ensemble_pipe.run import pipeline as runs
             from ensemble_pipe.run.display import make_display
+            from ensemble_pipe.search.watching import watch
 
-        overrides = dict(_override(text) for text in set_ or [])
+        overrides = overrides_of(set_)
         what: Path | Pipeline = pipeline
         if label is not None or task is not None or _is_data_folder(pipeline):
             what, overrides = _pipeline_for(str(pipeline), label, task, overrides), {}
@@ -80,6 +81,7 @@ def run(
             display=make_display(),
             timeline=Timeline.of_process(),
             time_limit=time_limit,
+            watch=watch,
             **overrides,
         )
         _show(result, as_json)
@@ -106,7 +108,7 @@ def rates(
 
         if not 0 < low < high < float("inf"):
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
-        config, plans = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
+        config, plans = load_pipeline(pipeline, overrides_of(set_))
         if output is not None:
             require_output(output, (".png",), "curves")
         with report_compilation(say):
@@ -267,6 +269,15 @@ def _pipeline_for(
 
     first = first_pipeline(data, label, task, command="run")
     return read_pipeline(first.document.with_overrides(overrides))[0]
+
+
+def overrides_of(texts: list[str] | None) -> dict[str, Any]:
+    """Return the values of `--set`, by path.
+
+    Raises:
+        ConfigError: one is not KEY=VALUE, or its value is no YAML.
+    """
+    return dict(_override(text) for text in texts or [])
 
 
 def _override(text: str) -> tuple[str, Any]:

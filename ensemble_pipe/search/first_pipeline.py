@@ -167,9 +167,8 @@ def brief(component: Any) -> dict[str, Any]:
     >>> brief(Adam(learning_rate=0.5))
     {'name': 'adam', 'learning_rate': 0.5}
     """
-    return {
-        field.name: list(value) if isinstance(value := getattr(component, field.name), tuple)
-        else value
-        for field in fields(component)
-        if field.name == "name" or getattr(component, field.name) != field.default
-    }  # fmt: skip
+    values = {field.name: (getattr(component, field.name), field.default)
+              for field in fields(component)}  # fmt: skip
+    given = {name: value for name, (value, default) in values.items() if value != default}
+    plain = {n: list(value) if isinstance(value, tuple) else value for n, value in given.items()}
+    return {"name": component.name, **plain}

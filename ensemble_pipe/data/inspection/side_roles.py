@@ -63,15 +63,18 @@ def side_roles(rows: Rows, report: Report) -> SideRoles:
     )
 
 
+def is_group_name(name: str) -> bool:
+    """Return whether a column is named as one of persons or things that have several rows is."""
+    return bool({word.lower() for word in _WORDS.findall(name)} & _OF_GROUPS)
+
+
 def _is_group(column: ColumnReport, rows: int) -> bool:
     """Return whether a column is named as identifiers are, and its values have several rows."""
     if column.distinct is None or column.kind not in ("number", "category") or column.missing:
         return False
     if column.kind == "number" and any(name in column.type for name in ("float", "double", "bool")):
         return False
-    words = {word.lower() for word in _WORDS.findall(column.name)}
-    many = LEAST_GROUPS <= column.distinct <= rows / ROWS_OF_GROUP
-    return many and bool(words & _OF_GROUPS)
+    return LEAST_GROUPS <= column.distinct <= rows / ROWS_OF_GROUP and is_group_name(column.name)
 
 
 def _is_in_order(rows: Rows, name: str) -> bool:
