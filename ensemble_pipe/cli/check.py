@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ensemble_pipe.cli.run import overrides_of
+from ensemble_pipe.cli.overrides import overrides_of
 from ensemble_pipe.cli.support import AsJson, errors
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.terminal import say, show

@@ -1,13 +1,16 @@
 """The command `init`: a first pipeline for a person's data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ensemble_pipe.cli.support import errors
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.terminal import say, show
+
+if TYPE_CHECKING:
+    from ensemble_pipe.config.sections import Pipeline
 
 Label = Annotated[
     str | None,
@@ -54,3 +57,21 @@ def require_task(task: str | None) -> None:
     """Check that a task is one that there is."""
     if task not in (None, "classification", "regression"):
         raise ConfigError(f"--task {task}: must be classification or regression")
+
+
+def is_data_folder(path: Path) -> bool:
+    """Return whether a path is a folder, and none that this program made."""
+    from ensemble_pipe.core.path_kinds import Kind, kind_of
+
+    return kind_of(path) == Kind("a folder")
+
+
+def pipeline_for(
+    data: str, label: str | None, task: str | None, overrides: dict[str, Any]
+) -> "Pipeline":
+    """Return the pipeline that `init` would write for some data, with overrides."""
+    from ensemble_pipe.config.reading import read_pipeline
+    from ensemble_pipe.search.first_pipeline import first_pipeline
+
+    first = first_pipeline(data, label, task, command="run")
+    return read_pipeline(first.document.with_overrides(overrides))[0]

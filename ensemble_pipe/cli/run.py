@@ -5,14 +5,14 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ensemble_pipe.cli.init import Label, Task, require_task
+from ensemble_pipe.cli.init import Label, Task, is_data_folder, pipeline_for, require_task
+from ensemble_pipe.cli.overrides import overrides_of
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
-from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.terminal import say, show
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def run(
 
         overrides = overrides_of(set_)
         what: Path | Pipeline = pipeline
-        if label is not None or task is not None or _is_data_folder(pipeline):
-            what, overrides = _pipeline_for(str(pipeline), label, task, overrides), {}
+        if label is not None or task is not None or is_data_folder(pipeline):
+            what, overrides = pipeline_for(str(pipeline), label, task, overrides), {}
         result = runs.run(
             what,
             output=output,
@@ -209,7 +209,7 @@ def combine(
             from ensemble_pipe.run import recombination
             from ensemble_pipe.run.display import make_display
 
-        overrides = dict(_override(text) for text in set_ or [])
+        overrides = overrides_of(set_)
         if metric is not None:
             overrides["ensemble.combine.metric"] = metric
         result = recombination.combine(
@@ -251,45 +251,6 @@ def schema() -> None:
     from ensemble_pipe.config.sections import json_schema
 
     show(json.dumps(json_schema(), indent=2))
-
-
-def _is_data_folder(path: Path) -> bool:
-    """Return whether a path is a folder, and none that this program made."""
-    from ensemble_pipe.core.path_kinds import Kind, kind_of
-
-    return kind_of(path) == Kind("a folder")
-
-
-def _pipeline_for(
-    data: str, label: str | None, task: str | None, overrides: dict[str, Any]
-) -> "Pipeline":
-    """Return the pipeline that `init` would write for some data, with overrides."""
-    from ensemble_pipe.config.reading import read_pipeline
-    from ensemble_pipe.search.first_pipeline import first_pipeline
-
-    first = first_pipeline(data, label, task, command="run")
-    return read_pipeline(first.document.with_overrides(overrides))[0]
-
-
-def overrides_of(texts: list[str] | None) -> dict[str, Any]:
-    """Return the values of `--set`, by path.
-
-    Raises:
-        ConfigError: one is not KEY=VALUE, or its value is no YAML.
-    """
-    return dict(_override(text) for text in texts or [])
-
-
-def _override(text: str) -> tuple[str, Any]:
-    from ensemble_pipe.config.yaml_documents import read_value
-
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {text}: must be KEY=VALUE, such as training.epochs=3")
-    try:
-        return key, read_value(value, key)
-    except ConfigError:
-        raise ConfigError(f"--set {text}: {quote(value)} is not a YAML value") from None
 
 
 def _ask_about(changes: list[str]) -> bool:
