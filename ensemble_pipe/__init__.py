@@ -86,6 +86,7 @@ def run(
         KeyboardInterrupt: Ctrl-C ended it, or another signal that its sender handles.
     """
     from ensemble_pipe.run import pipeline as runs
+    from ensemble_pipe.search.watching import watch
 
     return runs.run(
         pipeline,
@@ -95,6 +96,7 @@ def run(
         display=display,
         components=components,
         time_limit=time_limit,
+        watch=watch,
         **overrides,
     )
 

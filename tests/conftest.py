@@ -224,6 +224,11 @@ def adult() -> Path:
 
 
 @pytest.fixture(scope="session")
+def uci_regression() -> Path:
+    return shared("uci_regression")
+
+
+@pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One local cluster of two CPUs for each process of tests: starting it takes 5 to 11 s."""
     import ray

@@ -76,12 +76,13 @@ def inspect(
         from ensemble_pipe.data.inspection.advice import decisions_of, pipeline_of
         from ensemble_pipe.data.inspection.inspect import inspect as look
         from ensemble_pipe.data.inspection.listing import report_table
+        from ensemble_pipe.data.inspection.side_roles import side_roles
         from ensemble_pipe.data.sources.kinds import open_parts
         from ensemble_pipe.data.tables.decisions import ColumnDecision, decision_lines
 
         rows, test = open_parts(file)
         report = look(rows, label, test_rows=None if test is None else test.count)
-        pipeline = pipeline_of(report, file)
+        pipeline = pipeline_of(report, file, side_roles(rows, report))
         size = _size(Path(file))
         decisions: tuple[ColumnDecision, ...] = ()
         refusal = ""

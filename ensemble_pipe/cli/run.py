@@ -5,16 +5,18 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ensemble_pipe.cli.init import Label, Task, is_data_folder, pipeline_for, require_task
+from ensemble_pipe.cli.overrides import overrides_of
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
-from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.terminal import say, show
 
 if TYPE_CHECKING:
+    from ensemble_pipe.config.sections import Pipeline
     from ensemble_pipe.run.pipeline import RunResult
 
 Address = Annotated[
@@ -39,10 +41,17 @@ TimeLimit = Annotated[
 
 
 def run(
-    pipeline: Annotated[Path, typer.Argument(metavar="PIPELINE.yaml", help="What to run.")],
+    pipeline: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PIPELINE.yaml|FILE|FOLDER", help="What to run; or data, as `init` takes it."
+        ),
+    ],
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one key.")
     ] = None,
+    label: Label = None,
+    task: Task = None,
     output: Annotated[Path, typer.Option(help="Folder that run directories are made in.")] = Path(
         "runs"
     ),
@@ -53,20 +62,26 @@ def run(
 ) -> None:
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
     with errors():
+        require_task(task)
         with loading():
             from ensemble_pipe.core.timeline import Timeline
             from ensemble_pipe.run import pipeline as runs
             from ensemble_pipe.run.display import make_display
+            from ensemble_pipe.search.watching import watch
 
-        overrides = dict(_override(text) for text in set_ or [])
+        overrides = overrides_of(set_)
+        what: Path | Pipeline = pipeline
+        if label is not None or task is not None or is_data_folder(pipeline):
+            what, overrides = pipeline_for(str(pipeline), label, task, overrides), {}
         result = runs.run(
-            pipeline,
+            what,
             output=output,
             address=address,
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
             time_limit=time_limit,
+            watch=watch,
             **overrides,
         )
         _show(result, as_json)
@@ -93,7 +108,7 @@ def rates(
 
         if not 0 < low < high < float("inf"):
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")
-        config, plans = load_pipeline(pipeline, dict(_override(text) for text in set_ or []))
+        config, plans = load_pipeline(pipeline, overrides_of(set_))
         if output is not None:
             require_output(output, (".png",), "curves")
         with report_compilation(say):
@@ -194,7 +209,7 @@ def combine(
             from ensemble_pipe.run import recombination
             from ensemble_pipe.run.display import make_display
 
-        overrides = dict(_override(text) for text in set_ or [])
+        overrides = overrides_of(set_)
         if metric is not None:
             overrides["ensemble.combine.metric"] = metric
         result = recombination.combine(
@@ -236,18 +251,6 @@ def schema() -> None:
     from ensemble_pipe.config.sections import json_schema
 
     show(json.dumps(json_schema(), indent=2))
-
-
-def _override(text: str) -> tuple[str, Any]:
-    from ensemble_pipe.config.yaml_documents import read_value
-
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {text}: must be KEY=VALUE, such as training.epochs=3")
-    try:
-        return key, read_value(value, key)
-    except ConfigError:
-        raise ConfigError(f"--set {text}: {quote(value)} is not a YAML value") from None
 
 
 def _ask_about(changes: list[str]) -> bool:

@@ -4,7 +4,7 @@ import math
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from ensemble_pipe.run.display import Display, HeldMessages, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
-from ensemble_pipe.run.preparation import prepare, write_run
+from ensemble_pipe.run.preparation import Prepared, prepare, write_run
 from ensemble_pipe.run.requirements import require_space
 from ensemble_pipe.run.time_limit import (
     LEAVING_S,
@@ -57,11 +57,13 @@ def run(
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
     time_limit: float | str | None = None,
+    watch: Callable[[Prepared, Display], Display] | None = None,
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users.
 
-    `timeline` is where the stages of the run are recorded, by default a new one.
+    `timeline` is where the stages of the run are recorded, by default a new one. `watch` looks at
+    the data before anything is written, and returns the display from then on.
     """
     started, timeline = time.monotonic(), timeline or Timeline()
     with timeline.stage("pipeline"):
@@ -75,8 +77,10 @@ def run(
         with timeline.stage("data"):
             prepared = prepare(config)
         config, plans = prepared.config, prepared.plans
-        limit.require_start()
         display.message(prepared.warning or "")
+        if watch is not None:
+            display = watch(prepared, display)
+        limit.require_start()
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
         require_space(plans.networks, prepared.schema, folder)

@@ -14,11 +14,13 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.optim import RangeTest
 from ensemble_pipe.run.preparation import prepare, recipe_of, write_run
 from ensemble_pipe.training.loop import StackTraining
+from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.state import initial_state
 
@@ -66,24 +68,43 @@ def rate_curve(
         )
     prepared = prepare(config)
     config, plans = prepared.config, prepared.plans
-    rule = replace(plans.networks[0].rule, learning_rate=1.0)
-    plan = replace(
-        plans.networks[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
-        checkpoints=None, averaging=None, early_stopping=None, boosting=None,
-    )  # fmt: skip
-    seen = plan.steps(prepared.rows["train"])
-    plan = replace(plan, epochs=-(-steps * seen.batch_rows // seen.rows))
     with tempfile.TemporaryDirectory() as folder, one_thread():
         paths = RunPaths(Path(folder))
         write_run(paths, prepared)
         data = TrainingData(recipe_of(paths, config, prepared.schema), prepared.schema)
         row = prepared.first_rows[0] if prepared.first_rows else None
-        state = initial_state(plan, prepared.schema, row)
-        training = StackTraining(Stack((plan,), (state,)), data, prepared.schema)
-        curve = _rise(training)
+        curve = raise_rate(plans.networks[0], data, prepared.schema, row, low, high, steps)
     if len(curve.rates) < FEWEST:
         raise ConfigError(f"the loss diverged after {len(curve.rates)} steps; choose a lower --low")
     return curve
+
+
+def raise_rate(
+    plan: LearnerPlan,
+    data: TrainingData,
+    schema: Schema,
+    row: Floats | None,
+    low: float,
+    high: float,
+    steps: int,
+) -> RateCurve:
+    """Train a network on prepared data while its rate rises from `low` to `high`.
+
+    Args:
+        plan: of the network.
+        data, schema: to train on.
+        row: (P,) to begin with; None for a fresh one.
+        low, high: the bounds.
+        steps: that take the rate from one to the other, rounded up to whole epochs.
+    """
+    plan = replace(
+        plan, rule=replace(plan.rule, learning_rate=1.0), schedule=RangeTest(low=low, high=high),
+        snapshots=False, checkpoints=None, averaging=None, early_stopping=None, boosting=None,
+    )  # fmt: skip
+    seen = plan.steps(data.rows)
+    plan = replace(plan, epochs=-(-steps * seen.batch_rows // seen.rows))
+    state = initial_state(plan, schema, row)
+    return _rise(StackTraining(Stack((plan,), (state,)), data, schema))
 
 
 def _rise(training: StackTraining) -> RateCurve:

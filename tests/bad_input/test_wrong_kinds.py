@@ -14,7 +14,7 @@ NEED = {
     "a pipeline file": ["run X --inline", "rates X"],
     "a run directory": ["resume X", "report X", "compare X", "sync X", "grow X --learners 1"],
     "a model": ["predict X rows.csv --output out.csv", "evaluate X rows.csv"],
-    "a file or folder of rows": ["data inspect X", "evaluate model X"],
+    "a file or folder of rows": ["data inspect X", "init X --label y", "evaluate model X"],
 }
 RUN = "`ensemble-pipe run p.yaml` runs it"
 RESUME = "`ensemble-pipe resume runs/a` continues it"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ensemble_pipe.data.inspection.inspect import MOST_CLASSES, Report
+from ensemble_pipe.data.inspection.side_roles import SideRoles
 from ensemble_pipe.data.sources.idx import idx_files
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.columns import Roles
@@ -14,12 +15,16 @@ from ensemble_pipe.data.tables.fitting import fit_table
 from ensemble_pipe.data.tables.scaling import Standardize
 
 
-def pipeline_of(report: Report, location: str) -> dict[str, Any] | None:
+def pipeline_of(
+    report: Report, location: str, sides: SideRoles | None = None, task: str | None = None
+) -> dict[str, Any] | None:
     """Return a runnable pipeline: `task` and `data`; None where the label is not known.
 
     Args:
         report: on the file's contents.
         location: of the file, as given.
+        sides: columns that are not learned from.
+        task: classification or regression; None for the one that follows from the label.
     """
     if report.label is None:
         return None
@@ -27,7 +32,8 @@ def pipeline_of(report: Report, location: str) -> dict[str, Any] | None:
         data = _image_data(report, location)
     else:
         data = {"source": "table", "path": location, "label": report.label}
-    return {"task": task_of(report), "data": data}
+        data |= (sides or SideRoles()).to_dict()
+    return {"task": task or task_of(report), "data": data}
 
 
 def task_of(report: Report) -> str:

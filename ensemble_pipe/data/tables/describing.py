@@ -9,6 +9,7 @@ from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import CategoryColumn, Column, NumberColumn
 
 NO_VALUE = "no value in the training part"
+ONE_VALUE = "one value in all training rows"
 
 
 def left_out(name: str, reason: str) -> ColumnDecision:

@@ -109,7 +109,7 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
         least_rows=1 if few else LEAST_ROWS,
     )
     if distinct == 1 and not tally.blank:
-        left_out = f"one value in all training rows: {quote(tally.names.first)}"
+        left_out = f"{describing.ONE_VALUE}: {quote(tally.names.first)}"
     elif is_text_identifier(distinct, tally.rows, tally.rows - tally.blank):
         left_out = describing.distinct_text(distinct, tally.rows - tally.blank)
     elif not few and tally.names.highest < LEAST_ROWS:
@@ -176,7 +176,7 @@ def _of_number(
         return replace(plan, left_out=describing.NO_VALUE, can_be_read=False)
     if tally.low == tally.high and abs(tally.low) < _EXACT and not missing:
         value = describing.value_text(tally.low, rule.kind)
-        return replace(plan, left_out=f"one value in all training rows: {value}")
+        return replace(plan, left_out=f"{describing.ONE_VALUE}: {value}")
     if rule.kind == "date":
         return replace(plan, parts=varying_parts(tally.sample))
     if whole and not missing and is_row_number(plan.name, tally, rows):

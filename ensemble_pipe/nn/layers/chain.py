@@ -95,6 +95,7 @@ class Chain:
         """
         bound: list[BoundLayer] = []
         shares: list[bool] = []
+        names: list[str] = []
         input_gradient = binding.input_gradient
         index = 0
         while index < len(self.layers):
@@ -118,9 +119,10 @@ class Chain:
             output_shape = self.shapes[index + 1 + count]
             bound.append(bind_checked(layer, own, output_shape) if checks else layer.bind(own))
             shares.append(layer.shares_inputs)
+            names.append(self.names[index + count])
             input_gradient = input_gradient or len(still) < len(moving)
             index += 1 + count
-        return BoundChain(bound, shares, binding.learners)
+        return BoundChain(bound, shares, names, binding.learners)
 
     def _absorbed_by(self, index: int) -> int:
         """Return how many layers after it a layer computes; never one of a caller's own."""
@@ -150,20 +152,37 @@ class BoundChain:
     one copy for each learner.
     """
 
-    def __init__(self, layers: Sequence[BoundLayer], shares: Sequence[bool], learners: int) -> None:
-        """Args: the layers, whether each takes shared inputs, and M."""
+    def __init__(
+        self,
+        layers: Sequence[BoundLayer],
+        shares: Sequence[bool],
+        names: Sequence[str],
+        learners: int,
+    ) -> None:
+        """Args: the layers, whether each takes shared inputs, their names, and M.
+
+        A layer has the name of the last one that it absorbs.
+        """
         self.layers = tuple(layers)
         self.shares = tuple(shares)
+        self.names = tuple(names)
         self.learners = learners
         self.copies: Floats | None = None
 
     def forward(self, inputs: Floats, step: int) -> Floats:
         values = inputs
-        for layer, shares in zip(self.layers, self.shares, strict=True):
+        for _, values in self.walk(inputs, step):  # noqa: B007
+            pass
+        return values
+
+    def walk(self, inputs: Floats, step: int) -> Iterator[tuple[str, Floats]]:
+        """Yield the name of each layer with its outputs, which are valid until the next."""
+        values = inputs
+        for name, layer, shares in zip(self.names, self.layers, self.shares, strict=True):
             if len(values) < self.learners and not shares:
                 values = self._copied(values)
             values = layer.forward(values, step)
-        return values
+            yield name, values
 
     def _copied(self, shared: Floats) -> Floats:
         if self.copies is None:

@@ -1,0 +1,1 @@
+"""The checks of a pipeline before a long training, each with its verdict in words."""

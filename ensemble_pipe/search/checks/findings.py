@@ -1,0 +1,54 @@
+"""Findings and steps of a check: what was looked at, the verdict, and what to change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+# A warning is about a result that will be wrong or poor; a note about what is dealt with, or known.
+DATA = "data"  # the title of the step that looks at it
+Level = Literal["warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a check has found.
+
+    Attributes:
+        name: of its kind, such as "duplicate-columns".
+        text: a sentence on what was found, and where.
+        level: whether it is a warning or a note.
+        change: what to set instead, by path in the pipeline; empty where that is not for a check to
+            say.
+    """
+
+    name: str
+    text: str
+    level: Level = "warning"
+    change: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the check.
+
+    Attributes:
+        title: what was looked at.
+        verdict: in words.
+        findings: of the step.
+        measured: its numbers, for --json.
+    """
+
+    title: str
+    verdict: str
+    findings: tuple[Finding, ...] = ()
+    measured: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no warning."""
+        return not warnings_of([self])
+
+
+def warnings_of(steps: Sequence[Step]) -> list[Finding]:
+    """Return the warnings of all steps, in order."""
+    return [f for step in steps for f in step.findings if f.level == "warning"]
