@@ -68,6 +68,7 @@ def facts(seconds: float, result: dict[str, Any]) -> dict[str, Any]:
         "temperature": round(combiner["temperature"], 4),
         "left_undone": result["left_undone"],
         "mlflow_lacks": bool(result["mlflow_lacks"]),
+        "load": round(os.getloadavg()[0], 1),  # over the last minute, of all processes here
     }
 
 
@@ -115,10 +116,11 @@ def main() -> None:
 
 def table(runs: dict[str, Any]) -> str:
     """Return the runs as a table."""
-    lines = ["| run | seconds | members | test NLL | accuracy | ECE |", "|---|---|---|---|---|---|"]
+    head = "| run | seconds | members | test NLL | accuracy | ECE | load |"
+    lines = [head, "|---" * 7 + "|"]
     for name, run in runs.items():
         if "nll" in run:
-            numbers = f"{run['nll']:.4f} | {run['accuracy']:.4f} | {run['ece']:.4f}"
+            numbers = f"{run['nll']:.4f} | {run['accuracy']:.4f} | {run['ece']:.4f} | {run['load']}"
             lines.append(f"| {name} | {run['seconds']:.1f} | {run['members']} | {numbers} |")
     return "\n".join(lines)
 

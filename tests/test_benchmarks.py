@@ -352,3 +352,22 @@ def test_the_benchmark_of_inference_measures_a_network(monkeypatch: pytest.Monke
     found = inference.measure(inference.CASES["mlp_small"], 2, 4, 1, 0.01, False)
     assert found["us"]["engine"] > 0
     assert "outputs_differ" not in found
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_time_limits_compares_what_they_leave(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": range(600), "b": [1.5, 2.5] * 300, "y": ["no", "yes", "no"] * 200})
+    for part in ("train", "test"):
+        frame.to_csv(tmp_path / f"{part}.csv", index=False)
+    arguments = ["--data", tmp_path, "--label", "y", "--limits", "30", "--ways", "inline"]
+    overrides = ["--set", "tracking.mlflow=false", "--set", "training.epochs=1"]
+    script = ROOT / "benchmarks" / "time_limit.py"
+    done = subprocess.run(
+        [sys.executable, script, *map(str, arguments), *overrides],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    runs = json.loads(done.stdout)["runs"]
+    assert set(runs) == {"no limit", "inline, 30 s", "inline, resumed"}
+    assert all(runs[name]["members"] > 0 for name in ("no limit", "inline, 30 s"))
+    assert runs["inline, resumed"]["same_bytes_as_without_limit"]
+    assert "| inline, 30 s |" in done.stderr

@@ -1,7 +1,7 @@
 """The aggregator: collects members as they finish, combines them and computes their metrics."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -162,16 +162,10 @@ class Aggregator:
                 return learner
         return None
 
-    def drop_after(self, learner: int) -> None:
-        """Leave out the members of later learners; external members stay."""
-        self.members = [m for m in self.members if not m.is_trained or m.learner <= learner]
+    def drop(self, learners: Container[int]) -> None:
+        """Leave out the members of some learners; external members stay."""
+        self.members = [m for m in self.members if not m.is_trained or m.learner not in learners]
         self._sums.keep({m.learner for m in self.members})
-
-    def drop(self, learner: int) -> None:
-        """Leave out the members of a learner."""
-        self.members = [m for m in self.members if m.learner != learner]
-        self._sums.keep({m.learner for m in self.members})
-        self._gains = None
 
     def combine(
         self,

@@ -62,7 +62,7 @@ class MemberRegistry:
         for member, place in zip(members, places, strict=True):
             self.metrics[place] = aggregator.add(member, self._sink.known_cost(member))
         if not is_needed and not aggregator.ensemble_metrics()["nll"] < before:
-            aggregator.drop(members[0].learner)
+            aggregator.drop({members[0].learner})
             for place in places:
                 del self.metrics[place]
             return False

@@ -198,16 +198,8 @@ class Session:
             parts = {name: self._measure(combined, name) for name in self._sink.parts}
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
         evidence = self._data.part(self._held_part), self._external(self._held_part)
-        compared = compare(
-            self._data,
-            aggregator,
-            combined,
-            parts,
-            evidence,
-            self._config.seed,
-            self._limit,
-            self._timeline,
-        )
+        seed, limit, timeline = self._config.seed, self._limit, self._timeline
+        compared = compare(self._data, aggregator, combined, parts, evidence, seed, limit, timeline)
         result = SessionResult(
             model=self._make_model(combined),
             measured=parts,
@@ -275,12 +267,12 @@ class Session:
         last = aggregator.last_needed(least, min(self.open, default=None))
         if last is None:
             return False
-        aggregator.drop_after(last)
-        for learner in sorted(self._plans.trained):
-            if learner > last:
-                reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
-                self._sink.spare(learner, reason)
-                self.open.discard(learner)
+        spared = sorted(learner for learner in self._plans.trained if learner > last)
+        aggregator.drop(spared)
+        for learner in spared:
+            reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
+            self._sink.spare(learner, reason)
+            self.open.discard(learner)
         self._display.message(f"learners up to {last} are enough: a further one gains too little")
         return True
 

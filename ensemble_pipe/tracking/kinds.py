@@ -21,7 +21,6 @@ from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.decisions import Decision
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
-from ensemble_pipe.tracking.left_undone import left_undone
 from ensemble_pipe.tracking.schemas import (
     CandidateScores,
     CheckedBy,
@@ -235,11 +234,6 @@ class ResultEntry(JournalEntry):
     under_way: list[LearnerUnderWay] = field(default_factory=list)
     limit_s: Number | None = None
     unmeasured: list[str] = field(default_factory=list)
-
-    @property
-    def left_undone(self) -> str:
-        """One line on what more time would have been for; "" for nothing."""
-        return left_undone(self.limit_s, self.unfinished, self.under_way, self.unmeasured)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ensemble_pipe.core.durations import duration_text
 from ensemble_pipe.core.messages import list_names
+from ensemble_pipe.tracking.kinds import ResultEntry
 from ensemble_pipe.tracking.schemas import LearnerUnderWay
 
 
@@ -34,6 +35,11 @@ def left_undone(
         parts.append(f"not measured: {', '.join(unmeasured)}")
     why = "" if limit_s is None else f"time limit {duration_text(limit_s)}: "
     return f"{why}{'; '.join(parts)}" if parts else ""
+
+
+def left_undone_of(entry: ResultEntry) -> str:
+    """Return the line of the result of a run."""
+    return left_undone(entry.limit_s, entry.unfinished, entry.under_way, entry.unmeasured)
 
 
 def _of(one: LearnerUnderWay) -> str:

@@ -11,6 +11,7 @@ from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.completeness import lost_epochs, require_start
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import Entry, Numbers
+from ensemble_pipe.tracking.left_undone import left_undone_of
 
 # Paths in a plan that give the kind of a learner, see `kind_of`.
 _KINDS = ("network.name", "estimator.strategy", "predictions.strategy", "predictions.name")
@@ -167,7 +168,7 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.combined = entry
         case kinds.ResultEntry():
             run.metrics, run.unfinished = entry.metrics, entry.unfinished
-            run.left_undone = entry.left_undone
+            run.left_undone = left_undone_of(entry)
         case kinds.ImportanceEntry():
             run.importance = entry
         case kinds.PicturesEntry():
