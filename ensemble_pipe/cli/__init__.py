@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ensemble_pipe import __version__
-from ensemble_pipe.cli import cluster, data, results, run
+from ensemble_pipe.cli import cluster, data, results, run, search
 from ensemble_pipe.core.terminal import prepare_streams, show
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 for command, example in (
     (run.run, "run pipelines/digits.yaml --set seed=2"),
+    (search.search, "search pipelines/letter_search.yaml --set search.trials=16"),
     (run.rates, "rates pipelines/digits.yaml --output rates.png"),
     (run.resume, "resume runs/digits-20260101-120000-abcd"),
     (run.grow, "grow runs/digits-20260101-120000-abcd --learners 4"),

@@ -26,7 +26,9 @@ class Executor(Protocol):
     def run(
         self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
     ) -> Iterator[Event]:
-        """Fit every estimator, then train every stack to completion.
+        """Fit every estimator, then train every stack to completion, or until it pauses.
+
+        It may be called again, on the same data.
 
         Raises:
             ClusterError: a stack was lost more often than is allowed.

@@ -80,6 +80,8 @@ class RayExecutor:
         self._lease = lease
         self._say = say
         self._at_work = False
+        self._busy = 0
+        self._pool: TrainerPool | None = None
         self._liveness: Liveness | None = None
         if lease is not None:
             use_token()
@@ -123,20 +125,27 @@ class RayExecutor:
             yield from _fit(estimators, source, recipe, schema, self._retries, self._liveness)
             if not stacks:
                 return
-            plans = kinds_of([plan for stack in stacks for plan in stack.plans])
-            if shares_shards(recipe, max(plan.epochs for stack in stacks for plan in stack.plans)):
-                self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
-                self._actors.append(self.service)
-
-            def new_trainer() -> tuple[Any, Any]:
-                actor = self._ahead.pop() if self._ahead else self._start_trainer()
-                return actor, actor.prepare.remote(source, recipe, schema, plans, self.service)
-
-            pool = TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
+            if self._pool is None:
+                self._pool = self._make_pool(stacks, source, recipe, schema)
             self._at_work = True
-            yield from pool.train(stacks, self._liveness)
+            yield from self._pool.train(stacks, self._liveness)
             self._at_work = False
-            self._advise(min(self.trainers, len(stacks)))
+            self._busy = max(self._busy, min(self.trainers, len(stacks)))
+
+    def _make_pool(
+        self, stacks: Sequence[Stack], source: BaseSource, recipe: Recipe, schema: Schema
+    ) -> TrainerPool:
+        """Return a pool for the stacks, and for later ones on the same data."""
+        plans = kinds_of([plan for stack in stacks for plan in stack.plans])
+        if shares_shards(recipe, max(plan.epochs for stack in stacks for plan in stack.plans)):
+            self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
+            self._actors.append(self.service)
+
+        def new_trainer() -> tuple[Any, Any]:
+            actor = self._ahead.pop() if self._ahead else self._start_trainer()
+            return actor, actor.prepare.remote(source, recipe, schema, plans, self.service)
+
+        return TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
 
     def _first_is_ready(self) -> None:
         self._ready_s = self._timeline.now_s
@@ -144,16 +153,19 @@ class RayExecutor:
         if self._is_own:
             write_start_seconds(self._ready_s - self._made_s)
 
-    def _advise(self, at_work: int) -> None:
+    def _advise(self) -> None:
         """Say where training was so short that the start of Ray has cost more than it gained."""
+        if not self._busy:
+            return
         seconds, start_s = self._timeline.now_s - self._ready_s, self._ready_s - self._made_s
-        if self._is_own and seconds * at_work < start_s:
+        if self._is_own and seconds * self._busy < start_s:
             self._say(
                 f"training took {seconds:.0f} s, less than Ray's start ({start_s:.0f} s): "
                 "`--inline` would be faster, and `--set cluster.executor=auto` chooses"
             )
 
     def release(self) -> None:
+        self._advise()
         self._ray.end()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The aggregator: collects members as they finish, combines them and computes their metrics."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -163,7 +163,11 @@ class Aggregator:
 
     def drop_after(self, learner: int) -> None:
         """Leave out the members of later learners; external members stay."""
-        self.members = [m for m in self.members if not m.is_trained or m.learner <= learner]
+        self.keep({m.learner for m in self.members if not m.is_trained or m.learner <= learner})
+
+    def keep(self, learners: Container[int]) -> None:
+        """Leave out the members of all learners but these."""
+        self.members = [m for m in self.members if m.learner in learners]
         self._sums.keep({m.learner for m in self.members})
 
     def combine(

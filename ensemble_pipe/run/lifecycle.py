@@ -21,6 +21,7 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
+from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.tracking.journal import Journal
@@ -97,6 +98,7 @@ def drive(
     display: Display,
     started: float,
     timeline: Timeline,
+    course: Course,
     train: bool = True,
 ) -> RunResult:
     """Train, combine and report a run whose directory is ready, and journal how it ended.
@@ -104,6 +106,7 @@ def drive(
     Args:
         started: when this process began with it, of `time.monotonic`.
         timeline: where its stages are recorded.
+        course: how its learners are trained.
         train: whether learners that are not finished go on.
         paths, config, plans: of the run.
         executor: where to train; it is closed.
@@ -127,8 +130,9 @@ def drive(
             ):
                 display.message(f"run directory {paths.root}")
                 result = stages.train_and_measure(
-                    paths, config, plans, executor, journal, display, timeline, tracker.start, train
-                )
+                    paths, config, plans, executor, journal, display, timeline, tracker.start,
+                    course, train,
+                )  # fmt: skip
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"

@@ -1,29 +1,26 @@
 """The functions `run`, `resume`, `grow` and `sync`, behind the commands of these names."""
 
 import math
-import secrets
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.reading import load_pipeline, load_tracking
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.errors import InputError, RunDirectoryError
+from ensemble_pipe.core.errors import ConfigError, InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
-from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.run import provenance
-from ensemble_pipe.run.display import Display, HeldMessages, Silent
+from ensemble_pipe.run.courses import CourseOf, EveryLearner
+from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
-from ensemble_pipe.run.preparation import prepare, write_run
-from ensemble_pipe.run.requirements import require_space
+from ensemble_pipe.run.starting import start
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
@@ -54,27 +51,15 @@ def run(
 
     `timeline` is where the stages of the run are recorded, by default a new one.
     """
-    started, timeline = time.monotonic(), timeline or Timeline()
+    timeline = timeline or Timeline()
     with timeline.stage("pipeline"):
         config, plans = _read(pipeline, overrides)
+    if config.search is not None:
+        raise ConfigError(
+            "search: is for `ensemble-pipe search`; `run` trains without one, so leave it out"
+        )
     display = display or Silent()
-    about_ray = HeldMessages(display.message)
-    executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
-    with closing(executor):
-        with timeline.stage("data"):
-            prepared = prepare(config)
-        config, plans = prepared.config, prepared.plans
-        display.message(prepared.warning or "")
-        folder = Path(output).resolve()
-        made = [above for above in (folder, *folder.parents) if not above.exists()]
-        require_space(plans.networks, prepared.schema, folder)
-        paths = _new_run(folder, config)
-        with lock_run(paths):
-            with _remove_on_failure(paths, made), timeline.stage("base files"):
-                write_run(paths, prepared)
-            display.message("\n".join(decision_lines(prepared.schema.decisions)))
-            about_ray.release()
-            return drive(paths, config, plans, executor, display, started, timeline)
+    return start(config, plans, EveryLearner, output, address, inline, display, timeline)
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
@@ -99,6 +84,7 @@ def resume(
     train: bool = True,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    search_of: CourseOf | None = None,
 ) -> RunResult:
     """Continue an interrupted run, with bitwise the same result.
 
@@ -109,6 +95,7 @@ def resume(
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
         components, timeline: as for `run`.
+        search_of: makes the course of a search; see `search.pipeline.resume`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -122,11 +109,15 @@ def resume(
     with lock_run(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train)
+        course_of = EveryLearner if config.search is None else search_of
+        if course_of is None:
+            raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.search.pipeline resumes it")
         # Without training nothing is to be started.
         inline = inline or not train
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
-            return drive(paths, config, plans, executor, display, started, timeline, train)
+            course = course_of(paths, config, plans)
+            return drive(paths, config, plans, executor, display, started, timeline, course, train)
 
 
 @handle_signals()
@@ -163,11 +154,17 @@ def grow(
         with timeline.stage("rewinding"):
             finish_growth(paths)
             config, _ = load_pipeline(paths.pipeline)
+            if config.search is not None:
+                raise ConfigError(
+                    f"{run_dir}: is a search, whose trials are its learners; search "
+                    "with a larger search.trials"
+                )
             write_growth(paths, add_learners(config, learners))
             config, plans = _rewind(paths, train=True)
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
-            return drive(paths, config, plans, executor, display, started, timeline)
+            course = EveryLearner(paths, config, plans)
+            return drive(paths, config, plans, executor, display, started, timeline, course)
 
 
 def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
@@ -254,26 +251,3 @@ def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
         journal = Journal(paths.journal)
         journal.append(EndedEntry("KILLED"))
         journal.close()
-
-
-def _new_run(output: Path, config: Pipeline) -> RunPaths:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
-    try:
-        root.mkdir(parents=True)
-    except OSError as error:
-        raise RunDirectoryError(f"{root}: cannot be made ({error.strerror})") from None
-    return RunPaths(root)
-
-
-@contextmanager
-def _remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
-    """Remove a run directory that could not be made whole, and the folders made for it."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(paths.root)
-        with suppress(OSError):  # another run may have begun beside it
-            for folder in made:
-                folder.rmdir()
-        raise

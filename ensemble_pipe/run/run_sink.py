@@ -106,6 +106,9 @@ class RunSink:
     def spare(self, learner: int, reason: str) -> None:
         self._journal.append(kinds.SparedEntry(learner, reason))
 
+    def prune(self, learner: int, reason: str) -> None:
+        self._journal.append(kinds.PrunedEntry(learner, reason))
+
     def save_combination(self, combined: Combined) -> None:
         self._journal.append(kinds.CombinedEntry.of(combined))
 

@@ -116,18 +116,22 @@ class Session:
             pass
 
     def events(
-        self, executor: Executor | None, remaining: Remaining | None = None
+        self,
+        executor: Executor | None,
+        remaining: Remaining | None = None,
+        until: int | None = None,
     ) -> Iterator[Event]:
         """Train as `train` does, and yield each event after its results are stored.
 
-        Closing the iterator ends the training early.
+        Closing the iterator ends the training early. With `until`, networks pause after that epoch;
+        a later call goes on with them.
         """
         remaining = remaining or Remaining(self._plans.networks, self._plans.estimators)
         self.open = remaining.learners - self.failed.keys()
         if not self.open or self._end_when_enough() or executor is None:
             return
         self._compile_kernels(remaining.networks)
-        stacks = self._make_stacks(remaining, executor.trainers)
+        stacks = self._make_stacks(remaining, executor.trainers, until)
         self._display.begin(remaining.networks, remaining.estimators)
         trained = executor.run(stacks, self._data.recipe, self._schema, remaining.estimators)
         for event in self._recorded(trained):
@@ -147,6 +151,16 @@ class Session:
         with self._timeline.stage("training"):
             yield first
             yield from events
+
+    def grow(self, plans: Plans) -> None:
+        """Go on with the plans of more learners; those that there are stay as they are."""
+        self._plans = plans
+        self._networks = {plan.learner: plan for plan in plans.networks}
+
+    def prune(self, learner: int, reason: str) -> None:
+        """Train a learner no further; it yields no member."""
+        self._sink.prune(learner, reason)
+        self.open.discard(learner)
 
     def finish(self) -> SessionResult:
         """Combine and measure the members, and hand the result to the sink.
@@ -192,7 +206,7 @@ class Session:
         self._sink.save_result(result, aggregator)
         return result
 
-    def _make_stacks(self, remaining: Remaining, trainers: int) -> list[Stack]:
+    def _make_stacks(self, remaining: Remaining, trainers: int, until: int | None) -> list[Stack]:
         """Divide networks into stacks."""
         if not remaining.networks:
             return []
@@ -203,6 +217,7 @@ class Session:
             size=size,
             trainers=trainers,
             width=self._config.cluster.stack,
+            until=until,
         )
 
     def _compile_kernels(self, networks: Sequence[LearnerPlan]) -> None:

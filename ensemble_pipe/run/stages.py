@@ -1,7 +1,7 @@
 """The stages of a prepared run: train the learners, combine and measure them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,16 +14,17 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
 from ensemble_pipe.run.results import SessionResult
-from ensemble_pipe.run.resuming import Remaining, restore
+from ensemble_pipe.run.resuming import restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
-from ensemble_pipe.training.events import Checkpoint
+from ensemble_pipe.training.events import Checkpoint, Event
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.
 SHEET_AFTER_S = 10.0
@@ -38,6 +39,7 @@ def train_and_measure(
     display: Display,
     timeline: Timeline,
     begin_shipping: Callable[[], None],
+    course: Course,
     train: bool = True,
 ) -> SessionResult:
     """Train the unfinished learners, then combine and measure all members.
@@ -55,6 +57,7 @@ def train_and_measure(
         timeline: where the stages of the run are recorded.
         begin_shipping: called when training has begun, since MLflow takes seconds of the
             processor to load, which would delay the first step.
+        course: how the learners are trained.
         train: whether learners that are not finished go on; else the members so far make the
             ensemble.
 
@@ -78,14 +81,17 @@ def train_and_measure(
         remaining = restore(paths, plans, data.rows, session.registry, sink)
         if not train:  # those that failed before are not tried again
             session.failed.update(failures(paths.journal))
-        _train(session, executor if train else None, remaining, sink, begin_shipping)
+        events = course.events(session, executor if train else None, remaining)
+        _train(events, sink, begin_shipping)
+        if train:
+            executor.release()
     except KeyboardInterrupt:
         if session.member_count:
             display.message(f"writing the ensemble of {session.member_count} members that are done")
             with interruptible():
-                _finish(session, display)
+                _finish(session, course, display)
         raise
-    return _finish(session, display)
+    return _finish(session, course, display)
 
 
 def _contact_sheet(
@@ -98,24 +104,17 @@ def _contact_sheet(
     return partial(draw_contact_sheet, paths, recipe, schema, epochs)
 
 
-def _train(
-    session: Session,
-    executor: Executor | None,
-    remaining: Remaining,
-    sink: RunSink,
-    begin_shipping: Callable[[], None],
-) -> None:
+def _train(events: Iterator[Event], sink: RunSink, begin_shipping: Callable[[], None]) -> None:
     """Train; draw the contact sheet meanwhile where training takes long, so that it is seen."""
     began = time.monotonic()
-    for event in session.events(executor, remaining):
+    for event in events:
         begin_shipping()
         if isinstance(event, Checkpoint) and time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()
-    if executor is not None:
-        executor.release()
 
 
-def _finish(session: Session, display: Display) -> SessionResult:
+def _finish(session: Session, course: Course, display: Display) -> SessionResult:
+    course.select(session)
     result = session.finish()
     for warning in result.warnings:
         display.message(warning)

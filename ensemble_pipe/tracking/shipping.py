@@ -32,7 +32,7 @@ OnSent = Callable[[int, int], None]
 
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
-_WHY = {"failure", "spared", "unfinished"}
+_WHY = {"failure", "pruned", "spared", "unfinished"}
 
 
 def _without_time(entry: kinds.CombinedEntry | kinds.ImportanceEntry) -> dict[str, Any]:
@@ -118,6 +118,9 @@ class Shipper:
                 self._end_learner(entry)
             case kinds.SparedEntry():
                 self._to.tag(self._child(entry), "spared", entry.reason)
+                self._end_learner(entry)
+            case kinds.PrunedEntry():
+                self._to.tag(self._child(entry), "pruned", entry.reason)
                 self._end_learner(entry)
             case kinds.CombinedEntry():
                 self._combined(entry)

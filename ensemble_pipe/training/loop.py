@@ -26,7 +26,7 @@ PROGRESS_EVERY_S = 0.5
 
 
 def train(stack: Stack, data: TrainingData, schema: Schema) -> Iterator[Event]:
-    """Train a stack to its end, yielding events as they come.
+    """Train a stack to its end, or until it pauses, yielding events as they come.
 
     Args:
         stack: learners at the same step, alike in all that `make_stacks` groups by.
@@ -39,8 +39,9 @@ def train(stack: Stack, data: TrainingData, schema: Schema) -> Iterator[Event]:
         finite, which then leaves the stack.
     """
     training = StackTraining(stack, data, schema)
+    last_step = stack.last_step(data.rows)
     reported = -math.inf  # the first step is told at once
-    while training.plans and training.step < training.steps.total:
+    while training.plans and training.step < last_step:
         losses = training.take_step()
         if training.is_checkpoint():
             yield from training.checkpoints()

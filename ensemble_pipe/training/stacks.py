@@ -20,14 +20,26 @@ MAX_STACK = 16
 
 @dataclass(frozen=True)
 class Stack:
-    """Learners trained side by side, and the state that each resumes from (None: its start)."""
+    """Learners trained side by side.
+
+    Attributes:
+        plans: of the learners.
+        states: that each resumes from; None for its start.
+        until: the epoch after which training pauses; None for none.
+    """
 
     plans: tuple[LearnerPlan, ...]
     states: tuple[LearnerState | None, ...] = field(default=())
+    until: int | None = None
 
     def __post_init__(self) -> None:
         if not self.states:
             object.__setattr__(self, "states", tuple(None for _ in self.plans))
+
+    def last_step(self, rows: int) -> int:
+        """Return the number of steps taken when its training ends or pauses, over R rows."""
+        steps = self.plans[0].steps(rows)
+        return steps.total if self.until is None else min(steps.total, steps.end_of(self.until - 1))
 
 
 def make_stacks(
@@ -37,6 +49,7 @@ def make_stacks(
     size: int,
     trainers: int,
     width: int | None,
+    until: int | None = None,
 ) -> list[Stack]:
     """Divide learners into stacks; the division never changes a result.
 
@@ -47,6 +60,7 @@ def make_stacks(
         trainers: how many stacks train at once.
         width: learners in a stack; None for as many as keep the L2 cache useful, while every
             trainer has work.
+        until: the epoch after which training pauses; None for none.
     """
     if width is None:
         width = _automatic_width(len(plans), size, trainers)
@@ -61,7 +75,7 @@ def make_stacks(
         alike = list(group)
         for start in range(0, len(alike), width):
             part = tuple(alike[start : start + width])
-            stacks.append(Stack(part, tuple(states.get(plan.learner) for plan in part)))
+            stacks.append(Stack(part, tuple(states.get(plan.learner) for plan in part), until))
     return sorted(stacks, key=lambda stack: stack.plans[0].learner)
 
 

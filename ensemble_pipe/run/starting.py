@@ -1,0 +1,85 @@
+"""The start of a new run: its data is prepared, and its run directory made."""
+
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.errors import RunDirectoryError
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.tables.decisions import decision_lines
+from ensemble_pipe.run.courses import CourseOf
+from ensemble_pipe.run.display import Display, HeldMessages
+from ensemble_pipe.run.executors import make_executor
+from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
+from ensemble_pipe.run.preparation import prepare, write_run
+from ensemble_pipe.run.requirements import require_space
+
+
+def start(
+    config: Pipeline,
+    plans: Plans,
+    course_of: CourseOf,
+    output: str | Path,
+    address: str | None,
+    inline: bool,
+    display: Display,
+    timeline: Timeline,
+) -> RunResult:
+    """Prepare a new run and execute it.
+
+    Args:
+        config, plans: of the pipeline.
+        course_of: makes the course that its training takes.
+        output, address, inline, display, timeline: as for `run`.
+
+    Raises:
+        InputError: the data is wrong, or does not fit the pipeline; nothing was started.
+    """
+    started = time.monotonic()
+    about_ray = HeldMessages(display.message)
+    executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
+    with closing(executor):
+        with timeline.stage("data"):
+            prepared = prepare(config)
+        config, plans = prepared.config, prepared.plans
+        display.message(prepared.warning or "")
+        folder = Path(output).resolve()
+        made = [above for above in (folder, *folder.parents) if not above.exists()]
+        require_space(plans.networks, prepared.schema, folder)
+        paths = _new_run(folder, config)
+        with lock_run(paths):
+            with _remove_on_failure(paths, made), timeline.stage("base files"):
+                write_run(paths, prepared)
+            display.message("\n".join(decision_lines(prepared.schema.decisions)))
+            about_ray.release()
+            course = course_of(paths, config, plans)
+            return drive(paths, config, plans, executor, display, started, timeline, course)
+
+
+def _new_run(output: Path, config: Pipeline) -> RunPaths:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
+    try:
+        root.mkdir(parents=True)
+    except OSError as error:
+        raise RunDirectoryError(f"{root}: cannot be made ({error.strerror})") from None
+    return RunPaths(root)
+
+
+@contextmanager
+def _remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
+    """Remove a run directory that could not be made whole, and the folders made for it."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(paths.root)
+        with suppress(OSError):  # another run may have begun beside it
+            for folder in made:
+                folder.rmdir()
+        raise

@@ -1,0 +1,187 @@
+"""Searches: trials are learners of one run, with one result however they were trained."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from small_pipelines import small_settings
+
+import ensemble_pipe
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.run import pipeline as runs
+from ensemble_pipe.run.display import Silent
+from ensemble_pipe.search.pipeline import SearchResult, resume, search
+from ensemble_pipe.tracking.run_summary import read_run_summary
+from ensemble_pipe.training.events import Checkpoint, Event
+
+SPACE: dict[str, Any] = {
+    "training.optimizer.learning_rate": {"log_uniform": [0.001, 0.1]},
+    "network.hidden": [[4], [8]],
+    "network.dropout": {"uniform": [0, 0.5]},
+}
+GRID: dict[str, Any] = {
+    "training.optimizer.learning_rate": [0.01, 0.1],
+    "network.hidden": [[4], [8]],
+}
+# Each is a search with another way through its trials.
+SEARCHES: dict[str, dict[str, Any]] = {
+    "random": {"trials": 6},
+    "grid": {"space": GRID, "driver": "grid"},
+    "tpe": {"driver": "tpe", "trials": 14, "batch": 2},
+    "pruned": {"trials": 8, "pruning": "successive_halving"},
+    "hyper_deep": {"trials": 4, "ensemble": "hyper_deep"},
+}
+
+
+def pipeline(stack: int | None = None, epochs: int = 3, **settings: Any) -> Pipeline:
+    searched = {"space": SPACE, "top": 2, **settings}
+    values = small_settings(
+        hidden=4, epochs=epochs, batch_size=16,
+        data={"source": "bundled", "set": "wine"}, search=searched, cluster={"stack": stack},
+    )  # fmt: skip
+    return Pipeline.model_validate(values)
+
+
+def search_here(folder: Path, config: Pipeline, **options: Any) -> SearchResult:
+    return search(config, output=folder, inline=True, **options)
+
+
+def bits(run_dir: str | Path) -> list[bytes]:
+    """Return what a search leaves: its model, and what each of its trials predicts."""
+    names = ("model/model.json", "model/members.safetensors", "predictions/trials.arrow")
+    return [(Path(run_dir) / name).read_bytes() for name in names]
+
+
+class StopAfter(Silent):
+    """Presses Ctrl-C after so many epochs of trials."""
+
+    def __init__(self, epochs: int = 1_000_000) -> None:
+        self.most = epochs
+        self.epochs = 0
+
+    def event(self, event: Event) -> None:
+        self.epochs += isinstance(event, Checkpoint)
+        if self.epochs > self.most:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def random(tmp_path_factory: pytest.TempPathFactory) -> SearchResult:
+    return search_here(tmp_path_factory.mktemp("random"), pipeline(**SEARCHES["random"]))
+
+
+def test_the_best_trials_as_they_are_make_the_ensemble(random: SearchResult) -> None:
+    members = ensemble_pipe.load(random.run.run_dir).members
+    assert {m.learner for m in members} == {t.number for t in random.trials[:2]}
+    scores = [t.score for t in random.trials if t.score is not None]
+    assert scores == sorted(scores)
+    assert [t.ending for t in random.trials] == ["finished"] * 6
+
+
+def test_every_trial_has_values_of_the_space(random: SearchResult) -> None:
+    for trial in random.trials:
+        assert trial.values.keys() == SPACE.keys()
+        assert 0.001 <= trial.values["training.optimizer.learning_rate"] <= 0.1
+        assert list(trial.values["network.hidden"]) in ([4], [8])
+    rates = {t.values["training.optimizer.learning_rate"] for t in random.trials}
+    assert len(rates) == 6
+
+
+def test_a_trial_is_the_learner_of_an_ordinary_run_with_its_values(
+    random: SearchResult, tmp_path: Path
+) -> None:
+    best = random.trials[0]
+    run = read_run_summary(RunPaths(Path(random.run.run_dir)))
+    plan = run.plans[best.number]
+    assert plan["network"]["hidden"] == list(best.values["network.hidden"])
+    assert plan["network"]["dropout"] == best.values["network.dropout"]
+    assert run.by_place[best.number, 0].validation["nll"] == best.score
+
+
+def test_what_each_trial_predicts_of_the_held_out_rows_is_kept(random: SearchResult) -> None:
+    path = RunPaths(Path(random.run.run_dir)).predictions("trials")
+    table = pa.ipc.open_file(str(path)).read_all()
+    rows = table.num_rows
+    outputs = table.column("outputs").chunk(0).to_numpy_ndarray()
+    assert outputs.shape == (rows, 6, 3)
+    names = np.array(ensemble_pipe.load(random.run.run_dir).schema.classes)
+    truth = np.array(table.column("target").to_pylist())
+    accuracies = (names[outputs.argmax(axis=2)] == truth[:, None]).mean(axis=0)
+    run = read_run_summary(RunPaths(Path(random.run.run_dir)))
+    known = [run.by_place[n, 0].validation["accuracy"] for n in range(6)]
+    assert accuracies.tolist() == pytest.approx(known)
+
+
+@pytest.mark.parametrize("kind", ["random", "grid", "pruned"])
+def test_the_width_of_stacks_changes_no_bit(kind: str, tmp_path: Path) -> None:
+    wide = search_here(tmp_path, pipeline(epochs=9, **SEARCHES[kind]))
+    narrow = search_here(tmp_path, pipeline(stack=1, epochs=9, **SEARCHES[kind]))
+    assert bits(wide.run.run_dir) == bits(narrow.run.run_dir)
+    assert wide.trials == narrow.trials
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SEARCHES)
+def test_a_search_that_was_stopped_goes_on_to_the_same_bits(kind: str, tmp_path: Path) -> None:
+    config = pipeline(epochs=9, **SEARCHES[kind])
+    counting = StopAfter()
+    whole = search_here(tmp_path / "whole", config, display=counting)
+    for epochs in (counting.epochs // 3, counting.epochs * 4 // 5):
+        with pytest.raises(KeyboardInterrupt):
+            search_here(tmp_path / str(epochs), config, display=StopAfter(epochs))
+        (run_dir,) = (tmp_path / str(epochs)).iterdir()
+        with pytest.raises(KeyboardInterrupt):
+            resume(run_dir, inline=True, display=StopAfter(2))
+        found = resume(run_dir, inline=True)
+        assert isinstance(found, SearchResult)
+        assert found.trials == whole.trials
+        assert bits(run_dir) == bits(whole.run.run_dir)
+
+
+def test_pruned_trials_end_early_and_are_told_as_such(tmp_path: Path) -> None:
+    found = search_here(tmp_path, pipeline(epochs=9, **SEARCHES["pruned"]))
+    pruned = [trial for trial in found.trials if trial.ending == "pruned"]
+    assert len(pruned) == 6
+    assert {trial.epochs for trial in pruned} <= {1, 3}
+    assert all(trial.score is None for trial in pruned)
+    report = (Path(found.run.run_dir) / "report.html").read_text()
+    assert "pruned" in report
+
+
+def test_hyper_deep_ensembles_select_among_further_initialisations(tmp_path: Path) -> None:
+    found = search_here(tmp_path, pipeline(**SEARCHES["hyper_deep"]))
+    assert len(found.trials) == 4
+    run = read_run_summary(RunPaths(Path(found.run.run_dir)))
+    again = [learner for learner in run.plans if learner >= 4]
+    assert 1 <= len(again) <= 2
+    for learner in again:
+        assert any(run.plans[learner] == run.plans[trial] for trial in range(4))
+    assert found.run.members <= 2
+
+
+def test_a_greedy_ensemble_is_selected_among_all_trials(tmp_path: Path) -> None:
+    found = search_here(tmp_path, pipeline(trials=6, ensemble="greedy"))
+    assert 1 <= found.run.members <= 2
+    best = found.trials[0].score
+    assert best is not None
+    assert found.run.metrics["validation/nll"] <= best + 1e-9
+
+
+def test_a_run_refuses_a_search_and_a_search_a_pipeline_without(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="search: is for `ensemble-pipe search`"):
+        runs.run(pipeline(), output=tmp_path, inline=True)
+    plain = Pipeline.model_validate(small_settings(hidden=4, epochs=1))
+    with pytest.raises(ConfigError, match="search: is missing"):
+        search_here(tmp_path, plain)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_does_not_grow_and_is_resumed_as_one(random: SearchResult) -> None:
+    with pytest.raises(ConfigError, match="is a search, whose trials are its learners"):
+        runs.grow(random.run.run_dir, 1, inline=True)
+    with pytest.raises(ConfigError, match="is a search"):
+        runs.resume(random.run.run_dir, inline=True)
