@@ -91,6 +91,8 @@ def train_and_measure(
             with interruptible():
                 _finish(session, course, display)
         raise
+    finally:
+        sink.flush()
     return _finish(session, course, display)
 
 

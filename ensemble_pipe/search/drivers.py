@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core import seeds
+from ensemble_pipe.search.planning import TRIALS
 from ensemble_pipe.search.spaces import Parameters, draw, grid, is_active, parameters_of
 from ensemble_pipe.search.trials import Trial, cost_of
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
     from optuna.trial import Trial as OptunaTrial
 
-TRIALS = 32
 # So many trials are drawn at random before the others follow them.
 FIRST_TRIALS = 10
 

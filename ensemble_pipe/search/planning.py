@@ -12,11 +12,20 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import Group, Learners
-from ensemble_pipe.search.spaces import Parameters, ends, parameters_of
+from ensemble_pipe.search.spaces import (
+    NO_ORDER,
+    Parameters,
+    ends,
+    grid_size,
+    misplaced,
+    parameters_of,
+)
+from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 Mistake = tuple[str, str]
 Values = Mapping[str, Any]
 
+TRIALS = 32  # where a pipeline does not say how many
 _ROOTS = ("network", "training", "view")
 _OF_LEARNERS = (
     "strategy", "learners", "passes", "rounds", "shrinkage", "vary", "set", "pool", "preset",
@@ -79,8 +88,9 @@ def require_valid(config: Pipeline, document: Document) -> None:
         (f"{'.'.join(map(str, path))}: {text}", document.at(path))
         for path, text in _conflicts(config, search)
     ]
-    if not mistakes:
-        make_plans(with_trials(config, [{}]), document)
+    if mistakes:
+        raise ConfigError(mistakes=mistakes)
+    make_plans(with_trials(config, [{}]), document)
     if isinstance(search.space, tuple):
         for number, values in enumerate(search.space):
             for path in values:
@@ -117,11 +127,24 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.metric not in METRICS[config.task]:
         valid = ", ".join(METRICS[config.task])
         yield ("search", "metric"), f"{search.metric} is not for {config.task}; valid: {valid}"
-    if isinstance(search.space, dict):
-        yield from _condition_conflicts(parameters_of(search))
+    if isinstance(search.space, tuple):
+        yield from _size_conflicts(search, len(search.space))
+        return
+    wrong = misplaced(search)
+    yield from ((("search", "space", path, "when"), NO_ORDER) for path in wrong)
+    if not wrong:
+        yield from _space_conflicts(search, parameters_of(search))
 
 
-def _condition_conflicts(parameters: Parameters) -> Iterator[tuple[KeyPath, str]]:
+def _space_conflicts(search: Search, parameters: Parameters) -> Iterator[tuple[KeyPath, str]]:
+    if search.driver == "grid":
+        for path, one in parameters.items():
+            if one.choices is None and one.integer is None:
+                text = f"a grid takes no range of numbers; list them, such as {list(ends(one))}"
+                yield ("search", "space", path), text
+        yield from _size_conflicts(search, grid_size(parameters))
+    else:
+        yield from _size_conflicts(search, search.trials or TRIALS)
     for path, one in parameters.items():
         for other, allowed in one.conditions.items():
             choices = parameters[other].choices
@@ -129,6 +152,13 @@ def _condition_conflicts(parameters: Parameters) -> Iterator[tuple[KeyPath, str]
             if unknown:
                 text = f"{quote(unknown[0])} is no choice of {other}"
                 yield ("search", "space", path, "when"), text
+
+
+def _size_conflicts(search: Search, trials: int) -> Iterator[tuple[KeyPath, str]]:
+    again = search.top * (search.top - 1) if search.ensemble == "hyper_deep" else 0
+    if trials + again > MOST_LEARNERS:
+        text = f"{trials:,} trials" + (f" and {again:,} further initialisations" if again else "")
+        yield ("search",), f"{text} are more than a run can have, {MOST_LEARNERS:,}"
 
 
 def _one_by_one(parameters: Parameters) -> Iterator[tuple[str, Values]]:

@@ -75,7 +75,7 @@ def bracket(trial: int, epochs: int) -> int:
     Brackets have trials in proportion to the sizes of Hyperband's, in turn.
     """
     most = _most_halvings(epochs)
-    sizes = np.array([ceil((most + 1) / (s + 1)) * FACTOR**s for s in range(most, -1, -1)])
+    sizes = np.array([ceil((most + 1) / (s + 1) * FACTOR**s) for s in range(most, -1, -1)])
     place = ((trial + 1) * _GOLDEN) % 1.0  # evenly, in every part of the sequence
     return most - int(np.searchsorted(np.cumsum(sizes) / sizes.sum(), place, side="right"))
 

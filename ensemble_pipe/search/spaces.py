@@ -1,7 +1,8 @@
 """Spaces of hyperparameters: which values belong together, draws, grids, and ready spaces."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any
 from zlib import crc32
 
@@ -11,6 +12,7 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.ensemble.strategies import Range
 
 Parameters = Mapping[str, Parameter]
+NO_ORDER = "names what is not in the space, or depends on it in turn"
 
 _MLP, _CNN = ["mlp", "wide_and_deep"], ["cnn", "separable_cnn"]
 READY: dict[ReadySpace, dict[str, Parameter]] = {
@@ -42,6 +44,19 @@ def parameters_of(search: Search) -> Parameters:
     Raises:
         ConfigError: one depends on itself, or on one that the space does not have.
     """
+    found, waiting = _ordered(search)
+    if waiting:
+        raise ConfigError(f"search.space: {', '.join(waiting)}: when: {NO_ORDER}")
+    return found
+
+
+def misplaced(search: Search) -> list[str]:
+    """Return the hyperparameters that depend on themselves, or on one that the space lacks."""
+    return list(_ordered(search)[1])
+
+
+def _ordered(search: Search) -> tuple[dict[str, Parameter], dict[str, Parameter]]:
+    """Return hyperparameters, each behind those that it depends on, and those without a place."""
     assert not isinstance(search.space, tuple)
     space = READY[search.space] if isinstance(search.space, str) else search.space
     waiting = {
@@ -49,16 +64,9 @@ def parameters_of(search: Search) -> Parameters:
         for path, values in sorted(space.items())
     }
     found: dict[str, Parameter] = {}
-    while waiting:
-        free = [path for path, one in waiting.items() if one.conditions.keys() <= found.keys()]
-        if not free:
-            path, one = next(iter(waiting.items()))
-            needed = ", ".join(sorted(one.conditions.keys() - found.keys()))
-            raise ConfigError(
-                f"search.space.{path}: when: {needed} must be in the space, and not depend on it"
-            )
+    while free := [p for p, one in waiting.items() if one.conditions.keys() <= found.keys()]:
         found |= {path: waiting.pop(path) for path in free}
-    return found
+    return found, waiting
 
 
 def is_active(parameter: Parameter, values: Values) -> bool:
@@ -86,17 +94,7 @@ def draw(parameters: Parameters, seed: int, trial: int) -> dict[str, Any]:
 
 
 def grid(parameters: Parameters) -> Iterator[dict[str, Any]]:
-    """Yield all combinations of choices and integers; the last hyperparameter changes first.
-
-    Raises:
-        ConfigError: there is a range of numbers, which has no end of values.
-    """
-    for path, one in parameters.items():
-        if one.choices is None and one.integer is None:
-            raise ConfigError(
-                f"search.space.{path}: a grid has no end of values in a range; list them, such as "
-                f"{list(one.bounds or ())}"
-            )
+    """Yield all combinations of choices and integers; the last hyperparameter changes first."""
     known: list[Values] = []
     for chosen in product(*map(_listed, parameters.values())):
         values: dict[str, Any] = {}
@@ -108,15 +106,20 @@ def grid(parameters: Parameters) -> Iterator[dict[str, Any]]:
             yield values
 
 
+def grid_size(parameters: Parameters) -> int:
+    """Return how many combinations of choices and integers there are, with what is not active."""
+    return prod(len(_listed(one)) for one in parameters.values())
+
+
 def ends(parameter: Parameter) -> tuple[Any, ...]:
     """Return the values by which a hyperparameter is checked: all choices, or both bounds."""
     return parameter.choices if parameter.choices is not None else tuple(parameter.bounds or ())
 
 
-def _listed(parameter: Parameter) -> tuple[Any, ...]:
+def _listed(parameter: Parameter) -> Sequence[Any]:
     if parameter.integer is not None:
         low, high = parameter.integer
-        return tuple(range(low, high + 1))
+        return range(low, high + 1)
     return parameter.choices or ()
 
 

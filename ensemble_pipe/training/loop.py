@@ -111,7 +111,7 @@ class StackTraining:
 
     def is_checkpoint(self) -> bool:
         """Whether an epoch or a cycle of any learner ends at this step."""
-        return self._ends_epoch() or any(self._member(plan) is not None for plan in self.plans)
+        return self._ends_epoch() or self.step in self.all_member_steps
 
     def checkpoints(self) -> Iterator[Event]:
         """Yield a checkpoint of every learner, or its failure, and drop those that are done."""
@@ -219,6 +219,7 @@ class StackTraining:
         self.state = StackedState(states)
         self.round = first.round_at(self.step, self.data.rows)
         self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
+        self.all_member_steps = set().union(*self.member_steps.values())
         self.rule = StackedRule(
             [plan.rule for plan in plans],
             {name: self.state.slots[name] for name in first.rule.slots},
