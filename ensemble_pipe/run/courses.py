@@ -1,6 +1,7 @@
 """Courses of a run: how its learners are trained, and which members its ensemble is made of."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from ensemble_pipe.cluster.executor import Executor
@@ -29,6 +30,10 @@ class Course(Protocol):
         """Leave the members in the session that the ensemble is made of."""
         ...
 
+    def draw(self, session: Session) -> list[Path]:
+        """Draw pictures of its own, when the ensemble is measured; return the files."""
+        ...
+
 
 # Of a run that is ready to be trained: its files, pipeline and plans.
 CourseOf = Callable[[RunPaths, Pipeline, Plans], Course]
@@ -47,3 +52,6 @@ class EveryLearner:
 
     def select(self, session: Session) -> None:
         return None
+
+    def draw(self, session: Session) -> list[Path]:
+        return []

@@ -24,6 +24,7 @@ from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
+from ensemble_pipe.tracking.kinds import PicturesEntry
 from ensemble_pipe.training.events import Checkpoint, Event
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.
@@ -93,7 +94,11 @@ def train_and_measure(
         raise
     finally:
         sink.flush()
-    return _finish(session, course, display)
+    result = _finish(session, course, display)
+    drawn = course.draw(session)
+    if drawn:
+        journal.append(PicturesEntry([path.name for path in drawn]))
+    return result
 
 
 def _contact_sheet(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.cluster.executor import Executor
@@ -16,12 +17,15 @@ from ensemble_pipe.run.growth import write_growth
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.search.drivers import driver_of
+from ensemble_pipe.search.pictures import search_pictures
 from ensemble_pipe.search.planning import group_of, require_search
 from ensemble_pipe.search.pruning import loss_of, rungs, survivors
+from ensemble_pipe.search.spaces import parameters_of
 from ensemble_pipe.search.trials import Ending, Trial, best_first
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import EpochEntry
+from ensemble_pipe.tracking.pictures import save_figure
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
 from ensemble_pipe.training.state import LearnerState
 
@@ -101,6 +105,18 @@ class SearchCourse:
             chosen = [self._values(place) for place in range(total, len(self._groups))]
             again = {m.learner for m in aggregator.members if m.learner >= total}
             aggregator.keep(again | {n for n in range(total) if self._values(n) in chosen})
+
+    def draw(self, session: Session) -> list[Path]:
+        """Draw the pictures of the search; see `Course.draw`."""
+        planned = range(min(self._driver.total, len(self._groups)))
+        trials = [self._trial(session, number) for number in planned]
+        listed = isinstance(self._search.space, tuple)
+        parameters = {} if listed else parameters_of(self._search)
+        files = []
+        for name, figure in search_pictures(trials, self._search.metric, parameters).items():
+            files.append(self._paths.picture(f"{name}.png"))
+            save_figure(figure(), files[-1])
+        return files
 
     def _train(self, session: Session, executor: Executor, batch: Sequence[int]) -> Iterator[Event]:
         """Train a batch of trials; those that are pruned end early."""

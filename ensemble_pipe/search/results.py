@@ -5,7 +5,7 @@ from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.strategies import Learners
 from ensemble_pipe.search.drivers import driver_of
-from ensemble_pipe.search.trials import Ending, Trial, best_first
+from ensemble_pipe.search.trials import Ending, Trial, best_first, short_names
 from ensemble_pipe.tracking.run_summary import RunSummary, read_run_summary
 
 SHOWN = 10
@@ -54,7 +54,7 @@ def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
         trials: all of them, the best first.
     """
     paths = list(dict.fromkeys(path for trial in trials for path in trial.values))
-    head = ("trial", metric, "epochs", *(_short(path, paths) for path in paths))
+    head = ("trial", metric, "epochs", *short_names(paths).values())
     best = [trial for trial in trials if trial.score is not None][:SHOWN]
     rows = [
         (
@@ -68,16 +68,6 @@ def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
     endings = [trial.ending for trial in trials]
     counts = [f"{endings.count(one)} {one}" for one in dict.fromkeys(endings)]
     return f"{align_columns([head, *rows])}\n({len(trials)} trials: {', '.join(counts)})"
-
-
-def _short(path: str, paths: list[str]) -> str:
-    """Return the last steps of a path, as many as make it the only one."""
-    steps = path.split(".")
-    for count in range(1, len(steps)):
-        short = ".".join(steps[-count:])
-        if sum(f".{other}".endswith(f".{short}") for other in paths) == 1:
-            return short
-    return path
 
 
 def _cell(value: object) -> str:

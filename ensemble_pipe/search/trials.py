@@ -40,3 +40,21 @@ def best_first(trials: Sequence[Trial], metric: str) -> list[Trial]:
     """Return the trials that have a score, the best first, of equal ones the earlier."""
     scored = [(cost_of(t.score, metric), t.number, t) for t in trials if t.score is not None]
     return [trial for _, _, trial in sorted(scored, key=lambda one: one[:2])]
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Return the last steps of each path, as many as say which one it is, by path.
+
+    >>> list(short_names(["network.name", "training.loss.name", "training.epochs"]).values())
+    ['network.name', 'loss.name', 'epochs']
+    """
+    return {path: _short(path, paths) for path in paths}
+
+
+def _short(path: str, paths: Sequence[str]) -> str:
+    steps = path.split(".")
+    for count in range(2 if steps[-1] == "name" else 1, len(steps)):
+        short = ".".join(steps[-count:])
+        if sum(f".{other}".endswith(f".{short}") for other in paths) == 1:
+            return short
+    return path

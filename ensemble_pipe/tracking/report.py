@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CLASSES = 60
-_FULL_WIDTH = ("augmentation", "learning_curves", "ensemble_size")
+_FULL_WIDTH = ("augmentation", "search_trials", "learning_curves", "ensemble_size")
 _CAPTIONS = {
     "augmentation": "Training rows and augmented versions of them",
+    "search_history": "Trials of the search by their score, and the best so far",
+    "search_importance": "How much of the trials' scores each hyperparameter explains (fANOVA)",
+    "search_trials": "Values of the trials; the better a trial, the darker its line",
     "learning_curves": "Loss by epoch; a line for each learner",
     "ensemble_size": "Validation metrics of the first 1, 2, ... members together",
     "rejection": "The most certain test rows, by how many are kept; a thin line for each member",

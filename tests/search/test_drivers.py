@@ -30,7 +30,8 @@ def driver(**search: Any) -> Driver:
 def score(values: Any) -> float:
     """Return the score of a trial: best at a rate of 0.01, 16 units and many epochs."""
     far = abs(log(values["training.optimizer.learning_rate"] / 0.01))
-    return far + abs(values["network.hidden"][0] - 16) / 4 - values["training.epochs"] / 9
+    units: int = values["network.hidden"][0]
+    return far + abs(units - 16) / 4 - int(values["training.epochs"]) / 9
 
 
 def search_with(driver: Driver) -> list[Trial]:

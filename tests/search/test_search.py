@@ -1,5 +1,8 @@
 """Searches: trials are learners of one run, with one result however they were trained."""
 
+import json
+from dataclasses import replace
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +10,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from small_pipelines import small_settings
+from typer.testing import CliRunner
 
 import ensemble_pipe
+from ensemble_pipe.cli import app
 from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.config.search_settings import Parameter
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run.display import Silent
+from ensemble_pipe.search.pictures import importances
 from ensemble_pipe.search.pipeline import SearchResult, resume, search
+from ensemble_pipe.search.spaces import draw
+from ensemble_pipe.search.trials import Trial
 from ensemble_pipe.tracking.run_summary import read_run_summary
 from ensemble_pipe.training.events import Checkpoint, Event
 
@@ -185,3 +194,88 @@ def test_a_search_does_not_grow_and_is_resumed_as_one(random: SearchResult) -> N
         runs.grow(random.run.run_dir, 1, inline=True)
     with pytest.raises(ConfigError, match="is a search"):
         runs.resume(random.run.run_dir, inline=True)
+
+
+def test_the_report_shows_the_trials(random: SearchResult) -> None:
+    run_dir = Path(random.run.run_dir)
+    found = {path.stem for path in (run_dir / "pictures").glob("search_*.png")}
+    assert found == {"search_history", "search_trials"}  # too few trials for importances
+    report = (run_dir / "report.html").read_text()
+    assert "Trials of the search by their score" in report
+
+
+def test_the_importance_of_hyperparameters_is_that_of_their_effect() -> None:
+    parameters = {
+        "network.dropout": Parameter(uniform=(0.0, 0.5)),
+        "training.optimizer.learning_rate": Parameter(log_uniform=(1e-4, 1.0)),
+    }
+    drawn = [draw(parameters, 1, number) for number in range(64)]
+    rate = "training.optimizer.learning_rate"
+    trials = [
+        Trial(number, values, "finished", abs(log(values[rate] / 0.01)))
+        for number, values in enumerate(drawn)
+    ]
+    found = importances(trials, "nll", parameters)
+    assert next(iter(found)) == rate
+    assert found[rate] > 0.8
+    same = [replace(trial, score=0.5) for trial in trials]
+    assert importances(same, "nll", parameters) == {}
+
+
+def test_a_list_of_trials_is_taken_as_it_is(tmp_path: Path) -> None:
+    listed = [{"network.hidden": [4]}, {"network.hidden": [8], "training.epochs": 2}]
+    found = search_here(tmp_path, pipeline(space=listed, driver="manual"))
+    assert sorted(found.trials, key=lambda trial: trial.number)[1].values == listed[1]
+    assert {trial.epochs for trial in found.trials} == {2, 3}
+
+
+def test_trials_are_compared_by_the_metric_that_is_asked_for(tmp_path: Path) -> None:
+    found = search_here(tmp_path, pipeline(trials=5, metric="accuracy"))
+    scores = [trial.score for trial in found.trials if trial.score is not None]
+    assert scores == sorted(scores, reverse=True)
+    members = ensemble_pipe.load(found.run.run_dir).members
+    assert {m.learner for m in members} == {trial.number for trial in found.trials[:2]}
+
+
+def test_a_trial_that_diverges_fails_alone(tmp_path: Path) -> None:
+    rates = {"training.optimizer.learning_rate": [0.01, 1e30]}
+    found = search_here(tmp_path, pipeline(space=rates, driver="grid"))
+    assert [trial.ending for trial in found.trials] == ["finished", "failed"]
+    assert found.run.members == 1
+
+
+def test_numbers_are_searched_too(tmp_path: Path) -> None:
+    config = pipeline(trials=3, metric="rmse")
+    values = {"task": "regression", "data": {"source": "bundled", "set": "diabetes"}}
+    whole = {**config.model_dump(exclude={"ensemble", "splits"}, exclude_unset=True), **values}
+    found = search_here(tmp_path, Pipeline.model_validate(whole))
+    assert [trial.ending for trial in found.trials] == ["finished"] * 3
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.parametrize("kind", ["random", "tpe", "pruned"])
+def test_trainers_on_ray_give_the_same_bits(kind: str, tmp_path: Path) -> None:
+    here = search_here(tmp_path, pipeline(epochs=9, **SEARCHES[kind]))
+    config = pipeline(stack=2, epochs=9, **SEARCHES[kind])
+    there = search(config, output=tmp_path, address="local")
+    assert bits(here.run.run_dir) == bits(there.run.run_dir)
+    assert here.trials == there.trials
+
+
+def test_the_command_prints_the_trials_and_one_json_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "data: {source: bundled, set: wine}\ntraining: {epochs: 2}\ntracking: {mlflow: false}\n"
+        "search: {trials: 3, space: {network.hidden: [[4], [8]]}}\n"
+    )
+    arguments = ["search", str(path), "--inline", "--output", str(tmp_path / "runs"), "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.stderr
+    assert "(3 trials: 3 finished)" in done.stderr
+    result = json.loads(done.stdout)
+    assert result["metric"] == "nll"
+    assert {"number", "values", "score", "ending"} <= result["trials"][0].keys()
+    assert {"test/nll", "validation/nll"} <= result["metrics"].keys()
+    again = CliRunner().invoke(app, ["resume", result["run_dir"], "--inline"])
+    assert "(3 trials: 3 finished)" in again.stdout
