@@ -1,6 +1,7 @@
 """The report of a run, finished or not: one HTML page."""
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import gmtime, strftime
@@ -127,13 +128,11 @@ def _head(run: RunSummary) -> Html:
 
 def _groups(run: RunSummary) -> str:
     """Return the number of learners and their strategies."""
-    ensemble = run.pipeline["ensemble"]
-    groups = ensemble["pool"] or [ensemble]
-    strategies = ", ".join(
-        f"{group.get('learners', 1)} {group['strategy']}" if len(groups) > 1 else group["strategy"]
-        for group in groups
-    )
-    return f"{len(run.plans)} learners: {strategies}"
+    ensemble, counts = run.pipeline["ensemble"], Counter[str]()
+    for group in ensemble["pool"] or [ensemble]:
+        counts[group["strategy"]] += group.get("learners", 1)
+    strategies = [f"{count} {name}" if len(counts) > 1 else name for name, count in counts.items()]
+    return f"{len(run.plans)} learners: {', '.join(strategies)}"
 
 
 def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:

@@ -13,6 +13,7 @@ from zlib import crc32
 from ensemble_pipe.core.addresses import mask_secrets, restore_secrets
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.timeline import seconds_of
 from ensemble_pipe.tracking import kinds, names
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
@@ -134,7 +135,7 @@ class Shipper:
             case kinds.ModelEntry():
                 self._model(entry)
             case kinds.TimelineEntry():
-                seconds = {f"seconds/{stage.name}": stage.seconds for stage in entry.stages}
+                seconds = {f"seconds/{k}": v for k, v in seconds_of(entry.stages).items()}
                 self._add(self._parent, entry, seconds, 0)
             case kinds.EndedEntry():
                 self._ended(entry)
