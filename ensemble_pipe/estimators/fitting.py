@@ -26,8 +26,11 @@ from ensemble_pipe.estimators.examples import (
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.results import SessionResult
+from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.sinks import MemorySink
+from ensemble_pipe.search.course import SearchCourse
+from ensemble_pipe.search.trials import Trial, ranked
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -42,10 +45,12 @@ class FitResult:
     Attributes:
         model: the ensemble.
         warnings: of learners that failed, and of groups that are therefore left out.
+        trials: of a search, the best first.
     """
 
     model: Model
     warnings: list[str]
+    trials: list[Trial]
 
 
 def plan_fit(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans, Examples]:
@@ -92,6 +97,11 @@ def fit_examples(
     parts = split_examples(config, plans.networks, examples)
     held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine
+    if not held_out and config.search is not None:
+        raise ConfigError(
+            f"search: compares trials on held-out rows, but of {examples.count} rows "
+            f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it"
+        )
     if not held_out and how.evidence == "validation":
         _require_nothing_fitted(how, examples.count)
     for folds in plans.fold_counts:
@@ -113,9 +123,21 @@ def fit_examples(
             # In this process kernels compile when they are first needed.
             compile_first=not isinstance(executor, InlineExecutor),
         )
-        session.train(executor)
+        trials = _train(session, config, plans, executor)
         result = session.finish()
-    return FitResult(result.model, _warnings_of(result))
+    return FitResult(result.model, _warnings_of(result), trials)
+
+
+def _train(session: Session, config: Pipeline, plans: Plans, executor: Executor) -> list[Trial]:
+    """Train the learners, or the trials of a search, which are returned."""
+    if config.search is None:
+        session.train(executor)
+        return []
+    course = SearchCourse(None, config, plans)
+    for _ in course.events(session, executor, Remaining(plans.networks, ())):
+        pass
+    course.select(session)
+    return ranked(course.trials(session), config.search.metric)
 
 
 def _warnings_of(result: SessionResult) -> list[str]:

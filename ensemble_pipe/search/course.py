@@ -38,11 +38,11 @@ class SearchCourse:
     all that a search remembers.
     """
 
-    def __init__(self, paths: RunPaths, config: Pipeline, plans: Plans) -> None:
+    def __init__(self, paths: RunPaths | None, config: Pipeline, plans: Plans) -> None:
         """Begin with what the run directory holds.
 
         Args:
-            paths: of the run.
+            paths: of the run; None for a search in memory, which leaves no file.
             config: its pipeline, with the trials so far.
             plans: of these.
         """
@@ -56,7 +56,7 @@ class SearchCourse:
         self._pruned: set[int] = set()
         # Of each trial, the loss that it is compared by after each epoch.
         self._losses: dict[int, dict[int, float]] = {}
-        for entry in read_entries(paths.journal):
+        for entry in () if paths is None else read_entries(paths.journal):
             if isinstance(entry, EpochEntry):
                 self._observe(entry.learner, entry.epoch, entry.metrics)
 
@@ -89,16 +89,12 @@ class SearchCourse:
         trials = tuple(member for member in aggregator.members if member.learner < total)
         if not trials:
             return
-        every = Combined(trials, Weighted.equal(len(trials)))
-        write_predictions(
-            self._paths.predictions("trials"),
-            self._paths.part("validation"),
-            aggregator.measure(every),
-        )
+        if self._paths is not None:
+            every = aggregator.measure(Combined(trials, Weighted.equal(len(trials))))
+            path, rows = self._paths.predictions("trials"), self._paths.part("validation")
+            write_predictions(path, rows, every)
         if self._search.ensemble == "top":
-            planned = range(min(total, len(self._groups)))
-            found = [self._trial(session, number) for number in planned]
-            best = best_first(found, self._search.metric)[: self._search.top]
+            best = best_first(self.trials(session), self._search.metric)[: self._search.top]
             if best:
                 aggregator.keep({trial.number for trial in best})
         elif self._search.ensemble == "hyper_deep" and len(self._groups) > total:
@@ -108,15 +104,21 @@ class SearchCourse:
 
     def draw(self, session: Session) -> list[Path]:
         """Draw the pictures of the search; see `Course.draw`."""
-        planned = range(min(self._driver.total, len(self._groups)))
-        trials = [self._trial(session, number) for number in planned]
+        if self._paths is None:
+            return []
         listed = isinstance(self._search.space, tuple)
         parameters = {} if listed else parameters_of(self._search)
+        found = search_pictures(self.trials(session), self._search.metric, parameters)
         files = []
-        for name, figure in search_pictures(trials, self._search.metric, parameters).items():
+        for name, figure in found.items():
             files.append(self._paths.picture(f"{name}.png"))
             save_figure(figure(), files[-1])
         return files
+
+    def trials(self, session: Session) -> list[Trial]:
+        """Return the trials so far, in their order."""
+        planned = range(min(self._driver.total, len(self._groups)))
+        return [self._trial(session, number) for number in planned]
 
     def _train(self, session: Session, executor: Executor, batch: Sequence[int]) -> Iterator[Event]:
         """Train a batch of trials; those that are pruned end early."""
@@ -187,7 +189,8 @@ class SearchCourse:
         """Add groups of learners to the run, its files first."""
         pool = (*self._groups, *groups)
         self._config = self._config.with_pool(pool, self._config.ensemble.combine)
-        write_growth(self._paths, self._config)
+        if self._paths is not None:
+            write_growth(self._paths, self._config)
         plans = make_plans(self._config)
         self._going |= plans.trained - self._plans.keys()
         self._plans = {plan.learner: plan for plan in plans.networks}

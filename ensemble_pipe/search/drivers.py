@@ -6,9 +6,11 @@ A driver is a function of the ended trials alone, so a search goes on after a ki
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core import seeds
-from ensemble_pipe.search.planning import TRIALS
+from ensemble_pipe.search.planning import TRIALS, plan_trials, require_valid
 from ensemble_pipe.search.spaces import Parameters, draw, grid, parameters_of
 from ensemble_pipe.search.trials import Trial
 
@@ -78,6 +80,20 @@ class Tpe:
         random = seeds.generator(self._seed, seeds.Purpose.SEARCH, step=1, shard=first)
         seed = int(random.integers(2**31))
         return ask(self._parameters, ended, self._metric, seed, size)
+
+
+def first_trials(config: Pipeline, document: Document) -> tuple[Pipeline, Plans]:
+    """Return a pipeline with the first trials of its search, and their plans.
+
+    Args:
+        config: with a search.
+        document: the source of the pipeline, for the lines in messages.
+
+    Raises:
+        ConfigError: lists every mistake in the search, with its line.
+    """
+    require_valid(config, document)
+    return plan_trials(config, driver_of(config).ask([]), document)
 
 
 def driver_of(config: Pipeline) -> Driver:

@@ -18,8 +18,7 @@ from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.lifecycle import RunResult
 from ensemble_pipe.run.starting import start
 from ensemble_pipe.search.course import SearchCourse
-from ensemble_pipe.search.drivers import driver_of
-from ensemble_pipe.search.planning import plan_trials, require_valid
+from ensemble_pipe.search.drivers import first_trials
 from ensemble_pipe.search.results import read_trials
 from ensemble_pipe.search.trials import Trial
 from ensemble_pipe.training.components import takes_components
@@ -62,8 +61,7 @@ def search(
     timeline = timeline or Timeline()
     with timeline.stage("pipeline"):
         config, document = _read(pipeline, overrides)
-        require_valid(config, document)
-        config, plans = plan_trials(config, driver_of(config).ask([]), document)
+        config, plans = first_trials(config, document)
     display = display or Silent()
     done = start(config, plans, SearchCourse, output, address, inline, display, timeline)
     return _result(done)

@@ -5,7 +5,7 @@ from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.strategies import Learners
 from ensemble_pipe.search.drivers import driver_of
-from ensemble_pipe.search.trials import Ending, Trial, best_first, short_names
+from ensemble_pipe.search.trials import Ending, Trial, ranked, short_names
 from ensemble_pipe.tracking.run_summary import RunSummary, read_run_summary
 
 SHOWN = 10
@@ -28,8 +28,7 @@ def read_trials(paths: RunPaths) -> tuple[str, tuple[Trial, ...]] | None:
         for number, group in enumerate(groups)
         if isinstance(group, Learners)
     ]
-    ranked = best_first(trials, metric)
-    return metric, (*ranked, *(trial for trial in trials if trial.score is None))
+    return metric, tuple(ranked(trials, metric))
 
 
 def _trial(run: RunSummary, number: int, group: Learners, metric: str) -> Trial:

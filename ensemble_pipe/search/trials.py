@@ -42,6 +42,11 @@ def best_first(trials: Sequence[Trial], metric: str) -> list[Trial]:
     return [trial for _, _, trial in sorted(scored, key=lambda one: one[:2])]
 
 
+def ranked(trials: Sequence[Trial], metric: str) -> list[Trial]:
+    """Return all trials, the best first, those without a score last."""
+    return [*best_first(trials, metric), *(trial for trial in trials if trial.score is None)]
+
+
 def short_names(paths: Sequence[str]) -> dict[str, str]:
     """Return the last steps of each path, as many as say which one it is, by path.
 
