@@ -17,6 +17,7 @@ import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from keeping import circumstances, publish
@@ -65,12 +66,9 @@ def measured(config: Pipeline, folder: Path, inline: bool) -> tuple[dict[str, fl
         train(*arguments)
         cpu[0] = time.process_time() - began
 
-    stages._train = counted
-    try:
+    with mock.patch.object(stages, "_train", counted):
         address = None if inline else "local"
         found = search(config, output=folder, inline=inline, address=address)
-    finally:
-        stages._train = train
     run_dir = Path(found.run.run_dir)
     summary = read_run_summary(RunPaths(run_dir))
     wall = sum(stage.seconds for stage in summary.stages if stage.name == "training")
@@ -94,8 +92,8 @@ def main() -> None:
     parser = ArgumentParser()
     parser.add_argument("--file", required=True)
     parser.add_argument("--trials", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--turns", type=int, default=1)
     parser.add_argument("--only-inline", action="store_true")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()

@@ -18,33 +18,33 @@ def classifier(**search: Any) -> EnsembleClassifier:
 
 
 def test_the_best_trials_make_the_ensemble() -> None:
-    X, y = load_wine(return_X_y=True)
-    model = classifier().fit(X, y)
+    inputs, targets = load_wine(return_X_y=True)
+    model = classifier().fit(inputs, targets)
     assert [trial.ending for trial in model.trials_] == ["finished"] * 4
     best = {trial.number for trial in model.trials_[:2]}
     assert {member.learner for member in model.model_.members} == best
-    again = clone(model).fit(X, y)
-    assert np.array_equal(model.predict_proba(X), again.predict_proba(X))
+    again = clone(model).fit(inputs, targets)
+    assert np.array_equal(model.predict_proba(inputs), again.predict_proba(inputs))
 
 
 @pytest.mark.parametrize("search", [{"ensemble": "hyper_deep"}, {"pruning": "median"}])
 def test_a_search_in_memory_has_further_learners_and_prunes(search: dict[str, Any]) -> None:
-    X, y = load_wine(return_X_y=True)
-    model = classifier(**search).fit(X, y)
+    inputs, targets = load_wine(return_X_y=True)
+    model = classifier(**search).fit(inputs, targets)
     assert len(model.trials_) == 4
     assert 1 <= len(model.model_.members) <= 2
 
 
 def test_a_regressor_takes_a_ready_space_by_its_name() -> None:
-    X, y = load_diabetes(return_X_y=True)
-    model = EnsembleRegressor(epochs=1, search="table", random_state=1).fit(X, y)
+    inputs, targets = load_diabetes(return_X_y=True)
+    model = EnsembleRegressor(epochs=1, search="table", random_state=1).fit(inputs, targets)
     assert len(model.trials_) == 32
-    assert model.predict(X).shape == y.shape
+    assert model.predict(inputs).shape == targets.shape
 
 
 def test_without_a_search_there_are_no_trials() -> None:
-    X, y = load_wine(return_X_y=True)
-    assert EnsembleClassifier(epochs=1, learners=2).fit(X, y).trials_ == []
+    inputs, targets = load_wine(return_X_y=True)
+    assert EnsembleClassifier(epochs=1, learners=2).fit(inputs, targets).trials_ == []
 
 
 @pytest.mark.parametrize(("parameters", "message"), [
@@ -57,6 +57,6 @@ def test_without_a_search_there_are_no_trials() -> None:
 def test_what_a_search_cannot_go_with_is_a_value_error(
     parameters: dict[str, Any], message: str
 ) -> None:
-    X, y = load_wine(return_X_y=True)
+    inputs, targets = load_wine(return_X_y=True)
     with pytest.raises(ValueError, match=message):
-        EnsembleClassifier(epochs=1, **parameters).fit(X, y)
+        EnsembleClassifier(epochs=1, **parameters).fit(inputs, targets)
