@@ -22,7 +22,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 for command, example in (
     (run.run, "run pipelines/digits.yaml --set seed=2"),
-    (search.search, "search pipelines/letter_search.yaml --set search.trials=16"),
+    (search.search, "search pipelines/digits_search.yaml --set search.trials=16"),
     (run.rates, "rates pipelines/digits.yaml --output rates.png"),
     (run.resume, "resume runs/digits-20260101-120000-abcd"),
     (run.grow, "grow runs/digits-20260101-120000-abcd --learners 4"),

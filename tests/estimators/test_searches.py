@@ -39,7 +39,7 @@ def test_a_regressor_takes_a_ready_space_by_its_name() -> None:
     inputs, targets = load_diabetes(return_X_y=True)
     model = EnsembleRegressor(epochs=1, search="table", random_state=1).fit(inputs, targets)
     assert len(model.trials_) == 32
-    assert model.predict(inputs).shape == targets.shape
+    assert np.shape(model.predict(inputs)) == targets.shape
 
 
 def test_without_a_search_there_are_no_trials() -> None:

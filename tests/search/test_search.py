@@ -1,6 +1,7 @@
 """Searches: trials are learners of one run, with one result however they were trained."""
 
 import json
+import re
 from dataclasses import replace
 from math import log
 from pathlib import Path
@@ -279,3 +280,17 @@ def test_the_command_prints_the_trials_and_one_json_line(tmp_path: Path) -> None
     assert {"test/nll", "validation/nll"} <= result["metrics"].keys()
     again = CliRunner().invoke(app, ["resume", result["run_dir"], "--inline"])
     assert "(3 trials: 3 finished)" in again.stdout
+
+
+def test_the_example_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(__file__).parents[2]
+    (tmp_path / "pipelines").symlink_to(root / "pipelines")
+    monkeypatch.chdir(tmp_path)
+    page = (root / "docs" / "search.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    few = '"search.trials": 3, "training.epochs": 2, "tracking.mlflow": False'
+    assert '"search.trials": 8' in example
+    exec(example.replace('"search.trials": 8', few), {})
+    assert "network.dropout" in capsys.readouterr().out
