@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from ensemble_pipe.cluster.executor import Estimators, Executor
+from ensemble_pipe.cluster.executor import Executor, Work, stacks_in
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.training.events import Event
+from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.loop import StackTraining
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.warmup import kind_of
@@ -45,20 +46,22 @@ class AutoExecutor:
         self._say = say
         self._chosen: Executor | None = None
 
+    def wait(self, halted: Halted = never) -> bool:
+        return True  # it chooses first
+
     def run(
-        self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
+        self, work: Sequence[Work], recipe: Recipe, schema: Schema, halted: Halted = never
     ) -> Iterator[Event]:
         if self._chosen is None:
-            self._chosen = self._choose(stacks, recipe, schema, estimators)
-        yield from self._chosen.run(stacks, recipe, schema, estimators)
+            self._chosen = self._choose(work, recipe, schema)
+        yield from self._chosen.run(work, recipe, schema, halted)
 
-    def _choose(
-        self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators
-    ) -> Executor:
+    def _choose(self, work: Sequence[Work], recipe: Recipe, schema: Schema) -> Executor:
+        stacks = stacks_in(work)
         here_s = training_seconds(stacks, TrainingData(recipe, schema), schema)
         there_s = self._start_s + here_s / max(1, min(self.trainers, len(stacks)))
-        if estimators and self.trainers > 1:
-            self._say("executor: Ray, where scikit-learn learners are fitted side by side")
+        if len(stacks) < len(work) and self.trainers > 1:
+            self._say("executor: Ray, where learners without steps are fitted side by side")
             return self._start_ray()
         if there_s < here_s:
             self._say(f"executor: Ray, {_compared(there_s, here_s, 'in this process')}")

@@ -1,5 +1,6 @@
 """Trains an ensemble on rows that are in memory, and leaves no file behind."""
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.data.tables.decisions import decision_lines
-from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.estimators.examples import (
     LEAST_HELD,
     Examples,
@@ -29,6 +29,7 @@ from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.sinks import MemorySink
+from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.trials import Trial, ranked
 from ensemble_pipe.serving.artifact import Model
@@ -36,6 +37,8 @@ from ensemble_pipe.training.plan import LearnerPlan
 
 # Of more rows equal ones are merged only where a batch is asked to hold all of them.
 MOST_MERGED = 4096
+# Nothing is written but the model, in memory.
+WRITING_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class FitResult:
 
     Attributes:
         model: the ensemble.
-        warnings: of learners that failed, and of groups that are therefore left out.
+        warnings: of learners that failed or were halted, and of groups that are left out.
         trials: of a search, the best first.
     """
 
@@ -76,7 +79,12 @@ def _settled(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans]:
 
 
 def fit_examples(
-    config: Pipeline, plans: Plans, examples: Examples, executor: Executor, display: Display
+    config: Pipeline,
+    plans: Plans,
+    examples: Examples,
+    executor: Executor,
+    display: Display,
+    timeline: Timeline,
 ) -> FitResult:
     """Train the ensemble of a pipeline on rows in memory.
 
@@ -86,6 +94,7 @@ def fit_examples(
         examples: to learn from; they are divided by `split_examples`.
         executor: where to train.
         display: shows how training goes on.
+        timeline: of the fit; a time limit counts from its beginning.
 
     Raises:
         DataError: a value cannot be used.
@@ -94,6 +103,9 @@ def fit_examples(
         ClusterError: the executor lost a stack too often.
     """
     _require_plain(config, plans)
+    seconds = math.inf if config.time_limit is None else config.time_limit
+    limit = TimeLimit(seconds, lambda: timeline.now_s, writing_s=WRITING_S)
+    limit.require_start()
     parts = split_examples(config, plans.networks, examples)
     held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine
@@ -103,7 +115,7 @@ def fit_examples(
             f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it"
         )
     if not held_out and how.evidence == "validation":
-        _require_nothing_fitted(how, examples.count)
+        _require_nothing_fitted(config, examples.count)
     for folds in plans.fold_counts:
         require_folds(folds, len(parts["train"]), None, "X")
     schema = fit_schema(config, examples, parts["train"])
@@ -118,10 +130,11 @@ def fit_examples(
             schema,
             MemorySink(),
             display,
-            Timeline(),
+            timeline,
             held_out=held_out,
             # In this process kernels compile when they are first needed.
             compile_first=not isinstance(executor, InlineExecutor),
+            limit=limit,
         )
         trials = _train(session, config, plans, executor)
         result = session.finish()
@@ -144,6 +157,7 @@ def _warnings_of(result: SessionResult) -> list[str]:
     failed = result.failed.items()
     return [
         *(f"learner {learner} failed and is no member: {reason}" for learner, reason in failed),
+        *([result.left_undone] if result.left_undone else []),
         *result.warnings,
     ]
 
@@ -156,11 +170,14 @@ def _require_plain(config: Pipeline, plans: Plans) -> None:
         raise ConfigError("ensemble.stop_below_gain: is for pipeline files; choose `learners`")
 
 
-def _require_nothing_fitted(how: Combine, rows: int) -> None:
+def _require_nothing_fitted(config: Pipeline, rows: int) -> None:
     """Raise ConfigError where something would be fitted to rows that learners were trained on."""
-    if how.fits:
+    how, decide = config.ensemble.combine, config.ensemble.decide
+    decides = decide is not None and decide.fits
+    if how.fits or decides:
+        key = "combine" if how.fits else "decide"
         raise ConfigError(
-            f"ensemble.combine: what is fitted or selected needs held-out rows, but of {rows} rows "
+            f"ensemble.{key}: what is fitted or selected needs held-out rows, but of {rows} rows "
             f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it, or take "
             "all members by the method mean_probability, without temperature and coverage"
         )

@@ -21,6 +21,14 @@ from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.starting import start
+from ensemble_pipe.run.time_limit import (
+    LEAVING_S,
+    MLFLOW_S,
+    PICTURES_S,
+    WRITING_S,
+    TimeLimit,
+    seconds_of,
+)
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
@@ -45,6 +53,7 @@ def run(
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users.
@@ -58,8 +67,22 @@ def run(
         raise ConfigError(
             "search: is for `ensemble-pipe search`; `run` trains without one, so leave it out"
         )
+    limit = limit_of(config, time_limit, config.time_limit, timeline)
     display = display or Silent()
-    return start(config, plans, EveryLearner, output, address, inline, display, timeline)
+    return start(config, plans, EveryLearner, output, address, inline, display, timeline, limit)
+
+
+def limit_of(
+    config: Pipeline, time_limit: float | str | None, default: float | None, timeline: Timeline
+) -> TimeLimit:
+    """Return the time limit of a command, which began when its timeline did."""
+    seconds = seconds_of(time_limit, default, "time_limit")
+    return TimeLimit(
+        seconds,
+        lambda: timeline.now_s,
+        writing_s=WRITING_S + LEAVING_S,
+        showing_s=PICTURES_S + (MLFLOW_S if config.tracking.mlflow else 0.0),
+    )
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
@@ -85,6 +108,7 @@ def resume(
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
     search_of: CourseOf | None = None,
+    time_limit: float | str | None = None,
 ) -> RunResult:
     """Continue an interrupted run, with bitwise the same result.
 
@@ -94,7 +118,8 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
-        components, timeline: as for `run`.
+        components, timeline, time_limit: as for `run`; the pipeline's own limit is that of its
+            first start alone.
         search_of: makes the course of a search; see `search.pipeline.resume`.
 
     Raises:
@@ -105,19 +130,25 @@ def resume(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    _require_same_conditions(paths, accept_changes)
+    require_same_conditions(paths, accept_changes)
     with lock_run(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train)
         course_of = EveryLearner if config.search is None else search_of
         if course_of is None:
             raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.search.pipeline resumes it")
+        if config.search is not None and time_limit is not None:
+            raise ConfigError("time_limit: is for runs; a search ends with its last trial")
+        limit = limit_of(config, time_limit, None, timeline)
+        limit.require_start()
         # Without training nothing is to be started.
         inline = inline or not train
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
             course = course_of(paths, config, plans)
-            return drive(paths, config, plans, executor, display, started, timeline, course, train)
+            return drive(
+                paths, config, plans, executor, display, started, timeline, course, train, limit
+            )
 
 
 @handle_signals()
@@ -149,7 +180,7 @@ def grow(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    _require_same_conditions(paths, accept_changes)
+    require_same_conditions(paths, accept_changes)
     with lock_run(paths):
         with timeline.stage("rewinding"):
             finish_growth(paths)
@@ -167,7 +198,8 @@ def grow(
             return drive(paths, config, plans, executor, display, started, timeline, course)
 
 
-def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
+def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
+    """Raise RunDirectoryError where the last bits of a run may differ here, unless accepted."""
     changes = changes_since(paths.root)
     if changes and not accept_changes:
         raise RunDirectoryError(

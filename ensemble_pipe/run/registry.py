@@ -1,6 +1,6 @@
 """The registry of members: makes members of what learners yield, and measures each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
@@ -48,6 +48,37 @@ class MemberRegistry:
         """Add a member with the predictions of another program."""
         self._add([ExternalMember(plan.learner, 0, 0, plan.settings.name)])
         self._sink.finish_learner(plan.learner)
+
+    def add_under_way(self, members: Sequence[Member]) -> bool:
+        """Add the members of a learner whose training is not at its end, if the ensemble gains.
+
+        It does where its NLL on the validation part falls, and where no other member of its group
+        has left out the same fold, since some rows would be predicted by none. Return whether they
+        were added.
+        """
+        aggregator, places = self.aggregator, [(m.learner, m.number) for m in members]
+        is_needed = not aggregator.members or self._fills_fold(members[0].learner)
+        before = 0.0 if is_needed else aggregator.ensemble_metrics()["nll"]
+        for member, place in zip(members, places, strict=True):
+            self.metrics[place] = aggregator.add(member, self._sink.known_cost(member))
+        if not is_needed and not aggregator.ensemble_metrics()["nll"] < before:
+            aggregator.drop(members[0].learner)
+            for place in places:
+                del self.metrics[place]
+            return False
+        for member, place in zip(members, places, strict=True):
+            cost = aggregator.cost_ms(member)
+            self._sink.add_member(member, self.metrics[place], cost)
+        return True
+
+    def _fills_fold(self, learner: int) -> bool:
+        """Return whether a learner leaves out a fold that no member of its group leaves out."""
+        folds = self.aggregator.folds
+        if folds is None:
+            return False
+        group = next(group for group in folds.groups if learner in group)
+        there = {m.learner % folds.count for m in self.aggregator.members if m.learner in group}
+        return learner % folds.count not in there
 
     def _add(self, members: Iterable[Member]) -> None:
         for member in members:

@@ -22,9 +22,11 @@ from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
+from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
 from ensemble_pipe.tracking.kinds import PicturesEntry
+from ensemble_pipe.tracking.pictures import load_drawing
 from ensemble_pipe.training.events import Checkpoint, Event
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.
@@ -42,11 +44,12 @@ def train_and_measure(
     begin_shipping: Callable[[], None],
     course: Course,
     train: bool = True,
+    limit: TimeLimit = NO_LIMIT,
 ) -> SessionResult:
     """Train the unfinished learners, then combine and measure all members.
 
-    Where training is interrupted, the ensemble of the members so far is written before the
-    interruption goes on.
+    Where training is interrupted, the ensemble of the members so far, and of what learners under
+    way yield, is written before the interruption goes on.
 
     Args:
         paths: of the run.
@@ -61,9 +64,11 @@ def train_and_measure(
         course: how the learners are trained.
         train: whether learners that are not finished go on; else the members so far make the
             ensemble.
+        limit: when training ends though learners are open.
 
     Raises:
         TrainingError: there is no member.
+        ConfigError: there is none, since the time limit is too short.
         ClusterError: the executor lost a stack too often.
     """
     schema = read_schema(paths)
@@ -75,9 +80,15 @@ def train_and_measure(
         folds=plans.folds is not None,
         by_time=config.ensemble.combine.milliseconds is not None,
         draw_sheet=_contact_sheet(paths, plans, data.recipe, schema),
+        limit=limit,
     )
+    if limit.is_set:
+        with timeline.stage("loading"), limit.rehearsal():
+            load_drawing()
     external = partial(load_external, paths, plans.external)
-    session = Session(config, plans, data, schema, sink, display, timeline, external=external)
+    session = Session(
+        config, plans, data, schema, sink, display, timeline, external=external, limit=limit
+    )
     try:
         remaining = restore(paths, plans, data.rows, session.registry, sink)
         if not train:  # those that failed before are not tried again
@@ -87,10 +98,10 @@ def train_and_measure(
         if train:
             executor.release()
     except KeyboardInterrupt:
-        if session.member_count:
-            display.message(f"writing the ensemble of {session.member_count} members that are done")
+        if session.yields:
+            display.message("writing the ensemble of what is trained so far")
             with interruptible():
-                _finish(session, course, display)
+                display.message(_finish(session, course, display).left_undone)
         raise
     finally:
         sink.flush()

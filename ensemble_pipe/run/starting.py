@@ -19,6 +19,7 @@ from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
 from ensemble_pipe.run.preparation import prepare, write_run
 from ensemble_pipe.run.requirements import require_space
+from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 
 
 def start(
@@ -30,6 +31,7 @@ def start(
     inline: bool,
     display: Display,
     timeline: Timeline,
+    limit: TimeLimit = NO_LIMIT,
 ) -> RunResult:
     """Prepare a new run and execute it.
 
@@ -37,32 +39,38 @@ def start(
         config, plans: of the pipeline.
         course_of: makes the course that its training takes.
         output, address, inline, display, timeline: as for `run`.
+        limit: when training ends though learners are open.
 
     Raises:
         InputError: the data is wrong, or does not fit the pipeline; nothing was started.
     """
     started = time.monotonic()
     about_ray = HeldMessages(display.message)
-    executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
+    training_s = limit.before_writing_s
+    executor = make_executor(config, plans, address, inline, about_ray.say, timeline, training_s)
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config)
         config, plans = prepared.config, prepared.plans
+        limit.require_start()
         display.message(prepared.warning or "")
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
         require_space(plans.networks, prepared.schema, folder)
-        paths = _new_run(folder, config)
+        paths = new_run(folder, config)
         with lock_run(paths):
-            with _remove_on_failure(paths, made), timeline.stage("base files"):
+            with remove_on_failure(paths, made), timeline.stage("base files"):
                 write_run(paths, prepared)
             display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
             course = course_of(paths, config, plans)
-            return drive(paths, config, plans, executor, display, started, timeline, course)
+            return drive(
+                paths, config, plans, executor, display, started, timeline, course, limit=limit
+            )
 
 
-def _new_run(output: Path, config: Pipeline) -> RunPaths:
+def new_run(output: Path, config: Pipeline) -> RunPaths:
+    """Make the folder of a new run, empty yet."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
     try:
@@ -73,7 +81,7 @@ def _new_run(output: Path, config: Pipeline) -> RunPaths:
 
 
 @contextmanager
-def _remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
+def remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
     """Remove a run directory that could not be made whole, and the folders made for it."""
     try:
         yield

@@ -82,8 +82,8 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         data = TrainingData(replace(recipe, base=base, sums={}, folds=folds), schema)
         for plan in kinds_of(plans):
             tiny = replace(
-                plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None,
-                view=replace(plan.view, folds=_few(plan.view.folds)),
+                plan, epochs=1, batch_rows=_ROWS, snapshots=False, checkpoints=None,
+                early_stopping=None, view=replace(plan.view, folds=_few(plan.view.folds)),
             )  # fmt: skip
             if plan.boosting is not None:
                 tiny = replace(tiny, boosting=replace(plan.boosting, rounds=1))
