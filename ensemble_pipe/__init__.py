@@ -2,11 +2,11 @@
 
     >>> import ensemble_pipe
     >>> sorted(ensemble_pipe.__all__)  # doctest: +ELLIPSIS
-    ['Ensemble', 'EnsembleClassifier', ..., 'combine', 'importance', 'load', 'run']
+    ['Ensemble', 'EnsembleClassifier', ..., 'load', 'run', 'search']
 
-`run` trains an ensemble from a pipeline file, and `combine` makes another one of a run's members;
-`load` reads the trained model back, and `importance` says which columns matter to it. The
-estimators are ensembles behind scikit-learn's interface.
+`run` trains an ensemble from a pipeline file, `search` one of the best of many trials, `combine`
+makes another one of a run's members; `load` reads the trained model back, and `importance` says
+which columns matter to it. The estimators are ensembles behind scikit-learn's interface.
 """
 
 import sys
@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# A room and the function below share a name. The room is loaded first, so that the function keeps
-# it: importing a module sets the attribute of its package only once.
-import ensemble_pipe.run  # noqa: F401
+# Rooms and the functions below share a name. A room is loaded first, so that the function keeps it:
+# importing a module sets the attribute of its package only once.
+import ensemble_pipe.run
+import ensemble_pipe.search  # noqa: F401
 from ensemble_pipe.core import errors as _errors
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ensemble_pipe.evaluation.importance import importance
     from ensemble_pipe.run.display import Display
     from ensemble_pipe.run.lifecycle import RunResult
+    from ensemble_pipe.search.pipeline import SearchResult
     from ensemble_pipe.serving.model import Ensemble, load
 
 __version__ = "0.1.0"
@@ -37,11 +39,13 @@ __all__ = [
     "EnsembleClassifier",
     "EnsembleRegressor",
     "RunResult",
+    "SearchResult",
     "__version__",
     "combine",
     "importance",
     "load",
     "run",
+    "search",
 ]
 
 _HOMES = {
@@ -49,6 +53,7 @@ _HOMES = {
     "EnsembleClassifier": "ensemble_pipe.estimators",
     "EnsembleRegressor": "ensemble_pipe.estimators",
     "RunResult": "ensemble_pipe.run.lifecycle",
+    "SearchResult": "ensemble_pipe.search.pipeline",
     "importance": "ensemble_pipe.evaluation.importance",
     "load": "ensemble_pipe.serving.model",
 }
@@ -134,6 +139,40 @@ def combine(
         output=output,
         display=display,
         accept_changes=accept_changes,
+        components=components,
+        **overrides,
+    )
+
+
+def search(
+    pipeline: "str | Path | Pipeline",
+    *,
+    output: str | Path = "runs",
+    address: str | None = None,
+    inline: bool = False,
+    display: "Display | None" = None,
+    components: Sequence[type[Any]] = (),
+    **overrides: Any,
+) -> "SearchResult":
+    """Search for hyperparameters, and make an ensemble of the best trials.
+
+    Args:
+        pipeline: a YAML file, or a `config.sections.Pipeline`, with a section `search`.
+        output, address, inline, display, components, overrides: as for `run`.
+
+    Raises:
+        InputError: the pipeline, its search or the data is wrong; nothing was started.
+        TrainingError, ClusterError, KeyboardInterrupt: as for `run`; `search.pipeline.resume` goes
+            on.
+    """
+    from ensemble_pipe.search import pipeline as searches
+
+    return searches.search(
+        pipeline,
+        output=output,
+        address=address,
+        inline=inline,
+        display=display,
         components=components,
         **overrides,
     )

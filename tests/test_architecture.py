@@ -62,9 +62,11 @@ MAY_IMPORT = {
         "training/estimator_settings.py",
         "training/histogram_boosting.py",
     },
+    "optuna": {"search/optuna_studies.py"},
     "skops": {"ensemble/members/estimator_files.py", "training/estimators.py"},
     "pydantic": {
         "config/conversion.py",
+        "config/search_settings.py",
         "config/sections.py",
         "ensemble/strategies.py",
         "data/augment/policy.py",
@@ -91,6 +93,7 @@ LATE = {
     "mlflow": {"serving/frames.py", "serving/mlflow_model.py", "serving/pyfunc.py"},
     "numba": NUMBA,
     "sklearn": {"estimators/ensembles.py", "estimators/features.py"},
+    "optuna": {"search/optuna_studies.py"},
     "skops": set(),
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -371,3 +371,29 @@ def test_the_benchmark_of_time_limits_compares_what_they_leave(tmp_path: Path) -
     assert all(runs[name]["members"] > 0 for name in ("no limit", "inline, 30 s"))
     assert runs["inline, resumed"]["same_bytes_as_without_limit"]
     assert "| inline, 30 s |" in done.stderr
+
+
+@pytest.mark.slow
+def test_trials_as_stacks_have_the_bits_of_trials_one_by_one(tmp_path: Path) -> None:
+    from sklearn.datasets import load_wine
+
+    inputs, labels = load_wine(return_X_y=True)
+    frame = pd.DataFrame(inputs, columns=[f"x{column}" for column in range(inputs.shape[1])])
+    frame["letter"] = [f"class {label}" for label in labels]
+    frame.to_csv(tmp_path / "small.csv", index=False)
+    arguments = ["--file", str(tmp_path / "small.csv"), "--trials", "6", "--epochs", "2"]
+    result = result_of("search_stacks.py", *arguments, "--only-inline")
+    (turn,) = result["results"]["in this process"]["turns"]
+    assert turn["same_bits"] is True
+
+
+def test_the_page_shows_what_stacks_of_trials_gain() -> None:
+    kept = json.loads((ROOT / "benchmarks" / "results" / "search_stacks.json").read_text())
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    for name, line in (
+        ("two trainers on Ray", "wall time, on Ray with two trainers"),
+        ("in this process", "CPU time, in this process"),
+    ):
+        found = kept["results"][name]
+        assert f"| {line} | {found['median_ratio']:.2f} |" in page
+        assert all(turn["same_bits"] for turn in found["turns"])

@@ -196,7 +196,8 @@ def test_each_pipeline_says_what_it_is_for(path: Path) -> None:
     header = path.read_text().split("\nname:")[0]
     for word in ("Purpose", "Needs", "Command", "Override", "Expect"):
         assert f"# {word}" in header
-    assert f"ensemble-pipe run pipelines/{path.name}" in header
+    verb = "search" if path.stem.endswith("_search") else "run"
+    assert f"ensemble-pipe {verb} pipelines/{path.name}" in header
 
 
 def test_the_template_runs_on_a_table_of_ones_own(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ensemble_pipe import __version__
-from ensemble_pipe.cli import check, cluster, data, init, results, run
+from ensemble_pipe.cli import check, cluster, data, init, results, run, search
 from ensemble_pipe.core.terminal import prepare_streams, show
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ for command, example in (
     (run.run, "run pipelines/digits.yaml --set seed=2"),
     (init.init, "init people.csv --label income"),
     (check.check, "check pipelines/digits.yaml --time-limit 1m"),
+    (search.search, "search pipelines/digits_search.yaml --set search.trials=16"),
     (run.rates, "rates pipelines/digits.yaml --output rates.png"),
     (run.resume, "resume runs/digits-20260101-120000-abcd"),
     (run.grow, "grow runs/digits-20260101-120000-abcd --learners 4"),

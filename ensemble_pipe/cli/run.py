@@ -4,8 +4,10 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +20,7 @@ from ensemble_pipe.core.terminal import say, show
 if TYPE_CHECKING:
     from ensemble_pipe.config.sections import Pipeline
     from ensemble_pipe.run.pipeline import RunResult
+    from ensemble_pipe.search.pipeline import SearchResult
 
 Address = Annotated[
     str | None,
@@ -141,10 +144,11 @@ def resume(
             from ensemble_pipe.core.timeline import Timeline
             from ensemble_pipe.run import pipeline as runs
             from ensemble_pipe.run.display import make_display
+            from ensemble_pipe.search import pipeline as searches
 
         if not accept_changes and sys.stdin.isatty():
             accept_changes = _ask_about(runs.changes_since(run_dir))
-        result = runs.resume(
+        result = searches.resume(
             run_dir,
             address=address,
             inline=inline,
@@ -154,7 +158,10 @@ def resume(
             timeline=Timeline.of_process(),
             time_limit=time_limit,
         )
-        _show(result, as_json)
+        if isinstance(result, searches.SearchResult):
+            show_search(result, as_json)
+        else:
+            _show(result, as_json)
 
 
 def grow(
@@ -262,7 +269,18 @@ def _ask_about(changes: list[str]) -> bool:
     return typer.confirm("go on all the same?", err=True)
 
 
-def _show(result: "RunResult", as_json: bool) -> None:
+def show_search(result: "SearchResult", as_json: bool) -> None:
+    """Show the best trials of a search, and the ensemble that was made of them."""
+    from ensemble_pipe.search.results import trials_table
+
+    tell = say if as_json else show
+    say("")
+    tell(trials_table(result.metric, result.trials))
+    trials = [asdict(trial) for trial in result.trials]
+    _show(result.run, as_json, {"metric": result.metric, "trials": trials})
+
+
+def _show(result: "RunResult", as_json: bool, further: Mapping[str, Any] | None = None) -> None:
     from ensemble_pipe.cli.tables import baseline_line, result_table
     from ensemble_pipe.core.storage import RunPaths
     from ensemble_pipe.tracking.cursor import Cursor
@@ -284,7 +302,7 @@ def _show(result: "RunResult", as_json: bool) -> None:
         serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
         say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
     if as_json:
-        show(json.dumps(vars(result)))
+        show(json.dumps({**vars(result), **(further or {})}))
     if result.mlflow_lacks:
         say(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
 

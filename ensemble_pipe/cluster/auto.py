@@ -44,7 +44,7 @@ class AutoExecutor:
         self._start_ray = start_ray
         self._start_s = start_s
         self._say = say
-        self._chosen: Executor = InlineExecutor()
+        self._chosen: Executor | None = None
 
     def wait(self, halted: Halted = never) -> bool:
         return True  # it chooses first
@@ -52,24 +52,30 @@ class AutoExecutor:
     def run(
         self, work: Sequence[Work], recipe: Recipe, schema: Schema, halted: Halted = never
     ) -> Iterator[Event]:
+        if self._chosen is None:
+            self._chosen = self._choose(work, recipe, schema)
+        yield from self._chosen.run(work, recipe, schema, halted)
+
+    def _choose(self, work: Sequence[Work], recipe: Recipe, schema: Schema) -> Executor:
         stacks = stacks_in(work)
         here_s = training_seconds(stacks, TrainingData(recipe, schema), schema)
         there_s = self._start_s + here_s / max(1, min(self.trainers, len(stacks)))
         if len(stacks) < len(work) and self.trainers > 1:
             self._say("executor: Ray, where learners without steps are fitted side by side")
-            self._chosen = self._start_ray()
-        elif there_s < here_s:
+            return self._start_ray()
+        if there_s < here_s:
             self._say(f"executor: Ray, {_compared(there_s, here_s, 'in this process')}")
-            self._chosen = self._start_ray()
-        else:
-            self._say(f"executor: this process, {_compared(here_s, there_s, 'on Ray')}")
-        yield from self._chosen.run(work, recipe, schema, halted)
+            return self._start_ray()
+        self._say(f"executor: this process, {_compared(here_s, there_s, 'on Ray')}")
+        return InlineExecutor()
 
     def release(self) -> None:
-        self._chosen.release()
+        if self._chosen is not None:
+            self._chosen.release()
 
     def close(self) -> None:
-        self._chosen.close()
+        if self._chosen is not None:
+            self._chosen.close()
 
 
 def training_seconds(stacks: Sequence[Stack], data: TrainingData, schema: Schema) -> float:
@@ -81,7 +87,7 @@ def training_seconds(stacks: Sequence[Stack], data: TrainingData, schema: Schema
         kind = (kind_of(plan), plan.batch_rows, len(stack.plans))
         if kind not in seconds:
             seconds[kind] = _step_seconds(StackTraining(Stack(stack.plans), data, schema))
-        steps = plan.steps(data.rows).total - (state.step if state else 0)
+        steps = stack.last_step(data.rows) - (state.step if state else 0)
         total += seconds[kind] * steps
     return total
 

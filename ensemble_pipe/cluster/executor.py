@@ -43,6 +43,8 @@ class Executor(Protocol):
     ) -> Iterator[Event]:
         """Do all work, begun in its order, to its end, or until training is halted.
 
+        It may be called again, on the same data.
+
         Args:
             work: stacks, and learners without steps.
             recipe, schema: of the data.

@@ -4,6 +4,7 @@ import copy
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -219,7 +220,7 @@ def remaining_stack(stack: Stack, event: Event) -> Stack:
         pairs = [
             (plan, event.state if plan.learner == event.learner else state) for plan, state in pairs
         ]
-    return Stack(tuple(plan for plan, _ in pairs), tuple(state for _, state in pairs))
+    return _with_learners(stack, pairs)
 
 
 def group_by_step(stack: Stack) -> list[Stack]:
@@ -227,10 +228,13 @@ def group_by_step(stack: Stack) -> list[Stack]:
     groups: dict[int, list[tuple[LearnerPlan, LearnerState | None]]] = {}
     for plan, state in zip(stack.plans, stack.states, strict=True):
         groups.setdefault(state.step if state else 0, []).append((plan, state))
-    return [
-        Stack(tuple(plan for plan, _ in group), tuple(state for _, state in group))
-        for group in groups.values()
-    ]
+    return [_with_learners(stack, group) for group in groups.values()]
+
+
+def _with_learners(stack: Stack, pairs: Sequence[tuple[LearnerPlan, LearnerState | None]]) -> Stack:
+    """Return a stack with other learners, and the state that each resumes from."""
+    plans, states = tuple(plan for plan, _ in pairs), tuple(state for _, state in pairs)
+    return replace(stack, plans=plans, states=states)
 
 
 def _silence() -> str:

@@ -79,6 +79,8 @@ class RayExecutor:
         self._lease = lease
         self._say = say
         self._at_work = False
+        self._busy = 0
+        self._pool: TrainerPool | None = None
         self._ready_s: float | None = None  # of the first trainer
         self._liveness: Liveness | None = None
         if lease is not None:
@@ -135,21 +137,28 @@ class RayExecutor:
         assert self._liveness is not None
         with cluster_errors():
             source = BaseSource(ray.get_runtime_context().get_node_id())
-            networks = [plan for stack in stacks_in(work) for plan in stack.plans]
-            plans = kinds_of(networks)
-            if shares_shards(recipe, max((plan.epochs for plan in networks), default=0)):
-                self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
-                self._actors.append(self.service)
-
-            def new_trainer() -> tuple[Any, Any]:
-                actor = self._ahead.pop() if self._ahead else self._start_trainer()
-                return actor, actor.prepare.remote(source, recipe, schema, plans, self.service)
-
-            pool = TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
+            if self._pool is None:
+                self._pool = self._make_pool(work, source, recipe, schema)
             self._at_work = True
-            yield from pool.train(work, self._liveness, halted)
+            yield from self._pool.train(work, self._liveness, halted)
             self._at_work = False
-            self._advise(min(self.trainers, len(work)))
+            self._busy = max(self._busy, min(self.trainers, len(work)))
+
+    def _make_pool(
+        self, work: Sequence[Work], source: BaseSource, recipe: Recipe, schema: Schema
+    ) -> TrainerPool:
+        """Return a pool for the work, and for later work on the same data."""
+        networks = [plan for stack in stacks_in(work) for plan in stack.plans]
+        plans = kinds_of(networks)
+        if shares_shards(recipe, max((plan.epochs for plan in networks), default=0)):
+            self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
+            self._actors.append(self.service)
+
+        def new_trainer() -> tuple[Any, Any]:
+            actor = self._ahead.pop() if self._ahead else self._start_trainer()
+            return actor, actor.prepare.remote(source, recipe, schema, plans, self.service)
+
+        return TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
 
     def _first_is_ready(self) -> None:
         self._ready_s = self._timeline.now_s
@@ -157,18 +166,19 @@ class RayExecutor:
         if self._is_own:
             write_start_seconds(self._ready_s - self._made_s)
 
-    def _advise(self, at_work: int) -> None:
+    def _advise(self) -> None:
         """Say where training was so short that the start of Ray has cost more than it gained."""
-        if self._ready_s is None:
+        if self._ready_s is None or not self._busy:
             return
         seconds, start_s = self._timeline.now_s - self._ready_s, self._ready_s - self._made_s
-        if self._is_own and seconds * at_work < start_s:
+        if self._is_own and seconds * self._busy < start_s:
             self._say(
                 f"training took {seconds:.0f} s, less than Ray's start ({start_s:.0f} s): "
                 "`--inline` would be faster, and `--set cluster.executor=auto` chooses"
             )
 
     def release(self) -> None:
+        self._advise()
         self._ray.end()
 
     def close(self) -> None:

@@ -89,8 +89,9 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
     if wrong := [_mistake(conflict, origin) for conflict in preset_conflicts(pipeline)]:
         raise ConfigError(mistakes=wrong)
     pipeline = settle(pipeline, DataFacts())
-    values = resolve(pipeline)
-    # A learner's own values replace those of the resolved pipeline, whatever the file leaves out.
+    # A learner's own values replace those of the resolved pipeline, whatever the file leaves out;
+    # what is about all learners is not validated again for each.
+    values = {k: v for k, v in resolve(pipeline).items() if k not in ("ensemble", "search")}
     document = replace(document, data=values) if document else Document("pipeline", values)
     mistakes = list(_mistakes_of(pipeline, document))
     networks: list[LearnerPlan] = []

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from ensemble_pipe.config.search_settings import Search
 from ensemble_pipe.core.durations import parse_duration
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
@@ -25,7 +26,8 @@ from ensemble_pipe.data.shards import WINDOW_ROWS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Source
 from ensemble_pipe.data.tables.scaling import SCALES, Scale, Standardize
 from ensemble_pipe.data.tables.target_scaling import TargetScale
-from ensemble_pipe.ensemble.strategies import EnsembleSettings
+from ensemble_pipe.ensemble.combining import Combine
+from ensemble_pipe.ensemble.strategies import EnsembleSettings, Group
 from ensemble_pipe.nn.losses import LOSSES, Loss
 from ensemble_pipe.nn.networks import NETWORKS, Architecture, Mlp
 from ensemble_pipe.optim import (
@@ -244,6 +246,7 @@ class Pipeline(_Section):
     transfer: Transfer | None = None
     training: Training = Training()
     ensemble: EnsembleSettings = EnsembleSettings()
+    search: Search | None = None
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
     time_limit: Duration | None = None
@@ -254,6 +257,13 @@ class Pipeline(_Section):
     def given(self) -> frozenset[str]:
         """The paths of the keys that the pipeline was made with; what is not there is a default."""
         return self._given
+
+    def with_pool(self, groups: tuple[Group, ...], combine: Combine) -> "Pipeline":
+        """Return the pipeline with an ensemble of its own, which counts as given."""
+        ensemble = EnsembleSettings(pool=groups, combine=combine)
+        copy = self.model_copy(update={"ensemble": ensemble})
+        copy._given = self._given | {"ensemble", "ensemble.pool"}
+        return copy
 
     def __eq__(self, other: object) -> bool:
         """Whether all values are the same, given or not."""

@@ -24,6 +24,7 @@ MOST_VALUES = 100_000
 MOST_BYTES = 1 << 22
 MOST_BITS = 1023
 CONTAINERS = {dict: "a mapping", list: "a list", tuple: "a list", type(None): "nothing"}
+_OF_PATHS = r"(ensemble(?:\.pool\.\d+)?\.(?:vary|set)|search\.space)\.(.+)"
 _TOO_DEEP = f"values are nested more than {MOST_DEPTH} deep"
 
 
@@ -93,8 +94,8 @@ class Document:
 
 
 def _steps(key: str) -> list[str | int]:
-    """Return the steps of a dotted path; the keys of `vary` and `set` are paths themselves."""
-    named = re.fullmatch(r"(ensemble(?:\.pool\.\d+)?\.(?:vary|set))\.(.+)", key, re.DOTALL)
+    """Return the steps of a dotted path; keys of `vary`, `set` and `space` are paths themselves."""
+    named = re.fullmatch(_OF_PATHS, key, re.DOTALL)
     steps = named[1] if named else key
     rest = [named[2]] if named else []
     return [*(int(step) if step.isdecimal() else step for step in steps.split(".")), *rest]

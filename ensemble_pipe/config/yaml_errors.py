@@ -93,6 +93,11 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
         given = strip_user(given)
     if path[-2:-1] == ("vary",) and not isinstance(given, dict):
         return f"expected a list of values, or {{low: ..., high: ...}}, got {quote(given)}"
+    if path[-2:-1] == ("space",) and not isinstance(given, dict):
+        return (
+            "expected a list of values, or a range such as {log_uniform: [0.001, 0.1]}, "
+            f"got {quote(given)}"
+        )
     if kind in ("too_short", "too_long"):
         count = mistake["ctx"]["actual_length"]
         most, least = mistake["ctx"].get("max_length"), mistake["ctx"].get("min_length")

@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     TARGET_SCALE = 17
     BASELINE = 20
     PERMUTATION = 21
+    SEARCH = 22
 
 
 MAX_SEED = 2**63 - 1

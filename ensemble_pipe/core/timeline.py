@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
@@ -25,6 +25,18 @@ class Stage:
     name: str
     began_s: Number
     seconds: Number
+
+
+def seconds_of(stages: Iterable[Stage]) -> dict[str, float]:
+    """Return the seconds of each stage by name; a name may stand for several parts.
+
+    >>> seconds_of([Stage("training", 0.0, 1.5), Stage("training", 2.0, 1.0)])
+    {'training': 2.5}
+    """
+    found: dict[str, float] = {}
+    for stage in stages:
+        found[stage.name] = found.get(stage.name, 0.0) + stage.seconds
+    return found
 
 
 class Timeline:

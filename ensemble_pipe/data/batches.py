@@ -12,10 +12,9 @@ from typing import Literal
 import numpy as np
 
 from ensemble_pipe.core import seeds
-from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
 from ensemble_pipe.data.learner_view import View
-from ensemble_pipe.data.order import ShuffleWindow
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import ShardRequest, TrainingData
 from ensemble_pipe.data.tables.spans import code_places
@@ -51,6 +50,24 @@ class Steps:
     def epochs_done(self, step: int) -> int:
         """Return the number of epochs completed after `step` steps."""
         return ((step + 1) * self.batch_rows - 1) // self.rows
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a learner's stream that is read from one view: of one window, in one epoch.
+
+    Attributes:
+        start, stop: the positions of the stream that it covers.
+        ids: (stop - start,) rows of these.
+        request: of the shards that they lie in.
+        view: of these shards.
+    """
+
+    start: int
+    stop: int
+    ids: Integers
+    request: ShardRequest
+    view: ShardView
 
 
 class Batches:
@@ -97,6 +114,7 @@ class Batches:
         self._keys = keys
         self._epochs = epochs
         self._views: dict[ShardRequest, ShardView] = {}
+        self._sections: list[Section | None] = [None for _ in keys]
         shape = data.scale.shape
         self._buffer = np.empty((len(keys), batch_rows, *shape), np.float32)
         self.inputs: Floats = self._buffer if order == "own" else self._buffer[0]
@@ -126,7 +144,7 @@ class Batches:
         used: dict[ShardRequest, ShardView] = {}
         runs: list[Run] = []
         for m in range(len(self._keys)):
-            self._find(m, step * self._batch_rows, used, runs)
+            self._look_up(m, step * self._batch_rows, used, runs)
         for view, start, stop in runs:
             rows, targets = self._rows[start:stop], self._row_targets[start:stop]
             view.gather(self._ids[start:stop], rows, targets, self._row_weights[start:stop])
@@ -143,35 +161,39 @@ class Batches:
             self.targets[1:] = self.targets[0]
             self.weights[1:] = self.weights[0]
 
-    def _find(
+    def _look_up(
         self, m: int, place: int, used: dict[ShardRequest, ShardView], runs: list[Run]
     ) -> None:
         """Look up the rows of the m-th learner, from a position in its stream on."""
-        stream, first, stop = self._streams[m], m * self._batch_rows, (m + 1) * self._batch_rows
+        first, stop = m * self._batch_rows, (m + 1) * self._batch_rows
         while first < stop:
-            window = stream.window(place)
-            epoch = place // self._epoch_rows
-            end = min(window.stop, (epoch + 1) * self._epoch_rows)
-            count = min(stop - first, end - place)
-            within = place - window.start
-            self._ids[first : first + count] = stream.ids(window)[within : within + count]
-            view = self._view(m, epoch, window, end, used)
+            section = self._sections[m]
+            if section is None or not section.start <= place < section.stop:
+                section = self._sections[m] = self._section(m, place, used)
+            count = min(stop - first, section.stop - place)
+            within = place - section.start
+            self._ids[first : first + count] = section.ids[within : within + count]
+            view = used[section.request] = section.view
             if runs and runs[-1][0] is view:
                 runs[-1] = (view, runs[-1][1], first + count)
             else:
                 runs.append((view, first, first + count))
             place, first = place + count, first + count
 
+    def _section(self, m: int, place: int, used: dict[ShardRequest, ShardView]) -> Section:
+        """Return the section around a position in the stream of the m-th learner."""
+        stream, epoch = self._streams[m], place // self._epoch_rows
+        window = stream.window(place)
+        start = max(window.start, epoch * self._epoch_rows)
+        stop = min(window.stop, (epoch + 1) * self._epoch_rows)
+        ids = stream.ids(window)[start - window.start : stop - window.start]
+        request = self._data.request(self._keys[m], epoch, window.shards)
+        return Section(start, stop, ids, request, self._view(m, request, stop, used))
+
     def _view(
-        self,
-        m: int,
-        epoch: int,
-        window: ShuffleWindow,
-        end: int,
-        used: dict[ShardRequest, ShardView],
+        self, m: int, wanted: ShardRequest, end: int, used: dict[ShardRequest, ShardView]
     ) -> ShardView:
-        """Return the shards of a window in an epoch; those at `end` are prefetched."""
-        wanted = self._data.request(self._keys[m], epoch, window.shards)
+        """Return the shards of a section; those at its `end` are prefetched."""
         if wanted not in used:
             view = self._views.get(wanted)
             if view is None:

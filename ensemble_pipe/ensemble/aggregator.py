@@ -164,7 +164,12 @@ class Aggregator:
 
     def drop(self, learners: Container[int]) -> None:
         """Leave out the members of some learners; external members stay."""
-        self.members = [m for m in self.members if not m.is_trained or m.learner not in learners]
+        others = {m.learner for m in self.members if m.learner not in learners}
+        self.keep(others | {m.learner for m in self.members if not m.is_trained})
+
+    def keep(self, learners: Container[int]) -> None:
+        """Leave out the members of all learners but these."""
+        self.members = [m for m in self.members if m.learner in learners]
         self._sums.keep({m.learner for m in self.members})
 
     def combine(

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
@@ -31,6 +32,7 @@ from ensemble_pipe.estimators.labels import classes_of, numbers_of, read_labels,
 from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
 from ensemble_pipe.run.display import Silent, make_display
 from ensemble_pipe.run.executors import make_executor
+from ensemble_pipe.search.drivers import first_trials
 from ensemble_pipe.serving.artifact import Model, write_artifact
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.training.components import custom_components
@@ -59,6 +61,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         patience: int | None = None,
         validation_fraction: float | None = None,
         folds: int | None = None,
+        search: str | Mapping[str, Any] | None = None,
         time_limit: float | str | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
@@ -79,6 +82,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.folds = folds
+        self.search = search
         self.time_limit = time_limit
         self.overrides = overrides
         self.components = components
@@ -161,6 +165,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
     def _train(self, config: Pipeline, examples: Examples, timeline: Timeline) -> None:
         display = make_display() if self.verbose else Silent()
         with custom_components(self.components):
+            if config.search is not None:
+                config, _ = first_trials(config, Document(type(self).__name__, {}))
             config, plans, examples = plan_fit(config, examples)
         try:
             with display, report_compilation(display.message), ExitStack() as closing:
@@ -177,6 +183,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         for text in result.warnings:
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
         self.model_ = result.model
+        self.trials_ = result.trials
         self._columns = examples.features.names
 
 
@@ -200,6 +207,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             of too few rows none is. Below 1, or a number of rows.
         folds: where given, nothing is held out, and each learner leaves out one of so many folds;
             at least as many learners are needed, better twice as many.
+        search: "table", a ready space of hyperparameters, or the section `search` of a pipeline:
+            the ensemble is then one of the best of many trials (see `ensemble_pipe.search`).
         time_limit: of `fit`, in seconds or such as "5m"; training ends early where need be, and a
             ConvergenceWarning says what it would have gone on with.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
@@ -214,6 +223,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         classes_: names of the classes, sorted.
         n_features_in_, feature_names_in_: as scikit-learn has them.
         model_: schema and members, `serving.artifact.Model`.
+        trials_: of the search, the best first, `search.trials.Trial`; empty without one.
     """
 
     _task: Task = "classification"
@@ -265,6 +275,7 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     Attributes:
         n_features_in_, feature_names_in_: as scikit-learn has them.
         model_: schema and members, `serving.artifact.Model`.
+        trials_: of the search, the best first, `search.trials.Trial`; empty without one.
     """
 
     _task: Task = "regression"

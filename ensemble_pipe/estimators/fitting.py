@@ -26,9 +26,12 @@ from ensemble_pipe.estimators.examples import (
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.results import SessionResult
+from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.sinks import MemorySink
 from ensemble_pipe.run.time_limit import TimeLimit
+from ensemble_pipe.search.course import SearchCourse
+from ensemble_pipe.search.trials import Trial, ranked
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.plan import LearnerPlan
 
@@ -45,10 +48,12 @@ class FitResult:
     Attributes:
         model: the ensemble.
         warnings: of learners that failed or were halted, and of groups that are left out.
+        trials: of a search, the best first.
     """
 
     model: Model
     warnings: list[str]
+    trials: list[Trial]
 
 
 def plan_fit(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans, Examples]:
@@ -104,6 +109,11 @@ def fit_examples(
     parts = split_examples(config, plans.networks, examples)
     held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine
+    if not held_out and config.search is not None:
+        raise ConfigError(
+            f"search: compares trials on held-out rows, but of {examples.count} rows "
+            f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it"
+        )
     if not held_out and how.evidence == "validation":
         _require_nothing_fitted(config, examples.count)
     for folds in plans.fold_counts:
@@ -126,9 +136,21 @@ def fit_examples(
             compile_first=not isinstance(executor, InlineExecutor),
             limit=limit,
         )
-        session.train(executor)
+        trials = _train(session, config, plans, executor)
         result = session.finish()
-    return FitResult(result.model, _warnings_of(result))
+    return FitResult(result.model, _warnings_of(result), trials)
+
+
+def _train(session: Session, config: Pipeline, plans: Plans, executor: Executor) -> list[Trial]:
+    """Train the learners, or the trials of a search, which are returned."""
+    if config.search is None:
+        session.train(executor)
+        return []
+    course = SearchCourse(None, config, plans)
+    for _ in course.events(session, executor, Remaining(plans.networks, ())):
+        pass
+    course.select(session)
+    return ranked(course.trials(session), config.search.metric)
 
 
 def _warnings_of(result: SessionResult) -> list[str]:

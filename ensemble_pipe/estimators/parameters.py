@@ -26,6 +26,7 @@ PATHS = {
     "patience": "training.early_stopping.patience",
     "validation_fraction": "splits.validation",
     "folds": "splits.folds",
+    "search": "search",
     "time_limit": "time_limit",
 }
 # What comes with the rows, or from a parameter that is no value of a pipeline.
@@ -53,8 +54,11 @@ def pipeline_of(
     data = {"source": "table", "path": "X", "label": "y"}
     document = Document(name, {"task": task, "seed": seed, "data": data})
     for parameter, path in PATHS.items():
-        if parameters[parameter] is not None:
-            document.override(path, _plain(parameters[parameter]))
+        value = _plain(parameters[parameter])
+        if parameter == "search" and isinstance(value, str):
+            value = {"space": value}
+        if value is not None:
+            document.override(path, value)
     document.sources.clear()  # a parameter is named, and is no --set
     try:
         for path, value in overrides.items():

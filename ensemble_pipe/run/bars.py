@@ -44,6 +44,8 @@ class Bars(Silent):
     def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
         self.message(f"training {count_text(networks, others)}")
         for learner in [plan.learner for plans in (networks, others) for plan in plans]:
+            if learner in self._tasks:  # it paused
+                continue
             name = f"learner {learner}"
             # A waiting learner has no total yet, so that its clock starts with its first report.
             task = self._progress.add_task(name, total=None, start=False, loss="waiting")

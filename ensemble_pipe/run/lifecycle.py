@@ -21,6 +21,7 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
+from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
@@ -101,6 +102,7 @@ def drive(
     display: Display,
     started: float,
     timeline: Timeline,
+    course: Course,
     train: bool = True,
     limit: TimeLimit = NO_LIMIT,
 ) -> RunResult:
@@ -109,6 +111,7 @@ def drive(
     Args:
         started: when this process began with it, of `time.monotonic`.
         timeline: where its stages are recorded.
+        course: how its learners are trained.
         train: whether learners that are not finished go on.
         paths, config, plans: of the run.
         executor: where to train; it is closed.
@@ -134,7 +137,7 @@ def drive(
                 display.message(f"run directory {paths.root}")
                 result = stages.train_and_measure(
                     paths, config, plans, executor, journal, display, timeline, tracker.start,
-                    train, limit,
+                    course, train, limit,
                 )  # fmt: skip
             status = "FINISHED"
         except KeyboardInterrupt:

@@ -17,6 +17,7 @@ def plan_work(
     width: int | None,
     folds: int | None,
     early: bool,
+    until: int | None = None,
 ) -> list[Work]:
     """Divide learners into stacks, and put all work in order; neither ever changes a result.
 
@@ -27,6 +28,7 @@ def plan_work(
         width: learners in a stack; None for what is fastest.
         folds: of the whole run; None where there are none.
         early: whether the first learners are to be ready early, at some cost to the others.
+        until: the epoch after which networks pause; None for none.
     """
     stacks: list[Stack] = []
     if remaining.networks:
@@ -37,6 +39,7 @@ def plan_work(
             trainers=trainers,
             width=width,
             first=(folds or 1) if early else None,
+            until=until,
         )
     return in_turns(stacks, remaining.estimators, folds or 1)
 

@@ -1,29 +1,26 @@
 """The functions `run`, `resume`, `grow` and `sync`, behind the commands of these names."""
 
 import math
-import secrets
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.reading import load_pipeline, load_tracking
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.errors import InputError, RunDirectoryError
+from ensemble_pipe.core.errors import ConfigError, InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
-from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.run import provenance
-from ensemble_pipe.run.display import Display, HeldMessages, Silent
+from ensemble_pipe.run.courses import CourseOf, EveryLearner
+from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
-from ensemble_pipe.run.preparation import Prepared, prepare, write_run
-from ensemble_pipe.run.requirements import require_space
+from ensemble_pipe.run.starting import Watch, start
 from ensemble_pipe.run.time_limit import (
     LEAVING_S,
     MLFLOW_S,
@@ -57,7 +54,7 @@ def run(
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
     time_limit: float | str | None = None,
-    watch: Callable[[Prepared, Display], Display] | None = None,
+    watch: Watch | None = None,
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users.
@@ -65,35 +62,21 @@ def run(
     `timeline` is where the stages of the run are recorded, by default a new one. `watch` looks at
     the data before anything is written, and returns the display from then on.
     """
-    started, timeline = time.monotonic(), timeline or Timeline()
+    timeline = timeline or Timeline()
     with timeline.stage("pipeline"):
         config, plans = _read(pipeline, overrides)
-    limit = _limit(config, time_limit, config.time_limit, timeline)
+    if config.search is not None:
+        raise ConfigError(
+            "search: is for `ensemble-pipe search`; `run` trains without one, so leave it out"
+        )
+    limit = limit_of(config, time_limit, config.time_limit, timeline)
     display = display or Silent()
-    about_ray = HeldMessages(display.message)
-    training_s = limit.before_writing_s
-    executor = make_executor(config, plans, address, inline, about_ray.say, timeline, training_s)
-    with closing(executor):
-        with timeline.stage("data"):
-            prepared = prepare(config)
-        config, plans = prepared.config, prepared.plans
-        display.message(prepared.warning or "")
-        if watch is not None:
-            display = watch(prepared, display)
-        limit.require_start()
-        folder = Path(output).resolve()
-        made = [above for above in (folder, *folder.parents) if not above.exists()]
-        require_space(plans.networks, prepared.schema, folder)
-        paths = new_run(folder, config)
-        with lock_run(paths):
-            with remove_on_failure(paths, made), timeline.stage("base files"):
-                write_run(paths, prepared)
-            display.message("\n".join(decision_lines(prepared.schema.decisions)))
-            about_ray.release()
-            return drive(paths, config, plans, executor, display, started, timeline, limit=limit)
+    return start(
+        config, plans, EveryLearner, output, address, inline, display, timeline, limit, watch
+    )
 
 
-def _limit(
+def limit_of(
     config: Pipeline, time_limit: float | str | None, default: float | None, timeline: Timeline
 ) -> TimeLimit:
     """Return the time limit of a command, which began when its timeline did."""
@@ -128,6 +111,7 @@ def resume(
     train: bool = True,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    search_of: CourseOf | None = None,
     time_limit: float | str | None = None,
 ) -> RunResult:
     """Continue an interrupted run, with bitwise the same result.
@@ -140,6 +124,7 @@ def resume(
         address, inline, display: as for `run`; they need not be those of the first start.
         components, timeline, time_limit: as for `run`; the pipeline's own limit is that of its
             first start alone.
+        search_of: makes the course of a search; see `search.pipeline.resume`.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -153,13 +138,21 @@ def resume(
     with lock_run(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train)
-        limit = _limit(config, time_limit, None, timeline)
+        course_of = EveryLearner if config.search is None else search_of
+        if course_of is None:
+            raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.search.pipeline resumes it")
+        if config.search is not None and time_limit is not None:
+            raise ConfigError("time_limit: is for runs; a search ends with its last trial")
+        limit = limit_of(config, time_limit, None, timeline)
         limit.require_start()
         # Without training nothing is to be started.
         inline = inline or not train
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
-            return drive(paths, config, plans, executor, display, started, timeline, train, limit)
+            course = course_of(paths, config, plans)
+            return drive(
+                paths, config, plans, executor, display, started, timeline, course, train, limit
+            )
 
 
 @handle_signals()
@@ -196,11 +189,17 @@ def grow(
         with timeline.stage("rewinding"):
             finish_growth(paths)
             config, _ = load_pipeline(paths.pipeline)
+            if config.search is not None:
+                raise ConfigError(
+                    f"{run_dir}: is a search, whose trials are its learners; search "
+                    "with a larger search.trials"
+                )
             write_growth(paths, add_learners(config, learners))
             config, plans = _rewind(paths, train=True)
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
-            return drive(paths, config, plans, executor, display, started, timeline)
+            course = EveryLearner(paths, config, plans)
+            return drive(paths, config, plans, executor, display, started, timeline, course)
 
 
 def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
@@ -288,27 +287,3 @@ def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
         journal = Journal(paths.journal)
         journal.append(EndedEntry("KILLED"))
         journal.close()
-
-
-def new_run(output: Path, config: Pipeline) -> RunPaths:
-    """Make the folder of a new run, empty yet."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
-    try:
-        root.mkdir(parents=True)
-    except OSError as error:
-        raise RunDirectoryError(f"{root}: cannot be made ({error.strerror})") from None
-    return RunPaths(root)
-
-
-@contextmanager
-def remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
-    """Remove a run directory that could not be made whole, and the folders made for it."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(paths.root)
-        with suppress(OSError):  # another run may have begun beside it
-            for folder in made:
-                folder.rmdir()
-        raise

@@ -33,11 +33,13 @@ from ensemble_pipe.core.storage import (
 )
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
+from ensemble_pipe.run.courses import EveryLearner
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
-from ensemble_pipe.run.pipeline import new_run, remove_on_failure, require_same_conditions
+from ensemble_pipe.run.pipeline import require_same_conditions
 from ensemble_pipe.run.requirements import require_fit
+from ensemble_pipe.run.starting import new_run, remove_on_failure
 from ensemble_pipe.tracking.completeness import complete_entries, require_start
 from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import line_of, read_lines
@@ -85,7 +87,10 @@ def combine(
     display.message(f"combining the members of {source.root}")
     executor = make_executor(config, plans, None, True, display.message, timeline)
     with closing(executor), lock_run(paths):
-        return drive(paths, config, plans, executor, display, started, timeline, train=False)
+        course = EveryLearner(paths, config, plans)
+        return drive(
+            paths, config, plans, executor, display, started, timeline, course, train=False
+        )
 
 
 def _finished(paths: RunPaths) -> StartedEntry:

@@ -11,6 +11,7 @@ from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.run.checkpoint_writer import CheckpointWriter
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.serving.artifact import write_artifact
@@ -60,6 +61,7 @@ class RunSink:
         self._timeline = timeline
         self._by_time = by_time
         self._draw_sheet = draw_sheet
+        self._writer = CheckpointWriter(self._save)
         self._limit = limit
         self._costs = costs(paths.journal) if by_time else {}
 
@@ -94,14 +96,22 @@ class RunSink:
                     waited_s=round(checkpoint.waited_s, 3),
                 )
             )
+        self._writer.write(checkpoint)
+
+    def _save(self, checkpoint: Checkpoint) -> None:
         self._journal.sync()  # a checkpoint never stands there without what led to it
         save_checkpoint(self._paths, checkpoint, self._run_id)
+
+    def flush(self) -> None:
+        """Wait until all checkpoints are on disk."""
+        self._writer.wait_for_all()
 
     def save_estimator(self, estimator: EstimatorFitted) -> None:
         fitted = FittedFile(estimator.suffix, estimator.content)
         save_estimator(self._paths, estimator.learner, fitted, self._run_id)
 
     def finish_learner(self, learner: int) -> None:
+        self._writer.wait(learner)
         self._journal.append(kinds.FinishedEntry(learner))
 
     def fail(self, learner: int, reason: str) -> None:
@@ -109,6 +119,9 @@ class RunSink:
 
     def spare(self, learner: int, reason: str) -> None:
         self._journal.append(kinds.SparedEntry(learner, reason))
+
+    def prune(self, learner: int, reason: str) -> None:
+        self._journal.append(kinds.PrunedEntry(learner, reason))
 
     def save_combination(self, combined: Combined) -> None:
         self._journal.append(kinds.CombinedEntry.of(combined))

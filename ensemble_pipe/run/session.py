@@ -129,11 +129,15 @@ class Session:
             pass
 
     def events(
-        self, executor: Executor | None, remaining: Remaining | None = None
+        self,
+        executor: Executor | None,
+        remaining: Remaining | None = None,
+        until: int | None = None,
     ) -> Iterator[Event]:
         """Train as `train` does, and yield each event after its results are stored.
 
-        Closing the iterator ends the training early.
+        Closing the iterator ends the training early. With `until`, networks pause after that epoch;
+        a later call goes on with them.
         """
         remaining = remaining or Remaining(self._plans.networks, self._plans.estimators)
         self.open = remaining.learners - self.failed.keys()
@@ -148,7 +152,7 @@ class Session:
         width, folds = self._config.cluster.stack, self._plans.folds
         halted = self._limit.ends_training if is_limited else never
         trainers = executor.trainers if executor.wait(halted) else 1
-        work = plan_work(remaining, self._schema, trainers, width, folds, is_limited)
+        work = plan_work(remaining, self._schema, trainers, width, folds, is_limited, until)
         self._display.begin(remaining.networks, remaining.estimators)
         trained = executor.run(work, self._data.recipe, self._schema, halted)
         for event in self._recorded(trained):
@@ -171,6 +175,16 @@ class Session:
         with self._timeline.stage("training"):
             yield first
             yield from events
+
+    def grow(self, plans: Plans) -> None:
+        """Go on with the plans of more learners; those that there are stay as they are."""
+        self._plans = plans
+        self._networks = {plan.learner: plan for plan in plans.networks}
+
+    def prune(self, learner: int, reason: str) -> None:
+        """Train a learner no further; it yields no member."""
+        self._sink.prune(learner, reason)
+        self.open.discard(learner)
 
     def finish(self) -> SessionResult:
         """Combine and measure the members, and hand the result to the sink.

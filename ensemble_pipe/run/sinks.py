@@ -52,6 +52,10 @@ class Sink(Protocol):
         """A learner is not needed: the ensemble is good enough without it."""
         ...
 
+    def prune(self, learner: int, reason: str) -> None:
+        """A learner is trained no further: others of a search are better."""
+        ...
+
     def save_combination(self, combined: Combined) -> None:
         """Receive the combination of the members, before it is measured."""
         ...
@@ -89,6 +93,9 @@ class MemorySink:
         return None
 
     def spare(self, learner: int, reason: str) -> None:
+        return None
+
+    def prune(self, learner: int, reason: str) -> None:
         return None
 
     def save_combination(self, combined: Combined) -> None:

@@ -1,7 +1,7 @@
 """The stages of a prepared run: train the learners, combine and measure them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -14,18 +14,20 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
 from ensemble_pipe.run.results import SessionResult
-from ensemble_pipe.run.resuming import Remaining, restore
+from ensemble_pipe.run.resuming import restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
+from ensemble_pipe.tracking.kinds import PicturesEntry
 from ensemble_pipe.tracking.pictures import load_drawing
-from ensemble_pipe.training.events import Checkpoint
+from ensemble_pipe.training.events import Checkpoint, Event
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.
 SHEET_AFTER_S = 10.0
@@ -40,6 +42,7 @@ def train_and_measure(
     display: Display,
     timeline: Timeline,
     begin_shipping: Callable[[], None],
+    course: Course,
     train: bool = True,
     limit: TimeLimit = NO_LIMIT,
 ) -> SessionResult:
@@ -58,6 +61,7 @@ def train_and_measure(
         timeline: where the stages of the run are recorded.
         begin_shipping: called when training has begun, since MLflow takes seconds of the
             processor to load, which would delay the first step.
+        course: how the learners are trained.
         train: whether learners that are not finished go on; else the members so far make the
             ensemble.
         limit: when training ends though learners are open.
@@ -89,14 +93,23 @@ def train_and_measure(
         remaining = restore(paths, plans, data.rows, session.registry, sink)
         if not train:  # those that failed before are not tried again
             session.failed.update(failures(paths.journal))
-        _train(session, executor if train else None, remaining, sink, begin_shipping)
+        events = course.events(session, executor if train else None, remaining)
+        _train(events, sink, begin_shipping)
+        if train:
+            executor.release()
     except KeyboardInterrupt:
         if session.yields:
             display.message("writing the ensemble of what is trained so far")
             with interruptible():
-                display.message(_finish(session, display).left_undone)
+                display.message(_finish(session, course, display).left_undone)
         raise
-    return _finish(session, display)
+    finally:
+        sink.flush()
+    result = _finish(session, course, display)
+    drawn = course.draw(session)
+    if drawn:
+        journal.append(PicturesEntry([path.name for path in drawn]))
+    return result
 
 
 def _contact_sheet(
@@ -109,24 +122,17 @@ def _contact_sheet(
     return partial(draw_contact_sheet, paths, recipe, schema, epochs)
 
 
-def _train(
-    session: Session,
-    executor: Executor | None,
-    remaining: Remaining,
-    sink: RunSink,
-    begin_shipping: Callable[[], None],
-) -> None:
+def _train(events: Iterator[Event], sink: RunSink, begin_shipping: Callable[[], None]) -> None:
     """Train; draw the contact sheet meanwhile where training takes long, so that it is seen."""
     began = time.monotonic()
-    for event in session.events(executor, remaining):
+    for event in events:
         begin_shipping()
         if isinstance(event, Checkpoint) and time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()
-    if executor is not None:
-        executor.release()
 
 
-def _finish(session: Session, display: Display) -> SessionResult:
+def _finish(session: Session, course: Course, display: Display) -> SessionResult:
+    course.select(session)
     result = session.finish()
     for warning in result.warnings:
         display.message(warning)

@@ -1,1 +1,1 @@
-"""Choosing hyperparameters before a run: the learning-rate range test."""
+"""Choosing hyperparameters: searches for them, and the learning-rate range test."""

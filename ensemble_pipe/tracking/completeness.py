@@ -74,7 +74,8 @@ def take_learner(entry: Entry, known: set[int], where: Path) -> None:
             known.add(entry.learner)
         case (
             kinds.EpochEntry() | kinds.FinishedEntry() | kinds.FailedEntry() | kinds.SparedEntry()
-            | kinds.CostEntry() | kinds.MemberEntry() | kinds.MemberTestEntry()
+            | kinds.PrunedEntry() | kinds.CostEntry() | kinds.MemberEntry()
+            | kinds.MemberTestEntry()
         ):  # fmt: skip
             if entry.learner not in known:
                 raise CorruptFileError(

@@ -6,7 +6,7 @@ from typing import assert_never
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.kinds import Entry
 
-LearnerEnd = kinds.FinishedEntry | kinds.FailedEntry | kinds.SparedEntry
+LearnerEnd = kinds.FinishedEntry | kinds.FailedEntry | kinds.SparedEntry | kinds.PrunedEntry
 
 
 def open_status(run_status: str) -> str:
@@ -21,7 +21,7 @@ def learner_status(entry: LearnerEnd) -> str:
             return "FINISHED"
         case kinds.FailedEntry():
             return "FAILED"
-        case kinds.SparedEntry():
+        case kinds.SparedEntry() | kinds.PrunedEntry():
             return "KILLED"
 
 
@@ -36,7 +36,10 @@ def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:
         match entry:
             case kinds.EndedEntry():
                 status = entry.status
-            case kinds.FinishedEntry() | kinds.FailedEntry() | kinds.SparedEntry():
+            case (
+                kinds.FinishedEntry() | kinds.FailedEntry() | kinds.SparedEntry()
+                | kinds.PrunedEntry()
+            ):  # fmt: skip
                 if learners.get(entry.learner) != "FINISHED":
                     learners[entry.learner] = learner_status(entry)
             case (

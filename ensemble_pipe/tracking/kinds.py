@@ -131,6 +131,14 @@ class SparedEntry(OfLearner):
 
 
 @dataclass(frozen=True)
+class PrunedEntry(OfLearner):
+    """A trial of a search was trained no further, since others are better."""
+
+    kind = "pruned"
+    reason: str
+
+
+@dataclass(frozen=True)
 class CostEntry(OfMember):
     """The measured cost of a member's prediction.
 
@@ -302,7 +310,7 @@ class UnknownEntry:
 
 KnownEntry = (
     StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
-    | EpochEntry | FinishedEntry | FailedEntry | SparedEntry
+    | EpochEntry | FinishedEntry | FailedEntry | SparedEntry | PrunedEntry
     | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
     | CombinedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry | TimelineEntry
     | EndedEntry

@@ -9,7 +9,7 @@ from ensemble_pipe.tracking.run_summary import RunSummary, flat, kind_of
 
 def learners(run: RunSummary) -> Html:
     """Return a table of each learner's progress; nothing once all have ended."""
-    ended = {*run.finished, *run.failed, *run.spared}
+    ended = {*run.finished, *run.failed, *run.spared, *run.pruned}
     if run.status == "FINISHED" and ended >= run.plans.keys():
         return Html("")
     rows = []
@@ -24,7 +24,9 @@ def learners(run: RunSummary) -> Html:
 
 def _state(run: RunSummary, learner: int) -> str:
     """Return the state of a learner; one that is finished stays so."""
-    states = {"finished": run.finished, "failed": run.failed, "spared": run.spared}
+    states = {
+        "finished": run.finished, "failed": run.failed, "spared": run.spared, "pruned": run.pruned,
+    }  # fmt: skip
     for state, learners in states.items():
         if learner in learners:
             return state

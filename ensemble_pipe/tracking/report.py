@@ -1,6 +1,7 @@
 """The report of a run, finished or not: one HTML page."""
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import gmtime, strftime
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CLASSES = 60
-_FULL_WIDTH = ("augmentation", "learning_curves", "ensemble_size")
+_FULL_WIDTH = ("augmentation", "search_trials", "learning_curves", "ensemble_size")
 _CAPTIONS = {
     "augmentation": "Training rows and augmented versions of them",
+    "search_history": "Trials of the search by their score, and the best so far",
+    "search_importance": "How much of the trials' scores each hyperparameter explains (fANOVA)",
+    "search_trials": "Values of the trials; the better a trial, the darker its line",
     "learning_curves": "Loss by epoch; a line for each learner",
     "ensemble_size": "Validation metrics of the first 1, 2, ... members together",
     "rejection": "The most certain test rows, by how many are kept; a thin line for each member",
@@ -131,13 +135,11 @@ def _combination(run: RunSummary) -> str:
 
 def _groups(run: RunSummary) -> str:
     """Return the number of learners and their strategies."""
-    ensemble = run.pipeline["ensemble"]
-    groups = ensemble["pool"] or [ensemble]
-    strategies = ", ".join(
-        f"{group.get('learners', 1)} {group['strategy']}" if len(groups) > 1 else group["strategy"]
-        for group in groups
-    )
-    return f"{len(run.plans)} learners: {strategies}"
+    ensemble, counts = run.pipeline["ensemble"], Counter[str]()
+    for group in ensemble["pool"] or [ensemble]:
+        counts[group["strategy"]] += group.get("learners", 1)
+    strategies = [f"{count} {name}" if len(counts) > 1 else name for name, count in counts.items()]
+    return f"{len(run.plans)} learners: {', '.join(strategies)}"
 
 
 def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:

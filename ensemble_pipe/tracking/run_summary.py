@@ -78,6 +78,7 @@ class RunSummary:
     unfinished: list[int] = field(default_factory=list)
     left_undone: str = ""
     spared: dict[int, str] = field(default_factory=dict)
+    pruned: dict[int, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     combined_from: str | None = None
@@ -144,6 +145,8 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.pipeline = {**run.pipeline, "ensemble": entry.ensemble}
         case kinds.SparedEntry():
             run.spared[entry.learner] = entry.reason
+        case kinds.PrunedEntry():
+            run.pruned[entry.learner] = entry.reason
         case kinds.ResumedEntry():
             run.resumed_ms.append(entry.time_ms)
             run.stages = []

@@ -13,6 +13,7 @@ from zlib import crc32
 from ensemble_pipe.core.addresses import mask_secrets, restore_secrets
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.timeline import seconds_of
 from ensemble_pipe.tracking import kinds, names
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
@@ -33,7 +34,7 @@ OnSent = Callable[[int, int], None]
 
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
-_WHY = {"failure", "spared", "unfinished"}
+_WHY = {"failure", "pruned", "spared", "unfinished"}
 
 
 def _without_time(entry: kinds.CombinedEntry | kinds.ImportanceEntry) -> dict[str, Any]:
@@ -120,6 +121,9 @@ class Shipper:
             case kinds.SparedEntry():
                 self._to.tag(self._child(entry), "spared", entry.reason)
                 self._end_learner(entry)
+            case kinds.PrunedEntry():
+                self._to.tag(self._child(entry), "pruned", entry.reason)
+                self._end_learner(entry)
             case kinds.CombinedEntry():
                 self._combined(entry)
             case kinds.ResultEntry():
@@ -132,7 +136,7 @@ class Shipper:
             case kinds.ModelEntry():
                 self._model(entry)
             case kinds.TimelineEntry():
-                seconds = {f"seconds/{stage.name}": stage.seconds for stage in entry.stages}
+                seconds = {f"seconds/{k}": v for k, v in seconds_of(entry.stages).items()}
                 self._add(self._parent, entry, seconds, 0)
             case kinds.EndedEntry():
                 self._ended(entry)

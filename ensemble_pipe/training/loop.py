@@ -29,7 +29,7 @@ PROGRESS_EVERY_S = 0.5
 def train(
     stack: Stack, data: TrainingData, schema: Schema, halted: Halted = never
 ) -> Iterator[Event]:
-    """Train a stack to its end, yielding events as they come.
+    """Train a stack to its end, or until it pauses, yielding events as they come.
 
     Args:
         stack: learners at the same step, alike in all that `make_stacks` groups by.
@@ -43,8 +43,9 @@ def train(
         state is no longer finite, which then leaves the stack.
     """
     training = StackTraining(stack, data, schema)
+    last_step = stack.last_step(data.rows)
     reported = -math.inf  # the first step is told at once
-    while training.plans and training.step < training.steps.total:
+    while training.plans and training.step < last_step:
         losses = training.take_step()
         ends = halted()
         if ends or training.is_checkpoint():
@@ -117,7 +118,7 @@ class StackTraining:
 
     def is_checkpoint(self) -> bool:
         """Whether an epoch or a cycle of any learner ends at this step."""
-        return self._ends_epoch() or any(self._member(plan) is not None for plan in self.plans)
+        return self._ends_epoch() or self.step in self.all_member_steps
 
     def checkpoints(self) -> Iterator[Event]:
         """Yield a checkpoint of every learner, or its failure, and drop those that are done."""
@@ -231,6 +232,7 @@ class StackTraining:
         self.state = StackedState(states)
         self.round = first.round_at(self.step, self.data.rows)
         self.member_steps = {plan.learner: plan.member_steps(self.data.rows) for plan in plans}
+        self.all_member_steps = set().union(*self.member_steps.values())
         self.rule = StackedRule(
             [plan.rule for plan in plans],
             {name: self.state.slots[name] for name in first.rule.slots},

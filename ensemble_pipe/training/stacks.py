@@ -20,14 +20,26 @@ MAX_STACK = 16
 
 @dataclass(frozen=True)
 class Stack:
-    """Learners trained side by side, and the state that each resumes from (None: its start)."""
+    """Learners trained side by side.
+
+    Attributes:
+        plans: of the learners.
+        states: that each resumes from; None for its start.
+        until: the epoch after which training pauses; None for none.
+    """
 
     plans: tuple[LearnerPlan, ...]
     states: tuple[LearnerState | None, ...] = field(default=())
+    until: int | None = None
 
     def __post_init__(self) -> None:
         if not self.states:
             object.__setattr__(self, "states", tuple(None for _ in self.plans))
+
+    def last_step(self, rows: int) -> int:
+        """Return the number of steps taken when its training ends or pauses, over R rows."""
+        steps = self.plans[0].steps(rows)
+        return steps.total if self.until is None else min(steps.total, steps.end_of(self.until - 1))
 
 
 def make_stacks(
@@ -38,6 +50,7 @@ def make_stacks(
     trainers: int,
     width: int | None,
     first: int | None = None,
+    until: int | None = None,
 ) -> list[Stack]:
     """Divide learners into stacks; the division never changes a result.
 
@@ -50,6 +63,7 @@ def make_stacks(
             trainer has work.
         first: learners in the first stack of each kind; the number doubles from stack to stack up
             to the width, so that the first learners are ready early. None for the width at once.
+        until: the epoch after which training pauses; None for none.
     """
     if width is None:
         width = _automatic_width(len(plans), size, trainers)
@@ -65,7 +79,7 @@ def make_stacks(
         start, size = 0, min(first or width, width)
         while start < len(alike):
             part = tuple(alike[start : start + size])
-            stacks.append(Stack(part, tuple(states.get(plan.learner) for plan in part)))
+            stacks.append(Stack(part, tuple(states.get(plan.learner) for plan in part), until))
             start, size = start + size, min(2 * size, width)
     return sorted(stacks, key=lambda stack: stack.plans[0].learner)
 

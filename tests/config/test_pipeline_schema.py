@@ -43,7 +43,8 @@ def test_a_shipped_pipeline_loads_under_its_own_name(path: Path) -> None:
 def test_a_shipped_pipeline_begins_with_how_to_launch_it(path: Path) -> None:
     header = path.read_text(encoding="utf-8").split("\nname:")[0]
     assert [w for w in ("Purpose", "Command", "Override", "Expect") if f"# {w}" not in header] == []
-    assert f"ensemble-pipe run pipelines/{path.name}" in header
+    verb = "search" if path.stem.endswith("_search") else "run"
+    assert f"ensemble-pipe {verb} pipelines/{path.name}" in header
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -48,6 +48,7 @@ EXAMPLES: list[KnownEntry] = [
     kinds.EnsembleEntry(1, {"nll": 0.5}),
     kinds.FailedEntry(0, "why"),
     kinds.SparedEntry(0, "why"),
+    kinds.PrunedEntry(0, "why"),
     kinds.FinishedEntry(0),
     kinds.CombinedEntry(
         Weighted(weights=(1.0,)),

@@ -1,0 +1,99 @@
+"""The functions `search` and `resume`, behind the commands of these names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ensemble_pipe.config import yaml_documents
+from ensemble_pipe.config.conversion import resolve, validate
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.yaml_documents import Document
+from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.interruption import handle_signals
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.run import pipeline as runs
+from ensemble_pipe.run.display import Display, Silent
+from ensemble_pipe.run.lifecycle import RunResult
+from ensemble_pipe.run.starting import start
+from ensemble_pipe.search.course import SearchCourse
+from ensemble_pipe.search.drivers import first_trials
+from ensemble_pipe.search.results import read_trials
+from ensemble_pipe.search.trials import Trial
+from ensemble_pipe.training.components import takes_components
+
+__all__ = ["SearchResult", "resume", "search"]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The result of a search.
+
+    Attributes:
+        run: of the ensemble that was made of the trials.
+        metric: that trials are compared by, on the validation part.
+        trials: all of them, the best first, those without a score last.
+    """
+
+    run: RunResult
+    metric: str
+    trials: tuple[Trial, ...]
+
+
+@handle_signals()
+@takes_components
+def search(
+    pipeline: str | Path | Pipeline,
+    *,
+    output: str | Path = "runs",
+    address: str | None = None,
+    inline: bool = False,
+    display: Display | None = None,
+    components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
+    **overrides: Any,
+) -> SearchResult:
+    """Search for hyperparameters: see `ensemble_pipe.search`, which is this function for users.
+
+    `timeline` is where the stages of the search are recorded, by default a new one.
+    """
+    timeline = timeline or Timeline()
+    with timeline.stage("pipeline"):
+        config, document = _read(pipeline, overrides)
+        config, plans = first_trials(config, document)
+    display = display or Silent()
+    done = start(config, plans, SearchCourse, output, address, inline, display, timeline)
+    return _result(done)
+
+
+@handle_signals()
+@takes_components
+def resume(run_dir: str | Path, **options: Any) -> SearchResult | RunResult:
+    """Continue an interrupted search, or run, with bitwise the same result.
+
+    Args:
+        run_dir: a run directory, of a search or not.
+        options: those of `run.pipeline.resume`, which this is for runs.
+
+    Returns:
+        A `SearchResult` of a search, else a `RunResult`.
+    """
+    done = runs.resume(run_dir, search_of=SearchCourse, **options)
+    is_search = read_trials(RunPaths(Path(done.run_dir))) is not None
+    return _result(done) if is_search else done
+
+
+def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Document]:
+    if not isinstance(pipeline, Pipeline):
+        document = yaml_documents.read_document(Path(pipeline)).with_overrides(overrides)
+        return validate(document), document
+    if overrides:
+        raise InputError("overrides go with a pipeline file, not with a Pipeline object")
+    return pipeline, Document("pipeline", resolve(pipeline))
+
+
+def _result(done: RunResult) -> SearchResult:
+    found = read_trials(RunPaths(Path(done.run_dir)))
+    assert found is not None
+    return SearchResult(done, *found)

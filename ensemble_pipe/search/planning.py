@@ -1,0 +1,210 @@
+"""Plans of a search: each trial as a learner of the run, and what is wrong with a search."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ensemble_pipe.config.plans import Plans, make_plans
+from ensemble_pipe.config.search_settings import METRICS, Search
+from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.yaml_documents import Document, KeyPath
+from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.messages import quote
+from ensemble_pipe.ensemble.combining import Combine
+from ensemble_pipe.ensemble.strategies import Group, Learners
+from ensemble_pipe.search.spaces import (
+    NO_ORDER,
+    Parameters,
+    ends,
+    grid_size,
+    misplaced,
+    parameters_of,
+)
+from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
+
+Mistake = tuple[str, str]
+Values = Mapping[str, Any]
+
+TRIALS = 32  # where a pipeline does not say how many
+_ROOTS = ("network", "training", "view")
+_OF_LEARNERS = (
+    "strategy", "learners", "passes", "rounds", "shrinkage", "vary", "set", "pool", "preset",
+    "stop_below_gain",
+)  # fmt: skip
+
+
+def require_search(config: Pipeline) -> Search:
+    """Return the search of a pipeline; raise ConfigError where it has none."""
+    if config.search is None:
+        raise ConfigError(
+            "search: is missing; name a space, such as {space: table}, or use `ensemble-pipe run`"
+        )
+    return config.search
+
+
+def with_trials(config: Pipeline, trials: Sequence[Values]) -> Pipeline:
+    """Return a pipeline in which each trial is a group of one learner."""
+    return config.with_pool(tuple(group_of(values, 1) for values in trials), _combine(config))
+
+
+def group_of(values: Values, learners: int) -> Group:
+    """Return a group of learners with the values of a trial."""
+    return Learners(learners=learners, set=dict(values))
+
+
+def _combine(config: Pipeline) -> Combine:
+    """Return how the trials that are chosen are combined."""
+    search, combine = require_search(config), config.ensemble.combine
+    if search.ensemble == "top":
+        return combine
+    return replace(combine, method="greedy", most_members=search.top)
+
+
+def plan_trials(
+    config: Pipeline, trials: Sequence[Values], document: Document
+) -> tuple[Pipeline, Plans]:
+    """Return a pipeline with its trials, and their plans.
+
+    Args:
+        config: with a search.
+        trials: values of each.
+        document: the source of the pipeline, for the lines in messages.
+
+    Raises:
+        ConfigError: the values of a trial do not go together.
+    """
+    whole = with_trials(config, trials)
+    return whole, make_plans(whole, _with_lines(document, trials, config))
+
+
+def require_valid(config: Pipeline, document: Document) -> None:
+    """Check a search: its settings, and every choice and bound of its space.
+
+    Raises:
+        ConfigError: lists every mistake, with its line.
+    """
+    search = require_search(config)
+    mistakes = [
+        (f"{'.'.join(map(str, path))}: {text}", document.at(path))
+        for path, text in _conflicts(config, search)
+    ]
+    if mistakes:
+        raise ConfigError(mistakes=mistakes)
+    make_plans(with_trials(config, [{}]), document)
+    if isinstance(search.space, tuple):
+        for number, values in enumerate(search.space):
+            for path in values:
+                place: KeyPath = ("search", "space", number, path)
+                mistakes += _mistakes_of(config, path, values, document.at(place))
+    else:
+        parameters = parameters_of(search)
+        for path, tried in _one_by_one(parameters):
+            place = ("search", "space", path)
+            mistakes += _mistakes_of(config, path, tried, document.at(place))
+    if mistakes:
+        raise ConfigError(mistakes=mistakes)
+
+
+def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the path of each setting that a search cannot go with, and why."""
+    for name in _OF_LEARNERS:
+        if f"ensemble.{name}" in config.given:
+            yield ("ensemble", name), "the trials of a search are its learners; leave it out"
+    for name in ("keep", "most_members", "evidence"):
+        if f"ensemble.combine.{name}" in config.given:
+            yield ("ensemble", "combine", name), "search.top says how many; leave it out"
+    if search.ensemble != "top" and "ensemble.combine.method" in config.given:
+        text = f"search.ensemble: {search.ensemble} selects greedily; leave one of them out"
+        yield ("ensemble", "combine", "method"), text
+    if config.splits.folds is not None:
+        text = (
+            "each learner would leave out another fold, so trials could not be compared; take "
+            "splits.validation and splits.stop"
+        )
+        yield ("splits", "folds"), text
+    if config.transfer is not None:
+        yield ("transfer",), "a search begins every trial anew; leave it out"
+    if config.time_limit is not None:
+        yield ("time_limit",), "is for runs; a search ends with its last trial, so leave it out"
+    if search.metric not in METRICS[config.task]:
+        valid = ", ".join(METRICS[config.task])
+        yield ("search", "metric"), f"{search.metric} is not for {config.task}; valid: {valid}"
+    if isinstance(search.space, tuple):
+        yield from _size_conflicts(search, len(search.space))
+        return
+    wrong = misplaced(search)
+    yield from ((("search", "space", path, "when"), NO_ORDER) for path in wrong)
+    if not wrong:
+        yield from _space_conflicts(search, parameters_of(search))
+
+
+def _space_conflicts(search: Search, parameters: Parameters) -> Iterator[tuple[KeyPath, str]]:
+    if search.driver == "grid":
+        for path, one in parameters.items():
+            if one.choices is None and one.integer is None:
+                text = f"a grid takes no range of numbers; list them, such as {list(ends(one))}"
+                yield ("search", "space", path), text
+        yield from _size_conflicts(search, grid_size(parameters))
+    else:
+        yield from _size_conflicts(search, search.trials or TRIALS)
+    for path, one in parameters.items():
+        for other, allowed in one.conditions.items():
+            choices = parameters[other].choices
+            unknown = [value for value in allowed if choices is not None and value not in choices]
+            if unknown:
+                text = f"{quote(unknown[0])} is no choice of {other}"
+                yield ("search", "space", path, "when"), text
+
+
+def _size_conflicts(search: Search, trials: int) -> Iterator[tuple[KeyPath, str]]:
+    again = search.top * (search.top - 1) if search.ensemble == "hyper_deep" else 0
+    if trials + again > MOST_LEARNERS:
+        text = f"{trials:,} trials" + (f" and {again:,} further initialisations" if again else "")
+        yield ("search",), f"{text} are more than a run can have, {MOST_LEARNERS:,}"
+
+
+def _one_by_one(parameters: Parameters) -> Iterator[tuple[str, Values]]:
+    """Yield every choice and bound of each hyperparameter, with what it depends on."""
+    for path, one in parameters.items():
+        for value in ends(one):
+            yield path, {**_needed(parameters, path), path: value}
+
+
+def _needed(parameters: Parameters, path: str) -> dict[str, Any]:
+    """Return values of others with which a trial has a hyperparameter."""
+    found: dict[str, Any] = {}
+    for other, allowed in parameters[path].conditions.items():
+        found |= {**_needed(parameters, other), other: allowed[0]}
+    return found
+
+
+def _mistakes_of(config: Pipeline, path: str, values: Values, where: str) -> list[Mistake]:
+    """Return what is wrong with a trial of these values, of which that of `path` is tried."""
+    if path.split(".")[0] not in _ROOTS:
+        text = (
+            f"search.space: {quote(path)} cannot differ between trials, which share the rows as "
+            "they are encoded and augmented; name keys below network, training or view"
+        )
+        return [(text, where)]
+    try:
+        make_plans(with_trials(config, [values]))
+    except ConfigError as error:
+        found = [(text, where) for text, _ in error.mistakes]
+        return [one for one in found if not one[0].startswith("ensemble.")]
+    return []
+
+
+def _with_lines(document: Document, trials: Sequence[Values], config: Pipeline) -> Document:
+    """Return a document in which the values of trials have the lines of the space."""
+    space = require_search(config).space
+    lines = dict(document.lines)
+    for number, values in enumerate(trials):
+        for path in values:
+            place: KeyPath = ("search", "space", path)
+            if isinstance(space, tuple):
+                place = ("search", "space", number, path)
+            above = [place[:length] for length in range(len(place), 0, -1)]
+            known = next((step for step in above if step in lines), None)
+            if known is not None:
+                lines["ensemble", "pool", number, "set", path] = lines[known]
+    return replace(document, lines=lines)

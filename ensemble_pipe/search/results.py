@@ -1,0 +1,74 @@
+"""The trials of a search as its run directory has them, and their table."""
+
+from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.core.messages import align_columns, printable, truncate
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.ensemble.strategies import Learners
+from ensemble_pipe.search.drivers import driver_of
+from ensemble_pipe.search.trials import Ending, Trial, ranked, short_names
+from ensemble_pipe.tracking.run_summary import RunSummary, read_run_summary
+
+SHOWN = 10
+_MOST_CELL = 24
+
+
+def read_trials(paths: RunPaths) -> tuple[str, tuple[Trial, ...]] | None:
+    """Return the metric of a search and its trials, the best first; None of a run without a search.
+
+    Raises:
+        CorruptFileError: the journal is damaged.
+    """
+    config, _ = load_pipeline(paths.pipeline)
+    if config.search is None:
+        return None
+    metric, run = config.search.metric, read_run_summary(paths)
+    groups = config.ensemble.groups[: driver_of(config).total]
+    trials = [
+        _trial(run, number, group, metric)
+        for number, group in enumerate(groups)
+        if isinstance(group, Learners)
+    ]
+    return metric, tuple(ranked(trials, metric))
+
+
+def _trial(run: RunSummary, number: int, group: Learners, metric: str) -> Trial:
+    member, epochs = run.by_place.get((number, 0)), run.epochs.get(number, [])
+    ending: Ending = "unfinished"
+    if number in run.failed:
+        ending = "failed"
+    elif number in run.pruned:
+        ending = "pruned"
+    elif member is not None:
+        ending = "finished"
+    score = None if member is None else member.validation.get(metric)
+    last = epochs[-1].epoch if epochs else 0
+    return Trial(number, group.set or {}, ending, score, last)
+
+
+def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
+    """Return the best trials as a table, and how many trials ended in which way.
+
+    Args:
+        metric: of the search.
+        trials: all of them, the best first.
+    """
+    paths = list(dict.fromkeys(path for trial in trials for path in trial.values))
+    head = ("trial", metric, "epochs", *short_names(paths).values())
+    best = [trial for trial in trials if trial.score is not None][:SHOWN]
+    rows = [
+        (
+            str(trial.number),
+            f"{trial.score:.4f}",
+            str(trial.epochs),
+            *(_cell(trial.values[path]) if path in trial.values else "-" for path in paths),
+        )
+        for trial in best
+    ]
+    endings = [trial.ending for trial in trials]
+    counts = [f"{endings.count(one)} {one}" for one in dict.fromkeys(endings)]
+    return f"{align_columns([head, *rows])}\n({len(trials)} trials: {', '.join(counts)})"
+
+
+def _cell(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return truncate(printable(text), _MOST_CELL)

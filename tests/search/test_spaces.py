@@ -1,0 +1,159 @@
+"""Spaces: which values belong together, draws, grids, and what is wrong with a search."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_pipelines import small_settings
+from typer.testing import CliRunner
+
+from ensemble_pipe.cli import app
+from ensemble_pipe.config.plans import make_plans
+from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.config.search_settings import Parameter, Search
+from ensemble_pipe.search.planning import with_trials
+from ensemble_pipe.search.spaces import READY, draw, grid, parameters_of
+
+CONDITIONAL: dict[str, Any] = {
+    "training.optimizer.momentum": Parameter(
+        uniform=(0.0, 0.9), when={"training.optimizer.name": ["sgd", "nesterov"]}
+    ),
+    "training.optimizer.name": ["sgd", "adam"],
+    "training.epochs": Parameter(integer=(2, 4)),
+}
+
+
+def test_draws_lie_in_the_space_and_know_their_conditions() -> None:
+    parameters = parameters_of(Search(space=CONDITIONAL))
+    drawn = [draw(parameters, seed=1, trial=n) for n in range(200)]
+    for values in drawn:
+        assert ("training.optimizer.momentum" in values) == (
+            values["training.optimizer.name"] == "sgd"
+        )
+    assert {values["training.epochs"] for values in drawn} == {2, 3, 4}
+    momenta = [v["training.optimizer.momentum"] for v in drawn if len(v) == 3]
+    assert 60 < len(momenta) < 140
+    assert 0 <= min(momenta) < 0.1 < 0.8 < max(momenta) <= 0.9
+
+
+def test_a_log_range_has_equal_chances_per_factor() -> None:
+    parameters = {"training.optimizer.learning_rate": Parameter(log_uniform=(1e-4, 1.0))}
+    rates = [draw(parameters, 1, n)["training.optimizer.learning_rate"] for n in range(2000)]
+    assert sum(rate < 1e-2 for rate in rates) / 2000 == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_draw_depends_on_no_other_trial_and_no_other_hyperparameter() -> None:
+    rate = {"training.optimizer.learning_rate": Parameter(log_uniform=(1e-4, 1.0))}
+    both = {"network.dropout": Parameter(uniform=(0.0, 0.5)), **rate}
+    assert draw(rate, 1, 5).items() <= draw(both, 1, 5).items()
+    assert draw(rate, 1, 5) != draw(rate, 2, 5)
+
+
+def test_a_grid_has_every_combination_once() -> None:
+    space = {k: v for k, v in CONDITIONAL.items() if k != "training.optimizer.momentum"}
+    space["view.features"] = Parameter(choices=(0.5, 1.0), when={"training.optimizer.name": "adam"})
+    found = list(grid(parameters_of(Search(space=space))))
+    assert len(found) == 3 * 2 + 3  # three numbers of epochs, with two shares or with none
+    assert len({str(sorted(values.items())) for values in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", READY)
+def test_every_draw_of_a_ready_space_is_a_valid_pipeline(name: Any) -> None:
+    search = Search(space=name)
+    config = Pipeline.model_validate({"search": {"space": name}})
+    drawn = [draw(parameters_of(search), 1, trial) for trial in range(60)]
+    plans = make_plans(with_trials(config, drawn))
+    kinds = {plan.network.name for plan in plans.networks}
+    assert kinds == set(READY[name]["network.name"].choices or ())
+
+
+SEARCH = """data: {source: bundled, set: wine}
+tracking: {mlflow: false}
+search:
+  trials: 2
+  space:
+    network.hidden: [[4], [8]]
+"""
+WHEN = "    view.features: {uniform: [0.5, 1], when: "
+MISTAKES = [
+    ("    network.dropout: {uniform: [0, 1.5]}", "input should be less than 1, got 1.5", 7),
+    ("    network.hiden: [[4]]", "unknown key 'hiden'; did you mean 'hidden'?", 7),
+    ("    training.epochs: {integer: [5, 2]}", "integer: low (5) must be less than high (2)", 7),
+    ("    training.epochs: {log_uniform: [0, 2]}", "log_uniform: low must be above 0", 7),
+    ("    training.epochs: {uniform: [1, 2], integer: [1, 2]}", "needs one of choices", 7),
+    ("    training.epochs: 5", "expected a list of values, or a range such as", 7),
+    ("    training.epochs: []", "expected a list of values, or a range such as", 7),
+    ("    scale.name: [standardize]", "'scale.name' cannot differ between trials", 7),
+    (f"{WHEN}{{network.name: mlp}}}}", "when: names what is not in the space", 7),
+    (f"{WHEN}{{network.hidden: [[9]]}}}}", "when: [9] is no choice of network.hidden", 7),
+    (f"{WHEN}{{view.features: 1}}}}", "when: names what is not in the space, or depends on", 7),
+    ("  driver: manual", "driver: manual goes with a list of trials", 3),
+    ("  driver: genetic", "unknown 'genetic'", 7),
+    ("  metric: rmse", "rmse is not for classification; valid: nll, accuracy", 7),
+    ("  metric: f2", "search.metric: unknown 'f2'", 7),
+    ("  top: 0", "search.top: input should be greater than or equal to 1", 7),
+    ("  driver: grid", "trials: grid takes all there are; leave it out", 3),
+    ("  ensemble: hyper_deep\n  top: 200", "are more than a run can have, 10,000", 3),
+    ("splits: {folds: 3}", "splits.folds: each learner would leave out another fold", 7),
+    ("ensemble: {learners: 4}", "ensemble.learners: the trials of a search are its learners", 7),
+    ("ensemble: {combine: {keep: 4}}", "ensemble.combine.keep: search.top says how many", 7),
+    ("transfer: {weights: runs/x}", "transfer: a search begins every trial anew", 7),
+    ("training: {loss: {name: huber}}", "training.loss.name: huber is for regression", 7),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "message", "number"), MISTAKES, ids=lambda value: str(value)[:30])
+def test_a_mistake_is_reported_with_its_line_before_anything_is_made(
+    tmp_path: Path, line: str, message: str, number: int
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"{SEARCH}{line}\n")
+    arguments = ["search", str(path), "--inline", "--output", str(tmp_path / "runs")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, done.stderr
+    found = [text for text in done.stderr.splitlines() if message in text]
+    assert len(found) == 1, done.stderr
+    assert found[0].endswith(f"({path}:{number})")
+    assert [one.name for one in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_all_mistakes_of_a_space_are_reported_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"{SEARCH}    network.hiden: [1]\n    network.dropout: [0.5, 2]\n")
+    done = CliRunner().invoke(app, ["search", str(path), "--inline"])
+    assert {text.rsplit(":", 1)[1] for text in done.stderr.splitlines()} == {"7)", "8)"}
+
+
+def test_a_grid_takes_no_range_of_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    text = "search:\n  driver: grid\n  space:\n    network.dropout: {uniform: [0, 0.5]}\n"
+    path.write_text(text)
+    done = CliRunner().invoke(app, ["search", str(path), "--inline"])
+    assert "network.dropout: a grid takes no range of numbers" in done.stderr
+    many = "training.epochs: {integer: [1, 99999]}"
+    path.write_text(text.replace("network.dropout: {uniform: [0, 0.5]}", many))
+    done = CliRunner().invoke(app, ["search", str(path), "--inline"])
+    assert "99,999 trials are more than a run can have" in done.stderr
+
+
+def test_a_trial_of_a_list_that_is_wrong_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "search:\n  driver: manual\n  space:\n    - {network.hidden: [4]}\n"
+        "    - {network.hidden: [0]}\n"
+    )
+    done = CliRunner().invoke(app, ["search", str(path), "--inline"])
+    assert done.exit_code == 2
+    assert f"network.hidden.0: input should be greater than 0, got 0 ({path}:5)" in done.stderr
+
+
+def test_the_values_of_a_search_can_be_set_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(SEARCH)
+    setting = "search.space.network.dropout={uniform: [0, 7]}"
+    done = CliRunner().invoke(app, ["search", str(path), "--inline", "--set", setting])
+    assert "got 7.0 (--set search.space.network.dropout)" in done.stderr
+
+
+def test_small_settings_make_no_search() -> None:
+    assert Pipeline.model_validate(small_settings(hidden=4, epochs=1)).search is None
