@@ -75,6 +75,10 @@ class TrainerPool:
                 if event is not None:
                     yield event
 
+    def take_idle(self) -> list[Any]:
+        """Return the trainers that are idle or still starting, for another pool."""
+        return [*self._idle, *self._starting.values()]
+
     def _fill(self, waiting: int) -> None:
         """Start as many trainers as there is work for; a failed start stops no other."""
         there = len(self._starting) + len(self._idle) + len(self._streams)

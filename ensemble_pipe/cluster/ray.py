@@ -18,7 +18,6 @@ from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, next_even
 from ensemble_pipe.cluster.standing import NAMESPACE, write_start_seconds
 from ensemble_pipe.cluster.trainer import Trainer, fit_here
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
-from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.local_base import BaseSource
@@ -76,6 +75,8 @@ class RayExecutor:
         self._retries = retries
         self._timeline = timeline or Timeline()
         self._made_s = self._timeline.now_s
+        self._ready_s: float | None = None
+        self._most_at_work = 0
         self._is_own = address == "local"
         self._lease = lease
         self._say = say
@@ -124,6 +125,9 @@ class RayExecutor:
             if not stacks:
                 return
             plans = kinds_of([plan for stack in stacks for plan in stack.plans])
+            if self.service is not None:  # that of an earlier training of other rows
+                ray.kill(self.service)
+                self.service = None
             if shares_shards(recipe, max(plan.epochs for stack in stacks for plan in stack.plans)):
                 self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
                 self._actors.append(self.service)
@@ -136,24 +140,30 @@ class RayExecutor:
             self._at_work = True
             yield from pool.train(stacks, self._liveness)
             self._at_work = False
-            self._advise(min(self.trainers, len(stacks)))
+            self._ahead += pool.take_idle()
+            self._most_at_work = max(self._most_at_work, min(self.trainers, len(stacks)))
 
     def _first_is_ready(self) -> None:
+        if self._ready_s is not None:
+            return
         self._ready_s = self._timeline.now_s
         self._timeline.add("workers", self._began_s, self._ready_s - self._began_s)
         if self._is_own:
             write_start_seconds(self._ready_s - self._made_s)
 
-    def _advise(self, at_work: int) -> None:
+    def _advise(self) -> None:
         """Say where training was so short that the start of Ray has cost more than it gained."""
+        if self._ready_s is None:
+            return
         seconds, start_s = self._timeline.now_s - self._ready_s, self._ready_s - self._made_s
-        if self._is_own and seconds * at_work < start_s:
+        if self._is_own and seconds * self._most_at_work < start_s:
             self._say(
                 f"training took {seconds:.0f} s, less than Ray's start ({start_s:.0f} s): "
                 "`--inline` would be faster, and `--set cluster.executor=auto` chooses"
             )
 
     def release(self) -> None:
+        self._advise()
         self._ray.end()
 
     def close(self) -> None:
@@ -182,7 +192,7 @@ def shares_shards(recipe: Recipe, epochs: int) -> bool:
     if not recipe.augment.shard_policy:
         return False
     versions = min(epochs, recipe.augment.pool or epochs)
-    bytes_each: int = open_base(part_file(recipe.base, "train")).table.nbytes
+    bytes_each: int = open_base(recipe.train_file).table.nbytes
     return versions * bytes_each >= SHARED_BYTES
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.defaults import DataFacts, preset_conflicts, settle
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
+from ensemble_pipe.config.refit_conflicts import refit_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
@@ -173,6 +174,8 @@ def _plan_network(
     if pipeline.splits.folds is not None and config.view.folds is not None:
         text = "splits.folds lets every learner leave a fold out; leave one of them out"
         found.append((("view", "folds"), text))
+    if pipeline.splits.refit:
+        found += refit_conflicts(plan)
     return plan, [_mistake(conflict, own) for conflict in found]
 
 

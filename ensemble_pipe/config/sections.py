@@ -56,7 +56,8 @@ class Splits(_Section):
     `train` null takes all rows that the others leave. `stop: validation` lets learners stop by the
     rows that the ensemble is calibrated on. `folds` takes the place of both parts: learner i leaves
     out fold i modulo `folds` of the training part, stops by it, and the ensemble is combined and
-    calibrated on what each learner predicts for the fold that it left out.
+    calibrated on what each learner predicts for the fold that it left out. `refit` trains the
+    members again, after that, on all rows that are not of the test part.
     """
 
     train: Size | None = None
@@ -64,6 +65,7 @@ class Splits(_Section):
     validation: Size | None = 0.15
     stop: Size | Literal["validation"] | None = 0.1
     folds: Annotated[int, Ge(2)] | None = None
+    refit: bool = False
 
     @property
     def sizes(self) -> dict[str, float | int]:

@@ -39,6 +39,8 @@ class Recipe:
         window_rows: the number of rows shuffled together.
         folds: of the training part, of which each learner leaves out one and is measured on it
             while it trains; None where a stop part serves for that.
+        part: of the base files, that learners are trained on.
+        stops: whether there are rows that learners stop by.
     """
 
     base: Path
@@ -48,6 +50,13 @@ class Recipe:
     spans: tuple[Span, ...] = ()
     window_rows: int = WINDOW_ROWS
     folds: int | None = None
+    part: str = "train"
+    stops: bool = True
+
+    @property
+    def train_file(self) -> Path:
+        """The base file that learners are trained on."""
+        return part_file(self.base, self.part)
 
 
 # Stream, version and index of a shard.
@@ -120,7 +129,7 @@ class TrainingData:
         """
         self.recipe = recipe
         self.scale, self.shift = schema.input_scale()
-        self._train = open_base(part_file(recipe.base, "train"))
+        self._train = open_base(recipe.train_file)
         self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
         self._kept: LruCache[Key, pa.Table] = LruCache(recipe.augment.memory_bytes)
@@ -182,6 +191,10 @@ class TrainingData:
             here = np.flatnonzero(self.fold_of(self.recipe.folds) == fold)
             self._left_out[fold] = ChosenRows(self._static, here)
         return self._left_out[fold]
+
+    def training_part(self) -> ShardView:
+        """Return the rows that learners are trained on, without augmentation."""
+        return self._whole(self._train)
 
     def part(self, name: str) -> ShardView:
         """Return one of the parts, without augmentation."""

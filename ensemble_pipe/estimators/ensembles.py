@@ -58,6 +58,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         patience: int | None = None,
         validation_fraction: float | None = None,
         folds: int | None = None,
+        refit: bool | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
         address: str | None = None,
@@ -77,6 +78,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.folds = folds
+        self.refit = refit
         self.overrides = overrides
         self.components = components
         self.address = address
@@ -196,6 +198,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             of too few rows none is. Below 1, or a number of rows.
         folds: where given, nothing is held out, and each learner leaves out one of so many folds;
             at least as many learners are needed, better twice as many.
+        refit: train again on all rows, for as many epochs, after the members were combined.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
             come last; {"data.columns": {"age": {"missing": "mean"}}} are rules of columns.
         components: classes of your own that `overrides` name, see `training.components`.

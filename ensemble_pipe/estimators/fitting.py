@@ -24,6 +24,7 @@ from ensemble_pipe.estimators.examples import (
     write_examples,
 )
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.refit import refit_part
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.session import Session
@@ -99,6 +100,9 @@ def fit_examples(
     schema = fit_schema(config, examples, parts["train"])
     display.message("\n".join(decision_lines(schema.decisions)))
     require_fit(config, plans.networks, schema, len(parts["train"]))
+    refits = config.splits.refit and held_out
+    if refits:
+        parts |= refit_part(parts, plans.folds)
     with tempfile.TemporaryDirectory(prefix="ensemble_pipe-") as folder:
         recipe = write_examples(Path(folder), config, schema, examples, parts)
         session = Session(
@@ -114,6 +118,9 @@ def fit_examples(
             compile_first=not isinstance(executor, InlineExecutor),
         )
         session.train(executor)
+        if refits:
+            session.refit(executor)
+        executor.release()
         result = session.finish()
     return FitResult(result.model, _warnings_of(result))
 

@@ -26,6 +26,7 @@ PATHS = {
     "patience": "training.early_stopping.patience",
     "validation_fraction": "splits.validation",
     "folds": "splits.folds",
+    "refit": "splits.refit",
 }
 # What comes with the rows, or from a parameter that is no value of a pipeline.
 NOT_OVERRIDDEN = ("classes", "data", "name", "seed", "splits", "task", "tracking", "transfer")

@@ -52,6 +52,8 @@ from ensemble_pipe.run.external_predictions import (
     read_external,
     save_external,
 )
+from ensemble_pipe.run.refit import PART as REFIT_PART
+from ensemble_pipe.run.refit import refit_part
 from ensemble_pipe.run.requirements import require_fit, shard_rows
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
@@ -184,7 +186,7 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
         atomic_write(paths.first_rows, save(dict(named)))
     atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     # The sums of a base file stand for it: they are checked shard by shard when it is read.
-    files = set(paths.base.iterdir()) - {paths.part(name) for name in SPLITS}
+    files = set(paths.base.iterdir()) - {paths.part(name) for name in (*SPLITS, REFIT_PART)}
     names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
@@ -247,10 +249,12 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
                 f"{data.rows.where}: the weights of the training part have a mean of {mean}; at "
                 "least one must be above 0, and none near the largest number that there is"
             )
+    splits, parts = prepared.config.splits, prepared.parts
+    further = refit_part(parts, splits.folds) if splits.refit else {}
     with ExitStack() as stack:
         writers = [
             (stack.enter_context(base_writer(part_file(folder, name), shard_rows)), places)
-            for name, places in prepared.parts.items()
+            for name, places in {**parts, **further}.items()
         ]
         write_rows(data, prepared.schema, writers, mean)
     if prepared.official_test is not None:

@@ -18,11 +18,13 @@ class MemberRegistry:
     Attributes:
         aggregator: of the members.
         metrics: of each member on the validation part, by learner and number.
+        waited: epochs that early stopping had waited when a network yielded its last member.
     """
 
     def __init__(self, aggregator: Aggregator, sink: Sink) -> None:
         self.aggregator = aggregator
         self.metrics: dict[tuple[int, int], Metrics] = {}
+        self.waited: dict[int, int] = {}
         self._sink = sink
 
     @property
@@ -37,17 +39,22 @@ class MemberRegistry:
             number: of the first member, within its learner.
             state: of the network at the checkpoint.
         """
+        self.waited[plan.learner] = state.counters.stopping.epochs_waited
         self._add(members_at(plan, number, state, self.schema))
 
     def add_fitted(self, member: FittedMember) -> None:
         """Add the one member of a learner without steps."""
         self._add([member])
-        self._sink.finish_learner(member.learner)
+        self.finish_learner(member.learner)
 
     def add_external(self, plan: ExternalPlan) -> None:
         """Add a member with the predictions of another program."""
         self._add([ExternalMember(plan.learner, 0, 0, plan.settings.name)])
-        self._sink.finish_learner(plan.learner)
+        self.finish_learner(plan.learner)
+
+    def finish_learner(self, learner: int) -> None:
+        """Report a learner that has yielded all of its members."""
+        self._sink.finish_learner(learner)
 
     def _add(self, members: Iterable[Member]) -> None:
         for member in members:

@@ -3,6 +3,7 @@ from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.errors import CorruptFileError
@@ -10,12 +11,11 @@ from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import FittedMember, fitted_member
-from ensemble_pipe.run.registry import MemberRegistry
-from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.training import restoring
 from ensemble_pipe.training.checkpoints import ANEW, FittedFile, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stacks import Stack, make_stacks
 from ensemble_pipe.training.state import LearnerState, initial_state
 
 
@@ -39,10 +39,29 @@ class Remaining:
         networks = {plan.learner for plan in self.networks}
         return networks | {plan.learner for plan in self.estimators}
 
+    def stacks(self, schema: Schema, trainers: int, width: int | None) -> list[Stack]:
+        """Divide the networks into stacks, as `training.stacks.make_stacks` does."""
+        if not self.networks:
+            return []
+        size = max(plan.build(schema).layout.size for plan in self.networks)
+        states = dict(self.states)
+        return make_stacks(self.networks, states, size=size, trainers=trainers, width=width)
 
-def restore(
-    paths: RunPaths, plans: Plans, rows: int, registry: MemberRegistry, sink: Sink
-) -> Remaining:
+
+class Receiver(Protocol):
+    """What the stored members of learners are given to."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def add_network(self, plan: LearnerPlan, number: int, state: LearnerState) -> None: ...
+
+    def add_fitted(self, member: FittedMember) -> None: ...
+
+    def finish_learner(self, learner: int) -> None: ...
+
+
+def restore(paths: RunPaths, plans: Plans, rows: int, registry: Receiver) -> Remaining:
     """Register the stored members of a run; return the learners still to be trained.
 
     Args:
@@ -50,7 +69,6 @@ def restore(
         plans: of its learners.
         rows: R, of the training part.
         registry: for the members.
-        sink: of the run.
 
     Raises:
         CorruptFileError: a checkpoint or an estimator is damaged, or inconsistent with its plan.
@@ -64,7 +82,7 @@ def restore(
     for plan in plans.networks:
         finished, state = _restore_network(paths, plan, rows, registry, run_id)
         if finished:
-            sink.finish_learner(plan.learner)
+            registry.finish_learner(plan.learner)
             continue
         networks.append(plan)
         if state is not None:
@@ -83,7 +101,7 @@ def restore(
 
 
 def _restore_network(
-    paths: RunPaths, plan: LearnerPlan, rows: int, registry: MemberRegistry, run_id: str
+    paths: RunPaths, plan: LearnerPlan, rows: int, registry: Receiver, run_id: str
 ) -> tuple[bool, LearnerState | None]:
     """Register the members of a network; return whether it is finished, and its last state."""
     last = None

@@ -1,6 +1,7 @@
 """The sink of a run: writes all results into the run directory, and journals them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ensemble_pipe.core.documents import read_json
@@ -17,6 +18,7 @@ from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.tracking.pictures import draw_pictures
+from ensemble_pipe.tracking.refitted import RefittedEntry
 from ensemble_pipe.training.checkpoints import FittedFile, save_checkpoint, save_estimator
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
 
@@ -79,8 +81,8 @@ class RunSink:
         members, metrics = len(aggregator.members), aggregator.ensemble_metrics()
         self._journal.append(kinds.EnsembleEntry(members, metrics))
 
-    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.metrics:
+    def save_checkpoint(self, checkpoint: Checkpoint, *, refit: bool = False) -> None:
+        if checkpoint.metrics and not refit:
             self._journal.append(
                 kinds.EpochEntry(
                     checkpoint.learner,
@@ -91,14 +93,17 @@ class RunSink:
                 )
             )
         self._journal.sync()  # a checkpoint never stands there without what led to it
-        save_checkpoint(self._paths, checkpoint, self._run_id)
+        save_checkpoint(self._paths_of(refit), checkpoint, self._run_id)
 
-    def save_estimator(self, estimator: EstimatorFitted) -> None:
+    def save_estimator(self, estimator: EstimatorFitted, *, refit: bool = False) -> None:
         fitted = FittedFile(estimator.suffix, estimator.content)
-        save_estimator(self._paths, estimator.learner, fitted, self._run_id)
+        save_estimator(self._paths_of(refit), estimator.learner, fitted, self._run_id)
 
     def finish_learner(self, learner: int) -> None:
         self._journal.append(kinds.FinishedEntry(learner))
+
+    def end_refit(self, entry: RefittedEntry) -> None:
+        self._journal.append(entry)
 
     def fail(self, learner: int, reason: str) -> None:
         self._journal.append(kinds.FailedEntry(learner, reason))
@@ -125,6 +130,9 @@ class RunSink:
             schema, importance = aggregator.schema, result.importance
             pictures = draw_pictures(self._paths, schema, curve, test, importance)
         self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
+
+    def _paths_of(self, refit: bool) -> RunPaths:
+        return replace(self._paths, stage="refit") if refit else self._paths
 
     def _write_predictions(self, result: SessionResult) -> None:
         paths = self._paths

@@ -1,6 +1,7 @@
 """The training session: trains learners, and combines their members into one ensemble."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
@@ -19,9 +20,11 @@ from ensemble_pipe.ensemble.aggregator import (
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
+from ensemble_pipe.ensemble.out_of_fold import OutOfFold
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
 from ensemble_pipe.run.measuring import baseline_metrics, validation_importance
+from ensemble_pipe.run.refit import Refit, refit_plans
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.results import SessionResult, flat_metrics
 from ensemble_pipe.run.resuming import Remaining
@@ -29,7 +32,6 @@ from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
 from ensemble_pipe.training.plan import LearnerPlan
-from ensemble_pipe.training.stacks import Stack, make_stacks
 from ensemble_pipe.training.warmup import compile_kernels
 
 
@@ -92,6 +94,7 @@ class Session:
         self.registry = MemberRegistry(aggregator, sink)
         self._networks = {plan.learner: plan for plan in plans.networks}
         self._estimators = {plan.learner: plan for plan in plans.estimators}
+        self._refit: Refit | None = None
         self.failed: dict[int, str] = {}
         self.open = set(plans.trained)
         for plan in plans.external:
@@ -127,7 +130,7 @@ class Session:
         if not self.open or self._end_when_enough() or executor is None:
             return
         self._compile_kernels(remaining.networks)
-        stacks = self._make_stacks(remaining, executor.trainers)
+        stacks = remaining.stacks(self._schema, executor.trainers, self._config.cluster.stack)
         self._display.begin(remaining.networks, remaining.estimators)
         trained = executor.run(stacks, self._data.recipe, self._schema, remaining.estimators)
         for event in self._recorded(trained):
@@ -148,12 +151,31 @@ class Session:
             yield first
             yield from events
 
-    def finish(self) -> SessionResult:
-        """Combine and measure the members, and hand the result to the sink.
+    def refit(
+        self,
+        executor: Executor | None,
+        restore: Callable[[Refit], Remaining] = lambda refit: refit.remaining,
+    ) -> None:
+        """Train the learners of the ensemble again, on all rows but those of the test part.
+
+        Args:
+            executor: where to train; None trains nothing.
+            restore: adds the members that are trained already, and returns the other learners.
 
         Raises:
-            TrainingError: there is no member, or too few to fit the combiner.
+            TrainingError, ClusterError: as `train` and `finish`.
         """
+        members, waited = self._combination[1].members, self.registry.waited
+        again = refit_plans(self._plans, members, waited, self._data.rows, self._schema)
+        self._refit = Refit(again, self._data.recipe, self._schema, self._sink)
+        remaining = restore(self._refit)
+        if remaining.learners and executor is not None:
+            with self._timeline.stage("refit"):
+                self._refit.train(executor, remaining, self._config.cluster.stack, self._display)
+
+    @cached_property
+    def _combination(self) -> tuple[OutOfFold | None, Combined]:
+        """Evidence out of fold, if any, and the ensemble; made once, when training has ended."""
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
         self._require_members()
         if self.open:
@@ -172,38 +194,36 @@ class Session:
         with self._timeline.stage("combining"):
             combined = aggregator.combine(how, self._config.seed, folds, groups)
         self._sink.save_combination(combined)
+        return folds, combined
+
+    def finish(self) -> SessionResult:
+        """Combine and measure the members, and hand the result to the sink.
+
+        Raises:
+            TrainingError: there is no member, or too few to fit the combiner.
+        """
+        aggregator, how = self.registry.aggregator, self._config.ensemble.combine
+        folds, combined = self._combination
+        final = combined if self._refit is None else self._refit.replaced(combined)
         with self._timeline.stage("measuring"):
-            parts = {name: self._measure(combined, name) for name in self._sink.parts}
+            parts = {name: self._measure(combined, final, name) for name in self._sink.parts}
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
         with self._timeline.stage("baselines"):
             baselines = baseline_metrics(self._data, self._schema, parts, self._config.seed)
         with self._timeline.stage("importance"):
             importance = self._importance(combined) if parts else None
         result = SessionResult(
-            model=self._make_model(combined),
+            model=self._make_model(final),
             measured=parts,
             out_of_fold=left_out,
             importance=importance,
             metrics=flat_metrics(parts, left_out) | baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
-            warnings=fold_warnings(self._plans, aggregator, how),
+            warnings=(*fold_warnings(self._plans, aggregator, how), *self._refit_warnings()),
         )
         self._sink.save_result(result, aggregator)
         return result
-
-    def _make_stacks(self, remaining: Remaining, trainers: int) -> list[Stack]:
-        """Divide networks into stacks."""
-        if not remaining.networks:
-            return []
-        size = max(plan.build(self._schema).layout.size for plan in remaining.networks)
-        return make_stacks(
-            remaining.networks,
-            dict(remaining.states),
-            size=size,
-            trainers=trainers,
-            width=self._config.cluster.stack,
-        )
 
     def _compile_kernels(self, networks: Sequence[LearnerPlan]) -> None:
         """Compile the kernels that networks need, where this machine lacks them."""
@@ -234,7 +254,7 @@ class Session:
             plan = self._networks[event.learner]
             self.registry.add_network(plan, event.member, event.state)
         if event.finished:
-            self._sink.finish_learner(event.learner)
+            self.registry.finish_learner(event.learner)
             self.open.discard(event.learner)
 
     def _end_when_enough(self) -> bool:
@@ -277,15 +297,20 @@ class Session:
         view, external = self._data.part(self._held_part), self._external(self._held_part)
         return validation_importance(view, self.registry.aggregator, combined, external)
 
-    def _measure(self, combined: Combined, part: str) -> Measured:
+    def _refit_warnings(self) -> list[str]:
+        return [] if self._refit is None else self._refit.warnings()
+
+    def _measure(self, combined: Combined, final: Combined, part: str) -> Measured:
+        """Return what is measured on a part: the final ensemble on rows that no member has seen."""
         if part == "validation":
             return self.registry.aggregator.measure(combined)
+        own = final if part == "test" else combined
         return measure_ensemble(
-            combined.members,
-            combined.combiner,
+            own.members,
+            own.combiner,
             self._schema,
             self._data.part(part),
             self._draws,
-            combined.conformal,
+            own.conformal,
             self._external(part),
         )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
+from ensemble_pipe.run.refit import Refit
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import Remaining, restore
 from ensemble_pipe.run.run_sink import RunSink
@@ -75,10 +77,14 @@ def train_and_measure(
     external = partial(load_external, paths, plans.external)
     session = Session(config, plans, data, schema, sink, display, timeline, external=external)
     try:
-        remaining = restore(paths, plans, data.rows, session.registry, sink)
+        remaining = restore(paths, plans, data.rows, session.registry)
         if not train:  # those that failed before are not tried again
             session.failed.update(failures(paths.journal))
         _train(session, executor if train else None, remaining, sink, begin_shipping)
+        if config.splits.refit:
+            session.refit(executor if train else None, partial(_restore_refit, paths))
+        if train:
+            executor.release()
     except KeyboardInterrupt:
         if session.member_count:
             display.message(f"writing the ensemble of {session.member_count} members that are done")
@@ -111,8 +117,11 @@ def _train(
         begin_shipping()
         if isinstance(event, Checkpoint) and time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()
-    if executor is not None:
-        executor.release()
+
+
+def _restore_refit(paths: RunPaths, refit: Refit) -> Remaining:
+    """Add the stored members that were trained again; return the learners that are still to be."""
+    return restore(replace(paths, stage="refit"), refit.plans, refit.data.rows, refit)
 
 
 def _finish(session: Session, display: Display) -> SessionResult:

@@ -20,6 +20,7 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
+from ensemble_pipe.tracking.refitted import RefittedEntry as RefittedEntry
 from ensemble_pipe.tracking.schemas import (
     CandidateScores,
     CheckedBy,
@@ -299,8 +300,8 @@ KnownEntry = (
     StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
     | EpochEntry | FinishedEntry | FailedEntry | SparedEntry
     | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
-    | CombinedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry | TimelineEntry
-    | EndedEntry
+    | CombinedEntry | RefittedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry
+    | TimelineEntry | EndedEntry
 )  # fmt: skip
 Entry = KnownEntry | UnknownEntry
 KINDS: dict[str, type[Any]] = {entry.kind: entry for entry in get_args(KnownEntry)}

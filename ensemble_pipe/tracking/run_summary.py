@@ -47,6 +47,7 @@ class RunSummary:
         ensembles: validation metrics by the number of members.
         metrics: of the result, flat; empty until there is one.
         combined: how the members are combined; None until they are.
+        refitted: by learner, those that were trained again on all rows but the test part's.
         importance: of the source columns; None where it was not measured.
         failed: reasons by learner.
         unfinished: learners whose training had not ended at the result.
@@ -70,6 +71,7 @@ class RunSummary:
     ensembles: dict[int, Numbers] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
     combined: kinds.CombinedEntry | None = None
+    refitted: dict[int, kinds.RefittedEntry] = field(default_factory=dict)
     importance: kinds.ImportanceEntry | None = None
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: list[int] = field(default_factory=list)
@@ -160,6 +162,8 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.ensembles[entry.members] = entry.metrics
         case kinds.CombinedEntry():
             run.combined = entry
+        case kinds.RefittedEntry():
+            run.refitted[entry.learner] = entry
         case kinds.ResultEntry():
             run.metrics, run.unfinished = entry.metrics, entry.unfinished
         case kinds.ImportanceEntry():

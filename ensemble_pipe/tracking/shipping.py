@@ -121,6 +121,8 @@ class Shipper:
                 self._end_learner(entry)
             case kinds.CombinedEntry():
                 self._combined(entry)
+            case kinds.RefittedEntry():
+                self._to.tag(self._child(entry), "refitted", entry.text)
             case kinds.ResultEntry():
                 self._result(entry)
             case kinds.ImportanceEntry():

@@ -51,7 +51,7 @@ class LearnerRows:
 def rows_of(
     data: TrainingData, schema: Schema, learner: int, folds: int | None
 ) -> tuple[LearnerRows, LearnerRows]:
-    """Return the rows that a learner is fitted to, and those that it stops by.
+    """Return the rows that a learner is fitted to, and those that it stops by, if there are any.
 
     Args:
         data: of the run, read without augmentation.
@@ -59,11 +59,13 @@ def rows_of(
         learner: its id.
         folds: of which learner i leaves out fold i modulo `folds`; None where it sees all rows.
     """
-    part = data.part("train")
+    part = data.training_part()
     divided = data.fold_of(NOISE_FOLDS) if part.rows >= NOISE_FOLDS else np.zeros(part.rows, int)
     train = _rows(part, schema, divided)
     if folds is not None:
         train = train.chosen(data.fold_of(folds) != learner % folds)
+    if not data.recipe.stops:
+        return train, train.chosen(np.zeros(train.count, bool))
     stop = data.stop_of(learner)
     return train, _rows(stop, schema, np.zeros(stop.rows, np.int64))
 

@@ -36,6 +36,8 @@ class LearnerPlan:
         view: which rows and columns it sees.
         boosting: how it is a chain of networks, one trained after another, each for an equal part
             of the epochs; None for one network.
+        last_epoch: after which it ends, in the middle of its schedule, counted from 1; None for the
+            last of all `epochs`.
     """
 
     learner: int
@@ -54,6 +56,7 @@ class LearnerPlan:
     rate_factors: RateFactors = ()
     view: View = field(default_factory=View)
     boosting: Boosting | None = None
+    last_epoch: int | None = None
 
     def build(self, schema: Schema) -> Network:
         """Return its network for the data.
@@ -86,8 +89,14 @@ class LearnerPlan:
         seen = self.view.rows(rows)
         return Steps(seen, min(self.batch_rows or seen, seen), self.epochs)
 
+    def end(self, rows: int) -> int:
+        """Return the number of steps after which the learner ends at the latest."""
+        return self.steps(rows).end_of((self.last_epoch or self.epochs) - 1)
+
     def member_steps(self, rows: int) -> list[int]:
         """Return the numbers of steps after which the learner yields a member, ascending."""
+        if self.last_epoch is not None:
+            return [self.end(rows)]
         ends = self.round_ends(rows)
         return cycle_ends(self.schedule, ends[-1]) if self.snapshots else ends
 

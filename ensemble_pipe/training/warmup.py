@@ -79,7 +79,7 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         for part in ("train", "stop"):
             write_base(part_file(base, part), inputs, targets, np.arange(_ROWS), _ROWS)
         folds = _few(recipe.folds)
-        data = TrainingData(replace(recipe, base=base, sums={}, folds=folds), schema)
+        data = TrainingData(replace(recipe, base=base, sums={}, folds=folds, part="train"), schema)
         for plan in kinds_of(plans):
             tiny = replace(
                 plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None,
