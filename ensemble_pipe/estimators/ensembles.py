@@ -57,7 +57,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         schedule: str | None = None,
         patience: int | None = None,
         validation_fraction: float | None = None,
-        folds: int | None = None,
+        folds: int | Mapping[str, Any] | None = None,
         refit: bool | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
@@ -197,7 +197,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         validation_fraction: share of the rows that is held out, and as much again for `patience`;
             of too few rows none is. Below 1, or a number of rows.
         folds: where given, nothing is held out, and each learner leaves out one of so many folds;
-            at least as many learners are needed, better twice as many.
+            at least as many learners are needed, better twice as many. {"count": 5, "repeats": 2}
+            and {"count": 5, "forward": "expanding"}, in the order of the rows, say more.
         refit: train again on all rows, for as many epochs, after the members were combined.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
             come last; {"data.columns": {"age": {"missing": "mean"}}} are rules of columns.

@@ -11,6 +11,7 @@ from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.folding import Folding, require_folding
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.data.tables.decisions import decision_lines
@@ -95,8 +96,10 @@ def fit_examples(
     how = config.ensemble.combine
     if not held_out and how.evidence == "validation":
         _require_nothing_fitted(how, examples.count)
-    for folds in plans.fold_counts:
-        require_folds(folds, len(parts["train"]), None, "X")
+    for count in plans.fold_counts:
+        require_folds(count, len(parts["train"]), None, "X")
+    if isinstance(plans.folds, Folding):
+        require_folding(plans.folds, len(parts["train"]), None, None, "X")
     schema = fit_schema(config, examples, parts["train"])
     display.message("\n".join(decision_lines(schema.decisions)))
     require_fit(config, plans.networks, schema, len(parts["train"]))
@@ -137,6 +140,8 @@ def _require_plain(config: Pipeline, plans: Plans) -> None:
     """Raise ConfigError for what needs a run directory."""
     if plans.external:
         raise ConfigError("ensemble.pool: predictions from a file are for pipeline files")
+    if isinstance(plans.folds, Folding) and plans.folds.column is not None:
+        raise ConfigError("folds.column: is for pipeline files; give count, repeats or forward")
     if config.ensemble.stop_below_gain is not None:
         raise ConfigError("ensemble.stop_below_gain: is for pipeline files; choose `learners`")
 

@@ -67,7 +67,7 @@ def run(
         display.message(prepared.warning or "")
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
-        require_space(plans.networks, prepared.schema, folder)
+        require_space(plans.networks, prepared.schema, folder, refit=config.splits.refit)
         paths = _new_run(folder, config)
         with lock_run(paths):
             with _remove_on_failure(paths, made), timeline.stage("base files"):

@@ -15,6 +15,7 @@ from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.core.storage import part_file, sums_of
+from ensemble_pipe.data.folding import AnyFolds
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.ensemble.combining import Combined
@@ -33,7 +34,7 @@ from ensemble_pipe.training.state import LearnerState
 PART = "refit"
 
 
-def refit_part(parts: Mapping[str, Integers], folds: int | None) -> dict[str, Integers]:
+def refit_part(parts: Mapping[str, Integers], folds: AnyFolds | None) -> dict[str, Integers]:
     """Return the places of all rows but the test part's, as a further part.
 
     Args:
@@ -87,7 +88,7 @@ def _network_again(
     if stopping is not None and stopping.restore_best:
         epoch -= waited[plan.learner]
     view = replace(plan.view, folds=None)
-    return replace(plan, view=view, early_stopping=None, last_epoch=epoch)
+    return replace(plan, view=view, folding=None, early_stopping=None, last_epoch=epoch)
 
 
 def _estimator_again(plan: EstimatorPlan, rounds: int | None) -> EstimatorPlan:

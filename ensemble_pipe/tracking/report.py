@@ -27,7 +27,7 @@ from ensemble_pipe.tracking.page import (
     value_table,
 )
 from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves, png_of
-from ensemble_pipe.tracking.run_summary import RunSummary, flat, read_run_summary
+from ensemble_pipe.tracking.run_summary import RunSummary, flat, folds_text, read_run_summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,6 +115,7 @@ def _head(run: RunSummary) -> Html:
             ("schedule", training["schedule"]["name"]),
             ("augmentation", ", ".join(steps) or "none"),
             ("view", _view(pipeline["view"])),
+            ("folds", folds_text(pipeline.get("splits", {}).get("folds")) or "none"),
             ("seed", str(pipeline["seed"])),
             *([("learners differ in", ", ".join(run.differing))] if run.differing else []),
         ]

@@ -188,6 +188,17 @@ def kind_of(plan: dict[str, Any]) -> str:
     return str(plan["network"]["name"])
 
 
+def folds_text(folds: Any) -> str | None:
+    """Return what the section `splits` says of folds, in words; None where there are none."""
+    if not isinstance(folds, dict):
+        return None if folds is None else str(folds)
+    if folds.get("column") is not None:
+        return f"{folds['count']}, named by column {folds['column']}"
+    if folds.get("forward") is not None:
+        return f"{folds['count']} forward in time, {folds['forward']}, gap {folds['gap']}"
+    return f"{folds['count']}, in {folds['repeats']} partitions"
+
+
 def _status(paths: RunPaths, last: Entry) -> str:
     """Return how a run ended; one without an end is running only while its lock is held.
 

@@ -13,6 +13,7 @@ from ensemble_pipe.core.compilation import stamp_file
 from ensemble_pipe.core.settings import structure
 from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.base import write_base
+from ensemble_pipe.data.folding import AnyFolds
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.training.loop import train
@@ -83,7 +84,7 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         for plan in kinds_of(plans):
             tiny = replace(
                 plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None,
-                view=replace(plan.view, folds=_few(plan.view.folds)),
+                view=replace(plan.view, folds=_few(plan.view.folds or plan.folding)), folding=None,
             )  # fmt: skip
             if plan.boosting is not None:
                 tiny = replace(tiny, boosting=replace(plan.boosting, rounds=1))
@@ -91,6 +92,6 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
                 pass
 
 
-def _few(folds: int | None) -> int | None:
+def _few(folds: AnyFolds | None) -> int | None:
     """Return as many folds as each get some of the made-up rows; None where there are none."""
     return None if folds is None else _FOLDS

@@ -329,6 +329,30 @@ def test_members_may_be_trained_again_on_all_rows(
     np.testing.assert_array_equal(outputs(again), outputs(after))
 
 
+@pytest.mark.parametrize(
+    "folds",
+    [{"count": 3, "repeats": 2}, {"count": 3, "forward": "expanding", "gap": 2}],
+    ids=str,
+)
+def test_folds_may_be_repeated_or_forward_in_the_order_of_the_rows(folds: dict[str, Any]) -> None:
+    settings = {**QUICK, "learners": 6, "patience": 3, "folds": folds}
+    model = EnsembleClassifier(**settings).fit(X, LABELS)
+    assert len(outputs(model)) == 6
+    np.testing.assert_array_equal(
+        outputs(EnsembleClassifier(**settings).fit(X, LABELS)), outputs(model)
+    )
+
+
+@pytest.mark.parametrize(("folds", "message"), [
+    ({"column": "a"}, "folds.column: is for pipeline files"),
+    ({"count": 3, "forward": "sliding", "gap": 40}, "gap: 40 rows leave none of the"),
+    ({"count": 0}, "folds.count: input should be greater"),
+])  # fmt: skip
+def test_folds_that_cannot_be_are_value_errors(folds: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EnsembleClassifier(learners=6, folds=folds).fit(X, LABELS)
+
+
 def test_where_nothing_is_held_out_nothing_is_trained_again() -> None:
     settings = {**QUICK, "validation_fraction": 2}
     plain, refit = (

@@ -95,7 +95,9 @@ def bits_of(result: RunResult) -> dict[str, bytes]:
     """Return the bytes of a run's model and predictions, by name."""
     paths = RunPaths(Path(result.run_dir))
     files = [*paths.model.iterdir(), *paths.predictions("test").parent.iterdir()]
+    # Files of scikit-learn's estimators hold the time, which the manifest has the sums of.
     same = [path for path in files if path.suffix in (".json", ".safetensors", ".arrow")]
+    same = [path for path in same if path.name != "manifest.json"]
     return {path.name: path.read_bytes() for path in same}
 
 
@@ -186,7 +188,8 @@ def test_stacks_of_any_width_give_the_same_bits(folder: Path, path: Path) -> Non
 # Early stopping leaves about 30 checkpoints to the first training.
 @pytest.mark.parametrize("checkpoints", [3, 45, 70])
 def test_interrupted_equals_uninterrupted(folder: Path, path: Path, checkpoints: int) -> None:
-    pool = [{"strategy": "independent", "learners": 4}, {"strategy": "linear", "learners": 2}]
+    trees = {"strategy": "histogram_boosting", "learners": 2, "rounds": 20}
+    pool = [{"strategy": "independent", "learners": 4}, trees]
     combine = {"method": "weights", "temperature": True}
     training = {"early_stopping": None, "epochs": 10}
     ensemble = {"pool": pool, "combine": combine}
