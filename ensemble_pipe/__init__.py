@@ -2,11 +2,11 @@
 
     >>> import ensemble_pipe
     >>> sorted(ensemble_pipe.__all__)  # doctest: +ELLIPSIS
-    ['Ensemble', 'EnsembleClassifier', ..., 'importance', 'load', 'run']
+    ['Ensemble', 'EnsembleClassifier', ..., 'combine', 'importance', 'load', 'run']
 
-`run` trains an ensemble from a pipeline file; `load` reads the trained model back, and
-`importance` says which columns matter to it. The estimators are ensembles behind scikit-learn's
-interface.
+`run` trains an ensemble from a pipeline file, and `combine` makes another one of a run's members;
+`load` reads the trained model back, and `importance` says which columns matter to it. The
+estimators are ensembles behind scikit-learn's interface.
 """
 
 import sys
@@ -38,6 +38,7 @@ __all__ = [
     "EnsembleRegressor",
     "RunResult",
     "__version__",
+    "combine",
     "importance",
     "load",
     "run",
@@ -61,6 +62,7 @@ def run(
     inline: bool = False,
     display: "Display | None" = None,
     components: Sequence[type[Any]] = (),
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> "RunResult":
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow.
@@ -74,6 +76,8 @@ def run(
         display: what to show meanwhile; by default nothing.
         components: classes of your own that the pipeline names: layers, losses, update rules,
             augmentations and data sources.
+        time_limit: seconds, or text such as "5m", after which it returns with the ensemble of what
+            is trained by then; None for that of the pipeline.
         overrides: values by path, such as **{"training.epochs": 3}; for a file only.
 
     Raises:
@@ -89,6 +93,45 @@ def run(
         address=address,
         inline=inline,
         display=display,
+        components=components,
+        time_limit=time_limit,
+        **overrides,
+    )
+
+
+def combine(
+    run_dir: str | Path,
+    *,
+    output: str | Path | None = None,
+    display: "Display | None" = None,
+    accept_changes: bool = False,
+    components: Sequence[type[Any]] = (),
+    **overrides: Any,
+) -> "RunResult":
+    """Make another ensemble of a finished run's members, without training, as a run of its own.
+
+    The result is, bit for bit, that of a run which had these settings from its start.
+
+    Args:
+        run_dir: a run directory; it stays as it is.
+        output: folder that the new run directory is made in; None for that of `run_dir`.
+        display: what to show meanwhile; by default nothing.
+        accept_changes: go on although library versions or the processor differ.
+        components: as for `run`.
+        overrides: values by path, such as **{"ensemble.combine.method": "choose"}.
+
+    Raises:
+        ConfigError: a value is invalid or needs training, or there is none.
+        RunDirectoryError: it is no run directory, has not finished, or was made elsewhere.
+        CorruptFileError: a file of the run is damaged.
+    """
+    from ensemble_pipe.run import recombination
+
+    return recombination.combine(
+        run_dir,
+        output=output,
+        display=display,
+        accept_changes=accept_changes,
         components=components,
         **overrides,
     )

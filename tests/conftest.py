@@ -76,7 +76,8 @@ class Prepared:
         """Return the metrics of a row (P,) on the stop part."""
         plan, stop = self.plans[learner], self.data.stop
         outputs = outputs_of(plan.build(self.schema), row[None], stop.read, stop.rows)
-        return stop_metrics(outputs[0], stop.targets, plan.loss, stop.weights)
+        further = None if plan.early_stopping is None else plan.early_stopping.metric
+        return stop_metrics(outputs[0], stop.targets, plan.loss, stop.weights, further)
 
 
 class StopAt(Silent):

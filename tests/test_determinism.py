@@ -120,6 +120,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         **training(schedule={"name": "snapshot", "cycles": 2}),
         "ensemble": {"strategy": "snapshot", "learners": LEARNERS},
     },
+    "checkpoints": {
+        **training(epochs=5),
+        "ensemble": {"strategy": "checkpoints", "learners": LEARNERS, "every": 2},
+    },
     "snapshots, each learner its own": {
         **training(schedule={"name": "snapshot"}),
         "ensemble": {

@@ -82,6 +82,15 @@ def test_snapshots_of_fashion_mnist_beat_their_best_member(
     assert metrics["test/nll"] < metrics["member_best/test/nll"]
 
 
+@pytest.mark.slow
+def test_checkpoints_of_the_digits_beat_their_mean_member(tmp_path: Path) -> None:
+    settings = {"training.epochs": 20, "ensemble.every": 2}
+    metrics = run_pipeline("digits_checkpoints.yaml", tmp_path, **settings).metrics
+    print({name: round(value, 4) for name, value in metrics.items() if "test/" in name})
+    assert metrics["test/accuracy"] >= 0.95
+    assert metrics["test/nll"] < 0.9 * metrics["member_mean/test/nll"]
+
+
 def logistic_regression(folder: Path) -> tuple[float, float]:
     """Return test accuracy and NLL of scikit-learn's, on one-hot columns and all training rows."""
     import pandas as pd

@@ -25,6 +25,7 @@ for command, example in (
     (run.rates, "rates pipelines/digits.yaml --output rates.png"),
     (run.resume, "resume runs/digits-20260101-120000-abcd"),
     (run.grow, "grow runs/digits-20260101-120000-abcd --learners 4"),
+    (run.combine, "combine runs/digits-... --set ensemble.combine.method=choose"),
     (results.predict, "predict runs/digits-... new.parquet --output out.csv"),
     (results.evaluate, "evaluate runs/digits-... labelled.parquet --json"),
     (results.report, "report runs/digits-20260101-120000-abcd"),

@@ -1,4 +1,4 @@
-"""The commands on pipelines and runs: `run`, `rates`, `resume`, `grow`, `sync` and `schema`."""
+"""The commands on pipelines and runs: `run`, `rates`, `resume`, `grow`, `combine` and others."""
 
 import json
 import shlex
@@ -29,6 +29,13 @@ AcceptChanges = Annotated[
     bool,
     typer.Option("--accept-changes", help="Go on though versions or processor differ."),
 ]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="Return within this time, such as 90s, 5m or 1h30m, with the ensemble so far.",
+    ),
+]
 
 
 def run(
@@ -41,6 +48,7 @@ def run(
     ),
     address: Address = None,
     inline: Inline = False,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a pipeline: train an ensemble, measure it, and log it to MLflow."""
@@ -58,6 +66,7 @@ def run(
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
+            time_limit=time_limit,
             **overrides,
         )
         _show(result, as_json)
@@ -106,8 +115,9 @@ def resume(
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Train no further; combine what is finished.")
+        bool, typer.Option("--finish", help="Train no further; combine what there is.")
     ] = False,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Continue an interrupted run, with bitwise the same result."""
@@ -127,6 +137,7 @@ def resume(
             accept_changes=accept_changes,
             train=not finish,
             timeline=Timeline.of_process(),
+            time_limit=time_limit,
         )
         _show(result, as_json)
 
@@ -154,6 +165,45 @@ def grow(
             display=make_display(),
             accept_changes=accept_changes,
             timeline=Timeline.of_process(),
+        )
+        _show(result, as_json)
+
+
+def combine(
+    run_dir: RunDir,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=VALUE", help="Override one key, of ensemble.combine."),
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="What to aim at: sets ensemble.combine.metric.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the new run directory; that of RUN_DIR by default."
+        ),
+    ] = None,
+    accept_changes: AcceptChanges = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make another ensemble of a finished run's members, without training."""
+    with errors():
+        with loading():
+            from ensemble_pipe.core.timeline import Timeline
+            from ensemble_pipe.run import recombination
+            from ensemble_pipe.run.display import make_display
+
+        overrides = dict(_override(text) for text in set_ or [])
+        if metric is not None:
+            overrides["ensemble.combine.metric"] = metric
+        result = recombination.combine(
+            run_dir,
+            output=output,
+            display=make_display(),
+            accept_changes=accept_changes,
+            timeline=Timeline.of_process(),
+            **overrides,
         )
         _show(result, as_json)
 
@@ -220,6 +270,8 @@ def _show(result: "RunResult", as_json: bool) -> None:
     tell(baseline_line(result.metrics))
     for learner, reason in result.failed.items():
         say(f"learner {learner} failed and yields no member: {reason}")
+    if result.left_undone:
+        say(f"\n{result.left_undone}\n  {_command()} resume {result.run_dir}")
     say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
     say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
     asked = "".join(f" --with {name}=FILE" for name in result.given)

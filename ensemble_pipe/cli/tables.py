@@ -23,7 +23,7 @@ def result_table(metrics: Metrics, members: int) -> str:
 
 
 def baseline_line(metrics: Metrics) -> str:
-    """Return one line on the test NLL of the ensemble beside that of the baselines.
+    """Return one line on the test NLL of the ensemble beside that of the baselines, if measured.
 
     Of classes, guessing is by their shares in the training part; of numbers by their mean and
     deviation there.
@@ -41,7 +41,7 @@ def baseline_line(metrics: Metrics) -> str:
         for word, titles in (("better", better), ("not better", worse))
         if titles
     ]
-    return f"test NLL {nll:.4f}: {', '.join(parts)}"
+    return f"test NLL {nll:.4f}: {', '.join(parts)}" if parts else ""
 
 
 def rate_table(rates: Floats, losses: Floats, lines: int = 16) -> str:

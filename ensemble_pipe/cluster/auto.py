@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from ensemble_pipe.cluster.executor import Estimators, Executor
+from ensemble_pipe.cluster.executor import Executor, Work, stacks_in
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.training.events import Event
+from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.loop import StackTraining
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.warmup import kind_of
@@ -43,28 +44,38 @@ class AutoExecutor:
         self._start_ray = start_ray
         self._start_s = start_s
         self._say = say
-        self._chosen: Executor = InlineExecutor()
+        self._chosen: Executor | None = None
+
+    def wait(self, halted: Halted = never) -> bool:
+        return self._chosen is None or self._chosen.wait(halted)  # it chooses first
 
     def run(
-        self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
+        self, work: Sequence[Work], recipe: Recipe, schema: Schema, halted: Halted = never
     ) -> Iterator[Event]:
+        if self._chosen is None:
+            self._chosen = self._choose(work, recipe, schema)
+        yield from self._chosen.run(work, recipe, schema, halted)
+
+    def _choose(self, work: Sequence[Work], recipe: Recipe, schema: Schema) -> Executor:
+        stacks = stacks_in(work)
         here_s = training_seconds(stacks, TrainingData(recipe, schema), schema)
         there_s = self._start_s + here_s / max(1, min(self.trainers, len(stacks)))
-        if estimators and self.trainers > 1:
-            self._say("executor: Ray, where scikit-learn learners are fitted side by side")
-            self._chosen = self._start_ray()
-        elif there_s < here_s:
+        if len(stacks) < len(work) and self.trainers > 1:
+            self._say("executor: Ray, where learners without steps are fitted side by side")
+            return self._start_ray()
+        if there_s < here_s:
             self._say(f"executor: Ray, {_compared(there_s, here_s, 'in this process')}")
-            self._chosen = self._start_ray()
-        else:
-            self._say(f"executor: this process, {_compared(here_s, there_s, 'on Ray')}")
-        yield from self._chosen.run(stacks, recipe, schema, estimators)
+            return self._start_ray()
+        self._say(f"executor: this process, {_compared(here_s, there_s, 'on Ray')}")
+        return InlineExecutor()
 
     def release(self) -> None:
-        self._chosen.release()
+        if self._chosen is not None:
+            self._chosen.release()
 
     def close(self) -> None:
-        self._chosen.close()
+        if self._chosen is not None:
+            self._chosen.close()
 
 
 def training_seconds(stacks: Sequence[Stack], data: TrainingData, schema: Schema) -> float:

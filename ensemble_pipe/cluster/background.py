@@ -6,6 +6,8 @@ from collections.abc import Callable
 from ensemble_pipe.cluster.connection import StartAbandonedError, connect, disconnect
 from ensemble_pipe.core.timeline import Timeline
 
+LOOK_EVERY_S = 0.1
+
 
 class RayThread:
     """Connects to Ray while the caller does something else.
@@ -39,15 +41,21 @@ class RayThread:
         self._thread = threading.Thread(target=self._run, name="Ray", daemon=True)
         self._thread.start()
 
-    def wait(self) -> None:
-        """Wait until Ray is there.
+    def wait(self, halted: Callable[[], bool] = lambda: False) -> bool:
+        """Wait until Ray is there, or nobody needs it any more; return whether it is there.
+
+        Args:
+            halted: asked now and then, whether to wait no longer.
 
         Raises:
             ClusterError: see `connect`, and whatever `begin` raises.
         """
-        self._there.wait()
+        while not self._there.wait(LOOK_EVERY_S):
+            if halted():
+                return False
         if self._error is not None:
             raise self._error
+        return True
 
     def end(self) -> None:
         """Begin to disconnect, without waiting; a start under way is given up."""

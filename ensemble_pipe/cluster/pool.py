@@ -1,4 +1,4 @@
-"""The pool of trainers on Ray: assigns stacks to started trainers, and replaces those that die."""
+"""The pool of trainers on Ray: assigns work to started trainers, and replaces those that die."""
 
 import copy
 import time
@@ -8,10 +8,12 @@ from typing import Any
 
 import ray
 
+from ensemble_pipe.cluster.executor import Work
 from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_loss
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
+from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.state import LearnerState
@@ -22,12 +24,14 @@ SILENCE_TIMEOUT_S = 1800.0
 START_TIMEOUT_S = 300.0
 # How often a run that waits looks whether Ray still lives: it has a second or two to notice.
 LOOK_EVERY_S = 0.25
+# So long trainers that are halted have for a step and for sending what they have.
+HALT_TIMEOUT_S = 2.0
 
 
 class TrainerPool:
-    """Trainers that are starting, idle, or training a stack.
+    """Trainers that are starting, idle, or at work.
 
-    A trainer is assigned a stack only once it has started, so one without resources blocks none.
+    A trainer is assigned work only once it has started, so one without resources blocks none.
     """
 
     def __init__(
@@ -42,7 +46,7 @@ class TrainerPool:
         Args:
             new_trainer: starts an actor; returns it, and a reference that is ready when it is.
             size: how many trainers there are at most.
-            retries: how often a stack is tried again after its trainer died.
+            retries: how often work is tried again after its trainer died.
             first_is_ready: called when the first trainer has started.
         """
         self._new_trainer = new_trainer
@@ -51,29 +55,45 @@ class TrainerPool:
         self._retries = retries
         self._starting: dict[Any, Any] = {}
         self._idle: list[Any] = []
-        self._streams: dict[Any, tuple[Any, Stack]] = {}
+        self._streams: dict[Any, tuple[Any, Work]] = {}
         self._deaths: Counter[int] = Counter()
         self._failed_starts = 0
 
-    def train(self, stacks: Sequence[Stack], liveness: Liveness) -> Iterator[Event]:
-        """Train stacks to completion; yield their trainers' events.
+    def train(
+        self, work: Sequence[Work], liveness: Liveness, halted: Halted = never
+    ) -> Iterator[Event]:
+        """Do all work, or until training is halted; yield the trainers' events.
 
         Raises:
-            ClusterError: a stack was lost more often than is allowed, no trainer starts, none
+            ClusterError: work was lost more often than is allowed, no trainer starts, none
                 reports anything for too long, or the cluster is gone.
         """
-        queue = list(stacks)
-        while queue or self._streams:
+        queue = list(work)
+        while (queue or self._streams) and not halted():
             self._fill(len(queue))
             while queue and self._idle:
                 self._assign(self._idle.pop(0), queue.pop(0))
-            for reference in self._wait(liveness):
+            for reference in self._wait(liveness, halted):
                 if reference in self._starting:
                     self._started(reference)
                     continue
                 event = self._next(reference, queue)
                 if event is not None:
                     yield event
+        yield from self._halt(liveness)
+
+    def _halt(self, liveness: Liveness) -> Iterator[Event]:
+        """Have trainers at work end after their step or round; yield what they still report."""
+        for actor, _ in self._streams.values():
+            actor.halt.remote()
+        deadline = time.monotonic() + HALT_TIMEOUT_S
+        while self._streams and (left_s := deadline - time.monotonic()) > 0:
+            for reference in wait(list(self._streams), left_s, liveness):
+                event = self._next(reference, [])
+                if event is not None:
+                    yield event
+        for actor, _ in self._streams.values():
+            ray.kill(actor)
 
     def take_idle(self) -> list[Any]:
         """Return the trainers that are idle or still starting, for another pool."""
@@ -87,16 +107,19 @@ class TrainerPool:
             actor, ready = self._new_trainer()
             self._starting[ready] = actor
 
-    def _assign(self, actor: Any, stack: Stack) -> None:
-        stream = actor.train.options(num_returns="streaming").remote(stack)
-        self._streams[stream] = (actor, stack)
+    def _assign(self, actor: Any, work: Work) -> None:
+        stream = actor.train.options(num_returns="streaming").remote(work)
+        self._streams[stream] = (actor, work)
 
-    def _wait(self, liveness: Liveness) -> list[Any]:
-        """Return the next ready reference: of a started trainer, or of an event stream."""
+    def _wait(self, liveness: Liveness, halted: Halted) -> list[Any]:
+        """Return the next ready reference, of a started trainer or an event stream.
+
+        None where training is halted meanwhile.
+        """
         waited_for = [*self._streams, *self._starting]
         limit = SILENCE_TIMEOUT_S if self._streams else START_TIMEOUT_S
-        ready = wait(waited_for, limit, liveness)
-        if not ready:
+        ready = wait(waited_for, limit, liveness, halted)
+        if not ready and not halted():
             raise ClusterError(_silence() if self._streams else _no_room())
         return ready
 
@@ -119,35 +142,39 @@ class TrainerPool:
             self._first_is_ready()
             self._first_is_ready = None
 
-    def _next(self, stream: Any, queue: list[Stack]) -> Event | None:
+    def _next(self, stream: Any, queue: list[Work]) -> Event | None:
         """Return the next event of a stream; None at its end, or where its trainer died."""
-        actor, stack = self._streams.pop(stream)
+        actor, work = self._streams.pop(stream)
         try:
             event = next_event(stream)
         except ray.exceptions.RayError as error:
             if not is_loss(error):
                 raise
             ray.kill(actor)  # where it only seems to be dead
-            self._after_death(stack, error)
-            queue[:0] = group_by_step(stack)
+            self._after_death(work, error)
+            queue[:0] = group_by_step(work) if isinstance(work, Stack) else [work]
             return None
         if event is None:
             self._idle.append(actor)
             return None
-        self._streams[stream] = (actor, remaining_stack(stack, event))
+        left = remaining_stack(work, event) if isinstance(work, Stack) else work
+        self._streams[stream] = (actor, left)
         return event
 
-    def _after_death(self, stack: Stack, error: Exception) -> None:
-        """Count the death of a stack's trainer against each of its learners, or give up."""
-        self._deaths.update(plan.learner for plan in stack.plans)
-        worst = max((self._deaths[plan.learner] for plan in stack.plans), default=0)
+    def _after_death(self, work: Work, error: Exception) -> None:
+        """Count the death of a trainer against each learner of its work, or give up."""
+        plans = work.plans if isinstance(work, Stack) else (work,)
+        self._deaths.update(plan.learner for plan in plans)
+        worst = max((self._deaths[plan.learner] for plan in plans), default=0)
         decision = decide(worst, self._retries, cause_of(error))
         if decision.action == "give_up":
             raise ClusterError(decision.reason) from error
 
 
-def wait(references: Sequence[Any], timeout_s: float, liveness: Liveness) -> list[Any]:
-    """Return a list with one ready reference, empty after the timeout.
+def wait(
+    references: Sequence[Any], timeout_s: float, liveness: Liveness, halted: Halted = never
+) -> list[Any]:
+    """Return a list with one ready reference, empty after the timeout or where `halted` says so.
 
     Raises:
         ClusterError: the cluster is gone.
@@ -156,11 +183,12 @@ def wait(references: Sequence[Any], timeout_s: float, liveness: Liveness) -> lis
     while True:
         liveness.check()
         try:
-            ready, _ = ray.wait(list(references), num_returns=1, timeout=LOOK_EVERY_S)
+            look_s = min(LOOK_EVERY_S, max(0.0, deadline - time.monotonic()))
+            ready, _ = ray.wait(list(references), num_returns=1, timeout=look_s)
         except OSError:
             liveness.check()  # says which connection broke
             raise
-        if ready or time.monotonic() > deadline:
+        if ready or halted() or time.monotonic() >= deadline:
             return list(ready)
 
 

@@ -1,6 +1,5 @@
 """The executor that trains on Ray: a pool of trainer actors, and stacks queued to them."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -10,13 +9,14 @@ import ray
 
 from ensemble_pipe.cluster.background import RayThread
 from ensemble_pipe.cluster.connection import INLINE, liveness, use_token
-from ensemble_pipe.cluster.executor import Estimators
-from ensemble_pipe.cluster.failure import cause_of, decide, is_loss
+from ensemble_pipe.cluster.executor import Work, stacks_in
+from ensemble_pipe.cluster.failure import cause_of
+from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.cluster.lease import Lease
 from ensemble_pipe.cluster.liveness import Liveness
-from ensemble_pipe.cluster.pool import SILENCE_TIMEOUT_S, TrainerPool, next_event, wait
+from ensemble_pipe.cluster.pool import TrainerPool
 from ensemble_pipe.cluster.standing import NAMESPACE, write_start_seconds
-from ensemble_pipe.cluster.trainer import Trainer, fit_here
+from ensemble_pipe.cluster.trainer import Trainer
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import open_base
@@ -24,9 +24,8 @@ from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_service import ShardService
 from ensemble_pipe.data.shards import Recipe
-from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event
-from ensemble_pipe.training.stacks import Stack
+from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.warmup import kinds_of
 
 # A service of augmented shards and its makers take seconds of CPU time to start, in which a trainer
@@ -75,12 +74,12 @@ class RayExecutor:
         self._retries = retries
         self._timeline = timeline or Timeline()
         self._made_s = self._timeline.now_s
-        self._ready_s: float | None = None
         self._most_at_work = 0
         self._is_own = address == "local"
         self._lease = lease
         self._say = say
         self._at_work = False
+        self._ready_s: float | None = None  # of the first trainer
         self._liveness: Liveness | None = None
         if lease is not None:
             use_token()
@@ -88,13 +87,16 @@ class RayExecutor:
 
     @property
     def trainers(self) -> int:
-        """How many stacks train at once; known as soon as the cluster is.
+        """How many trainers work at once; known as soon as the cluster is.
 
         Raises:
             ClusterError: there is no cluster at the address, or it is too small for one trainer.
         """
         self._ray.wait()
         return self._size
+
+    def wait(self, halted: Halted = never) -> bool:
+        return self._ray.wait(halted)
 
     def _begin(self, ahead: int, abandoned: Callable[[], bool]) -> None:
         with cluster_errors():
@@ -115,20 +117,30 @@ class RayExecutor:
         return actor
 
     def run(
-        self, stacks: Sequence[Stack], recipe: Recipe, schema: Schema, estimators: Estimators = ()
+        self, work: Sequence[Work], recipe: Recipe, schema: Schema, halted: Halted = never
     ) -> Iterator[Event]:
-        self._ray.wait()
+        if not work:
+            return
+        begun = False
+        if self.wait(halted):
+            for event in self._train(work, recipe, schema, halted):
+                begun = True
+                yield event
+        if not begun:  # Ray has come too late
+            yield from InlineExecutor().run(work[:1], recipe, schema, halted)
+
+    def _train(
+        self, work: Sequence[Work], recipe: Recipe, schema: Schema, halted: Halted
+    ) -> Iterator[Event]:
         assert self._liveness is not None
         with cluster_errors():
             source = BaseSource(ray.get_runtime_context().get_node_id())
-            yield from _fit(estimators, source, recipe, schema, self._retries, self._liveness)
-            if not stacks:
-                return
-            plans = kinds_of([plan for stack in stacks for plan in stack.plans])
             if self.service is not None:  # that of an earlier training of other rows
                 ray.kill(self.service)
                 self.service = None
-            if shares_shards(recipe, max(plan.epochs for stack in stacks for plan in stack.plans)):
+            networks = [plan for stack in stacks_in(work) for plan in stack.plans]
+            plans = kinds_of(networks)
+            if shares_shards(recipe, max((plan.epochs for plan in networks), default=0)):
                 self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
                 self._actors.append(self.service)
 
@@ -138,10 +150,10 @@ class RayExecutor:
 
             pool = TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
             self._at_work = True
-            yield from pool.train(stacks, self._liveness)
+            yield from pool.train(work, self._liveness, halted)
             self._at_work = False
             self._ahead += pool.take_idle()
-            self._most_at_work = max(self._most_at_work, min(self.trainers, len(stacks)))
+            self._most_at_work = max(self._most_at_work, min(self.trainers, len(work)))
 
     def _first_is_ready(self) -> None:
         if self._ready_s is not None:
@@ -242,50 +254,6 @@ def cluster_errors() -> Iterator[None]:
             f"Ray failed ({type(error).__name__}: {cause_of(error)}); what is finished is kept, "
             f"and `ensemble-pipe resume` continues from the last checkpoints; {INLINE}"
         ) from error
-
-
-def _fit(
-    plans: Estimators,
-    source: BaseSource,
-    recipe: Recipe,
-    schema: Schema,
-    retries: int,
-    alive: Liveness,
-) -> Iterator[Event]:
-    """Fit learners without steps in parallel; yield the events of each.
-
-    Raises:
-        ClusterError: a task was lost more often than is allowed, or does not respond for too long.
-    """
-
-    def begun(plan: EstimatorPlan) -> Any:
-        return fit_here.remote(plan, source, recipe, schema)
-
-    streams = {begun(plan): plan for plan in plans}
-    deaths: Counter[int] = Counter()
-    while streams:
-        ready = wait(list(streams), SILENCE_TIMEOUT_S, alive)
-        if not ready:
-            raise ClusterError(
-                f"no scikit-learn learner was fitted for {SILENCE_TIMEOUT_S / 60:.0f} minutes; "
-                "look at the cluster with `ray status`, then go on with `ensemble-pipe resume`"
-            )
-        stream = ready[0]
-        plan = streams.pop(stream)
-        try:
-            event = next_event(stream)
-        except ray.exceptions.RayError as error:
-            if not is_loss(error):
-                raise
-            deaths[plan.learner] += 1
-            decision = decide(deaths[plan.learner], retries, cause_of(error))
-            if decision.action == "give_up":
-                raise ClusterError(decision.reason) from error
-            streams[begun(plan)] = plan
-            continue
-        if event is not None:
-            streams[stream] = plan
-            yield event
 
 
 def _actor_class(decorated: Any) -> Any:

@@ -11,6 +11,7 @@ from ensemble_pipe.config.refit_conflicts import refit_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.metrics import metrics_for
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.folding import AnyFolds, Folding
 from ensemble_pipe.data.tables.scaling import SCALES
@@ -30,7 +31,7 @@ from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import conflicts
 from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.estimators import EstimatorPlan
-from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.plan import EveryEpochs, LearnerPlan
 
 # A message, and its place in the file.
 Mistake = tuple[str, str]
@@ -148,10 +149,24 @@ def _places(pipeline: Pipeline) -> Iterator[_Place]:
 
 def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
     """Yield the contradictions in the pipeline as a whole."""
-    method = pipeline.ensemble.combine.method
+    how = pipeline.ensemble.combine
+    method = how.method
+    if how.metric not in metrics_for(pipeline.task):
+        choices = ", ".join(metrics_for(pipeline.task))
+        text = f"{how.metric} is not for {pipeline.task}; take one of {choices}"
+        yield _mistake((("ensemble", "combine", "metric"), text), document)
+    elif how.metric != "nll" and not how.aims:
+        text = (
+            f"nothing aims at {how.metric}: {method} fits no weights to a metric; take weights, "
+            "greedy or choose, or select members by keep, most_members or milliseconds"
+        )
+        yield _mistake((("ensemble", "combine", "metric"), text), document)
     if method != "choose" and method not in fits_for(pipeline.task):
         text = f"{method} is for classification, but task is regression; take mean_probability"
         yield _mistake((("ensemble", "combine", "method"), text), document)
+    if pipeline.task == "regression" and pipeline.ensemble.decide is not None:
+        text = "is for classification, but task is regression; leave it out"
+        yield _mistake((("ensemble", "decide"), text), document)
     if pipeline.task == "classification" and pipeline.target.scale != "auto":
         text = (
             f"{pipeline.target.scale} is for regression, but task is classification; leave it out"
@@ -226,11 +241,13 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
 
 
 def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
-    training, boosting = pipeline.training, None
+    training, boosting, every = pipeline.training, None, None
     assert training.epochs is not None
     assert training.loss is not None
     if group.strategy == "boosting":
         boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
+    elif group.strategy == "checkpoints":
+        every = EveryEpochs(group.every, group.last)
     view, schedule = pipeline.view, training.schedule
     if group.strategy == "bagging":
         view = replace(view, bootstrap=True)
@@ -252,6 +269,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         batch_rows=None if training.batch_size == "all" else training.batch_size,
         order=training.order,
         snapshots=group.strategy in ("snapshot", "fast_geometric"),
+        checkpoints=every,
         dropout_passes=group.passes if group.strategy == "mc_dropout" else None,
         averaging=training.averaging,
         early_stopping=training.early_stopping,

@@ -9,7 +9,7 @@ from ensemble_pipe.training.plan import LearnerPlan
 
 def refit_conflicts(plan: LearnerPlan) -> Iterator[Conflict]:
     """Yield what does not go together with `splits.refit` in the plan of one learner."""
-    if plan.snapshots:
+    if plan.yields_several:
         text = "its members are of one course of training, which splits.refit would end at the last"
         yield ("ensemble", "strategy"), f"{text}; leave one of them out"
     if plan.boosting is not None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -16,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from ensemble_pipe.core.durations import parse_duration
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
@@ -42,6 +44,12 @@ from ensemble_pipe.optim import (
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
 
+# In seconds, however it is written.
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(json_schema_extra={"type": ["number", "string"]}),
+]
 # A part of the data: a share below 1, or a number of rows.
 Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
 
@@ -232,7 +240,8 @@ class Pipeline(_Section):
 
     `classes` keeps only the rows of those classes; null keeps all. The training part is cut into
     shards of `shard_rows` rows, and shuffled in windows of `window_rows`. `augment` may be a list,
-    which is then its policy.
+    which is then its policy. `time_limit`, in seconds or such as "5m", is for the whole command: it
+    ends training early where need be; null for none.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=64)] = "pipeline"
@@ -253,6 +262,7 @@ class Pipeline(_Section):
     ensemble: EnsembleSettings = EnsembleSettings()
     cluster: Cluster = Cluster()
     tracking: Tracking = Tracking()
+    time_limit: Duration | None = None
 
     _given: frozenset[str] = PrivateAttr(frozenset())
 

@@ -17,6 +17,7 @@ from ensemble_pipe.ensemble.combiners import Combiner, Weighted
 from ensemble_pipe.ensemble.combining import Combine, Combined, combine_members
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.cross_fitting import Folds
+from ensemble_pipe.ensemble.decisions import Decide, Decision, metrics_of_outputs
 from ensemble_pipe.ensemble.growing import Gains, GrowingSums, Sums, prefixes, sums_of
 from ensemble_pipe.ensemble.members import (
     NO_EXTERNAL,
@@ -166,12 +167,19 @@ class Aggregator:
         self.members = [m for m in self.members if not m.is_trained or m.learner <= learner]
         self._sums.keep({m.learner for m in self.members})
 
+    def drop(self, learner: int) -> None:
+        """Leave out the members of a learner."""
+        self.members = [m for m in self.members if m.learner != learner]
+        self._sums.keep({m.learner for m in self.members})
+        self._gains = None
+
     def combine(
         self,
         how: Combine,
         seed: int,
         folds: OutOfFold | None = None,
         row_groups: Integers | None = None,
+        decide: Decide | None = None,
     ) -> Combined:
         """Return the ensemble of the members.
 
@@ -181,6 +189,7 @@ class Aggregator:
             folds: out-of-fold predictions, where these are the evidence; where a learner of each
                 group is missing there are none, and the validation part is the evidence.
             row_groups: (R,) of the validation part, where rows have groups.
+            decide: how a class is decided on; None for the most probable one.
         """
         units: Sequence[tuple[Member, ...]]
         cross_fitted = self.out_of_fold()
@@ -191,7 +200,8 @@ class Aggregator:
             units = [(member,) for member in self.members]
             outputs, targets, groups = self._stacked(), self._targets, row_groups
         costs = np.array([sum(self.cost_ms(member) for member in unit) for unit in units])
-        combined = combine_members(how, units, outputs, targets, self.schema, costs, seed, groups)
+        given = outputs, targets, self.schema, costs, seed, groups, decide
+        combined = combine_members(how, units, *given)
         if self.folds is None or cross_fitted is None:
             return combined
         return self.folds.calibrated(combined, cross_fitted, self.schema)
@@ -202,17 +212,22 @@ class Aggregator:
         What is kept of its members is used again; `measure_ensemble` would return the same. Where
         there are folds, the prediction is that of the units that the combiner was fitted to.
         """
-        own = [self._metrics[m.learner, m.number] for m in combined.members]
+        own = [self._own_metrics(member, combined.decision) for member in combined.members]
+        conformal, decision = combined.conformal, combined.decision
         folds = self.out_of_fold()
         if folds is not None and combined.of_units is not None:
-            kept, combiner = folds.outputs[list(combined.units)], combined.of_units
-            prediction = Prediction(kept, combiner, self.schema, combined.conformal)
+            kept = folds.outputs[list(combined.units)]
+            prediction = Prediction(kept, combined.of_units, self.schema, conformal, decision)
             metrics = prediction.metrics(folds.targets)
             return Measured(prediction, folds.targets, metrics, own, folds.rows)
-        places = [(m.learner, m.number) for m in combined.members]
-        outputs = np.stack([self._outputs[place] for place in places])
-        prediction = Prediction(outputs, combined.combiner, self.schema, combined.conformal)
+        outputs = np.stack([self._outputs[m.learner, m.number] for m in combined.members])
+        prediction = Prediction(outputs, combined.combiner, self.schema, conformal, decision)
         return Measured(prediction, self._targets, prediction.metrics(self._targets), own)
+
+    def _own_metrics(self, member: Member, decision: Decision | None) -> Metrics:
+        """Return the metrics of a member alone, under the decision of the ensemble."""
+        place, (_, targets) = (member.learner, member.number), self._rows_for(member)
+        return self._metrics[place] | metrics_of_outputs(decision, self._outputs[place], targets)
 
     def out_of_fold(self) -> OutOfFold | None:
         """Return the predictions by members that left a row out; None where there are no folds."""
@@ -261,13 +276,11 @@ def measure_ensemble(
     draws: PredictionDraws,
     conformal: tuple[Conformal, ...] = (),
     external: ExternalOutputs = NO_EXTERNAL,
+    decision: Decision | None = None,
 ) -> Measured:
-    """Return predictions and metrics of an ensemble on a part of the data.
-
-    `external` holds the outputs of external members on this part.
-    """
+    """Return predictions and metrics on a part, `external` of which other programs predict."""
     outputs = member_outputs(members, schema, draws.reads(view, schema.spans), view.rows, external)
-    prediction = Prediction(outputs, combiner, schema, conformal)
+    prediction = Prediction(outputs, combiner, schema, conformal, decision)
     targets = view.targets
     own = member_metrics(prediction, targets)
     return Measured(prediction, targets, prediction.metrics(targets), own)
@@ -282,9 +295,12 @@ def measure_groups(folds: OutOfFold, schema: Schema) -> Measured:
 
 
 def member_metrics(prediction: Prediction, targets: Array) -> list[Metrics]:
-    """Return the metrics of each member alone, in order."""
-    schema = prediction.schema
-    return [sums_of(one, schema).metrics(targets, schema) for one in prediction.outputs]
+    """Return the metrics of each member alone, in order, under the decision of the ensemble."""
+    schema, decision = prediction.schema, prediction.decision
+    return [
+        sums_of(one, schema).metrics(targets, schema) | metrics_of_outputs(decision, one, targets)
+        for one in prediction.outputs
+    ]
 
 
 def best_member(validation: Measured) -> int:

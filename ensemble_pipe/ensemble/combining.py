@@ -9,10 +9,12 @@ from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.metrics import Metric, class_metric, loss_of
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import (
     FITS,
+    Aim,
     Candidate,
     ClassOutputs,
     Combiner,
@@ -26,9 +28,11 @@ from ensemble_pipe.ensemble.combiners import (
     top_k,
 )
 from ensemble_pipe.ensemble.combiners.folds import fold_numbers
+from ensemble_pipe.ensemble.combiners.outputs import NONE
 from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
+from ensemble_pipe.ensemble.decisions import Decide, Decision
 from ensemble_pipe.ensemble.members import Member
-from ensemble_pipe.ensemble.numbers import combined_numbers
+from ensemble_pipe.ensemble.numbers import Gaussians, combined_numbers
 
 FOLDS = 5
 
@@ -49,11 +53,15 @@ class Combine:
             the lowest NLL of all mixtures; "greedy" selects with replacement (Caruana et al. 2004);
             "stacking" is a linear model on top of the members; "choose" takes what has the lowest
             cross-fitted NLL of these, each with and without a temperature.
+        metric: what `weights`, `greedy`, `choose`, `keep` and the budgets aim at, in place of the
+            NLL; of two with the same value the one of the lower NLL is taken. A temperature is
+            fitted to the NLL, whatever the metric.
         temperature: whether the result is made more or less confident, to the lowest NLL (Guo et
             al. 2017), numbers also by a noise that is added to the variance of every row (see
             `NumberPrediction.best_calibration`); "choose" finds out for itself. Null is true where
             there are held-out rows enough, see `config.defaults`.
-        keep: only so many members, those of the lowest NLL of their own; null for all.
+        keep: only so many members, those of the lowest NLL (or best metric) of their own; null for
+            all.
         most_members: the best mixture of at most so many members, with weights of its own where
             the method is "mean_probability"; null for any number.
         milliseconds: the best mixture of members that predict a row within this time, all
@@ -65,6 +73,7 @@ class Combine:
 
     evidence: Literal["validation", "out_of_fold"] = "validation"
     method: Literal[FitName, "choose"] = "mean_probability"
+    metric: Metric = "nll"
     temperature: bool | None = None
     keep: Annotated[int, Ge(1)] | None = None
     most_members: Annotated[int, Ge(1)] | None = None
@@ -74,10 +83,18 @@ class Combine:
     @property
     def fits(self) -> bool:
         """Whether anything is fitted to the evidence, or selected by it."""
-        asked = (self.keep, self.most_members, self.milliseconds, self.coverage)
-        selects = any(value is not None for value in asked)
         fitted = self.method == "choose" or FITS[self.method].fitted
-        return fitted or bool(self.temperature) or selects
+        return fitted or bool(self.temperature) or self._selects or self.coverage is not None
+
+    @property
+    def aims(self) -> bool:
+        """Whether anything is fitted to `metric`, or selected by it."""
+        return self.method in ("weights", "greedy", "choose") or self._selects
+
+    @property
+    def _selects(self) -> bool:
+        asked = (self.keep, self.most_members, self.milliseconds)
+        return any(value is not None for value in asked)
 
 
 @dataclass(frozen=True)
@@ -89,6 +106,7 @@ class Combined:
         combiner: of these.
         candidates: what the method was chosen from; empty where it was given.
         conformal: of the classes, or of each target; empty where no coverage was asked for.
+        decision: on a class; None for the most probable one.
         units: the places of what the combiner was fitted to, ascending: members, or groups whose
             members share a weight.
         of_units: the combiner of these.
@@ -100,6 +118,7 @@ class Combined:
     conformal: tuple[Conformal, ...] = ()
     units: tuple[int, ...] = ()
     of_units: Combiner | None = None
+    decision: Decision | None = None
 
 
 def combine_members(
@@ -111,6 +130,7 @@ def combine_members(
     costs: Floats,
     seed: int,
     groups: Integers | None = None,
+    decide: Decide | None = None,
 ) -> Combined:
     """Return the ensemble of some members.
 
@@ -123,31 +143,57 @@ def combine_members(
         costs: (K,), milliseconds that each unit takes for a row.
         seed: of the run.
         groups: (R,), where rows have groups, which cross-fitting keeps together.
+        decide: how a class is decided on; None for the most probable one.
 
     Raises:
         ConfigError: the method is not for the task.
     """
     known = targets if schema.task == "classification" else targets.reshape(len(targets), -1)
 
+    aim = _aim(how.metric, schema)
+
     def fitted(rows: Rows) -> _Choice:
         own = None if groups is None else groups[rows]
-        return _choice(how, evidence_of(outputs[:, rows], schema), known[rows], costs, seed, own)
+        evidence = evidence_of(outputs[:, rows], schema)
+        return _choice(how, aim, evidence, known[rows], costs, seed, own)
 
     places, combiner, candidates = fitted(slice(None))
     conformal: tuple[Conformal, ...] = ()
-    if how.coverage is not None:
+    unseen: tuple[Floats, ...] = ()
+    if how.coverage is not None or (decide is not None and decide.fits):
         random = seeds.generator(seed, seeds.Purpose.COMBINE, step=1)
         clusters = np.arange(len(known)) if groups is None else groups
-        conformal = _conformal(how.coverage, fitted, outputs, known, schema, clusters, random)
+        unseen = _cross_fitted(fitted, outputs, known, schema, clusters, random)
+    if how.coverage is not None:
+        conformal = _conformal(how.coverage, unseen, known)
+    decision = None
+    if decide is not None:
+        decision = decide.fitted(unseen[0] if decide.fits else None, known)
     chosen = [units[place] for place in places]
     members = tuple(member for unit in chosen for member in unit)
     shared = combiner.share([len(unit) for unit in chosen])
     kept = tuple(int(place) for place in places)
-    return Combined(members, shared, candidates, conformal, kept, combiner)
+    return Combined(members, shared, candidates, conformal, kept, combiner, decision)
+
+
+def _aim(metric: str, schema: Schema) -> Aim | None:
+    """Return what is aimed at in place of the NLL; numbers are measured in their own units."""
+
+    def of_classes(parts: tuple[Floats, ...], labels: Array) -> float:
+        return loss_of(metric, class_metric(metric, parts[0], labels))
+
+    def of_numbers(parts: tuple[Floats, ...], targets: Array) -> float:
+        mean, variance = parts
+        return loss_of(metric, Gaussians(mean, variance, schema).metric(metric, targets))
+
+    if metric == "nll":
+        return None
+    return Aim(metric, of_classes if schema.task == "classification" else of_numbers)
 
 
 def _choice(
     how: Combine,
+    aim: Aim | None,
     evidence: Outputs,
     targets: Array,
     costs: Floats,
@@ -155,16 +201,17 @@ def _choice(
     groups: Integers | None,
 ) -> _Choice:
     """Return the places of the members that count, their combiner, and what it was chosen from."""
-    places = _kept(how, evidence, targets, costs)
+    places = _kept(how, aim, evidence, targets, costs)
     evidence, random = evidence.of(places), seeds.generator(seed, seeds.Purpose.COMBINE)
     candidates: tuple[Candidate, ...] = ()
     folds = min(FOLDS, len(targets if groups is None else np.unique(groups)))
     if how.method == "choose" and folds > 1:
-        choice = choose(evidence, targets, folds, random, groups=groups)
+        choice = choose(evidence, targets, folds, random, groups=groups, aim=aim)
         combiner, candidates = choice.combiner, choice.table
     else:
         method = _method(how)
-        combiner = fit(method, evidence, targets, random, temperature=bool(how.temperature))
+        warm = bool(how.temperature)
+        combiner = fit(method, evidence, targets, random, temperature=warm, aim=aim)
     combiner, counting = combiner.without_zero_weights()
     return places[counting], combiner, candidates
 
@@ -177,19 +224,19 @@ def _method(how: Combine) -> str:
     return "weights" if how.method == "mean_probability" and budget else how.method
 
 
-def _conformal(
-    coverage: float,
+def _cross_fitted(
     fitted: Callable[[Rows], _Choice],
     outputs: Floats,
     targets: Array,
     schema: Schema,
     clusters: Integers,
     random: np.random.Generator,
-) -> tuple[Conformal, ...]:
-    """Return sets or intervals from predictions of rows that their combiner was not fitted to.
+) -> tuple[Floats, ...]:
+    """Return predictions of rows that their combiner was not fitted to.
 
-    Rows are left out by folds, and predicted by what is fitted to the others; where nothing is
-    fitted, that is the combiner itself. Fewer rows than two a fold are too few for it.
+    They are the probabilities (R, O) alone, or means and standard deviations (R, D). Rows are left
+    out by folds, and predicted by what is fitted to the others; where nothing is fitted, that is
+    the combiner itself. Fewer rows than two a fold are too few for it.
     """
     classes = schema.task == "classification"
     count = len(targets)
@@ -207,12 +254,18 @@ def _conformal(
         numbers = schema.target_count
         mean, noise, spread = combined_numbers(combiner, own, schema)
         first[out, :numbers], second[out, :numbers] = mean, np.sqrt(noise + spread)
-    if classes:
-        return (conformal_sets(first, targets, coverage),)
-    return tuple(
-        conformal_interval(first[:, d], second[:, d], targets[:, d], coverage)
-        for d in range(schema.target_count)
-    )
+    numbers = schema.target_count
+    return (first,) if classes else (first[:, :numbers], second[:, :numbers])
+
+
+def _conformal(
+    coverage: float, unseen: tuple[Floats, ...], targets: Array
+) -> tuple[Conformal, ...]:
+    """Return sets or intervals from predictions as `_cross_fitted` returns them."""
+    if len(unseen) == 1:
+        return (conformal_sets(unseen[0], targets, coverage),)
+    columns = zip(unseen[0].T, unseen[1].T, targets.T, strict=True)
+    return tuple(conformal_interval(mean, std, own, coverage) for mean, std, own in columns)
 
 
 def evidence_of(outputs: Floats, schema: Schema) -> Outputs:
@@ -223,14 +276,13 @@ def evidence_of(outputs: Floats, schema: Schema) -> Outputs:
     return NumberOutputs(outputs[:, :, :count], outputs[:, :, count:])
 
 
-def _kept(how: Combine, evidence: Outputs, targets: Array, costs: Floats) -> Integers:
+def _kept(
+    how: Combine, aim: Aim | None, evidence: Outputs, targets: Array, costs: Floats
+) -> Integers:
     """Return the places, ascending, of the members that `keep` and the budget leave."""
     places: Integers = np.arange(evidence.members)
     if how.keep is not None:
-        own = [
-            float(evidence.of(places[k : k + 1]).combined(Weighted.equal(1)).nll(targets).mean())
-            for k in places
-        ]
+        own = [_own_loss(evidence.of(places[k : k + 1]), targets, aim) for k in places]
         places = top_k(np.array(own), min(how.keep, len(own)))
     if how.most_members is None and how.milliseconds is None:
         return places
@@ -240,5 +292,14 @@ def _kept(how: Combine, evidence: Outputs, targets: Array, costs: Floats) -> Int
         most_members=how.most_members,
         milliseconds=how.milliseconds,
         costs=costs[places],
+        aim=aim,
     )
     return places[np.flatnonzero(weights)]
+
+
+def _own_loss(member: Outputs, targets: Array, aim: Aim | None) -> float:
+    """Return the NLL of one member's own outputs, or its loss by the metric."""
+    prediction = member.combined(Weighted.equal(1))
+    if aim is None:
+        return float(prediction.nll(targets).mean())
+    return aim.loss(prediction.parts(NONE), targets)

@@ -54,7 +54,8 @@ class Folds:
 
     def places_in(self, folds: Iterable[int]) -> Integers:
         """Return the places of the rows of some folds, ascending."""
-        return np.unique(np.concatenate([self.rows[fold] for fold in folds]))
+        none = np.empty(0, np.int64)
+        return np.unique(np.concatenate([none, *(self.rows[fold] for fold in folds)]))
 
     def of_rows(self, places: Integers) -> "Folds":
         """Return the folds of some rows alone."""

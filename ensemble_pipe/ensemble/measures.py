@@ -23,7 +23,9 @@ def row_values(prediction: Prediction, targets: Array) -> dict[str, RowValues]:
     """
     schema = prediction.schema
     if schema.task == "classification":
-        return class_values(prediction.probabilities, targets)
+        found = class_values(prediction.probabilities, targets)
+        right = (prediction.decided == targets).astype(np.float64)
+        return found | {"accuracy": RowValues(right[:, None])}
     return prediction.numbers.row_values(targets)
 
 

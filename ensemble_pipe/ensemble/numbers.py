@@ -16,15 +16,13 @@ from functools import cache, cached_property
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.gaussians import gaussian_scores, half_width
+from ensemble_pipe.core.metrics import number_metric
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.target_scaling import FittedTarget
 from ensemble_pipe.data.tables.target_transforms import LOG
 from ensemble_pipe.ensemble.combiners import Combiner
-from ensemble_pipe.ensemble.metrics.regression import (
-    gaussian_scores,
-    half_width,
-    metrics_of,
-)
+from ensemble_pipe.ensemble.metrics.regression import metrics_of
 from ensemble_pipe.ensemble.metrics.row_values import RowValues, number_rows
 
 _NODES, _FAR = 48, 8.5
@@ -67,6 +65,12 @@ class Gaussians:
         """
         truth = self.schema.decode_targets(targets)
         return metrics_of(self._scores(targets), truth, self.schema.target_names)
+
+    def metric(self, name: str, targets: Array) -> float:
+        """Return one of these metrics, which for errors of means alone takes less time."""
+        if self.transformed and name not in ("rmse", "mae"):
+            return self.metrics(targets)[name]
+        return number_metric(name, *self.own, self.schema.decode_targets(targets))
 
     def row_values(self, targets: Array) -> dict[str, RowValues]:
         """Return the metrics that are means over rows, row by row, as `number_rows` does."""

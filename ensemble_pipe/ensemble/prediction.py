@@ -5,10 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.ensemble.decisions import Decision
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 from ensemble_pipe.ensemble.numbers import Gaussians, combined_numbers
 from ensemble_pipe.ensemble.uncertainty import uncertainty
@@ -25,17 +26,27 @@ class Prediction:
         combiner: of K members.
         schema: of the data.
         conformal: of the classes, or of each target; empty where the ensemble has none.
+        decision: on a class; None for the most probable one.
     """
 
     outputs: Floats
     combiner: Combiner
     schema: Schema
     conformal: tuple[Conformal, ...] = ()
+    decision: Decision | None = None
 
     @cached_property
     def probabilities(self) -> Floats:
         """Class probabilities (R, O), float64."""
         return self.combiner.probabilities(self.outputs)
+
+    @property
+    def decided(self) -> Integers:
+        """The predicted class (R,) of each row, by number."""
+        if self.decision is not None:
+            return self.decision.decide(self.probabilities)
+        best: Integers = self.probabilities.argmax(axis=1)
+        return best
 
     @cached_property
     def numbers(self) -> Gaussians:
@@ -114,7 +125,11 @@ class Prediction:
             targets: (R,) or (R, D), as base files hold them.
         """
         if self.schema.task == "classification":
-            return classification_metrics(self.probabilities, targets)
+            found = classification_metrics(self.probabilities, targets)
+            decision = self.decision
+            return (
+                found if decision is None else found | decision.metrics(self.probabilities, targets)
+            )
         return self.numbers.metrics(targets)
 
     @cached_property

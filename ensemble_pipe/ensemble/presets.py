@@ -6,7 +6,9 @@ from ensemble_pipe.ensemble.strategies import EnsembleSettings, Group, Learners
 from ensemble_pipe.training.estimator_settings import HistogramBoosting
 
 # Keys of `ensemble` that say which learners there are, as a preset does.
-OF_LEARNERS = ("strategy", "learners", "passes", "rounds", "shrinkage", "vary", "set", "pool")
+OF_LEARNERS = (
+    "strategy", "learners", "every", "last", "passes", "rounds", "shrinkage", "vary", "set", "pool",
+)  # fmt: skip
 NETWORKS, BOOSTED = 5, 3
 
 

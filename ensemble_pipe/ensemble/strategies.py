@@ -16,6 +16,7 @@ from pydantic import Field
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
+from ensemble_pipe.ensemble.decisions import Decide
 from ensemble_pipe.ensemble.members.external import NAME_PATTERN
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS, EstimatorSettings
 
@@ -60,6 +61,7 @@ StrategyName = Literal[
     "bagging",
     "snapshot",
     "fast_geometric",
+    "checkpoints",
     "mc_dropout",
     "cross_validation",
     "boosting",
@@ -67,7 +69,13 @@ StrategyName = Literal[
 
 
 # What one strategy alone reads.
-_OF_A_STRATEGY = {"passes": "mc_dropout", "rounds": "boosting", "shrinkage": "boosting"}
+_OF_A_STRATEGY = {
+    "every": "checkpoints",
+    "last": "checkpoints",
+    "passes": "mc_dropout",
+    "rounds": "boosting",
+    "shrinkage": "boosting",
+}
 
 
 @settings
@@ -84,12 +92,17 @@ class Learners:
             "snapshot": each yields a member at the end of every cycle of its schedule (Huang et
             al. 2017).
             "fast_geometric": the same with short triangles at the end (Garipov et al. 2018).
+            "checkpoints": each yields a member after every so many epochs, under any schedule
+            (Chen, Lundberg & Lee 2017, "Checkpoint ensembles").
             "mc_dropout": each yields `passes` members, which are its network with other units
             dropped (Gal & Ghahramani 2016).
             "boosting": each is a chain of `rounds` networks, every one fitted to what the sum of
             those before it leaves, and yields their sum (Friedman 2001). `training.epochs` are of
             one round.
         learners: how many.
+        every: epochs between two members of a learner under checkpoints; its last epoch yields one
+            too.
+        last: under checkpoints only the last so many members of each learner; null for all.
         passes: members of a learner under mc_dropout.
         rounds: networks of a learner under boosting.
         shrinkage: under boosting, the share of the best step that each network's sum goes.
@@ -99,6 +112,8 @@ class Learners:
 
     strategy: StrategyName = "independent"
     learners: Annotated[int, Ge(1), Le(MOST_LEARNERS)] = 5
+    every: Annotated[int, Ge(1), Le(10_000)] = 5
+    last: Annotated[int, Ge(1), Le(10_000)] | None = None
     passes: Annotated[int, Ge(1), Le(10_000)] = 20
     rounds: Annotated[int, Ge(1), Le(10_000)] = 10
     shrinkage: Annotated[float, Gt(0), Le(1)] = 0.5
@@ -157,7 +172,7 @@ class ExternalPlan:
 
 
 Group = Learners | EstimatorSettings | ExternalPredictions
-_OF_A_GROUP = ("strategy", "learners", "passes", "rounds", "shrinkage")
+_OF_A_GROUP = ("strategy", "learners", *_OF_A_STRATEGY)
 
 
 @settings
@@ -166,6 +181,8 @@ class EnsembleSettings(Learners):
 
     Attributes:
         combine: how the members become one predictor.
+        decide: which class is predicted: by a threshold, or by what mistakes cost; null for the
+            most probable one.
         stop_below_gain: training ends once a further learner, taken in order, lowers the NLL of the
             equally weighted ensemble on the validation part by less, in nats; null trains all.
         preset: "fast" is the group that the other keys describe; "best" a pool of networks and
@@ -176,6 +193,7 @@ class EnsembleSettings(Learners):
 
     preset: Literal["fast", "best"] | None = None
     combine: Combine = Combine()
+    decide: Decide | None = None
     stop_below_gain: Annotated[float, Gt(0)] | None = None
     pool: Annotated[
         tuple[Annotated[Group, Field(discriminator="strategy")], ...] | None, MinLen(1)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: N803 (scikit-learn's X)
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -59,6 +60,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         validation_fraction: float | None = None,
         folds: int | Mapping[str, Any] | None = None,
         refit: bool | None = None,
+        time_limit: float | str | None = None,
         overrides: Mapping[str, Any] | None = None,
         components: Sequence[type[Any]] = (),
         address: str | None = None,
@@ -79,6 +81,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.folds = folds
         self.refit = refit
+        self.time_limit = time_limit
         self.overrides = overrides
         self.components = components
         self.address = address
@@ -157,18 +160,19 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             return pipeline_of(values, overrides, self._task, seed, name)[0]
 
     @handle_signals()
-    def _train(self, config: Pipeline, examples: Examples) -> None:
+    def _train(self, config: Pipeline, examples: Examples, timeline: Timeline) -> None:
         display = make_display() if self.verbose else Silent()
         with custom_components(self.components):
             config, plans, examples = plan_fit(config, examples)
         try:
             with display, report_compilation(display.message), ExitStack() as closing:
                 address, inline = self.address or "", self.address is None
+                training_s = math.inf if config.time_limit is None else config.time_limit
                 executor = make_executor(
-                    config, plans, address, inline, display.message, Timeline()
+                    config, plans, address, inline, display.message, timeline, training_s
                 )
                 closing.callback(executor.close)
-                result = fit_examples(config, plans, examples, executor, display)
+                result = fit_examples(config, plans, examples, executor, display, timeline)
         except ClusterError as error:
             error.add_note("An estimator cannot be resumed; address=None trains without Ray.")
             raise
@@ -200,6 +204,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             at least as many learners are needed, better twice as many. {"count": 5, "repeats": 2}
             and {"count": 5, "forward": "expanding"}, in the order of the rows, say more.
         refit: train again on all rows, for as many epochs, after the members were combined.
+        time_limit: of `fit`, in seconds or such as "5m"; training ends early where need be, and a
+            ConvergenceWarning says what it would have gone on with.
         overrides: values of a pipeline by path, such as {"training.loss.name": "hinge"}, which
             come last; {"data.columns": {"age": {"missing": "mean"}}} are rules of columns.
         components: classes of your own that `overrides` name, see `training.components`.
@@ -231,19 +237,21 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             TrainingError: every learner failed, or so many that nothing is left to combine others
                 by; where one does, a ConvergenceWarning says so.
         """
+        timeline = Timeline()
         with _value_errors():
             config = self._pipeline()
             features, labels, weights = self._checked(X, y, sample_weight)
             check_classification_targets(labels)
             self.classes_, classes, targets = classes_of(labels)
             names = target_names(y, 1, features.names)
-            self._train(config, Examples(features, targets, weights, names, classes))
+            self._train(config, Examples(features, targets, weights, names, classes), timeline)
         return self
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable class (R,) of each row."""
-        best = self.predict_proba(X).argmax(axis=1)
-        found: Array = self.classes_[best]
+        """Return the class (R,) of each row: the most probable one, or by `ensemble.decide`."""
+        ensemble, inputs = self._ready(X)
+        with _value_errors():
+            found: Array = self.classes_[ensemble.prediction(inputs).decided]
         return found
 
     def predict_proba(self, X: Any) -> Floats:
@@ -270,6 +278,7 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
         All else is as in `EnsembleClassifier.fit`.
         """
+        timeline = Timeline()
         with _value_errors():
             config = self._pipeline()
             features, found, weights = self._checked(X, y, sample_weight, multi_output=True)
@@ -277,7 +286,7 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
                 found = column_or_1d(found, warn=True)
             names = target_names(y, 1 if found.ndim == 1 else found.shape[1], features.names)
             targets = Targets(numbers_of(found))
-            self._train(config, Examples(features, targets, weights, names))
+            self._train(config, Examples(features, targets, weights, names), timeline)
         return self
 
     def __sklearn_tags__(self) -> Tags:

@@ -1,5 +1,6 @@
 """Trains an ensemble on rows that are in memory, and leaves no file behind."""
 
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from ensemble_pipe.data.folding import Folding, require_folding
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.data.tables.decisions import decision_lines
-from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.estimators.examples import (
     LEAST_HELD,
     Examples,
@@ -30,11 +30,14 @@ from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.sinks import MemorySink
+from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.plan import LearnerPlan
 
 # Of more rows equal ones are merged only where a batch is asked to hold all of them.
 MOST_MERGED = 4096
+# Nothing is written but the model, in memory.
+WRITING_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class FitResult:
 
     Attributes:
         model: the ensemble.
-        warnings: of learners that failed, and of groups that are therefore left out.
+        warnings: of learners that failed or were halted, and of groups that are left out.
     """
 
     model: Model
@@ -73,7 +76,12 @@ def _settled(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans]:
 
 
 def fit_examples(
-    config: Pipeline, plans: Plans, examples: Examples, executor: Executor, display: Display
+    config: Pipeline,
+    plans: Plans,
+    examples: Examples,
+    executor: Executor,
+    display: Display,
+    timeline: Timeline,
 ) -> FitResult:
     """Train the ensemble of a pipeline on rows in memory.
 
@@ -83,6 +91,7 @@ def fit_examples(
         examples: to learn from; they are divided by `split_examples`.
         executor: where to train.
         display: shows how training goes on.
+        timeline: of the fit; a time limit counts from its beginning.
 
     Raises:
         DataError: a value cannot be used.
@@ -91,11 +100,14 @@ def fit_examples(
         ClusterError: the executor lost a stack too often.
     """
     _require_plain(config, plans)
+    seconds = math.inf if config.time_limit is None else config.time_limit
+    limit = TimeLimit(seconds, lambda: timeline.now_s, writing_s=WRITING_S)
+    limit.require_start()
     parts = split_examples(config, plans.networks, examples)
     held_out = plans.folds is not None or parts["validation"] is not parts["train"]
     how = config.ensemble.combine
     if not held_out and how.evidence == "validation":
-        _require_nothing_fitted(how, examples.count)
+        _require_nothing_fitted(config, examples.count)
     for count in plans.fold_counts:
         require_folds(count, len(parts["train"]), None, "X")
     if isinstance(plans.folds, Folding):
@@ -115,10 +127,11 @@ def fit_examples(
             schema,
             MemorySink(),
             display,
-            Timeline(),
+            timeline,
             held_out=held_out,
             # In this process kernels compile when they are first needed.
             compile_first=not isinstance(executor, InlineExecutor),
+            limit=limit,
         )
         session.train(executor)
         if refits:
@@ -132,6 +145,7 @@ def _warnings_of(result: SessionResult) -> list[str]:
     failed = result.failed.items()
     return [
         *(f"learner {learner} failed and is no member: {reason}" for learner, reason in failed),
+        *([result.left_undone] if result.left_undone else []),
         *result.warnings,
     ]
 
@@ -146,11 +160,14 @@ def _require_plain(config: Pipeline, plans: Plans) -> None:
         raise ConfigError("ensemble.stop_below_gain: is for pipeline files; choose `learners`")
 
 
-def _require_nothing_fitted(how: Combine, rows: int) -> None:
+def _require_nothing_fitted(config: Pipeline, rows: int) -> None:
     """Raise ConfigError where something would be fitted to rows that learners were trained on."""
-    if how.fits:
+    how, decide = config.ensemble.combine, config.ensemble.decide
+    decides = decide is not None and decide.fits
+    if how.fits or decides:
+        key = "combine" if how.fits else "decide"
         raise ConfigError(
-            f"ensemble.combine: what is fitted or selected needs held-out rows, but of {rows} rows "
+            f"ensemble.{key}: what is fitted or selected needs held-out rows, but of {rows} rows "
             f"`validation_fraction` holds out fewer than {LEAST_HELD}, so none; raise it, or take "
             "all members by the method mean_probability, without temperature and coverage"
         )

@@ -27,6 +27,7 @@ PATHS = {
     "validation_fraction": "splits.validation",
     "folds": "splits.folds",
     "refit": "splits.refit",
+    "time_limit": "time_limit",
 }
 # What comes with the rows, or from a parameter that is no value of a pipeline.
 NOT_OVERRIDDEN = ("classes", "data", "name", "seed", "splits", "task", "tracking", "transfer")

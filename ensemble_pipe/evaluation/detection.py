@@ -10,11 +10,11 @@ import numpy as np
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.ranking import auroc, counts_of, places_of
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import standardise
 from ensemble_pipe.ensemble.metrics.detection import ood_intervals
-from ensemble_pipe.ensemble.metrics.ranking import auroc, counts_of, places_of
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.metrics.row_values import resamples_for
 from ensemble_pipe.ensemble.prediction import Prediction

@@ -7,11 +7,11 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.metrics import confusion, precision_recall_f1
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.ensemble.aggregator import member_metrics
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import further_metrics, intervals, row_values
-from ensemble_pipe.ensemble.metrics.classification import confusion, precision_recall_f1
 from ensemble_pipe.ensemble.metrics.resampling import Interval
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.evaluation.detection import (
@@ -124,7 +124,7 @@ def class_results(prediction: Prediction, targets: Integers) -> list[ClassResult
         targets: (R,) class numbers.
     """
     names = prediction.schema.classes
-    counts = confusion(prediction.probabilities.argmax(axis=1), targets, len(names))
+    counts = confusion(prediction.decided, targets, len(names))
     precision, recall, f1 = precision_recall_f1(counts)
     count = counts.sum(axis=1)
     nll = row_values(prediction, targets)["nll"].values[:, 0]

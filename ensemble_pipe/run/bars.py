@@ -51,7 +51,8 @@ class Bars(Silent):
 
     def event(self, event: Event) -> None:
         if isinstance(event, EstimatorFitted):
-            self._advance(event.learner, 1, 1, f"fitted in {event.seconds:.1f} s")
+            how = "fitted in" if event.whole else "halted after"
+            self._advance(event.learner, 1, 1, f"{how} {event.seconds:.1f} s")
         elif isinstance(event, Progress):
             self._advance(event.learner, event.step, event.total, f"loss {event.loss:.4f}")
         elif isinstance(event, Failed):

@@ -96,7 +96,8 @@ class Lines(Silent):
         if isinstance(event, Failed):
             self.message(f"learner {event.learner} failed: {event.reason}")
         elif isinstance(event, EstimatorFitted):
-            self.message(f"learner {event.learner} fitted in {event.seconds:.1f} s")
+            how = "fitted in" if event.whole else "halted after"
+            self.message(f"learner {event.learner} {how} {event.seconds:.1f} s")
         elif isinstance(event, Progress) and event.learner in self._rounds:
             if self._is_due():
                 left = self._clock.left(event.learner, event.step, event.total)

@@ -1,5 +1,6 @@
 """The choice of where a run trains: in this process or on Ray, which starts in the background."""
 
+import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,7 @@ def make_executor(
     inline: bool,
     say: Callable[[str], None],
     timeline: Timeline,
+    training_s: float = math.inf,
 ) -> Executor:
     """Return an executor that trains in this process, or on the Ray cluster at an address.
 
@@ -32,6 +34,8 @@ def make_executor(
         address, inline: as for `pipeline.run`.
         say: tells the user what was chosen.
         timeline: where the start of Ray is recorded.
+        training_s: how long training may take at most. Where a Ray of the run's own would train
+            less in what its start leaves of that than this process alone, this process trains.
     """
     kind = "inline" if inline else "ray" if address else config.cluster.executor
     if kind == "inline":
@@ -40,13 +44,17 @@ def make_executor(
 
     lease = _find_lease(config, plans, say) if address is None and not is_connected() else None
     start = partial(_on_ray, config, plans, address, lease, say, timeline)
+    cluster, start_s = config.cluster, read_start_seconds(lease is not None)
+    trainers = cluster.trainers or max(1, (os.cpu_count() or 1) // cluster.cpus_per_trainer)
+    is_own = lease is None and address in (None, "local") and not is_connected()
+    if is_own and (training_s - start_s) * trainers <= training_s < math.inf:
+        say(f"this process trains: Ray takes about {start_s:.0f} s of the time limit to start")
+        return InlineExecutor()
     if kind == "ray":
         return start()
     from ensemble_pipe.cluster.auto import AutoExecutor
 
-    cluster = config.cluster
-    trainers = cluster.trainers or max(1, (os.cpu_count() or 1) // cluster.cpus_per_trainer)
-    return AutoExecutor(start, trainers, read_start_seconds(lease is not None), say)
+    return AutoExecutor(start, trainers, start_s, say)
 
 
 def _on_ray(
@@ -68,8 +76,7 @@ def _on_ray(
         trainers=cluster.trainers,
         cpus_per_trainer=cluster.cpus_per_trainer,
         retries=cluster.retries,
-        # Estimators are fitted first, on the CPUs that trainers would hold.
-        ahead=0 if plans.estimators else len(plans.networks),
+        ahead=len(plans.trained),
         lease=lease,
         say=say,
         timeline=timeline,

@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.results import SessionResult
+from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.kinds import EndedEntry, Status, TimelineEntry
 from ensemble_pipe.tracking.lacking import what_mlflow_lacks
@@ -48,10 +49,12 @@ class RunResult:
         seconds: wall time of this process's part of the run.
         members: K.
         failed: reasons of the learners that failed, by learner.
-        unfinished: learners that are not in the ensemble, since their training was ended early.
+        unfinished: learners whose training was ended early; `left_undone` says which of them are
+            in the ensemble as they were.
         given: names of members whose predictions were read from a file; `predict` asks for theirs.
         mlflow_lacks: one line on what MLflow has not received, with the command that sends it; ""
             for nothing.
+        left_undone: one line on what more time would have been for; "" for nothing.
     """
 
     run_id: str
@@ -65,6 +68,7 @@ class RunResult:
     unfinished: tuple[int, ...] = ()
     given: tuple[str, ...] = ()
     mlflow_lacks: str = ""
+    left_undone: str = ""
 
 
 @contextmanager
@@ -98,6 +102,7 @@ def drive(
     started: float,
     timeline: Timeline,
     train: bool = True,
+    limit: TimeLimit = NO_LIMIT,
 ) -> RunResult:
     """Train, combine and report a run whose directory is ready, and journal how it ended.
 
@@ -108,6 +113,7 @@ def drive(
         paths, config, plans: of the run.
         executor: where to train; it is closed.
         display: as for `pipeline.run`.
+        limit: by when it returns.
 
     Raises:
         KeyboardInterrupt: a signal ended it; the text says how to continue.
@@ -127,8 +133,9 @@ def drive(
             ):
                 display.message(f"run directory {paths.root}")
                 result = stages.train_and_measure(
-                    paths, config, plans, executor, journal, display, timeline, tracker.start, train
-                )
+                    paths, config, plans, executor, journal, display, timeline, tracker.start,
+                    train, limit,
+                )  # fmt: skip
             status = "FINISHED"
         except KeyboardInterrupt:
             status = "KILLED"
@@ -141,7 +148,7 @@ def drive(
             journal.append(EndedEntry(status))
             signals.last_words = partial(_say_at_once, _stop_message(paths, status))
             journal.close()
-            lacks = _ship_rest(paths, tracker, display, signals, status)
+            lacks = _ship_rest(paths, tracker, display, signals, status, limit)
             signals.last_words = None
     return _result(paths, result, tracker, lacks, started)
 
@@ -185,7 +192,12 @@ def _say_at_once(text: str) -> None:
 
 
 def _ship_rest(
-    paths: RunPaths, tracker: Tracker, display: Display, signals: Interruption, status: Status
+    paths: RunPaths,
+    tracker: Tracker,
+    display: Display,
+    signals: Interruption,
+    status: Status,
+    limit: TimeLimit,
 ) -> str:
     """Ship what MLflow has not received yet; return one line on what it lacks then, "" for nothing.
 
@@ -194,7 +206,7 @@ def _ship_rest(
     try:
         with signals.interruptible():
             patience = FINISHED if status == "FINISHED" else UNFINISHED
-            tracker.finish(patience, display.message)
+            tracker.finish(patience.within(limit.shipping_s), display.message)
     except KeyboardInterrupt:
         if status == "FINISHED":
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
@@ -223,4 +235,5 @@ def _result(
         unfinished=result.unfinished,
         given=tuple(external_members(members)),
         mlflow_lacks=lacks,
+        left_undone=result.left_undone,
     )

@@ -1,17 +1,20 @@
 """What is measured beside an ensemble at the end of a run: baselines, and importance of columns."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.chosen_rows import ChosenRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.ensemble.aggregator import Aggregator
+from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measure_ensemble
 from ensemble_pipe.ensemble.baselines import measure_baselines
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.cross_fitting import Folds
@@ -20,6 +23,7 @@ from ensemble_pipe.ensemble.measures import row_values
 from ensemble_pipe.ensemble.members import ExternalOutputs, Member, member_outputs
 from ensemble_pipe.ensemble.metrics.row_values import RowValues
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
+from ensemble_pipe.run.time_limit import TimeLimit
 
 # The importance of columns is measured on at most so many rows, and on as many as keep the
 # multiplications of all predictions below a number that takes about two seconds; where that leaves
@@ -27,8 +31,106 @@ from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 MOST_ROWS, FEWEST_ROWS = 2000, 100
 MOST_PRODUCTS = 20_000_000_000
 REPEATS = 3
+# About what importance takes at most, and the baselines for each number that they are fitted to.
+_IMPORTANCE_S = 2.0
+_BASELINE_S = 6e-7
 Predict = Callable[[ShardView], Prediction]
 _PER_OUTPUT = 10_000  # multiplications that trees and the like count as, for each output
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What an ensemble is compared with.
+
+    Attributes:
+        baselines: their metrics, flat.
+        importance: of the source columns; None where it is costly.
+        unmeasured: which of these the time was too short for.
+    """
+
+    baselines: Metrics
+    importance: Importance | None
+    unmeasured: tuple[str, ...]
+
+
+def measure_parts(
+    parts: Collection[str],
+    data: TrainingData,
+    aggregator: Aggregator,
+    combined: Combined,
+    final: Combined,
+    external: Callable[[str], ExternalOutputs],
+) -> dict[str, Measured]:
+    """Return what is measured on some parts: the final ensemble on rows that no member has seen.
+
+    Args:
+        parts: their names.
+        data: of the run.
+        aggregator: of the members.
+        combined: the ensemble of members that have not seen the rows that these were combined by.
+        final: the same after its members were trained again, on all rows but the test part's.
+        external: external(part) returns the outputs of external members there.
+    """
+    found = {}
+    for part in parts:
+        if part == "validation":
+            found[part] = aggregator.measure(combined)
+            continue
+        own = final if part == "test" else combined
+        found[part] = measure_ensemble(
+            own.members,
+            own.combiner,
+            aggregator.schema,
+            data.part(part),
+            aggregator.draws,
+            own.conformal,
+            external(part),
+            own.decision,
+        )
+    return found
+
+
+def compare(
+    data: TrainingData,
+    aggregator: Aggregator,
+    combined: Combined,
+    parts: Collection[str],
+    evidence: tuple[ShardView, ExternalOutputs],
+    seed: int,
+    limit: TimeLimit,
+    timeline: Timeline,
+) -> Compared:
+    """Measure baselines and the importance of columns, where there is time; they are stages.
+
+    Args:
+        data: of the run.
+        aggregator: of the members.
+        combined: the ensemble.
+        parts: on which it was measured; without any nothing is compared.
+        evidence: the part that it was combined by, and the outputs of external members there.
+        seed: of the run.
+        limit: of the run.
+        timeline: of the run.
+    """
+    baselines, importance, unmeasured = Metrics(), None, []
+    schema = aggregator.schema
+    if parts and limit.allows(_baseline_seconds(data.rows, schema)):
+        with timeline.stage("baselines"):
+            baselines = baseline_metrics(data, schema, parts, seed)
+    elif parts:
+        unmeasured.append("baselines")
+    if parts and limit.allows(_IMPORTANCE_S):
+        with timeline.stage("importance"):
+            importance = validation_importance(evidence[0], aggregator, combined, evidence[1])
+    elif parts:
+        unmeasured.append("importance of columns")
+    return Compared(baselines, importance, tuple(unmeasured))
+
+
+def _baseline_seconds(rows: int, schema: Schema) -> float:
+    """Return about how long an idle processor takes for the baselines of R training rows."""
+    outputs = max(1, len(schema.classes) - 1, schema.target_count)
+    return _BASELINE_S * rows * prod(schema.input_shape) * outputs
 
 
 def baseline_metrics(
@@ -106,7 +208,7 @@ def _of_all_members(aggregator: Aggregator, combined: Combined, given: ExternalO
     def predict(part: ShardView) -> Prediction:
         reads = aggregator.draws.reads(part, schema.spans)
         outputs = member_outputs(combined.members, schema, reads, part.rows, given)
-        return Prediction(outputs, combined.combiner, schema)
+        return Prediction(outputs, combined.combiner, schema, decision=combined.decision)
 
     return predict
 
@@ -137,7 +239,7 @@ def _of_members_that_left_out(
             together = member_outputs(group, schema, reads, own.rows, given)
             outputs |= zip([(m.learner, m.number) for m in group], together, strict=True)
         found = folds.out_of_fold(combined.members, outputs, part.targets, schema)
-        return Prediction(found.outputs, combiner, schema)
+        return Prediction(found.outputs, combiner, schema, decision=combined.decision)
 
     return predict
 

@@ -24,6 +24,14 @@ from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
 from ensemble_pipe.run.preparation import prepare, write_run
 from ensemble_pipe.run.requirements import require_space
+from ensemble_pipe.run.time_limit import (
+    LEAVING_S,
+    MLFLOW_S,
+    PICTURES_S,
+    WRITING_S,
+    TimeLimit,
+    seconds_of,
+)
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
@@ -48,6 +56,7 @@ def run(
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> RunResult:
     """Run a pipeline: see `ensemble_pipe.run`, which is this function for users.
@@ -57,24 +66,40 @@ def run(
     started, timeline = time.monotonic(), timeline or Timeline()
     with timeline.stage("pipeline"):
         config, plans = _read(pipeline, overrides)
+    limit = _limit(config, time_limit, config.time_limit, timeline)
     display = display or Silent()
     about_ray = HeldMessages(display.message)
-    executor = make_executor(config, plans, address, inline, about_ray.say, timeline)
+    training_s = limit.before_writing_s
+    executor = make_executor(config, plans, address, inline, about_ray.say, timeline, training_s)
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config)
         config, plans = prepared.config, prepared.plans
+        limit.require_start()
         display.message(prepared.warning or "")
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
         require_space(plans.networks, prepared.schema, folder, refit=config.splits.refit)
-        paths = _new_run(folder, config)
+        paths = new_run(folder, config)
         with lock_run(paths):
-            with _remove_on_failure(paths, made), timeline.stage("base files"):
+            with remove_on_failure(paths, made), timeline.stage("base files"):
                 write_run(paths, prepared)
             display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
-            return drive(paths, config, plans, executor, display, started, timeline)
+            return drive(paths, config, plans, executor, display, started, timeline, limit=limit)
+
+
+def _limit(
+    config: Pipeline, time_limit: float | str | None, default: float | None, timeline: Timeline
+) -> TimeLimit:
+    """Return the time limit of a command, which began when its timeline did."""
+    seconds = seconds_of(time_limit, default, "time_limit")
+    return TimeLimit(
+        seconds,
+        lambda: timeline.now_s,
+        writing_s=WRITING_S + LEAVING_S,
+        showing_s=PICTURES_S + (MLFLOW_S if config.tracking.mlflow else 0.0),
+    )
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
@@ -99,6 +124,7 @@ def resume(
     train: bool = True,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
 ) -> RunResult:
     """Continue an interrupted run, with bitwise the same result.
 
@@ -108,7 +134,8 @@ def resume(
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
-        components, timeline: as for `run`.
+        components, timeline, time_limit: as for `run`; the pipeline's own limit is that of its
+            first start alone.
 
     Raises:
         RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
@@ -118,15 +145,17 @@ def resume(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    _require_same_conditions(paths, accept_changes)
+    require_same_conditions(paths, accept_changes)
     with lock_run(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train)
+        limit = _limit(config, time_limit, None, timeline)
+        limit.require_start()
         # Without training nothing is to be started.
         inline = inline or not train
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
-            return drive(paths, config, plans, executor, display, started, timeline, train)
+            return drive(paths, config, plans, executor, display, started, timeline, train, limit)
 
 
 @handle_signals()
@@ -158,7 +187,7 @@ def grow(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    _require_same_conditions(paths, accept_changes)
+    require_same_conditions(paths, accept_changes)
     with lock_run(paths):
         with timeline.stage("rewinding"):
             finish_growth(paths)
@@ -170,7 +199,8 @@ def grow(
             return drive(paths, config, plans, executor, display, started, timeline)
 
 
-def _require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
+def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
+    """Raise RunDirectoryError where the last bits of a run may differ here, unless accepted."""
     changes = changes_since(paths.root)
     if changes and not accept_changes:
         raise RunDirectoryError(
@@ -256,7 +286,8 @@ def _end_if_killed(paths: RunPaths, entries: Sequence[Entry]) -> None:
         journal.close()
 
 
-def _new_run(output: Path, config: Pipeline) -> RunPaths:
+def new_run(output: Path, config: Pipeline) -> RunPaths:
+    """Make the folder of a new run, empty yet."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     root = output / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
     try:
@@ -267,7 +298,7 @@ def _new_run(output: Path, config: Pipeline) -> RunPaths:
 
 
 @contextmanager
-def _remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
+def remove_on_failure(paths: RunPaths, made: list[Path]) -> Iterator[None]:
     """Remove a run directory that could not be made whole, and the folders made for it."""
     try:
         yield

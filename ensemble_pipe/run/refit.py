@@ -21,8 +21,10 @@ from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import FittedMember, Member, fitted_member, members_at
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.ordering import plan_work
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.sinks import Sink
+from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.tracking.refitted import RefittedEntry
 from ensemble_pipe.training.estimator_settings import CatBoost, HistogramBoosting, LightGbm
 from ensemble_pipe.training.estimators import EstimatorPlan
@@ -127,6 +129,12 @@ class Refit:
         self._members: dict[tuple[int, int], Member] = {}
 
     @property
+    def missing(self) -> tuple[int, ...]:
+        """Learners that are not trained again yet, and have not failed in that, ascending."""
+        done = {learner for learner, _ in self._members} | self.failed.keys()
+        return tuple(sorted(self.remaining.learners - done))
+
+    @property
     def remaining(self) -> Remaining:
         """All of the learners, from their beginning."""
         return Remaining(self.plans.networks, self.plans.estimators)
@@ -154,24 +162,31 @@ class Refit:
         self._sink.end_refit(entry)
 
     def train(
-        self, executor: Executor, remaining: Remaining, width: int | None, display: Display
+        self,
+        executor: Executor,
+        remaining: Remaining,
+        width: int | None,
+        display: Display,
+        limit: TimeLimit,
     ) -> None:
-        """Train the remaining learners.
+        """Train the remaining learners, to their end or until the time limit ends it.
 
         Args:
             executor: where to train.
             remaining: learners.
             width: of a stack; None chooses it.
             display: of the progress.
+            limit: of the run.
 
         Raises:
             ClusterError: the executor lost a stack too often.
         """
         display.message(f"training the members again, on all {self.data.rows} rows but the test's")
-        stacks = remaining.stacks(self.schema, executor.trainers, width)
+        halted, recipe = limit.ends_training, self.data.recipe
+        trainers = executor.trainers if executor.wait(halted) else 1
+        work = plan_work(remaining, self.schema, trainers, width, 1, limit.is_set)
         display.begin(remaining.networks, remaining.estimators)
-        recipe = self.data.recipe
-        for event in executor.run(stacks, recipe, self.schema, remaining.estimators):
+        for event in executor.run(work, recipe, self.schema, halted):
             display.event(event)
             self._take(event)
 
@@ -183,6 +198,7 @@ class Refit:
         )
         return replace(combined, members=tuple(members))
 
+    @property
     def warnings(self) -> list[str]:
         """Return a warning for each learner that failed."""
         return [
@@ -196,7 +212,7 @@ class Refit:
             self.failed[event.learner] = event.reason
             entry = RefittedEntry(event.learner, self.data.rows, failed=event.reason)
             self._sink.end_refit(entry)
-        elif isinstance(event, EstimatorFitted):
+        elif isinstance(event, EstimatorFitted) and event.whole:
             self._sink.save_estimator(event, refit=True)
             plan = self._estimators[event.learner]
             self.add_fitted(fitted_member(plan, event.suffix, event.content))

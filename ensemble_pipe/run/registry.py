@@ -1,6 +1,8 @@
 """The registry of members: makes members of what learners yield, and measures each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
+
+import numpy as np
 
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
@@ -55,6 +57,58 @@ class MemberRegistry:
     def finish_learner(self, learner: int) -> None:
         """Report a learner that has yielded all of its members."""
         self._sink.finish_learner(learner)
+
+    def add_under_way(self, members: Sequence[Member]) -> bool:
+        """Add the members of a learner whose training is not at its end, if the ensemble gains.
+
+        It does where its NLL on the validation part falls, and where no other member of its group
+        has left out the same fold, since some rows would be predicted by none. Return whether they
+        were added.
+        """
+        aggregator, places = self.aggregator, [(m.learner, m.number) for m in members]
+        is_needed = not aggregator.members or self._fills_fold(members[0].learner)
+        before = 0.0 if is_needed else aggregator.ensemble_metrics()["nll"]
+        for member, place in zip(members, places, strict=True):
+            self.metrics[place] = aggregator.add(member, self._sink.known_cost(member))
+        if not is_needed and not aggregator.ensemble_metrics()["nll"] < before:
+            aggregator.drop(members[0].learner)
+            for place in places:
+                del self.metrics[place]
+            return False
+        for member, place in zip(members, places, strict=True):
+            cost = aggregator.cost_ms(member)
+            self._sink.add_member(member, self.metrics[place], cost)
+        return True
+
+    def spare_below_gain(self, least: float, trained: Set[int], open_: Set[int]) -> set[int] | None:
+        """Drop what gains too little; return the learners that are spared, None where none is.
+
+        Learners count in order, whichever is finished first, so that the result is always the same.
+
+        Args:
+            least: by which the NLL of the ensemble is to fall with a further learner.
+            trained: learners of the run, finished or not.
+            open_: those whose training has not ended.
+        """
+        last = self.aggregator.last_needed(least, min(open_, default=None))
+        if last is None:
+            return None
+        self.aggregator.drop_after(last)
+        spared = sorted(learner for learner in trained if learner > last)
+        for learner in spared:
+            reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
+            self._sink.spare(learner, reason)
+        return set(spared)
+
+    def _fills_fold(self, learner: int) -> bool:
+        """Return whether a learner leaves out a fold that no member of its group leaves out."""
+        folds = self.aggregator.folds
+        if folds is None:
+            return False
+        group = next(group for group in folds.groups if learner in group)
+        there = {folds.fold_of(m) for m in self.aggregator.members if m.learner in group}
+        own, predicted = folds.rows[learner % len(folds.rows)], folds.places_in(there)
+        return not np.isin(own, predicted).all()
 
     def _add(self, members: Iterable[Member]) -> None:
         for member in members:

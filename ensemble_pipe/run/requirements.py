@@ -50,6 +50,10 @@ def require_fit(
     Raises:
         ConfigError: names the key, its value, and a valid one.
     """
+    decide = config.ensemble.decide
+    misfit = decide.misfit(len(schema.classes)) if decide is not None else None
+    if misfit is not None:
+        raise ConfigError(f"ensemble.decide.{misfit}")
     wrong = config.augment.misfits(images=schema.is_image)
     if wrong:
         here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
@@ -186,4 +190,6 @@ def _rows(plan: LearnerPlan) -> int:
     """Return how many rows of weights the members of a learner have."""
     if plan.boosting is not None:
         return plan.boosting.rounds
+    if plan.checkpoints is not None:
+        return len(plan.checkpoints.epochs(plan.epochs))
     return cycle_count(plan.schedule) if plan.snapshots else 1

@@ -8,6 +8,8 @@ from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import further_metrics
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.serving.artifact import Model
+from ensemble_pipe.tracking.left_undone import left_undone
+from ensemble_pipe.tracking.schemas import LearnerUnderWay
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class SessionResult:
         metrics: all of these, flat, such as "test/nll".
         failed: reasons of the learners that failed, by learner.
         unfinished: learners whose training was ended early, ascending.
+        under_way: those of them that had begun.
+        not_refitted: learners of the ensemble that were to be trained again, and were not.
+        limit_s: the time limit in seconds; None where there was none.
+        unmeasured: what the time was too short to measure.
         warnings: to the user, about groups with missing folds.
     """
 
@@ -32,7 +38,18 @@ class SessionResult:
     metrics: Metrics = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: tuple[int, ...] = ()
+    under_way: tuple[LearnerUnderWay, ...] = ()
+    not_refitted: tuple[int, ...] = ()
+    limit_s: float | None = None
+    unmeasured: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def left_undone(self) -> str:
+        """One line on what more time would have been for; "" for nothing."""
+        return left_undone(
+            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured
+        )
 
 
 def flat_metrics(parts: Mapping[str, Measured], out_of_fold: Measured | None) -> Metrics:

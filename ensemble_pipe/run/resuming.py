@@ -15,7 +15,6 @@ from ensemble_pipe.training import restoring
 from ensemble_pipe.training.checkpoints import ANEW, FittedFile, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
-from ensemble_pipe.training.stacks import Stack, make_stacks
 from ensemble_pipe.training.state import LearnerState, initial_state
 
 
@@ -38,14 +37,6 @@ class Remaining:
         """Their ids."""
         networks = {plan.learner for plan in self.networks}
         return networks | {plan.learner for plan in self.estimators}
-
-    def stacks(self, schema: Schema, trainers: int, width: int | None) -> list[Stack]:
-        """Divide the networks into stacks, as `training.stacks.make_stacks` does."""
-        if not self.networks:
-            return []
-        size = max(plan.build(schema).layout.size for plan in self.networks)
-        states = dict(self.states)
-        return make_stacks(self.networks, states, size=size, trainers=trainers, width=width)
 
 
 class Receiver(Protocol):

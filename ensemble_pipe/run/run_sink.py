@@ -13,6 +13,7 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.results import SessionResult
+from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking import kinds
@@ -39,6 +40,7 @@ class RunSink:
         folds: bool = False,
         by_time: bool = False,
         draw_sheet: Callable[[], Path] | None = None,
+        limit: TimeLimit = NO_LIMIT,
     ) -> None:
         """Begin with what the run directory holds.
 
@@ -50,6 +52,7 @@ class RunSink:
             by_time: whether members are selected by the time that they take. That is measured
                 once: a run that goes on selects by what its journal says of an earlier session.
             draw_sheet: draws the contact sheet of augmented rows; None where there are none.
+            limit: of the run, which may leave pictures out.
         """
         self.parts: tuple[str, ...] = ("validation", "test") if folds else SPLITS[1:]
         self._held_part = "train" if folds else "validation"
@@ -59,6 +62,7 @@ class RunSink:
         self._timeline = timeline
         self._by_time = by_time
         self._draw_sheet = draw_sheet
+        self._limit = limit
         self._costs = costs(paths.journal) if by_time else {}
 
     def draw_augmentation(self) -> None:
@@ -128,7 +132,9 @@ class RunSink:
             self.draw_augmentation()
             curve, test = aggregator.curve(), result.measured["test"]
             schema, importance = aggregator.schema, result.importance
-            pictures = draw_pictures(self._paths, schema, curve, test, importance)
+            pictures = draw_pictures(
+                self._paths, schema, curve, test, importance, self._limit.allows_picture
+            )
         self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
 
     def _paths_of(self, refit: bool) -> RunPaths:
@@ -155,5 +161,9 @@ class RunSink:
                 members=len(result.model.members),
                 equal=result.model.combiner == Weighted.equal(members),
                 unfinished=list(result.unfinished),
+                under_way=list(result.under_way),
+                not_refitted=list(result.not_refitted),
+                limit_s=result.limit_s,
+                unmeasured=list(result.unmeasured),
             )
         )

@@ -6,31 +6,31 @@ from functools import cached_property
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.errors import TrainingError
+from ensemble_pipe.core.errors import ConfigError, TrainingError
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.ensemble.aggregator import (
-    Aggregator,
-    Measured,
-    measure_ensemble,
-    measure_groups,
-)
+from ensemble_pipe.ensemble.aggregator import Aggregator, measure_groups
 from ensemble_pipe.ensemble.combining import Combined
-from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
-from ensemble_pipe.run.measuring import baseline_metrics, validation_importance
+from ensemble_pipe.run.measuring import compare, measure_parts
+from ensemble_pipe.run.ordering import plan_work
 from ensemble_pipe.run.refit import Refit, refit_plans
 from ensemble_pipe.run.registry import MemberRegistry
+from ensemble_pipe.run.rehearsal import Ending
 from ensemble_pipe.run.results import SessionResult, flat_metrics
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.sinks import Sink
-from ensemble_pipe.serving.artifact import Model
-from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
+from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
+from ensemble_pipe.run.under_way import UnderWay
+from ensemble_pipe.serving.artifact import model_of
+from ensemble_pipe.tracking.schemas import LearnerUnderWay
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
+from ensemble_pipe.training.halting import never
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.warmup import compile_kernels
 
@@ -57,6 +57,7 @@ class Session:
         external: Callable[[str], ExternalOutputs] = lambda part: NO_EXTERNAL,
         held_out: bool = True,
         compile_first: bool = True,
+        limit: TimeLimit = NO_LIMIT,
     ) -> None:
         """Begin with the external members, before anything is trained.
 
@@ -71,6 +72,7 @@ class Session:
             external: external(part) returns the predictions of other programs for a part.
             held_out: whether the validation part is held out from training.
             compile_first: whether kernels are compiled before training, not while it goes on.
+            limit: when training ends though learners are open.
         """
         self._config = config
         self._plans = plans
@@ -82,6 +84,8 @@ class Session:
         self._external = external
         self._held_out = held_out
         self._compile_first = compile_first
+        self._limit = limit
+        self._under_way = UnderWay()
         self._draws = PredictionDraws(config.augment, config.seed)
         self._held_part = "validation" if plans.folds is None else "train"
         aggregator = Aggregator(
@@ -92,6 +96,7 @@ class Session:
             folds_of(plans, data),
         )
         self.registry = MemberRegistry(aggregator, sink)
+        self._ending = Ending(limit, data, self._held_part, sink.parts, aggregator)
         self._networks = {plan.learner: plan for plan in plans.networks}
         self._estimators = {plan.learner: plan for plan in plans.estimators}
         self._refit: Refit | None = None
@@ -104,6 +109,11 @@ class Session:
     def member_count(self) -> int:
         """K, the number of members so far."""
         return len(self.registry.aggregator.members)
+
+    @property
+    def yields(self) -> bool:
+        """Whether there are members, or learners under way that yield some."""
+        return bool(self.member_count or self._under_way.learners & self.open)
 
     def train(self, executor: Executor | None, remaining: Remaining | None = None) -> None:
         """Train learners until all have ended, or the gain of further ones is too small.
@@ -127,29 +137,31 @@ class Session:
         """
         remaining = remaining or Remaining(self._plans.networks, self._plans.estimators)
         self.open = remaining.learners - self.failed.keys()
+        self._under_way.states.update(remaining.states)
         if not self.open or self._end_when_enough() or executor is None:
             return
         self._compile_kernels(remaining.networks)
-        stacks = remaining.stacks(self._schema, executor.trainers, self._config.cluster.stack)
+        is_limited = self._limit.is_set
+        if is_limited and remaining.networks and not self._ending.is_rehearsed:
+            with self._timeline.stage("rehearsal"):
+                self._ending.rehearse(self._config, remaining.networks, len(self._plans.trained))
+        width, folds = self._config.cluster.stack, self.registry.aggregator.folds
+        turn = 1 if folds is None else folds.count
+        halted = self._limit.ends_training if is_limited else never
+        trainers = executor.trainers if executor.wait(halted) else 1
+        work = plan_work(remaining, self._schema, trainers, width, turn, is_limited)
         self._display.begin(remaining.networks, remaining.estimators)
-        trained = executor.run(stacks, self._data.recipe, self._schema, remaining.estimators)
-        for event in self._recorded(trained):
+        trained = executor.run(work, self._data.recipe, self._schema, halted)
+        for event in self._timeline.during(trained, "first step", "training"):
             self._display.event(event)
             before = len(self.open)
             self._handle(event)
             yield event
             if len(self.open) < before and self._end_when_enough():
                 return
-
-    def _recorded(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Yield events; the time before the first and that of all others are stages of the run."""
-        with self._timeline.stage("first step"):
-            first = next(events, None)
-        if first is None:
-            return
-        with self._timeline.stage("training"):
-            yield first
-            yield from events
+        if self.open and is_limited:
+            left_s = max(0.0, self._limit.left_s)
+            self._display.message(f"training ends, {left_s:.1f} s before the time limit")
 
     def refit(
         self,
@@ -158,6 +170,8 @@ class Session:
     ) -> None:
         """Train the learners of the ensemble again, on all rows but those of the test part.
 
+        It begins when all training has ended; what a time limit leaves undone stays as it was.
+
         Args:
             executor: where to train; None trains nothing.
             restore: adds the members that are trained already, and returns the other learners.
@@ -165,36 +179,40 @@ class Session:
         Raises:
             TrainingError, ClusterError: as `train` and `finish`.
         """
-        members, waited = self._combination[1].members, self.registry.waited
-        again = refit_plans(self._plans, members, waited, self._data.rows, self._schema)
+        _, _, combined = self._combination
+        whole = [member for member in combined.members if member.learner not in self.open]
+        waited = self.registry.waited
+        again = refit_plans(self._plans, whole, waited, self._data.rows, self._schema)
         self._refit = Refit(again, self._data.recipe, self._schema, self._sink)
         remaining = restore(self._refit)
-        if remaining.learners and executor is not None:
-            with self._timeline.stage("refit"):
-                self._refit.train(executor, remaining, self._config.cluster.stack, self._display)
+        self._ending.expect(0)
+        if executor is None or self.open or not remaining.learners or self._limit.ends_training():
+            return
+        with self._timeline.stage("refit"):
+            width = self._config.cluster.stack
+            self._refit.train(executor, remaining, width, self._display, self._limit)
 
     @cached_property
-    def _combination(self) -> tuple[OutOfFold | None, Combined]:
-        """Evidence out of fold, if any, and the ensemble; made once, when training has ended."""
+    def _combination(self) -> tuple[list[LearnerUnderWay], OutOfFold | None, Combined]:
+        """Learners under way, evidence out of fold, if any, and the ensemble; made once."""
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
+        under_way = self._under_way.add_members(self.open, self.registry, self._plans, self._data)
         self._require_members()
-        if self.open:
-            self._display.message(
-                f"without {len(self.open)} learners whose training was ended: "
-                + ", ".join(str(learner) for learner in sorted(self.open))
-            )
         self._display.message("combining and measuring the ensemble")
         folds = cross_validated(self._plans, aggregator, self._data, self._draws)
-        if folds is None and how.fits and not self._held_out:
+        decide = self._config.ensemble.decide
+        fits = how.fits or (decide is not None and decide.fits)
+        if folds is None and fits and not self._held_out:
             raise TrainingError(
                 "no group has all of its folds, and no rows are held out that the members could "
                 f"be combined by; raise validation_fraction ({self._reasons()})"
             )
         groups = self._data.row_groups(self._held_part)
         with self._timeline.stage("combining"):
-            combined = aggregator.combine(how, self._config.seed, folds, groups)
+            combined = aggregator.combine(how, self._config.seed, folds, groups, decide)
+        self._limit.combining_s = 0.0  # that is done
         self._sink.save_combination(combined)
-        return folds, combined
+        return under_way, folds, combined
 
     def finish(self) -> SessionResult:
         """Combine and measure the members, and hand the result to the sink.
@@ -203,24 +221,34 @@ class Session:
             TrainingError: there is no member, or too few to fit the combiner.
         """
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
-        folds, combined = self._combination
-        final = combined if self._refit is None else self._refit.replaced(combined)
+        under_way, folds, combined = self._combination
+        again = self._refit
+        final = combined if again is None else again.replaced(combined)
+        parts = self._sink.parts
         with self._timeline.stage("measuring"):
-            parts = {name: self._measure(combined, final, name) for name in self._sink.parts}
+            measured = measure_parts(parts, self._data, aggregator, combined, final, self._external)
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
-        with self._timeline.stage("baselines"):
-            baselines = baseline_metrics(self._data, self._schema, parts, self._config.seed)
-        with self._timeline.stage("importance"):
-            importance = self._importance(combined) if parts else None
+        evidence = self._data.part(self._held_part), self._external(self._held_part)
+        seed, limit, timeline = self._config.seed, self._limit, self._timeline
+        compared = compare(
+            self._data, aggregator, combined, measured, evidence, seed, limit, timeline
+        )
         result = SessionResult(
-            model=self._make_model(final),
-            measured=parts,
+            model=model_of(final, self._schema, self._draws),
+            measured=measured,
             out_of_fold=left_out,
-            importance=importance,
-            metrics=flat_metrics(parts, left_out) | baselines,
+            importance=compared.importance,
+            metrics=flat_metrics(measured, left_out) | compared.baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
-            warnings=(*fold_warnings(self._plans, aggregator, how), *self._refit_warnings()),
+            under_way=tuple(under_way),
+            not_refitted=() if again is None else again.missing,
+            limit_s=self._limit.seconds if self._limit.is_set else None,
+            unmeasured=compared.unmeasured,
+            warnings=(
+                *fold_warnings(self._plans, aggregator, how),
+                *(() if again is None else again.warnings),
+            ),
         )
         self._sink.save_result(result, aggregator)
         return result
@@ -238,8 +266,11 @@ class Session:
         """Process an event of a trainer."""
         if isinstance(event, Failed):
             self.failed[event.learner] = event.reason
+            self._under_way.states.pop(event.learner, None)
             self._sink.fail(event.learner, event.reason)
             self.open.discard(event.learner)
+        elif isinstance(event, EstimatorFitted) and not event.whole:
+            self._under_way.fitted[event.learner] = event
         elif isinstance(event, EstimatorFitted):
             self._sink.save_estimator(event)
             plan = self._estimators[event.learner]
@@ -247,34 +278,30 @@ class Session:
             self.open.discard(event.learner)
         elif isinstance(event, Checkpoint):
             self._take_checkpoint(event)
+        if not isinstance(event, Progress):
+            self._ending.expect(len(self._under_way.learners))
 
     def _take_checkpoint(self, event: Checkpoint) -> None:
         self._sink.save_checkpoint(event)
+        self._under_way.states[event.learner] = event.state
         if event.member is not None:
             plan = self._networks[event.learner]
             self.registry.add_network(plan, event.member, event.state)
         if event.finished:
             self.registry.finish_learner(event.learner)
             self.open.discard(event.learner)
+            del self._under_way.states[event.learner]
 
     def _end_when_enough(self) -> bool:
-        """Return whether further learners would gain too little; if so, go on without them.
-
-        Learners count in order, whichever is finished first, so that the result is always the same.
-        """
-        least = self._config.ensemble.stop_below_gain
+        """Return whether further learners would gain too little; if so, go on without them."""
+        least, trained = self._config.ensemble.stop_below_gain, self._plans.trained
         if least is None:
             return False
-        aggregator = self.registry.aggregator
-        last = aggregator.last_needed(least, min(self.open, default=None))
-        if last is None:
+        spared = self.registry.spare_below_gain(least, trained, self.open)
+        if spared is None:
             return False
-        aggregator.drop_after(last)
-        for learner in sorted(self._plans.trained):
-            if learner > last:
-                reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
-                self._sink.spare(learner, reason)
-                self.open.discard(learner)
+        self.open -= spared
+        last = max(trained - spared)
         self._display.message(f"learners up to {last} are enough: a further one gains too little")
         return True
 
@@ -283,34 +310,9 @@ class Session:
             return
         if self.failed:
             raise TrainingError(f"no learner was trained to the end: {self._reasons()}")
-        raise TrainingError("no learner is finished, so there is no ensemble yet")
+        if self._limit.is_set:
+            raise ConfigError(self._limit.too_short())
+        raise TrainingError("no learner is finished or under way, so there is no ensemble yet")
 
     def _reasons(self) -> str:
         return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())
-
-    def _make_model(self, combined: Combined) -> Model:
-        return Model(
-            self._schema, combined.members, combined.combiner, self._draws, combined.conformal
-        )
-
-    def _importance(self, combined: Combined) -> Importance | None:
-        view, external = self._data.part(self._held_part), self._external(self._held_part)
-        return validation_importance(view, self.registry.aggregator, combined, external)
-
-    def _refit_warnings(self) -> list[str]:
-        return [] if self._refit is None else self._refit.warnings()
-
-    def _measure(self, combined: Combined, final: Combined, part: str) -> Measured:
-        """Return what is measured on a part: the final ensemble on rows that no member has seen."""
-        if part == "validation":
-            return self.registry.aggregator.measure(combined)
-        own = final if part == "test" else combined
-        return measure_ensemble(
-            own.members,
-            own.combiner,
-            self._schema,
-            self._data.part(part),
-            self._draws,
-            own.conformal,
-            self._external(part),
-        )

@@ -23,8 +23,10 @@ from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import Remaining, restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
+from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
+from ensemble_pipe.tracking.pictures import load_drawing
 from ensemble_pipe.training.events import Checkpoint
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.
@@ -41,11 +43,12 @@ def train_and_measure(
     timeline: Timeline,
     begin_shipping: Callable[[], None],
     train: bool = True,
+    limit: TimeLimit = NO_LIMIT,
 ) -> SessionResult:
     """Train the unfinished learners, then combine and measure all members.
 
-    Where training is interrupted, the ensemble of the members so far is written before the
-    interruption goes on.
+    Where training is interrupted, the ensemble of the members so far, and of what learners under
+    way yield, is written before the interruption goes on.
 
     Args:
         paths: of the run.
@@ -59,9 +62,11 @@ def train_and_measure(
             processor to load, which would delay the first step.
         train: whether learners that are not finished go on; else the members so far make the
             ensemble.
+        limit: when training ends though learners are open.
 
     Raises:
         TrainingError: there is no member.
+        ConfigError: there is none, since the time limit is too short.
         ClusterError: the executor lost a stack too often.
     """
     schema = read_schema(paths)
@@ -73,23 +78,32 @@ def train_and_measure(
         folds=plans.folds is not None,
         by_time=config.ensemble.combine.milliseconds is not None,
         draw_sheet=_contact_sheet(paths, plans, data.recipe, schema),
+        limit=limit,
     )
+    if limit.is_set:
+        with timeline.stage("loading"), limit.rehearsal():
+            load_drawing()
     external = partial(load_external, paths, plans.external)
-    session = Session(config, plans, data, schema, sink, display, timeline, external=external)
+    session = Session(
+        config, plans, data, schema, sink, display, timeline, external=external, limit=limit
+    )
     try:
         remaining = restore(paths, plans, data.rows, session.registry)
         if not train:  # those that failed before are not tried again
             session.failed.update(failures(paths.journal))
         _train(session, executor if train else None, remaining, sink, begin_shipping)
+        is_whole = not session.open
+        if train and not is_whole:  # nothing is trained after a time limit
+            executor.release()
         if config.splits.refit:
             session.refit(executor if train else None, partial(_restore_refit, paths))
-        if train:
+        if train and is_whole:
             executor.release()
     except KeyboardInterrupt:
-        if session.member_count:
-            display.message(f"writing the ensemble of {session.member_count} members that are done")
+        if session.yields:
+            display.message("writing the ensemble of what is trained so far")
             with interruptible():
-                _finish(session, display)
+                display.message(_finish(session, display).left_undone)
         raise
     return _finish(session, display)
 

@@ -69,7 +69,7 @@ def rate_curve(
     rule = replace(plans.networks[0].rule, learning_rate=1.0)
     plan = replace(
         plans.networks[0], rule=rule, schedule=RangeTest(low=low, high=high), snapshots=False,
-        averaging=None, early_stopping=None, boosting=None,
+        checkpoints=None, averaging=None, early_stopping=None, boosting=None,
     )  # fmt: skip
     seen = plan.steps(prepared.rows["train"])
     plan = replace(plan, epochs=-(-steps * seen.batch_rows // seen.rows))

@@ -1,6 +1,7 @@
 """The model artifact: a folder that holds an ensemble and nothing that is executed.
 
-model.json            schema, members and their networks, combiner, conformal sets, draws, versions
+model.json            schema, members and their networks, combiner, conformal sets, decision, draws,
+                      versions
 members.safetensors   tensors of members: rows (P,) of networks, (r, P) of chains of them
 estimator-*.skops     files of members: scikit-learn estimators,
 trees-*.safetensors   boosted trees,
@@ -28,7 +29,9 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import AnyCombiner, Combiner
+from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
+from ensemble_pipe.ensemble.decisions import Decision
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.members.kinds import FILE_PATTERNS, AnyMemberRecord
 from ensemble_pipe.ensemble.members.member import SavedFiles
@@ -36,6 +39,7 @@ from ensemble_pipe.serving.description import describe
 from ensemble_pipe.training.components import names_in, require_components
 
 FORMAT = 4
+_DECIDING = 5  # of a model with a decision, which earlier versions would leave out
 _MODEL, _TENSORS = "model.json", "members.safetensors"
 
 
@@ -49,6 +53,7 @@ class Model:
         combiner: of their predictions.
         draws: how rows are augmented when they are predicted.
         conformal: of the classes, or of each target; empty for none.
+        decision: on a class; None for the most probable one.
     """
 
     schema: Schema
@@ -56,9 +61,16 @@ class Model:
     combiner: Combiner
     draws: PredictionDraws
     conformal: tuple[Conformal, ...] = ()
+    decision: Decision | None = None
 
     def __repr__(self) -> str:
         return f"<Model: {describe(self.schema, self.members)}>"
+
+
+def model_of(combined: Combined, schema: Schema, draws: PredictionDraws) -> Model:
+    """Return the model of an ensemble, with the schema and the draws that it was trained with."""
+    members, combiner = combined.members, combined.combiner
+    return Model(schema, members, combiner, draws, combined.conformal, combined.decision)
 
 
 def write_artifact(folder: Path, model: Model) -> None:
@@ -86,6 +98,8 @@ def write_artifact(folder: Path, model: Model) -> None:
         "schema": model.schema.to_json(),
         "members": [member.to_dict() for member in model.members],
     }
+    if model.decision is not None:
+        values |= {"format": _DECIDING, "decision": asdict(model.decision)}
     if own := names_in((model.draws.augment, *model.members)):
         values["components"] = own
     write_json(folder / _MODEL, values)
@@ -101,6 +115,7 @@ class _ModelRecord(BaseModel):
     members: Annotated[list[AnyMemberRecord], Field(min_length=1)]
     augment: Augment
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    decision: Decision | None = None
 
 
 def read_artifact(folder: Path) -> Model:
@@ -136,8 +151,13 @@ def read_artifact(folder: Path) -> Model:
     except ValueError as error:
         raise CorruptFileError(f"{path}: combiner: {error}") from None
     _require_conformal(record.conformal, schema, path)
+    if record.decision is not None:
+        try:
+            record.decision.check(len(schema.classes))
+        except ValueError as error:
+            raise CorruptFileError(f"{path}: decision: {error}") from None
     draws = PredictionDraws(record.augment, record.seed)
-    return Model(schema, members, record.combiner, draws, record.conformal)
+    return Model(schema, members, record.combiner, draws, record.conformal, record.decision)
 
 
 def _require_conformal(conformal: tuple[Conformal, ...], schema: Schema, path: Path) -> None:
@@ -156,8 +176,10 @@ def _is_of_a_member(name: str) -> bool:
 def _read_record(path: Path) -> _ModelRecord:
     values = read_json(path, dict[str, Any])
     found = values.get("format")
-    if found != FORMAT:
-        raise CorruptFileError(f"{path}: format {found!r}, but this version reads format {FORMAT}")
+    if found not in (FORMAT, _DECIDING):
+        raise CorruptFileError(
+            f"{path}: format {found!r}, but this version reads formats {FORMAT} and {_DECIDING}"
+        )
     require_components(_components_in(values, path), str(path))
     return validate_as(values, _ModelRecord, str(path), "a model of this version")
 

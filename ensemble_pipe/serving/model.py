@@ -63,6 +63,7 @@ class Ensemble:
         members: in order.
         combiner: of their predictions.
         conformal: of the classes, or of each target; empty for none.
+        decision: on a class; None for the most probable one.
     """
 
     def __init__(self, model: Model) -> None:
@@ -70,6 +71,7 @@ class Ensemble:
         self.members = tuple(model.members)
         self.combiner = model.combiner
         self.conformal = model.conformal
+        self.decision = model.decision
         self._draws = model.draws
 
     def __repr__(self) -> str:
@@ -87,7 +89,7 @@ class Ensemble:
         prediction = self.prediction(inputs, given)
         if self.schema.task == "regression":
             return self._flat(prediction.mean)
-        found: Array = np.array(self.schema.classes)[prediction.probabilities.argmax(axis=1)]
+        found: Array = np.array(self.schema.classes)[prediction.decided]
         return found
 
     def predict_proba(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:
@@ -141,7 +143,7 @@ class Ensemble:
 
     def of_outputs(self, outputs: Floats) -> Prediction:
         """Return the ensemble's prediction from the members' outputs (K, R, O)."""
-        return Prediction(outputs, self.combiner, self.schema, self.conformal)
+        return Prediction(outputs, self.combiner, self.schema, self.conformal, self.decision)
 
     def table(self, inputs: Inputs, given: ExternalPredictions = None) -> pa.Table:
         """Return one row for each input row, in its order.

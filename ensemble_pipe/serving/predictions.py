@@ -35,7 +35,7 @@ def prediction_columns(prediction: Prediction) -> dict[str, Array]:
     probabilities = prediction.probabilities
     names = np.array(schema.classes)
     return {
-        "prediction": names[probabilities.argmax(axis=1)],
+        "prediction": names[prediction.decided],
         **{f"probability_{name}": probabilities[:, i] for i, name in enumerate(schema.classes)},
         **prediction.uncertainty(),
         **(_set_columns(prediction) if prediction.conformal else {}),

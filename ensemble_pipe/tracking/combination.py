@@ -14,12 +14,21 @@ _GROUPS = {
 }
 
 
-def combination(run: RunSummary) -> Html:
-    """Return the combiner, the candidates for it, and further measures of the ensemble."""
+def combination(run: RunSummary, classes: tuple[int | str, ...]) -> Html:
+    """Return the combiner, the candidates for it, and further measures of the ensemble.
+
+    Args:
+        run: whose ensemble it is.
+        classes: of the data; none for numbers.
+    """
     if run.combined is None:
         return Html("")
-    combiner, candidates = _combiner(run.combined, len(run.members)), run.combined.candidates
-    return Html(value_table(combiner) + _candidates(candidates) + _measures(run.metrics))
+    combiner, candidates = (
+        _combiner(run.combined, len(run.members), classes),
+        run.combined.candidates,
+    )
+    metric = run.pipeline["ensemble"]["combine"].get("metric", "nll")  # earlier versions have none
+    return Html(value_table(combiner) + _candidates(candidates, metric) + _measures(run.metrics))
 
 
 def count_of(run: RunSummary) -> int:
@@ -38,7 +47,9 @@ def member_weights(run: RunSummary) -> dict[tuple[int, int], float]:
     return dict(zip(run.combined.members, weights, strict=True))
 
 
-def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
+def _combiner(
+    combined: CombinedEntry, count: int, classes: tuple[int | str, ...]
+) -> list[tuple[str, object]]:
     """Return names and values that describe a combination of some of `count` members."""
     combiner = combined.combiner.to_dict()
     pairs: list[tuple[str, object]] = [
@@ -53,23 +64,29 @@ def _combiner(combined: CombinedEntry, count: int) -> list[tuple[str, object]]:
         if one.threshold is not None:
             found = f"threshold {one.threshold:.4g}"
         pairs.append(("stated coverage", f"{one.coverage:.0%}, {one.method}, {found}"))
+    if combined.decision is not None:
+        pairs.append(("predicts", combined.decision.describe(classes)))
     return pairs
 
 
-def _candidates(candidates: Sequence[CandidateScores]) -> Html:
+def _candidates(candidates: Sequence[CandidateScores], metric: str) -> Html:
     if not candidates:
         return Html("")
-    head = ("candidate", "temperature", "cross-fitted NLL", "error", "above the lowest", "error")
+    head = ["candidate", "temperature", "cross-fitted NLL", "error", "above the lowest", "error"]
     rows = [
-        (
+        [
             one.name, "fitted" if one.temperature else "1", one.nll, one.standard_error,
             one.excess, one.excess_error,
-        )
+        ]
         for one in candidates
     ]  # fmt: skip
+    if metric != "nll":
+        head.insert(4, f"cross-fitted {metric}")
+        for row, one in zip(rows, candidates, strict=True):
+            row.insert(4, None if one.loss is None else abs(one.loss))
     within = (place for place, one in enumerate(candidates) if _is_within_error(one))
     chosen = next(within, len(candidates))
-    note = "from the simplest on; the first within one standard error of the lowest NLL is taken"
+    note = "from the simplest on; the first within one standard error of the best is taken"
     return Html(table(head, rows, strong=(chosen,)) + element("p", note, kind="note"))
 
 

@@ -61,8 +61,12 @@ class CompanionProcess:
         self._news.wait(timeout_s)
         self._news.clear()
 
-    def stop(self) -> None:
-        """End the companion at once, if it has not ended; it may be called again."""
+    def stop(self, timeout_s: float = STOP_S) -> None:
+        """End the companion at once, if it has not ended; it may be called again.
+
+        Args:
+            timeout_s: for it to notice, after which it is killed.
+        """
         with self._lock:
             self._stopping = True
             process = self._process
@@ -71,7 +75,7 @@ class CompanionProcess:
         with suppress(OSError):
             process.stdin.close()
         try:
-            process.wait(STOP_S)
+            process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -18,14 +18,16 @@ from ensemble_pipe.core.timeline import Stage
 from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
-from ensemble_pipe.ensemble.importance import Importance
+from ensemble_pipe.ensemble.decisions import Decision
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
+from ensemble_pipe.tracking.importances import ImportanceEntry as ImportanceEntry
+from ensemble_pipe.tracking.left_undone import left_undone
 from ensemble_pipe.tracking.refitted import RefittedEntry as RefittedEntry
 from ensemble_pipe.tracking.schemas import (
     CandidateScores,
     CheckedBy,
-    ColumnRises,
     EnsembleSchema,
+    LearnerUnderWay,
     PipelineSchema,
     PlanSchema,
     RowsSchema,
@@ -44,6 +46,7 @@ class StartedEntry(JournalEntry):
         pipeline: resolved, with every default.
         rows: of each part.
         data_sums: sha256 sums of the descriptions of the base files, by part.
+        combined_from: the run whose members this one combines anew; None where it trains its own.
     """
 
     kind = "started"
@@ -51,6 +54,7 @@ class StartedEntry(JournalEntry):
     pipeline: Annotated[dict[str, Any], CheckedBy(PipelineSchema)]
     rows: Annotated[dict[str, int], CheckedBy(RowsSchema)]
     data_sums: dict[str, str]
+    combined_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,7 @@ class CombinedEntry(JournalEntry):
         members: learner and number of each.
         candidates: what the combiner was chosen from.
         conformal: of the classes, or of each target.
+        decision: on a class; None for the most probable one.
 
     Raises:
         ValueError: the combiner is of another number of members.
@@ -193,6 +198,7 @@ class CombinedEntry(JournalEntry):
     members: Annotated[list[tuple[Count, Count]], MinLen(1)]
     candidates: list[CandidateScores]
     conformal: list[Conformal]
+    decision: Decision | None = None
 
     def __post_init__(self) -> None:
         weights = len(self.combiner.member_weights())
@@ -207,6 +213,7 @@ class CombinedEntry(JournalEntry):
             [(member.learner, member.number) for member in combined.members],
             [CandidateScores(**asdict(candidate)) for candidate in combined.candidates],
             list(combined.conformal),
+            combined.decision,
         )
 
 
@@ -219,6 +226,10 @@ class ResultEntry(JournalEntry):
         members: of the ensemble.
         equal: whether it is the equally weighted ensemble of all members.
         unfinished: learners whose training had not ended.
+        under_way: those of them that had begun.
+        not_refitted: learners of the ensemble that were to be trained again, and were not.
+        limit_s: the time limit, in seconds; None where there was none.
+        unmeasured: what the time was too short to measure.
     """
 
     kind = "result"
@@ -226,30 +237,17 @@ class ResultEntry(JournalEntry):
     members: Count
     equal: Flag
     unfinished: list[Count] = field(default_factory=list)
+    under_way: list[LearnerUnderWay] = field(default_factory=list)
+    not_refitted: list[Count] = field(default_factory=list)
+    limit_s: Number | None = None
+    unmeasured: list[str] = field(default_factory=list)
 
-
-@dataclass(frozen=True)
-class ImportanceEntry(JournalEntry):
-    """How important the source columns are to the ensemble, on rows that members have not seen.
-
-    Attributes:
-        rows: it was measured on.
-        repeats: permutations of each column.
-        measure: that `score` is of each column: by how much the accuracy falls, or the RMSE rises.
-        columns: the most important first.
-    """
-
-    kind = "importance"
-    rows: Count
-    repeats: Count
-    measure: Literal["accuracy", "rmse"]
-    columns: list[ColumnRises]
-
-    @classmethod
-    def of(cls, found: Importance) -> "ImportanceEntry":
-        """Return the entry of what was measured."""
-        columns = [ColumnRises(one.name, one.nll, one.score) for one in found.columns]
-        return cls(found.rows, found.repeats, found.measure, columns)
+    @property
+    def left_undone(self) -> str:
+        """One line on what more time would have been for; "" for nothing."""
+        return left_undone(
+            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured
+        )
 
 
 @dataclass(frozen=True)

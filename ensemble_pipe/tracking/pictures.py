@@ -9,6 +9,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.messages import printable, truncate
+from ensemble_pipe.core.metrics import confusion
 from ensemble_pipe.core.storage import RunPaths, atomic_write
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Measured
@@ -16,7 +17,6 @@ from ensemble_pipe.ensemble.combiners import Weighted, softmax
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import rejection
 from ensemble_pipe.ensemble.metrics.calibration import reliability
-from ensemble_pipe.ensemble.metrics.classification import confusion
 from ensemble_pipe.ensemble.prediction import Metrics, Prediction
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import EpochEntry
@@ -35,8 +35,9 @@ def draw_pictures(
     curve: list[Metrics],
     test: Measured,
     importance: Importance | None = None,
+    is_time: Callable[[], bool] = lambda: True,
 ) -> list[Path]:
-    """Draw every picture that fits the task; return the files.
+    """Draw every picture that fits the task, as long as there is time; return the files.
 
     Args:
         paths: of the run; its journal holds the learning curves.
@@ -44,6 +45,7 @@ def draw_pictures(
         curve: validation metrics of the first 1, 2, ... K members.
         test: outputs and metrics on the test part.
         importance: of the source columns; None where it was not measured.
+        is_time: asked before each, but for those that the report would draw in their place.
     """
     drawings: dict[str, Callable[[], Figure]] = {
         "ensemble_size": lambda: ensemble_size(curve, schema),
@@ -60,10 +62,19 @@ def draw_pictures(
         drawings["importance"] = lambda: column_importance(importance)
     files = []
     for name, draw in drawings.items():
+        if name not in ("learning_curves", "ensemble_size") and not is_time():
+            break
         path = paths.picture(f"{name}.png")
         save_figure(draw(), path)
         files.append(path)
     return files
+
+
+def load_drawing() -> None:
+    """Load all that the first picture of a process loads, which takes a second."""
+    figure = new_figure(1.0, 1.0)
+    figure.subplots().set_title("0")
+    png_of(figure)
 
 
 def new_figure(width: float, height: float, *, fits_labels: bool = True) -> "Figure":
@@ -174,8 +185,7 @@ def rejection_curves(test: Measured) -> "Figure":
 
 def confusion_matrix(test: Measured, schema: Schema) -> "Figure":
     """Counts of predicted classes for each true class of the test part."""
-    predicted = test.prediction.probabilities.argmax(axis=1)
-    counts = confusion(predicted, test.targets, len(schema.classes))
+    counts = confusion(test.prediction.decided, test.targets, len(schema.classes))
     figure, (axis,) = _figure(fits_labels=True)
     axis.grid(visible=False)
     shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

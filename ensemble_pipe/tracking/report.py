@@ -80,7 +80,7 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         run.run_id,
         _head(run),
         section("Result", _result(run)),
-        section("Combination", combination(run)),
+        section("Combination", combination(run, schema.classes)),
         section("Data", _data(run, schema)),
         section("Columns", columns(schema)),
         section("Importance", importance(run)),
@@ -109,7 +109,7 @@ def _head(run: RunSummary) -> Html:
             ("task", pipeline["task"]),
             ("network", _named(pipeline["network"])),
             ("ensemble", _groups(run)),
-            ("combination", pipeline["ensemble"]["combine"]["method"]),
+            ("combination", _combination(run)),
             ("training", f"{training['epochs']} epochs, batches of {training['batch_size']}"),
             ("optimizer", _named(training["optimizer"], ("learning_rate",))),
             ("schedule", training["schedule"]["name"]),
@@ -121,6 +121,13 @@ def _head(run: RunSummary) -> Html:
         ]
     )
     return Html(element("h1", run.run_id) + status + state + settings)
+
+
+def _combination(run: RunSummary) -> str:
+    """Return how members are combined, and whose they are where another run has trained them."""
+    method = str(run.pipeline["ensemble"]["combine"]["method"])
+    anew = "" if run.combined_from is None else f", of the members of {run.combined_from}"
+    return method + anew
 
 
 def _groups(run: RunSummary) -> str:
@@ -191,6 +198,8 @@ def _unfinished(run: RunSummary) -> Html:
     if run.unfinished:
         names = ", ".join(str(learner) for learner in run.unfinished)
         notes.append(f"The training of these learners had not ended: {names}.")
+    if run.left_undone:
+        notes.append(f"With more time the run would have gone on: {run.left_undone}.")
     if run.spared:
         names = ", ".join(str(learner) for learner in run.spared)
         notes.append(f"Learners {names} were spared: {next(iter(run.spared.values()))}.")
@@ -260,7 +269,7 @@ def _times(run: RunSummary) -> Html:
     moments = value_table(
         [
             ("began", _moment(run.began_ms)),
-            *(("resumed", _moment(moment)) for moment in run.resumed_ms),
+            *(("resumed", _moment(one)) for one in run.resumed_ms if one > run.began_ms),
             (ended, _moment(run.last_ms)),
             ("between them", f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"),
         ]
@@ -295,7 +304,7 @@ def _commands(paths: RunPaths, run: RunSummary) -> Html:
     if run.metrics:
         asked = "".join(f" --with {name}=FILE" for name in run.given)
         lines.insert(0, f"ensemble-pipe predict {root} INPUT{asked} --output predictions.csv")
-    if run.status in ("FAILED", "KILLED"):
+    if run.status in ("FAILED", "KILLED") or run.left_undone:
         lines.insert(0, f"ensemble-pipe resume {root}")
     if run.status == "RUNNING":
         lines.insert(0, f"ensemble-pipe report {root}")

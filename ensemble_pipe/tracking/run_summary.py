@@ -51,9 +51,11 @@ class RunSummary:
         importance: of the source columns; None where it was not measured.
         failed: reasons by learner.
         unfinished: learners whose training had not ended at the result.
+        left_undone: one line on what more time would have been for.
         spared: why learners were not trained, by learner.
         pictures: file names.
         stages: of the process that drove the run last, as far as it has journalled them.
+        combined_from: the run whose members this one combines anew; None where it trains its own.
     """
 
     run_id: str
@@ -75,9 +77,11 @@ class RunSummary:
     importance: kinds.ImportanceEntry | None = None
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: list[int] = field(default_factory=list)
+    left_undone: str = ""
     spared: dict[int, str] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
+    combined_from: str | None = None
 
     @property
     def members(self) -> list[MemberSummary]:
@@ -125,6 +129,7 @@ def read_run_summary(paths: RunPaths, status: str | None = None) -> RunSummary:
         pipeline=started.pipeline,
         rows=started.rows,
         lost=lost,
+        combined_from=started.combined_from,
     )
     for entry in entries:
         add(run, entry)
@@ -166,6 +171,7 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.refitted[entry.learner] = entry
         case kinds.ResultEntry():
             run.metrics, run.unfinished = entry.metrics, entry.unfinished
+            run.left_undone = entry.left_undone
         case kinds.ImportanceEntry():
             run.importance = entry
         case kinds.PicturesEntry():

@@ -151,3 +151,18 @@ class CandidateScores:
     standard_error: Number | None
     excess: Number | None
     excess_error: Number | None
+    loss: Number | None = None
+
+
+@dataclass(frozen=True)
+class LearnerUnderWay:
+    """A learner whose training had begun and not ended at the result.
+
+    Attributes:
+        share: of its steps that it had taken; None of a learner without steps.
+        is_member: whether the ensemble has what it had yielded.
+    """
+
+    learner: Count
+    share: Number | None
+    is_member: Flag

@@ -193,6 +193,10 @@ class Shipper:
         if cursor.parent is None:
             tags = {"ensemble_pipe.run_dir": names.value(root, names.MOST_TAG)}
             tags.update({f"data.sha256.{k}": v for k, v in entry.data_sums.items()})
+            if entry.combined_from is not None:
+                tags["ensemble_pipe.combined_from"] = names.value(
+                    entry.combined_from, names.MOST_TAG
+                )
             cursor.parent = self._make_run(entry.run_id, entry.run_id, tags, entry.time_ms)
             self._found = {}
         self._send_parameters(self._parent, {**entry.pipeline, "rows": entry.rows})
@@ -236,7 +240,9 @@ class Shipper:
             self.cursor.epochs[learner] = entry.epoch
 
     def _member_metrics(self, entry: MemberMetrics, metrics: Numbers) -> None:
-        if self._first_time(f"{entry.kind}/{entry.learner}/{entry.number}"):
+        # A learner that was halted and resumed has two members of one number.
+        sum_ = crc32(json.dumps(metrics).encode())
+        if self._first_time(f"{entry.kind}/{entry.learner}/{entry.number}/{sum_}"):
             self._add(self._child(entry), entry, metrics, entry.number)
 
     def _ensemble(self, entry: kinds.EnsembleEntry) -> None:
@@ -258,6 +264,7 @@ class Shipper:
     def _result(self, entry: kinds.ResultEntry) -> None:
         unfinished = ", ".join(str(learner) for learner in entry.unfinished)
         self._to.tag(self._parent, "unfinished", unfinished or "none")
+        self._to.tag(self._parent, "left_undone", entry.left_undone or "nothing")
         # A run that was interrupted and resumed has two results.
         if self._first_time(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
             metrics = entry.metrics

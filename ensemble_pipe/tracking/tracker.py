@@ -1,9 +1,10 @@
 """Ships a run's journal to MLflow through a companion, so that a slow server delays nothing."""
 
+import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.messages import truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.companion import BUSY_S, Assignment, Finish
-from ensemble_pipe.tracking.companion_process import CompanionProcess
+from ensemble_pipe.tracking.companion_process import STOP_S, CompanionProcess
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.refusals import Problem
@@ -20,6 +21,7 @@ from ensemble_pipe.tracking.refusals import Problem
 MOST_SHOWN = 3
 SHOWN_EVERY_S = 3.0
 NEWS_S = 0.5
+LEAST_STOP_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,17 @@ class Patience:
         most_s: in all; longer only for a large model.
         each_s: in addition for each MLflow run that there is to send.
         retry_s: for how long a failure is followed by another attempt.
+        limit_s: in all, whatever there is to send.
     """
 
     most_s: float
     each_s: float = 0.0
     retry_s: float = 0.0
+    limit_s: float = math.inf
+
+    def within(self, seconds: float) -> "Patience":
+        """Return one that lasts no longer than that."""
+        return replace(self, limit_s=min(self.limit_s, seconds))
 
 
 class Tracker(Protocol):
@@ -139,9 +147,10 @@ class MlflowTracker:
         self._companion.start()
 
     def finish(self, patience: Patience, show: Callable[[str], None]) -> None:
+        until = time.monotonic() + patience.limit_s
         self._companion.tell(Finish(patience.retry_s))
         self.problem = self._wait(patience, show)
-        self.close()
+        self._companion.stop(min(STOP_S, max(LEAST_STOP_S, until - time.monotonic())))
         self._cursor = Cursor.load(self._paths.cursor)
 
     def close(self) -> None:
@@ -161,12 +170,13 @@ class MlflowTracker:
             if silent_s > max(progress.silence_s, patience.retry_s):
                 return progress.problem or Problem(f"no answer for {silent_s:.0f} s", "try again")
             for_model_s = max(for_model_s, progress.silence_s - BUSY_S)
-            if now - began > patience.most_s + patience.each_s * planned + for_model_s:
+            most_s = patience.most_s + patience.each_s * planned + for_model_s
+            if now - began > min(most_s, patience.limit_s):
                 return Problem(f"it took longer than {now - began:.0f} s", "try again")
             if planned > 0 and now - shown > SHOWN_EVERY_S:
                 show(f"MLflow has received {sent} of {planned} runs")
                 shown = now
-            self._companion.wait_for_news(NEWS_S)
+            self._companion.wait_for_news(min(NEWS_S, max(0.0, began + patience.limit_s - now)))
 
     def ship_again(self) -> None:
         self._cursor.rewind()

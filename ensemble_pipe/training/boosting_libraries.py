@@ -17,7 +17,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.training.estimator_settings import CatBoost, LightGbm
 from ensemble_pipe.training.learner_rows import LearnerRows
 from ensemble_pipe.training.library_models import LibraryModels, load_library
-from ensemble_pipe.training.reports import Report
+from ensemble_pipe.training.reports import NothingFittedError, Report
 from ensemble_pipe.training.tree_inputs import TreeInputs, join_groups, read_both
 
 PATIENCE = 30  # rounds without a gain on the stop part
@@ -38,6 +38,7 @@ def fit_library(
     Raises:
         ConfigError: the library is not installed.
         ValueError: it refuses the rows.
+        NothingFittedError: it was to end before each target had a model.
     """
     load_library(settings.strategy)
     train, stop, classes = read_both(inputs, task, train, stop)
@@ -46,18 +47,37 @@ def fit_library(
             replace(rows, targets=np.searchsorted(classes, rows.targets)) for rows in (train, stop)
         )
     fit: Callable[..., str] = _fit_lightgbm if isinstance(settings, LightGbm) else _fit_catboost
-    models = []
+    models: list[str] = []
     for place in range(train.target_count):
-        told = _shifted(report, place, train.target_count)
+        told = _Rounds(report, place, train.target_count)
         rows = train.of_target(place), stop.of_target(place)
         models.append(fit(settings, seed, len(inputs.groups), len(classes), *rows, told))
+        if told.halted and len(models) < train.target_count:
+            raise NothingFittedError
     groups = tuple(join_groups(inputs.groups).tolist())
     return LibraryModels(facts, classes, groups, tuple(models))
 
 
-def _shifted(report: Report, place: int, count: int) -> Report:
-    """Return a report of one of several models: its rounds follow those of the models before."""
-    return lambda step, total, loss: report(place * total + step, count * total, loss)
+class _Rounds:
+    """The rounds of one of several models, which follow those of the models before.
+
+    Attributes:
+        halted: whether the fit is to end.
+        best: the number of rounds up to the least loss so far.
+    """
+
+    def __init__(self, report: Report, place: int, count: int) -> None:
+        self._report, self._place, self._count = report, place, count
+        self._least = float("inf")
+        self.halted = False
+        self.best = 1
+
+    def report(self, step: int, total: int, loss: float) -> bool:
+        """Report a round, and its loss on the stop part; return whether the fit is to end."""
+        if loss < self._least:
+            self._least, self.best = loss, step
+        self.halted = self._report(self._place * total + step, self._count * total, loss)
+        return self.halted
 
 
 def _fit_lightgbm(
@@ -67,7 +87,7 @@ def _fit_lightgbm(
     classes: int,
     train: LearnerRows,
     stop: LearnerRows,
-    report: Report,
+    rounds: _Rounds,
 ) -> str:
     lightgbm = load_library("lightgbm")
     objective = {0: "regression", 2: "binary"}.get(classes, "multiclass")
@@ -93,8 +113,11 @@ def _fit_lightgbm(
         )  # fmt: skip
 
     def tell(state: Any) -> None:
-        loss = state.evaluation_result_list[0][2] if state.evaluation_result_list else 0.0
-        report(state.iteration + 1, settings.rounds, float(loss))
+        losses = state.evaluation_result_list
+        loss = float(losses[0][2]) if losses else 0.0
+        if rounds.report(state.iteration + 1, settings.rounds, loss):
+            best = rounds.best if losses else state.iteration + 1
+            raise lightgbm.callback.EarlyStopException(best - 1, losses)
 
     own = made(train)
     stops = stop.count > 0
@@ -106,19 +129,20 @@ def _fit_lightgbm(
         )  # fmt: skip
     except lightgbm.basic.LightGBMError as error:
         raise ValueError(str(error)) from None
-    return str(model.model_to_string(num_iteration=model.best_iteration if stops else None))
+    early_end = stops or rounds.halted
+    return str(model.model_to_string(num_iteration=model.best_iteration if early_end else None))
 
 
 class _Told:
     """A callback of CatBoost."""
 
-    def __init__(self, report: Report, rounds: int) -> None:
-        self.report, self.rounds = report, rounds
+    def __init__(self, rounds: _Rounds, total: int) -> None:
+        self.rounds, self.total = rounds, total
 
     def after_iteration(self, info: Any) -> bool:
+        """Return whether the fit goes on."""
         losses = list(info.metrics.get("validation", info.metrics["learn"]).values())
-        self.report(info.iteration, self.rounds, float(losses[0][-1]))
-        return True
+        return not self.rounds.report(info.iteration, self.total, float(losses[0][-1]))
 
 
 def _fit_catboost(
@@ -128,7 +152,7 @@ def _fit_catboost(
     classes: int,
     train: LearnerRows,
     stop: LearnerRows,
-    report: Report,
+    rounds: _Rounds,
 ) -> str:
     catboost = load_library("catboost")
     stops = stop.count > 0
@@ -151,7 +175,7 @@ def _fit_catboost(
     own = made(train)
     early = {"eval_set": made(stop), "early_stopping_rounds": PATIENCE} if stops else {}
     try:
-        model.fit(own, callbacks=[_Told(report, settings.rounds)], **early)
+        model.fit(own, callbacks=[_Told(rounds, settings.rounds)], **early)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.json"
             model.save_model(str(path), format="json", pool=own)

@@ -44,18 +44,46 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = N
         run: the run's id, which makes it a checkpoint of no other run.
     """
     facts = checkpoint_to_dict(checkpoint, run)
-    tensors = {"row": checkpoint.state.row, **checkpoint.state.slots}
-    content = save(
-        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
-        metadata={_FACTS: json.dumps(facts, allow_nan=False)},
-    )
-    _write(paths.checkpoint(checkpoint.learner, checkpoint.step), content, facts)
+    path = paths.checkpoint(checkpoint.learner, checkpoint.step)
+    _write(path, _content(checkpoint.state, facts), facts)
     for saved in list_checkpoints(paths, checkpoint.learner):
         superseded = saved.member is None or saved.member == checkpoint.member
         if saved.step < checkpoint.step and superseded:
             old = paths.checkpoint(saved.learner, saved.step)
             old.with_suffix(".json").unlink()
             old.unlink()
+
+
+def copy_learner(source: RunPaths, target: RunPaths, learner: int, run: str) -> None:
+    """Copy what a run has of a learner to another run, whose id the copies state.
+
+    Args:
+        source: whose learner is read.
+        target: where it is written to.
+        learner: its id.
+        run: the id of the target.
+
+    Raises:
+        CorruptFileError: a file is damaged.
+    """
+    for saved in list_checkpoints(source, learner):
+        facts = {**saved.to_dict(), "run": run}
+        content = _content(load_state(source, learner, saved.step), facts)
+        _write(target.checkpoint(learner, saved.step), content, facts)
+    path = source.estimator(learner, ".json")
+    if path.exists():
+        fitted = load_estimator(source, learner, read_saved(path, SavedEstimator).run)
+        assert fitted is not None
+        save_estimator(target, learner, fitted, run)
+
+
+def _content(state: LearnerState, facts: dict[str, Any]) -> bytes:
+    """Return the safetensors file of a checkpoint, which states the facts of its JSON."""
+    tensors = {"row": state.row, **state.slots}
+    return save(
+        {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
+        metadata={_FACTS: json.dumps(facts, allow_nan=False)},
+    )
 
 
 def _write(path: Path, content: bytes, facts: dict[str, Any]) -> None:
@@ -144,7 +172,7 @@ def save_estimator(paths: RunPaths, learner: int, fitted: FittedFile, run: str) 
     _write(path, fitted.content, {"format": FORMAT, "learner": learner, "run": run})
 
 
-def load_estimator(paths: RunPaths, learner: int, run: str) -> FittedFile | None:
+def load_estimator(paths: RunPaths, learner: int, run: str | None) -> FittedFile | None:
     """Return a learner without steps that was saved, or None.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ensemble_pipe.core.metrics import metrics_for
 from ensemble_pipe.data.augment.mixing import Mixing
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.tables import SwapNoise
@@ -10,6 +11,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.nn.losses import Hinge
 from ensemble_pipe.optim import SWA, Schedule, cycle_ends
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.stopping import STOP_LOSS
 
 # The path of a key in a pipeline, and what is wrong with its value.
 Conflict = tuple[tuple[str, ...], str]
@@ -23,10 +25,12 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
             f"{plan.loss.name} is for {plan.loss.task}, but task is {task}",
         )
     stopping = plan.early_stopping
-    if stopping is not None and stopping.metric == "stop/accuracy" and task == "regression":
+    measured = {STOP_LOSS, *(f"stop/{name}" for name in metrics_for(task))}
+    if stopping is not None and stopping.metric not in measured:
+        other = "regression" if task == "classification" else "classification"
         yield (
             ("training", "early_stopping", "metric"),
-            "stop/accuracy is for classification, but task is regression; take stop/loss",
+            f"{stopping.metric} is for {other}, but task is {task}; take stop/loss",
         )
     cyclic = cycle_count(plan.schedule) > 0
     if plan.snapshots and not cyclic:
@@ -39,6 +43,17 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
         yield (
             ("ensemble", "strategy"),
             "snapshot takes members at the ends of cycles; remove averaging and early_stopping",
+        )
+    if plan.checkpoints is not None and (plan.averaging is not None or stopping is not None):
+        yield (
+            ("ensemble", "strategy"),
+            "checkpoints takes members after epochs; remove averaging and early_stopping",
+        )
+    if plan.checkpoints is not None and plan.checkpoints.every > plan.epochs:
+        yield (
+            ("ensemble", "every"),
+            f"is {plan.checkpoints.every}, but training has {plan.epochs} epochs, so only the last "
+            "would yield a member; take fewer",
         )
     if plan.boosting is not None and (plan.averaging is not None or stopping is not None):
         yield (

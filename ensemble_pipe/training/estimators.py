@@ -24,12 +24,17 @@ from ensemble_pipe.training.estimator_settings import (
     EstimatorSettings,
     HistogramBoosting,
     LightGbm,
+    RandomForest,
 )
 from ensemble_pipe.training.events import EstimatorFitted, Event, Failed
+from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.histogram_boosting import MOST_CATEGORIES, fit_histogram_boosting
 from ensemble_pipe.training.learner_rows import LearnerRows, rows_of
-from ensemble_pipe.training.reports import Report, reported
+from ensemble_pipe.training.reports import NothingFittedError, Report, reported, unreported
 from ensemble_pipe.training.tree_inputs import fit_inputs
+
+# Trees of a forest between two looks at the time.
+TREES_AT_ONCE = 10
 
 
 @dataclass(frozen=True)
@@ -71,27 +76,36 @@ class EstimatorPlan:
         )
 
 
-def train_estimator(plan: EstimatorPlan, data: TrainingData, schema: Schema) -> Iterator[Event]:
-    """Fit a learner; yield its progress, and at last the event that reports its result."""
+def train_estimator(
+    plan: EstimatorPlan, data: TrainingData, schema: Schema, halted: Halted = never
+) -> Iterator[Event]:
+    """Fit a learner; yield its progress, and at last the event that reports its result.
+
+    One that is halted keeps the rounds or trees that it has, if these are a learner; else it has no
+    result.
+    """
     began = time.monotonic()
     try:
-        content = yield from reported(
-            plan.learner, lambda report: fit_estimator(plan, data, schema, report)
+        content, whole = yield from reported(
+            plan.learner, lambda report: fit_estimator(plan, data, schema, report), halted
         )
     except ValueError as error:
         yield Failed(plan.learner, 0, 0, f"{plan.settings.strategy}: {error}")
         return
+    except NothingFittedError:
+        return
     seconds = time.monotonic() - began
-    yield EstimatorFitted(plan.learner, plan.settings.suffix, content, seconds)
+    yield EstimatorFitted(plan.learner, plan.settings.suffix, content, seconds, whole)
 
 
 def fit_estimator(
-    plan: EstimatorPlan, data: TrainingData, schema: Schema, report: Report = lambda *_: None
+    plan: EstimatorPlan, data: TrainingData, schema: Schema, report: Report = unreported
 ) -> bytes:
     """Fit a learner to the training part, without augmentation; return the file that holds it.
 
     Raises:
         ValueError: the rows that it sees do not fit the estimator, such as all of one class.
+        NothingFittedError: it was to end before it had anything to keep.
     """
     from threadpoolctl import threadpool_limits
 
@@ -111,10 +125,12 @@ def fit_estimator(
             return fit_library(
                 settings, plan.facts, schema.task, plan.drawn_seed, inputs, train, stop, report
             ).to_bytes()
-        return _fit_scikit_learn(plan, schema, train)
+        return _fit_scikit_learn(plan, schema, train, report)
 
 
-def _fit_scikit_learn(plan: EstimatorPlan, schema: Schema, train: LearnerRows) -> bytes:
+def _fit_scikit_learn(
+    plan: EstimatorPlan, schema: Schema, train: LearnerRows, report: Report
+) -> bytes:
     """Return an estimator that is fitted to encoded rows, in the format of skops."""
     from skops import io
 
@@ -123,10 +139,28 @@ def _fit_scikit_learn(plan: EstimatorPlan, schema: Schema, train: LearnerRows) -
     inputs = train.inputs
     if plan.settings.spreads_codes and schema.code_counts:
         inputs = spread_codes(inputs, schema.code_counts)
-    estimator.fit(inputs, train.targets, **weights)
+    if isinstance(plan.settings, RandomForest):
+        _grow_forest(estimator, train, report)
+    else:
+        estimator.fit(inputs, train.targets, **weights)
     estimator.predict(inputs[:1])  # what it cannot do is to be known now
     content: bytes = io.dumps(estimator)
     return content
+
+
+def _grow_forest(forest: Any, train: LearnerRows, report: Report) -> None:
+    """Fit a forest some trees at a time, so that it can end early; the trees are those of one fit.
+
+    Scikit-learn draws the seed of each tree in order, however many were fitted before.
+    """
+    total, trees = forest.n_estimators, 0
+    while trees < total:
+        trees = min(trees + TREES_AT_ONCE, total)
+        forest.set_params(n_estimators=trees, warm_start=True)
+        forest.fit(train.inputs, train.targets, sample_weight=train.weights)
+        if report(trees, total, None):
+            break
+    forest.set_params(warm_start=False)
 
 
 def build_estimator(plan: EstimatorPlan, task: Task) -> Any:

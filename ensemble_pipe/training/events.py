@@ -52,12 +52,14 @@ class EstimatorFitted:
     Attributes:
         suffix, content: of the file that holds it, as `training.estimators` writes it.
         seconds: that fitting took.
+        whole: whether it went to its end; else it was halted, and has fewer rounds or trees.
     """
 
     learner: int
     suffix: str
     content: bytes
     seconds: float
+    whole: bool = True
 
 
 @dataclass(frozen=True)

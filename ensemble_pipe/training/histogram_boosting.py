@@ -17,7 +17,7 @@ from ensemble_pipe.data.schema import Task
 from ensemble_pipe.training.boosted_trees import BITSET_WORDS, BoostedTrees, Nodes
 from ensemble_pipe.training.estimator_settings import HistogramBoosting
 from ensemble_pipe.training.learner_rows import NOISE_FOLDS, LearnerRows
-from ensemble_pipe.training.reports import Report
+from ensemble_pipe.training.reports import NothingFittedError, Report
 from ensemble_pipe.training.tree_inputs import TreeInputs, join_groups, read_both
 
 MOST_CATEGORIES = 254  # with a bin for the unknown, 255 in all
@@ -75,6 +75,9 @@ def fit_histogram_boosting(
         train: rows to fit to; of at least two classes.
         stop: rows to stop by; without any all rounds are taken.
         report: called after each round.
+
+    Raises:
+        NothingFittedError: it was to end before each target had a mean.
     """
     train, stop, classes = read_both(inputs, task, train, stop)
     fit = _Fit(settings, seed, len(inputs.groups), _Rounds(report))
@@ -85,6 +88,8 @@ def fit_histogram_boosting(
         fit.plan_numbers(targets, train.count)
         means, noises = list[_Sequence](), list[_Sequence]()
         for place in range(targets):
+            if fit.rounds.halted:
+                raise NothingFittedError
             mean, noise = fit.numbers(train.of_target(place), stop.of_target(place))
             means.append(mean)
             noises += [] if noise is None else [noise]
@@ -121,18 +126,27 @@ class _Fit:
         return self._fit("classifier", train, stop, self._parameters)
 
     def numbers(self, train: LearnerRows, stop: LearnerRows) -> tuple[_Sequence, _Sequence | None]:
-        """Return the means of a target, and the variances of its errors where rows are enough."""
+        """Return the means of a target, and the variances of its errors.
+
+        There are no variances where rows are few, or the fit was halted before their first round.
+        """
         mean = self._fit("regressor", train, stop, self._parameters)
-        if train.count < _LEAST_ROWS:
+        if train.count < _LEAST_ROWS or self.rounds.halted:
             return mean, None
-        squares = self._errors(train, mean.rounds) ** 2
+        errors = self._errors(train, mean.rounds)
+        if errors is None:
+            return mean, None
+        squares = errors**2
         least = max(_LEAST_ERROR * float(np.mean(squares)), _LEAST_NOISE)
         rows, held = replace(train, targets=np.maximum(squares, least)), train.folds == 0
         noise = {**_NOISE, "max_iter": _NOISE_ROUNDS, "loss": "gamma", "random_state": self.seed}
         return mean, self._fit("regressor", rows.chosen(~held), rows.chosen(held), noise)
 
-    def _errors(self, train: LearnerRows, rounds: int) -> Floats:
-        """Return the errors (R,) of trees that were fitted without the row's fold."""
+    def _errors(self, train: LearnerRows, rounds: int) -> Floats | None:
+        """Return the errors (R,) of trees that were fitted without the row's fold.
+
+        None where the fit was halted meanwhile.
+        """
         errors = np.empty(train.count)
         self.rounds.plan_next(NOISE_FOLDS, rounds)
         for fold in range(NOISE_FOLDS):
@@ -140,6 +154,8 @@ class _Fit:
             rows = train.chosen(held)
             parameters = {**self._parameters, "max_iter": rounds, "n_iter_no_change": rounds}
             other = self._fit("regressor", train.chosen(~held), rows, parameters, best=False)
+            if self.rounds.halted:
+                return None
             errors[held] = rows.targets - other.predict(rows.inputs)
         return errors
 
@@ -195,10 +211,12 @@ class _Rounds:
 
     Attributes:
         planned: of each sequence, the most; of those that have ended, as many as they took.
+        halted: whether the fit is to end.
     """
 
     def __init__(self, report: Report) -> None:
         self.planned: list[int] = []
+        self.halted = False
         self._report = report
         self._ended = 0
 
@@ -206,9 +224,11 @@ class _Rounds:
         """Say how many rounds the next sequences take at most."""
         self.planned[self._ended : self._ended + sequences] = [rounds] * sequences
 
-    def report_round(self, done: int, loss: float) -> None:
-        """Report a round of the present sequence, of which `done` are."""
-        self._report(sum(self.planned[: self._ended]) + done, sum(self.planned), loss)
+    def report_round(self, done: int, loss: float) -> bool:
+        """Report a round of the present sequence, of which `done` are; return whether to end."""
+        step = sum(self.planned[: self._ended]) + done
+        self.halted = self._report(step, sum(self.planned), loss)
+        return self.halted
 
     def end_sequence(self, rounds: int) -> None:
         """Count the rounds of a sequence that has ended."""
@@ -216,8 +236,8 @@ class _Rounds:
         self._ended += 1
 
 
-def _estimator(kind: str, report: Callable[[int, float], None]) -> Any:
-    """Return the class of estimators of a kind, which report their rounds."""
+def _estimator(kind: str, report: Callable[[int, float], bool]) -> Any:
+    """Return the class of estimators of a kind, which report their rounds, and may end by that."""
     from sklearn import ensemble
 
     base: Any = (
@@ -231,8 +251,8 @@ def _estimator(kind: str, report: Callable[[int, float], None]) -> Any:
 
         def _check_early_stopping_loss(self, *args: Any, **named: Any) -> Any:
             stops = super()._check_early_stopping_loss(*args, **named)
-            report(len(self._predictors), -self.validation_score_[-1])
-            return stops
+            rounds = len(self._predictors)  # 0 where it looks at the baseline
+            return stops or (rounds > 0 and report(rounds, -self.validation_score_[-1]))
 
     return Reporting
 

@@ -15,6 +15,7 @@ from ensemble_pipe.optim import StackedAverage, StackedRule, learning_rates, pla
 from ensemble_pipe.training.boosting_rounds import BoostingRounds
 from ensemble_pipe.training.divergence import divergence
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
+from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.measures import layer_numbers, stop_metrics, stop_outputs
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack, batches_of
@@ -25,26 +26,32 @@ from ensemble_pipe.training.tensors import frozen_names, segments_of
 PROGRESS_EVERY_S = 0.5
 
 
-def train(stack: Stack, data: TrainingData, schema: Schema) -> Iterator[Event]:
+def train(
+    stack: Stack, data: TrainingData, schema: Schema, halted: Halted = never
+) -> Iterator[Event]:
     """Train a stack to its end, yielding events as they come.
 
     Args:
         stack: learners at the same step, alike in all that `make_stacks` groups by.
         data: the training part, and the rows that learners stop by.
         schema: of the data.
+        halted: asked after each step, so one step is always taken.
 
     Yields:
-        A `Checkpoint` of every learner at each end of an epoch and at each member; `Progress`
-        in between; `Failed` for a learner whose loss, weights or optimizer state is no longer
-        finite, which then leaves the stack.
+        A `Checkpoint` of every learner at each end of an epoch, at each member, and where training
+        is halted; `Progress` in between; `Failed` for a learner whose loss, weights or optimizer
+        state is no longer finite, which then leaves the stack.
     """
     training = StackTraining(stack, data, schema)
     reported = -math.inf  # the first step is told at once
     while training.plans and training.step < training.steps.total:
         losses = training.take_step()
-        if training.is_checkpoint():
+        ends = halted()
+        if ends or training.is_checkpoint():
             yield from training.checkpoints()
             reported = time.monotonic()
+            if ends:
+                return
         elif time.monotonic() - reported > PROGRESS_EVERY_S:
             reported = time.monotonic()
             for plan, loss in zip(training.plans, losses, strict=True):
@@ -187,7 +194,13 @@ class StackTraining:
             outputs = self.boosting.add_current(self.plans, self.state, outputs)
         stops = [self.data.stop_of(plan.learner) for plan in self.plans]
         return [
-            stop_metrics(outputs[m], stops[m].targets, plan.loss, stops[m].weights)
+            stop_metrics(
+                outputs[m],
+                stops[m].targets,
+                plan.loss,
+                stops[m].weights,
+                None if plan.early_stopping is None else plan.early_stopping.metric,
+            )
             for m, plan in enumerate(self.plans)
         ]
 
@@ -229,7 +242,7 @@ class StackTraining:
             {name: self.state.slots[name] for name in first.rule.slots},
             segments_of(layout, first.rate_factors),
         )
-        self.average = _stacked_average(plans, self.state, self.data.rows)
+        self.average = stacked_average(plans, self.state, self.data.rows)
         targets = None if self.boosting is None else self.boosting.targets(plans, self.state)
         self.batches = batches_of(plans, self.data, self.network.outputs, targets)
         self._bind_network()
@@ -257,7 +270,7 @@ def _network_loss(plan: LearnerPlan) -> Loss:
     return plan.loss if plan.boosting is None else SquaredError()
 
 
-def _stacked_average(
+def stacked_average(
     plans: Sequence[LearnerPlan], state: StackedState, rows: int
 ) -> StackedAverage | None:
     """Return the averages of the learners of a stack over R training rows; None where none has."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.metrics import class_metric, number_metric
 from ensemble_pipe.data.chosen_rows import PartRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
@@ -12,6 +13,8 @@ from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import Loss, numbers_of
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.training.plan import LearnerPlan
+
+_LEAST_VARIANCE = 1e-12  # of errors that are all 0
 
 
 def layer_numbers(plans: Sequence[LearnerPlan], schema: Schema) -> dict[str, Floats]:
@@ -56,7 +59,13 @@ def _alike(
         yield part, [place for place, own in enumerate(parts) if own is part]
 
 
-def stop_metrics(outputs: Floats, targets: Array, loss: Loss, weights: Floats) -> dict[str, float]:
+def stop_metrics(
+    outputs: Floats,
+    targets: Array,
+    loss: Loss,
+    weights: Floats,
+    further: str | None = None,
+) -> dict[str, float]:
     """Return a learner's loss on the rows that it stops by, and its accuracy where it classifies.
 
     Args:
@@ -64,6 +73,7 @@ def stop_metrics(outputs: Floats, targets: Array, loss: Loss, weights: Floats) -
         targets: (R,) or (R, D), as base files hold them.
         loss: that it is trained with.
         weights: (R,) of the rows in the loss.
+        further: a metric to measure as well, such as "stop/f1".
     """
     exact = outputs.astype(np.float64)[None]
     numbers = numbers_of([loss])
@@ -81,4 +91,25 @@ def stop_metrics(outputs: Floats, targets: Array, loss: Loss, weights: Floats) -
         if loss.task == "classification":
             predicted = loss.predictions(outputs).argmax(axis=-1)
             found["stop/accuracy"] = float(np.mean(predicted == targets))
+        if further is not None and further not in found:
+            name = further.removeprefix("stop/")
+            found[further] = _metric(name, loss.predictions(outputs), targets, loss.task)
     return found
+
+
+def _metric(name: str, predictions: Floats, targets: Array, task: str) -> float:
+    """Return a metric of `core.metrics` for predictions (R, O); of numbers, standardised ones.
+
+    Without a variance of its own, the noise of a target is the mean of its squared errors here, as
+    that of a member is.
+    """
+    exact = predictions.astype(np.float64)
+    if task == "classification":
+        shifted = np.exp(exact - exact.max(axis=1, keepdims=True))
+        return class_metric(name, shifted / shifted.sum(axis=1, keepdims=True), targets)
+    truth = targets.reshape(len(targets), -1).astype(np.float64)
+    mean, variance = exact[:, : truth.shape[1]], exact[:, truth.shape[1] :]
+    if not variance.size:
+        variance = np.mean((mean - truth) ** 2, axis=0, keepdims=True)
+    deviation = np.sqrt(np.maximum(np.broadcast_to(variance, mean.shape), _LEAST_VARIANCE))
+    return number_metric(name, mean, deviation, truth)

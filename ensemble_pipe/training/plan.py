@@ -20,6 +20,28 @@ from ensemble_pipe.training.tensors import RateFactors
 
 
 @dataclass(frozen=True)
+class EveryEpochs:
+    """After which epochs a learner yields members, under any schedule.
+
+    Attributes:
+        every: after each of so many epochs, and after the last one.
+        last: of these only so many, the last ones; None for all.
+    """
+
+    every: int
+    last: int | None = None
+
+    def epochs(self, total: int) -> list[int]:
+        """Return the epochs, counted from 1, of a training of so many.
+
+        >>> EveryEpochs(every=3).epochs(8), EveryEpochs(every=3, last=2).epochs(8)
+        ([3, 6, 8], [6, 8])
+        """
+        found = [*range(self.every, total, self.every), total]
+        return found if self.last is None else found[-self.last :]
+
+
+@dataclass(frozen=True)
 class LearnerPlan:
     """Everything that decides the training of one learner.
 
@@ -29,6 +51,7 @@ class LearnerPlan:
         network, loss, rule, schedule: its components.
         epochs, batch_rows, order: its way through the data; `batch_rows` None takes all rows.
         snapshots: whether each cycle of the schedule ends with a member.
+        checkpoints: after which epochs it yields members; None where that does not go by epochs.
         dropout_passes: how many members its network yields, with other units dropped in each;
             None for one member that drops none.
         averaging: of its weights; the member is then the average.
@@ -52,6 +75,7 @@ class LearnerPlan:
     batch_rows: int | None
     order: Order = "own"
     snapshots: bool = False
+    checkpoints: EveryEpochs | None = None
     dropout_passes: int | None = None
     averaging: Averaging | None = None
     early_stopping: EarlyStopping | None = None
@@ -98,10 +122,18 @@ class LearnerPlan:
         """Return the number of steps after which the learner ends at the latest."""
         return self.steps(rows).end_of((self.last_epoch or self.epochs) - 1)
 
+    @property
+    def yields_several(self) -> bool:
+        """Whether it yields members on its way, which are of its weights as they are then."""
+        return self.snapshots or self.checkpoints is not None
+
     def member_steps(self, rows: int) -> list[int]:
         """Return the numbers of steps after which the learner yields a member, ascending."""
         if self.last_epoch is not None:
             return [self.end(rows)]
+        if self.checkpoints is not None:
+            steps = self.steps(rows)
+            return [steps.end_of(epoch - 1) for epoch in self.checkpoints.epochs(self.epochs)]
         ends = self.round_ends(rows)
         return cycle_ends(self.schedule, ends[-1]) if self.snapshots else ends
 

@@ -8,37 +8,55 @@ from threading import Thread
 from typing import TypeVar
 
 from ensemble_pipe.training.events import Progress
+from ensemble_pipe.training.halting import Halted, never
 
 T = TypeVar("T")
-# report(step, total, loss), called after each round; raises where the fit is to end.
-Report = Callable[[int, int, float], None]
+# report(step, total, loss), called after each round, returns whether the fit is to end with the
+# rounds that it has, and raises where nobody waits for it any more. Without a loss it is not shown.
+Report = Callable[[int, int, float | None], bool]
 
 REPORT_EVERY_S = 0.5
+
+
+class NothingFittedError(Exception):
+    """A fit was to end before it had anything to keep."""
 
 
 class _EndedError(Exception):
     """Nobody waits for the fit any more."""
 
 
-def reported(learner: int, fit: Callable[[Report], T]) -> Generator[Progress, None, T]:
-    """Yield the progress of a fit: after its first round, then twice a second; return its result.
+def unreported(step: int, total: int, loss: float | None) -> bool:
+    """Return False: a fit that reports to nobody goes on to its end."""
+    return False
 
-    Closing the generator ends the fit after its round. An error of the fit is raised here.
+
+def reported(
+    learner: int, fit: Callable[[Report], T], halted: Halted = never
+) -> Generator[Progress, None, tuple[T, bool]]:
+    """Yield the progress of a fit: after its first round, then twice a second.
+
+    Return its result, and whether it went to its end. Closing the generator ends the fit after its
+    round. An error of the fit is raised here.
 
     Args:
         learner: its id.
         fit: fit(report) does the work.
+        halted: asked after each round, whether the fit is to end with those that it has.
     """
     found: SimpleQueue[Progress | T | BaseException] = SimpleQueue()
-    ended, last = Flag(), [0.0]
+    ended, cut, last = Flag(), Flag(), [0.0]
 
-    def report(step: int, total: int, loss: float) -> None:
+    def report(step: int, total: int, loss: float | None) -> bool:
         if ended.is_set():
             raise _EndedError
         now = time.monotonic()
-        if now - last[0] >= REPORT_EVERY_S:
+        if loss is not None and now - last[0] >= REPORT_EVERY_S:
             last[0] = now
             found.put(Progress(learner, step, total, loss))
+        if halted():
+            cut.set()
+        return cut.is_set()
 
     def work() -> None:
         try:
@@ -56,4 +74,4 @@ def reported(learner: int, fit: Callable[[Report], T]) -> Generator[Progress, No
         thread.join()
     if isinstance(item, BaseException):
         raise item
-    return item
+    return item, not cut.is_set()

@@ -95,7 +95,7 @@ def _require_members(paths: RunPaths, plan: LearnerPlan, rows: int, saved: Seque
     """Raise CorruptFileError where the checkpoint of a member is missing that was there."""
     last = saved[-1].step if saved else 0
     there = {one.step for one in saved}
-    ends = plan.member_steps(rows) if plan.snapshots else []
+    ends = plan.member_steps(rows) if plan.yields_several else []
     for step in ends[: bisect_right(ends, last)]:
         if step not in there:
             path = paths.checkpoint(plan.learner, step)

@@ -37,6 +37,7 @@ def make_stacks(
     size: int,
     trainers: int,
     width: int | None,
+    first: int | None = None,
 ) -> list[Stack]:
     """Divide learners into stacks; the division never changes a result.
 
@@ -47,6 +48,8 @@ def make_stacks(
         trainers: how many stacks train at once.
         width: learners in a stack; None for as many as keep the L2 cache useful, while every
             trainer has work.
+        first: learners in the first stack of each kind; the number doubles from stack to stack up
+            to the width, so that the first learners are ready early. None for the width at once.
     """
     if width is None:
         width = _automatic_width(len(plans), size, trainers)
@@ -54,14 +57,16 @@ def make_stacks(
 
     def key(plan: LearnerPlan) -> tuple[Any, ...]:
         begun = plan.learner in states
-        return (*_kind(plan), states[plan.learner].step if begun else 0)
+        return (*stack_kind(plan), states[plan.learner].step if begun else 0)
 
     ordered = sorted(plans, key=lambda plan: (key(plan), plan.learner))
     for _, group in groupby(ordered, key):
         alike = list(group)
-        for start in range(0, len(alike), width):
-            part = tuple(alike[start : start + width])
+        start, size = 0, min(first or width, width)
+        while start < len(alike):
+            part = tuple(alike[start : start + size])
             stacks.append(Stack(part, tuple(states.get(plan.learner) for plan in part)))
+            start, size = start + size, min(2 * size, width)
     return sorted(stacks, key=lambda stack: stack.plans[0].learner)
 
 
@@ -70,13 +75,13 @@ def _automatic_width(learners: int, size: int, trainers: int) -> int:
     return max(1, min(MAX_STACK, L2_BYTES // state_bytes, -(-learners // trainers)))
 
 
-def _kind(plan: LearnerPlan) -> tuple[Any, ...]:
+def stack_kind(plan: LearnerPlan) -> tuple[Any, ...]:
     """Return what learners of one stack must share."""
     return (
         repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
         repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
         plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
-        repr(structure(plan.boosting)), _window(plan),
+        plan.checkpoints, repr(structure(plan.boosting)), _window(plan),
     )  # fmt: skip
 
 

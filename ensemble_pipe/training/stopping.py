@@ -4,9 +4,22 @@ from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge
 
+from ensemble_pipe.core.metrics import loss_of
 from ensemble_pipe.core.settings import settings
 
-Metric = Literal["stop/loss", "stop/accuracy"]
+STOP_LOSS = "stop/loss"
+StopMetric = Literal[
+    "stop/loss",
+    "stop/accuracy",
+    "stop/balanced_accuracy",
+    "stop/f1",
+    "stop/auroc",
+    "stop/nll",
+    "stop/brier",
+    "stop/rmse",
+    "stop/mae",
+    "stop/crps",
+]
 
 
 class StoppingState(NamedTuple):
@@ -34,13 +47,14 @@ class EarlyStopping:
     stack go on.
 
     Attributes:
-        metric: measured at the end of each epoch.
+        metric: measured at the end of each epoch: the loss that is trained with, or a metric of
+            `core.metrics`, which weighs rows alike; of numbers on the scale of training.
         patience: epochs without improvement after which the learner ends.
         min_change: the least change that counts as an improvement.
         restore_best: whether the member is the row of the best epoch, not of the last.
     """
 
-    metric: Metric = "stop/loss"
+    metric: StopMetric = "stop/loss"
     patience: Annotated[int, Ge(1)] = 5
     min_change: Annotated[float, Ge(0)] = 0.0
     restore_best: bool = True
@@ -51,9 +65,8 @@ class EarlyStopping:
         >>> EarlyStopping().observe(StoppingState(best_value=0.5), 0.75)
         StoppingState(best_value=0.5, epochs_waited=1)
         """
-        sign = -1.0 if self.metric == "stop/accuracy" else 1.0
-        best = state.best_value
-        if best is None or sign * (best - value) > self.min_change:
+        best, name = state.best_value, self.metric.removeprefix("stop/")
+        if best is None or loss_of(name, best) - loss_of(name, value) > self.min_change:
             return StoppingState(value, 0)
         return StoppingState(best, state.epochs_waited + 1)
 

@@ -83,8 +83,9 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         data = TrainingData(replace(recipe, base=base, sums={}, folds=folds, part="train"), schema)
         for plan in kinds_of(plans):
             tiny = replace(
-                plan, epochs=1, batch_rows=_ROWS, snapshots=False, early_stopping=None,
-                view=replace(plan.view, folds=_few(plan.view.folds or plan.folding)), folding=None,
+                plan, epochs=1, batch_rows=_ROWS, snapshots=False, checkpoints=None,
+                early_stopping=None, folding=None,
+                view=replace(plan.view, folds=_few(plan.view.folds or plan.folding)),
             )  # fmt: skip
             if plan.boosting is not None:
                 tiny = replace(tiny, boosting=replace(plan.boosting, rounds=1))

@@ -1,6 +1,7 @@
 """Wrong pipelines: one message that teaches, status 2, nothing started."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +27,11 @@ REFUSED: dict[str, tuple[str, str]] = {
         "ensemble.vary: 'data.source' cannot differ between learners; name keys below network, "
         "training or view, such as training.optimizer.learning_rate (p.yaml:3)",
     ),
+    "a time limit that is no duration": (
+        "time_limit: 5x\n",
+        'time_limit: \'5x\' is not a duration, such as 90 (seconds), "90s", "5m" or "1h30m", '
+        "got '5x' (p.yaml:1)",
+    ),
     "the snapshot strategy without its schedule": (
         "ensemble:\n  strategy: snapshot\n",
         "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
@@ -38,6 +44,15 @@ REFUSED: dict[str, tuple[str, str]] = {
 def test_a_mistake_is_named_with_its_line_and_what_would_be_right(name: str) -> None:
     text, message = REFUSED[name]
     assert run(text) == message
+
+
+def test_a_time_limit_is_a_duration_and_longer_than_the_start() -> None:
+    Path("p.yaml").write_text("tracking: {mlflow: false}\n", encoding="utf-8")
+    asked = ("run", "p.yaml", "--inline", "--time-limit")
+    assert refused(*asked, "soon").startswith("time_limit: 'soon' is not a duration, such as 90")
+    short = refused(*asked, "0.1s")
+    assert short.startswith("time_limit: 0.1s is too short: the start has taken ")
+    assert short.endswith("s or more")
 
 
 def test_an_unknown_optimizer_names_the_nearest_valid_one() -> None:

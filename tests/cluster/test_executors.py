@@ -13,13 +13,14 @@ import ray
 from conftest import Prepared
 from ray_processes import processes_below
 
-from ensemble_pipe.cluster.executor import Executor
+from ensemble_pipe.cluster.executor import Executor, Work
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.cluster.ray import RayExecutor
+from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.core.errors import ClusterError, CorruptFileError
 from ensemble_pipe.data.local_base import BaseSource, base_name, local_base
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.stacks import Stack, make_stacks
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -66,6 +67,57 @@ def test_a_diverging_learner_is_told_of(
     prepared = prepare(ensemble={"learners": 2}, training=settings)
     found = [e for e in events(executor, prepared) if not isinstance(e, Progress)]
     assert [(type(e), e.learner) for e in found] == [(Failed, 0), (Failed, 1)]
+
+
+POOL = [
+    {"strategy": "histogram_boosting", "rounds": 3},
+    {"strategy": "independent", "learners": 2},
+    {"strategy": "linear"},
+]
+
+
+def test_learners_without_steps_are_fitted_among_the_stacks(
+    executor: Executor, prepare: Callable[..., Prepared]
+) -> None:
+    prepared = prepare(ensemble={"pool": POOL})
+    (boosted, linear), stacks = make_plans(prepared.config).estimators, stacks_of(prepared, 2)
+    work: list[Work] = [boosted, *stacks, linear]
+    found = list(executor.run(work, prepared.recipe, prepared.schema))
+    fitted = [e for e in found if isinstance(e, EstimatorFitted)]
+    assert {(e.learner, e.whole) for e in fitted} == {(0, True), (3, True)}
+    assert set(final_rows(found)) == {1, 2}
+
+
+def test_halted_training_yields_where_it_stands_and_goes_on_from_there(
+    executor: Executor, prepare: Callable[..., Prepared]
+) -> None:
+    training = {"epochs": 40, "batch_size": 8}
+    prepared = prepare(ensemble={"learners": 3}, training=training)
+    expected = final_rows(events(InlineExecutor(), prepared, width=3))
+    found: list[Event] = []
+    stream = executor.run(
+        stacks_of(prepared, 2), prepared.recipe, prepared.schema, lambda: len(found) >= 2
+    )
+    for event in stream:
+        found.append(event)  # noqa: PERF402  # halting looks at what is found so far
+    states = {e.learner: e.state for e in found if isinstance(e, Checkpoint)}
+    assert {0, 1} <= states.keys()
+    assert final_rows(found) == {}
+    total = prepared.plans[0].steps(prepared.data.rows).total
+    assert all(0 < state.step < total for state in states.values())
+    rest = make_stacks(prepared.plans, states, size=1, trainers=1, width=3)
+    again = InlineExecutor().run(rest, prepared.recipe, prepared.schema)
+    assert final_rows(list(again)) == expected
+
+
+def test_training_that_is_halted_before_it_begins_takes_one_step(
+    executor: Executor, prepare: Callable[..., Prepared]
+) -> None:
+    prepared = prepare(ensemble={"learners": 2})
+    work = stacks_of(prepared, 1)
+    found = list(executor.run(work, prepared.recipe, prepared.schema, lambda: True))
+    (checkpoint,) = [event for event in found if isinstance(event, Checkpoint)]
+    assert (checkpoint.learner, checkpoint.step, checkpoint.member) == (0, 1, None)
 
 
 def final_rows(found: list[Event]) -> dict[int, bytes]:

@@ -200,6 +200,31 @@ CONFLICTS: dict[str, tuple[str, str]] = {
         "training.early_stopping.metric: stop/accuracy is for classification, but task is "
         "regression; take stop/loss (p.yaml:4)",
     ),
+    "a decision on numbers": (
+        "task: regression\nensemble: {decide: {threshold: 0.3}}",
+        "ensemble.decide: is for classification, but task is regression; leave it out (p.yaml:2)",
+    ),
+    "an error of classes": (
+        "ensemble:\n  combine: {method: greedy, metric: rmse}",
+        "ensemble.combine.metric: rmse is not for classification; take one of nll, brier, "
+        "accuracy, balanced_accuracy, f1, auroc (p.yaml:2)",
+    ),
+    "a metric that nothing aims at": (
+        "ensemble:\n  combine: {method: stacking, metric: f1}",
+        "ensemble.combine.metric: nothing aims at f1: stacking fits no weights to a metric; take "
+        "weights, greedy or choose, or select members by keep, most_members or milliseconds "
+        "(p.yaml:2)",
+    ),
+    "checkpoints of a training that stops early": (
+        "ensemble: {strategy: checkpoints}\ntraining: {early_stopping: {}}",
+        "ensemble.strategy: checkpoints takes members after epochs; remove averaging and "
+        "early_stopping (p.yaml:1)",
+    ),
+    "checkpoints after the last epoch": (
+        "ensemble: {strategy: checkpoints, every: 9}\ntraining: {epochs: 8}",
+        "ensemble.every: is 9, but training has 8 epochs, so only the last would yield a member; "
+        "take fewer (p.yaml:1)",
+    ),
     "one fold": (
         "ensemble: {strategy: cross_validation, learners: 1}",
         "ensemble.learners: cross_validation needs at least 2 learners, one for a fold (p.yaml:1)",
@@ -236,7 +261,7 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
     [
         (
             "{learners: 16, pool: [{strategy: independent}]}",
-            "learners, passes, rounds, shrinkage stand within the groups of a pool",
+            "learners, every, last, passes, rounds, shrinkage stand within the groups of a pool",
         ),
         (
             "{strategy: cross_validation, stop_below_gain: 1, combine: {evidence: out_of_fold}}",
@@ -244,6 +269,7 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
         ),
         ("{pool: [{strategy: linear, cross_validate: true}]}", "needs at least 2 learners"),
         ("{strategy: bagging, passes: 50}", "passes is for strategy mc_dropout, not bagging"),
+        ("{strategy: snapshot, every: 3}", "every is for strategy checkpoints, not snapshot"),
         ("{pool: [{strategy: snapshot, rounds: 3}]}", "rounds is for strategy boosting, not snap"),
         ("{strategy: mc_dropout, shrinkage: 0.1}", "shrinkage is for strategy boosting"),
         ("{pool: [{strategy: linear, set: {view.folds: 2}}]}", "'set'; valid: cross_validate, le"),

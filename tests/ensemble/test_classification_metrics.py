@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.metrics import confusion
+from ensemble_pipe.core.ranking import Counts, ranked
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.metrics.calibration import (
     Binning,
@@ -18,8 +20,7 @@ from ensemble_pipe.ensemble.metrics.calibration import (
     equal_width,
     reliability,
 )
-from ensemble_pipe.ensemble.metrics.classification import classification_metrics, confusion
-from ensemble_pipe.ensemble.metrics.ranking import Counts, ranked
+from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 
 few = settings(max_examples=20, deadline=None)
 
@@ -101,7 +102,7 @@ def test_metrics_come_where_some_class_has_no_row() -> None:
 def test_perfect_predictions(classes: int) -> None:
     labels = np.arange(20) % classes
     found = classification_metrics(np.eye(classes)[labels], labels)
-    best = {name: 1.0 for name in found if name in ("auroc", "auprc") or "accuracy" in name}
+    best = {name: 1.0 for name in found if name in ("auroc", "auprc", "f1") or "accuracy" in name}
     assert found == pytest.approx(dict.fromkeys(found, 0.0) | best)
 
 

@@ -89,7 +89,7 @@ def test_the_targets_of_a_fold_never_reach_its_own_predictions() -> None:
     third[left_out] = (labels[left_out] + 2) % 3
     last = cross_fit(names, Evidence.of(outputs, third), fold_of, np.random.default_rng(14))
     for key in one:
-        total = sum(np.exp(-nlls[key][left_out]) for nlls in (one, other, last))
+        total = sum(np.exp(-found[key].nll[left_out]) for found in (one, other, last))
         np.testing.assert_allclose(total, 1.0, rtol=1e-9)
 
 

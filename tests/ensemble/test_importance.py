@@ -7,8 +7,8 @@ import pytest
 
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.gaussians import gaussian_scores
 from ensemble_pipe.ensemble.importance import Importance, permutation, permutation_importance
-from ensemble_pipe.ensemble.metrics.regression import gaussian_scores
 from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_rows
 
 ROWS = 500

@@ -13,12 +13,9 @@ from hypothesis.extra import numpy as arrays
 from sklearn import metrics
 
 from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.metrics import class_metric, confusion, metrics_for, precision_recall_f1
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.metrics.classification import (
-    classification_metrics,
-    confusion,
-    precision_recall_f1,
-)
+from ensemble_pipe.ensemble.metrics.classification import classification_metrics
 
 many = settings(max_examples=50, deadline=None)
 Rows = tuple[Floats, Integers]
@@ -52,7 +49,14 @@ def test_of_rows(case: Rows) -> None:
     probabilities, labels = case
     names = np.arange(probabilities.shape[1])
     found = classification_metrics(probabilities, labels)
-    assert found["accuracy"] == metrics.accuracy_score(labels, probabilities.argmax(axis=1))
+    decided = probabilities.argmax(axis=1)
+    assert found["accuracy"] == metrics.accuracy_score(labels, decided)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are decided for no row, or have none
+        balanced = metrics.balanced_accuracy_score(labels, decided)
+        kind = "binary" if len(names) == 2 else "macro"
+        assert found["f1"] == close(metrics.f1_score(labels, decided, average=kind))
+    assert found["balanced_accuracy"] == close(balanced)
     assert found["nll"] == close(metrics.log_loss(labels, probabilities, labels=names))
     brier = metrics.brier_score_loss(labels, probabilities, labels=names, scale_by_half=False)
     assert found["brier"] == close(brier)
@@ -115,6 +119,16 @@ def test_of_float32_to_its_own_precision(case: Rows) -> None:
         nll = metrics.log_loss(labels, probabilities, labels=names)
     assert found["accuracy"] == metrics.accuracy_score(labels, probabilities.argmax(axis=1))
     assert found["nll"] == pytest.approx(nll, rel=1e-5, abs=1e-6)
+
+
+@many
+@given(rows())
+def test_each_metric_by_its_name_is_the_one_that_is_reported(case: Rows) -> None:
+    probabilities, labels = case
+    found = classification_metrics(probabilities, labels)
+    for name in metrics_for("classification"):
+        expected = found.get(name, 0.5)  # chance where ranks are of one class alone
+        assert class_metric(name, probabilities, labels) == close(expected)
 
 
 def test_of_classes_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

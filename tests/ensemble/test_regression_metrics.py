@@ -11,7 +11,8 @@ from scipy.integrate import quad
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.ensemble.metrics.regression import gaussian_crps, regression_metrics
+from ensemble_pipe.core.gaussians import gaussian_crps
+from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 
 
 def draw(*shape: int) -> tuple[Floats, Floats, Floats]:

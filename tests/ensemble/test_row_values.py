@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.gaussians import gaussian_scores
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
-from ensemble_pipe.ensemble.metrics.regression import gaussian_scores, regression_metrics
+from ensemble_pipe.ensemble.metrics.regression import regression_metrics
 from ensemble_pipe.ensemble.metrics.row_values import (
     RowValues,
     class_values,

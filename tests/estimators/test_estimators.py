@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,18 @@ def test_scikit_learns_whole_suite_passes_without_an_expected_failure(
     assert len(found) > 40
     skipped = {name for name, status in found.items() if status != "passed"}
     assert skipped <= {"check_array_api_input"}  # needs SCIPY_ARRAY_API
+
+
+@pytest.mark.parametrize(("kind", "y"), BOTH)
+def test_a_time_limit_ends_the_fit_with_what_it_has(kind: Any, y: Array) -> None:
+    estimator = kind(**{**QUICK, "epochs": 1_000_000, "learners": 2}, time_limit=1.5)
+    began = time.monotonic()
+    with pytest.warns(
+        ConvergenceWarning, match=r"time limit 1\.5s: learner 0 joins as it was at 0%"
+    ):
+        estimator.fit(X, y)
+    assert time.monotonic() - began < 30  # of a million epochs
+    assert np.isfinite(outputs(estimator)).all()
 
 
 @pytest.mark.parametrize(("kind", "y"), BOTH)

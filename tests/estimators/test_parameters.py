@@ -17,6 +17,8 @@ from ensemble_pipe.core.arrays import Floats
     ({"learning_rate": -1.0}, "learning_rate: input should be greater than 0, got -1.0"),
     ({"validation_fraction": 1.5}, "validation_fraction: input should be less than 1, got 1.5"),
     ({"validation_fraction": 150, "epochs": 1}, "X: the splits need 150 rows"),
+    ({"time_limit": "soon"}, "time_limit: 'soon' is not a duration, such as 90"),
+    ({"time_limit": 1e-6}, "time_limit: .* is too short: the start has taken"),
     ({"address": 7}, "address: must be None .*'local', 'auto' or HOST:PORT, got 7"),
     ({"overrides": ["a"]}, "overrides: must be a dict of values by path"),
     ({"overrides": {"seed": 3}}, "overrides: 'seed' is for pipeline files"),

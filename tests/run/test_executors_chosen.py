@@ -1,5 +1,6 @@
 """Where a run trains: what the pipeline says, what the command overrides, and what Ray stays."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -34,12 +35,15 @@ def chosen(
     monkeypatch.setattr("ensemble_pipe.cluster.connection.is_connected", lambda: False)
 
     def choose(
-        executor: str, address: str | None = None, inline: bool = False
+        executor: str,
+        address: str | None = None,
+        inline: bool = False,
+        training_s: float = math.inf,
     ) -> tuple[Executor, list[str]]:
         config = prepare(cluster={"executor": executor}, ensemble={"learners": 3}).config
         said: list[str] = []
         plans = make_plans(config)
-        made = make_executor(config, plans, address, inline, said.append, Timeline())
+        made = make_executor(config, plans, address, inline, said.append, Timeline(), training_s)
         return made, said
 
     return choose
@@ -62,6 +66,19 @@ def test_the_command_overrides_it(
     made, _ = chosen(executor, address="10.0.0.1:6379")
     assert isinstance(made, Started)
     assert made.address == "10.0.0.1:6379"
+
+
+def test_under_a_time_limit_ray_starts_where_it_trains_more_than_this_process(
+    chosen: Callable[..., tuple[Executor, list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "read_start_seconds", lambda stays: 8.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    for address in (None, "local"):
+        made, said = chosen("ray", address, training_s=16.0)
+        assert type(made) is InlineExecutor
+        assert said == ["this process trains: Ray takes about 8 s of the time limit to start"]
+        assert isinstance(chosen("ray", address, training_s=16.1)[0], Started)
+    assert isinstance(chosen("ray", "10.0.0.1:6379", training_s=16.0)[0], Started)
 
 
 @pytest.mark.parametrize(

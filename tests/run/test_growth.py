@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import StopAt
 from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
@@ -149,12 +150,13 @@ def interrupted(tmp_path: Path) -> tuple[Path, StopAfter]:
     return run_dir, display
 
 
-def test_an_interrupted_run_leaves_the_ensemble_of_what_is_finished(
+def test_an_interrupted_run_leaves_the_ensemble_of_what_is_trained(
     interrupted: tuple[Path, StopAfter], tmp_path: Path
 ) -> None:
     run_dir, display = interrupted
     assert len(ensemble_pipe.load(run_dir).members) == 2
-    assert any("ensemble of 2 members that are done" in text for text in display.messages)
+    assert any("ensemble of what is trained so far" in text for text in display.messages)
+    assert any("learner 2 does not join" in text for text in display.messages)
     report = (run_dir / "report.html").read_text()
     assert "KILLED" in report
     whole = resume(run_dir, inline=True)
@@ -166,7 +168,9 @@ def test_a_stopped_run_can_be_ended_with_what_it_has(interrupted: tuple[Path, St
     run_dir, _ = interrupted
     result = resume(run_dir, inline=True, train=False)
     assert (result.members, result.unfinished) == (2, (2,))
-    assert entries(result, "result")[0]["unfinished"] == [2]
+    (found,) = entries(result, "result")
+    assert found["unfinished"] == [2]
+    assert found["under_way"] == [{"learner": 2, "share": 0.75, "is_member": False}]
     assert resume(run_dir, inline=True).members == 3
 
 
@@ -179,11 +183,11 @@ def test_a_run_that_is_ended_still_says_which_learners_failed(tmp_path: Path) ->
     assert result.unfinished == ()
 
 
-def test_a_run_without_a_finished_learner_has_no_ensemble(tmp_path: Path) -> None:
+def test_a_run_without_a_learner_under_way_has_no_ensemble(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_here(tmp_path, pipeline(learners=2), display=StopAfter(0))
+        run_here(tmp_path, pipeline(learners=2), display=StopAt(1))
     (run_dir,) = tmp_path.iterdir()
-    with pytest.raises(TrainingError, match="no learner is finished"):
+    with pytest.raises(TrainingError, match="no learner is finished or under way"):
         resume(run_dir, inline=True, train=False)
 
 

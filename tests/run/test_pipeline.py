@@ -155,13 +155,14 @@ def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
             "training.schedule": {"name": "snapshot", "cycles": 3},
             "ensemble.strategy": "snapshot",
         },
+        {"ensemble.strategy": "checkpoints", "ensemble.every": 1, "ensemble.last": 2},
         {
             "training.epochs": 8,
             "training.early_stopping": {"patience": 1, "min_change": 0.15},
             "training.averaging": {"name": "ema", "decay": 0.9},
         },
     ],
-    ids=["independent", "augmented", "snapshot", "averages that stop early"],
+    ids=["independent", "augmented", "snapshot", "checkpoints", "averages that stop early"],
 )
 def test_interrupted_equals_uninterrupted(
     pipeline: Path, finished: RunResult, checkpoints: int, settings: dict[str, Any]
@@ -334,6 +335,21 @@ def test_snapshots_are_members_of_their_own(pipeline: Path) -> None:
     assert [(m.learner, m.number) for m in model.members] == [
         (learner, number) for learner in range(2) for number in range(4)
     ]
+
+
+def test_checkpoints_are_members_after_epochs_and_the_last_is_the_trained_network(
+    pipeline: Path, finished: RunResult
+) -> None:
+    epochs = yaml.safe_load(pipeline.read_text())["training"]["epochs"]
+    settings = {"ensemble.strategy": "checkpoints", "ensemble.every": 2}
+    several = ensemble_pipe.load(run_here(pipeline, **settings).run_dir).members
+    of_one = [member for member in several if member.learner == 0]
+    assert [member.number for member in of_one] == list(range(-(-epochs // 2)))
+    assert [m.step for m in of_one] == sorted({m.step for m in of_one})
+    last, trained = of_one[-1], ensemble_pipe.load(finished.run_dir).members[0]
+    assert isinstance(last, NetworkMember)
+    assert isinstance(trained, NetworkMember)
+    assert last.row.tobytes() == trained.row.tobytes()
 
 
 @pytest.fixture

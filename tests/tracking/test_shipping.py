@@ -30,6 +30,8 @@ from ensemble_pipe.tracking.kinds import (
     GrownEntry,
     KnownEntry,
     LearnerEntry,
+    MemberEntry,
+    MemberTestEntry,
     PicturesEntry,
     ResultEntry,
     ResumedEntry,
@@ -39,6 +41,7 @@ from ensemble_pipe.tracking.kinds import (
 )
 from ensemble_pipe.tracking.rewinding import rewind
 from ensemble_pipe.tracking.run_summary import flat
+from ensemble_pipe.tracking.schemas import LearnerUnderWay
 from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.store import open_store, sweep_orphans
 
@@ -58,13 +61,20 @@ def store(empty_store: Path, tmp_path: Path) -> Path:
 class Fake:
     """A run directory with a journal and nothing else, and its view in a store."""
 
-    def __init__(self, folder: Path, store: Path, learners: int = 1, **pipeline: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Path,
+        learners: int = 1,
+        combined_from: str | None = None,
+        **pipeline: Any,
+    ) -> None:
         self.paths, self.store = RunPaths(folder), sqlite_address(store)
         folder.mkdir()
         self.paths.pipeline.write_text("seed: 1\n")
         whole = {**resolve(settle(Pipeline(), DataFacts())), **pipeline}
         rows = {"train": 9, "stop": 1, "validation": 1, "test": 1}
-        self.append(StartedEntry(folder.name, whole, rows, {}))
+        self.append(StartedEntry(folder.name, whole, rows, {}, combined_from))
         self.append(*(LearnerEntry(k, PLAN) for k in range(learners)))
 
     def append(self, *entries: KnownEntry) -> None:
@@ -133,6 +143,12 @@ def test_a_run_that_has_grown_is_tagged_with_its_learners(fake: Callable[..., Fa
     )
     made.ship()
     assert made.seen()[0].data.tags["ensemble_pipe.learners"] == "2"
+
+
+def test_a_run_of_members_of_another_names_that_one(fake: Callable[..., Fake]) -> None:
+    made = fake(combined_from="first-1")
+    made.ship()
+    assert made.seen()[0].data.tags["ensemble_pipe.combined_from"] == "first-1"
 
 
 def test_every_name_comes_back(fake: Callable[..., Fake]) -> None:
@@ -256,6 +272,31 @@ def test_any_experiment_keeps_its_files_inside(
     assert path.read_text() == "seed: 1\n"
     assert len(list((tmp_path / "mlartifacts").glob("*/*/artifacts/pipeline.yaml"))) == 1
     assert open_store(made.store, experiment)[1] == experiment_id
+
+
+def test_a_member_of_a_halted_learner_is_followed_by_that_of_the_resumed_one(
+    fake: Callable[..., Fake],
+) -> None:
+    made = fake(learners=2)
+    made.append(MemberEntry(0, 0, 3, {"nll": 0.5}), MemberTestEntry(0, 0, {"test/nll": 0.6}))
+    under_way = [LearnerUnderWay(0, 0.25, True)]
+    result = ResultEntry({"test/nll": 0.6}, 1, True, [0, 1], under_way, limit_s=20.0)
+    made.append(result, EndedEntry("FINISHED"))
+    made.ship()
+    parent, (child, other) = made.seen()
+    text = "time limit 20s: learner 0 joins as it was at 25% of its steps; learner 1 not begun"
+    assert parent.data.tags["left_undone"] == text
+    assert child.data.metrics == {"validation/nll": 0.5, "test/nll": 0.6}
+    assert other.data.metrics == {}
+
+    made.append(ResumedEntry(), MemberEntry(0, 0, 9, {"nll": 0.25}))
+    made.append(MemberTestEntry(0, 0, {"test/nll": 0.3}), FinishedEntry(0))
+    result = ResultEntry({"test/nll": 0.3}, 1, True)
+    made.append(result, EndedEntry("FINISHED"))
+    made.ship()
+    parent, (child, _) = made.seen()
+    assert parent.data.tags["left_undone"] == "nothing"
+    assert child.data.metrics == {"validation/nll": 0.25, "test/nll": 0.3}
 
 
 def test_finish_leaves_what_was_not_trained_unfinished(store: Path, tmp_path: Path) -> None:

@@ -44,9 +44,14 @@ def member_of(
     rows = LearnerRows(encoded, targets, np.ones(ROWS, np.float32), np.zeros(ROWS, np.int64))
     plan = EstimatorPlan(3, 1, settings)
     inputs = fit_inputs(schema.source_view, encoded, 254)
-    seed, told = plan.drawn_seed, list[tuple[int, int, float]]()
+    seed, told = plan.drawn_seed, list[tuple[int, int, float | None]]()
+
+    def tell(*one: Any) -> bool:
+        told.append(one)
+        return False
+
     content = fit_library(
-        settings, plan.facts, schema.task, seed, inputs, rows, rows, lambda *one: told.append(one)
+        settings, plan.facts, schema.task, seed, inputs, rows, rows, tell
     ).to_bytes()
     assert told[-1][0] <= told[-1][1]
     member = fitted_member(plan, settings.suffix, content)

@@ -17,6 +17,7 @@ from ensemble_pipe.training.estimator_settings import TREES, HistogramBoosting
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.histogram_boosting import MOST_CATEGORIES, fit_histogram_boosting
 from ensemble_pipe.training.learner_rows import NOISE_FOLDS, LearnerRows
+from ensemble_pipe.training.reports import unreported
 from ensemble_pipe.training.tree_inputs import TreeInputs, fit_inputs
 
 # Rows are (code, number, number): the code of a category from 1 on, 0 for the unknown.
@@ -48,7 +49,7 @@ def fitted(
     settings: HistogramBoosting, task: Any, train: LearnerRows, stop: LearnerRows, **more: Any
 ) -> tuple[BoostedTrees, TreeInputs]:
     inputs = fit_inputs(VIEW, train.inputs, MOST_CATEGORIES)
-    report = more.get("report", lambda *_: None)
+    report = more.get("report", unreported)
     trees = fit_histogram_boosting(settings, {"seed": 1}, task, 1, inputs, train, stop, report)
     return trees, inputs
 
@@ -144,8 +145,12 @@ def test_rounds_are_reported_up_to_their_planned_number() -> None:
     encoded = made(300)
     told: list[tuple[int, int, float]] = []
     train = rows(encoded, parity(encoded))
-    report = lambda *values: told.append(values)  # noqa: E731
-    fitted(HistogramBoosting(rounds=8), "regression", train, train, report=report)
+
+    def tell(*values: Any) -> bool:
+        told.append(values)
+        return False
+
+    fitted(HistogramBoosting(rounds=8), "regression", train, train, report=tell)
     steps = [step for step, _, _ in told]
     assert len(steps) > 8 * (1 + NOISE_FOLDS)
     assert steps == sorted(steps)
@@ -160,7 +165,7 @@ def test_a_member_is_a_function_of_the_row_alone() -> None:
     own = fit_inputs(plain.source_view, numbers.inputs, MOST_CATEGORIES)
     facts = EstimatorPlan(0, 1, HistogramBoosting()).facts
     content = fit_histogram_boosting(
-        HistogramBoosting(rounds=9), facts, "regression", 1, own, numbers, numbers, lambda *_: None
+        HistogramBoosting(rounds=9), facts, "regression", 1, own, numbers, numbers, unreported
     ).to_bytes()
     member = fitted_member(EstimatorPlan(0, 1, HistogramBoosting()), TREES, content)
     member.require_fit(plain)

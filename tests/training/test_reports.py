@@ -21,7 +21,17 @@ def test_progress_comes_before_the_result(monkeypatch: pytest.MonkeyPatch) -> No
     assert [next(fitting), next(fitting)] == [Progress(7, 1, 2, 0.5), Progress(7, 2, 2, 0.25)]
     with pytest.raises(StopIteration) as end:
         next(fitting)
-    assert end.value.value == "fitted"
+    assert end.value.value == ("fitted", True)
+
+
+def test_a_fit_that_is_halted_returns_what_it_has() -> None:
+    def fit(report: Report) -> int:
+        return next(step for step in range(1, 100) if report(step, 100, None))
+
+    looks = iter([False, False, True])
+    with pytest.raises(StopIteration) as end:
+        next(reported(0, fit, lambda: next(looks)))
+    assert end.value.value == (3, False)
 
 
 def test_an_error_is_raised_where_it_is_waited_for() -> None:

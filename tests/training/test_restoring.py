@@ -242,10 +242,18 @@ def test_a_folder_in_place_of_a_file_is_refused(paths: RunPaths, ending: str) ->
         read_back(paths, 0)
 
 
-def test_the_checkpoint_of_an_earlier_member_is_missed(tmp_path: Path) -> None:
-    snapshots = {"learners": 2, "strategy": "snapshot"}
-    training = {"epochs": 4, "schedule": {"name": "snapshot", "cycles": 4}}
-    paths = stopped(tmp_path / "runs", 7, ensemble=snapshots, training=training)
+@pytest.mark.parametrize(
+    ("strategy", "schedule"),
+    [
+        ({"strategy": "snapshot"}, {"name": "snapshot", "cycles": 4}),
+        ({"strategy": "checkpoints", "every": 1}, {"name": "cosine"}),
+    ],
+)
+def test_the_checkpoint_of_an_earlier_member_is_missed(
+    tmp_path: Path, strategy: dict[str, Any], schedule: dict[str, Any]
+) -> None:
+    training = {"epochs": 4, "schedule": schedule}
+    paths = stopped(tmp_path / "runs", 7, ensemble={"learners": 2, **strategy}, training=training)
     first, *_, last = [found.saved for found in read_back(paths, 0)]
     assert (first.member, last.step > first.step) == (0, True)
     path = paths.checkpoint(0, first.step)

@@ -4,6 +4,7 @@ Every kind follows the contract of `combiner.Combiner`. `fit` fits one by name, 
 best by cross-fitting, `select` one within a budget.
 """
 
+from ensemble_pipe.ensemble.combiners.aims import Aim
 from ensemble_pipe.ensemble.combiners.budget import select
 from ensemble_pipe.ensemble.combiners.choice import Candidate, Choice, choose
 from ensemble_pipe.ensemble.combiners.combiner import Combiner
@@ -21,6 +22,7 @@ from ensemble_pipe.ensemble.combiners.weighted import Weighted
 __all__ = [
     "COMBINERS",
     "FITS",
+    "Aim",
     "AnyCombiner",
     "Candidate",
     "Choice",

@@ -6,6 +6,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.ensemble.combiners.aims import Aim, likelihood_of
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
 from ensemble_pipe.ensemble.combiners.outputs import Outputs
 from ensemble_pipe.ensemble.combiners.simplex import best_weights
@@ -44,6 +45,7 @@ def select(
     most_members: int | None = None,
     milliseconds: float | None = None,
     costs: Floats | None = None,
+    aim: Aim | None = None,
 ) -> Floats:
     """Return the weights (K,) of the best mixture that greedy forward selection finds in a budget.
 
@@ -60,13 +62,14 @@ def select(
         milliseconds: how long they may take for a row, all together; None for any time. Where no
             member is so quick, the quickest one is taken.
         costs: (K,) above 0, milliseconds that each takes for a row; needed where time is limited.
+        aim: a metric in place of the NLL.
 
     Raises:
         ConfigError: costs are missing.
     """
     budget = _budget(outputs.members, most_members, milliseconds, costs)
     rows = np.full(len(targets), 1 / len(targets))
-    likelihood = outputs.likelihood(outputs.checked(targets), rows)
+    likelihood = likelihood_of(outputs, outputs.checked(targets), rows, aim)
     prices: list[Floats] = [np.ones(outputs.members)]
     if milliseconds is not None:
         prices.append(budget.costs)
@@ -81,7 +84,7 @@ def _forward(likelihood: Likelihood, budget: Budget, price: Floats) -> Floats:
     weights[first[np.argmax((alone.max() - alone[first]) / price[first])]] = 1.0
     while True:
         before = likelihood.at(weights)
-        promised = -likelihood.gradient(weights) / price
+        promised = likelihood.promise(weights) / price
         addable = budget.addable(weights)
         tried = addable[np.argsort(-promised[addable], kind="stable")[:_TRIED]]
         grown = [_with(likelihood, weights, member) for member in tried]

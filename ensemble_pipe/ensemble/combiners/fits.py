@@ -15,6 +15,7 @@ from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
+from ensemble_pipe.ensemble.combiners.aims import Aim, likelihood_of
 from ensemble_pipe.ensemble.combiners.combiner import Combiner, Task
 from ensemble_pipe.ensemble.combiners.greedy import greedy_weights
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
@@ -33,28 +34,36 @@ class Evidence:
         outputs: of K members.
         targets: labels (R,) or numbers (R, D).
         row_weights: (R,), which sum to 1.
+        aim: the metric that weights aim at; None for the NLL.
     """
 
     outputs: Outputs
     targets: Array
     row_weights: Floats
+    aim: Aim | None = None
 
     @staticmethod
-    def of(outputs: Outputs, targets: Array, row_weights: Floats | None = None) -> "Evidence":
+    def of(
+        outputs: Outputs,
+        targets: Array,
+        row_weights: Floats | None = None,
+        aim: Aim | None = None,
+    ) -> "Evidence":
         """Return checked evidence; rows count alike without row weights (R,) of any sum."""
         weights = np.ones(len(targets)) if row_weights is None else row_weights.astype(np.float64)
         if weights.shape != (len(targets),) or weights.min() < 0 or not weights.sum() > 0:
             raise ValueError(f"row weights must be {len(targets)} numbers, none below 0")
-        return Evidence(outputs, outputs.checked(targets), weights / weights.sum())
+        return Evidence(outputs, outputs.checked(targets), weights / weights.sum(), aim)
 
     def take(self, rows: Array) -> "Evidence":
         """Return the evidence of some rows, by number."""
-        return Evidence.of(self.outputs.take(rows), self.targets[rows], self.row_weights[rows])
+        own = self.outputs.take(rows), self.targets[rows], self.row_weights[rows]
+        return Evidence.of(*own, self.aim)
 
     @cached_property
     def likelihood(self) -> Likelihood:
-        """The likelihood of the targets, for any weights of the members."""
-        return self.outputs.likelihood(self.targets, self.row_weights)
+        """The likelihood of the targets, or the loss by the metric, for weights of the members."""
+        return likelihood_of(self.outputs, self.targets, self.row_weights, self.aim)
 
 
 class CombinerFit(ABC):
@@ -129,7 +138,7 @@ class Greedy(CombinerFit):
 
 @settings
 class Weights(CombinerFit):
-    """The mixture of the lowest NLL; see `simplex`."""
+    """The mixture of the lowest NLL, or the best one by a metric; see `simplex`."""
 
     name: Literal["weights"] = "weights"
 
@@ -180,6 +189,7 @@ def fit(
     *,
     row_weights: Floats | None = None,
     temperature: bool = False,
+    aim: Aim | None = None,
 ) -> Combiner:
     """Return a combiner fitted to the members' outputs.
 
@@ -189,13 +199,14 @@ def fit(
         targets: labels (R,) or numbers (R, D).
         random: for the bags of greedy selection and the folds of stacking.
         row_weights: (R,), how much each row counts; all alike without.
-        temperature: whether to fit one, after all else; for numbers also the noise.
+        temperature: whether to fit one, after all else, by the NLL; for numbers also the noise.
+        aim: a metric that weights aim at in place of the NLL.
 
     Raises:
         ConfigError: there is no such fit for the task.
     """
     check_names([name], outputs.task)
-    evidence = Evidence.of(outputs, targets, row_weights)
+    evidence = Evidence.of(outputs, targets, row_weights, aim)
     combiner = FITS[name]().fit(evidence, random)
     if not temperature:
         return combiner

@@ -58,7 +58,7 @@ def _climb(likelihood: Likelihood) -> Integers:
     for total in range(counts.sum() + 1, _ROUNDS + 1):
         weights = counts / counts.sum()
         sums = likelihood.totals(counts.astype(np.float64))
-        tried = np.argsort(likelihood.gradient(weights), kind="stable")[:_TRIED]
+        tried = np.argsort(-likelihood.promise(weights), kind="stable")[:_TRIED]
         added = (sums + likelihood.statistics[:, place] for place in tried)
         after = [likelihood.nll(more / total) for more in added]
         best = int(np.argmin(after))

@@ -65,6 +65,10 @@ class Likelihood(ABC):
         gradient: Floats = np.sum([statistic @ slope for statistic, slope in pairs], axis=0)
         return gradient
 
+    def promise(self, weights: Floats) -> Floats:
+        """Return by how much (K,) a small weight of each member lowers the NLL, to first order."""
+        return -self.gradient(weights)
+
     def each(self) -> Floats:
         """Return the mean NLL (K,) of each member alone."""
         return np.array([self.nll(self.statistics[:, place]) for place in range(self.members)])

@@ -50,6 +50,10 @@ class ClassPrediction:
         """Return the prediction of some rows, by number."""
         return ClassPrediction(self.logs[rows])
 
+    def parts(self, calibration: Calibration) -> tuple[Floats, ...]:
+        """Return the calibrated probabilities (R, O) alone."""
+        return (softmax(self.logs / calibration.temperature),)
+
     def nll(self, targets: Array, calibration: Calibration = NONE) -> Floats:
         """Return the negative log-likelihood (R,) of the labels (R,), in nats."""
         # log_softmax(x / 1) is x but for rounding, so that all temperatures are judged alike.
@@ -96,6 +100,10 @@ class NumberPrediction:
     def take(self, rows: Array) -> "NumberPrediction":
         """Return the prediction of some rows, by number."""
         return NumberPrediction(self.mean[rows], self.variance[rows])
+
+    def parts(self, calibration: Calibration) -> tuple[Floats, ...]:
+        """Return means and calibrated variances, (R, D) each."""
+        return self.mean, self.variance * calibration.temperature**2 + calibration.noise
 
     def nll(self, targets: Array, calibration: Calibration = NONE) -> Floats:
         """Return the Gaussian negative log-likelihood (R,) of targets (R, D), mean over D."""

@@ -7,11 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.ensemble.combiners.aims import MetricLoss
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
 
 _GAP = 1e-9  # in nats; at most this much is left to be won on the fitting rows
 _STEPS = 100
 _SMALLEST = 1e-7  # a weight below it is none
+_SHARES = (0.5, 0.25, 0.125, 0.0625, 0.03125)  # by which a direct search moves
+_MOVES = 50  # at most so many of one share
 
 
 def simplex_gap(likelihood: Likelihood, weights: Floats) -> float:
@@ -29,11 +32,44 @@ def best_weights(likelihood: Likelihood) -> Floats:
     """Return the weights (K,) of lowest NLL on the simplex.
 
     They are the best there are for classes. For numbers the NLL is not convex: the weights are a
-    local minimum, and never worse than equal ones.
+    local minimum, and never worse than equal ones. Of a metric without a gradient they are what a
+    direct search finds.
     """
+    if isinstance(likelihood, MetricLoss):
+        return _direct_search(likelihood)
     if likelihood.is_convex:
         return _best_mixture(likelihood)
     return _best_moments(likelihood)
+
+
+def _direct_search(loss: MetricLoss) -> Floats:
+    """Search without a gradient (Hooke & Jeeves 1961, "Direct search" solution of numerical and
+    statistical problems").
+
+    From the better of equal weights and those of the lowest NLL it moves to the best of: a share of
+    all weight given to a member, or a member left out; by smaller shares once none is better. Of
+    moves that are alike the first is taken.
+    """
+    equal: Floats = np.full(loss.members, 1 / loss.members)
+    weights = min((equal, best_weights(loss.likelihood)), key=loss.at)
+    value = loss.at(weights)
+    for share in _SHARES:
+        for _ in range(_MOVES):
+            moves = _moves(weights, share)
+            values = [loss.at(one) for one in moves]
+            best = int(np.argmin(values))
+            if value - values[best] <= _GAP:
+                break
+            weights, value = moves[best], values[best]
+    return weights
+
+
+def _moves(weights: Floats, share: float) -> list[Floats]:
+    """Return weights (K,) with a share given to each member, and without each that has some."""
+    towards = (1 - share) * weights + share * np.eye(len(weights))
+    some = [place for place in np.flatnonzero(weights) if weights[place] < 1]
+    without = [np.where(np.arange(len(weights)) == place, 0.0, weights) for place in some]
+    return [*towards, *(one / one.sum() for one in without)]
 
 
 def _best_mixture(likelihood: Likelihood) -> Floats:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
-from ensemble_pipe.ensemble.metrics.ranking import Counts, ranked
+from ensemble_pipe.core.ranking import Counts, ranked
 
 ECE_BINS = 15
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.metrics import decided_metrics
+from ensemble_pipe.core.ranking import auroc, average_precision, ranked
 from ensemble_pipe.ensemble.metrics.calibration import (
     calibration_errors,
     confidences,
     equal_mass,
 )
-from ensemble_pipe.ensemble.metrics.ranking import auroc, average_precision, ranked
 from ensemble_pipe.ensemble.metrics.row_values import class_values
 
 _BLOCK_NUMBERS = 1_000_000  # probabilities that are sorted at once: 8 MB
@@ -22,9 +23,10 @@ def classification_metrics(probabilities: Floats, labels: Integers) -> dict[str,
         labels: (R,) class numbers.
 
     Returns:
-        `accuracy`; `nll` in nats; `brier`, the squared distance to the one-hot label summed over
-        classes (Brier 1950), 0 to 2; `ece` over 15 bins of equal width and `ece_mass` over 15 bins
-        of equally many rows; `ace` (adaptive) and `classwise_ece`, means over all classes (see
+        `accuracy`, `balanced_accuracy` and `f1` (see `decided_metrics`); `nll` in nats; `brier`,
+        the squared distance to the one-hot label summed over classes (Brier 1950), 0 to 2; `ece`
+        over 15 bins of equal width and `ece_mass` over 15 bins of equally many rows; `ace`
+        (adaptive) and `classwise_ece`, means over all classes (see
         `calibration.calibration_errors`); `top_3_accuracy` and `top_5_accuracy` where there are
         more classes than that. Where rows are of two classes or more, `auroc` and `auprc`, which
         is average precision: of class 1 where there are two, and else the mean of each class
@@ -32,6 +34,7 @@ def classification_metrics(probabilities: Floats, labels: Integers) -> dict[str,
     """
     rows, classes = probabilities.shape
     found = {name: one.over() for name, one in class_values(probabilities, labels).items()}
+    found |= decided_metrics(probabilities.argmax(axis=1), labels, classes)
     sure = confidences(probabilities, labels)
     found["ece"] = float(calibration_errors(*sure)[0])
     found["ece_mass"] = float(calibration_errors(*sure, binning=equal_mass)[0])
@@ -80,24 +83,3 @@ def places_of_truth(probabilities: Floats, labels: Integers) -> Integers:
     before = (probabilities > true) | ((probabilities == true) & later)
     places: Integers = before.sum(axis=1)
     return places
-
-
-def confusion(predicted: Integers, labels: Integers, classes: int) -> Integers:
-    """Return counts (O, O): rows are true classes, columns predicted ones."""
-    places = labels.astype(np.int64) * classes + predicted
-    return np.bincount(places, minlength=classes**2).reshape(classes, classes)
-
-
-def precision_recall_f1(counts: Integers) -> tuple[Array, Array, Array]:
-    """Return the precision, recall and F1 score (O,) of each class; NaN where they are 0 / 0.
-
-    Args:
-        counts: (O, O) of `confusion`.
-    """
-    hits, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    pairs = (hits, predicted), (hits, true), (2 * hits, true + predicted)
-    precision, recall, f1 = (
-        np.divide(top, bottom, out=np.full(len(hits), np.nan), where=bottom > 0)
-        for top, bottom in pairs
-    )
-    return precision, recall, f1

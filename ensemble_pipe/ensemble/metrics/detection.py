@@ -6,7 +6,7 @@ R rows inside the distribution, S rows outside of it; a larger score means a mor
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
-from ensemble_pipe.ensemble.metrics.ranking import (
+from ensemble_pipe.core.ranking import (
     Counts,
     auroc,
     average_precision,

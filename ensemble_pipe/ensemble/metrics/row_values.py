@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.metrics import class_rows
 from ensemble_pipe.ensemble.metrics.resampling import Interval, bootstrap_interval
 
 _MOST_RESAMPLES, _FEWEST_RESAMPLES = 1000, 200
@@ -51,13 +52,7 @@ def class_values(probabilities: Floats, labels: Integers) -> dict[str, RowValues
         probabilities: (R, O) float64.
         labels: (R,) class numbers.
     """
-    rows = np.arange(len(labels))
-    smallest = np.finfo(probabilities.dtype).eps  # as in scikit-learn's log_loss
-    true = np.clip(probabilities[rows, labels], smallest, 1 - smallest)
-    errors = probabilities.copy()
-    errors[rows, labels] -= 1.0
-    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    found = {"accuracy": right, "nll": -np.log(true), "brier": (errors**2).sum(axis=1)}
+    found = class_rows(probabilities, labels)
     return {name: RowValues(values[:, None]) for name, values in found.items()}
 
 

@@ -1,0 +1,113 @@
+"""Combiners that aim at a metric in place of the NLL."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.metrics import ClassMetric, class_metric, loss_of
+from ensemble_pipe.ensemble.combiners import (
+    Aim,
+    ClassOutputs,
+    NumberOutputs,
+    choose,
+    fit,
+    select,
+    softmax,
+)
+
+ROWS = 300
+
+
+def aim_at(name: str) -> Aim:
+    def loss(parts: tuple[Floats, ...], labels: Array) -> float:
+        return loss_of(name, class_metric(name, parts[0], labels))
+
+    return Aim(name, loss)
+
+
+def classifiers(classes: int = 3) -> tuple[ClassOutputs, Array]:
+    """Return five members of differing use, the last of them confident and often wrong."""
+    random = np.random.default_rng(8)
+    labels = random.choice(classes, ROWS, p=[0.7, *[0.3 / (classes - 1)] * (classes - 1)])
+    truth = np.eye(classes)[labels]
+    scales = np.array([2.0, 1.5, 1.0, 0.5, 1.0])[:, None, None]
+    logits = scales * truth + random.normal(size=(5, ROWS, classes))
+    logits[4] *= 6
+    return ClassOutputs(logits), labels
+
+
+def value(name: str, outputs: ClassOutputs, labels: Array, weights: Floats) -> float:
+    mixture = np.tensordot(weights, softmax(outputs.logits), axes=1)
+    return loss_of(name, class_metric(name, mixture, labels))
+
+
+@pytest.mark.parametrize("method", ["weights", "greedy"])
+@pytest.mark.parametrize("name", [one for one in get_args(ClassMetric) if one != "nll"])
+def test_neither_equal_weights_nor_the_likeliest_are_better_by_the_metric(
+    name: str, method: str
+) -> None:
+    outputs, labels = classifiers()
+    found = fit(method, outputs, labels, np.random.default_rng(1), aim=aim_at(name))
+    own = value(name, outputs, labels, found.member_weights())
+    others = [np.full(5, 0.2)]
+    if method == "weights":  # bags of greedy selection need not hold the best member
+        likeliest = fit("weights", outputs, labels, np.random.default_rng(1))
+        others += [likeliest.member_weights()]
+    for weights in others:
+        assert own <= value(name, outputs, labels, weights) + 1e-6
+    again = fit(method, outputs, labels, np.random.default_rng(1), aim=aim_at(name))
+    assert again == found
+
+
+def test_of_equal_values_the_lower_nll_is_taken() -> None:
+    labels = np.array([0, 1] * 10)
+    sure, unsure = (size * (2 * np.eye(2)[labels] - 1) for size in (3.0, 0.1))
+    outputs = ClassOutputs(np.stack([unsure, sure, unsure]))
+    weights = select(outputs, labels, most_members=1, aim=aim_at("accuracy"))
+    assert weights.tolist() == [0, 1, 0]
+
+
+def test_a_mixture_of_numbers_comes_near_the_least_error_that_there_is() -> None:
+    random = np.random.default_rng(3)
+    targets = random.normal(size=(ROWS, 1))
+    means = targets + random.normal(size=(4, ROWS, 1)) * np.array([0.5, 1, 2, 1])[:, None, None]
+    outputs = NumberOutputs(means, np.full(means.shape, 0.5))
+
+    def rmse(parts: tuple[Floats, ...], truth: Array) -> float:
+        return float(np.sqrt(np.mean((parts[0] - truth) ** 2)))
+
+    found = fit("weights", outputs, targets, random, aim=Aim("rmse", rmse)).member_weights()
+    errors = (means - targets)[:, :, 0]
+    grid = random.dirichlet(np.ones(4), 20_000)
+    least = np.sqrt(((grid @ errors) ** 2).mean(axis=1).min())
+    assert rmse((np.tensordot(found, means, axes=1),), targets) <= 1.005 * least
+
+
+def test_the_candidates_of_a_choice_are_judged_by_the_metric() -> None:
+    outputs, labels = classifiers()
+    aim = aim_at("balanced_accuracy")
+    choice = choose(outputs, labels, 5, np.random.default_rng(2), aim=aim)
+    losses = [one.loss for one in choice.table]
+    assert all(loss is not None and -1 <= loss <= 0 for loss in losses)
+    best = min(loss for loss in losses if loss is not None)
+    for one in choice.table:
+        assert one.loss is not None
+        assert one.excess == one.loss - best
+        assert one.excess_error >= 0
+    unfitted = next(one for one in choice.table if one.name == "mean_probability")
+    whole = aim.loss((softmax(outputs.logits).mean(axis=0),), labels)
+    assert unfitted.loss == pytest.approx(whole)
+    assert choice.chosen.excess <= choice.chosen.excess_error
+
+
+def test_a_budget_is_spent_by_the_metric() -> None:
+    outputs, labels = classifiers()
+    for name in ("accuracy", "auroc"):
+        one = select(outputs, labels, most_members=1, aim=aim_at(name))
+        each = [value(name, outputs, labels, row) for row in np.eye(5)]
+        assert int(np.argmax(one)) == int(np.argmin(each))
+        two = select(outputs, labels, most_members=2, aim=aim_at(name))
+        assert value(name, outputs, labels, two) <= min(each) + 1e-6
+        assert np.count_nonzero(two) <= 2
