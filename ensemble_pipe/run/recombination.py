@@ -2,7 +2,8 @@
 
 It is a run of its own, with the data and the learners of the first one and another pipeline. So it
 has all that a run has, and can grow; it is, bit for bit, the run that had these settings from its
-start.
+start. Members that `splits.refit` has not trained again, since the first ensemble was without them,
+stay as they were until the run is resumed.
 """
 
 import os

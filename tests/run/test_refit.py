@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import StopAt
+from looks import Looks
 from small_pipelines import small_settings
 
 import ensemble_pipe
@@ -22,8 +24,10 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run.pipeline import RunResult, grow, resume, run
 from ensemble_pipe.run.preparation import recipe_of
+from ensemble_pipe.run.recombination import combine
 from ensemble_pipe.run.refit import refit_recipe
 from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.tracking.journal import read_entries
@@ -220,6 +224,57 @@ def test_a_run_that_is_ended_in_the_middle_has_the_members_that_are_ready(
     assert same == [False, True, True, True]
 
 
+@pytest.mark.parametrize("pool", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_time_limit_leaves_members_as_they_were_and_resume_goes_on_to_the_same_bits(
+    folder: Path, path: Path, monkeypatch: pytest.MonkeyPatch, pool: bool
+) -> None:
+    networks = {"strategy": "independent", "learners": 4}
+    trees = {"strategy": "histogram_boosting", "learners": 2, "rounds": 20}
+    ensemble = {"pool": [networks, trees] if pool else [networks]}
+    training = {"early_stopping": None, "epochs": 5}
+    config = pipeline(path, FOLDS, training=training, ensemble=ensemble, cluster={"stack": 1})
+    whole = run(config, output=folder, inline=True)
+    before = run(without_refit(config), output=folder, inline=True)
+    # The first training of 4 learners has 80 steps, the second 37 for each; trees have 20 rounds.
+    for looks, again in ((60, set()), (150, {4, 5} if pool else {0})):
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "TimeLimit", partial(Looks, looks))
+            ended = run(config, output=folder, inline=True, time_limit="1h")
+        assert refits(ended).keys() == again
+        assert bool(ended.unfinished) == (looks == 60)
+        kept = [n for n in range(6 if pool else 4) if n not in {*again, *ended.unfinished}]
+        named = ", ".join(str(learner) for learner in kept)
+        assert re.search(rf"learners? {named} not trained again on all rows", ended.left_undone)
+        assert ended.left_undone in RunPaths(Path(ended.run_dir)).report.read_text()
+        if looks > 60:
+            rows, new, old = rows_of(ended), rows_of(whole), rows_of(before)
+            for learner in range(4):
+                np.testing.assert_array_equal(
+                    rows[learner], (new if learner in again else old)[learner]
+                )
+        result = resume(ended.run_dir, inline=True)
+        assert result.left_undone == ""
+        assert bits_of(result) == bits_of(whole)
+
+
+def test_a_run_combined_anew_has_the_members_that_were_trained_again(
+    folder: Path, path: Path
+) -> None:
+    few = {"learners": 4, "combine": {"method": "greedy", "keep": 2}}
+    first = run(pipeline(path, PARTS, ensemble=few), output=folder, inline=True)
+    assert len(refits(first)) == 2
+    alike = {"ensemble.combine.method": "mean_probability", "ensemble.combine.keep": None}
+    anew = combine(first.run_dir, **alike)
+    missing = sorted(set(range(4)) - refits(first).keys())
+    named = ", ".join(str(learner) for learner in missing)
+    assert anew.left_undone == f"learners {named} not trained again on all rows"
+    every = {"learners": 4, "combine": {"method": "mean_probability"}}
+    whole = run(pipeline(path, PARTS, ensemble=every), output=folder, inline=True)
+    for learner, (row, same) in enumerate(zip(rows_of(anew), rows_of(whole), strict=True)):
+        assert np.array_equal(row, same) == (learner not in missing)
+    assert bits_of(resume(anew.run_dir, inline=True)) == bits_of(whole)
+
+
 def test_boosted_trees_have_the_rounds_that_were_found(folder: Path, path: Path) -> None:
     boosted = {"strategy": "histogram_boosting", "learners": 2, "rounds": 200, "learning_rate": 0.3}
     forest = {"strategy": "random_forest", "learners": 2, "trees": 5}
@@ -323,6 +378,10 @@ def test_report_and_cost_include_the_second_training(folder: Path, path: Path) -
     (
         {"ensemble": {"strategy": "snapshot", "learners": 2}, "training": {
             "schedule": {"name": "snapshot", "cycles": 2}, "early_stopping": None}},
+        r"ensemble.strategy: its members are of one course .* splits.refit",
+    ),
+    (
+        {"ensemble": {"strategy": "checkpoints", "every": 4}, "training": {"early_stopping": None}},
         r"ensemble.strategy: its members are of one course .* splits.refit",
     ),
     (
