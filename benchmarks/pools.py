@@ -94,7 +94,7 @@ def finished(paths: RunPaths) -> Finished:
     draws = PredictionDraws(config.augment, config.seed)
     aggregator = Aggregator(schema, data.part("validation"), draws)
     sink = MemorySink()
-    restore(paths, plans, data.rows, MemberRegistry(aggregator, sink), sink)
+    restore(paths, plans, data.rows, MemberRegistry(aggregator, sink))
     members = aggregator.members
     alike = Weighted.equal(len(members))
     validation, test = (

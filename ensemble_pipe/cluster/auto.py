@@ -47,7 +47,7 @@ class AutoExecutor:
         self._chosen: Executor | None = None
 
     def wait(self, halted: Halted = never) -> bool:
-        return True  # it chooses first
+        return self._chosen is None or self._chosen.wait(halted)  # it chooses first
 
     def run(
         self, work: Sequence[Work], recipe: Recipe, schema: Schema, halted: Halted = never

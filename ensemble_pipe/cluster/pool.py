@@ -96,6 +96,10 @@ class TrainerPool:
         for actor, _ in self._streams.values():
             ray.kill(actor)
 
+    def take_idle(self) -> list[Any]:
+        """Return the trainers that are idle or still starting, for another pool."""
+        return [*self._idle, *self._starting.values()]
+
     def _fill(self, waiting: int) -> None:
         """Start as many trainers as there is work for; a failed start stops no other."""
         there = len(self._starting) + len(self._idle) + len(self._streams)

@@ -18,7 +18,6 @@ from ensemble_pipe.cluster.pool import TrainerPool
 from ensemble_pipe.cluster.standing import NAMESPACE, write_start_seconds
 from ensemble_pipe.cluster.trainer import Trainer
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
-from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.local_base import BaseSource
@@ -81,6 +80,7 @@ class RayExecutor:
         self._at_work = False
         self._busy = 0
         self._pool: TrainerPool | None = None
+        self._recipe: Recipe | None = None  # of the pool's data
         self._ready_s: float | None = None  # of the first trainer
         self._liveness: Liveness | None = None
         if lease is not None:
@@ -137,17 +137,25 @@ class RayExecutor:
         assert self._liveness is not None
         with cluster_errors():
             source = BaseSource(ray.get_runtime_context().get_node_id())
-            if self._pool is None:
-                self._pool = self._make_pool(work, source, recipe, schema)
+            if self._pool is None or self._recipe != recipe:
+                self._renew(work, source, recipe, schema)
+            assert self._pool is not None
             self._at_work = True
             yield from self._pool.train(work, self._liveness, halted)
             self._at_work = False
             self._busy = max(self._busy, min(self.trainers, len(work)))
 
-    def _make_pool(
+    def _renew(
         self, work: Sequence[Work], source: BaseSource, recipe: Recipe, schema: Schema
-    ) -> TrainerPool:
-        """Return a pool for the work, and for later work on the same data."""
+    ) -> None:
+        """Make the pool for the work, and for later work on the same data, of the trainers of an
+        earlier one.
+        """
+        if self._pool is not None:
+            self._ahead += self._pool.take_idle()
+        if self.service is not None:
+            ray.kill(self.service)
+            self.service = None
         networks = [plan for stack in stacks_in(work) for plan in stack.plans]
         plans = kinds_of(networks)
         if shares_shards(recipe, max((plan.epochs for plan in networks), default=0)):
@@ -158,9 +166,12 @@ class RayExecutor:
             actor = self._ahead.pop() if self._ahead else self._start_trainer()
             return actor, actor.prepare.remote(source, recipe, schema, plans, self.service)
 
-        return TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
+        self._recipe = recipe
+        self._pool = TrainerPool(new_trainer, self.trainers, self._retries, self._first_is_ready)
 
     def _first_is_ready(self) -> None:
+        if self._ready_s is not None:
+            return
         self._ready_s = self._timeline.now_s
         self._timeline.add("workers", self._began_s, self._ready_s - self._began_s)
         if self._is_own:
@@ -207,7 +218,7 @@ def shares_shards(recipe: Recipe, epochs: int) -> bool:
     if not recipe.augment.shard_policy:
         return False
     versions = min(epochs, recipe.augment.pool or epochs)
-    bytes_each: int = open_base(part_file(recipe.base, "train")).table.nbytes
+    bytes_each: int = open_base(recipe.train_file).table.nbytes
     return versions * bytes_each >= SHARED_BYTES
 
 

@@ -27,6 +27,7 @@ from ensemble_pipe.tracking.kinds import (
     GrownEntry,
     LearnerEntry,
     Numbers,
+    RefittedEntry,
     ResumedEntry,
 )
 from ensemble_pipe.tracking.run_summary import flat, read_run_summary
@@ -40,7 +41,8 @@ class Cost:
     """The cost of a run.
 
     Attributes:
-        learner_steps, learner_epochs: of all networks together; other learners have none.
+        learner_steps, learner_epochs: of all networks together, refits too; other learners have
+            none.
         seconds: from the run's first entry in the journal to its last, without the time between a
             stop and its resumption.
     """
@@ -140,12 +142,15 @@ def cost_of(entries: Sequence[Entry]) -> Cost:
         if isinstance(entry, EpochEntry):
             steps[entry.learner] = max(entry.step, steps.get(entry.learner, 0))
             epochs[entry.learner] = max(entry.epoch, epochs.get(entry.learner, 0))
+    refits = {one.learner: one for one in entries if isinstance(one, RefittedEntry)}.values()
     milliseconds = sum(
         following.time_ms - entry.time_ms
         for entry, following in pairwise(entries)
         if not _is_pause(entry, following)
     )
-    return Cost(sum(steps.values()), sum(epochs.values()), milliseconds / 1000)
+    all_steps = sum(steps.values()) + sum(one.steps for one in refits)
+    all_epochs = sum(epochs.values()) + sum(one.epochs for one in refits)
+    return Cost(all_steps, all_epochs, milliseconds / 1000)
 
 
 def _is_pause(entry: Entry, following: Entry) -> bool:

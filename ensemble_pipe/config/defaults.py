@@ -11,6 +11,7 @@ from typing import Any
 
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.sections import Pipeline, Splits, Training
+from ensemble_pipe.data.folding import total_folds
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.tables.scaling import Quantile, RobustClip
 from ensemble_pipe.ensemble.presets import OF_LEARNERS, expand_preset
@@ -67,7 +68,12 @@ def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSet
     splits, ensemble, given = pipeline.splits, pipeline.ensemble, pipeline.given
     choose = "ensemble.combine.method" not in given
     if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
-        return splits, expand_preset(ensemble, splits.folds, choose=choose)
+        total = None if splits.folds is None else total_folds(splits.folds)
+        own = expand_preset(ensemble, total, choose=choose)
+        if total is not None and own.pool is None and "ensemble.learners" not in given:
+            # Each fold is left out as often as any other.
+            own = replace(own, learners=-(-own.learners // total) * total)
+        return splits, own
     few = LEAST_ROWS_IN_FOLDS <= facts.rows <= MOST_ROWS_IN_FOLDS
     if (
         few

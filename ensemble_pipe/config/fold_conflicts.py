@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from ensemble_pipe.config.yaml_documents import KeyPath
+from ensemble_pipe.data.folding import AnyFolds, Folding, total_folds
 from ensemble_pipe.ensemble.strategies import EnsembleSettings, ExternalPredictions, Group, Learners
 
 
-def fold_conflicts(ensemble: EnsembleSettings, folds: int) -> Iterator[tuple[KeyPath, str]]:
+def fold_conflicts(ensemble: EnsembleSettings, folds: AnyFolds) -> Iterator[tuple[KeyPath, str]]:
     """Yield the path of what does not go together with `splits.folds`, and why."""
     if ensemble.stop_below_gain is not None:
         text = "splits.folds needs all learners, or some rows are predicted by none"
@@ -21,11 +22,13 @@ def fold_conflicts(ensemble: EnsembleSettings, folds: int) -> Iterator[tuple[Key
             yield from _group_conflicts(group, folds, path)
 
 
-def _group_conflicts(group: Group, folds: int, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    if group.learners < folds:
-        text = f"is {group.learners}, but splits.folds is {folds}, and each fold is left out by one"
-        yield (*path, "learners"), f"{text} learner at least; take {folds} or more"
+def _group_conflicts(group: Group, folds: AnyFolds, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    total = total_folds(folds)
+    what = f"splits.folds {'has' if isinstance(folds, Folding) else 'is'} {total}"
+    if group.learners < total:
+        text = f"is {group.learners}, but {what}, and each fold is left out by one"
+        yield (*path, "learners"), f"{text} learner at least; take {total} or more"
     elif group.leaves_folds_out and group.learners != folds:
         key = "strategy" if isinstance(group, Learners) else "cross_validate"
-        text = f"has as many folds as learners, {group.learners}, but splits.folds is {folds}"
+        text = f"has as many folds as learners, {group.learners}, but {what}"
         yield (*path, key), f"{text}; leave one of them out"

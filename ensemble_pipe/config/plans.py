@@ -7,11 +7,13 @@ from typing import Any
 from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.defaults import DataFacts, preset_conflicts, settle
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
+from ensemble_pipe.config.refit_conflicts import refit_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.metrics import metrics_for
 from ensemble_pipe.core.registry import Registry
+from ensemble_pipe.data.folding import AnyFolds, Folding
 from ensemble_pipe.data.tables.scaling import SCALES
 from ensemble_pipe.ensemble.combiners import fits_for
 from ensemble_pipe.ensemble.out_of_fold import FoldGroup
@@ -44,15 +46,15 @@ class Plans:
         estimators: plans of the scikit-learn estimators, likewise.
         external: plans of the members with predictions of another program, likewise.
         fold_groups: the learners of each cross-validated group, each of which leaves out one fold.
-        folds: of the whole run, where learner i leaves out and stops by fold i modulo `folds`; then
-            every group is cross-validated. None where there are a validation and a stop part.
+        folds: of the whole run, one of which each learner leaves out and stops by; then every group
+            is cross-validated. None where there are a validation and a stop part.
     """
 
     networks: tuple[LearnerPlan, ...] = ()
     estimators: tuple[EstimatorPlan, ...] = ()
     external: tuple[ExternalPlan, ...] = ()
     fold_groups: tuple[FoldGroup, ...] = ()
-    folds: int | None = None
+    folds: AnyFolds | None = None
 
     @property
     def trained(self) -> frozenset[int]:
@@ -62,10 +64,10 @@ class Plans:
 
     @property
     def fold_counts(self) -> list[int]:
-        """The distinct numbers of folds that learners divide the training part into, ascending."""
+        """The distinct numbers of folds where nothing else is said of them, ascending."""
         views = {plan.view.folds for plan in self.networks}
         estimators = {plan.folds for plan in self.estimators}
-        return sorted(folds for folds in views | estimators if folds is not None)
+        return sorted(folds for folds in views | estimators if isinstance(folds, int))
 
     def to_dict(self) -> dict[int, dict[str, Any]]:
         """Return each learner's plan as plain values, by learner, for the journal and MLflow."""
@@ -189,6 +191,8 @@ def _plan_network(
     if pipeline.splits.folds is not None and config.view.folds is not None:
         text = "splits.folds lets every learner leave a fold out; leave one of them out"
         found.append((("view", "folds"), text))
+    if pipeline.splits.refit:
+        found += refit_conflicts(plan)
     return plan, [_mistake(conflict, own) for conflict in found]
 
 
@@ -252,8 +256,9 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         view = replace(view, folds=group.learners)
     elif group.strategy == "fast_geometric" and isinstance(schedule, ConstantRate):
         schedule = FastGeometric()
-    if pipeline.splits.folds is not None:
-        view = replace(view, folds=pipeline.splits.folds)
+    folds = pipeline.splits.folds
+    if isinstance(folds, int):
+        view = replace(view, folds=folds)
     return LearnerPlan(
         learner=learner,
         seed=pipeline.seed,
@@ -272,6 +277,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         rate_factors=pipeline.transfer.factors if pipeline.transfer else (),
         view=view,
         boosting=boosting,
+        folding=folds if isinstance(folds, Folding) else None,
     )
 
 

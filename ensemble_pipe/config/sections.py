@@ -9,9 +9,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    Tag,
     model_validator,
 )
 
@@ -20,6 +22,7 @@ from ensemble_pipe.core.durations import parse_duration
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
+from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
@@ -53,6 +56,21 @@ Duration = Annotated[
 Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
 
 
+def _folds_kind(value: object) -> str:
+    return "number" if isinstance(value, int | float | str | list) else Folding.__name__
+
+
+def _any_branch(schema: dict[str, Any]) -> None:
+    """Let an editor accept a section without its kind, which then matches several branches."""
+    schema["anyOf"] = schema.pop("oneOf")
+
+
+FoldsSetting = Annotated[
+    Annotated[int, Ge(2), Tag("number")] | Annotated[Folding, Tag(Folding.__name__)],
+    Discriminator(_folds_kind),
+    Field(json_schema_extra=_any_branch),
+]
+
 _TRACKING_URI = r"^(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://|^databricks"
 
 
@@ -66,14 +84,17 @@ class Splits(_Section):
     `train` null takes all rows that the others leave. `stop: validation` lets learners stop by the
     rows that the ensemble is calibrated on. `folds` takes the place of both parts: learner i leaves
     out fold i modulo `folds` of the training part, stops by it, and the ensemble is combined and
-    calibrated on what each learner predicts for the fold that it left out.
+    calibrated on what each learner predicts for the fold that it left out; it is a number, or says
+    more, see `Folding`. `refit` trains the members again, after that, on all rows that are not of
+    the test part.
     """
 
     train: Size | None = None
     test: Size = 0.2
     validation: Size | None = 0.15
     stop: Size | Literal["validation"] | None = 0.1
-    folds: Annotated[int, Ge(2)] | None = None
+    folds: FoldsSetting | None = None
+    refit: bool = False
 
     @property
     def sizes(self) -> dict[str, float | int]:
@@ -134,11 +155,6 @@ def _paths(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
             value = {name: getattr(value, name) for name in value.model_fields_set}
         if isinstance(value, Mapping):
             yield from _paths(value, f"{above}{key}.")
-
-
-def _any_branch(schema: dict[str, Any]) -> None:
-    """Let an editor accept a section without its kind, which then matches several branches."""
-    schema["anyOf"] = schema.pop("oneOf")
 
 
 _DEFAULTED = Field(json_schema_extra=_any_branch)

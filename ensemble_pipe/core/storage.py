@@ -55,6 +55,7 @@ class RunPaths:
     """The paths of one run directory."""
 
     root: Path
+    stage: str = ""  # of the learners' files: "refit" where they are trained again
 
     @property
     def pipeline(self) -> Path:
@@ -128,7 +129,7 @@ class RunPaths:
         return self.root / "predictions" / f"{split}.arrow"
 
     def learner(self, learner: int) -> Path:
-        return self.learners / f"{learner:04d}"
+        return self.learners / f"{learner:04d}" / self.stage
 
     def checkpoint(self, learner: int, step: int) -> Path:
         return self.learner(learner) / f"step-{step:08d}.safetensors"
@@ -184,8 +185,7 @@ def require_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise InputError(
             f"{folder}: no file can be written there ({error.strerror}); choose another folder"

@@ -5,11 +5,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from itertools import islice
+from typing import Self, TypeVar
 
 import psutil
 
 from ensemble_pipe.core.documents import Number
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,15 @@ class Timeline:
             yield
         finally:
             self.add(name, began_s, self.now_s - began_s)
+
+    def during(self, items: Iterator[T], first: str, others: str) -> Iterator[T]:
+        """Yield items; the time before the first is one stage, and that of all others another."""
+        with self.stage(first):
+            found = list(islice(items, 1))
+        if found:
+            with self.stage(others):
+                yield from found
+                yield from items
 
     def add(self, name: str, began_s: float, seconds: float) -> None:
         """Record a stage that has ended."""

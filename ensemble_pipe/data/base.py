@@ -2,7 +2,8 @@
 
 Columns: `input`, a FixedShapeTensor of uint8 (H, W, C) or float32 (D,); `target`, int32 class or
 float32 number, or a FixedShapeTensor of several float32 numbers (D,); `row`, int64 number of the
-row in its source; where the data has them `weight`, float32 with a mean of 1, and `group`, int64.
+row in its source; where the data has them `weight`, float32 with a mean of 1, and `group` and
+`fold`, int64.
 One record batch is one shard.
 
 Beside `train.arrow` lies `train.json`: where in the file each shard's columns lie, with a CRC-32 of

@@ -109,7 +109,7 @@ class Batches:
         view = view or View()
         keys = list(learners) if order == "own" else [0]
         self._batch_rows = batch_rows
-        self._epoch_rows = view.rows(data.rows)
+        self._epoch_rows = data.epoch_rows(keys[0], view)
         self._streams = [data.stream(key, view) for key in keys]
         self._keys = keys
         self._epochs = epochs

@@ -37,6 +37,8 @@ class LabelledRows:
         groups, group_names: (R,) number of each row's group, and the groups' names; None for none.
         times: (R,) of each row; None where there is no such column.
         marks: (R,) bool, true in the rows of the test part; None where there is no such column.
+        folds: (R,) number of the fold that a column names for each row, or its rank in time where
+            folds follow that; None where folds are drawn, or there are none.
         kept: (R,) ascending numbers of the rows in their source; None for all rows.
     """
 
@@ -47,6 +49,7 @@ class LabelledRows:
     group_names: pa.Array | None = None
     times: Array | None = None
     marks: Array | None = None
+    folds: Integers | None = None
     kept: Integers | None = None
 
     @property

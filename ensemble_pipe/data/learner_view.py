@@ -54,7 +54,7 @@ class View:
 
 
 def row_counts(
-    view: View, seed: int, learner: int, rows: Integers, strata: Array, fold: Integers | None
+    view: View, seed: int, learner: int, rows: Integers, strata: Array, seen: Array | None
 ) -> Integers | None:
     """Return how often each row occurs in a learner's epoch; None where each occurs once.
 
@@ -64,17 +64,14 @@ def row_counts(
         learner: its id.
         rows: (R,) numbers of the rows in their source.
         strata: (R,) classes; all 0 for numbers.
-        fold: (R,) of each row, where the view has folds: see `folds_of`.
+        seen: (R,) bool, false where rows are left out; None where none are.
 
     Returns:
         (R,) int32, not all 0.
     """
-    if view.is_whole:
+    if seen is None and not (view.bootstrap or view.balance_classes):
         return None
-    kept = np.ones(len(rows), bool)
-    if view.folds is not None:
-        assert fold is not None
-        kept = fold != learner % view.folds
+    kept = np.ones(len(rows), bool) if seen is None else seen
     mean = np.ones(len(rows))
     if view.balance_classes:
         present = np.bincount(strata[kept], minlength=int(strata.max()) + 1)
@@ -90,7 +87,12 @@ def row_counts(
 
 
 def folds_of(
-    folds: int, seed: int, rows: Integers, strata: Array, groups: Array | None = None
+    folds: int,
+    seed: int,
+    rows: Integers,
+    strata: Array,
+    groups: Array | None = None,
+    repeat: int = 0,
 ) -> Integers:
     """Return the fold (R,) of each row, 0 to folds - 1, in the smallest type that holds them.
 
@@ -98,20 +100,14 @@ def folds_of(
 
     Rows are put in order of class, at random within a class, and dealt out in turn. With groups
     whole groups are dealt out, in an order of their own, each to the fold with the fewest rows.
+    Each `repeat` has draws of its own.
     """
     if groups is not None:
-        return _group_folds(folds, seed, groups)
-    uniform = _uniform(seed, seeds.Purpose.FOLD, 0, rows)
+        return _group_folds(folds, seed, groups, repeat)
+    uniform = _uniform(seed, seeds.Purpose.FOLD, repeat, rows)
     fold = np.empty(len(rows), np.min_scalar_type(folds - 1))
     fold[np.lexsort((uniform, strata))] = np.arange(len(rows)) % folds
     return fold
-
-
-def largest_fold(folds: int, seed: int, rows: int, groups: Array | None) -> int:
-    """Return the rows of the largest fold of R rows, with their groups (R,) if they have any."""
-    if groups is None:
-        return -(-rows // folds)
-    return int(np.bincount(_group_folds(folds, seed, groups)).max())
 
 
 def require_folds(folds: int, rows: int, groups: Array | None, where: str) -> None:
@@ -170,9 +166,9 @@ def _poisson(mean: Floats, uniform: Floats) -> Integers:
     return counts
 
 
-def _group_folds(folds: int, seed: int, groups: Array) -> Integers:
+def _group_folds(folds: int, seed: int, groups: Array, repeat: int) -> Integers:
     codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)[1:]
-    order = seeds.generator(seed, seeds.Purpose.FOLD).permutation(len(sizes))
+    order = seeds.generator(seed, seeds.Purpose.FOLD, learner=repeat).permutation(len(sizes))
     held = np.zeros(folds, np.int64)
     fold = np.empty(len(sizes), np.min_scalar_type(folds - 1))
     for group in order:

@@ -4,7 +4,6 @@ from typing import Any
 
 import ray
 
-from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.local_base import BaseSource, local_base
 from ensemble_pipe.data.lru_cache import LruCache
@@ -19,7 +18,7 @@ class ShardMaker:
 
     def __init__(self, source: BaseSource, recipe: Recipe) -> None:
         self._recipe = local_base(source, recipe)
-        self._base = open_base(part_file(self._recipe.base, "train"))
+        self._base = open_base(self._recipe.train_file)
 
     def make(self, keys: list[Key]) -> Any:
         """Return shards, one object each."""
@@ -38,7 +37,7 @@ class ShardService:
 
     def __init__(self, source: BaseSource, recipe: Recipe, makers: int) -> None:
         self._makers = [_maker_class().remote(source, recipe) for _ in range(makers)]
-        base = open_base(part_file(local_base(source, recipe).base, "train"))
+        base = open_base(local_base(source, recipe).train_file)
         self._count = base.shards
         self._shard_bytes = base.table.nbytes // self._count + 1
         self._kept: LruCache[Key, Any] = LruCache(recipe.augment.memory_bytes)

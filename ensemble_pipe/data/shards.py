@@ -16,7 +16,16 @@ from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.augment.policy import Augment, augment
 from ensemble_pipe.data.base import Base, open_base, shard_table, values_of
 from ensemble_pipe.data.chosen_rows import ChosenRows, PartRows
-from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
+from ensemble_pipe.data.folding import (
+    AnyFolds,
+    FoldColumns,
+    Folding,
+    left_out_by,
+    partitions_of,
+    seen_by,
+    total_folds,
+)
+from ensemble_pipe.data.learner_view import View, feature_mask, row_counts
 from ensemble_pipe.data.lru_cache import LruCache
 from ensemble_pipe.data.order import RowStream
 from ensemble_pipe.data.schema import Schema
@@ -39,6 +48,8 @@ class Recipe:
         window_rows: the number of rows shuffled together.
         folds: of the training part, of which each learner leaves out one and is measured on it
             while it trains; None where a stop part serves for that.
+        part: of the base files, that learners are trained on.
+        stops: whether there are rows that learners stop by.
     """
 
     base: Path
@@ -47,7 +58,14 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
     spans: tuple[Span, ...] = ()
     window_rows: int = WINDOW_ROWS
-    folds: int | None = None
+    folds: AnyFolds | None = None
+    part: str = "train"
+    stops: bool = True
+
+    @property
+    def train_file(self) -> Path:
+        """The base file that learners are trained on."""
+        return part_file(self.base, self.part)
 
 
 # Stream, version and index of a shard.
@@ -120,11 +138,11 @@ class TrainingData:
         """
         self.recipe = recipe
         self.scale, self.shift = schema.input_scale()
-        self._train = open_base(part_file(recipe.base, "train"))
+        self._train = open_base(recipe.train_file)
         self._static = self._whole(self._train)
         self._shards = shards or self._make_shards
         self._kept: LruCache[Key, pa.Table] = LruCache(recipe.augment.memory_bytes)
-        self._folds: dict[int, Integers] = {}
+        self._partitions: dict[AnyFolds, Integers] = {}
         self._left_out: dict[int, ChosenRows] = {}
         self.grid = self._static.grid
         self.target_dtype = self._static.target_dtype
@@ -138,11 +156,12 @@ class TrainingData:
 
     def stream(self, learner: int, view: View) -> RowStream:
         """Return the order in which a learner sees the rows of its view."""
-        counts = None
-        if not view.is_whole:
-            rows, strata, _ = self._columns
-            fold = None if view.folds is None else self.fold_of(view.folds)
-            counts = row_counts(view, self.recipe.seed, learner, rows, strata, fold)
+        counts, folds = None, view.folds or self.recipe.folds
+        if folds is not None or not view.is_whole:
+            columns = self._columns
+            seen = None if folds is None else self.seen(learner, folds)
+            rows, strata = columns.rows, columns.strata
+            counts = row_counts(view, self.recipe.seed, learner, rows, strata, seen)
         return RowStream(self.recipe.seed, learner, self.grid, self.recipe.window_rows, counts)
 
     def mask(self, learner: int, view: View) -> Floats | None:
@@ -177,11 +196,27 @@ class TrainingData:
         """
         if self.recipe.folds is None:
             return self.stop
-        fold = learner % self.recipe.folds
+        folds = self.recipe.folds
+        fold = learner % total_folds(folds)
         if fold not in self._left_out:
-            here = np.flatnonzero(self.fold_of(self.recipe.folds) == fold)
+            here = np.flatnonzero(left_out_by(fold, folds, self.partitions(folds)))
             self._left_out[fold] = ChosenRows(self._static, here)
         return self._left_out[fold]
+
+    def epoch_rows(self, learner: int, view: View) -> int:
+        """Return the number of rows that a learner sees in an epoch."""
+        folds = self.recipe.folds
+        if view.folds is None and isinstance(folds, Folding):
+            return folds.rows_seen(self.rows, learner)
+        return view.rows(self.rows)
+
+    def seen(self, learner: int, folds: AnyFolds) -> Array:
+        """Return which rows a learner sees that leaves out one of some folds, (R,) bool."""
+        return seen_by(learner, folds, self.partitions(folds), self._columns)
+
+    def training_part(self) -> ShardView:
+        """Return the rows that learners are trained on, without augmentation."""
+        return self._whole(self._train)
 
     def part(self, name: str) -> ShardView:
         """Return one of the parts, without augmentation."""
@@ -210,19 +245,27 @@ class TrainingData:
         return table
 
     def fold_of(self, folds: int) -> Integers:
-        """Return the fold (R,) of each row, assigned once for all learners."""
-        if folds not in self._folds:
-            self._folds[folds] = folds_of(folds, self.recipe.seed, *self._columns)
-        return self._folds[folds]
+        """Return the fold (R,) of each row, of a number of drawn folds."""
+        fold: Integers = self.partitions(folds)[0]
+        return fold
+
+    def partitions(self, folds: AnyFolds) -> Integers:
+        """Return `folding.partitions_of` the rows (P, R), made once for all learners."""
+        if folds not in self._partitions:
+            self._partitions[folds] = partitions_of(folds, self.recipe.seed, self._columns)
+        return self._partitions[folds]
 
     @cached_property
-    def _columns(self) -> tuple[Integers, Array, Array | None]:
-        """Return row numbers, classes (or 0) and groups (R,) of the training part."""
+    def _columns(self) -> FoldColumns:
+        """The columns of the training part that views and folds are made from."""
         base = self._train
         rows = base.read_column("row")
         classes = base.read_column("target") if self.target_dtype == np.int32 else None
-        groups = base.read_column("group") if "group" in base.places else None
-        return rows, np.zeros(len(rows), np.int32) if classes is None else classes, groups
+        strata = np.zeros(len(rows), np.int32) if classes is None else classes
+        groups, keys = (
+            base.read_column(name) if name in base.places else None for name in ("group", "fold")
+        )
+        return FoldColumns(rows, strata, groups, keys)
 
     def _whole(self, base: Base) -> ShardView:
         return ShardView([base.table], self.scale, self.shift, verify=base.verify)

@@ -12,7 +12,7 @@ Shapes: K members, R rows, O classes, D targets.
 
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from itertools import accumulate, groupby
 from operator import add
@@ -55,11 +55,11 @@ class ClassSums(Sums):
     """Sums of class probabilities.
 
     Attributes:
-        members: how many.
+        members: how many, or how many of each row (R, 1).
         total: (R, O), of their probabilities.
     """
 
-    members: int
+    members: int | Floats
     total: Floats
 
     def __add__(self, other: Self) -> Self:
@@ -79,20 +79,20 @@ class NumberSums(Sums):
     """Moments of predictions of numbers, added as in Chan, Golub & LeVeque 1983, equation 2.1.
 
     Attributes:
-        members: how many.
+        members: how many, or how many of each row (R, 1).
         mean: (R, D), of their means.
         squares: (R, D), the sum of the squared distances of their means from that.
         variances: (R, D), the sum of their own variances.
     """
 
-    members: int
+    members: int | Floats
     mean: Floats
     squares: Floats
     variances: Floats
 
     def __add__(self, other: Self) -> Self:
         members = self.members + other.members
-        apart, share = other.mean - self.mean, other.members / members
+        apart, share = other.mean - self.mean, other.members / np.maximum(members, 1)
         return replace(
             self,
             members=members,
@@ -118,10 +118,13 @@ class FoldSums(Sums):
     Attributes:
         by_fold: of the members that left out each fold, for its rows.
         rows: the places of each fold's rows in the training part.
+        per_partition: folds of one partition. A row lies in a fold of each partition, and what is
+            said of it is the mixture of all members that left it out.
     """
 
     by_fold: Mapping[int, Sums]
     rows: Sequence[Integers]
+    per_partition: int
 
     def __add__(self, other: Self) -> Self:
         summed = dict(self.by_fold)
@@ -131,16 +134,50 @@ class FoldSums(Sums):
 
     @property
     def predicted(self) -> Integers:
-        """The places of the rows that a member predicts, ascending by fold."""
-        return np.concatenate([self.rows[fold] for fold in sorted(self.by_fold)])
+        """The places of the rows that a member predicts, by fold; of partitions ascending."""
+        found = np.concatenate([self.rows[fold] for fold in sorted(self.by_fold)])
+        return np.unique(found) if self._overlap else found
+
+    @property
+    def _overlap(self) -> bool:
+        return len({fold // self.per_partition for fold in self.by_fold}) > 1
 
     def outputs(self) -> Floats:
         """See `Sums`; of the rows `predicted`, in their order."""
+        if self._overlap:
+            pairs = [(self.by_fold[fold], self.rows[fold]) for fold in sorted(self.by_fold)]
+            return overlapping(pairs, self.predicted)
         return np.concatenate([self.by_fold[fold].outputs() for fold in sorted(self.by_fold)])
 
     def metrics(self, targets: Array, schema: Schema) -> Metrics:
         """See `Sums`; of the rows that a member predicts."""
         return sums_of(self.outputs(), schema).metrics(targets[self.predicted], schema)
+
+
+def overlapping(parts: Sequence[tuple[Sums, Integers]], places: Integers) -> Floats:
+    """Return the mixture of members that predict different rows as outputs of one, (R, O) float64.
+
+    Args:
+        parts: the sums of some members, and the places of the rows that these are of.
+        places: (R,) ascending, of all rows that one predicts.
+    """
+    whole = reduce(add, (_spread(sums, np.searchsorted(places, own), len(places))
+                         for sums, own in parts))  # fmt: skip
+    return whole.outputs()
+
+
+def _spread(sums: Sums, places: Integers, rows: int) -> Sums:
+    """Return sums at some places of R rows, in the others of which they have no member."""
+    if not isinstance(sums, ClassSums | NumberSums):
+        raise TypeError(f"{type(sums).__name__} are of several folds already")
+
+    def spread(values: int | Floats) -> Floats:
+        own = np.asarray(values, np.float64).reshape(-1, 1) if np.ndim(values) == 0 else values
+        found = np.zeros((rows, np.shape(own)[1]))
+        found[places] = own
+        return found
+
+    return type(sums)(*(spread(getattr(sums, field.name)) for field in fields(sums)))
 
 
 def sums_of(outputs: Floats, schema: Schema) -> Sums:

@@ -60,7 +60,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         schedule: str | None = None,
         patience: int | None = None,
         validation_fraction: float | None = None,
-        folds: int | None = None,
+        folds: int | Mapping[str, Any] | None = None,
+        refit: bool | None = None,
         search: str | Mapping[str, Any] | None = None,
         time_limit: float | str | None = None,
         overrides: Mapping[str, Any] | None = None,
@@ -82,6 +83,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.folds = folds
+        self.refit = refit
         self.search = search
         self.time_limit = time_limit
         self.overrides = overrides
@@ -206,7 +208,9 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         validation_fraction: share of the rows that is held out, and as much again for `patience`;
             of too few rows none is. Below 1, or a number of rows.
         folds: where given, nothing is held out, and each learner leaves out one of so many folds;
-            at least as many learners are needed, better twice as many.
+            at least as many learners are needed, better twice as many. {"count": 5, "repeats": 2}
+            and {"count": 5, "forward": "expanding"}, in the order of the rows, say more.
+        refit: train again on all rows, for as many epochs, after the members were combined.
         search: "table", a ready space of hyperparameters, or the section `search` of a pipeline:
             the ensemble is then one of the best of many trials (see `ensemble_pipe.search`).
         time_limit: of `fit`, in seconds or such as "5m"; training ends early where need be, and a

@@ -11,6 +11,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.storage import part_file, sums_of
 from ensemble_pipe.data.base import base_writer
+from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.labelled import LabelledRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
@@ -171,6 +172,8 @@ def write_examples(
 ) -> Recipe:
     """Write the base file of each part into a folder; return the recipe of the training data."""
     data, rows = examples.data, shard_rows(config, schema)
+    if isinstance(config.splits.folds, Folding) and config.splits.folds.forward is not None:
+        data = replace(data, folds=np.arange(examples.count))  # the order of the rows is the time's
     mean = float(examples.weights[parts["train"]].mean())
     with one_thread(), ExitStack() as stack:
         writers = [

@@ -12,6 +12,7 @@ from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.folding import Folding, require_folding
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.data.tables.decisions import decision_lines
@@ -24,6 +25,7 @@ from ensemble_pipe.estimators.examples import (
     write_examples,
 )
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.refit import refit_part
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.resuming import Remaining
@@ -116,11 +118,16 @@ def fit_examples(
         )
     if not held_out and how.evidence == "validation":
         _require_nothing_fitted(config, examples.count)
-    for folds in plans.fold_counts:
-        require_folds(folds, len(parts["train"]), None, "X")
+    for count in plans.fold_counts:
+        require_folds(count, len(parts["train"]), None, "X")
+    if isinstance(plans.folds, Folding):
+        require_folding(plans.folds, len(parts["train"]), None, None, "X")
     schema = fit_schema(config, examples, parts["train"])
     display.message("\n".join(decision_lines(schema.decisions)))
     require_fit(config, plans.networks, schema, len(parts["train"]))
+    refits = config.splits.refit and held_out
+    if refits:
+        parts |= refit_part(parts, plans.folds)
     with tempfile.TemporaryDirectory(prefix="ensemble_pipe-") as folder:
         recipe = write_examples(Path(folder), config, schema, examples, parts)
         session = Session(
@@ -137,6 +144,9 @@ def fit_examples(
             limit=limit,
         )
         trials = _train(session, config, plans, executor)
+        if refits:
+            session.refit(executor)
+        executor.release()
         result = session.finish()
     return FitResult(result.model, _warnings_of(result), trials)
 
@@ -166,6 +176,8 @@ def _require_plain(config: Pipeline, plans: Plans) -> None:
     """Raise ConfigError for what needs a run directory."""
     if plans.external:
         raise ConfigError("ensemble.pool: predictions from a file are for pipeline files")
+    if isinstance(plans.folds, Folding) and plans.folds.column is not None:
+        raise ConfigError("folds.column: is for pipeline files; give count, repeats or forward")
     if config.ensemble.stop_below_gain is not None:
         raise ConfigError("ensemble.stop_below_gain: is for pipeline files; choose `learners`")
 

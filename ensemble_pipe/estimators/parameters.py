@@ -26,6 +26,7 @@ PATHS = {
     "patience": "training.early_stopping.patience",
     "validation_fraction": "splits.validation",
     "folds": "splits.folds",
+    "refit": "splits.refit",
     "search": "search",
     "time_limit": "time_limit",
 }

@@ -61,7 +61,10 @@ class Bars(Silent):
             task = self._tasks[event.learner]
             self._progress.update(task, loss=f"[red]{printable(escape(event.reason))}")
         elif event.metrics:
-            text = f"{'done, ' if event.finished else ''}stop loss {event.metrics['stop/loss']:.4f}"
+            # Where no rows are held out, there is the loss on the training part alone.
+            part = "stop" if "stop/loss" in event.metrics else "train"
+            text = f"{part} loss {event.metrics[f'{part}/loss']:.4f}"
+            text = f"done, {text}" if event.finished else text
             self._advance(event.learner, event.step, event.total, text)
 
     def _advance(self, learner: int, step: int, total: int, text: str) -> None:

@@ -87,7 +87,7 @@ class Lines(Silent):
 
     def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
         self.message(f"training {count_text(networks, others)}")
-        self._epochs = {plan.learner: plan.epochs for plan in networks}
+        self._epochs = {plan.learner: plan.last_epoch or plan.epochs for plan in networks}
         self._rounds = {plan.learner for plan in others}
         self._clock = Clock()
         self._told = 0.0

@@ -2,6 +2,7 @@
 
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.data.augment.prediction import PredictionDraws
+from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.ensemble import out_of_fold
 from ensemble_pipe.ensemble.aggregator import Aggregator
@@ -15,7 +16,9 @@ def folds_of(plans: Plans, data: TrainingData) -> Folds | None:
     if plans.folds is None:
         return None
     row_groups = data.row_groups("train")
-    return Folds(plans.folds, data.fold_of(plans.folds), plans.fold_groups, row_groups)
+    folds = plans.folds
+    count = folds.per_partition if isinstance(folds, Folding) else folds
+    return Folds(count, data.partitions(folds), plans.fold_groups, row_groups)
 
 
 def cross_validated(

@@ -83,7 +83,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     plans, schema = make_plans(config), read_schema(paths)
     # What cannot be trained, and a source that is gone, are noticed before anything is changed.
     require_fit(config, plans.networks, schema, open_base(paths.part("train")).table.num_rows)
-    require_space(plans.networks, schema, paths.root)
+    require_space(plans.networks, schema, paths.root, refit=config.splits.refit)
     if config.transfer:
         first_rows(config.transfer, plans.networks, schema)
     write_json(paths.growth, {"pipeline": resolve(config)})

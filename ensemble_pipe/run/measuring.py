@@ -1,7 +1,7 @@
 """What is measured beside an ensemble at the end of a run: baselines, and importance of columns."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -14,7 +14,7 @@ from ensemble_pipe.data.chosen_rows import ChosenRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.ensemble.aggregator import Aggregator
+from ensemble_pipe.ensemble.aggregator import Aggregator, Measured, measure_ensemble
 from ensemble_pipe.ensemble.baselines import measure_baselines
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.cross_fitting import Folds
@@ -51,6 +51,43 @@ class Compared:
     baselines: Metrics
     importance: Importance | None
     unmeasured: tuple[str, ...]
+
+
+def measure_parts(
+    parts: Collection[str],
+    data: TrainingData,
+    aggregator: Aggregator,
+    combined: Combined,
+    final: Combined,
+    external: Callable[[str], ExternalOutputs],
+) -> dict[str, Measured]:
+    """Return what is measured on some parts: the final ensemble on rows that no member has seen.
+
+    Args:
+        parts: their names.
+        data: of the run.
+        aggregator: of the members.
+        combined: the ensemble of members that have not seen the rows that these were combined by.
+        final: the same after its members were trained again, on all rows but the test part's.
+        external: external(part) returns the outputs of external members there.
+    """
+    found = {}
+    for part in parts:
+        if part == "validation":
+            found[part] = aggregator.measure(combined)
+            continue
+        own = final if part == "test" else combined
+        found[part] = measure_ensemble(
+            own.members,
+            own.combiner,
+            aggregator.schema,
+            data.part(part),
+            aggregator.draws,
+            own.conformal,
+            external(part),
+            own.decision,
+        )
+    return found
 
 
 def compare(
@@ -131,18 +168,18 @@ def validation_importance(
     schema, columns = aggregator.schema, aggregator.schema.feature_places
     folds, cost = aggregator.folds, products_of(combined.members, schema)
     cost *= max(1, aggregator.draws.augment.test_draws)
-    rows = rows_for(view.rows, len(columns), cost if folds is None else cost // folds.count)
+    among = np.arange(view.rows) if folds is None else folds.predictable
+    rows = rows_for(len(among), len(columns), cost if folds is None else cost // len(folds.rows))
     if schema.scaling.mixes or rows < 2 or not _is_whole(aggregator):
         return None
     random = seeds.generator(0, seeds.Purpose.PERMUTATION, shard=1)
-    kept = np.sort(random.choice(view.rows, rows, replace=False))
+    kept = np.sort(random.choice(among, rows, replace=False))
     stored, targets = view.stored_rows(kept), view.targets[kept]
     given = {name: outputs[kept] for name, outputs in external.items()}
     if folds is None:
         predict = _of_all_members(aggregator, combined, given)
     else:
-        drawn = replace(folds, fold=folds.fold[kept], row_groups=None)
-        predict = _of_members_that_left_out(drawn, aggregator, combined, given)
+        predict = _of_members_that_left_out(folds.of_rows(kept), aggregator, combined, given)
 
     def values(name: str | None, order: Integers) -> Mapping[str, RowValues]:
         changed = stored
@@ -161,8 +198,8 @@ def _is_whole(aggregator: Aggregator) -> bool:
 
     In folds a run that was ended early may lack all that left out some fold.
     """
-    found = aggregator.out_of_fold()
-    return found is None or found.rows is None
+    folds, found = aggregator.folds, aggregator.out_of_fold()
+    return folds is None or found is None or len(found.targets) == len(folds.predictable)
 
 
 def _of_all_members(aggregator: Aggregator, combined: Combined, given: ExternalOutputs) -> Predict:
@@ -190,7 +227,7 @@ def _of_members_that_left_out(
     schema, combiner = aggregator.schema, combined.of_units or combined.combiner
     by_fold: dict[int, list[Member]] = {}
     for member in combined.members:
-        fold = member.learner % folds.count if member.is_trained else folds.count
+        fold = folds.fold_of(member) if member.is_trained else len(folds.rows)
         by_fold.setdefault(fold, []).append(member)
 
     def predict(part: ShardView) -> Prediction:

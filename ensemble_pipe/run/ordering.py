@@ -15,7 +15,7 @@ def plan_work(
     schema: Schema,
     trainers: int,
     width: int | None,
-    folds: int | None,
+    turn: int,
     early: bool,
     until: int | None = None,
 ) -> list[Work]:
@@ -26,7 +26,7 @@ def plan_work(
         schema: of the data.
         trainers: that work at once.
         width: learners in a stack; None for what is fastest.
-        folds: of the whole run; None where there are none.
+        turn: learners of a kind that are begun together: see `in_turns`.
         early: whether the first learners are to be ready early, at some cost to the others.
         until: the epoch after which networks pause; None for none.
     """
@@ -38,10 +38,10 @@ def plan_work(
             size=max(plan.build(schema).layout.size for plan in remaining.networks),
             trainers=trainers,
             width=width,
-            first=(folds or 1) if early else None,
+            first=turn if early else None,
             until=until,
         )
-    return in_turns(stacks, remaining.estimators, folds or 1)
+    return in_turns(stacks, remaining.estimators, turn)
 
 
 def in_turns(

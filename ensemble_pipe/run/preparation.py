@@ -28,6 +28,7 @@ from ensemble_pipe.core.storage import (
     write_json,
 )
 from ensemble_pipe.data.base import BaseWriter, base_writer
+from ensemble_pipe.data.folding import Folding, require_folding
 from ensemble_pipe.data.labelled import (
     LabelledRows,
     read_labelled,
@@ -36,6 +37,7 @@ from ensemble_pipe.data.labelled import (
     time_order_warning,
 )
 from ensemble_pipe.data.learner_view import require_folds
+from ensemble_pipe.data.named_folds import forward_warning, with_fold_keys, without_fold_column
 from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
@@ -52,6 +54,8 @@ from ensemble_pipe.run.external_predictions import (
     read_external,
     save_external,
 )
+from ensemble_pipe.run.refit import PART as REFIT_PART
+from ensemble_pipe.run.refit import refit_part
 from ensemble_pipe.run.requirements import require_fit, shard_rows
 from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.serving.predictions import save_arrow
@@ -107,6 +111,7 @@ def prepare(config: Pipeline) -> Prepared:
         ConfigError: plans or augmentations do not fit the data.
     """
     source, test, roles = open_source(config.data)
+    roles = without_fold_column(roles, config.splits.folds, source)
     roles.require_labels_for(config.task, chosen=config.classes is not None)
     data = read_labelled(source, roles, config.classes, config.task)
     classes: tuple[int | str, ...] = ()
@@ -117,6 +122,8 @@ def prepare(config: Pipeline) -> Prepared:
     official = (
         marked if test is None else read_labelled(test, roles, config.classes, config.task, classes)
     )
+    data, folds = with_fold_keys(data, roles, config.splits.folds)
+    config = config.model_copy(update={"splits": config.splits.model_copy(update={"folds": folds})})
     config = settle(config, _facts(config, data, has_test=official is not None))
     plans = make_plans(config)
     parts = _split(config, data, has_test=official is not None)
@@ -125,17 +132,22 @@ def prepare(config: Pipeline) -> Prepared:
             f"{official.rows.where}: group {quote(shared)} stands in the training data too; leave "
             "the group column out, or name no test_path or test_where"
         )
-    groups = None if data.groups is None else data.groups[parts["train"]]
-    for folds in plans.fold_counts:
-        require_folds(folds, len(parts["train"]), groups, data.rows.where)
+    places = parts["train"]
+    groups, keys = (
+        None if values is None else values[places] for values in (data.groups, data.folds)
+    )
+    for count in plans.fold_counts:
+        require_folds(count, len(places), groups, data.rows.where)
+    if isinstance(folds, Folding):
+        require_folding(folds, len(places), groups, keys, data.rows.where)
     train = np.zeros(data.count, bool)
-    train[parts["train"]] = True
+    train[places] = True
     with one_thread():  # more would change the last bits of whitened numbers
         schema = Schema.fit(
             data.rows, roles, config.task, train, config.scale, data.targets,
             _target_scale(config, official),
         )  # fmt: skip
-    require_fit(config, plans.networks, schema, len(parts["train"]), groups)
+    require_fit(config, plans.networks, schema, len(places), groups, keys)
     if official is not None:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, schema.target_place(official.rows))
@@ -147,6 +159,7 @@ def prepare(config: Pipeline) -> Prepared:
     warnings = [
         unnamed_warning(source.where, schema.feature_names),
         None if official is None else time_order_warning(data, official),
+        forward_warning(folds, config.splits.refit),
         *(
             f"{quote(target.name)} is trained on as {target.treatment}"
             for target in schema.fitted_targets
@@ -184,7 +197,7 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
         atomic_write(paths.first_rows, save(dict(named)))
     atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     # The sums of a base file stand for it: they are checked shard by shard when it is read.
-    files = set(paths.base.iterdir()) - {paths.part(name) for name in SPLITS}
+    files = set(paths.base.iterdir()) - {paths.part(name) for name in (*SPLITS, REFIT_PART)}
     names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
@@ -220,12 +233,6 @@ def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, In
     sizes = config.splits.sizes
     if has_test:
         del sizes["test"]
-    if config.splits.folds is not None and data.times is not None:
-        raise DataError(
-            f"{data.rows.where}: the rows have times, and splits.folds would let learners see what "
-            "comes after the rows that they leave out; take splits.validation and splits.stop, "
-            "which follow the time, or name no time column"
-        )
     strata = data.strata if config.task == "classification" else None
     parts = split_rows(
         strata, data.count, sizes, config.seed, data.rows.where,
@@ -247,10 +254,12 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
                 f"{data.rows.where}: the weights of the training part have a mean of {mean}; at "
                 "least one must be above 0, and none near the largest number that there is"
             )
+    splits, parts = prepared.config.splits, prepared.parts
+    further = refit_part(parts, splits.folds) if splits.refit else {}
     with ExitStack() as stack:
         writers = [
             (stack.enter_context(base_writer(part_file(folder, name), shard_rows)), places)
-            for name, places in prepared.parts.items()
+            for name, places in {**parts, **further}.items()
         ]
         write_rows(data, prepared.schema, writers, mean)
     if prepared.official_test is not None:
@@ -278,6 +287,8 @@ def write_rows(
             columns["weight"] = (data.weights[here] / mean_weight).astype(np.float32)
         if data.groups is not None:
             columns["group"] = data.groups[here]
+        if data.folds is not None:
+            columns["fold"] = data.folds[here]
         for writer, places in writers:
             start, stop = np.searchsorted(places, [here.start, here.stop])
             chosen = places[start:stop] - first

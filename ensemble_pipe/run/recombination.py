@@ -2,7 +2,8 @@
 
 It is a run of its own, with the data and the learners of the first one and another pipeline. So it
 has all that a run has, and can grow; it is, bit for bit, the run that had these settings from its
-start.
+start. Members that `splits.refit` has not trained again, since the first ensemble was without them,
+stay as they were until the run is resumed.
 """
 
 import os
@@ -156,7 +157,9 @@ def _write_run(
     run_id = paths.root.name
     learners = sorted(plans.trained)
     for learner in learners:
-        copy_learner(source, paths, learner, run_id)
+        for stage in ("", "refit"):
+            own, new = (replace(one, stage=stage) for one in (source, paths))
+            copy_learner(own, new, learner, run_id)
     atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     _write_journal(source, paths, first, config, learners)
     manifest = read_manifest(source)

@@ -1,6 +1,8 @@
 """The registry of members: makes members of what learners yield, and measures each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+
+import numpy as np
 
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.aggregator import Aggregator
@@ -18,11 +20,13 @@ class MemberRegistry:
     Attributes:
         aggregator: of the members.
         metrics: of each member on the validation part, by learner and number.
+        waited: epochs that early stopping had waited when a network yielded its last member.
     """
 
     def __init__(self, aggregator: Aggregator, sink: Sink) -> None:
         self.aggregator = aggregator
         self.metrics: dict[tuple[int, int], Metrics] = {}
+        self.waited: dict[int, int] = {}
         self._sink = sink
 
     @property
@@ -37,17 +41,22 @@ class MemberRegistry:
             number: of the first member, within its learner.
             state: of the network at the checkpoint.
         """
+        self.waited[plan.learner] = state.counters.stopping.epochs_waited
         self._add(members_at(plan, number, state, self.schema))
 
     def add_fitted(self, member: FittedMember) -> None:
         """Add the one member of a learner without steps."""
         self._add([member])
-        self._sink.finish_learner(member.learner)
+        self.finish_learner(member.learner)
 
     def add_external(self, plan: ExternalPlan) -> None:
         """Add a member with the predictions of another program."""
         self._add([ExternalMember(plan.learner, 0, 0, plan.settings.name)])
-        self._sink.finish_learner(plan.learner)
+        self.finish_learner(plan.learner)
+
+    def finish_learner(self, learner: int) -> None:
+        """Report a learner that has yielded all of its members."""
+        self._sink.finish_learner(learner)
 
     def add_under_way(self, members: Sequence[Member]) -> bool:
         """Add the members of a learner whose training is not at its end, if the ensemble gains.
@@ -71,14 +80,35 @@ class MemberRegistry:
             self._sink.add_member(member, self.metrics[place], cost)
         return True
 
+    def spare_below_gain(self, least: float, trained: Set[int], open_: Set[int]) -> set[int] | None:
+        """Drop what gains too little; return the learners that are spared, None where none is.
+
+        Learners count in order, whichever is finished first, so that the result is always the same.
+
+        Args:
+            least: by which the NLL of the ensemble is to fall with a further learner.
+            trained: learners of the run, finished or not.
+            open_: those whose training has not ended.
+        """
+        last = self.aggregator.last_needed(least, min(open_, default=None))
+        if last is None:
+            return None
+        spared = sorted(learner for learner in trained if learner > last)
+        self.aggregator.drop(spared)
+        for learner in spared:
+            reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
+            self._sink.spare(learner, reason)
+        return set(spared)
+
     def _fills_fold(self, learner: int) -> bool:
         """Return whether a learner leaves out a fold that no member of its group leaves out."""
         folds = self.aggregator.folds
         if folds is None:
             return False
         group = next(group for group in folds.groups if learner in group)
-        there = {m.learner % folds.count for m in self.aggregator.members if m.learner in group}
-        return learner % folds.count not in there
+        there = {folds.fold_of(m) for m in self.aggregator.members if m.learner in group}
+        own, predicted = folds.rows[learner % len(folds.rows)], folds.places_in(there)
+        return not np.isin(own, predicted).all()
 
     def _add(self, members: Iterable[Member]) -> None:
         for member in members:

@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.data.folding import largest_left_out
 from ensemble_pipe.data.inspection.listing import size_text
-from ensemble_pipe.data.learner_view import largest_fold
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.inference import CHUNK_ROWS
 from ensemble_pipe.training.conflicts import cycle_count
@@ -35,6 +35,7 @@ def require_fit(
     schema: Schema,
     rows: int,
     groups: Array | None = None,
+    fold_keys: Integers | None = None,
 ) -> None:
     """Check that learners and augmentations fit the training part.
 
@@ -44,6 +45,7 @@ def require_fit(
         schema: of the data.
         rows: R, of the training part.
         groups: (R,) of these, where rows have groups.
+        fold_keys: (R,) of these, where folds are not drawn.
 
     Raises:
         ConfigError: names the key, its value, and a valid one.
@@ -84,7 +86,9 @@ def require_fit(
         if isinstance(group, EstimatorSettings):
             own_folds = group.learners if group.leaves_folds_out else None
             folds = config.splits.folds or own_folds
-            left_out = 0 if folds is None else largest_fold(folds, config.seed, rows, groups)
+            left_out = 0
+            if folds is not None:
+                left_out = largest_left_out(folds, config.seed, rows, groups, fold_keys)
             require_rows(group, rows, left_out, f"ensemble.pool.{number}")
 
 
@@ -126,13 +130,16 @@ def require_affordable(plans: Sequence[LearnerPlan], schema: Schema, rows: int) 
         )
 
 
-def require_space(plans: Sequence[LearnerPlan], schema: Schema, folder: Path) -> None:
+def require_space(
+    plans: Sequence[LearnerPlan], schema: Schema, folder: Path, *, refit: bool = False
+) -> None:
     """Check that checkpoints and the model fit onto the disk.
 
     Args:
         plans: of the networks that are to be trained.
         schema: of the data.
         folder: that they are written below; it need not be there yet.
+        refit: whether there are checkpoints of a second training.
 
     Raises:
         ConfigError: they do not.
@@ -140,7 +147,7 @@ def require_space(plans: Sequence[LearnerPlan], schema: Schema, folder: Path) ->
     sizes = _sizes(plans, schema)
     kept = zip(plans, sizes, strict=True)
     states = sum(_FLOAT_BYTES * size * _kept_rows(plan) for plan, size in kept)
-    needed = states + _members_bytes(plans, sizes)
+    needed = states * (2 if refit else 1) + _members_bytes(plans, sizes)
     there = next(above for above in (folder, *folder.parents) if above.exists())
     free = shutil.disk_usage(there).free
     if needed > free:

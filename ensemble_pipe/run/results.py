@@ -26,6 +26,7 @@ class SessionResult:
         failed: reasons of the learners that failed, by learner.
         unfinished: learners whose training was ended early, ascending.
         under_way: those of them that had begun.
+        not_refitted: learners of the ensemble that were to be trained again, and were not.
         limit_s: the time limit in seconds; None where there was none.
         unmeasured: what the time was too short to measure.
         warnings: to the user, about groups with missing folds.
@@ -39,6 +40,7 @@ class SessionResult:
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: tuple[int, ...] = ()
     under_way: tuple[LearnerUnderWay, ...] = ()
+    not_refitted: tuple[int, ...] = ()
     limit_s: float | None = None
     unmeasured: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -46,7 +48,9 @@ class SessionResult:
     @property
     def left_undone(self) -> str:
         """One line on what more time would have been for; "" for nothing."""
-        return left_undone(self.limit_s, self.unfinished, self.under_way, self.unmeasured)
+        return left_undone(
+            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured
+        )
 
 
 def flat_metrics(parts: Mapping[str, Measured], out_of_fold: Measured | None) -> Metrics:

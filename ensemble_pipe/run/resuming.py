@@ -3,6 +3,7 @@ from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.errors import CorruptFileError
@@ -10,8 +11,6 @@ from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import FittedMember, fitted_member
-from ensemble_pipe.run.registry import MemberRegistry
-from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.training import restoring
 from ensemble_pipe.training.checkpoints import ANEW, FittedFile, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan
@@ -40,9 +39,20 @@ class Remaining:
         return networks | {plan.learner for plan in self.estimators}
 
 
-def restore(
-    paths: RunPaths, plans: Plans, rows: int, registry: MemberRegistry, sink: Sink
-) -> Remaining:
+class Receiver(Protocol):
+    """What the stored members of learners are given to."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def add_network(self, plan: LearnerPlan, number: int, state: LearnerState) -> None: ...
+
+    def add_fitted(self, member: FittedMember) -> None: ...
+
+    def finish_learner(self, learner: int) -> None: ...
+
+
+def restore(paths: RunPaths, plans: Plans, rows: int, registry: Receiver) -> Remaining:
     """Register the stored members of a run; return the learners still to be trained.
 
     Args:
@@ -50,7 +60,6 @@ def restore(
         plans: of its learners.
         rows: R, of the training part.
         registry: for the members.
-        sink: of the run.
 
     Raises:
         CorruptFileError: a checkpoint or an estimator is damaged, or inconsistent with its plan.
@@ -64,7 +73,7 @@ def restore(
     for plan in plans.networks:
         finished, state = _restore_network(paths, plan, rows, registry, run_id)
         if finished:
-            sink.finish_learner(plan.learner)
+            registry.finish_learner(plan.learner)
             continue
         networks.append(plan)
         if state is not None:
@@ -83,7 +92,7 @@ def restore(
 
 
 def _restore_network(
-    paths: RunPaths, plan: LearnerPlan, rows: int, registry: MemberRegistry, run_id: str
+    paths: RunPaths, plan: LearnerPlan, rows: int, registry: Receiver, run_id: str
 ) -> tuple[bool, LearnerState | None]:
     """Register the members of a network; return whether it is finished, and its last state."""
     last = None

@@ -1,6 +1,8 @@
 """The sink of a run: writes all results into the run directory, and journals them."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ensemble_pipe.core.documents import read_json
@@ -19,6 +21,7 @@ from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.journal import Journal, costs
 from ensemble_pipe.tracking.pictures import draw_pictures
+from ensemble_pipe.tracking.refitted import RefittedEntry
 from ensemble_pipe.training.checkpoints import FittedFile, save_checkpoint, save_estimator
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
 
@@ -61,7 +64,10 @@ class RunSink:
         self._timeline = timeline
         self._by_time = by_time
         self._draw_sheet = draw_sheet
-        self._writer = CheckpointWriter(self._save)
+        self._writers = {
+            refit: CheckpointWriter(partial(self._save, self._paths_of(refit)))
+            for refit in (False, True)
+        }
         self._limit = limit
         self._costs = costs(paths.journal) if by_time else {}
 
@@ -85,8 +91,8 @@ class RunSink:
         members, metrics = len(aggregator.members), aggregator.ensemble_metrics()
         self._journal.append(kinds.EnsembleEntry(members, metrics))
 
-    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.metrics:
+    def save_checkpoint(self, checkpoint: Checkpoint, *, refit: bool = False) -> None:
+        if checkpoint.metrics and not refit:
             self._journal.append(
                 kinds.EpochEntry(
                     checkpoint.learner,
@@ -96,23 +102,28 @@ class RunSink:
                     waited_s=round(checkpoint.waited_s, 3),
                 )
             )
-        self._writer.write(checkpoint)
+        self._writers[refit].write(checkpoint)
 
-    def _save(self, checkpoint: Checkpoint) -> None:
+    def _save(self, paths: RunPaths, checkpoint: Checkpoint) -> None:
         self._journal.sync()  # a checkpoint never stands there without what led to it
-        save_checkpoint(self._paths, checkpoint, self._run_id)
+        save_checkpoint(paths, checkpoint, self._run_id)
 
     def flush(self) -> None:
         """Wait until all checkpoints are on disk."""
-        self._writer.wait_for_all()
+        for writer in self._writers.values():
+            writer.wait_for_all()
 
-    def save_estimator(self, estimator: EstimatorFitted) -> None:
+    def save_estimator(self, estimator: EstimatorFitted, *, refit: bool = False) -> None:
         fitted = FittedFile(estimator.suffix, estimator.content)
-        save_estimator(self._paths, estimator.learner, fitted, self._run_id)
+        save_estimator(self._paths_of(refit), estimator.learner, fitted, self._run_id)
 
     def finish_learner(self, learner: int) -> None:
-        self._writer.wait(learner)
+        self._writers[False].wait(learner)
         self._journal.append(kinds.FinishedEntry(learner))
+
+    def end_refit(self, entry: RefittedEntry) -> None:
+        self._writers[True].wait(entry.learner)
+        self._journal.append(entry)
 
     def fail(self, learner: int, reason: str) -> None:
         self._journal.append(kinds.FailedEntry(learner, reason))
@@ -145,6 +156,9 @@ class RunSink:
             )
         self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
 
+    def _paths_of(self, refit: bool) -> RunPaths:
+        return replace(self._paths, stage="refit") if refit else self._paths
+
     def _write_predictions(self, result: SessionResult) -> None:
         paths = self._paths
         for part, measured in result.measured.items():
@@ -167,6 +181,7 @@ class RunSink:
                 equal=result.model.combiner == Weighted.equal(members),
                 unfinished=list(result.unfinished),
                 under_way=list(result.under_way),
+                not_refitted=list(result.not_refitted),
                 limit_s=result.limit_s,
                 unmeasured=list(result.unmeasured),
             )

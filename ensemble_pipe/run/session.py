@@ -1,6 +1,7 @@
 """The training session: trains learners, and combines their members into one ensemble."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
@@ -10,18 +11,15 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
-from ensemble_pipe.ensemble.aggregator import (
-    Aggregator,
-    Measured,
-    measure_ensemble,
-    measure_groups,
-)
+from ensemble_pipe.ensemble.aggregator import Aggregator, measure_groups
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
+from ensemble_pipe.ensemble.out_of_fold import OutOfFold
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
-from ensemble_pipe.run.measuring import compare
+from ensemble_pipe.run.measuring import compare, measure_parts
 from ensemble_pipe.run.ordering import plan_work
+from ensemble_pipe.run.refit import Refit, refit_plans
 from ensemble_pipe.run.registry import MemberRegistry
 from ensemble_pipe.run.rehearsal import Ending
 from ensemble_pipe.run.results import SessionResult, flat_metrics
@@ -29,7 +27,8 @@ from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.run.under_way import UnderWay
-from ensemble_pipe.serving.artifact import Model
+from ensemble_pipe.serving.artifact import model_of
+from ensemble_pipe.tracking.schemas import LearnerUnderWay
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.halting import never
 from ensemble_pipe.training.plan import LearnerPlan
@@ -100,6 +99,7 @@ class Session:
         self._ending = Ending(limit, data, self._held_part, sink.parts, aggregator)
         self._networks = {plan.learner: plan for plan in plans.networks}
         self._estimators = {plan.learner: plan for plan in plans.estimators}
+        self._refit: Refit | None = None
         self.failed: dict[int, str] = {}
         self.open = set(plans.trained)
         for plan in plans.external:
@@ -149,13 +149,14 @@ class Session:
         if is_limited and remaining.networks and not self._ending.is_rehearsed:
             with self._timeline.stage("rehearsal"):
                 self._ending.rehearse(self._config, remaining.networks, len(self._plans.trained))
-        width, folds = self._config.cluster.stack, self._plans.folds
+        width, folds = self._config.cluster.stack, self.registry.aggregator.folds
+        turn = 1 if folds is None else folds.count
         halted = self._limit.ends_training if is_limited else never
         trainers = executor.trainers if executor.wait(halted) else 1
-        work = plan_work(remaining, self._schema, trainers, width, folds, is_limited, until)
+        work = plan_work(remaining, self._schema, trainers, width, turn, is_limited, until)
         self._display.begin(remaining.networks, remaining.estimators)
         trained = executor.run(work, self._data.recipe, self._schema, halted)
-        for event in self._recorded(trained):
+        for event in self._timeline.during(trained, "first step", "training"):
             self._display.event(event)
             before = len(self.open)
             self._handle(event)
@@ -165,16 +166,6 @@ class Session:
         if self.open and is_limited:
             left_s = max(0.0, self._limit.left_s)
             self._display.message(f"training ends, {left_s:.1f} s before the time limit")
-
-    def _recorded(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Yield events; the time before the first and that of all others are stages of the run."""
-        with self._timeline.stage("first step"):
-            first = next(events, None)
-        if first is None:
-            return
-        with self._timeline.stage("training"):
-            yield first
-            yield from events
 
     def grow(self, plans: Plans) -> None:
         """Go on with the plans of more learners; those that there are stay as they are."""
@@ -186,12 +177,38 @@ class Session:
         self._sink.prune(learner, reason)
         self.open.discard(learner)
 
-    def finish(self) -> SessionResult:
-        """Combine and measure the members, and hand the result to the sink.
+    def refit(
+        self,
+        executor: Executor | None,
+        restore: Callable[[Refit], Remaining] = lambda refit: refit.remaining,
+    ) -> None:
+        """Train the learners of the ensemble again, on all rows but those of the test part.
+
+        It begins when all training has ended; what a time limit leaves undone stays as it was.
+
+        Args:
+            executor: where to train; None trains nothing.
+            restore: adds the members that are trained already, and returns the other learners.
 
         Raises:
-            TrainingError: there is no member, or too few to fit the combiner.
+            TrainingError, ClusterError: as `train` and `finish`.
         """
+        _, _, combined = self._combination
+        whole = [member for member in combined.members if member.learner not in self.open]
+        waited = self.registry.waited
+        again = refit_plans(self._plans, whole, waited, self._data.rows, self._schema)
+        self._refit = Refit(again, self._data.recipe, self._schema, self._sink)
+        remaining = restore(self._refit)
+        self._ending.expect(0)
+        if executor is None or self.open or not remaining.learners or self._limit.ends_training():
+            return
+        with self._timeline.stage("refit"):
+            width = self._config.cluster.stack
+            self._refit.train(executor, remaining, width, self._display, self._limit)
+
+    @cached_property
+    def _combination(self) -> tuple[list[LearnerUnderWay], OutOfFold | None, Combined]:
+        """Learners under way, evidence out of fold, if any, and the ensemble; made once."""
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
         under_way = self._under_way.add_members(self.open, self.registry, self._plans, self._data)
         self._require_members()
@@ -207,25 +224,45 @@ class Session:
         groups = self._data.row_groups(self._held_part)
         with self._timeline.stage("combining"):
             combined = aggregator.combine(how, self._config.seed, folds, groups, decide)
+        self._limit.combining_s = 0.0  # that is done
         self._sink.save_combination(combined)
+        return under_way, folds, combined
+
+    def finish(self) -> SessionResult:
+        """Combine and measure the members, and hand the result to the sink.
+
+        Raises:
+            TrainingError: there is no member, or too few to fit the combiner.
+        """
+        aggregator, how = self.registry.aggregator, self._config.ensemble.combine
+        under_way, folds, combined = self._combination
+        again = self._refit
+        final = combined if again is None else again.replaced(combined)
+        parts = self._sink.parts
         with self._timeline.stage("measuring"):
-            parts = {name: self._measure(combined, name) for name in self._sink.parts}
+            measured = measure_parts(parts, self._data, aggregator, combined, final, self._external)
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
         evidence = self._data.part(self._held_part), self._external(self._held_part)
         seed, limit, timeline = self._config.seed, self._limit, self._timeline
-        compared = compare(self._data, aggregator, combined, parts, evidence, seed, limit, timeline)
+        compared = compare(
+            self._data, aggregator, combined, measured, evidence, seed, limit, timeline
+        )
         result = SessionResult(
-            model=self._make_model(combined),
-            measured=parts,
+            model=model_of(final, self._schema, self._draws),
+            measured=measured,
             out_of_fold=left_out,
             importance=compared.importance,
-            metrics=flat_metrics(parts, left_out) | compared.baselines,
+            metrics=flat_metrics(measured, left_out) | compared.baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
             under_way=tuple(under_way),
+            not_refitted=() if again is None else again.missing,
             limit_s=self._limit.seconds if self._limit.is_set else None,
             unmeasured=compared.unmeasured,
-            warnings=fold_warnings(self._plans, aggregator, how),
+            warnings=(
+                *fold_warnings(self._plans, aggregator, how),
+                *(() if again is None else again.warnings),
+            ),
         )
         self._sink.save_result(result, aggregator)
         return result
@@ -265,28 +302,20 @@ class Session:
             plan = self._networks[event.learner]
             self.registry.add_network(plan, event.member, event.state)
         if event.finished:
-            self._sink.finish_learner(event.learner)
+            self.registry.finish_learner(event.learner)
             self.open.discard(event.learner)
             del self._under_way.states[event.learner]
 
     def _end_when_enough(self) -> bool:
-        """Return whether further learners would gain too little; if so, go on without them.
-
-        Learners count in order, whichever is finished first, so that the result is always the same.
-        """
-        least = self._config.ensemble.stop_below_gain
+        """Return whether further learners would gain too little; if so, go on without them."""
+        least, trained = self._config.ensemble.stop_below_gain, self._plans.trained
         if least is None:
             return False
-        aggregator = self.registry.aggregator
-        last = aggregator.last_needed(least, min(self.open, default=None))
-        if last is None:
+        spared = self.registry.spare_below_gain(least, trained, self.open)
+        if spared is None:
             return False
-        spared = sorted(learner for learner in self._plans.trained if learner > last)
-        aggregator.drop(spared)
-        for learner in spared:
-            reason = f"learner {last} lowered the ensemble's NLL by less than {least:g}"
-            self._sink.spare(learner, reason)
-            self.open.discard(learner)
+        self.open -= spared
+        last = max(trained - spared)
         self._display.message(f"learners up to {last} are enough: a further one gains too little")
         return True
 
@@ -301,21 +330,3 @@ class Session:
 
     def _reasons(self) -> str:
         return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())
-
-    def _make_model(self, combined: Combined) -> Model:
-        how = combined.combiner, self._draws, combined.conformal, combined.decision
-        return Model(self._schema, combined.members, *how)
-
-    def _measure(self, combined: Combined, part: str) -> Measured:
-        if part == "validation":
-            return self.registry.aggregator.measure(combined)
-        return measure_ensemble(
-            combined.members,
-            combined.combiner,
-            self._schema,
-            self._data.part(part),
-            self._draws,
-            combined.conformal,
-            self._external(part),
-            combined.decision,
-        )

@@ -7,6 +7,7 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.results import SessionResult
+from ensemble_pipe.tracking.refitted import RefittedEntry
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
 
 
@@ -32,16 +33,24 @@ class Sink(Protocol):
         """Called after members were added together."""
         ...
 
-    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Receive the state of a network, before the members that it yields."""
+    def save_checkpoint(self, checkpoint: Checkpoint, *, refit: bool = False) -> None:
+        """Receive the state of a network, before the members that it yields.
+
+        `refit` says of this and the next whether the learner is trained again, after the first
+        ensemble was combined.
+        """
         ...
 
-    def save_estimator(self, estimator: EstimatorFitted) -> None:
+    def save_estimator(self, estimator: EstimatorFitted, *, refit: bool = False) -> None:
         """Receive a fitted estimator, before it becomes a member."""
         ...
 
     def finish_learner(self, learner: int) -> None:
         """A learner has yielded all of its members."""
+        ...
+
+    def end_refit(self, entry: RefittedEntry) -> None:
+        """A learner was trained again, or has failed in that."""
         ...
 
     def fail(self, learner: int, reason: str) -> None:
@@ -80,13 +89,16 @@ class MemorySink:
     def update_ensemble(self, aggregator: Aggregator) -> None:
         return None
 
-    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+    def save_checkpoint(self, checkpoint: Checkpoint, *, refit: bool = False) -> None:
         return None
 
-    def save_estimator(self, estimator: EstimatorFitted) -> None:
+    def save_estimator(self, estimator: EstimatorFitted, *, refit: bool = False) -> None:
         return None
 
     def finish_learner(self, learner: int) -> None:
+        return None
+
+    def end_refit(self, entry: RefittedEntry) -> None:
         return None
 
     def fail(self, learner: int, reason: str) -> None:

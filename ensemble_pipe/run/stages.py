@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
 from ensemble_pipe.run.preparation import recipe_of
+from ensemble_pipe.run.refit import Refit
 from ensemble_pipe.run.results import SessionResult
-from ensemble_pipe.run.resuming import restore
+from ensemble_pipe.run.resuming import Remaining, restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
@@ -90,12 +92,17 @@ def train_and_measure(
         config, plans, data, schema, sink, display, timeline, external=external, limit=limit
     )
     try:
-        remaining = restore(paths, plans, data.rows, session.registry, sink)
+        remaining = restore(paths, plans, data.rows, session.registry)
         if not train:  # those that failed before are not tried again
             session.failed.update(failures(paths.journal))
         events = course.events(session, executor if train else None, remaining)
         _train(events, sink, begin_shipping)
-        if train:
+        is_whole = not session.open
+        if train and not is_whole:  # nothing is trained after a time limit
+            executor.release()
+        if config.splits.refit:
+            session.refit(executor if train else None, partial(_restore_refit, paths))
+        if train and is_whole:
             executor.release()
     except KeyboardInterrupt:
         if session.yields:
@@ -129,6 +136,11 @@ def _train(events: Iterator[Event], sink: RunSink, begin_shipping: Callable[[], 
         begin_shipping()
         if isinstance(event, Checkpoint) and time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()
+
+
+def _restore_refit(paths: RunPaths, refit: Refit) -> Remaining:
+    """Add the stored members that were trained again; return the learners that are still to be."""
+    return restore(replace(paths, stage="refit"), refit.plans, refit.data.rows, refit)
 
 
 def _finish(session: Session, course: Course, display: Display) -> SessionResult:

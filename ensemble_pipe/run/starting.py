@@ -62,7 +62,7 @@ def start(
         limit.require_start()
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
-        require_space(plans.networks, prepared.schema, folder)
+        require_space(plans.networks, prepared.schema, folder, refit=config.splits.refit)
         paths = new_run(folder, config)
         with lock_run(paths):
             with remove_on_failure(paths, made), timeline.stage("base files"):

@@ -122,6 +122,8 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
             "splits.validation and splits.stop"
         )
         yield ("splits", "folds"), text
+    if config.splits.refit:
+        yield ("splits", "refit"), "trials are compared as they are; leave it out"
     if config.transfer is not None:
         yield ("transfer",), "a search begins every trial anew; leave it out"
     if config.time_limit is not None:

@@ -29,6 +29,7 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import AnyCombiner, Combiner
+from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.decisions import Decision
 from ensemble_pipe.ensemble.members import Member
@@ -64,6 +65,12 @@ class Model:
 
     def __repr__(self) -> str:
         return f"<Model: {describe(self.schema, self.members)}>"
+
+
+def model_of(combined: Combined, schema: Schema, draws: PredictionDraws) -> Model:
+    """Return the model of an ensemble, with the schema and the draws that it was trained with."""
+    members, combiner = combined.members, combined.combiner
+    return Model(schema, members, combiner, draws, combined.conformal, combined.decision)
 
 
 def write_artifact(folder: Path, model: Model) -> None:

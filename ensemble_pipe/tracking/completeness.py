@@ -75,7 +75,7 @@ def take_learner(entry: Entry, known: set[int], where: Path) -> None:
         case (
             kinds.EpochEntry() | kinds.FinishedEntry() | kinds.FailedEntry() | kinds.SparedEntry()
             | kinds.PrunedEntry() | kinds.CostEntry() | kinds.MemberEntry()
-            | kinds.MemberTestEntry()
+            | kinds.MemberTestEntry() | kinds.RefittedEntry()
         ):  # fmt: skip
             if entry.learner not in known:
                 raise CorruptFileError(

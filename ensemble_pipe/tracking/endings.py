@@ -46,9 +46,9 @@ def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:
                 kinds.StartedEntry() | kinds.LearnerEntry() | kinds.GrownEntry()
                 | kinds.ResumedEntry() | kinds.EpochEntry() | kinds.CostEntry()
                 | kinds.MemberEntry() | kinds.MemberTestEntry() | kinds.EnsembleEntry()
-                | kinds.CombinedEntry() | kinds.ResultEntry() | kinds.ImportanceEntry()
-                | kinds.PicturesEntry() | kinds.ModelEntry() | kinds.TimelineEntry()
-                | kinds.UnknownEntry()
+                | kinds.CombinedEntry() | kinds.RefittedEntry() | kinds.ResultEntry()
+                | kinds.ImportanceEntry() | kinds.PicturesEntry() | kinds.ModelEntry()
+                | kinds.TimelineEntry() | kinds.UnknownEntry()
             ):  # fmt: skip
                 pass  # no end
             case _:

@@ -19,12 +19,13 @@ from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.decisions import Decision
-from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
+from ensemble_pipe.tracking.importances import ImportanceEntry as ImportanceEntry
+from ensemble_pipe.tracking.left_undone import left_undone
+from ensemble_pipe.tracking.refitted import RefittedEntry as RefittedEntry
 from ensemble_pipe.tracking.schemas import (
     CandidateScores,
     CheckedBy,
-    ColumnRises,
     EnsembleSchema,
     LearnerUnderWay,
     PipelineSchema,
@@ -230,6 +231,7 @@ class ResultEntry(JournalEntry):
         equal: whether it is the equally weighted ensemble of all members.
         unfinished: learners whose training had not ended.
         under_way: those of them that had begun.
+        not_refitted: learners of the ensemble that were to be trained again, and were not.
         limit_s: the time limit, in seconds; None where there was none.
         unmeasured: what the time was too short to measure.
     """
@@ -240,32 +242,16 @@ class ResultEntry(JournalEntry):
     equal: Flag
     unfinished: list[Count] = field(default_factory=list)
     under_way: list[LearnerUnderWay] = field(default_factory=list)
+    not_refitted: list[Count] = field(default_factory=list)
     limit_s: Number | None = None
     unmeasured: list[str] = field(default_factory=list)
 
-
-@dataclass(frozen=True)
-class ImportanceEntry(JournalEntry):
-    """How important the source columns are to the ensemble, on rows that members have not seen.
-
-    Attributes:
-        rows: it was measured on.
-        repeats: permutations of each column.
-        measure: that `score` is of each column: by how much the accuracy falls, or the RMSE rises.
-        columns: the most important first.
-    """
-
-    kind = "importance"
-    rows: Count
-    repeats: Count
-    measure: Literal["accuracy", "rmse"]
-    columns: list[ColumnRises]
-
-    @classmethod
-    def of(cls, found: Importance) -> "ImportanceEntry":
-        """Return the entry of what was measured."""
-        columns = [ColumnRises(one.name, one.nll, one.score) for one in found.columns]
-        return cls(found.rows, found.repeats, found.measure, columns)
+    @property
+    def left_undone(self) -> str:
+        """One line on what more time would have been for; "" for nothing."""
+        return left_undone(
+            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured
+        )
 
 
 @dataclass(frozen=True)
@@ -312,8 +298,8 @@ KnownEntry = (
     StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
     | EpochEntry | FinishedEntry | FailedEntry | SparedEntry | PrunedEntry
     | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
-    | CombinedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry | TimelineEntry
-    | EndedEntry
+    | CombinedEntry | RefittedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry
+    | TimelineEntry | EndedEntry
 )  # fmt: skip
 Entry = KnownEntry | UnknownEntry
 KINDS: dict[str, type[Any]] = {entry.kind: entry for entry in get_args(KnownEntry)}

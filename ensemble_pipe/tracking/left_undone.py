@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from ensemble_pipe.core.durations import duration_text
 from ensemble_pipe.core.messages import list_names
-from ensemble_pipe.tracking.kinds import ResultEntry
 from ensemble_pipe.tracking.schemas import LearnerUnderWay
 
 
@@ -12,6 +11,7 @@ def left_undone(
     limit_s: float | None,
     unfinished: Sequence[int],
     under_way: Sequence[LearnerUnderWay],
+    not_refitted: Sequence[int] = (),
     unmeasured: Sequence[str] = (),
 ) -> str:
     """Return one line; "" where nothing was left undone.
@@ -20,6 +20,7 @@ def left_undone(
         limit_s: the time limit in seconds; None where there was none.
         unfinished: learners whose training had not ended.
         under_way: those of them that had begun.
+        not_refitted: learners that were to be trained again, and were not.
         unmeasured: what was not measured for want of time, such as "baselines".
 
     >>> left_undone(20.0, [1, 2], [LearnerUnderWay(1, 0.5, True)])
@@ -29,17 +30,13 @@ def left_undone(
     parts = [_of(one) for one in under_way if one.learner in unfinished]
     waiting = [learner for learner in unfinished if learner not in begun]
     if waiting:
-        name = "learner" if len(waiting) == 1 else "learners"
-        parts.append(f"{name} {list_names(waiting)} not begun")
+        parts.append(f"{_named(waiting)} not begun")
+    if not_refitted:
+        parts.append(f"{_named(not_refitted)} not trained again on all rows")
     if unmeasured:
         parts.append(f"not measured: {', '.join(unmeasured)}")
     why = "" if limit_s is None else f"time limit {duration_text(limit_s)}: "
     return f"{why}{'; '.join(parts)}" if parts else ""
-
-
-def left_undone_of(entry: ResultEntry) -> str:
-    """Return the line of the result of a run."""
-    return left_undone(entry.limit_s, entry.unfinished, entry.under_way, entry.unmeasured)
 
 
 def _of(one: LearnerUnderWay) -> str:
@@ -47,3 +44,7 @@ def _of(one: LearnerUnderWay) -> str:
     if one.is_member:
         return f"learner {one.learner} joins as it was {where}"
     return f"learner {one.learner} does not join, since the ensemble is better without it {where}"
+
+
+def _named(learners: Sequence[int]) -> str:
+    return f"{'learner' if len(learners) == 1 else 'learners'} {list_names(learners)}"

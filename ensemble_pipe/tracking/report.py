@@ -28,7 +28,7 @@ from ensemble_pipe.tracking.page import (
     value_table,
 )
 from ensemble_pipe.tracking.pictures import ensemble_size, learning_curves, png_of
-from ensemble_pipe.tracking.run_summary import RunSummary, flat, read_run_summary
+from ensemble_pipe.tracking.run_summary import RunSummary, flat, folds_text, read_run_summary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,6 +119,7 @@ def _head(run: RunSummary) -> Html:
             ("schedule", training["schedule"]["name"]),
             ("augmentation", ", ".join(steps) or "none"),
             ("view", _view(pipeline["view"])),
+            ("folds", folds_text(pipeline.get("splits", {}).get("folds")) or "none"),
             ("seed", str(pipeline["seed"])),
             *([("learners differ in", ", ".join(run.differing))] if run.differing else []),
         ]
@@ -170,12 +171,27 @@ def _result(run: RunSummary) -> Html:
         ]
         strong = [place for place, row in enumerate(rows) if row[1] == "ensemble"]
         note = element("p", f"{count_of(run)} members; {_NOTE}", kind="note")
-        return Html(_unfinished(run) + table(head, rows, strong=strong) + note)
+        return Html(_unfinished(run) + table(head, rows, strong=strong) + note + _refitted(run))
     if run.ensembles:
         count, metrics = max(run.ensembles.items())
         text = f"on the validation part, the {count} members so far together"
         return Html(table(tuple(metrics), [tuple(metrics.values())]) + element("p", text))
     return element("p", "No learner has yielded a member yet.")
+
+
+def _refitted(run: RunSummary) -> Html:
+    """Return a note on members that were trained again after they were combined."""
+    done = [one for one in run.refitted.values() if one.failed is None]
+    if not done:
+        return Html("")
+    text = (
+        f"After they had been measured and combined, {len(done)} learners were trained again on "
+        f"all {done[0].rows} rows that are not of the test part: validation figures are of the "
+        "members before, test figures of those after."
+    )
+    kept = [str(one.learner) for one in run.refitted.values() if one.failed is not None]
+    text += f" Learners {', '.join(kept)} failed in this, and stay as they were." if kept else ""
+    return element("p", text, kind="note")
 
 
 def _unfinished(run: RunSummary) -> Html:

@@ -11,7 +11,6 @@ from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.completeness import lost_epochs, require_start
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import Entry, Numbers
-from ensemble_pipe.tracking.left_undone import left_undone_of
 
 # Paths in a plan that give the kind of a learner, see `kind_of`.
 _KINDS = ("network.name", "estimator.strategy", "predictions.strategy", "predictions.name")
@@ -48,6 +47,7 @@ class RunSummary:
         ensembles: validation metrics by the number of members.
         metrics: of the result, flat; empty until there is one.
         combined: how the members are combined; None until they are.
+        refitted: by learner, those that were trained again on all rows but the test part's.
         importance: of the source columns; None where it was not measured.
         failed: reasons by learner.
         unfinished: learners whose training had not ended at the result.
@@ -73,6 +73,7 @@ class RunSummary:
     ensembles: dict[int, Numbers] = field(default_factory=dict)
     metrics: Numbers = field(default_factory=dict)
     combined: kinds.CombinedEntry | None = None
+    refitted: dict[int, kinds.RefittedEntry] = field(default_factory=dict)
     importance: kinds.ImportanceEntry | None = None
     failed: dict[int, str] = field(default_factory=dict)
     unfinished: list[int] = field(default_factory=list)
@@ -169,9 +170,11 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.ensembles[entry.members] = entry.metrics
         case kinds.CombinedEntry():
             run.combined = entry
+        case kinds.RefittedEntry():
+            run.refitted[entry.learner] = entry
         case kinds.ResultEntry():
             run.metrics, run.unfinished = entry.metrics, entry.unfinished
-            run.left_undone = left_undone_of(entry)
+            run.left_undone = entry.left_undone
         case kinds.ImportanceEntry():
             run.importance = entry
         case kinds.PicturesEntry():
@@ -192,6 +195,17 @@ def kind_of(plan: dict[str, Any]) -> str:
     if plan.get("estimator"):
         return str(plan["estimator"]["strategy"])
     return str(plan["network"]["name"])
+
+
+def folds_text(folds: Any) -> str | None:
+    """Return what the section `splits` says of folds, in words; None where there are none."""
+    if not isinstance(folds, dict):
+        return None if folds is None else str(folds)
+    if folds.get("column") is not None:
+        return f"{folds['count']}, named by column {folds['column']}"
+    if folds.get("forward") is not None:
+        return f"{folds['count']} forward in time, {folds['forward']}, gap {folds['gap']}"
+    return f"{folds['count']}, in {folds['repeats']} partitions"
 
 
 def _status(paths: RunPaths, last: Entry) -> str:

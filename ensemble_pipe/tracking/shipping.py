@@ -19,7 +19,6 @@ from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
 from ensemble_pipe.tracking.entry import OfLearner
 from ensemble_pipe.tracking.kinds import Entry, Numbers
-from ensemble_pipe.tracking.left_undone import left_undone_of
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 from ensemble_pipe.tracking.run_summary import flat, kind_of
 from ensemble_pipe.tracking.sending import Sender
@@ -126,6 +125,8 @@ class Shipper:
                 self._end_learner(entry)
             case kinds.CombinedEntry():
                 self._combined(entry)
+            case kinds.RefittedEntry():
+                self._to.tag(self._child(entry), "refitted", entry.text)
             case kinds.ResultEntry():
                 self._result(entry)
             case kinds.ImportanceEntry():
@@ -267,7 +268,7 @@ class Shipper:
     def _result(self, entry: kinds.ResultEntry) -> None:
         unfinished = ", ".join(str(learner) for learner in entry.unfinished)
         self._to.tag(self._parent, "unfinished", unfinished or "none")
-        self._to.tag(self._parent, "left_undone", left_undone_of(entry) or "nothing")
+        self._to.tag(self._parent, "left_undone", entry.left_undone or "nothing")
         # A run that was interrupted and resumed has two results.
         if self._first_time(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
             metrics = entry.metrics

@@ -39,7 +39,7 @@ class BoostingRounds:
     def __init__(self, data: TrainingData, schema: Schema) -> None:
         self._data = data
         self._schema = schema
-        self._train = data.part("train")
+        self._train = data.training_part()
         self._targets = self._train.targets
         self._sums: dict[int, _Sums] = {}
 

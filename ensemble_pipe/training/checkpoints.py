@@ -199,7 +199,7 @@ def load_estimator(paths: RunPaths, learner: int, run: str | None) -> FittedFile
 
 def remove_leftovers(paths: RunPaths) -> None:
     """Remove what a killed driver left half written: temporary files, tensors without JSON."""
-    for path in paths.learners.glob("*/*"):
+    for path in paths.learners.rglob("*"):
         whole = path.with_suffix(".json").is_file()
         unfinished = path.suffix in SUFFIXES and not whole
         if path.is_file() and (path.suffix == ".tmp" or unfinished):

@@ -76,6 +76,8 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
 
 
 def _data_conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Conflict]:
+    if plan.order == "shared" and plan.folding is not None:
+        yield ("splits", "folds"), "learners see rows of their own, so training.order must be own"
     if plan.order == "shared" and plan.view != View():
         yield ("view",), "learners see rows of their own, so training.order must be own"
     if plan.order == "shared" and augment.shard_policy and augment.share == "per_learner":

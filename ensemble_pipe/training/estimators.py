@@ -14,6 +14,7 @@ import numpy as np
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.messages import quote
+from ensemble_pipe.data.folding import AnyFolds
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.data.tables.spread_codes import spread_codes
@@ -44,14 +45,13 @@ class EstimatorPlan:
         learner: its id, counted from 0 over all learners of the run.
         seed: of the run.
         settings: what it is.
-        folds: of the training part, of which learner i leaves out fold i modulo `folds`; None
-            where it sees all rows.
+        folds: of the training part, of which it leaves one out; None where it sees all rows.
     """
 
     learner: int
     seed: int
     settings: EstimatorSettings
-    folds: int | None = None
+    folds: AnyFolds | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for the journal and MLflow."""

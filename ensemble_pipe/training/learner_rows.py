@@ -7,6 +7,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.chosen_rows import PartRows
+from ensemble_pipe.data.folding import AnyFolds
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 
@@ -49,21 +50,23 @@ class LearnerRows:
 
 
 def rows_of(
-    data: TrainingData, schema: Schema, learner: int, folds: int | None
+    data: TrainingData, schema: Schema, learner: int, folds: AnyFolds | None
 ) -> tuple[LearnerRows, LearnerRows]:
-    """Return the rows that a learner is fitted to, and those that it stops by.
+    """Return the rows that a learner is fitted to, and those that it stops by, if there are any.
 
     Args:
         data: of the run, read without augmentation.
         schema: of the data.
         learner: its id.
-        folds: of which learner i leaves out fold i modulo `folds`; None where it sees all rows.
+        folds: of which the learner leaves one out; None where it sees all rows.
     """
-    part = data.part("train")
+    part = data.training_part()
     divided = data.fold_of(NOISE_FOLDS) if part.rows >= NOISE_FOLDS else np.zeros(part.rows, int)
     train = _rows(part, schema, divided)
     if folds is not None:
-        train = train.chosen(data.fold_of(folds) != learner % folds)
+        train = train.chosen(data.seen(learner, folds))
+    if not data.recipe.stops:
+        return train, train.chosen(np.zeros(train.count, bool))
     stop = data.stop_of(learner)
     return train, _rows(stop, schema, np.zeros(stop.rows, np.int64))
 

@@ -56,7 +56,8 @@ def train(
         elif time.monotonic() - reported > PROGRESS_EVERY_S:
             reported = time.monotonic()
             for plan, loss in zip(training.plans, losses, strict=True):
-                yield Progress(plan.learner, training.step, training.steps.total, float(loss))
+                total = plan.end(data.rows)
+                yield Progress(plan.learner, training.step, total, float(loss))
 
 
 class StackTraining:
@@ -136,6 +137,7 @@ class StackTraining:
     def _checkpoint(self, m: int, metrics: dict[str, float]) -> Checkpoint | Failed:
         """Return the event of the learner in place m; `metrics` is empty within an epoch."""
         plan, epoch = self.plans[m], self.steps.epochs_done(self.step)
+        end = plan.end(self.data.rows)
         sums = {"loss": float(self.state.loss_sums[m])}
         reason = divergence({**metrics, **sums}, self.state.arrays(m))
         if reason is not None:
@@ -152,11 +154,11 @@ class StackTraining:
             plan.learner,
             epoch,
             self.step,
-            self.steps.total,
+            end,
             state,
             metrics,
             member,
-            finished=stopped or self.step == self.steps.total,
+            finished=stopped or self.step == end,
             waited_s=self.data.waited_s,
         )
 
@@ -178,6 +180,14 @@ class StackTraining:
     def _measure_epoch(self) -> list[dict[str, float]]:
         """Return each learner's metrics of the epoch that ends at this step."""
         losses, rates = self.state.take_mean_loss(), self.rates(self.step - 1)
+        stop = self._measure_stop() if self.data.recipe.stops else [{} for _ in self.plans]
+        return [
+            {"train/loss": float(losses[m]), "learning_rate": float(rates[m]), **stop[m]}
+            for m in range(len(self.plans))
+        ]
+
+    def _measure_stop(self) -> list[dict[str, float]]:
+        """Return each learner's metrics on the rows that it stops by."""
         with np.errstate(over="ignore", invalid="ignore"):
             rows = self._candidates()
             outputs = stop_outputs(self.network, self.plans, rows, self.data, self.schema)
@@ -185,17 +195,13 @@ class StackTraining:
             outputs = self.boosting.add_current(self.plans, self.state, outputs)
         stops = [self.data.stop_of(plan.learner) for plan in self.plans]
         return [
-            {
-                "train/loss": float(losses[m]),
-                "learning_rate": float(rates[m]),
-                **stop_metrics(
-                    outputs[m],
-                    stops[m].targets,
-                    plan.loss,
-                    stops[m].weights,
-                    None if plan.early_stopping is None else plan.early_stopping.metric,
-                ),
-            }
+            stop_metrics(
+                outputs[m],
+                stops[m].targets,
+                plan.loss,
+                stops[m].weights,
+                None if plan.early_stopping is None else plan.early_stopping.metric,
+            )
             for m, plan in enumerate(self.plans)
         ]
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ensemble_pipe.data.batches import Order, Steps
+from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.nn.building import build
@@ -59,6 +60,9 @@ class LearnerPlan:
         view: which rows and columns it sees.
         boosting: how it is a chain of networks, one trained after another, each for an equal part
             of the epochs; None for one network.
+        folding: of the run, where `view.folds` is not all there is to say of its folds.
+        last_epoch: after which it ends, in the middle of its schedule, counted from 1; None for the
+            last of all `epochs`.
     """
 
     learner: int
@@ -78,6 +82,8 @@ class LearnerPlan:
     rate_factors: RateFactors = ()
     view: View = field(default_factory=View)
     boosting: Boosting | None = None
+    folding: Folding | None = None
+    last_epoch: int | None = None
 
     def build(self, schema: Schema) -> Network:
         """Return its network for the data.
@@ -108,7 +114,13 @@ class LearnerPlan:
     def steps(self, rows: int) -> Steps:
         """Return the numbers of steps in an epoch and in all, over R training rows."""
         seen = self.view.rows(rows)
+        if self.folding is not None:
+            seen = self.folding.rows_seen(rows, self.learner)
         return Steps(seen, min(self.batch_rows or seen, seen), self.epochs)
+
+    def end(self, rows: int) -> int:
+        """Return the number of steps after which the learner ends at the latest."""
+        return self.steps(rows).end_of((self.last_epoch or self.epochs) - 1)
 
     @property
     def yields_several(self) -> bool:
@@ -117,6 +129,8 @@ class LearnerPlan:
 
     def member_steps(self, rows: int) -> list[int]:
         """Return the numbers of steps after which the learner yields a member, ascending."""
+        if self.last_epoch is not None:
+            return [self.end(rows)]
         if self.checkpoints is not None:
             steps = self.steps(rows)
             return [steps.end_of(epoch - 1) for epoch in self.checkpoints.epochs(self.epochs)]

@@ -81,10 +81,10 @@ def _misplaced(plan: LearnerPlan, rows: int, saved: Saved, counters: Counters) -
     if stopping is None and counters.stopping.epochs_waited:
         return "its counters do not fit its early stopping"
     stopped = stopping is not None and stopping.ends(counters.stopping)
-    done = stopped or saved.step == steps.total
+    done = stopped or saved.step == plan.end(rows)
     if saved.finished != done:
         stated = "finished" if saved.finished else "not finished"
-        return f"says that it is {stated}, at step {saved.step} of {steps.total}"
+        return f"says that it is {stated}, at step {saved.step} of {plan.end(rows)}"
     expected = 0 if stopped else plan.member_at(saved.step, plan.member_steps(rows))
     if saved.member != expected:
         return f"says that it yields member {saved.member}, where its plan has {expected}"

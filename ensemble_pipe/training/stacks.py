@@ -95,8 +95,15 @@ def stack_kind(plan: LearnerPlan) -> tuple[Any, ...]:
         repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.schedule.name,
         repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
         plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
-        plan.checkpoints, repr(structure(plan.boosting)),
+        plan.checkpoints, repr(structure(plan.boosting)), _window(plan),
     )  # fmt: skip
+
+
+def _window(plan: LearnerPlan) -> int:
+    """Return which of the windows forward in time a learner sees: each has its number of rows."""
+    folding = plan.folding
+    forward = folding is not None and folding.forward is not None
+    return plan.learner % folding.total if folding is not None and forward else 0
 
 
 def batches_of(

@@ -13,6 +13,7 @@ from ensemble_pipe.core.compilation import stamp_file
 from ensemble_pipe.core.settings import structure
 from ensemble_pipe.core.storage import part_file
 from ensemble_pipe.data.base import write_base
+from ensemble_pipe.data.folding import AnyFolds
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.training.loop import train
@@ -79,11 +80,12 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
         for part in ("train", "stop"):
             write_base(part_file(base, part), inputs, targets, np.arange(_ROWS), _ROWS)
         folds = _few(recipe.folds)
-        data = TrainingData(replace(recipe, base=base, sums={}, folds=folds), schema)
+        data = TrainingData(replace(recipe, base=base, sums={}, folds=folds, part="train"), schema)
         for plan in kinds_of(plans):
             tiny = replace(
                 plan, epochs=1, batch_rows=_ROWS, snapshots=False, checkpoints=None,
-                early_stopping=None, view=replace(plan.view, folds=_few(plan.view.folds)),
+                early_stopping=None, folding=None,
+                view=replace(plan.view, folds=_few(plan.view.folds or plan.folding)),
             )  # fmt: skip
             if plan.boosting is not None:
                 tiny = replace(tiny, boosting=replace(plan.boosting, rounds=1))
@@ -91,6 +93,6 @@ def warm_up(schema: Schema, plans: Sequence[LearnerPlan], recipe: Recipe) -> Non
                 pass
 
 
-def _few(folds: int | None) -> int | None:
+def _few(folds: AnyFolds | None) -> int | None:
     """Return as many folds as each get some of the made-up rows; None where there are none."""
     return None if folds is None else _FOLDS

@@ -57,6 +57,20 @@ def test_what_ends_first_is_chosen_and_changes_no_bit(
         assert event.state.row.tobytes() == expected[event.learner][-1].state.row.tobytes()
 
 
+def test_it_chooses_once_and_trains_further_work_there(prepare: Callable[..., Prepared]) -> None:
+    prepared, said, started = prepare(ensemble={"learners": 2}), list[str](), list[FakeRay]()
+
+    def start() -> Executor:
+        started.append(FakeRay())
+        return started[-1]
+
+    executor = AutoExecutor(start, 2, 0.0, said.append)
+    stacks = make_stacks(prepared.plans, {}, size=1, trainers=2, width=1)
+    for _ in range(2):
+        assert list(executor.run(stacks, prepared.recipe, prepared.schema))
+    assert (len(started), len(said)) == (1, 1)
+
+
 def test_the_estimate_grows_with_epochs_and_learners(prepare: Callable[..., Prepared]) -> None:
     def estimate(**settings: int) -> float:
         training = {"epochs": settings["epochs"]}

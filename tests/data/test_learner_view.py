@@ -10,7 +10,7 @@ from conftest import Prepared
 from scipy import stats
 
 from ensemble_pipe.core.arrays import Array, Integers
-from ensemble_pipe.data import shards
+from ensemble_pipe.data import folding
 from ensemble_pipe.data.learner_view import View, feature_mask, folds_of, row_counts
 from ensemble_pipe.data.tables.spans import Span
 
@@ -23,8 +23,11 @@ GROUPS = np.random.default_rng(1).integers(0, 200, ROWS)
 def counts(view: View, learner: int = 0, seed: int = 1, **parts: Array) -> Integers:
     rows, strata = parts.get("rows", NUMBERS), parts.get("strata", CLASSES)
     groups = parts.get("groups")
-    fold = None if view.folds is None else folds_of(view.folds, seed, rows, strata, groups)
-    found = row_counts(view, seed, learner, rows, strata, fold)
+    seen = None
+    if view.folds is not None:
+        fold = folds_of(view.folds, seed, rows, strata, groups)
+        seen = fold != learner % view.folds
+    found = row_counts(view, seed, learner, rows, strata, seen)
     assert found is not None
     return found
 
@@ -98,7 +101,7 @@ def test_folds_are_dealt_out_once_for_all_learners(
         next(asked)
         return folds_of(*given)
 
-    monkeypatch.setattr(shards, "folds_of", counted)
+    monkeypatch.setattr(folding, "folds_of", counted)
     data, view = prepare(view={"folds": 3}).data, View(folds=3)
     lengths = [data.stream(learner, view).rows for learner in range(3)]
     assert (sum(lengths), next(asked)) == (2 * data.rows, 1)
@@ -151,7 +154,8 @@ def test_a_class_that_a_fold_holds_alone_is_not_missed() -> None:
     rows, groups = np.arange(30), np.arange(30) // 10
     for learner in range(3):
         view = View(folds=3, balance_classes=True, bootstrap=True)
-        found = row_counts(view, 1, learner, rows, groups, folds_of(3, 1, rows, groups, groups))
+        seen = folds_of(3, 1, rows, groups, groups) != learner
+        found = row_counts(view, 1, learner, rows, groups, seen)
         assert found is not None
         assert found.any()
         assert len(set(groups[found > 0])) == 2

@@ -327,6 +327,53 @@ def test_an_ensemble_in_folds_holds_nothing_out(kind: Any, y: Array) -> None:
     np.testing.assert_array_equal(outputs(kind(**settings).fit(X, y)), outputs(estimator))
 
 
+@pytest.mark.parametrize(("kind", "y"), BOTH)
+@pytest.mark.parametrize("held", [{"folds": 3}, {"validation_fraction": 0.3}], ids=str)
+def test_members_may_be_trained_again_on_all_rows(
+    kind: Any, y: Array, held: dict[str, Any]
+) -> None:
+    settings = {**QUICK, "learners": 3, "patience": 3, **held}
+    before, after = (kind(**settings, refit=refit).fit(X, y) for refit in (False, True))
+    assert after.model_.combiner == before.model_.combiner
+    assert [m.noise for m in after.model_.members] == [m.noise for m in before.model_.members]
+    pairs = zip(outputs(after), outputs(before), strict=True)
+    assert not any(np.array_equal(new, old) for new, old in pairs)
+    again = kind(**settings, refit=True).fit(X, y)
+    np.testing.assert_array_equal(outputs(again), outputs(after))
+
+
+@pytest.mark.parametrize(
+    "folds",
+    [{"count": 3, "repeats": 2}, {"count": 3, "forward": "expanding", "gap": 2}],
+    ids=str,
+)
+def test_folds_may_be_repeated_or_forward_in_the_order_of_the_rows(folds: dict[str, Any]) -> None:
+    settings = {**QUICK, "learners": 6, "patience": 3, "folds": folds}
+    model = EnsembleClassifier(**settings).fit(X, LABELS)
+    assert len(outputs(model)) == 6
+    np.testing.assert_array_equal(
+        outputs(EnsembleClassifier(**settings).fit(X, LABELS)), outputs(model)
+    )
+
+
+@pytest.mark.parametrize(("folds", "message"), [
+    ({"column": "a"}, "folds.column: is for pipeline files"),
+    ({"count": 3, "forward": "sliding", "gap": 40}, "gap: 40 rows leave none of the"),
+    ({"count": 0}, "folds.count: input should be greater"),
+])  # fmt: skip
+def test_folds_that_cannot_be_are_value_errors(folds: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EnsembleClassifier(learners=6, folds=folds).fit(X, LABELS)
+
+
+def test_where_nothing_is_held_out_nothing_is_trained_again() -> None:
+    settings = {**QUICK, "validation_fraction": 2}
+    plain, refit = (
+        EnsembleClassifier(**settings, refit=refit).fit(X, LABELS) for refit in (False, True)
+    )
+    np.testing.assert_array_equal(outputs(plain), outputs(refit))
+
+
 def test_more_folds_than_rows_are_refused() -> None:
     with pytest.raises(ValueError, match="folds are to be left out in turn"):
         EnsembleClassifier(learners=9, folds=9).fit(X[:6], LABELS[:6])

@@ -1,12 +1,14 @@
 """What a run says of its progress."""
 
+import numpy as np
 import pytest
 
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.run.bars import Bars
 from ensemble_pipe.run.display import Lines, count_text
-from ensemble_pipe.training.events import EstimatorFitted, Progress
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Progress
+from ensemble_pipe.training.state import LearnerState
 
 POOL = [
     {"strategy": "independent", "learners": 5},
@@ -47,3 +49,17 @@ def test_every_learner_has_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
     assert "learner 8" in told
     assert "fitted in 2.5 s" in told
     assert "loss 0.3125" in told
+
+
+@pytest.mark.parametrize(("metrics", "text"), [
+    ({"train/loss": 0.5, "stop/loss": 0.25}, "done, stop loss 0.2500"),
+    ({"train/loss": 0.5}, "done, train loss 0.5000"),
+], ids=["rows held out", "none held out"])  # fmt: skip
+def test_a_bar_ends_with_the_loss_of_the_last_epoch(
+    capsys: pytest.CaptureFixture[str], metrics: dict[str, float], text: str
+) -> None:
+    state = LearnerState(9, np.zeros(1, np.float32), {})
+    with Bars() as bars:
+        bars.begin(PLANS.networks, ())
+        bars.event(Checkpoint(0, 3, 9, 9, state, metrics, 0, finished=True))
+    assert text in capsys.readouterr().err

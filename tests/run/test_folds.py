@@ -317,7 +317,7 @@ def test_rows_of_a_group_are_left_out_together(folder: Path) -> None:
 
 def test_rows_in_order_of_time_are_refused_with_what_follows_it(folder: Path) -> None:
     config = pipeline(table_file(folder, time=np.arange(120)), roles={"time": "time"})
-    with pytest.raises(DataError, match=r"rows have times.* take splits.validation and splits.sto"):
+    with pytest.raises(DataError, match=r"rows have times.* take folds that follow the time"):
         run(config, output=folder, inline=True)
 
 

@@ -24,7 +24,7 @@ def order_of(prepared: Prepared, **how: Any) -> list[tuple[int, ...]]:
     """Return the learners of each stack or fit, as they are begun."""
     plans = make_plans(prepared.config)
     remaining = Remaining(plans.networks, plans.estimators)
-    settings = {"trainers": 1, "width": None, "folds": None, "early": False, **how}
+    settings = {"trainers": 1, "width": None, "turn": 1, "early": False, **how}
     work = plan_work(remaining, prepared.schema, **settings)
     return [
         tuple(plan.learner for plan in item.plans) if isinstance(item, Stack) else (item.learner,)
@@ -54,7 +54,7 @@ def test_in_folds_all_of_them_are_begun_together(prepare: Prepare, width: int | 
         {"strategy": "histogram_boosting", "learners": 3},
     ]
     prepared = prepare(ensemble={"pool": pool})
-    order = order_of(prepared, folds=3, early=True, width=width)
+    order = order_of(prepared, turn=3, early=True, width=width)
     assert order[:3] == [(6,), (7,), (8,)]
     expected = [(0, 1, 2), (3, 4, 5)] if width is None else [(0, 1), (2, 3), (4, 5)]
     assert order[3:] == expected

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import StopAt
+from looks import Looks
 from small_pipelines import SPLITS, small_settings
 
 import ensemble_pipe
@@ -49,24 +50,6 @@ KINDS: dict[str, dict[str, Any]] = {
         }
     },
 }
-
-
-class Looks(TimeLimit):
-    """A limit that is up when training has asked for it so many times."""
-
-    def __init__(self, looks: int, seconds: float, *_: Any, **__: Any) -> None:
-        self.left = looks
-        super().__init__(seconds)
-
-    def ends_training(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
-
-    def require_start(self) -> None:
-        return None
-
-    def allows(self, seconds: float) -> bool:
-        return not self.is_set
 
 
 def config_of(**sections: Any) -> Pipeline:

@@ -56,6 +56,7 @@ EXAMPLES: list[KnownEntry] = [
         [CandidateScores("equal", False, 0.5, None, 0.0, 0.0)],
         [],
     ),
+    kinds.RefittedEntry(0, 10, 2, 20),
     kinds.MemberTestEntry(0, 0, {"test/nll": 0.5}),
     kinds.ResultEntry({"test/nll": 0.5}, 1, True),
     kinds.ImportanceEntry(

@@ -124,7 +124,8 @@ LINES = [
      b'{"kind": "member", "time_ms": 7, "learner": 1, "number": 2, "step": 30, "metrics": {}, "'),
     (kinds.ResultEntry({}, 1, True, time_ms=7),
      b'{"kind": "result", "time_ms": 7, "metrics": {}, "members": 1, "equal": true, '
-     b'"unfinished": [], "under_way": [], "limit_s": null, "unmeasured": [], "crc": '),
+     b'"unfinished": [], "under_way": [], "not_refitted": [], "limit_s": null, '
+     b'"unmeasured": [], "crc": '),
 ]  # fmt: skip
 
 

@@ -280,7 +280,7 @@ def test_a_member_of_a_halted_learner_is_followed_by_that_of_the_resumed_one(
     made = fake(learners=2)
     made.append(MemberEntry(0, 0, 3, {"nll": 0.5}), MemberTestEntry(0, 0, {"test/nll": 0.6}))
     under_way = [LearnerUnderWay(0, 0.25, True)]
-    result = ResultEntry({"test/nll": 0.6}, 1, True, [0, 1], under_way, 20.0)
+    result = ResultEntry({"test/nll": 0.6}, 1, True, [0, 1], under_way, limit_s=20.0)
     made.append(result, EndedEntry("FINISHED"))
     made.ship()
     parent, (child, other) = made.seen()

@@ -187,26 +187,28 @@ def read_marks(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Array:
     return marks
 
 
-def read_groups(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> tuple[Integers, pa.Array]:
+def read_groups(
+    rows: Rows, name: str, missing: Missing = NO_TEXTS, role: str = "group"
+) -> tuple[Integers, pa.Array]:
     """Return the number of the group of each row (R,) int64, and the names of the groups.
 
     Raises:
-        DataError: a group is missing, or its values cannot be compared.
+        DataError: a group is missing, or its values cannot be compared; calls it by its `role`.
     """
-    column = _read(rows, name, "group", missing)
+    column = _read(rows, name, role, missing)
     if is_text(column.type):
         column = pc.ascii_trim_whitespace(column)
     try:
         encoded = pa.concat_arrays(column.chunks).dictionary_encode()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise DataError(
-            f"{rows.where}: group {quote(name)} is of type {column.type}; text or numbers "
+            f"{rows.where}: {role} {quote(name)} is of type {column.type}; text or numbers "
             "are needed"
         ) from None
     groups, names = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
     absent = find_missing_name(names.to_pylist()) if name in rows.written else None
     if absent is not None:
-        raise _missing(rows, name, "group", int((groups == names.index(absent).as_py()).argmax()))
+        raise _missing(rows, name, role, int((groups == names.index(absent).as_py()).argmax()))
     return groups, names
 
 

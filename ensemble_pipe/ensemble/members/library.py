@@ -51,6 +51,17 @@ class LibraryMember(FittedMember):
             self._read[columns] = read_models(self.content, self.library, columns, self.where)
         return self._read[columns]
 
+    def rounds(self, schema: Schema) -> int:
+        """See `Member`."""
+        found = self.models(schema)
+        per_round = len(found.classes) if len(found.classes) > 2 else 1
+        counts = [self._trees(text) // per_round for text in found.models]
+        return max(1, round(float(np.mean(counts))))
+
+    @abstractmethod
+    def _trees(self, model: str) -> int:
+        """Return how many trees a model's text holds, one of several outputs as often as these."""
+
     @abstractmethod
     def _loaded(self, model: str) -> Any:
         """Return a model of the library, from its text."""
@@ -130,6 +141,9 @@ class LightGbmMember(LibraryMember):
     library: ClassVar[Library] = "lightgbm"
     suffix: ClassVar[str] = LIGHTGBM
 
+    def _trees(self, model: str) -> int:
+        return model.count("\nTree=")
+
     def _loaded(self, model: str) -> Any:
         return load_library("lightgbm").Booster(model_str=model)
 
@@ -143,6 +157,11 @@ class CatBoostMember(LibraryMember):
 
     library: ClassVar[Library] = "catboost"
     suffix: ClassVar[str] = CATBOOST
+
+    def _trees(self, model: str) -> int:
+        found = parse_json(model.encode(), dict[str, Any], self.where)
+        outputs = len(np.atleast_1d(found["scale_and_bias"][1]))
+        return len(found["oblivious_trees"]) * outputs
 
     def _loaded(self, model: str) -> Any:
         found = load_library("catboost").CatBoost()

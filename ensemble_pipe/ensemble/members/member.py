@@ -102,6 +102,14 @@ class Member(ABC):
         """Return how many rows are computed to predict R rows."""
         return rows
 
+    def rounds(self, schema: Schema) -> int | None:
+        """Return the rounds of its boosted trees, of several targets the mean; None without any.
+
+        Args:
+            schema: of the data.
+        """
+        return None
+
     def identity(self) -> dict[str, Any]:
         """Return what `to_dict` says of members of every kind."""
         return {

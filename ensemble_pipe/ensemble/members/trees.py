@@ -40,6 +40,12 @@ class TreesMember(FittedMember):
         """
         return read_trees(self.content, self.where)
 
+    def rounds(self, schema: Schema) -> int:
+        """See `Member`; those of the variances of errors do not count."""
+        counts = np.bincount(self.trees.nodes.sequence, minlength=len(self.trees.baseline))
+        own = counts if self.trees.classes else counts[: schema.target_count]
+        return max(1, round(float(own.mean())))
+
     def require_fit(self, schema: Schema) -> None:
         """See `FittedMember`."""
         trees, view = self.trees, schema.source_view
