@@ -1,17 +1,14 @@
 """The commands on pipelines and runs: `run`, `rates`, `resume`, `grow`, `combine` and others."""
 
 import json
-import shlex
-import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ensemble_pipe.cli.init import Label, Task, is_data_folder, pipeline_for, require_task
+from ensemble_pipe.cli.outcome import show_result, show_search
 from ensemble_pipe.cli.overrides import overrides_of
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
@@ -19,8 +16,6 @@ from ensemble_pipe.core.terminal import say, show
 
 if TYPE_CHECKING:
     from ensemble_pipe.config.sections import Pipeline
-    from ensemble_pipe.run.pipeline import RunResult
-    from ensemble_pipe.search.pipeline import SearchResult
 
 Address = Annotated[
     str | None,
@@ -87,7 +82,7 @@ def run(
             watch=watch,
             **overrides,
         )
-        _show(result, as_json)
+        show_result(result, as_json)
 
 
 def rates(
@@ -161,7 +156,7 @@ def resume(
         if isinstance(result, searches.SearchResult):
             show_search(result, as_json)
         else:
-            _show(result, as_json)
+            show_result(result, as_json)
 
 
 def grow(
@@ -188,7 +183,7 @@ def grow(
             accept_changes=accept_changes,
             timeline=Timeline.of_process(),
         )
-        _show(result, as_json)
+        show_result(result, as_json)
 
 
 def combine(
@@ -227,7 +222,7 @@ def combine(
             timeline=Timeline.of_process(),
             **overrides,
         )
-        _show(result, as_json)
+        show_result(result, as_json)
 
 
 def sync(
@@ -267,55 +262,3 @@ def _ask_about(changes: list[str]) -> bool:
     for change in changes:
         say(f"  {change}")
     return typer.confirm("go on all the same?", err=True)
-
-
-def show_search(result: "SearchResult", as_json: bool) -> None:
-    """Show the best trials of a search, and the ensemble that was made of them."""
-    from ensemble_pipe.search.results import trials_table
-
-    tell = say if as_json else show
-    say("")
-    tell(trials_table(result.metric, result.trials))
-    trials = [asdict(trial) for trial in result.trials]
-    _show(result.run, as_json, {"metric": result.metric, "trials": trials})
-
-
-def _show(result: "RunResult", as_json: bool, further: Mapping[str, Any] | None = None) -> None:
-    from ensemble_pipe.cli.tables import baseline_line, result_table
-    from ensemble_pipe.core.storage import RunPaths
-    from ensemble_pipe.tracking.cursor import Cursor
-
-    tell = say if as_json else show
-    say("")
-    tell(result_table(result.metrics, result.members))
-    tell(baseline_line(result.metrics))
-    for learner, reason in result.failed.items():
-        say(f"learner {learner} failed and yields no member: {reason}")
-    if result.left_undone:
-        say(f"\n{result.left_undone}\n  {_command()} resume {result.run_dir}")
-    say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
-    say(f"  {_command()} ui --output {Path(result.run_dir).parent}")
-    asked = "".join(f" --with {name}=FILE" for name in result.given)
-    say(f"  {_command()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
-    if result.model_uri is not None:
-        store = Cursor.load(RunPaths(Path(result.run_dir)).cursor).uri
-        serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
-        say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
-    if as_json:
-        show(json.dumps({**vars(result), **(further or {})}))
-    if result.mlflow_lacks:
-        say(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
-
-
-def _path_setting() -> str:
-    """Return a PATH on which mlflow and its server are found, where the shell has none."""
-    if shutil.which("mlflow"):
-        return ""
-    return f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-
-
-def _command() -> str:
-    """Return the command that calls this program, as the user did where it is not on the path."""
-    called = Path(sys.argv[0])
-    on_path = shutil.which("ensemble-pipe") == str(called)
-    return str(called) if called.name == "ensemble-pipe" and not on_path else "ensemble-pipe"

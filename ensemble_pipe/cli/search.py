@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from ensemble_pipe.cli.outcome import show_search
 from ensemble_pipe.cli.overrides import overrides_of
-from ensemble_pipe.cli.run import Address, Inline, show_search
+from ensemble_pipe.cli.run import Address, Inline
 from ensemble_pipe.cli.support import AsJson, errors, loading
 
 

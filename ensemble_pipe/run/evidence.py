@@ -1,6 +1,7 @@
-"""The out-of-fold predictions that the members of a session are combined by."""
+"""What the members of a session are combined by: out-of-fold predictions, or held-out rows."""
 
 from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError, TrainingError
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.shards import TrainingData
@@ -8,7 +9,9 @@ from ensemble_pipe.ensemble import out_of_fold
 from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.cross_fitting import Folds
+from ensemble_pipe.ensemble.decisions import Decide
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold
+from ensemble_pipe.run.time_limit import TimeLimit
 
 
 def folds_of(plans: Plans, data: TrainingData) -> Folds | None:
@@ -42,3 +45,32 @@ def fold_warnings(plans: Plans, aggregator: Aggregator, how: Combine) -> tuple[s
     if how.evidence != "out_of_fold":
         return ()
     return tuple(out_of_fold.left_out_messages(plans.fold_groups, members))
+
+
+def require_evidence(
+    folds: OutOfFold | None, how: Combine, decide: Decide | None, reasons: str
+) -> None:
+    """Check that there is something to fit the combiner to, where no rows are held out.
+
+    Args:
+        folds: out-of-fold predictions, if any.
+        how, decide: of the ensemble.
+        reasons: why learners failed.
+
+    Raises:
+        TrainingError: there is nothing.
+    """
+    if folds is None and (how.fits or (decide is not None and decide.fits)):
+        raise TrainingError(
+            "no group has all of its folds, and no rows are held out that the members could "
+            f"be combined by; raise validation_fraction ({reasons})"
+        )
+
+
+def no_members(reasons: str, limit: TimeLimit) -> EnsemblePipeError:
+    """Return the error of a session that has no member."""
+    if reasons:
+        return TrainingError(f"no learner was trained to the end: {reasons}")
+    if limit.is_set:
+        return ConfigError(limit.too_short())
+    return TrainingError("no learner is finished or under way, so there is no ensemble yet")

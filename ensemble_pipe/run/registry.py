@@ -80,6 +80,12 @@ class MemberRegistry:
             self._sink.add_member(member, self.metrics[place], cost)
         return True
 
+    @property
+    def turn(self) -> int:
+        """How many learners of a kind are begun together: one for each fold."""
+        folds = self.aggregator.folds
+        return 1 if folds is None else folds.count
+
     def spare_below_gain(self, least: float, trained: Set[int], open_: Set[int]) -> set[int] | None:
         """Drop what gains too little; return the learners that are spared, None where none is.
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.chosen_rows import ChosenRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
@@ -65,14 +66,22 @@ class Ending:
         """Rows that members are yet to predict: on what they are combined by, they have."""
         return sum(self._data.part(part).rows for part in self._parts if part != "validation")
 
-    def rehearse(self, config: Pipeline, plans: Sequence[LearnerPlan], members: int) -> None:
-        """Measure how long members take to predict and to combine, by untrained ones.
+    def rehearse(
+        self, config: Pipeline, plans: Sequence[LearnerPlan], members: int, timeline: Timeline
+    ) -> None:
+        """Measure how long members take to predict and to combine, by untrained ones, once.
 
         Args:
             config: of the session.
-            plans: of the networks; the largest is tried.
+            plans: of the networks; the largest is tried. Without any there is nothing to measure.
             members: how many there will be.
+            timeline: where this is a stage.
         """
+        if plans and not self.is_rehearsed:
+            with timeline.stage("rehearsal"):
+                self._rehearse(config, plans, members)
+
+    def _rehearse(self, config: Pipeline, plans: Sequence[LearnerPlan], members: int) -> None:
         schema, draws = self._aggregator.schema, self._aggregator.draws
         plan = max(plans, key=lambda one: one.build(schema).layout.size)
         with self._limit.rehearsal():

@@ -1,12 +1,11 @@
 """The training session: trains learners, and combines their members into one ensemble."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.errors import ConfigError, TrainingError
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.augment.prediction import PredictionDraws
 from ensemble_pipe.data.schema import Schema
@@ -16,7 +15,13 @@ from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold
 from ensemble_pipe.run.display import Display
-from ensemble_pipe.run.evidence import cross_validated, fold_warnings, folds_of
+from ensemble_pipe.run.evidence import (
+    cross_validated,
+    fold_warnings,
+    folds_of,
+    no_members,
+    require_evidence,
+)
 from ensemble_pipe.run.measuring import compare, measure_parts
 from ensemble_pipe.run.ordering import plan_work
 from ensemble_pipe.run.refit import Refit, refit_plans
@@ -31,7 +36,6 @@ from ensemble_pipe.serving.artifact import model_of
 from ensemble_pipe.tracking.schemas import LearnerUnderWay
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.halting import never
-from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.warmup import compile_kernels
 
 
@@ -144,13 +148,15 @@ class Session:
         self._under_way.states.update(remaining.states)
         if not self.open or self._end_when_enough() or executor is None:
             return
-        self._compile_kernels(remaining.networks)
+        if self._compile_first and remaining.networks:
+            with self._timeline.stage("kernels"):
+                if compile_kernels(self._schema, remaining.networks, self._data.recipe):
+                    self._display.message("kernels ready (compiled once, then kept)")
         is_limited = self._limit.is_set
-        if is_limited and remaining.networks and not self._ending.is_rehearsed:
-            with self._timeline.stage("rehearsal"):
-                self._ending.rehearse(self._config, remaining.networks, len(self._plans.trained))
-        width, folds = self._config.cluster.stack, self.registry.aggregator.folds
-        turn = 1 if folds is None else folds.count
+        if is_limited:
+            total = len(self._plans.trained)
+            self._ending.rehearse(self._config, remaining.networks, total, self._timeline)
+        width, turn = self._config.cluster.stack, self.registry.turn
         halted = self._limit.ends_training if is_limited else never
         trainers = executor.trainers if executor.wait(halted) else 1
         work = plan_work(remaining, self._schema, trainers, width, turn, is_limited, until)
@@ -215,14 +221,10 @@ class Session:
         self._display.message("combining and measuring the ensemble")
         folds = cross_validated(self._plans, aggregator, self._data, self._draws)
         decide = self._config.ensemble.decide
-        fits = how.fits or (decide is not None and decide.fits)
-        if folds is None and fits and not self._held_out:
-            raise TrainingError(
-                "no group has all of its folds, and no rows are held out that the members could "
-                f"be combined by; raise validation_fraction ({self._reasons()})"
-            )
-        groups = self._data.row_groups(self._held_part)
+        if not self._held_out:
+            require_evidence(folds, how, decide, self._reasons())
         with self._timeline.stage("combining"):
+            groups = self._data.row_groups(self._held_part)
             combined = aggregator.combine(how, self._config.seed, folds, groups, decide)
         self._limit.combining_s = 0.0  # that is done
         self._sink.save_combination(combined)
@@ -236,17 +238,17 @@ class Session:
         """
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
         under_way, folds, combined = self._combination
-        again = self._refit
+        again, parts = self._refit, self._sink.parts
         final = combined if again is None else again.replaced(combined)
-        parts = self._sink.parts
         with self._timeline.stage("measuring"):
             measured = measure_parts(parts, self._data, aggregator, combined, final, self._external)
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
-        evidence = self._data.part(self._held_part), self._external(self._held_part)
-        seed, limit, timeline = self._config.seed, self._limit, self._timeline
-        compared = compare(
-            self._data, aggregator, combined, measured, evidence, seed, limit, timeline
+        data, evidence = (
+            self._data,
+            (self._data.part(self._held_part), self._external(self._held_part)),
         )
+        seed, limit, timeline = self._config.seed, self._limit, self._timeline
+        compared = compare(data, aggregator, combined, measured, evidence, seed, limit, timeline)
         result = SessionResult(
             model=model_of(final, self._schema, self._draws),
             measured=measured,
@@ -266,15 +268,6 @@ class Session:
         )
         self._sink.save_result(result, aggregator)
         return result
-
-    def _compile_kernels(self, networks: Sequence[LearnerPlan]) -> None:
-        """Compile the kernels that networks need, where this machine lacks them."""
-        if not (networks and self._compile_first):
-            return
-        with self._timeline.stage("kernels"):
-            compiled = compile_kernels(self._schema, networks, self._data.recipe)
-        if compiled:
-            self._display.message("kernels ready (compiled once, then kept)")
 
     def _handle(self, event: Event) -> None:
         """Process an event of a trainer."""
@@ -320,13 +313,8 @@ class Session:
         return True
 
     def _require_members(self) -> None:
-        if self.member_count:
-            return
-        if self.failed:
-            raise TrainingError(f"no learner was trained to the end: {self._reasons()}")
-        if self._limit.is_set:
-            raise ConfigError(self._limit.too_short())
-        raise TrainingError("no learner is finished or under way, so there is no ensemble yet")
+        if not self.member_count:
+            raise no_members(self._reasons(), self._limit)
 
     def _reasons(self) -> str:
         return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())

@@ -37,6 +37,13 @@ class Cursor:
     model_uri: str | None = None
     model_sums: dict[str, str] = field(default_factory=dict)
 
+    def take(self, name: str) -> bool:
+        """Return whether an entry is to be sent, now and never again."""
+        if name in self.once:
+            return False
+        self.once.append(name)
+        return True
+
     @classmethod
     def load(cls, path: Path) -> "Cursor":
         """Read a saved cursor; return a fresh one where there is no file.

@@ -246,7 +246,7 @@ class Shipper:
     def _member_metrics(self, entry: MemberMetrics, metrics: Numbers) -> None:
         # A learner that was halted and resumed has two members of one number.
         sum_ = crc32(json.dumps(metrics).encode())
-        if self._first_time(f"{entry.kind}/{entry.learner}/{entry.number}/{sum_}"):
+        if self.cursor.take(f"{entry.kind}/{entry.learner}/{entry.number}/{sum_}"):
             self._add(self._child(entry), entry, metrics, entry.number)
 
     def _ensemble(self, entry: kinds.EnsembleEntry) -> None:
@@ -270,11 +270,11 @@ class Shipper:
         self._to.tag(self._parent, "unfinished", unfinished or "none")
         self._to.tag(self._parent, "left_undone", entry.left_undone or "nothing")
         # A run that was interrupted and resumed has two results.
-        if self._first_time(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
-            metrics = entry.metrics
-            if entry.equal:  # its validation metrics stand there, by number of members
-                metrics = {k: v for k, v in metrics.items() if not k.startswith("validation/")}
-            self._add(self._parent, entry, metrics, entry.members)
+        if self.cursor.take(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
+            # Those of the validation part stand there, by number of members, where all are equal.
+            told = {k: v for k, v in entry.metrics.items()
+                    if not (entry.equal and k.startswith("validation/"))}  # fmt: skip
+            self._add(self._parent, entry, told, entry.members)
 
     def _model(self, entry: kinds.ModelEntry) -> None:
         if entry.sums == self.cursor.model_sums:
@@ -314,9 +314,3 @@ class Shipper:
         cut = {key: name for key, name in keys.items() if names.name_of(key) != name}
         if cut:
             self._to.json_file(run, cut, "names.json")
-
-    def _first_time(self, name: str) -> bool:
-        first = name not in self.cursor.once
-        if first:
-            self.cursor.once.append(name)
-        return first

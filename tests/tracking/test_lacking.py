@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from journal_entries import EXAMPLES
 
-from ensemble_pipe.cli.run import _show
+from ensemble_pipe.cli.outcome import show_result
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.lifecycle import RunResult
 from ensemble_pipe.tracking import kinds
@@ -81,7 +81,7 @@ def test_it_is_the_last_line_of_the_command(
         for name in ("nll",)
     }
     result = RunResult("a", str(tmp_path), None, None, metrics, 1.0, 2, mlflow_lacks=line)
-    _show(result, as_json)
+    show_result(result, as_json)
     shown = capsys.readouterr()
     assert shown.err.splitlines()[-1] == line
     assert line not in shown.err.splitlines()[:-1]

@@ -1,0 +1,71 @@
+"""What a command says at its end: metrics, where everything is, and what to do next."""
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ensemble_pipe.core.terminal import say, show
+
+if TYPE_CHECKING:
+    from ensemble_pipe.run.pipeline import RunResult
+    from ensemble_pipe.search.pipeline import SearchResult
+
+
+def show_search(result: "SearchResult", as_json: bool) -> None:
+    """Show the best trials of a search, and the ensemble that was made of them."""
+    from ensemble_pipe.search.results import trials_table
+
+    tell = say if as_json else show
+    say("")
+    tell(trials_table(result.metric, result.trials))
+    trials = [asdict(trial) for trial in result.trials]
+    show_result(result.run, as_json, {"metric": result.metric, "trials": trials})
+
+
+def show_result(
+    result: "RunResult", as_json: bool, further: Mapping[str, Any] | None = None
+) -> None:
+    """Show the measures of a run, where everything is, and what to do next."""
+    from ensemble_pipe.cli.tables import baseline_line, result_table
+    from ensemble_pipe.core.storage import RunPaths
+    from ensemble_pipe.tracking.cursor import Cursor
+
+    tell = say if as_json else show
+    say("")
+    tell(result_table(result.metrics, result.members))
+    tell(baseline_line(result.metrics))
+    for learner, reason in result.failed.items():
+        say(f"learner {learner} failed and yields no member: {reason}")
+    if result.left_undone:
+        say(f"\n{result.left_undone}\n  {command_name()} resume {result.run_dir}")
+    say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
+    say(f"  {command_name()} ui --output {Path(result.run_dir).parent}")
+    asked = "".join(f" --with {name}=FILE" for name in result.given)
+    say(f"  {command_name()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
+    if result.model_uri is not None:
+        store = Cursor.load(RunPaths(Path(result.run_dir)).cursor).uri
+        serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
+        say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
+    if as_json:
+        show(json.dumps({**vars(result), **(further or {})}))
+    if result.mlflow_lacks:
+        say(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
+
+
+def _path_setting() -> str:
+    """Return a PATH on which mlflow and its server are found, where the shell has none."""
+    if shutil.which("mlflow"):
+        return ""
+    return f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
+
+
+def command_name() -> str:
+    """Return the command that calls this program, as the user did where it is not on the path."""
+    called = Path(sys.argv[0])
+    on_path = shutil.which("ensemble-pipe") == str(called)
+    return str(called) if called.name == "ensemble-pipe" and not on_path else "ensemble-pipe"
