@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -80,11 +80,18 @@ def _plain_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         others = warnings.showwarning
 
-        def show_plainly(message: Any, category: type[Warning], *where: Any) -> None:
+        def show_plainly(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if issubclass(category, DataWarning):
                 say(f"warning: {message}")
             else:
-                others(message, category, *where)
+                others(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show_plainly
         yield

@@ -73,6 +73,29 @@ def test_long_integers_are_treated_alike_from_any_source(
     assert np.array_equal(own, features)
 
 
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (["1", str(2**63 - 1)], pa.int64()),
+        (["1", str(2**64 - 1)], pa.uint64()),
+        (["-1", str(-(2**63))], pa.int64()),
+        (["-1", str(2**63)], pa.float64()),
+        (["0.5", str(2**64 - 1)], pa.float64()),
+        (["0.5", "1e300"], pa.float64()),
+        (["0.5", str(2**64)], pa.string()),
+        (["1", str(-(2**63) - 1)], pa.string()),
+        (["1", "0" * 5000 + "1" * 300], pa.string()),  # more digits than Python reads
+    ],
+)
+def test_the_type_of_a_column_of_csv(texts: list[str], kind: pa.DataType, tmp_path: Path) -> None:
+    for order in (texts, texts[::-1]):
+        (tmp_path / "t.csv").write_text("\n".join(["x", *order]) + "\n")
+        rows = open_rows(str(tmp_path / "t.csv"))
+        assert rows.schema.field("x").type == kind
+        found = [value for _, block in rows.blocks(["x"]) for value in block["x"].to_pylist()]
+        assert [str(value) for value in found] == order or kind == pa.float64()
+
+
 def test_a_longer_integer_is_refused_by_a_rule_for_numbers(tmp_path: Path) -> None:
     values = [*SPREAD, 2**64]
     for door in (texts_in_csv, texts_in_parquet):
