@@ -2,14 +2,15 @@
 
 import gc
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
-from ensemble_pipe.core.errors import EnsemblePipeError, InputError
+from ensemble_pipe.core.errors import DataWarning, EnsemblePipeError, InputError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.terminal import say, show
 
@@ -61,7 +62,7 @@ def loading() -> Iterator[None]:
 @contextmanager
 def errors() -> Iterator[None]:
     """Convert errors and signals into one message and their exit status."""
-    with handle_signals(exits=True) as signals:
+    with handle_signals(exits=True) as signals, _plain_warnings():
         try:
             yield
         except (EnsemblePipeError, MemoryError, OSError) as error:
@@ -71,6 +72,29 @@ def errors() -> Iterator[None]:
         except KeyboardInterrupt as stop:
             say(str(stop) or "stopped")
             raise typer.Exit(signals.status) from None
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print warnings of data as a line of their own, without the code that they come from."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show_plainly(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, DataWarning):
+                say(f"warning: {message}")
+            else:
+                others(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show_plainly
+        yield
 
 
 def _message_and_status(error: Exception) -> tuple[str, int]:

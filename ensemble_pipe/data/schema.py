@@ -15,7 +15,7 @@ from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Place, Rows
 from ensemble_pipe.data.tables import encoding, target_scaling
-from ensemble_pipe.data.tables.agreement import agrees
+from ensemble_pipe.data.tables.agreement import agrees, with_bare_names
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import (
@@ -30,6 +30,7 @@ from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.source_view import SourceView, view_columns
 from ensemble_pipe.data.tables.spans import Span
+from ensemble_pipe.data.tables.strays import Strays
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
 from ensemble_pipe.data.tables.target_scaling import Bounds, TargetScale
 from ensemble_pipe.data.tables.target_transforms import TargetTransform
@@ -250,7 +251,9 @@ class Schema:
         if self.is_image:
             require_images(rows.schema.field(IMAGE).type, self.input_shape, rows.where)
 
-    def encode_inputs(self, block: pa.RecordBatch, place: Place) -> Array:
+    def encode_inputs(
+        self, block: pa.RecordBatch, place: Place, strays: Strays | None = None
+    ) -> Array:
         """Encode a block of n rows as base files store them.
 
         Images are (n, H, W, C) uint8, not copied and not scaled: `input_scale` is for them. Rows of
@@ -259,13 +262,17 @@ class Schema:
 
         Args:
             place: names row i of the block, for messages.
+            strays: counts the values of recognised columns that are no numbers or dates.
 
         Raises:
             DataError: a column is missing, or its type or a value violates its rule.
         """
         if not self.is_image:
             missing = Missing(self.missing_values)
-            return encoding.encode(block, self.columns, self.scaling, self._layout, place, missing)
+            layout = self._layout
+            return encoding.encode(
+                block, self.columns, self.scaling, layout, place, missing, strays
+            )
         return encode_images(block, self.input_shape, place)
 
     def input_scale(self) -> tuple[Floats, Floats]:
@@ -302,7 +309,7 @@ class Schema:
         Raises:
             CorruptFileError: a field is missing or of another type, or the fields do not agree.
         """
-        schema = validate_as(value, cls, where, "a schema of this version")
+        schema = with_bare_names(validate_as(value, cls, where, "a schema of this version"))
         if not agrees(schema):
             raise CorruptFileError(f"{where}: its shape, columns and scaling do not agree")
         return schema

@@ -113,12 +113,13 @@ def read_features(estimator: Any, X: Any) -> Features:
         ValueError: there are no rows or columns, or X is no table.
     """
     X = _checked(estimator, X, least=2)
-    validate_data(estimator, X, skip_check_array=True)
     if is_sparse(X):
+        validate_data(estimator, X, skip_check_array=True)
         _require_few(X)
         return Features(_numbered(X), X, np.arange(X.shape[0]), {})
     columns = _columns(X)
     require_unique("X", columns.names)
+    validate_data(estimator, X, skip_check_array=True)
     found, unusable = _usable(columns)
     if not found:
         raise DataError(f"X: no column can be used: {next(iter(unusable.values()))}")
@@ -147,6 +148,7 @@ def known_features(estimator: Any, X: Any, names: Sequence[str], used: Sequence[
         validate_data(estimator, X, skip_check_array=True, reset=False)
         return X
     columns = _columns(X)
+    require_unique("X", columns.names)
     if sorted(columns.names) != sorted(names):
         validate_data(estimator, X, skip_check_array=True, reset=False)
         columns = columns.named(names)

@@ -44,6 +44,7 @@ from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.checked import open_source
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.splits import split_rows
+from ensemble_pipe.data.tables.strays import Strays
 from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.nn.blas import one_thread
@@ -264,8 +265,10 @@ def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:
         write_rows(data, prepared.schema, writers, mean)
     if prepared.official_test is not None:
         test = prepared.official_test
+        strays = Strays()
         with base_writer(part_file(folder, "test"), shard_rows) as writer:
-            write_rows(test, prepared.schema, [(writer, np.arange(test.count))], mean)
+            write_rows(test, prepared.schema, [(writer, np.arange(test.count))], mean, strays)
+        strays.warn()
 
 
 def write_rows(
@@ -273,13 +276,17 @@ def write_rows(
     schema: Schema,
     writers: Sequence[tuple[BaseWriter, Integers]],
     mean_weight: float,
+    strays: Strays | None = None,
 ) -> None:
-    """Encode all rows, block by block, and give each writer those at its ascending places."""
+    """Encode all rows, block by block, and give each writer those at its ascending places.
+
+    `strays` counts what counts as missing; in the training file recognition has seen it.
+    """
     label = schema.target_place(data.rows)
     for first, block in data.rows.blocks(schema.source_columns):
         here = slice(first, first + block.num_rows)
         columns: dict[str, Array] = {
-            "input": schema.encode_inputs(block, data.rows.place_from(first)),
+            "input": schema.encode_inputs(block, data.rows.place_from(first), strays),
             "target": schema.encode_targets(data.targets[here], lambda row: label(first + row)),  # noqa: B023
             "row": data.numbers(here.start, here.stop),
         }

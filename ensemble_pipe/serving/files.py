@@ -17,6 +17,7 @@ from ensemble_pipe.data.sources.idx import is_idx
 from ensemble_pipe.data.sources.paths import rename_hint
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.side_columns import read_targets
+from ensemble_pipe.data.tables.strays import Strays
 from ensemble_pipe.ensemble.members.external_files import cells_from
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.serving.external import with_files
@@ -133,9 +134,11 @@ def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
         yield 0, model.block_outputs(empty, rows.place)
     outputs = len(model.members) * max(model.schema.target_count, len(model.schema.classes))
     most = max(1, min(PREDICTED_ROWS, PREDICTED_NUMBERS // max(1, outputs)))
+    strays = Strays()
     for first, block in rows.blocks(model.columns, most):
         place, cells = rows.place_from(first), cells_from(rows, first)
-        yield first, model.block_outputs(block, place, first, cells)
+        yield first, model.block_outputs(block, place, first, cells, strays)
+    strays.warn()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PyFuncModel
 
 from ensemble_pipe.core.errors import InputError
-from ensemble_pipe.data.sources.paths import require_none_renamed
+from ensemble_pipe.data.sources.paths import bare_names, require_none_renamed
 from ensemble_pipe.serving.signature import as_signed
 
 
@@ -47,7 +47,7 @@ def take_any_frame() -> None:
 
 def _require_none_renamed(frame: Any, columns: Any) -> None:
     try:
-        require_none_renamed("the input", columns.input_names(), map(str, frame.columns))
+        require_none_renamed("the input", columns.input_names(), bare_names(frame.columns))
     except InputError as error:
         raise WrongInputError(error) from None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, TypeGuard
 
@@ -12,7 +12,9 @@ import pyarrow as pa
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
+from ensemble_pipe.data.sources.paths import bare_names
 from ensemble_pipe.data.sources.rows import BLOCK_BYTES, BLOCK_ROWS, GROUP_ROWS
+from ensemble_pipe.data.tables.arrow_types import to_plain
 
 MOST_BITS = 1024
 
@@ -53,6 +55,11 @@ class Columns:
         own = dict(zip(names, self.names, strict=True))
         return Columns(self.where, list(names), lambda name: self.values(own[name]))
 
+    def bare(self) -> "Columns":
+        """Return the columns by their names without blanks around them."""
+        names = bare_names(self.names)
+        return self if names == self.names else self.named(names)
+
 
 def columns_of(inputs: Any) -> Columns | None:
     """Return the columns of rows in memory; None of what has no names for them.
@@ -61,6 +68,11 @@ def columns_of(inputs: Any) -> Columns | None:
         inputs: an Arrow table, a data frame, a structured array, a dict with the values of each
             column, or a list with a dict for each row, where what a row lacks is missing.
     """
+    found = _columns_of(inputs)
+    return None if found is None else found.bare()
+
+
+def _columns_of(inputs: Any) -> Columns | None:
     if isinstance(inputs, pa.Table | pa.RecordBatch):
         return Columns("the table", inputs.schema.names, inputs.column)
     if isinstance(inputs, Mapping):
@@ -127,6 +139,8 @@ def _loses(found: pa.Array, values: Any) -> bool:
     """Return whether Arrow's conversion loses information: times become days, truths numbers."""
     if isinstance(found, pa.ExtensionArray):
         return True
+    if isinstance(found, pa.DictionaryArray):  # such as intervals, as categories
+        return isinstance(found.dictionary, pa.ExtensionArray)
     is_date, is_float = pa.types.is_date(found.type), pa.types.is_floating(found.type)
     if not (is_date or is_float) or getattr(getattr(values, "dtype", None), "kind", "O") != "O":
         return False
@@ -169,13 +183,15 @@ def _native(values: Any) -> Any:
 
 
 def _texts(values: Any, name: str) -> pa.Array:
-    try:
-        found = [_text(value, name, row) for row, value in enumerate(values)]
-        return pa.array(found, pa.string())
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"column {quote(name)}: {quote(error.object)} is no text in UTF-8"
-        ) from None
+    found = [_text(value, name, row) for row, value in enumerate(values)]
+    for row, text in enumerate(found):
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"row {row + 1}, column {quote(name)}: {quote(text)} is no text in UTF-8"
+            ) from None
+    return pa.array(found, pa.string())
 
 
 def _text(value: Any, name: str, row: int) -> str | None:
@@ -189,8 +205,12 @@ def _text(value: Any, name: str, row: int) -> str | None:
         raise DataError(f"row {row + 1}, column {quote(name)}: a number of over {MOST_BITS} bits")
     if isinstance(value, str | bool | int | float | Decimal):
         return str(value)
-    if isinstance(value, date | datetime):
+    if isinstance(value, date | datetime | time):
         return value.isoformat()
+    if isinstance(value, timedelta):
+        return str(to_plain(pa.array([value]))[0])
+    if type(value).__name__ == "Interval":  # of pandas, as its `cut` makes them
+        return str(value)
     raise DataError(
         f"row {row + 1}, column {quote(name)}: {quote(value)} is no number, text or date"
     )

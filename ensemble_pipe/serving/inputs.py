@@ -12,6 +12,7 @@ from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources.files import open_rows
+from ensemble_pipe.data.sources.paths import require_unique
 from ensemble_pipe.data.sources.rows import IMAGE, Rows, image_array
 from ensemble_pipe.serving.in_memory import as_column, columns_of
 
@@ -34,6 +35,7 @@ def batch_of(inputs: Any, schema: Schema) -> pa.RecordBatch:
     if columns.are_places and len(columns.names) == len(given) and "0" not in given:
         columns = columns.named(given)
     schema.require_columns(columns.names, columns.where)
+    require_unique(columns.where, columns.names)
     arrays = [as_column(columns.values(name), name) for name in names]
     return _batch(arrays, names)
 

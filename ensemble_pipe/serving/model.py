@@ -15,6 +15,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import shard_table
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.sources.rows import Place
+from ensemble_pipe.data.tables.strays import Strays
 from ensemble_pipe.ensemble.combiners import softmax
 from ensemble_pipe.ensemble.members import external_members, member_outputs
 from ensemble_pipe.ensemble.members.external import Cells, external_outputs
@@ -172,10 +173,20 @@ class Ensemble:
     def _outputs(self, inputs: Any, given: ExternalPredictions, first: int = 0) -> Floats:
         batch = batch_of(inputs, self.schema)
         block = with_predictions(batch, inputs, given, self.members, self.schema)
-        return self.block_outputs(block, lambda row: f"row {first + row + 1}", first)
+        strays = Strays()
+        found = self.block_outputs(
+            block, lambda row: f"row {first + row + 1}", first, strays=strays
+        )
+        strays.warn()
+        return found
 
     def block_outputs(
-        self, block: pa.RecordBatch, place: Place, first: int = 0, cells: Cells | None = None
+        self,
+        block: pa.RecordBatch,
+        place: Place,
+        first: int = 0,
+        cells: Cells | None = None,
+        strays: Strays | None = None,
     ) -> Floats:
         """Return the outputs for a part of an input.
 
@@ -184,6 +195,7 @@ class Ensemble:
             place: names row i of the block, for messages.
             first: number of its first row in the whole input.
             cells: cells(column) names row i of a column of external predictions; None for `place`.
+            strays: counts the values that are no numbers or dates, and so count as missing.
         """
         cells = cells or (lambda column: lambda row: f"{place(row)}, column {quote(column)}")
         given = {
@@ -194,7 +206,7 @@ class Ensemble:
             return member_outputs(self.members, self.schema, [lambda *_: None], 0, given)
         try:
             with one_thread():
-                encoded = self.schema.encode_inputs(block, place)
+                encoded = self.schema.encode_inputs(block, place, strays)
         except DataError as error:
             raise DataError(error.at_prediction) from None
         none = np.zeros(len(encoded), np.int32)

@@ -1,10 +1,10 @@
 """The MLflow signature of a model's input: the type of each column, and which are optional.
 
-Numbers are doubles; dates, categories, numbers that were true and false, and those that a text such
-as "unknown" may stand for are strings, for which MLflow takes values of any type as they are. (Its
-own booleans and datetimes it cannot read from CSV, and a null would become false.) `as_signed`
-makes a frame one that MLflow takes; `as_read` makes what MLflow made of a request one that the
-model reads.
+Numbers with a rule are doubles; dates, categories, numbers that were true and false, and those that
+text may stand for, as for any column without a rule, are strings, for which MLflow takes values of
+any type as they are. (Its own booleans and datetimes it cannot read from CSV, and a null would
+become false.) `as_signed` makes a frame one that MLflow takes; `as_read` makes what MLflow made of
+a request one that the model reads.
 """
 
 import re
@@ -57,7 +57,7 @@ def as_signed(frame: "pd.DataFrame", columns: Any) -> "pd.DataFrame":
     MLflow would refuse whole numbers for doubles, numbers, dates, true and false for strings, and
     names of columns that are numbers.
     """
-    frame = frame.rename(columns=str)
+    frame = frame.rename(columns=lambda name: str(name).strip())
     if not frame.columns.is_unique:
         return frame  # which is refused
     types = {spec.name: spec.type.name for spec in columns.inputs if spec.name in frame}
@@ -82,6 +82,8 @@ def as_read(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
 
     Optional columns that are absent are missing in each row.
     """
+    from pandas.api.types import infer_dtype
+
     changed: dict[str, Any] = {}
     for column in schema.columns:
         if column.name not in frame:
@@ -91,6 +93,8 @@ def as_read(frame: "pd.DataFrame", schema: Schema) -> "pd.DataFrame":
             known = column.categories if isinstance(column, CategoryColumn) else ()
             is_number = isinstance(column, NumberColumn) and column.kind == "number"
             given = frame[column.name].astype(object)
+            if infer_dtype(given) in ("floating", "integer", "mixed-integer-float"):
+                continue
             pairs = zip(given, given.isna(), strict=True)
             read = [None if missing else _read(value, known, is_number) for value, missing in pairs]
             changed[column.name] = _series(read, frame)

@@ -114,7 +114,7 @@ def test_a_text_far_down_among_numbers(value: str) -> None:
     write("test.csv", rows_of_csv(6000, f'1,"{value}",1', 5000))
     where = f"test.csv: row 5000 (line 5001), column 'b': {value!r} is not a number; declare it by"
     assert run_table("test.csv", STRICT).startswith(where)
-    assert run_table(write_parquet(), "data.test_path=test.csv").startswith(where)
+    assert run_table(write_parquet(), "data.test_path=test.csv", STRICT).startswith(where)
     assert predict(table_model(), "test.csv") == where.replace("declare it by", INSTEAD) + (
         " `columns: {b: {kind: category}}`"
     )

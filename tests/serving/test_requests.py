@@ -23,6 +23,7 @@ from mlflow.types import ColSpec, DataType
 from mlflow.types import Schema as Columns
 
 import ensemble_pipe
+from ensemble_pipe.core.errors import DataWarning
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving import mlflow_logging
@@ -255,6 +256,14 @@ def test_without_rules_a_null_is_no_error_in_any_form_and_a_forgotten_column_is_
         require_same(poster(served)(form(frame), kind), expected)
         with pytest.raises(mlflow.MlflowException, match="x"):
             poster(served)(form(frame.drop(columns="x")), kind)
+    strange = frame.astype({"x": object, "self": object})
+    strange.loc[0, ["x", "self"]] = ["#DIV/0!", "12 kg"]
+    expected = ensemble.table(strange.assign(x=[None, None, frame.x[2]])).to_pandas()
+    for form, kind in FORMS:
+        with pytest.warns(DataWarning, match="column 'x': 1 value that is no number counts as"):
+            require_same(poster(served)(form(strange), kind), expected)
+    with pytest.warns(DataWarning, match="column 'self': 1 value that is no number .*'12 kg'"):
+        require_same(served.predict(strange), expected)
 
 
 def test_names_of_columns_may_be_numbers() -> None:

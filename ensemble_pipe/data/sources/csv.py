@@ -11,7 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.sources.paths import reading, require_no_bomb, require_unique
+from ensemble_pipe.data.sources.paths import bare_names, reading, require_no_bomb, require_unique
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.sources.text_columns import TextColumn, to_text
 
@@ -51,10 +51,11 @@ class _File:
 def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
     """Open a CSV file with a header; one pass counts the rows and infers the types.
 
-    A column is true/false, int64, double or text: the first type that fits all values. Blanks
-    around a value are trimmed, empty lines skipped. An empty field is a missing value; in columns
-    of numbers and true/false so are NA, N/A, #N/A, NaN, nan, null and NULL. A column requested as
-    written is text, including blanks, whatever its values look like.
+    A column is true/false, int64, uint64, double or text: the first type that fits all values.
+    Integers of more than 64 bits are text. Blanks around a value are trimmed, empty lines skipped.
+    An empty field is a missing value; in columns of numbers and true/false so are NA, N/A, #N/A,
+    NaN, nan, null and NULL. A column requested as written is text, including blanks, whatever its
+    values look like.
 
     Args:
         path: the file, gzipped where it ends in .gz.
@@ -62,7 +63,7 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
 
     Raises:
         DataError: a row has too many or too few fields, is longer than 4 MB or not UTF-8, or the
-            header is not as it must be. Reading refuses an integer too large for int64.
+            header is not as it must be.
     """
     file = _File(path, _header(path))
     columns = {name: TextColumn(name, missing_values) for name in file.names}
@@ -86,9 +87,6 @@ def _rows(file: _File, columns: dict[str, TextColumn], count: int, written: froz
     schema = pa.schema(fields)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        for name in names:
-            if name not in written:
-                columns[name].check(file.place)
         chosen = pa.schema([schema.field(name) for name in names])
         for batch in _texts(file, names):
             with reading(file.path, "; was it written to meanwhile?"):
@@ -140,7 +138,7 @@ def _header(path: Path) -> dict[str, str]:
             own = _open(_stream(path), []).schema.names
         except UnicodeDecodeError:
             raise DataError(f"{path}: its column names are not UTF-8; save it as UTF-8") from None
-    names = [name.strip() for name in own]
+    names = bare_names(own)
     require_unique(path, names)
     return dict(zip(names, own, strict=True))
 

@@ -95,6 +95,11 @@ def require_values(where: object, shape: Sequence[int]) -> None:
         raise DataError(f"{where}: its rows hold no values (shape {tuple(shape)})")
 
 
+def bare_names(names: Iterable[object]) -> list[str]:
+    """Return names of columns as text without blanks around them, as every source has them."""
+    return [str(name).strip() for name in names]
+
+
 def require_unique(where: object, names: Iterable[str]) -> None:
     """Raise DataError where two columns have one name."""
     seen: set[str] = set()

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, quote
-from ensemble_pipe.data.sources.paths import reading, require_unique
+from ensemble_pipe.data.sources.paths import bare_names, reading, require_unique
 from ensemble_pipe.data.sources.rows import IMAGE, TEXT_BYTES, as_images, image_type, is_images
 
 _TEXTS = (
@@ -25,7 +25,7 @@ class Plain:
     Attributes:
         where: the file, for messages.
         schema: of the `Rows`: dictionaries decoded, text as `string`, images as "image".
-        names: the file's own name of each column.
+        names: the file's own name of each column, which may have blanks around it.
     """
 
     where: str
@@ -46,7 +46,7 @@ class Plain:
             raise DataError(
                 f"{where}: holds several columns of images ({list_names(images)}); keep one"
             )
-        declared = [IMAGE if name in images else name for name in own]
+        declared = bare_names(IMAGE if name in images else name for name in own)
         require_unique(where, declared)
         kinds = [_plain_type(where, field) for field in schema]
         fields = [pa.field(name, kind) for name, kind in zip(declared, kinds, strict=True)]

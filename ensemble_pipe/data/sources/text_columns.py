@@ -13,10 +13,10 @@ from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A")
 """Texts that mean a missing value in columns of numbers and of true and false."""
 
-_Kind = Literal["null", "bool", "int", "double", "text"]
+_Kind = Literal["null", "bool", "int", "unsigned", "double", "text"]
 _TYPES = {
-    "null": pa.null(), "bool": pa.bool_(), "int": pa.int64(), "double": pa.float64(),
-    "text": pa.string(),
+    "null": pa.null(), "bool": pa.bool_(), "int": pa.int64(), "unsigned": pa.uint64(),
+    "double": pa.float64(), "text": pa.string(),
 }  # fmt: skip
 _PROBE = 64
 _MOST_DIGITS = 80
@@ -29,7 +29,7 @@ class TextColumn:
         self.name = name
         self.missing_values = missing_values
         self.kind: _Kind = "null"
-        self.too_large: tuple[int, str] | None = None
+        self.is_signed = False
         self.first_text: tuple[int, str] | None = None
 
     @property
@@ -45,15 +45,16 @@ class TextColumn:
         )
         if values.null_count == len(values):
             return
+        self.is_signed |= bool(pc.any(pc.starts_with(values, "-")).as_py())
         if self.kind != "double":
-            self.kind = _before_double(self.kind, values)
+            self.kind = _before_double(self.kind, values, self.is_signed)
         if self.kind == "double":
             doubles = cast_all(values, pa.float64())
-            if doubles is None:
-                self.kind = "text"
-            elif self.too_large is None:
-                self.too_large = find_beyond_int64(values, doubles, first)
-        if self.kind == "text":
+            beyond = [] if doubles is None else beyond_64_bits(values, doubles)
+            if beyond:
+                self.first_text = first + beyond[0], values[beyond[0]].as_py()
+            self.kind = "text" if beyond or doubles is None else "double"
+        if self.kind == "text" and self.first_text is None:
             self.first_text = first_no_number(values, first)
 
     def field(self, place: Callable[[int], str]) -> pa.Field:
@@ -62,16 +63,6 @@ class TextColumn:
             return pa.field(self.name, self.type)
         row, text = self.first_text
         return pa.field(self.name, self.type, metadata={TEXT_PLACE: place(row), TEXT: text})
-
-    def check(self, place: Callable[[int], str]) -> None:
-        """Refuse integers beyond int64, which would silently lose digits as a double.
-
-        Raises:
-            DataError: names its row and column.
-        """
-        if self.kind == "double" and self.too_large:
-            row, value = self.too_large
-            raise too_large(place(row), self.name, value)
 
     def cast(self, texts: pa.Array) -> pa.Array:
         """Return texts as values of this column's type."""
@@ -104,15 +95,15 @@ def to_text(column: pa.Array, name: str, place: Callable[[int], str]) -> pa.Arra
 
 
 def too_large(where: str, name: str, text: str) -> DataError:
-    """Return the error of an integer that int64 cannot hold."""
+    """Return the error of an integer of more than 64 bits in a column of numbers."""
     return DataError(
         f"{where}, column {quote(name)}: {truncate(text)} is too large for an integer of 64 bits; "
-        "write it with a decimal point or exponent if it is a measured number, or name the column "
-        "in `ignore`"
+        "write it with a decimal point or exponent if it is a measured number; if it is a code, "
+        "declare the column by `kind: category`, or name it in `ignore`"
     )
 
 
-def _before_double(kind: _Kind, values: pa.Array) -> _Kind:
+def _before_double(kind: _Kind, values: pa.Array, is_signed: bool) -> _Kind:
     """Return the first type, not before `kind`, that holds all values too; double untried."""
     if kind in ("null", "bool"):
         truth = pa.array(["true", "false"])
@@ -120,8 +111,11 @@ def _before_double(kind: _Kind, values: pa.Array) -> _Kind:
             return "bool"
         if kind == "bool":
             return "text"
-    may_be = kind in ("null", "int") and not _has_hex(values)
-    return "int" if may_be and cast_all(values, pa.int64()) is not None else "double"
+    if _has_hex(values):
+        return "double"
+    if kind != "unsigned" and cast_all(values, pa.int64()) is not None:
+        return "int"
+    return "double" if is_signed or cast_all(values, pa.uint64()) is None else "unsigned"
 
 
 def cast_all(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
@@ -158,14 +152,19 @@ def first_no_number(values: pa.Array, first: int) -> tuple[int, str] | None:
     return first + low, values[low].as_py()
 
 
-def find_beyond_int64(values: pa.Array, doubles: pa.Array, first: int) -> tuple[int, str] | None:
-    """Return row and text of the first integer, of digits alone, beyond int64."""
-    for row in pc.indices_nonzero(pc.greater_equal(pc.abs(doubles), 2.0**63)).to_pylist():
-        text = values[row].as_py()
-        if not text.lstrip("+-").isdigit():
-            continue
-        if len(text) > _MOST_DIGITS:  # Python reads no more than some thousand digits
-            return first + row, text
-        if not -(2**63) <= int(text) < 2**63:
-            return first + row, text
-    return None
+def beyond_64_bits(values: pa.Array, doubles: pa.Array) -> list[int]:
+    """Return the rows of integers, of digits alone, that neither int64 nor uint64 holds.
+
+    Args:
+        values: texts (n,) of numbers.
+        doubles: the same as float64.
+    """
+    large = pc.indices_nonzero(pc.greater_equal(pc.abs(doubles), 2.0**63)).to_pylist()
+    return [row for row in large if _is_beyond(values[row].as_py())]
+
+
+def _is_beyond(text: str) -> bool:
+    if not text.lstrip("+-").isdigit():
+        return False
+    # Python reads no more than some thousand digits.
+    return len(text) > _MOST_DIGITS or not -(2**63) <= int(text) < 2**64

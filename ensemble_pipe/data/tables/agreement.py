@@ -1,11 +1,31 @@
-"""Whether the parts of a schema that was read from a file agree with each other."""
+"""What is done with a schema that was read from a file: names as of today, parts that agree."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ensemble_pipe.data.sources.paths import bare_names
+
 if TYPE_CHECKING:
     from ensemble_pipe.data.schema import Schema
+
+
+def with_bare_names(schema: "Schema") -> "Schema":
+    """Return a schema whose columns have no blanks around their names, as no source gives any.
+
+    Models of earlier versions may have them, from data frames and files other than CSV.
+    """
+    names = (*schema.input_names, *schema.target_names)
+    bare = dict(zip(names, bare_names(names), strict=True))
+    if all(name == own for own, name in bare.items()) or len(set(bare.values())) < len(bare):
+        return schema
+    return replace(
+        schema,
+        columns=tuple(replace(one, name=bare.get(one.name, one.name)) for one in schema.columns),
+        decisions=tuple(replace(one, name=bare[one.name]) for one in schema.decisions),
+        target_names=tuple(bare[name] for name in schema.target_names),
+    )
 
 
 def agrees(schema: "Schema") -> bool:

@@ -12,6 +12,8 @@ from ensemble_pipe.data.sources.text_columns import MISSING
 BLANKS = " \t\n\v\f\r"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+# A time of day, or a duration, whose seconds have a fraction.
+_CLOCK = re.compile(r"(-?\d+ days \+?)?\d\d:\d\d:\d\d\.\d+", re.ASCII)
 # Whole numbers up to here are exact as float64.
 _EXACT = 2**53
 _MOST_DIGITS = 40  # reading a whole number takes the square of its digits
@@ -45,14 +47,18 @@ def canonical_name(value: Any) -> str | None:
 
 
 def normalize(name: str | None) -> str | None:
-    """Return the name of a category without surrounding blanks, and dates in one form.
+    """Return the name of a category without surrounding blanks, dates and times in one form.
 
     >>> [normalize(name) for name in (" a ", " 03", "  ", "2026-02-28T00:00", "2026-02-28 12:30")]
     ['a', '3', None, '2026-02-28', '2026-02-28 12:30:00']
+    >>> [normalize(name) for name in ("08:30:00.000", "1 days 02:03:04.500000")]
+    ['08:30:00', '1 days 02:03:04.5']
     """
     if name is None:
         return None
     text = name.strip(BLANKS)
+    if _CLOCK.fullmatch(text):
+        return text.rstrip("0").removesuffix(".")
     return name_of_date(text) or canonical_name(text)
 
 

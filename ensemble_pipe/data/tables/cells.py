@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.arrow import truths_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.sources.rows import TEXT, TEXT_PLACE, Place
 from ensemble_pipe.data.sources.text_columns import (
+    beyond_64_bits,
     cast_all,
-    find_beyond_int64,
     first_no_number,
     too_large,
 )
@@ -31,7 +32,7 @@ from ensemble_pipe.data.tables.differences import differences
 from ensemble_pipe.data.tables.missing import NO_TEXTS, Missing
 
 MOST_NAME_BYTES = 10_000
-_NUMBER = rf"^({NUMBER.pattern}|true|false)$"
+_NUMBER = rf"^({NUMBER.pattern}|true|false|[+-]?(inf|infinity|nan))$"
 
 
 def numbers(
@@ -56,13 +57,16 @@ def numbers(
 
 
 def are_numbers(texts: pa.Array) -> pa.BooleanArray:
-    """Return for trimmed texts, none missing, whether each is read as a finite number."""
+    """Return for trimmed texts, none missing, whether each is read as a number.
+
+    Infinities are, as in files with types, and integers of 64 bits; longer ones are codes.
+    """
     there = pc.match_substring_regex(texts, _NUMBER, ignore_case=True)
     numbers = pc.if_else(there, texts, pa.scalar("0", texts.type))
     doubles = _as_numbers(numbers)[1]
-    whole = pc.match_substring_regex(texts, r"^[+-]?\d{19,}$")
-    limit = pc.if_else(whole, pa.scalar(2.0**63), pa.scalar(np.inf))
-    return pc.and_(there, pc.less(pc.abs(doubles), limit))
+    found = truths_of(there).copy()
+    found[beyond_64_bits(numbers, doubles)] = False
+    return pa.array(found)
 
 
 def first_text(column: pa.Array, missing: Missing) -> tuple[int, str] | None:
@@ -83,18 +87,20 @@ def require_no_text(field: pa.Field) -> None:
 
 
 def _of_texts(texts: pa.Array, name: str, place: Place, exact: bool) -> pa.Array:
-    """Parse texts as float64; as int64 where requested and exact for all of them."""
+    """Parse texts as float64; as integers where requested and exact for all of them."""
     written, doubles = _as_numbers(texts)
     if doubles is None:
         found = first_no_number(written, 0)
         assert found is not None
         _refuse_value(place(found[0]), texts[found[0]].as_py(), name)
-    large = find_beyond_int64(written, doubles, 0)
-    if large is not None:
-        row, text = large
-        raise too_large(place(row), name, text)
-    integers = cast_all(written, pa.int64()) if exact else None
-    return doubles if integers is None else integers
+    large = beyond_64_bits(written, doubles)
+    if large:
+        raise too_large(place(large[0]), name, written[large[0]].as_py())
+    for kind in (pa.int64(), pa.uint64()) if exact else ():
+        integers = cast_all(written, kind)
+        if integers is not None:
+            return integers
+    return doubles
 
 
 def _as_numbers(texts: pa.Array) -> tuple[pa.Array, pa.Array | None]:

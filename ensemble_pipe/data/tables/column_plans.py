@@ -15,7 +15,8 @@ class ColumnPlan:
         rule: with what stands for a missing value decided, but for a fitted mean or median.
         values: of a number that have a feature of their own.
         parts: of a date that are features.
-        strays: whether text that is no number, or no date, is a missing value.
+        strays: whether there is text that is no number, or no date; it counts as missing.
+        recognized: whether the column has no rule, so that such text also does at a prediction.
         least_rows: training rows of a category that is known.
         fill: what stands for a missing value, in a word, where the rule is only its number.
         stray_text: the texts that are no numbers or dates, with their counts.
@@ -28,6 +29,7 @@ class ColumnPlan:
     values: tuple[float, ...] = ()
     parts: tuple[DatePart, ...] = ()
     strays: bool = False
+    recognized: bool = False
     least_rows: int = 1
     fill: str = ""
     stray_text: str = ""

@@ -55,7 +55,7 @@ def describe(column: Column, plan: ColumnPlan, missing: int) -> ColumnDecision:
         parts.append("missing values are refused")
     elif missing:
         parts.append(f"missing values ({missing}): {filled}")
-    if isinstance(column, NumberColumn) and column.strays:
+    if isinstance(column, NumberColumn) and plan.strays:
         what = "number" if column.kind == "number" else "date"
         shown = f": {plan.stray_text}" if plan.stray_text else ""
         parts.append(f"text that is no {what} counts as missing{shown}")

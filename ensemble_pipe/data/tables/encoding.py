@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.errors import DataError
@@ -13,7 +12,6 @@ from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables import cells, dates
-from ensemble_pipe.data.tables.arrow_types import is_text, to_plain
 from ensemble_pipe.data.tables.categories import normalize
 from ensemble_pipe.data.tables.columns import rule_error
 from ensemble_pipe.data.tables.date_parts import part_features
@@ -21,16 +19,21 @@ from ensemble_pipe.data.tables.features import CategoryColumn, Column, FeatureLa
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.name_counts import hash_name
 from ensemble_pipe.data.tables.scaling import Scaling
+from ensemble_pipe.data.tables.strays import Strays, drop_strays
 
 LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_numbers(
-    block: pa.RecordBatch, columns: Sequence[NumberColumn], place: Place, missing: Missing
+    block: pa.RecordBatch,
+    columns: Sequence[NumberColumn],
+    place: Place,
+    missing: Missing,
+    strays: Strays | None = None,
 ) -> Floats:
     """Return the numbers of a block as (C, n) float64, each column less its offset.
 
-    NaN is an allowed missing value.
+    NaN is an allowed missing value; `strays` counts what is none, but counts as one.
 
     Raises:
         DataError: a value is missing without a rule for it, infinite, or no number.
@@ -41,7 +44,7 @@ def read_numbers(
     for out, column in zip(matrix, columns, strict=True):
         values = block.column(column.name)
         if column.strays:
-            values = drop_strays(values, column.kind, missing)
+            values = drop_strays(values, column.name, column.kind, place, missing, strays)
         read = cells.numbers if column.kind == "number" else dates.seconds
         out[:] = read(values, column.name, place, missing, column.offset)
     with np.errstate(invalid="ignore"):
@@ -50,18 +53,6 @@ def read_numbers(
     for index in np.flatnonzero(~usable).tolist():
         _check(matrix[index], columns[index], place)
     return matrix
-
-
-def drop_strays(values: pa.Array, kind: str, missing: Missing) -> pa.Array:
-    """Return a column with null for text that is no number, or no date."""
-    values = to_plain(values)
-    if not is_text(values.type):
-        return values
-    texts = missing.null_missing(values, usual=True).dictionary_encode()
-    readable = cells.are_numbers if kind == "number" else dates.are_dates
-    absent = pa.scalar(None, texts.dictionary.type)
-    kept = pc.if_else(readable(texts.dictionary), texts.dictionary, absent)
-    return kept.take(texts.indices)
 
 
 def _check(values: Floats, column: NumberColumn, place: Place) -> None:
@@ -176,6 +167,7 @@ def encode(
     plan: FeatureLayout,
     place: Place,
     missing: Missing,
+    strays: Strays | None = None,
 ) -> Array:
     """Return the features (n, D) float32 of the rows of a block.
 
@@ -184,7 +176,7 @@ def encode(
     """
     require_block(block, [column.name for column in columns], place)
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
-    matrix = read_numbers(block, numbers, place, missing)
+    matrix = read_numbers(block, numbers, place, missing, strays)
     out = np.zeros((block.num_rows, len(plan.names)), np.float32)
     for values, number in zip(matrix, numbers, strict=True):
         _put_further(out, plan.starts[number.name], number, values)

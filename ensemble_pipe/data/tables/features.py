@@ -29,7 +29,8 @@ class NumberColumn:
         values: frequent values, ascending, each of which has a feature that is 1 where a number is
             this one, to the precision of float32.
         parts: of a date, that are features too.
-        strays: whether text that is no number, or no date, counts as a missing value.
+        strays: whether what is no number, or no date, counts as a missing value, as in columns
+            without a rule.
     """
 
     name: str

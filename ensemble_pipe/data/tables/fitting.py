@@ -147,7 +147,7 @@ def _empty_column(plan: ColumnPlan) -> Column:
         rule.indicator,
         values=plan.values,
         parts=plan.parts,
-        strays=plan.strays,
+        strays=plan.strays or plan.recognized,
     )
 
 

@@ -81,7 +81,11 @@ def recognize(
     plans |= _of_numbers(
         rows, roles, [plans[n] for n in roles.features if n in plans], texts, train
     )
-    found = [plans[name] for name in roles.features if name in plans]
+    found = [
+        replace(plans[name], recognized=isinstance(roles.rule(name), AutoRule))
+        for name in roles.features
+        if name in plans
+    ]
     return _chosen(rows, found, useless)
 
 
