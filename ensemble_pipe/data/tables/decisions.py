@@ -61,10 +61,10 @@ def _short(name: str) -> str:
     return truncate(printable(name), 30) if name.strip() else repr(name)
 
 
-def _families(names: Sequence[str]) -> list[str]:
+def list_families(names: Sequence[str]) -> list[str]:
     """Return names, with neighbours that differ only in their number, such as x0 and x1, as one.
 
-    >>> _families(["a", "x1", "x2", "x3", "b7"])
+    >>> list_families(["a", "x1", "x2", "x3", "b7"])
     ['a', 'x1 ... x3 (3)', 'b7']
     """
     found: list[str] = []
@@ -76,7 +76,7 @@ def _families(names: Sequence[str]) -> list[str]:
 
 def _wrapped(head: str, names: Sequence[str]) -> list[str]:
     """Return names behind a head, in lines of `_WIDTH`; of very many the first."""
-    names = _families(names)
+    names = list_families(names)
     shown = names[:_MOST_NAMES]
     if len(names) > _MOST_NAMES:
         shown.append(f"... ({len(names)})")

@@ -32,6 +32,20 @@ def is_text_identifier(distinct: int, rows: int, present: int) -> bool:
     return distinct > max(_FEW_TEXTS, _MOST_SHARE * rows)
 
 
+def is_identifier_name(name: str) -> bool:
+    """Return whether a column is named as identifiers are, or has no name, as row numbers.
+
+    >>> [is_identifier_name(name) for name in ("PassengerId", "Unnamed: 0", "serial day", "width")]
+    [True, True, False, False]
+    """
+    words = _words(name)
+    return bool((words & _OF_IDENTIFIERS and not words & _OF_TIME) or find_unnamed([name]))
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name)}
+
+
 def is_row_number(name: str, tally: NumberTally, rows: int) -> bool:
     """Return whether whole numbers, none missing, count the rows of a source or are their keys.
 
@@ -47,10 +61,9 @@ def is_row_number(name: str, tally: NumberTally, rows: int) -> bool:
     values = tally.sample
     if tally.rows < _LEAST_ROWS or len(set(values.tolist())) < len(values):
         return False
-    words = {word.lower() for word in _WORDS.findall(name)}
-    if words & _OF_TIME:
+    if _words(name) & _OF_TIME:
         return False
-    if words & _OF_IDENTIFIERS or find_unnamed([name]):
+    if is_identifier_name(name):
         return True
     near_start = 0 <= tally.low <= max(1, tally.high / 10)
     return tally.rises and near_start and tally.high <= _DENSE * rows
