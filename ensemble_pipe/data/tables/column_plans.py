@@ -21,6 +21,7 @@ class ColumnPlan:
         stray_text: the texts that are no numbers or dates, with their counts.
         left_out: why the column is not learned from; empty where it is.
         can_be_read: whether it could be, if there were no other.
+        warning: what the user should know of the column; empty for nothing.
     """
 
     name: str
@@ -33,3 +34,4 @@ class ColumnPlan:
     stray_text: str = ""
     left_out: str = ""
     can_be_read: bool = True
+    warning: str = ""

@@ -60,7 +60,7 @@ def describe(column: Column, plan: ColumnPlan, missing: int) -> ColumnDecision:
         shown = f": {plan.stray_text}" if plan.stray_text else ""
         parts.append(f"text that is no {what} counts as missing{shown}")
         absent += f"; among them text{shown}" if shown else ""
-    return ColumnDecision(column.name, column.kind, "; ".join(parts), alike, absent)
+    return ColumnDecision(column.name, column.kind, "; ".join(parts), alike, absent, plan.warning)
 
 
 def _word(plan: ColumnPlan) -> str:
