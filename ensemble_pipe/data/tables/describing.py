@@ -12,9 +12,9 @@ NO_VALUE = "no value in the training part"
 ONE_VALUE = "one value in all training rows"
 
 
-def left_out(name: str, reason: str) -> ColumnDecision:
+def left_out(name: str, reason: str, warning: str = "") -> ColumnDecision:
     """Return the decision to leave out a column."""
-    return ColumnDecision(name, "left out", reason, reason)
+    return ColumnDecision(name, "left out", reason, reason, warning=warning)
 
 
 def distinct_text(distinct: int, present: int) -> str:

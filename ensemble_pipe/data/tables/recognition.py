@@ -97,7 +97,8 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
     if kind in ("number", "date"):
         rule: ExplicitRule = NumberRule() if kind == "number" else DateRule()
         strays = tally.stray_text(quote)
-        return ColumnPlan(name, rule, strays=tally.has_strays, stray_text=strays)
+        warning = tally.warning(quote)
+        return ColumnPlan(name, rule, strays=tally.has_strays, stray_text=strays, warning=warning)
     if tally.longest > MOST_NAME_BYTES:
         reason = f"long text, of up to {tally.longest:,} bytes"
         return ColumnPlan(name, CategoryRule(), left_out=reason, can_be_read=False)
@@ -107,6 +108,7 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
         name,
         CategoryRule(encode="one_hot" if few else "code"),
         least_rows=1 if few else LEAST_ROWS,
+        warning=tally.warning(quote),
     )
     if distinct == 1 and not tally.blank:
         left_out = f"{describing.ONE_VALUE}: {quote(tally.names.first)}"
@@ -196,9 +198,12 @@ def _chosen(
     if not kept:
         kept = [_only(plan) for plan in plans if plan.can_be_read]
     names = {plan.name for plan in kept}
-    out = [describing.left_out(p.name, p.left_out) for p in plans if p.name not in names]
+    out = [describing.left_out(p.name, p.left_out, p.warning) for p in plans if p.name not in names]
     if not kept:
-        reasons = [f"{printable(d.name)} ({d.treatment})" for d in (*useless, *out)]
+        reasons = [
+            f"{printable(d.name)} ({'; '.join(filter(None, (d.treatment, d.warning)))})"
+            for d in (*useless, *out)
+        ]
         raise DataError(f"{rows.where}: no column can be learned from: {list_names(reasons)}")
     return kept, [*useless, *out]
 
@@ -206,4 +211,5 @@ def _chosen(
 def _only(plan: ColumnPlan) -> ColumnPlan:
     """Return the plan of a column that would be left out beside others."""
     warning = f"is learned from only since there is no other: {plan.left_out}"
-    return replace(plan, left_out="", warning=warning)
+    warnings = "; ".join(filter(None, (warning, plan.warning)))
+    return replace(plan, left_out="", warning=warnings)
