@@ -122,7 +122,9 @@ def _require_rows(counts: Mapping[str, int], sizes: Sizes, rows: int, where: str
     for name, count in counts.items():
         if count < 1:
             raise DataError(
-                f"{where}: splits.{name} is {sizes[name]} of {rows} rows, which is none"
+                f"{where}: {rows} rows are too few: the {name} part has a share of {sizes[name]}, "
+                f"which is none of them; at least {_least_rows(sizes)} are needed, or give "
+                f"the part a number of rows, such as `splits: {{{name}: 1}}`"
             )
     if needed + ("train" not in counts) > rows:
         wanted = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -131,6 +133,11 @@ def _require_rows(counts: Mapping[str, int], sizes: Sizes, rows: int, where: str
             f"{where}: the splits need {needed} rows ({wanted}){rest}, "
             f"but there are {rows}; make splits smaller"
         )
+
+
+def _least_rows(sizes: Sizes) -> int:
+    """Return the least number of rows of which no share is rounded to none."""
+    return max(int(0.5 / size) + 1 for size in sizes.values() if 0 < size < 1)
 
 
 def _by_group(groups: Array, counts: Mapping[str, int], seed: int, where: str) -> Parts:

@@ -24,6 +24,7 @@ from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.schema import Task
+from ensemble_pipe.data.tables.decisions import warning_text
 from ensemble_pipe.data.tables.targets import Targets
 from ensemble_pipe.estimators.examples import Examples
 from ensemble_pipe.estimators.features import Features, known_features, read_features
@@ -184,6 +185,9 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             raise
         for text in result.warnings:
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
+        for decision in result.model.schema.decisions:
+            if decision.warning:
+                warnings.warn(f"X: {warning_text(decision)}", UserWarning, stacklevel=3)
         self.model_ = result.model
         self.trials_ = result.trials
         self._columns = examples.features.names

@@ -9,6 +9,7 @@ import numpy as np
 
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats, Integers
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.storage import part_file, sums_of
 from ensemble_pipe.data.base import base_writer
 from ensemble_pipe.data.folding import Folding
@@ -16,6 +17,7 @@ from ensemble_pipe.data.labelled import LabelledRows
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.kinds import Table, require_rules_fit
+from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
@@ -61,6 +63,17 @@ class Examples:
     def data(self) -> LabelledRows:
         """The rows as those of a source, with their targets and weights."""
         return LabelledRows(self.features.rows, self.targets, self.weights)
+
+    @property
+    def rows_of_targets(self) -> Rows:
+        """The rows, which messages on their targets name as those of y."""
+        rows, numbers = self.features.rows, self.features.numbers
+
+        def cells(name: str) -> Place:
+            column = f", column {quote(name)}" if len(self.target_names) > 1 else ""
+            return lambda row: f"y: row {numbers[row] + 1}{column}"
+
+        return replace(rows, where="y", places={name: cells(name) for name in self.target_names})
 
     def roles(self, config: Pipeline) -> Roles:
         """Return what each column is for, with the rules that the pipeline has for some.
@@ -157,7 +170,7 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     with one_thread():
         fitted = fit_targets(
             config.target.scale,
-            examples.features.rows,
+            examples.rows_of_targets,
             examples.target_names,
             examples.targets,
             chosen,

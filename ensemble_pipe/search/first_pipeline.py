@@ -12,10 +12,11 @@ from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.inspection.advice import pipeline_of
-from ensemble_pipe.data.inspection.inspect import Report, inspect
+from ensemble_pipe.data.inspection.inspect import Report, candidates_of, inspect
 from ensemble_pipe.data.inspection.side_roles import SideRoles, side_roles
 from ensemble_pipe.data.sources.kinds import open_parts
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.decisions import list_families
 from ensemble_pipe.run.preparation import Prepared, prepare
 
 # Of fewer rows, boosted trees have too few in a leaf to gain by.
@@ -25,6 +26,7 @@ MOST_ROWS_BY_DEFAULT, FEWEST_EPOCHS = 200_000, 5
 # Images with shorter sides are left to dense layers; each block of a CNN halves them.
 LEAST_SIDE, LEAST_BLOCK_SIDE = 16, 8
 FILTERS = (16, 32, 64, 128)
+MOST_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -85,20 +87,17 @@ def _require_label(report: Report, label: str | None, command: str) -> None:
     """
     if label is not None or (report.label is not None and report.image_shape is not None):
         return
-    candidates = (report.label,) if report.label is not None else report.candidates
-    if not candidates:
+    if report.label is None and not report.candidates:
         raise DataError(
             f"{report.where}: no column holds labels, so there is nothing to train on; images need "
             "a folder for each class"
         )
-    columns = [column.name for column in report.columns]
-    others = [name for name in columns if name not in candidates]
+    columns = candidates_of(report.columns)
+    names = [quote(name) for name in list_families(columns)]
+    shown = names[:MOST_SHOWN] + ([f"... ({len(columns)})"] if len(names) > MOST_SHOWN else [])
     raise DataError(
-        f"{report.where}: which column is to be predicted? perhaps "
-        f"{' or '.join(quote(name) for name in candidates)}"
-        + (f"; others: {', '.join(quote(name) for name in others[:12])}" if others else "")
-        + (", ..." if len(others) > 12 else "")
-        + f"; name it: ensemble-pipe {command} --label {shlex.quote(candidates[0])}"
+        f"{report.where}: which column is to be predicted? name it: ensemble-pipe {command} "
+        f"--label COLUMN, where COLUMN is one of {', '.join(shown)}"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import CategoryColumn, Column
 from ensemble_pipe.tracking.page import Html, bar, element, table
 from ensemble_pipe.tracking.run_summary import RunSummary
@@ -22,7 +23,7 @@ def columns(schema: Schema) -> Html:
     named: list[tuple[str, tuple[str, ...]]]
     if schema.decisions:
         head = ("column", "kind", "what is done to it")
-        named = [(one.name, (one.kind, one.treatment)) for one in schema.decisions]
+        named = [(one.name, (one.kind, _treatment(one))) for one in schema.decisions]
     else:
         head = ("column", "kind", "missing value", "encoded as")
         named = [(column.name, _rule(column)) for column in schema.columns]
@@ -69,6 +70,10 @@ def _share(rise: Rise, highest: float) -> Html:
 def _more(count: int) -> Html:
     more = count - MOST_COLUMNS
     return element("p", f"and {more} more", kind="note") if more > 0 else Html("")
+
+
+def _treatment(decision: ColumnDecision) -> str:
+    return "; ".join(filter(None, (decision.treatment, decision.warning)))
 
 
 def _rule(column: Column) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from conftest import shared
@@ -26,6 +27,7 @@ from ensemble_pipe.data.tables.scaling import Standardize
 ROWS = 400
 RANDOM = np.random.default_rng(3)
 NOISE = RANDOM.normal(size=ROWS)
+COUNTED = "counts the rows, as an identifier does"
 
 
 def place(row: int) -> str:
@@ -104,31 +106,54 @@ def test_a_column_is_recognised_by_its_values(values: Any, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "left_out"),
+    ("name", "values", "why"),
     [
-        ("Id", range(1, ROWS + 1), True),
-        ("PassengerId", RANDOM.permutation(ROWS), True),
-        ("customer_id", RANDOM.choice(10**9, ROWS, replace=False), True),
-        ("", range(ROWS), True),
-        ("n", range(ROWS), True),
-        ("n", [2 * row + 1 for row in range(ROWS)], True),
-        ("n", list(map(str, range(ROWS))), True),
-        ("n", RANDOM.permutation(ROWS), False),  # a measure may be distinct
-        ("n", RANDOM.choice(10**6, ROWS, replace=False), False),
-        ("n", np.sort(RANDOM.choice(10**6, ROWS, replace=False)), False),
-        ("n", np.arange(1800, 1800 + ROWS), False),
-        ("year", range(ROWS), False),
-        ("n", np.arange(ROWS) * 1.0, False),  # a float is no row number
-        ("Id", [*range(ROWS - 1), None], False),
-        ("Id", [row // 2 for row in range(ROWS)], False),
-        ("width", NOISE, False),
+        ("Id", range(1, ROWS + 1), COUNTED),
+        ("PassengerId", RANDOM.permutation(ROWS), "PassengerId"),
+        ("customer_id", RANDOM.choice(10**9, ROWS, replace=False), "customer_id"),
+        ("", range(ROWS), COUNTED),
+        ("n", range(ROWS), COUNTED),
+        ("n", [2 * row + 1 for row in range(ROWS)], COUNTED),
+        ("n", list(map(str, range(ROWS))), COUNTED),
+        ("n", RANDOM.permutation(ROWS), None),  # a measure may be distinct
+        ("n", RANDOM.choice(10**6, ROWS, replace=False), None),
+        ("n", np.sort(RANDOM.choice(10**6, ROWS, replace=False)), None),
+        ("n", np.arange(1800, 1800 + ROWS), None),
+        ("year", range(ROWS), None),
+        ("n", np.arange(ROWS) * 1.0, None),  # a float is no row number
+        ("Id", [row // 2 for row in range(ROWS)], None),
+        ("width", NOISE, None),
     ],
 )
-def test_identifiers_are_left_out_and_measures_stay(name: str, values: Any, left_out: bool) -> None:
-    found = decision(np.asarray(values) if isinstance(values, range) else values, name)
-    assert (found.kind == "left out") == left_out
-    if left_out:
-        assert found.treatment == "counts the rows, as an identifier does"
+@pytest.mark.parametrize("gaps", [(), (3,), (0, 5, 6)], ids=["full", "a gap", "gaps"])
+def test_identifiers_are_left_out_and_measures_stay(
+    name: str, values: Any, why: str | None, gaps: tuple[int, ...]
+) -> None:
+    column = [None if row in gaps else value for row, value in enumerate(values)]
+    floats = isinstance(values, np.ndarray) and values.dtype.kind == "f"
+    if floats and gaps and (values == np.round(values)).all():
+        why = COUNTED  # as data frames store integers with gaps
+    found = decision(pa.array(column), name)
+    assert found.kind == ("left out" if why else "number")
+    if why == COUNTED:
+        assert found.treatment == COUNTED
+    elif why:
+        assert found.treatment == (
+            "distinct in every row, and named as an identifier; "
+            f"columns: {{{name}: {{kind: number}}}} keeps it"
+        )
+
+
+@pytest.mark.parametrize("kind", ["text", "integers", "floats", "frame"])
+def test_an_identifier_with_a_gap_is_one_from_any_source(kind: str) -> None:
+    numbers = [None, *RANDOM.choice(10**6, ROWS - 1, replace=False).tolist()]
+    values = {
+        "text": ["", *map(str, numbers[1:])],
+        "integers": numbers,
+        "floats": pa.array(numbers, pa.float64()),
+        "frame": pa.Array.from_pandas(pd.Series(numbers)),
+    }[kind]
+    assert decision(values, "customer_id").kind == "left out"
 
 
 def test_row_numbers_are_known_by_a_part_of_the_rows() -> None:
@@ -144,11 +169,29 @@ def test_a_rule_keeps_what_would_be_left_out() -> None:
     assert [decision.kind for decision in fit.decisions] == ["number"]
 
 
-@pytest.mark.parametrize("values", [range(ROWS), cycle(7), [f"n{row}" for row in range(ROWS)]])
-def test_the_only_column_is_kept_where_it_can_be_read(values: Any) -> None:
+@pytest.mark.parametrize(("values", "why"), [
+    (range(ROWS), "counts the rows, as an identifier does"),
+    (cycle(7), "one value in all training rows: 7"),
+    ([f"n{max(row - 99, 0)}" for row in range(ROWS)],
+     "text with a distinct value in 75% of the rows"),
+])  # fmt: skip
+def test_the_only_column_is_kept_with_a_warning_where_it_can_be_read(values: Any, why: str) -> None:
     table = table_of(Id=list(values), y=NOISE)
     fit = fit_table(rows_of(table), Roles(("Id",), "y"), np.ones(ROWS, bool), Standardize())
     assert [column.name for column in fit.columns] == ["Id"]
+    lines = " ".join(line.strip() for line in decision_lines(fit.decisions))
+    assert lines.endswith(
+        f"warning: column 'Id' is learned from only since there is no other: {why}"
+    )
+
+
+@pytest.mark.parametrize("values", [
+    [f"n{row}" for row in range(ROWS)], [f"n{row // 2}" for row in range(ROWS)],
+])  # fmt: skip
+def test_text_without_a_category_is_refused_where_it_is_the_only_column(values: Any) -> None:
+    table = table_of(name=values, tags=[[1]] * ROWS, y=NOISE)
+    with pytest.raises(DataError, match=r"no column can be learned from: tags .*, name \("):
+        fit_table(rows_of(table), Roles(("name", "tags"), "y"), np.ones(ROWS, bool), Standardize())
 
 
 def test_a_table_without_anything_to_learn_from_is_refused_with_the_reasons() -> None:
@@ -228,15 +271,15 @@ def test_the_same_data_is_recognised_and_encoded_alike_from_any_source(
 
 
 def test_missing_values_are_filled_by_the_median_with_an_indicator_or_are_a_category() -> None:
-    numbers = [None if row % 4 == 0 else float(row) for row in range(ROWS)]
+    numbers = [None if row % 4 == 0 else row + 0.5 for row in range(ROWS)]
     schema = recognized(table_of(x=numbers, c=cycle("a", "b", None), d=[None, *DAYS[1:]]))
     assert {d.name: d.missing for d in schema.decisions if d.missing} == {
-        "x": "100 (median 200 and an indicator)",
+        "x": "100 (median 200.5 and an indicator)",
         "c": "133 (a category of its own)",
         "d": "1 (median 2020-07-19 and an indicator)",
     }
     assert {"x missing", "c missing", "d missing"} <= set(schema.encoded_names)
-    encoded = encode(schema, x=[None, 200.0], c=[None, "a"], d=[None, DAYS[200]])
+    encoded = encode(schema, x=[None, 200.5], c=[None, "a"], d=[None, DAYS[200]])
     places = [schema.encoded_names.index(f"{name} missing") for name in "xcd"]
     assert encoded[:, places].tolist() == [[1, 1, 1], [0, 0, 0]]
     assert encoded[0, 0] == encoded[1, 0]

@@ -54,7 +54,12 @@ def test_a_label_beyond_the_training_classes_is_named() -> None:
     ("targets", "message"),
     [
         ([1] * ROWS, "t.csv: all 60 rows have the one class 1; a classifier needs at least two"),
-        (range(ROWS), "60 classes for 60 rows; for a numeric target set `task: regression`"),
+        (
+            range(ROWS),
+            "60 classes for 60 rows, of which each needs two or more on average, so at least 120 "
+            "in all; for a numeric target set `task: regression`",
+        ),
+        ([f"n{row}" for row in range(ROWS)], "60 classes for 60 rows, .* at least 120 in all$"),
         ([0.0, 1.0, 0.5] * 20, r"row 3, column 'y': label 0.5 is not a class; for a numeric"),
         ([0.0, 1.0, np.inf] * 20, r"row 3, column 'y': label inf is not a class"),
         ([0.0, 1.0, 1e300] * 20, r"row 3, column 'y': label 1e\+300 is not a class"),

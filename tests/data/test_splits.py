@@ -108,13 +108,31 @@ def test_the_seed_decides() -> None:
             {"train": 0.9, "test": 0.2},
             r"^f\.csv: the splits need 110 rows \(train 90, test 20\), but there are 100; ",
         ),
-        ({"train": 0.004, "test": 1}, r"^f\.csv: splits\.train is 0\.004 of 100 rows, which is no"),
-        ({"test": 0.001}, r"^f\.csv: splits\.test is 0\.001 of 100 rows, which is none$"),
+        ({"train": 0.004, "test": 1}, r"^f\.csv: 100 rows .* the train part has a share of 0\.004"),
+        (
+            {"test": 0.001},
+            r"^f\.csv: 100 rows are too few: the test part has a share of 0\.001, which is none of "
+            r"them; at least 501 are needed, or give the part a number of rows, such as "
+            r"`splits: \{test: 1\}`$",
+        ),
     ],
 )
 def test_parts_that_cannot_be_filled_are_refused(sizes: Sizes, message: str) -> None:
     with pytest.raises(DataError, match=message):
         split_rows(None, 100, sizes, 1, "f.csv")
+
+
+@pytest.mark.parametrize("sizes", [
+    {"test": 0.2, "validation": 0.1}, {"test": 0.001}, {"train": 0.004, "test": 5},
+    {"train": 0.7, "test": 0.2, "validation": 0.1},
+])  # fmt: skip
+def test_the_rows_that_are_said_to_be_needed_are_enough_and_one_less_is_not(sizes: Sizes) -> None:
+    with pytest.raises(DataError, match="at least") as refused:
+        split_rows(None, 4, sizes, 1, "f.csv")
+    least = int(str(refused.value).split("at least ")[1].split()[0])
+    assert all(len(part) for part in split_rows(None, least, sizes, 1, "f.csv").values())
+    with pytest.raises(DataError):
+        split_rows(None, least - 1, sizes, 1, "f.csv")
 
 
 @settings(deadline=None)

@@ -114,8 +114,18 @@ def test_a_label_is_never_guessed(command: str, name: str, table: Path) -> None:
         message = refused("run", table, "--task", "classification")
     else:
         message = refused("init", table)
-    assert f"people.csv: which column is to be predicted? perhaps '{name}'" in message
-    assert f"name it: ensemble-pipe {command} people.csv --label {name}" in message
+    assert (
+        "people.csv: which column is to be predicted? name it: ensemble-pipe "
+        f"{command} people.csv --label COLUMN, where COLUMN is one of 'age', 'job', '{name}'\n"
+    ) in message
+
+
+def test_of_many_columns_the_first_are_listed_and_identifiers_last(table: Path) -> None:
+    frame = people().assign(id=range(300), one=1)[["id", "one", "age", "rich"]]
+    frame.assign(**{f"x{n}": frame.age for n in range(60)}).to_csv(table, index=False)
+    assert refused("init", table).endswith("one of 'age', 'rich', 'x0 ... x59 (60)', 'id'\n")
+    frame.assign(**{f"{n} cm": frame.age for n in range(60)}).to_csv(table, index=False)
+    assert refused("init", table).endswith("'36 cm', '37 cm', ... (63)\n")
 
 
 def test_a_file_is_overwritten_only_where_that_is_said(table: Path) -> None:

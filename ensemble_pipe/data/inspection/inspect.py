@@ -1,6 +1,5 @@
 """Summary of a file: types, missing and distinct values, ranges, classes, image sizes."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,12 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.row_numbers import find_unnamed
 from ensemble_pipe.data.sources.paths import require_columns
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.sources.text_columns import MISSING, null_where_missing
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import as_numbers
+from ensemble_pipe.data.tables.identifiers import is_identifier_name
 
 MOST_DISTINCT = 10_000
 MOST_FREQUENT = 5
@@ -26,8 +25,6 @@ LABEL_NAMES = (
     "label", "target", "class", "y", "labels", "targets", "classes", "outcome", "response",
     "species", "diagnosis",
 )  # fmt: skip
-_NUMBERED = re.compile(r"(.*?)\d+$")
-_FAMILY = 3  # numbered columns of one name, such as x0, x1 and x2, are alike
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 
 Kind = Literal["number", "category", "date", "image", "other"]
@@ -72,7 +69,7 @@ class Report:
         label: the column to predict, as given, or as its name leaves no doubt; None where it is
             not known.
         is_named: whether the label was taken for its name, not given.
-        candidates: columns that may be the label, where it is not known.
+        candidates: columns that can be the label, where it is not known.
         classes: its values and their counts; empty where it has more than `MOST_DISTINCT`.
         image_shape: (H, W, C); None where the rows are no images.
         test_rows: how many an official test part has; None where there is none.
@@ -129,7 +126,7 @@ def inspect(rows: Rows, label: str | None = None, test_rows: int | None = None) 
         image_shape=shape,
         test_rows=test_rows,
         is_named=label is None and chosen is not None,
-        candidates=() if chosen else _candidates(columns, rows.count),
+        candidates=() if chosen else candidates_of(columns),
     )
 
 
@@ -272,32 +269,20 @@ def _named_label(columns: Sequence[ColumnReport]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _candidates(columns: Sequence[ColumnReport], rows: int) -> tuple[str, ...]:
-    """Return columns that may be the label, the most likely first; none where all are images.
-
-    Those with the name of a label; else, as labels stand last or first, those that are last or
-    first, text with few values before others. One of several columns that differ only by a number,
-    such as x0, x1 and x2, is considered a feature.
+def candidates_of(columns: Sequence[ColumnReport]) -> tuple[str, ...]:
+    """Return the columns that can be the label: all that have two values or more, in their order,
+    but those that look like identifiers last; none where all are images.
     """
-    others = [
-        column for column in columns if column.kind != "image" and not find_unnamed([column.name])
-    ]
-    named = tuple(column.name for column in others if column.name.lower() in LABEL_NAMES)
-    if len(named) > 1:
-        return named
-    stems = [found[1] if (found := _NUMBERED.match(c.name)) else None for c in others]
-    alone = [
-        column
-        for column, stem in zip(others, stems, strict=True)
-        if stem is None or stems.count(stem) < _FAMILY
-    ]
-    ends = [*(alone or others)[-1:], *(alone or others)[:1]]
-    ends.sort(key=lambda c: not (c.kind == "category" and _is_few(c.distinct, rows)))
-    return tuple(dict.fromkeys(column.name for column in ends))
+    found = [c for c in columns if c.kind != "image" and (c.distinct is None or c.distinct > 1)]
+    found.sort(key=_identifies)
+    return tuple(column.name for column in found)
 
 
-def _is_few(distinct: int | None, rows: int) -> bool:
-    return distinct is not None and 2 <= distinct <= min(MOST_CLASSES, rows // 2)
+def _identifies(column: ColumnReport) -> bool:
+    """Return whether a column is text that is another in each row, or is named as an identifier."""
+    if column.distinct is not None and column.frequent[0][1] > 1:
+        return False
+    return column.kind == "category" or is_identifier_name(column.name)
 
 
 def _sorted(counts: Counter[Any], by_count: bool = False) -> list[tuple[str, int]]:

@@ -49,10 +49,9 @@ def report_table(report: Report, size: int | None) -> str:
             "missing_values: ['?'] below data"
         )
     if report.label is None and report.candidates:
-        may_be = " or ".join(quote(name) for name in report.candidates)
         lines.append(
             "\nno label is named: name the column to predict with --label COLUMN, for a pipeline "
-            f"to begin with; perhaps {may_be}"
+            "to begin with"
         )
     if report.label is not None:
         lines += ["", _label_text(report, report.column(report.label))]

@@ -22,6 +22,7 @@ class ColumnPlan:
         stray_text: the texts that are no numbers or dates, with their counts.
         left_out: why the column is not learned from; empty where it is.
         can_be_read: whether it could be, if there were no other.
+        warning: what the user should know of the column; empty for nothing.
     """
 
     name: str
@@ -35,3 +36,4 @@ class ColumnPlan:
     stray_text: str = ""
     left_out: str = ""
     can_be_read: bool = True
+    warning: str = ""

@@ -12,9 +12,9 @@ NO_VALUE = "no value in the training part"
 ONE_VALUE = "one value in all training rows"
 
 
-def left_out(name: str, reason: str) -> ColumnDecision:
+def left_out(name: str, reason: str, warning: str = "") -> ColumnDecision:
     """Return the decision to leave out a column."""
-    return ColumnDecision(name, "left out", reason, reason)
+    return ColumnDecision(name, "left out", reason, reason, warning=warning)
 
 
 def distinct_text(distinct: int, present: int) -> str:
@@ -60,7 +60,7 @@ def describe(column: Column, plan: ColumnPlan, missing: int) -> ColumnDecision:
         shown = f": {plan.stray_text}" if plan.stray_text else ""
         parts.append(f"text that is no {what} counts as missing{shown}")
         absent += f"; among them text{shown}" if shown else ""
-    return ColumnDecision(column.name, column.kind, "; ".join(parts), alike, absent)
+    return ColumnDecision(column.name, column.kind, "; ".join(parts), alike, absent, plan.warning)
 
 
 def _word(plan: ColumnPlan) -> str:

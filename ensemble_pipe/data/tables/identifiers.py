@@ -3,6 +3,7 @@
 import re
 
 from ensemble_pipe.data.row_numbers import find_unnamed
+from ensemble_pipe.data.tables.columns import rule_line
 from ensemble_pipe.data.tables.number_tallies import NumberTally
 
 _FEW_TEXTS = 50
@@ -32,12 +33,27 @@ def is_text_identifier(distinct: int, rows: int, present: int) -> bool:
     return distinct > max(_FEW_TEXTS, _MOST_SHARE * rows)
 
 
-def is_row_number(name: str, tally: NumberTally, rows: int) -> bool:
-    """Return whether whole numbers, none missing, count the rows of a source or are their keys.
+def is_identifier_name(name: str) -> bool:
+    """Return whether a column is named as identifiers are, or has no name, as row numbers.
 
-    They must all be distinct. By its values alone a column is taken for row numbers where they rise
-    from row to row, from 0 or 1 on, and hardly leave numbers out; a name such as Id or customer_id
-    makes other distinct numbers keys. Names of time, such as year or day, are those of a measure.
+    >>> [is_identifier_name(name) for name in ("PassengerId", "Unnamed: 0", "serial day", "width")]
+    [True, True, False, False]
+    """
+    words = _words(name)
+    return bool((words & _OF_IDENTIFIERS and not words & _OF_TIME) or find_unnamed([name]))
+
+
+def _words(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name)}
+
+
+def identifies_rows(name: str, tally: NumberTally, rows: int) -> str:
+    """Return why whole numbers count the rows of a source or are their keys; empty for others.
+
+    Those that are not missing must be distinct. By its values alone a column is taken for row
+    numbers where they rise from row to row, from 0 or 1 on, and hardly leave numbers out; a name
+    such as Id or customer_id makes other distinct numbers keys. Names of time, such as year or day,
+    are those of a measure.
 
     Args:
         name: of the column.
@@ -45,12 +61,16 @@ def is_row_number(name: str, tally: NumberTally, rows: int) -> bool:
         rows: of the source, in all its parts.
     """
     values = tally.sample
-    if tally.rows < _LEAST_ROWS or len(set(values.tolist())) < len(values):
-        return False
-    words = {word.lower() for word in _WORDS.findall(name)}
-    if words & _OF_TIME:
-        return False
-    if words & _OF_IDENTIFIERS or find_unnamed([name]):
-        return True
+    if tally.present < _LEAST_ROWS or len(set(values.tolist())) < len(values):
+        return ""
+    if _words(name) & _OF_TIME:
+        return ""
     near_start = 0 <= tally.low <= max(1, tally.high / 10)
-    return tally.rises and near_start and tally.high <= _DENSE * rows
+    if tally.rises and near_start and tally.high <= _DENSE * rows:
+        return "counts the rows, as an identifier does"
+    if is_identifier_name(name):
+        unnamed = bool(find_unnamed([name]))
+        named = "without a name of its own" if unnamed else "named as an identifier"
+        line = rule_line(name, "kind: number")
+        return f"distinct in every row, and {named}; {line} keeps it"
+    return ""

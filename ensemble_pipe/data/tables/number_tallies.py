@@ -16,7 +16,7 @@ class NumberTally:
     Attributes:
         rows, present: of the training part, and of these with a value.
         low, high: of the values.
-        rises: whether each value is above the one before it.
+        rises: whether each value is above those before it.
         sample: (m,) of the values, those of the rows of `sampled_rows`.
     """
 
@@ -26,6 +26,11 @@ class NumberTally:
     high: float
     rises: bool
     sample: Floats
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether the values are whole."""
+        return bool((self.sample == np.round(self.sample)).all())
 
     @property
     def median(self) -> float:
@@ -64,9 +69,9 @@ class NumberTallies:
         self.low = np.minimum(self.low, np.fmin.reduce(block, axis=1, initial=np.inf))
         self.high = np.maximum(self.high, np.fmax.reduce(block, axis=1, initial=-np.inf))
         if block.shape[1]:
-            before = np.column_stack([self._last, block[:, :-1]])
-            self.rises &= (block > before).all(axis=1)
-            self._last = block[:, -1].copy()
+            highest = np.fmax.accumulate(np.column_stack([self._last, block]), axis=1)
+            self.rises &= (np.isnan(block) | (block > highest[:, :-1])).all(axis=1)
+            self._last = highest[:, -1].copy()
 
     def columns(self) -> Iterator[NumberTally]:
         """Yield the statistics of each column."""

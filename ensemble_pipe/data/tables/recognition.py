@@ -30,7 +30,7 @@ from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.encoding import read_numbers
 from ensemble_pipe.data.tables.features import NumberColumn
 from ensemble_pipe.data.tables.frequent_values import are_names, frequent_values_of_all
-from ensemble_pipe.data.tables.identifiers import is_row_number, is_text_identifier
+from ensemble_pipe.data.tables.identifiers import identifies_rows, is_text_identifier
 from ensemble_pipe.data.tables.number_tallies import NumberTallies, NumberTally
 from ensemble_pipe.data.tables.text_tallies import TextTally
 from ensemble_pipe.data.tables.training_rows import Train, training_blocks
@@ -101,7 +101,8 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
     if kind in ("number", "date"):
         rule: ExplicitRule = NumberRule() if kind == "number" else DateRule()
         strays = tally.stray_text(quote)
-        return ColumnPlan(name, rule, strays=tally.has_strays, stray_text=strays)
+        warning = tally.warning(quote)
+        return ColumnPlan(name, rule, strays=tally.has_strays, stray_text=strays, warning=warning)
     if tally.longest > MOST_NAME_BYTES:
         reason = f"long text, of up to {tally.longest:,} bytes"
         return ColumnPlan(name, CategoryRule(), left_out=reason, can_be_read=False)
@@ -111,6 +112,7 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
         name,
         CategoryRule(encode="one_hot" if few else "code"),
         least_rows=1 if few else LEAST_ROWS,
+        warning=tally.warning(quote),
     )
     if distinct == 1 and not tally.blank:
         left_out = f"{describing.ONE_VALUE}: {quote(tally.names.first)}"
@@ -118,7 +120,8 @@ def _of_text(name: str, tally: TextTally) -> ColumnPlan:
         left_out = describing.distinct_text(distinct, tally.rows - tally.blank)
     elif not few and tally.names.highest < LEAST_ROWS:
         left_out = f"no value in {LEAST_ROWS} training rows or more"
-    return replace(plan, left_out=left_out)
+    has_categories = few or tally.names.highest >= LEAST_ROWS
+    return replace(plan, left_out=left_out, can_be_read=has_categories)
 
 
 def _of_numbers(
@@ -183,9 +186,9 @@ def _of_number(
         return replace(plan, left_out=f"{describing.ONE_VALUE}: {value}")
     if rule.kind == "date":
         return replace(plan, parts=varying_parts(tally.sample))
-    if whole and not missing and is_row_number(plan.name, tally, rows):
-        return replace(plan, left_out="counts the rows, as an identifier does")
-    return plan
+    # Data frames store integers, of which some are missing, as floats.
+    whole = whole or (missing > 0 and tally.are_whole)
+    return replace(plan, left_out=identifies_rows(plan.name, tally, rows)) if whole else plan
 
 
 def _chosen(
@@ -193,14 +196,24 @@ def _chosen(
 ) -> tuple[list[ColumnPlan], list[ColumnDecision]]:
     """Return the plans of the columns that are learned from, and why the others are left out.
 
-    Where all would be left out, those that can be read are kept.
+    Where all would be left out, those that can be read are kept, with a warning.
     """
     kept = [plan for plan in plans if not plan.left_out]
     if not kept:
-        kept = [replace(plan, left_out="") for plan in plans if plan.can_be_read]
+        kept = [_only(plan) for plan in plans if plan.can_be_read]
     names = {plan.name for plan in kept}
-    out = [describing.left_out(p.name, p.left_out) for p in plans if p.name not in names]
+    out = [describing.left_out(p.name, p.left_out, p.warning) for p in plans if p.name not in names]
     if not kept:
-        reasons = [f"{printable(d.name)} ({d.treatment})" for d in (*useless, *out)]
+        reasons = [
+            f"{printable(d.name)} ({'; '.join(filter(None, (d.treatment, d.warning)))})"
+            for d in (*useless, *out)
+        ]
         raise DataError(f"{rows.where}: no column can be learned from: {list_names(reasons)}")
     return kept, [*useless, *out]
+
+
+def _only(plan: ColumnPlan) -> ColumnPlan:
+    """Return the plan of a column that would be left out beside others."""
+    warning = f"is learned from only since there is no other: {plan.left_out}"
+    warnings = "; ".join(filter(None, (warning, plan.warning)))
+    return replace(plan, left_out="", warning=warnings)

@@ -21,7 +21,7 @@ TargetScale = Literal["auto", "standardize", "log", "power"]
 BOUND_MARGIN = 0.1
 # Of float64's steps at the size of the numbers, a deviation that is learned from has 64.
 _RESOLVED = 64 * float(np.finfo(np.float64).eps)
-_LEAST_DEVIATION = 1e-150
+_LEAST_DEVIATION, _MOST_DEVIATION = 1e-150, 1e150
 # Of its size: the deviation that stands for that of a constant target.
 _CONSTANT_SHARE = 1e-12
 
@@ -140,7 +140,8 @@ def fit_target(
             predicted as they are.
 
     Raises:
-        DataError: as `number_parts`, or all are the same, or too far apart or near each other.
+        DataError: as `number_parts`, or all are the same, or too far apart or near each other, or
+            too large.
     """
 
     def numbers_of() -> Iterator[Floats]:
@@ -165,6 +166,11 @@ def fit_target(
         raise DataError(
             f"{rows.where}: the target {quote(name)} has a deviation of {deviation:g}, whose "
             "square is 0 in float64; multiply it by a power of ten"
+        )
+    if deviation > _MOST_DEVIATION:
+        raise DataError(
+            f"{rows.where}: the target {quote(name)} is so large that squares of its errors are "
+            "infinite in float64; divide it by a power of ten"
         )
     return _bounded(FittedTarget(name, mean, deviation, transform), parts())
 

@@ -106,12 +106,21 @@ def classes_of(rows: Rows, targets: Targets, place: Place) -> tuple[int | str, .
             "a classifier needs at least two"
         )
     if len(classes) > min(rows.count // 2, MOST_CLASSES):
-        more = f"more than {MOST_CLASSES}" if len(classes) > MOST_CLASSES else f"{len(classes)}"
-        raise DataError(
-            f"{rows.where}: {more} classes for {rows.count} rows; "
-            "for a numeric target set `task: regression`"
-        )
+        raise DataError(f"{rows.where}: {_too_many(classes, rows.count)}")
     return tuple(classes)
+
+
+def _too_many(classes: Sequence[int | str], rows: int) -> str:
+    """Return why so many classes cannot be learned from so many rows, and what to do."""
+    if len(classes) > MOST_CLASSES:
+        problem = f"more than {MOST_CLASSES} classes for {rows} rows"
+    else:
+        problem = f"{len(classes)} classes for {rows} rows"
+        least = 2 * len(classes)
+        problem += f", of which each needs two or more on average, so at least {least} in all"
+    if isinstance(classes[0], str):
+        return problem
+    return f"{problem}; for a numeric target set `task: regression`"
 
 
 def require_every_class(

@@ -17,12 +17,14 @@ from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES, are_numbers
 from ensemble_pipe.data.tables.dates import are_dates, look_like_dates
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.name_counts import NameCounts
+from ensemble_pipe.data.tables.other_forms import OtherForms
 
 # Shares of the values that are numbers, or look like dates, from which the others are mistakes.
 _MOSTLY = 0.9
 _FEW_STRAYS = 5
 _MANY_NUMBERS = 20  # distinct ones, beside which a text is no further category
 _SHOWN = 3
+_MANY_STRAYS = 0.03  # of the values
 
 TextKind = Literal["number", "date", "category", "nothing"]
 
@@ -41,6 +43,7 @@ class TextTally:
         blank: training rows without text.
         has_no_number, has_no_date: whether any row has text that is none.
         longest: bytes of the longest text of any row.
+        other_forms: those that look like numbers or dates and are none.
         strays: training rows of the first texts that are no numbers, and of those that are no
             dates.
     """
@@ -57,6 +60,7 @@ class TextTally:
     has_no_number: bool = False
     has_no_date: bool = False
     longest: int = 0
+    other_forms: OtherForms = field(default_factory=OtherForms)
     strays: dict[str, dict[str, int]] = field(default_factory=lambda: {"number": {}, "date": {}})
 
     def add(self, column: pa.Array, kept: Array) -> None:
@@ -86,6 +90,9 @@ class TextTally:
         self.alike += int(counts[alike].sum())
         self.has_no_number |= bool((filled & ~number).any())
         self.has_no_date |= bool((filled & ~date).any())
+        other = filled & ~number & ~date
+        if other.any():
+            self.other_forms.add(distinct.filter(pa.array(other)), counts[other])
         for kind, is_one in (("number", number), ("date", date)):
             found = self.strays[kind]
             for place in np.flatnonzero(filled & ~is_one & (counts > 0)).tolist():
@@ -128,3 +135,22 @@ class TextTally:
         found = self.strays["number" if self.kind == "number" else "date"]
         parts = [f"{shown(text)} ({count})" for text, count in list(found.items())[:_SHOWN]]
         return ", ".join([*parts, *(["..."] if len(found) > _SHOWN else [])])
+
+    def warning(self, shown: Callable[[object], str]) -> str:
+        """Return what the user should know of the column; empty for nothing.
+
+        Text of a form that is not read as the numbers or dates that it looks like, or of which much
+        counts as missing.
+        """
+        if self.kind == "category":
+            read = {"number": self.numbers, "date": self.dates}
+            return self.other_forms.advice(self.filled, read)
+        if self.kind == "nothing":
+            return ""
+        share = 1 - (self.numbers if self.kind == "number" else self.dates) / self.filled
+        if share < _MANY_STRAYS:
+            return ""
+        return (
+            f"has text that is no {self.kind} in {share:.0%} of the rows with a value, which "
+            f"counts as missing: {self.stray_text(shown)}"
+        )
