@@ -46,10 +46,16 @@ class LibraryMember(FittedMember):
         Raises:
             CorruptFileError: it is none that may be read.
         """
-        columns = schema.source_view.width
-        if columns not in self._read:
-            self._read[columns] = read_models(self.content, self.library, columns, self.where)
-        return self._read[columns]
+        view = schema.source_view
+        shape = view.width, len(view.categories)
+        if shape not in self._read:
+            self._read[shape] = read_models(self.content, self.library, *shape, self.where)
+        return self._read[shape]
+
+    @property
+    def where(self) -> str:
+        """Its file, for messages."""
+        return self._file_name
 
     def rounds(self, schema: Schema) -> int:
         """See `Member`."""
@@ -64,7 +70,7 @@ class LibraryMember(FittedMember):
 
     @abstractmethod
     def _loaded(self, model: str) -> Any:
-        """Return a model of the library, from its text."""
+        """Return a model of the library, from a text that `read_models` wrote."""
 
     @abstractmethod
     def _raw(self, model: Any, rows: Floats, categories: int) -> Floats:
@@ -91,8 +97,8 @@ class LibraryMember(FittedMember):
         return parse_json(self.content, LibraryModels, self.where).facts
 
     @cached_property
-    def _read(self) -> dict[int, LibraryModels]:
-        """The content as checked, by the number of columns, so that it is read once."""
+    def _read(self) -> dict[tuple[int, int], LibraryModels]:
+        """The content as checked, by the numbers of columns, so that it is read once."""
         return {}
 
     @cached_property
@@ -117,13 +123,13 @@ class LibraryMember(FittedMember):
         return outputs
 
     def _sums(self, text: str, rows: Floats, categories: int) -> Floats:
-        if text not in self._kept:
-            try:
+        try:
+            if text not in self._kept:
                 self._kept[text] = self._loaded(text)
-            except Exception as error:  # what the library raises of a model that it cannot read
-                told = f"{self.where}: not a model that can be read ({error})"
-                raise CorruptFileError(told) from None
-        return self._raw(self._kept[text], rows, categories)
+            return self._raw(self._kept[text], rows, categories)
+        except Exception as error:  # what the library raises of a model that it cannot read
+            told = f"{self.where}: not a model that can be read ({error})"
+            raise CorruptFileError(told) from None
 
 
 def _outputs(raw: Floats, found: LibraryModels, schema: Schema) -> Floats:
