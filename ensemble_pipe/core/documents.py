@@ -19,6 +19,7 @@ from ensemble_pipe.core.errors import CorruptFileError
 
 T = TypeVar("T")
 
+Whole = Annotated[int, Strict()]
 Count = Annotated[int, Strict(), Ge(0), Lt(1 << 63)]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]

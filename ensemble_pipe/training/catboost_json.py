@@ -15,16 +15,15 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import Strict
 
-from ensemble_pipe.core.documents import Count, Flag, Number, parse_json
+from ensemble_pipe.core.documents import Count, Flag, Number, Whole, parse_json
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.training.lightgbm_text import LARGEST_SUM
 
 _FLOAT32 = float(np.finfo(np.float32).max)
 _Real = Annotated[Number, Ge(-_FLOAT32), Le(_FLOAT32)]
-_Int32 = Annotated[int, Strict(), Ge(-(1 << 31)), Lt(1 << 31)]
-_Natural = Annotated[int, Strict(), Ge(0), Lt(1 << 31)]
+_Int32 = Annotated[Whole, Ge(-(1 << 31)), Lt(1 << 31)]
+_Natural = Annotated[Count, Lt(1 << 31)]
 _BINS = 254  # borders of which CatBoost makes one byte of a row
 _MOST_BYTES = 1 << 16
 _MOST_DIGITS = 32
