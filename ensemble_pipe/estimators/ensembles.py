@@ -184,7 +184,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     """An ensemble of neural networks that classifies.
 
     Parameters are those of a pipeline, with the field's names; they are checked in `fit`. None is
-    the pipeline's default.
+    the pipeline's default for the data, whatever the others are, but that an `optimizer` and a
+    `schedule`, being named, have their own defaults.
 
     Args:
         learners: networks, each from its own initialisation and its own order of the data.
@@ -196,8 +197,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         optimizer, learning_rate, weight_decay: the update rule, its rate, and decoupled decay.
         schedule: of the learning rate.
         patience: epochs without gain on held-out rows after which a learner ends.
-        validation_fraction: share of the rows that is held out, and as much again for `patience`;
-            of too few rows none is. Below 1, or a number of rows.
+        validation_fraction: share of the rows that is held out, and as much again for early
+            stopping; of too few rows none is. Below 1, or a number of rows.
         folds: where given, nothing is held out, and each learner leaves out one of so many folds;
             at least as many learners are needed, better twice as many.
         time_limit: of `fit`, in seconds or such as "5m"; training ends early where need be, and a
