@@ -45,7 +45,7 @@ def test_intervals_are_the_quantiles_of_the_predictive_distribution_without_a_fi
         np.testing.assert_allclose([low, high], expected, rtol=1e-9, atol=1e-9)
     else:  # symmetric about the median, which lies below the mean
         assert (np.sqrt(low * high) < mean).all()
-        assert (0 < low).all()
+        assert (low > 0).all()
         width = norm.ppf((1 + coverage) / 2)
         sigma = np.log(high / low) / (2 * width)
         np.testing.assert_allclose(
