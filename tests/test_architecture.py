@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "sklearn": {
         "ensemble/baselines.py",
         "ensemble/combiners/stacking.py",
+        "estimators/base.py",
         "estimators/ensembles.py",
         "estimators/features.py",
         "training/estimator_settings.py",
@@ -92,7 +93,7 @@ LATE = {
     "ray": RAY,
     "mlflow": {"serving/frames.py", "serving/mlflow_model.py", "serving/pyfunc.py"},
     "numba": NUMBA,
-    "sklearn": {"estimators/ensembles.py", "estimators/features.py"},
+    "sklearn": {"estimators/base.py", "estimators/ensembles.py", "estimators/features.py"},
     "optuna": {"search/optuna_studies.py"},
     "skops": set(),
 }

@@ -1,11 +1,13 @@
 """Default settings by the data: what a pipeline does not say, once its rows are known.
 
 They were chosen on inner validation parts of eight tables, see docs/defaults.md, and are the same
-for a pipeline file, the estimators and what `data inspect` suggests.
+for a pipeline file, the estimators and what `data inspect` suggests. A component that is given with
+its `name` has the defaults of its own class in what it leaves out; one without is the default
+component for the data, with the given keys changed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import log2
 from typing import Any
 
@@ -13,12 +15,12 @@ from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.sections import Pipeline, Splits, Training
 from ensemble_pipe.data.folding import total_folds
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.data.tables.scaling import Quantile, RobustClip
+from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Scale, Standardize
 from ensemble_pipe.ensemble.presets import OF_LEARNERS, expand_preset
 from ensemble_pipe.ensemble.strategies import EnsembleSettings, Learners
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Mlp
-from ensemble_pipe.optim import Adam, AdamW, Cosine, Rule
+from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine, Rule, Schedule
 from ensemble_pipe.training.stopping import EarlyStopping
 
 _CYCLIC = ("snapshot", "fast_geometric")
@@ -52,15 +54,21 @@ class DataFacts:
 def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
     """Return a pipeline in which every default is a value; what it was given stays as it is."""
     found: dict[str, Any] = {"training": _training(pipeline, facts)}
-    if not facts.images:
-        if "network" not in pipeline.given:
-            found["network"] = Mlp(hidden=(256, 256), dropout=0.1)
-        if "scale" not in pipeline.given:
-            # Quantiles of few rows are coarse.
-            found["scale"] = Quantile() if facts.rows > MOST_ROWS_IN_FOLDS else RobustClip()
+    for name, default in (("network", _network(facts)), ("scale", _scale(facts))):
+        found[name] = _component(name, getattr(pipeline, name), default, pipeline.given)
     found["splits"], ensemble = _held_out(pipeline, facts)
     found["ensemble"] = _calibrated(pipeline, found["splits"], ensemble, facts)
     return pipeline.model_copy(update=found).settled()
+
+
+def _component(path: str, value: Any, default: Any, given: frozenset[str]) -> Any:
+    """Return the component at a path: as it is if it was named, else the default with its keys."""
+    if f"{path}.name" in given:
+        return value
+    keys = [field.name for field in fields(value) if f"{path}.{field.name}" in given]
+    if not {field.name for field in fields(default)}.issuperset(keys):
+        return value  # such as keys of a cosine where cycles make the rate
+    return replace(default, **{key: getattr(value, key) for key in keys})
 
 
 def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSettings]:
@@ -118,10 +126,10 @@ def _training(pipeline: Pipeline, facts: DataFacts) -> Training:
     training, given = pipeline.training, pipeline.given
     strategies = {group.strategy for group in _networks(pipeline)}
     found: dict[str, Any] = {}
-    if "training.optimizer" not in given:
-        found["optimizer"] = _rule(facts)
-    if "training.schedule" not in given and not strategies.intersection(_CYCLIC):
-        found["schedule"] = Cosine()
+    schedule: Schedule = ConstantRate() if strategies.intersection(_CYCLIC) else Cosine()
+    for name, default in (("optimizer", _rule(facts)), ("schedule", schedule)):
+        value = getattr(training, name)
+        found[name] = _component(f"training.{name}", value, default, given)
     if training.batch_size is None:
         found["batch_size"] = _batch_size(facts)
     if training.loss is None:
@@ -136,6 +144,17 @@ def _training(pipeline: Pipeline, facts: DataFacts) -> Training:
 
 def _networks(pipeline: Pipeline) -> list[Learners]:
     return [group for group in pipeline.ensemble.groups if isinstance(group, Learners)]
+
+
+def _network(facts: DataFacts) -> Mlp:
+    return Mlp() if facts.images else Mlp(hidden=(256, 256), dropout=0.1)
+
+
+def _scale(facts: DataFacts) -> Scale:
+    if facts.images:
+        return Standardize()
+    # Quantiles of few rows are coarse.
+    return Quantile() if facts.rows > MOST_ROWS_IN_FOLDS else RobustClip()
 
 
 def _rule(facts: DataFacts) -> Rule:

@@ -38,8 +38,10 @@ from ensemble_pipe.optim import (
     RULES,
     SCHEDULES,
     Adam,
+    AdamW,
     Averaging,
     ConstantRate,
+    Cosine,
     Rule,
     Schedule,
 )
@@ -136,7 +138,7 @@ class Target(_Section):
 
 
 def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
-    """Return a section's values, with the default kind in the parts that name none."""
+    """Return a section's values, with the default kind in the parts that name none: see `settle`."""
     if not isinstance(values, dict):
         return values
     return {
@@ -151,6 +153,8 @@ def _paths(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
     """Yield the path of every key in nested values, such as "training" and "training.epochs"."""
     for key, value in values.items():
         yield f"{above}{key}"
+        if isinstance(getattr(value, "name", None), str):
+            yield f"{above}{key}.name"  # of a component, which is given as a whole
         if isinstance(value, BaseModel):
             value = {name: getattr(value, name) for name in value.model_fields_set}
         if isinstance(value, Mapping):
@@ -183,7 +187,7 @@ class Training(_Section):
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
         """Let `optimizer: {learning_rate: 0.01}` mean the default rule with another rate."""
-        return _with_kinds(values, {"optimizer": Adam().name, "schedule": ConstantRate().name})
+        return _with_kinds(values, {"optimizer": AdamW().name, "schedule": Cosine().name})
 
 
 class Transfer(_Section):
@@ -302,7 +306,7 @@ class Pipeline(_Section):
     @model_validator(mode="before")
     @classmethod
     def _default_kinds(cls, values: Any) -> Any:
-        """Let `network: {hidden: [50]}` mean an MLP, and `scale: {}` standardising."""
+        """Let `network: {hidden: [50]}` mean the default network with other hidden layers."""
         return _with_kinds(values, {"network": Mlp().name, "scale": Standardize().name})
 
 

@@ -23,11 +23,11 @@ def gaussian_crps(mean: Floats, deviation: Floats, targets: Floats) -> Floats:
     return score
 
 
-def half_width() -> float:
-    """Return half the width of the central 90% interval, in standard deviations."""
+def half_width(coverage: float = COVERAGE) -> float:
+    """Return half the width of the central interval, in standard deviations."""
     from scipy.special import ndtri
 
-    return float(ndtri((1 + COVERAGE) / 2))
+    return float(ndtri((1 + coverage) / 2))
 
 
 def gaussian_scores(mean: Floats, deviation: Floats, targets: Floats) -> dict[str, Floats]:

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.gaussians import half_width
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Combiner
 from ensemble_pipe.ensemble.conformal import Conformal
@@ -98,11 +99,24 @@ class Prediction:
         They are a multiple of the deviation on each side of the mean, of a transformed target on
         the scale of training.
         """
-        pairs = zip(self.conformal, self.mean.T, self.std.T, strict=True)
+        return self._interval(self.conformal)
+
+    def central_interval(self, coverage: float) -> tuple[Floats, Floats]:
+        """Return the ends of the predictive distribution's central intervals, as `interval` does.
+
+        Args:
+            coverage: their probability, between 0 and 1.
+        """
+        width = half_width(coverage)
+        one = Conformal(method="normalized", coverage=coverage, threshold=width)
+        return self._interval((one,) * self.schema.target_count)
+
+    def _interval(self, widths: tuple[Conformal, ...]) -> tuple[Floats, Floats]:
+        pairs = zip(widths, self.mean.T, self.std.T, strict=True)
         ends = [one.interval(mean, std) for one, mean, std in pairs]
         for place, target in self.numbers.transformed:
             mean, variance = self.numbers.mean[:, place], self.numbers.variance[:, place]
-            low, high = self.conformal[place].interval(mean, np.sqrt(variance))
+            low, high = widths[place].interval(mean, np.sqrt(variance))
             ends[place] = target.decode(low), target.decode(high)
         low, high = (np.stack(one, axis=1) for one in zip(*ends, strict=True))
         return low, high

@@ -2,202 +2,27 @@
 
 # ruff: noqa: N803 (scikit-learn's X)
 
-import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags, check_consistent_length, check_random_state, column_or_1d
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.compilation import report_compilation
-from ensemble_pipe.core.errors import ClusterError, ConfigError, InputError
-from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.schema import Task
-from ensemble_pipe.data.tables.decisions import warning_text
 from ensemble_pipe.data.tables.targets import Targets
+from ensemble_pipe.estimators.base import BaseEnsemble, value_errors
 from ensemble_pipe.estimators.examples import Examples
-from ensemble_pipe.estimators.features import Features, known_features, read_features
-from ensemble_pipe.estimators.fitting import fit_examples, plan_fit
-from ensemble_pipe.estimators.labels import classes_of, numbers_of, read_labels, target_names
-from ensemble_pipe.estimators.parameters import PATHS, pipeline_of
-from ensemble_pipe.run.display import Silent, make_display
-from ensemble_pipe.run.executors import make_executor
-from ensemble_pipe.search.drivers import first_trials
-from ensemble_pipe.serving.artifact import Model, write_artifact
-from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.training.components import custom_components
+from ensemble_pipe.estimators.labels import classes_of, numbers_of, target_names
 
 
-class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What both estimators share: parameters, checks, training, and the members' predictions."""
-
-    _task: Task
-    _columns: tuple[str, ...]  # of the features, as the model names them
-    model_: Model
-
-    def __init__(
-        self,
-        *,
-        learners: int | None = None,
-        hidden: Sequence[int] | None = None,
-        activation: str | None = None,
-        dropout: float | None = None,
-        epochs: int | None = None,
-        batch_size: int | Literal["all"] | None = None,
-        optimizer: str | None = None,
-        learning_rate: float | None = None,
-        weight_decay: float | None = None,
-        schedule: str | None = None,
-        patience: int | None = None,
-        validation_fraction: float | None = None,
-        folds: int | Mapping[str, Any] | None = None,
-        refit: bool | None = None,
-        search: str | Mapping[str, Any] | None = None,
-        time_limit: float | str | None = None,
-        overrides: Mapping[str, Any] | None = None,
-        components: Sequence[type[Any]] = (),
-        address: str | None = None,
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self.learners = learners
-        self.hidden = hidden
-        self.activation = activation
-        self.dropout = dropout
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.folds = folds
-        self.refit = refit
-        self.search = search
-        self.time_limit = time_limit
-        self.overrides = overrides
-        self.components = components
-        self.address = address
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def predict_members(self, X: Any) -> Floats:
-        """Return each member's probabilities (K, R, O), or its numbers (K, R) or (K, R, D)."""
-        ensemble, inputs = self._ready(X)
-        with _value_errors():
-            return ensemble.predict_members(inputs)
-
-    def uncertainty(self, X: Any) -> dict[str, Floats]:
-        """Return how unsure the ensemble is of each row, (R,) or (R, D) each.
-
-        The names are those of `serving.model.Ensemble.uncertainty`.
-        """
-        ensemble, inputs = self._ready(X)
-        with _value_errors():
-            return ensemble.uncertainty(inputs)
-
-    def save(self, folder: str | Path) -> None:
-        """Write the model without any pickle; `ensemble_pipe.load` reads it.
-
-        Args:
-            folder: where to; made if need be.
-        """
-        check_is_fitted(self)
-        write_artifact(Path(folder), self.model_)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags: Tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.categorical = True
-        tags.input_tags.sparse = True
-        tags.input_tags.string = True
-        return tags
-
-    def _ready(self, X: Any) -> tuple[Ensemble, Any]:
-        check_is_fitted(self)
-        names = self.model_.schema.feature_names
-        with _value_errors():
-            return Ensemble(self.model_), known_features(self, X, self._columns, names)
-
-    def _checked(
-        self, X: Any, y: Any, sample_weight: Any, **rules: Any
-    ) -> tuple[Features, Array, Floats]:
-        """Return (features, targets, weights) of the rows whose weight is not zero."""
-        y = validate_data(self, y=read_labels(y), **rules)
-        features = read_features(self, X)  # after y, which would have the names of X forgotten
-        check_consistent_length(features.numbers, y)
-        rows = np.empty((len(y), 0))
-        weights = _check_sample_weight(
-            sample_weight, rows, dtype=np.float64, ensure_non_negative=True
-        )
-        kept = np.flatnonzero(weights > 0)
-        if not len(kept):
-            raise ValueError("sample_weight: every weight is zero; at least one must be above it")
-        with np.errstate(over="ignore"):
-            if not np.isfinite(weights.sum()):
-                raise ValueError("sample_weight: the weights are too large to be summed up")
-        return features.take(kept), y[kept], weights[kept]
-
-    def _pipeline(self) -> Pipeline:
-        name = type(self).__name__
-        if not (self.address is None or isinstance(self.address, str)):
-            raise ConfigError(
-                "address: must be None (to train in this process), 'local', 'auto' or HOST:PORT, "
-                f"got {self.address!r} ({name})"
-            )
-        # Drawn from an integer as well, so that all kinds of random_state go one way.
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        values = {parameter: getattr(self, parameter) for parameter in PATHS}
-        overrides = {} if self.overrides is None else self.overrides
-        with custom_components(self.components):
-            return pipeline_of(values, overrides, self._task, seed, name)[0]
-
-    @handle_signals()
-    def _train(self, config: Pipeline, examples: Examples, timeline: Timeline) -> None:
-        display = make_display() if self.verbose else Silent()
-        with custom_components(self.components):
-            if config.search is not None:
-                config, _ = first_trials(config, Document(type(self).__name__, {}))
-            config, plans, examples = plan_fit(config, examples)
-        try:
-            with display, report_compilation(display.message), ExitStack() as closing:
-                address, inline = self.address or "", self.address is None
-                training_s = math.inf if config.time_limit is None else config.time_limit
-                executor = make_executor(
-                    config, plans, address, inline, display.message, timeline, training_s
-                )
-                closing.callback(executor.close)
-                result = fit_examples(config, plans, examples, executor, display, timeline)
-        except ClusterError as error:
-            error.add_note("An estimator cannot be resumed; address=None trains without Ray.")
-            raise
-        for text in result.warnings:
-            warnings.warn(text, ConvergenceWarning, stacklevel=3)
-        for decision in result.model.schema.decisions:
-            if decision.warning:
-                warnings.warn(f"X: {warning_text(decision)}", UserWarning, stacklevel=3)
-        self.model_ = result.model
-        self.trials_ = result.trials
-        self._columns = examples.features.names
-
-
-class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+class EnsembleClassifier(ClassifierMixin, BaseEnsemble):  # type: ignore[misc]
     """An ensemble of neural networks that classifies.
 
     Parameters are those of a pipeline, with the field's names; they are checked in `fit`. None is
-    the pipeline's default.
+    the pipeline's default for the data, whatever the others are, but that an `optimizer` and a
+    `schedule`, being named, have their own defaults.
 
     Args:
         learners: networks, each from its own initialisation and its own order of the data.
@@ -209,8 +34,8 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         optimizer, learning_rate, weight_decay: the update rule, its rate, and decoupled decay.
         schedule: of the learning rate.
         patience: epochs without gain on held-out rows after which a learner ends.
-        validation_fraction: share of the rows that is held out, and as much again for `patience`;
-            of too few rows none is. Below 1, or a number of rows.
+        validation_fraction: share of the rows that is held out, and as much again for early
+            stopping; of too few rows none is. Below 1, or a number of rows.
         folds: where given, nothing is held out, and each learner leaves out one of so many folds;
             at least as many learners are needed, better twice as many. {"count": 5, "repeats": 2}
             and {"count": 5, "forward": "expanding"}, in the order of the rows, say more.
@@ -252,7 +77,7 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
                 by; where one does, a ConvergenceWarning says so.
         """
         timeline = Timeline()
-        with _value_errors():
+        with value_errors():
             config = self._pipeline()
             features, labels, weights = self._checked(X, y, sample_weight)
             check_classification_targets(labels)
@@ -264,18 +89,32 @@ class EnsembleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     def predict(self, X: Any) -> Array:
         """Return the class (R,) of each row: the most probable one, or by `ensemble.decide`."""
         ensemble, inputs = self._ready(X)
-        with _value_errors():
+        with value_errors():
             found: Array = self.classes_[ensemble.prediction(inputs).decided]
         return found
 
     def predict_proba(self, X: Any) -> Floats:
         """Return probabilities (R, O), in the order of `classes_`."""
         ensemble, inputs = self._ready(X)
-        with _value_errors():
+        with value_errors():
             return ensemble.predict_proba(inputs)
 
+    def predict_sets(self, X: Any) -> Array:
+        """Return which classes are in each row's conformal set, (R, O) bool.
 
-class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+        The order is that of `classes_`. The sets hold the class of at least the stated share of new
+        rows like those of `fit`: that of `overrides={"ensemble.combine.coverage": 0.9}`, which has
+        to be given. Out of `folds` they are those of fewer members, and as a rule cover more.
+
+        Raises:
+            ValueError: the model was fitted without a coverage.
+        """
+        ensemble, inputs = self._ready(X)
+        with value_errors():
+            return ensemble.predict_sets(inputs)
+
+
+class EnsembleRegressor(RegressorMixin, BaseEnsemble):  # type: ignore[misc]
     """An ensemble of neural networks that predicts numbers, and how far off they may be.
 
     Parameters are those of `EnsembleClassifier`.
@@ -294,7 +133,7 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         All else is as in `EnsembleClassifier.fit`.
         """
         timeline = Timeline()
-        with _value_errors():
+        with value_errors():
             config = self._pipeline()
             features, found, weights = self._checked(X, y, sample_weight, multi_output=True)
             if found.ndim == 2 and found.shape[1] == 1:
@@ -318,15 +157,28 @@ class EnsembleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
                 the members' disagreement and of the noise about them.
         """
         ensemble, inputs = self._ready(X)
-        with _value_errors():
+        with value_errors():
             mean = ensemble.predict(inputs)
             return (mean, ensemble.uncertainty(inputs)["std"]) if return_std else mean
 
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Floats:
+        """Return the low and the high end of each row's interval, (R, 2), or (R, D, 2) of targets.
 
-@contextmanager
-def _value_errors() -> Iterator[None]:
-    """Raise wrong input as the ValueError that scikit-learn's users expect."""
-    try:
-        yield
-    except InputError as error:
-        raise ValueError(str(error)) from error
+        Where the model was fitted with this coverage, by
+        `overrides={"ensemble.combine.coverage": 0.9}`, it is the conformal interval: so many
+        standard deviations on each side of the mean as covered that share of held-out rows, which
+        covers at least that share of new rows like those of `fit`, whatever the noise (Lei et al.
+        2018). Else it is the central interval of the predictive distribution: a Gaussian, also
+        where a target is trained on as its logarithm or power, taken back. That covers `coverage`
+        as far as the model is right, and promises nothing.
+
+        Args:
+            X: features (R, D), as in `fit`.
+            coverage: share of rows, between 0 and 1.
+
+        Raises:
+            ValueError: the coverage is no such share.
+        """
+        ensemble, inputs = self._ready(X)
+        with value_errors():
+            return ensemble.predict_intervals(inputs, coverage=coverage)

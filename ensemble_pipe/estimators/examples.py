@@ -23,6 +23,7 @@ from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import lay_out_features
 from ensemble_pipe.data.tables.fitting import fit_table
+from ensemble_pipe.data.tables.recognition import recognize
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
 from ensemble_pipe.data.tables.target_scaling import target_fields
 from ensemble_pipe.data.tables.targets import Targets
@@ -87,6 +88,12 @@ class Examples:
         missing = config.data.missing_values
         label = self.target_names if len(self.target_names) > 1 else self.target_names[0]
         return Roles(names, label, rules=rules, missing_values=missing)
+
+    def left_out(self, config: Pipeline) -> set[str]:
+        """Return the names of the columns that are recognised, by all rows, as no features."""
+        every = np.ones(self.count, bool)
+        plans, _ = recognize(self.features.rows, self.roles(config), every)
+        return {*self.features.usable} - {plan.name for plan in plans}
 
     def decisions(self, made: Sequence[ColumnDecision]) -> tuple[ColumnDecision, ...]:
         """Return the decisions on all columns: those made, and that some cannot be used."""

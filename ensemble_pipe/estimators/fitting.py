@@ -61,18 +61,31 @@ class FitResult:
 def plan_fit(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans, Examples]:
     """Return the pipeline with the defaults for the rows, its plans, and the rows to learn from.
 
-    Where every learner sees all distinct rows in one batch, these are the rows.
+    Where every learner sees all distinct rows in one batch, these are the rows, but that rows in
+    the order of a column that counts them stay in it, so that it is recognised as in a file.
 
     Raises:
         ConfigError: what the pipeline asks for cannot be.
     """
     if examples.count <= MOST_MERGED or config.training.batch_size == "all":
         merged = merge_equal_rows(examples)
+        if _order_tells(config, examples, merged):
+            merged = examples
         settled, plans = _settled(config, merged)
         networks_alone = bool(plans.networks) and not plans.estimators
         if networks_alone and all(_sees_all_at_once(p, merged.count) for p in plans.networks):
             return settled, plans, merged
     return *_settled(config, examples), examples
+
+
+def _order_tells(config: Pipeline, examples: Examples, merged: Examples) -> bool:
+    """Return whether columns are recognised by the order of rows, such as one that counts them.
+
+    No two rows of such a column are equal, so nothing is merged.
+    """
+    if merged.count < examples.count:
+        return False
+    return examples.left_out(config) != merged.left_out(config)
 
 
 def _settled(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans]:

@@ -304,11 +304,7 @@ def write_rows(
 
 
 def _example(plans: Plans, prepared: Prepared) -> pa.Table:
-    """Return a few raw rows, for the model's documentation in MLflow.
-
-    They are of the validation part, or in folds of the training part: external predictions are
-    known of these.
-    """
+    """Return a few raw rows, of which external predictions are known, for MLflow."""
     part = "validation" if "validation" in prepared.parts else "train"
     wanted = prepared.parts[part][:EXAMPLE_ROWS]
     rows: Rows = prepared.data.rows

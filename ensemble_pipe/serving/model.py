@@ -125,17 +125,38 @@ class Ensemble:
         self._require_coverage()
         return self.prediction(inputs, given).sets
 
-    def predict_intervals(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:
+    def predict_intervals(
+        self,
+        inputs: Inputs,
+        given: ExternalPredictions = None,
+        *,
+        coverage: float | None = None,
+    ) -> Floats:
         """Return the low and the high end of each row's conformal interval.
 
         (R, 2) in the target's units, or (R, D, 2) of several targets.
 
+        Args:
+            inputs: rows.
+            given: predictions of other programs.
+            coverage: None for that of the model's conformal intervals. With another one the
+                intervals are the central ones of the predictive distribution, without guarantee.
+
         Raises:
-            InputError: the model has no conformal intervals.
+            InputError: the model has no conformal intervals and no coverage is given, or it does
+                not lie between 0 and 1.
         """
         self._require("regression", "predict_intervals")
-        self._require_coverage()
-        ends = self.prediction(inputs, given).interval
+        if coverage is None:
+            self._require_coverage()
+        elif not 0 < coverage < 1:
+            raise InputError(f"coverage: must lie between 0 and 1, got {coverage}")
+        prediction = self.prediction(inputs, given)
+        fitted = {one.coverage for one in self.conformal}
+        if coverage is None or coverage in fitted:
+            ends = prediction.interval
+        else:
+            ends = prediction.central_interval(coverage)
         return np.stack([self._flat(end) for end in ends], axis=-1)
 
     def prediction(self, inputs: Inputs, given: ExternalPredictions = None) -> Prediction:

@@ -1,5 +1,6 @@
 """Defaults that follow the data, and what a pipeline says, which they never change."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from ensemble_pipe.config.defaults import (
 )
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Standardize
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, SquaredError
+from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine
 
 FEW, MANY = DataFacts(rows=MOST_ROWS_IN_FOLDS), DataFacts(rows=MOST_ROWS_IN_FOLDS + 1)
@@ -89,7 +92,7 @@ def test_tables_have_quantiles_where_rows_are_many_and_images_are_standardised()
 def test_what_is_given_is_never_changed(load: Load) -> None:
     text = """
 scale: {name: standardize}
-network: {hidden: [7]}
+network: {name: mlp, hidden: [7]}
 training: {epochs: 3, batch_size: 9, optimizer: {name: sgd}, schedule: {name: constant}}
 ensemble: {combine: {temperature: false}}
 splits: {validation: 0.3, stop: 0.2}
@@ -99,6 +102,50 @@ splits: {validation: 0.3, stop: 0.2}
     assert settled.training == given.training.model_copy(update={"loss": CrossEntropy()})
     for section in ("scale", "network", "splits", "ensemble"):
         assert getattr(settled, section) == getattr(given, section)
+
+
+@pytest.mark.parametrize("facts", [FEW, MANY, IMAGES])
+@pytest.mark.parametrize(
+    ("path", "changed"),
+    [
+        ("network", {"hidden": (64,)}),
+        ("network", {"dropout": 0.3}),
+        ("network", {"activation": "tanh"}),
+        ("training.optimizer", {"learning_rate": 0.01}),
+        ("training.optimizer", {"weight_decay": 0.3, "clip_norm": 1.0}),
+        ("training.schedule", {"minimum": 0.1}),
+        ("scale", {}),
+    ],
+)
+def test_a_section_without_a_name_is_the_default_one_with_the_given_keys(
+    path: str, changed: dict[str, Any], facts: DataFacts, load: Load
+) -> None:
+    def section(pipeline: Pipeline) -> Any:
+        found: Any = settle(pipeline, facts)
+        for step in path.split("."):
+            found = getattr(found, step)
+        return found
+
+    expected = replace(section(Pipeline()), **changed)
+    assert section(load("seed: 1", {path: changed})) == expected
+    assert section(load("seed: 1", {f"{path}.{key}": changed[key] for key in changed})) == expected
+
+
+def test_a_section_with_a_name_has_the_defaults_of_its_own_component(load: Load) -> None:
+    text = """
+network: {name: mlp, activation: tanh}
+training: {optimizer: {name: adamw, weight_decay: 0.1}}
+"""
+    settled = settle(load(text), MANY)
+    assert settled.network == Mlp(activation="tanh")
+    assert settled.training.optimizer == AdamW(weight_decay=0.1)
+    assert settle(Pipeline(network=Mlp()), MANY).network == Mlp()
+
+
+def test_keys_of_a_schedule_that_cycles_replace_are_refused(load: Load) -> None:
+    text = "{ensemble: {strategy: snapshot}, training: {schedule: {minimum: 0.1}}}"
+    with pytest.raises(ConfigError, match="snapshot"):
+        load(text)
 
 
 def test_a_chosen_number_of_epochs_is_trained_whole(load: Load) -> None:

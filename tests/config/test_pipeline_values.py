@@ -20,8 +20,6 @@ from ensemble_pipe.optim import (
     RULES,
     SCHEDULES,
     SGD,
-    Adam,
-    ConstantRate,
 )
 
 # Values
@@ -60,14 +58,6 @@ def test_every_registered_component_can_be_named(load: Load) -> None:
 def test_every_source_can_be_named(text: str, source: Any, load: Load) -> None:
     assert load(f"data: {text}").data == source
     assert SOURCES[source.source] is type(source)
-
-
-def test_settings_without_a_kind_belong_to_the_default_kind(load: Load) -> None:
-    text = "{network: {hidden: [50]}, training: {optimizer: {learning_rate: 0.5}, schedule: {}}}"
-    pipeline = load(text)
-    assert pipeline.network == Mlp(hidden=(50,))
-    assert pipeline.training.optimizer == Adam(learning_rate=0.5)
-    assert pipeline.training.schedule == ConstantRate()
 
 
 @pytest.mark.parametrize(

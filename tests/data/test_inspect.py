@@ -98,6 +98,20 @@ def test_distinct_values_are_counted_exactly_up_to_a_limit(count: int, distinct:
     assert ("more than 10,000" in report_table(report, None)) == (distinct is None)
 
 
+@pytest.mark.parametrize(
+    ("values", "task", "other"),
+    [
+        (np.arange(300) % 79, "classification", "regression"),
+        (np.arange(300) % 150, "regression", "classification"),
+        (np.arange(300) / 7, "regression", "classification"),
+    ],
+)
+def test_why_numbers_are_classes_or_not_is_said(values: Any, task: str, other: str) -> None:
+    text = report_table(inspect(rows_of(pa.table({"y": values, "x": values})), "y"), None)
+    assert f"  {task}, since there are " in text
+    assert f"else set task: {other}, or init --task {other}" in text
+
+
 @pytest.mark.parametrize(("names", "asked", "label"), [
     (["a", "b"], "b", "b"), (["label", "b"], "b", "b"), (["a", "Target"], None, "Target"),
     (["y", "b"], None, "y"), (["x", "y"], None, "y"),

@@ -146,6 +146,17 @@ def test_what_is_done_to_each_column_is_kept(fitted: EnsembleClassifier) -> None
     assert {name for name, kind in kinds.items() if kind == "date"} == {"seen"}
 
 
+@pytest.mark.parametrize("batch", ["all", 16])
+@pytest.mark.parametrize("order", ["counting", "mixed"])
+def test_a_column_that_counts_the_rows_is_found_with_any_batch(batch: Any, order: str) -> None:
+    random = np.random.default_rng(5)
+    counter = np.arange(100) if order == "counting" else random.permutation(100)
+    frame = pd.DataFrame({"size": random.normal(size=100), "seq": counter})
+    fitted = EnsembleRegressor(**QUICK, batch_size=batch).fit(frame, 2 * frame["size"])
+    kinds = {decision.name: decision.kind for decision in fitted.model_.schema.decisions}
+    assert kinds["seq"] == ("left out" if order == "counting" else "number")
+
+
 def as_file(folder: Path, ending: str, frame: pd.DataFrame) -> str:
     path = folder / f"rows{len(frame)}.{ending}"
     if ending == "csv":

@@ -46,8 +46,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     config = {
         "task": request.param,
         "data": data,
-        "network": {"hidden": [16]},
-        "training": {"epochs": 15, "optimizer": {"learning_rate": 0.01}},
+        "network": {"name": "mlp", "hidden": [16]},
+        "training": {"epochs": 15, "optimizer": {"name": "adam", "learning_rate": 0.01}},
         "ensemble": {"learners": 3, "combine": {"coverage": 0.8}},
         "tracking": {"mlflow": False},
     }

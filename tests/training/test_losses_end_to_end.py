@@ -52,11 +52,11 @@ def settings_of(loss: str, path: Path) -> dict[str, Any]:
     return {
         "task": LOSSES[loss].task,
         "data": data,
-        "network": {"hidden": [32], "activation": "tanh"},
+        "network": {"name": "mlp", "hidden": [32], "activation": "tanh"},
         "training": {
             "epochs": 60,
             "batch_size": 32,
-            "optimizer": {"learning_rate": 0.01},
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
             "schedule": {"name": "constant"},
             "loss": {"name": loss},
         },

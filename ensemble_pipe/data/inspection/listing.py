@@ -4,7 +4,12 @@ from pathlib import Path
 
 from ensemble_pipe.core.messages import list_names, printable, quote, truncate
 from ensemble_pipe.data.inspection.advice import task_of
-from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, ColumnReport, Report
+from ensemble_pipe.data.inspection.inspect import (
+    MOST_CLASSES,
+    MOST_DISTINCT,
+    ColumnReport,
+    Report,
+)
 from ensemble_pipe.data.public.catalogue import BUNDLED, CATALOGUE
 from ensemble_pipe.data.public.fetch import is_there
 
@@ -83,6 +88,8 @@ def _column_row(column: ColumnReport, rows: int) -> tuple[str, ...]:
 def _label_text(report: Report, label: ColumnReport) -> str:
     named = " (taken for its name; --label COLUMN takes another)" if report.is_named else ""
     lines = [f"label {quote(label.name)}: {_target_text(report, label)}{named}"]
+    if label.kind == "number" and (label.distinct is None or label.distinct > 2):
+        lines.append(f"  {_task_reason(report)}")
     if task_of(report) == "classification":
         first = report.classes[:MOST_SHOWN_CLASSES]
         lines += [f"  {_short(name)}  {count:,}" for name, count in first]
@@ -99,6 +106,15 @@ def _target_text(report: Report, label: ColumnReport) -> str:
     if label.distinct is None:
         return "too many values to be classes"
     return f"{label.distinct:,} classes"
+
+
+def _task_reason(report: Report) -> str:
+    """Return why numbers are taken for classes or not, and how to choose the other task."""
+    if task_of(report) == "classification":
+        why, other = f"there are at most {MOST_CLASSES} whole numbers", "regression"
+    else:
+        why, other = f"there are fractions, or more than {MOST_CLASSES} numbers", "classification"
+    return f"{task_of(report)}, since {why}; else set task: {other}, or init --task {other}"
 
 
 def _has_question_mark(column: ColumnReport) -> bool:
