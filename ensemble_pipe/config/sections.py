@@ -138,7 +138,7 @@ class Target(_Section):
 
 
 def _with_kinds(values: Any, defaults: dict[str, str]) -> Any:
-    """Return a section's values, with the default kind in the parts that name none: see `settle`."""
+    """Return a section's values, with the default kind in parts that name none: see `settle`."""
     if not isinstance(values, dict):
         return values
     return {
