@@ -10,7 +10,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from ensemble_pipe.core.errors import DataWarning, EnsemblePipeError, InputError
+from ensemble_pipe.core.data_warning import DataWarning
+from ensemble_pipe.core.errors import EnsemblePipeError, InputError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.terminal import say, show
 

@@ -24,7 +24,6 @@ __all__ = [
     "ConfigError",
     "CorruptFileError",
     "DataError",
-    "DataWarning",
     "EnsemblePipeError",
     "InputError",
     "ModelLoggingError",
@@ -66,10 +65,6 @@ class DataError(InputError):
     def __init__(self, message: str, at_prediction: str | None = None) -> None:
         super().__init__(message)
         self.at_prediction = mask_secrets(at_prediction or message)
-
-
-class DataWarning(UserWarning):
-    """Data was read otherwise than it may be meant; the command line prints the message alone."""
 
 
 class RunDirectoryError(InputError):

@@ -55,6 +55,7 @@ def test_the_numbers_of_purposes_are_frozen() -> None:
         "TARGET_SCALE": 17,
         "BASELINE": 20,
         "PERMUTATION": 21,
+        "SEARCH": 22,
     }
 
 

@@ -9,7 +9,8 @@ import pytest
 from one_column import IDENTITY, encode, fit, place
 from tables_as_rows import batch_of, table_of
 
-from ensemble_pipe.core.errors import DataError, DataWarning
+from ensemble_pipe.core.data_warning import DataWarning
+from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.data.tables.columns import AutoRule, DateRule, NumberRule
 from ensemble_pipe.data.tables.strays import Strays
 

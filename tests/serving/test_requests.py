@@ -23,7 +23,7 @@ from mlflow.types import ColSpec, DataType
 from mlflow.types import Schema as Columns
 
 import ensemble_pipe
-from ensemble_pipe.core.errors import DataWarning
+from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving import mlflow_logging

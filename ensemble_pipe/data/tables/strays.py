@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrow import truths_of
-from ensemble_pipe.core.errors import DataWarning
+from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.messages import MOST_NAMES, quote
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables import cells, dates
