@@ -54,7 +54,7 @@ def settings_of(path: Path, label: Any = TARGETS, **others: Any) -> dict[str, An
     return {
         "task": "regression",
         "data": {"source": "table", "path": str(path), "label": label, "ignore": ignore},
-        "network": {"hidden": [32], "activation": "tanh"},
+        "network": {"name": "mlp", "hidden": [32], "activation": "tanh"},
         "training": {
             "epochs": 30,
             "batch_size": 32,
