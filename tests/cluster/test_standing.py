@@ -204,7 +204,7 @@ def test_a_trainer_that_dies_in_a_run_is_replaced_in_it_and_after_it(place: Plac
 
 @pytest.mark.slow
 def test_of_two_runs_at_once_one_waits_for_the_other(place: Place) -> None:
-    first = place.begin_training("training.epochs=300")
+    first = place.begin_training("training.epochs=2000")
     second = place.call("run", "p.yaml")
     assert f"all trainers are lent to other runs (process {first.pid})" in second
     _, errors = first.communicate(timeout=240)
