@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import yaml
 from conftest import StopAt
-from small_pipelines import small_settings
+from small_pipelines import noisy_columns, small_settings, write_rows
 
 import ensemble_pipe
 from ensemble_pipe.config.sections import Pipeline
@@ -38,20 +38,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def path(folder: Path) -> Path:
     random = np.random.default_rng(5)
-    values = {name: random.normal(size=ROWS) for name in "abc"}
-    clear = values["a"] + values["b"] * values["c"] + 0.3 * random.normal(size=ROWS)
-    table = pa.table({
+    values = noisy_columns(random, ROWS)
+    return write_rows(folder, {
         **values,
         "day": random.permutation(ROWS),
         "part": np.array(["first", "second", "third"])[random.integers(0, 3, ROWS)],
         "one": np.ones(ROWS),
-        "z": clear,
-        "y": np.array(["no", "yes"])[(clear > 0).astype(int)],
     })  # fmt: skip
-    path = folder / "rows.arrow"
-    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table)
-    return path
 
 
 def pipeline(path: Path, folds: dict[str, Any], **sections: Any) -> Pipeline:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from conftest import StopAt
 from looks import Looks
-from small_pipelines import small_settings
+from small_pipelines import noisy_columns, small_settings, write_rows
 
 import ensemble_pipe
 from ensemble_pipe.cluster.inline import InlineExecutor
@@ -49,15 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def path(folder: Path) -> Path:
     """A table of 150 rows whose label follows from its numbers, but for noise."""
-    random = np.random.default_rng(5)
-    values = {name: random.normal(size=150) for name in "abc"}
-    clear = values["a"] + values["b"] * values["c"] + 0.3 * random.normal(size=150)
-    labels = np.array(["no", "yes"])[(clear > 0).astype(int)]
-    table = pa.table({**values, "z": clear, "y": labels})
-    path = folder / "rows.arrow"
-    with pa.OSFile(str(path), "wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
-        writer.write_table(table)
-    return path
+    return write_rows(folder, noisy_columns(np.random.default_rng(5), 150))
 
 
 def pipeline(path: Path, splits: dict[str, Any], **sections: Any) -> Pipeline:
