@@ -5,8 +5,9 @@
     ['Ensemble', 'EnsembleClassifier', ..., 'load', 'run', 'search']
 
 `run` trains an ensemble from a pipeline file, `search` one of the best of many trials, `combine`
-makes another one of a run's members; `load` reads the trained model back, and `importance` says
-which columns matter to it. The estimators are ensembles behind scikit-learn's interface.
+makes another one of a run's members; `list_runs` says what there is; `load` reads the trained model
+back, and `importance` says which columns matter to it. The estimators are ensembles behind
+scikit-learn's interface.
 """
 
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ensemble_pipe.evaluation.importance import importance
     from ensemble_pipe.run.display import Display
     from ensemble_pipe.run.lifecycle import RunResult
+    from ensemble_pipe.search.listing import ListedRun, list_runs
     from ensemble_pipe.search.pipeline import SearchResult
     from ensemble_pipe.serving.model import Ensemble, load
 
@@ -38,11 +40,13 @@ __all__ = [
     "Ensemble",
     "EnsembleClassifier",
     "EnsembleRegressor",
+    "ListedRun",
     "RunResult",
     "SearchResult",
     "__version__",
     "combine",
     "importance",
+    "list_runs",
     "load",
     "run",
     "search",
@@ -52,9 +56,11 @@ _HOMES = {
     "Ensemble": "ensemble_pipe.serving.model",
     "EnsembleClassifier": "ensemble_pipe.estimators",
     "EnsembleRegressor": "ensemble_pipe.estimators",
+    "ListedRun": "ensemble_pipe.search.listing",
     "RunResult": "ensemble_pipe.run.lifecycle",
     "SearchResult": "ensemble_pipe.search.pipeline",
     "importance": "ensemble_pipe.evaluation.importance",
+    "list_runs": "ensemble_pipe.search.listing",
     "load": "ensemble_pipe.serving.model",
 }
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ensemble_pipe import __version__
-from ensemble_pipe.cli import check, cluster, data, init, results, run, search
+from ensemble_pipe.cli import check, cluster, data, init, listing, results, run, search
 from ensemble_pipe.core.terminal import prepare_streams, show
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ for command, example in (
     (run.resume, "resume runs/digits-20260101-120000-abcd"),
     (run.grow, "grow runs/digits-20260101-120000-abcd --learners 4"),
     (run.combine, "combine runs/digits-... --set ensemble.combine.method=choose"),
+    (listing.ls, "ls runs"),
     (results.predict, "predict runs/digits-... new.parquet --output out.csv"),
     (results.evaluate, "evaluate runs/digits-... labelled.parquet --json"),
     (results.report, "report runs/digits-20260101-120000-abcd"),

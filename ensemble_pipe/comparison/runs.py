@@ -143,14 +143,19 @@ def cost_of(entries: Sequence[Entry]) -> Cost:
             steps[entry.learner] = max(entry.step, steps.get(entry.learner, 0))
             epochs[entry.learner] = max(entry.epoch, epochs.get(entry.learner, 0))
     refits = {one.learner: one for one in entries if isinstance(one, RefittedEntry)}.values()
+    all_steps = sum(steps.values()) + sum(one.steps for one in refits)
+    all_epochs = sum(epochs.values()) + sum(one.epochs for one in refits)
+    return Cost(all_steps, all_epochs, driven_seconds(entries))
+
+
+def driven_seconds(entries: Sequence[Entry]) -> float:
+    """Return the seconds in which a process drove a run, from its journal."""
     milliseconds = sum(
         following.time_ms - entry.time_ms
         for entry, following in pairwise(entries)
         if not _is_pause(entry, following)
     )
-    all_steps = sum(steps.values()) + sum(one.steps for one in refits)
-    all_epochs = sum(epochs.values()) + sum(one.epochs for one in refits)
-    return Cost(all_steps, all_epochs, milliseconds / 1000)
+    return milliseconds / 1000
 
 
 def _is_pause(entry: Entry, following: Entry) -> bool:

@@ -1,10 +1,12 @@
 """The trials of a search as its run directory has them, and their table."""
 
 from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.strategies import Learners
 from ensemble_pipe.search.drivers import driver_of
+from ensemble_pipe.search.planning import require_search
 from ensemble_pipe.search.trials import Ending, Trial, ranked, short_names
 from ensemble_pipe.tracking.run_summary import RunSummary, read_run_summary
 
@@ -19,9 +21,17 @@ def read_trials(paths: RunPaths) -> tuple[str, tuple[Trial, ...]] | None:
         CorruptFileError: the journal is damaged.
     """
     config, _ = load_pipeline(paths.pipeline)
-    if config.search is None:
-        return None
-    metric, run = config.search.metric, read_run_summary(paths)
+    return None if config.search is None else trials_of(config, read_run_summary(paths))
+
+
+def trials_of(config: Pipeline, run: RunSummary) -> tuple[str, tuple[Trial, ...]]:
+    """Return the metric of a search and its trials, the best first.
+
+    Args:
+        config: of the run, which is a search.
+        run: the summary of its journal.
+    """
+    metric = require_search(config).metric
     groups = config.ensemble.groups[: driver_of(config).total]
     trials = [
         _trial(run, number, group, metric)

@@ -9,7 +9,8 @@ is written as null.
 import json
 import math
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +30,9 @@ from ensemble_pipe.tracking.kinds import (
 
 MOST_LINE_BYTES = 1 << 28
 _SUM = b', "crc": '
+_HEAD = re.compile(
+    rb'\{"kind": "(\w+)", "time_ms": (\d{1,15}),.*, "crc": (\d{1,10})\}\n', re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -82,19 +86,29 @@ class Journal:
         os.close(self._file)
 
 
-def read_entries(path: Path) -> Iterator[Entry]:
+def read_entries(path: Path, unread: Collection[str] = ()) -> Iterator[Entry]:
     """Yield each whole entry.
+
+    Args:
+        path: of the journal.
+        unread: as for `read_lines`.
 
     Raises:
         CorruptFileError: as `read_lines`.
     """
-    return (line.entry for line in read_lines(path))
+    return (line.entry for line in read_lines(path, unread=unread))
 
 
-def read_lines(path: Path, start: int = 0) -> Iterator[Line]:
+def read_lines(path: Path, start: int = 0, unread: Collection[str] = ()) -> Iterator[Line]:
     """Yield each whole line from a byte offset on.
 
     A last line without its end is still being written, or was torn by a kill; it is left out.
+
+    Args:
+        path: of the journal.
+        start: the offset.
+        unread: kinds of entries of which only the sum of the line is checked; each is yielded as an
+            `UnknownEntry`, which has its time.
 
     Raises:
         CorruptFileError: a line is damaged or was lost, or no entry ends at `start`.
@@ -114,6 +128,10 @@ def read_lines(path: Path, start: int = 0) -> Iterator[Line]:
                 if len(line) == MOST_LINE_BYTES:
                     raise CorruptFileError(f"{path}: has a line that is far too long")
                 return
+            head = _HEAD.fullmatch(line) if unread else None
+            if head is not None and head[1].decode() in unread and _is_whole(line, int(head[3])):
+                yield Line(UnknownEntry(head[1].decode(), int(head[2])), {}, offset)
+                continue
             yield _parse(line, offset, f"{path}: the line before byte {offset} is damaged")
 
 
@@ -127,7 +145,7 @@ def _parse(line: bytes, end: int, damaged: str) -> Line:
     """
     values = parse_json(line, dict[str, Any], damaged)
     found = values.pop("crc", None)
-    if found is not None and found != crc32(line.rpartition(_SUM)[0]):
+    if found is not None and not _is_whole(line, found):
         raise CorruptFileError(f"{damaged}: does not match its sum; restore it from a copy")
     head = validate_as(values, _Head, damaged)
     if head.kind in KINDS:
@@ -136,6 +154,11 @@ def _parse(line: bytes, end: int, damaged: str) -> Line:
     if found is None:  # with a sum that is right, a later version wrote it
         raise CorruptFileError(f"{damaged}: kind: unknown {head.kind!r}; restore it from a copy")
     return Line(UnknownEntry(head.kind, head.time_ms), values, end)
+
+
+def _is_whole(line: bytes, found: Any) -> bool:
+    """Return whether the sum found on a line is right."""
+    return bool(found == crc32(line.rpartition(_SUM)[0]))
 
 
 def line_of(values: dict[str, Any]) -> bytes:

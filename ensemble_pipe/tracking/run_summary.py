@@ -1,5 +1,6 @@
 """The summary of a run's journal: plans, curves, members, failures and status."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -118,18 +119,26 @@ def read_run_summary(paths: RunPaths, status: str | None = None) -> RunSummary:
         CorruptFileError: the journal is damaged, or has lost its start.
     """
     entries = list(read_entries(paths.journal))
-    started = require_start(paths, entries)
-    status = status or _status(paths, entries[-1])
+    run = summarize(paths, entries, status)
     # Another process that drives the run may have saved a checkpoint since.
-    lost = None if status == "RUNNING" else lost_epochs(paths, started.run_id, entries)
+    if run.status != "RUNNING":
+        run.lost = lost_epochs(paths, run.run_id, entries)
+    return run
+
+
+def summarize(paths: RunPaths, entries: Sequence[Entry], status: str | None = None) -> RunSummary:
+    """Summarize the entries of a run's journal; arguments and errors as for `read_run_summary`.
+
+    Epochs that the journal has lost are not looked for.
+    """
+    started = require_start(paths, entries)
     run = RunSummary(
         run_id=started.run_id,
-        status=status,
+        status=status or _status(paths, entries[-1]),
         began_ms=started.time_ms,
         last_ms=entries[-1].time_ms,
         pipeline=started.pipeline,
         rows=started.rows,
-        lost=lost,
         combined_from=started.combined_from,
     )
     for entry in entries:
@@ -217,13 +226,18 @@ def _status(paths: RunPaths, last: Entry) -> str:
     """
     if isinstance(last, kinds.EndedEntry):
         return last.status
+    return "RUNNING" if is_driven(paths) else "KILLED"
+
+
+def is_driven(paths: RunPaths) -> bool:
+    """Return whether a process drives a run now, whose lock it holds."""
     if not paths.lock.is_file():
-        return "KILLED"
+        return False
     try:
         with FileLock(paths.lock, timeout=0):
-            return "KILLED"
+            return False
     except Timeout:
-        return "RUNNING"
+        return True
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
