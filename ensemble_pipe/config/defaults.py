@@ -81,6 +81,11 @@ def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSet
         if total is not None and own.pool is None and "ensemble.learners" not in given:
             # Each fold is left out as often as any other.
             own = replace(own, learners=-(-own.learners // total) * total)
+        if total is not None and own.pool is not None and pipeline.search is not None:
+            # How many folds a column names was not known when the trials were planned.
+            trials = (group for group in own.pool if isinstance(group, Learners))
+            pool = (replace(group, learners=max(group.learners, total)) for group in trials)
+            own = replace(own, pool=tuple(pool))
         return splits, own
     few = LEAST_ROWS_IN_FOLDS <= facts.rows <= MOST_ROWS_IN_FOLDS
     if (

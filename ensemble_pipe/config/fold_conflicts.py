@@ -7,13 +7,18 @@ from ensemble_pipe.data.folding import AnyFolds, Folding, total_folds
 from ensemble_pipe.ensemble.strategies import EnsembleSettings, ExternalPredictions, Group, Learners
 
 
-def fold_conflicts(ensemble: EnsembleSettings, folds: AnyFolds) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the path of what does not go together with `splits.folds`, and why."""
+def fold_conflicts(
+    ensemble: EnsembleSettings, folds: AnyFolds, *, counts_trials: bool = False
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the path of what does not go together with `splits.folds`, and why.
+
+    `counts_trials` says whether members are counted by the trials of a search, which are whole.
+    """
     if ensemble.stop_below_gain is not None:
         text = "splits.folds needs all learners, or some rows are predicted by none"
         yield ("ensemble", "stop_below_gain"), f"{text}; leave one of them out"
     for name in ("keep", "most_members"):
-        if getattr(ensemble.combine, name) is not None:
+        if getattr(ensemble.combine, name) is not None and not counts_trials:
             text = "counts single members, but under splits.folds those of all folds go together"
             yield ("ensemble", "combine", name), f"{text}; leave it out"
     for number, group in enumerate(ensemble.groups):

@@ -174,7 +174,9 @@ def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
         )
         yield _mistake((("target", "scale"), text), document)
     if pipeline.splits.folds is not None:
-        for conflict in fold_conflicts(pipeline.ensemble, pipeline.splits.folds):
+        trials = pipeline.search is not None
+        folds = pipeline.splits.folds
+        for conflict in fold_conflicts(pipeline.ensemble, folds, counts_trials=trials):
             yield _mistake(conflict, document)
 
 

@@ -177,6 +177,7 @@ class Session:
         """Go on with the plans of more learners; those that there are stay as they are."""
         self._plans = plans
         self._networks = {plan.learner: plan for plan in plans.networks}
+        self.registry.aggregator.folds = folds_of(plans, self._data)
 
     def prune(self, learner: int, reason: str) -> None:
         """Train a learner no further; it yields no member."""
@@ -243,10 +244,8 @@ class Session:
         with self._timeline.stage("measuring"):
             measured = measure_parts(parts, self._data, aggregator, combined, final, self._external)
             left_out = measure_groups(folds, self._schema) if folds is not None and parts else None
-        data, evidence = (
-            self._data,
-            (self._data.part(self._held_part), self._external(self._held_part)),
-        )
+        data, held = self._data, self._held_part
+        evidence = data.part(held), self._external(held)
         seed, limit, timeline = self._config.seed, self._limit, self._timeline
         compared = compare(data, aggregator, combined, measured, evidence, seed, limit, timeline)
         result = SessionResult(

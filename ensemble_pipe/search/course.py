@@ -1,15 +1,17 @@
 """The course of a search: asks for trials, trains them as learners, and chooses the ensemble."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import isfinite
+from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.ensemble.aggregator import Aggregator
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.strategies import Group, Learners
@@ -21,7 +23,7 @@ from ensemble_pipe.search.pictures import search_pictures
 from ensemble_pipe.search.planning import group_of, require_search
 from ensemble_pipe.search.pruning import loss_of, rungs, survivors
 from ensemble_pipe.search.spaces import parameters_of
-from ensemble_pipe.search.trials import Ending, Trial, best_first
+from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, best_first
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import EpochEntry
@@ -33,9 +35,9 @@ from ensemble_pipe.training.state import LearnerState
 class SearchCourse:
     """Trains the trials of a search, batch by batch, and lets the chosen ones be combined.
 
-    Trial i is learner i, a group of its own in the pool of the run's pipeline, which holds its
-    values; further learners are further initialisations of chosen trials. The files of the run are
-    all that a search remembers.
+    Trial i is group i in the pool of the run's pipeline, which holds its values: one learner, or in
+    folds one for each. Further groups are further initialisations of chosen trials. The files of
+    the run are all that a search remembers.
     """
 
     def __init__(self, paths: RunPaths | None, config: Pipeline, plans: Plans) -> None:
@@ -50,11 +52,12 @@ class SearchCourse:
         self._config = config
         self._search = require_search(config)
         self._driver = driver_of(config)
+        self._learners = TrialLearners.of(config.splits.folds)
         self._plans = {plan.learner: plan for plan in plans.networks}
         self._states: dict[int, LearnerState] = {}
         self._going: set[int] = set()
-        self._pruned: set[int] = set()
-        # Of each trial, the loss that it is compared by after each epoch.
+        self._pruned: set[int] = set()  # trials
+        # Of each learner, the loss that its trial is compared by after each epoch.
         self._losses: dict[int, dict[int, float]] = {}
         for entry in () if paths is None else read_entries(paths.journal):
             if isinstance(entry, EpochEntry):
@@ -76,7 +79,8 @@ class SearchCourse:
         while len(ended) < self._driver.total:
             first, planned = len(ended), min(len(self._groups), self._driver.total)
             if first == planned:
-                self._grow(session, [group_of(values, 1) for values in self._driver.ask(ended)])
+                asked, learners = self._driver.ask(ended), self._learners.count
+                self._grow(session, [group_of(values, learners) for values in asked])
             batch = range(first, first + self._driver.size(first))
             yield from self._train(session, executor, batch)
             ended += [self._trial(session, number) for number in batch]
@@ -85,22 +89,21 @@ class SearchCourse:
 
     def select(self, session: Session) -> None:
         """Keep the predictions of all trials, and the members that the ensemble is made of."""
-        aggregator, total = session.registry.aggregator, self._driver.total
-        trials = tuple(member for member in aggregator.members if member.learner < total)
-        if not trials:
+        aggregator, trials = session.registry.aggregator, self.trials(session)
+        whole = {trial.number for trial in trials if trial.ending == "finished"}
+        if not whole:
             return
         if self._paths is not None:
-            every = aggregator.measure(Combined(trials, Weighted.equal(len(trials))))
-            path, rows = self._paths.predictions("trials"), self._paths.part("validation")
-            write_predictions(path, rows, every)
+            self._write_predictions(aggregator, self._paths, whole)
+        further = {member.learner for member in aggregator.members}
+        further -= self._all_of(range(len(trials)))
         if self._search.ensemble == "top":
-            best = best_first(self.trials(session), self._search.metric)[: self._search.top]
-            if best:
-                aggregator.keep({trial.number for trial in best})
-        elif self._search.ensemble == "hyper_deep" and len(self._groups) > total:
-            chosen = [self._values(place) for place in range(total, len(self._groups))]
-            again = {m.learner for m in aggregator.members if m.learner >= total}
-            aggregator.keep(again | {n for n in range(total) if self._values(n) in chosen})
+            best = best_first(trials, self._search.metric)[: self._search.top]
+            whole = {trial.number for trial in best} or whole
+        elif self._search.ensemble == "hyper_deep" and further:
+            chosen = [self._values(place) for place in range(len(trials), len(self._groups))]
+            whole = {number for number in whole if self._values(number) in chosen}
+        aggregator.keep(further | self._all_of(whole))
 
     def draw(self, session: Session) -> list[Path]:
         """Draw the pictures of the search; see `Course.draw`."""
@@ -120,9 +123,14 @@ class SearchCourse:
         planned = range(min(self._driver.total, len(self._groups)))
         return [self._trial(session, number) for number in planned]
 
+    def _all_of(self, trials: Iterable[int]) -> set[int]:
+        """Return the learners of some trials."""
+        return {learner for trial in trials for learner in self._learners.of_trial(trial)}
+
     def _train(self, session: Session, executor: Executor, batch: Sequence[int]) -> Iterator[Event]:
         """Train a batch of trials; those that are pruned end early."""
-        pruning, epochs = self._search.pruning, max(self._plans[n].epochs for n in batch)
+        pruning = self._search.pruning
+        epochs = max(self._plans[learner].epochs for learner in self._all_of(batch))
         for epoch in rungs(pruning, epochs):
             yield from self._train_until(session, executor, batch, epoch)
             self._prune(session, batch, epoch, epochs)
@@ -132,12 +140,10 @@ class SearchCourse:
         self, session: Session, executor: Executor, batch: Sequence[int], epoch: int | None
     ) -> Iterator[Event]:
         """Train what goes on of a batch up to the end of an epoch, or to its end."""
-        due = [
-            self._plans[number]
-            for number in batch
-            if number in self._going and (epoch is None or self._epochs(number) < epoch)
-        ]
-        remaining = Remaining(due, (), {n: s for n, s in self._states.items() if n in batch})
+        learners = sorted(self._all_of(batch) & self._going)
+        due = [n for n in learners if epoch is None or self._epochs_of(n) < epoch]
+        states = {n: self._states[n] for n in learners if n in self._states}
+        remaining = Remaining([self._plans[n] for n in due], (), states)
         for event in session.events(executor, remaining, epoch):
             if isinstance(event, Failed):
                 self._end(event.learner)
@@ -151,27 +157,39 @@ class SearchCourse:
             yield event
 
     def _prune(self, session: Session, batch: Sequence[int], epoch: int, epochs: int) -> None:
-        """End the trials of a batch that are not good enough after an epoch."""
+        """End the trials of a batch that are not good enough after an epoch, or lack a learner."""
         pruning = self._search.pruning
         assert pruning is not None
-        going = [number for number in batch if number in self._going]
+        going = [number for number in batch if self._is_going(number)]
+        for number in going:
+            failed = sorted(session.failed.keys() & self._all_of([number]))
+            if failed:
+                self._end_trial(session, number, f"learner {failed[0]} of the trial has failed")
+        going = [number for number in going if self._is_going(number)]
         compared = range(batch[-1] + 1)
         counted = [number for number in compared if self._counts(session, number, epoch)]
         losses = {number: self._lowest(number, epoch) for number in counted}
         stay = survivors(pruning, epochs, epoch, going, losses, self._search.top)
         for number in set(going) - stay:
             self._pruned.add(number)
-            self._end(number)
             reason = f"{pruning}: its loss after epoch {epoch} is not among the best"
-            session.prune(number, reason)
+            self._end_trial(session, number, reason)
 
-    def _counts(self, session: Session, number: int, epoch: int) -> bool:
+    def _is_going(self, trial: int) -> bool:
+        return not self._going.isdisjoint(self._learners.of_trial(trial))
+
+    def _end_trial(self, session: Session, trial: int, reason: str) -> None:
+        """Train those learners of a trial no further that have not ended."""
+        for learner in sorted(self._going & self._all_of([trial])):
+            self._end(learner)
+            session.prune(learner, reason)
+
+    def _counts(self, session: Session, trial: int, epoch: int) -> bool:
         """Return whether a trial is one that others are compared with after an epoch."""
-        if self._epochs(number) >= epoch:
-            return True
-        if number in self._pruned:
+        short = [n for n in self._learners.of_trial(trial) if self._epochs_of(n) < epoch]
+        if trial in self._pruned and short:
             return self._search.pruning == "median"
-        return self._epochs(number) > 0 and number not in session.failed
+        return all(self._epochs_of(n) > 0 and n not in session.failed for n in short)
 
     def _train_again(self, session: Session, executor: Executor) -> Iterator[Event]:
         """Train the trials that are selected from further initialisations."""
@@ -179,10 +197,12 @@ class SearchCourse:
         if len(self._groups) == total and aggregator.members:
             how = replace(self._config.ensemble.combine, temperature=False, coverage=None)
             chosen = aggregator.combine(how, self._config.seed).members
-            again = self._search.top - 1
-            self._grow(session, [group_of(self._values(m.learner), again) for m in chosen])
-        due = [plan for n, plan in self._plans.items() if n >= total and n in self._going]
-        states = {n: state for n, state in self._states.items() if n >= total}
+            trials = dict.fromkeys(self._learners.trial_of(member.learner) for member in chosen)
+            again = (self._search.top - 1) * self._learners.count
+            self._grow(session, [group_of(self._values(trial), again) for trial in trials])
+        further = self._going - self._all_of(range(total))
+        due = [plan for n, plan in self._plans.items() if n in further]
+        states = {n: state for n, state in self._states.items() if n in further}
         yield from session.events(executor, Remaining(due, (), states))
 
     def _grow(self, session: Session, groups: Sequence[Group]) -> None:
@@ -198,17 +218,18 @@ class SearchCourse:
 
     def _trial(self, session: Session, number: int) -> Trial:
         """Return a trial as it has ended."""
-        metrics = session.registry.metrics.get((number, 0))
-        score = None if metrics is None else metrics.get(self._search.metric)
-        ending: Ending = "unfinished" if metrics is None else "finished"
-        if number in session.failed:
+        learners = self._learners.of_trial(number)
+        metrics = [session.registry.metrics.get((learner, 0)) for learner in learners]
+        ending: Ending = "finished" if all(metrics) else "unfinished"
+        if not session.failed.keys().isdisjoint(learners):
             ending = "failed"
         elif number in self._pruned:
             ending = "pruned"
-        epochs = self._epochs(number)
+        scores = [None if own is None else own.get(self._search.metric) for own in metrics]
+        mean, error = self._learners.score(scores)
+        epochs = max(self._epochs_of(learner) for learner in learners)
         losses = {epochs: self._lowest(number, epochs)} if epochs else {}
-        known = score if score is not None and isfinite(score) else None
-        return Trial(number, self._values(number), ending, known, epochs, losses)
+        return Trial(number, self._values(number), ending, mean, epochs, losses, error)
 
     def _values(self, trial: int) -> Mapping[str, Any]:
         group = self._groups[trial]
@@ -219,13 +240,30 @@ class SearchCourse:
         known = self._losses.setdefault(learner, {})
         known[epoch] = loss_of(metrics, self._search.metric)
 
-    def _epochs(self, trial: int) -> int:
-        """Return how many epochs a trial was trained for."""
-        return max(self._losses.get(trial, {}), default=0)
+    def _epochs_of(self, learner: int) -> int:
+        """Return how many epochs a learner was trained for."""
+        return max(self._losses.get(learner, {}), default=0)
 
     def _lowest(self, trial: int, epoch: int) -> float:
-        """Return the lowest loss of a trial up to an epoch."""
-        return min(loss for at, loss in self._losses[trial].items() if at <= epoch)
+        """Return the lowest loss of a trial up to an epoch, in folds the mean of its learners'."""
+        losses = [self._losses.get(learner, {}) for learner in self._learners.of_trial(trial)]
+        lowest = [min((own[at] for at in own if at <= epoch), default=inf) for own in losses]
+        return fmean(lowest)
+
+    def _write_predictions(
+        self, aggregator: Aggregator, paths: RunPaths, whole: Container[int]
+    ) -> None:
+        """Write what trials with all of their members predict of the held-out rows."""
+        trial_of, folds = self._learners.trial_of, aggregator.out_of_fold()
+        members = tuple(m for m in aggregator.members if trial_of(m.learner) in whole)
+        every, part = Combined(members, Weighted.equal(len(members))), "validation"
+        if folds is not None:
+            groups = enumerate(folds.groups)
+            units = tuple(place for place, own in groups if trial_of(own[0].learner) in whole)
+            every = replace(every, units=units, of_units=Weighted.equal(len(units)))
+            part = "train"
+        path, measured = paths.predictions("trials"), aggregator.measure(every)
+        write_predictions(path, paths.part(part), measured)
 
     def _end(self, learner: int) -> None:
         self._going.discard(learner)

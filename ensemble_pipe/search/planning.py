@@ -1,4 +1,4 @@
-"""Plans of a search: each trial as a learner of the run, and what is wrong with a search."""
+"""Plans of a search: each trial as learners of the run, and what is wrong with a search."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +20,7 @@ from ensemble_pipe.search.spaces import (
     misplaced,
     parameters_of,
 )
+from ensemble_pipe.search.trials import TrialLearners
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 Mistake = tuple[str, str]
@@ -43,8 +44,11 @@ def require_search(config: Pipeline) -> Search:
 
 
 def with_trials(config: Pipeline, trials: Sequence[Values]) -> Pipeline:
-    """Return a pipeline in which each trial is a group of one learner."""
-    return config.with_pool(tuple(group_of(values, 1) for values in trials), _combine(config))
+    """Return a pipeline in which each trial is a group of learners."""
+    learners = TrialLearners.of(config.splits.folds).count
+    return config.with_pool(
+        tuple(group_of(values, learners) for values in trials), _combine(config)
+    )
 
 
 def group_of(values: Values, learners: int) -> Group:
@@ -116,12 +120,6 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.ensemble != "top" and "ensemble.combine.method" in config.given:
         text = f"search.ensemble: {search.ensemble} selects greedily; leave one of them out"
         yield ("ensemble", "combine", "method"), text
-    if config.splits.folds is not None:
-        text = (
-            "each learner would leave out another fold, so trials could not be compared; take "
-            "splits.validation and splits.stop"
-        )
-        yield ("splits", "folds"), text
     if config.splits.refit:
         yield ("splits", "refit"), "trials are compared as they are; leave it out"
     if config.transfer is not None:
@@ -132,23 +130,25 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
         valid = ", ".join(METRICS[config.task])
         yield ("search", "metric"), f"{search.metric} is not for {config.task}; valid: {valid}"
     if isinstance(search.space, tuple):
-        yield from _size_conflicts(search, len(search.space))
+        yield from _size_conflicts(config, search, len(search.space))
         return
     wrong = misplaced(search)
     yield from ((("search", "space", path, "when"), NO_ORDER) for path in wrong)
     if not wrong:
-        yield from _space_conflicts(search, parameters_of(search))
+        yield from _space_conflicts(config, search, parameters_of(search))
 
 
-def _space_conflicts(search: Search, parameters: Parameters) -> Iterator[tuple[KeyPath, str]]:
+def _space_conflicts(
+    config: Pipeline, search: Search, parameters: Parameters
+) -> Iterator[tuple[KeyPath, str]]:
     if search.driver == "grid":
         for path, one in parameters.items():
             if one.choices is None and one.integer is None:
                 text = f"a grid takes no range of numbers; list them, such as {list(ends(one))}"
                 yield ("search", "space", path), text
-        yield from _size_conflicts(search, grid_size(parameters))
+        yield from _size_conflicts(config, search, grid_size(parameters))
     else:
-        yield from _size_conflicts(search, search.trials or TRIALS)
+        yield from _size_conflicts(config, search, search.trials or TRIALS)
     for path, one in parameters.items():
         for other, allowed in one.conditions.items():
             choices = parameters[other].choices
@@ -158,11 +158,13 @@ def _space_conflicts(search: Search, parameters: Parameters) -> Iterator[tuple[K
                 yield ("search", "space", path, "when"), text
 
 
-def _size_conflicts(search: Search, trials: int) -> Iterator[tuple[KeyPath, str]]:
+def _size_conflicts(config: Pipeline, search: Search, trials: int) -> Iterator[tuple[KeyPath, str]]:
     again = search.top * (search.top - 1) if search.ensemble == "hyper_deep" else 0
-    if trials + again > MOST_LEARNERS:
+    folds = TrialLearners.of(config.splits.folds).count
+    if (trials + again) * folds > MOST_LEARNERS:
         text = f"{trials:,} trials" + (f" and {again:,} further initialisations" if again else "")
-        yield ("search",), f"{text} are more than a run can have, {MOST_LEARNERS:,}"
+        each = f", each of {folds:,} folds," if folds > 1 else ""
+        yield ("search",), f"{text}{each} are more than a run can have, {MOST_LEARNERS:,}"
 
 
 def _one_by_one(parameters: Parameters) -> Iterator[tuple[str, Values]]:

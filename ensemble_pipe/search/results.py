@@ -7,7 +7,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.strategies import Learners
 from ensemble_pipe.search.drivers import driver_of
 from ensemble_pipe.search.planning import require_search
-from ensemble_pipe.search.trials import Ending, Trial, ranked, short_names
+from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, ranked, short_names
 from ensemble_pipe.tracking.run_summary import RunSummary, read_run_summary
 
 SHOWN = 10
@@ -33,26 +33,32 @@ def trials_of(config: Pipeline, run: RunSummary) -> tuple[str, tuple[Trial, ...]
     """
     metric = require_search(config).metric
     groups = config.ensemble.groups[: driver_of(config).total]
+    layout = TrialLearners.of(config.splits.folds)
     trials = [
-        _trial(run, number, group, metric)
+        _trial(run, layout, number, group, metric)
         for number, group in enumerate(groups)
         if isinstance(group, Learners)
     ]
     return metric, tuple(ranked(trials, metric))
 
 
-def _trial(run: RunSummary, number: int, group: Learners, metric: str) -> Trial:
-    member, epochs = run.by_place.get((number, 0)), run.epochs.get(number, [])
+def _trial(
+    run: RunSummary, layout: TrialLearners, number: int, group: Learners, metric: str
+) -> Trial:
+    learners = layout.of_trial(number)
+    members = [run.by_place.get((learner, 0)) for learner in learners]
     ending: Ending = "unfinished"
-    if number in run.failed:
+    if any(learner in run.failed for learner in learners):
         ending = "failed"
-    elif number in run.pruned:
+    elif any(learner in run.pruned for learner in learners):
         ending = "pruned"
-    elif member is not None:
+    elif all(members):
         ending = "finished"
-    score = None if member is None else member.validation.get(metric)
-    last = epochs[-1].epoch if epochs else 0
-    return Trial(number, group.set or {}, ending, score, last)
+    scores = [None if member is None else member.validation.get(metric) for member in members]
+    mean, error = layout.score(scores)
+    epochs = [run.epochs[learner][-1].epoch for learner in learners if learner in run.epochs]
+    last = max(epochs, default=0)
+    return Trial(number, group.set or {}, ending, mean, last, standard_error=error)
 
 
 def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
@@ -68,7 +74,7 @@ def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
     rows = [
         (
             str(trial.number),
-            f"{trial.score:.4f}",
+            _score(trial),
             str(trial.epochs),
             *(_cell(trial.values[path]) if path in trial.values else "-" for path in paths),
         )
@@ -77,6 +83,12 @@ def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
     endings = [trial.ending for trial in trials]
     counts = [f"{endings.count(one)} {one}" for one in dict.fromkeys(endings)]
     return f"{align_columns([head, *rows])}\n({len(trials)} trials: {', '.join(counts)})"
+
+
+def _score(trial: Trial) -> str:
+    """Return the score of a trial, with its standard error where that is known."""
+    error = "" if trial.standard_error is None else f" ± {trial.standard_error:.4f}"
+    return f"{trial.score:.4f}{error}"
 
 
 def _cell(value: object) -> str:

@@ -35,6 +35,15 @@ def test_a_search_in_memory_has_further_learners_and_prunes(search: dict[str, An
     assert 1 <= len(model.model_.members) <= 2
 
 
+def test_trials_are_cross_validated_on_request() -> None:
+    inputs, targets = load_wine(return_X_y=True)
+    model = classifier().set_params(folds=3).fit(inputs, targets)
+    best = [trial.number for trial in model.trials_[:2]]
+    own = {3 * number + fold for number in best for fold in range(3)}
+    assert {member.learner for member in model.model_.members} == own
+    assert all(trial.standard_error > 0 for trial in model.trials_)
+
+
 def test_a_regressor_takes_a_ready_space_by_its_name() -> None:
     inputs, targets = load_diabetes(return_X_y=True)
     model = EnsembleRegressor(epochs=1, search="table", random_state=1).fit(inputs, targets)
@@ -51,7 +60,7 @@ def test_without_a_search_there_are_no_trials() -> None:
     ({"search": "tables"}, "search.space: unknown 'tables'; did you mean 'table'?"),
     ({"search": {"space": {"network.hiden": [[4]]}}}, "unknown key 'hiden'"),
     ({"search": "table", "learners": 3}, "the trials of a search are its learners"),
-    ({"search": "table", "folds": 3, "learners": 3}, "each learner would leave out another fold"),
+    ({"search": "table", "folds": 179}, "179 folds are to be left out in turn"),
     ({"search": "table", "validation_fraction": 5}, "compares trials on held-out rows"),
 ])  # fmt: skip
 def test_what_a_search_cannot_go_with_is_a_value_error(
