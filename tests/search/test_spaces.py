@@ -94,7 +94,7 @@ MISTAKES = [
     ("  top: 0", "search.top: input should be greater than or equal to 1", 7),
     ("  driver: grid", "trials: grid takes all there are; leave it out", 3),
     ("  ensemble: hyper_deep\n  top: 200", "are more than a run can have, 10,000", 3),
-    ("splits: {folds: 400}", "32 trials, each of 400 folds, are more than a run can have", 3),
+    ("splits: {folds: 6000}", "2 trials, each of 6,000 folds, are more than a run can have", 3),
     ("ensemble: {learners: 4}", "ensemble.learners: the trials of a search are its learners", 7),
     ("ensemble: {combine: {keep: 4}}", "ensemble.combine.keep: search.top says how many", 7),
     ("transfer: {weights: runs/x}", "transfer: a search begins every trial anew", 7),
