@@ -158,13 +158,14 @@ def search(
     inline: bool = False,
     display: "Display | None" = None,
     components: Sequence[type[Any]] = (),
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> "SearchResult":
     """Search for hyperparameters, and make an ensemble of the best trials.
 
     Args:
         pipeline: a YAML file, or a `config.sections.Pipeline`, with a section `search`.
-        output, address, inline, display, components, overrides: as for `run`.
+        output, address, inline, display, components, time_limit, overrides: as for `run`.
 
     Raises:
         InputError: the pipeline, its search or the data is wrong; nothing was started.
@@ -180,6 +181,7 @@ def search(
         inline=inline,
         display=display,
         components=components,
+        time_limit=time_limit,
         **overrides,
     )
 

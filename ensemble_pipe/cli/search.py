@@ -7,7 +7,7 @@ import typer
 
 from ensemble_pipe.cli.outcome import show_search
 from ensemble_pipe.cli.overrides import overrides_of
-from ensemble_pipe.cli.run import Address, Inline
+from ensemble_pipe.cli.run import Address, Inline, TimeLimit
 from ensemble_pipe.cli.support import AsJson, errors, loading
 
 
@@ -21,6 +21,7 @@ def search(
     ),
     address: Address = None,
     inline: Inline = False,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Search for hyperparameters, and make an ensemble of the best trials."""
@@ -37,6 +38,7 @@ def search(
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
+            time_limit=time_limit,
             **overrides_of(set_),
         )
         show_search(result, as_json)

@@ -48,7 +48,7 @@ class EveryLearner:
     def events(
         self, session: Session, executor: Executor | None, remaining: Remaining
     ) -> Iterator[Event]:
-        return session.events(executor, remaining)
+        return session.events(executor, session.begin(remaining))
 
     def select(self, session: Session) -> None:
         return None

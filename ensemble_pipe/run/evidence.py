@@ -1,5 +1,7 @@
 """What the members of a session are combined by: out-of-fold predictions, or held-out rows."""
 
+from collections.abc import Mapping
+
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError, TrainingError
 from ensemble_pipe.data.augment.prediction import PredictionDraws
@@ -48,14 +50,14 @@ def fold_warnings(plans: Plans, aggregator: Aggregator, how: Combine) -> tuple[s
 
 
 def require_evidence(
-    folds: OutOfFold | None, how: Combine, decide: Decide | None, reasons: str
+    folds: OutOfFold | None, how: Combine, decide: Decide | None, failed: Mapping[int, str]
 ) -> None:
     """Check that there is something to fit the combiner to, where no rows are held out.
 
     Args:
         folds: out-of-fold predictions, if any.
         how, decide: of the ensemble.
-        reasons: why learners failed.
+        failed: why learners failed, by learner.
 
     Raises:
         TrainingError: there is nothing.
@@ -63,14 +65,18 @@ def require_evidence(
     if folds is None and (how.fits or (decide is not None and decide.fits)):
         raise TrainingError(
             "no group has all of its folds, and no rows are held out that the members could "
-            f"be combined by; raise validation_fraction ({reasons})"
+            f"be combined by; raise validation_fraction ({_reasons(failed)})"
         )
 
 
-def no_members(reasons: str, limit: TimeLimit) -> EnsemblePipeError:
+def no_members(failed: Mapping[int, str], limit: TimeLimit) -> EnsemblePipeError:
     """Return the error of a session that has no member."""
-    if reasons:
-        return TrainingError(f"no learner was trained to the end: {reasons}")
+    if failed:
+        return TrainingError(f"no learner was trained to the end: {_reasons(failed)}")
     if limit.is_set:
         return ConfigError(limit.too_short())
     return TrainingError("no learner is finished or under way, so there is no ensemble yet")
+
+
+def _reasons(failed: Mapping[int, str]) -> str:
+    return "; ".join(f"learner {learner}: {why}" for learner, why in failed.items())

@@ -141,8 +141,6 @@ def resume(
         course_of = EveryLearner if config.search is None else search_of
         if course_of is None:
             raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.search.pipeline resumes it")
-        if config.search is not None and time_limit is not None:
-            raise ConfigError("time_limit: is for runs; a search ends with its last trial")
         limit = limit_of(config, time_limit, None, timeline)
         limit.require_start()
         # Without training nothing is to be started.

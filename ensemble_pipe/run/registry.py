@@ -58,15 +58,15 @@ class MemberRegistry:
         """Report a learner that has yielded all of its members."""
         self._sink.finish_learner(learner)
 
-    def add_under_way(self, members: Sequence[Member]) -> bool:
+    def add_under_way(self, members: Sequence[Member], by_score: bool = False) -> bool:
         """Add the members of a learner whose training is not at its end, if the ensemble gains.
 
         It does where its NLL on the validation part falls, and where no other member of its group
-        has left out the same fold, since some rows would be predicted by none. Return whether they
-        were added.
+        has left out the same fold, since some rows would be predicted by none. With `by_score` they
+        are added whatever the ensemble gains, to be chosen later. Return whether they were added.
         """
         aggregator, places = self.aggregator, [(m.learner, m.number) for m in members]
-        is_needed = not aggregator.members or self._fills_fold(members[0].learner)
+        is_needed = by_score or not aggregator.members or self._fills_fold(members[0].learner)
         before = 0.0 if is_needed else aggregator.ensemble_metrics()["nll"]
         for member, place in zip(members, places, strict=True):
             self.metrics[place] = aggregator.add(member, self._sink.known_cost(member))

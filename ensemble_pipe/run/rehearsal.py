@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.members import (
 )
 from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.training.boosting import BoostingState
+from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState, initial_state
 
@@ -32,7 +33,11 @@ MOST_MEMBERS = 4
 
 
 class Ending:
-    """What a session does when its training has ended, and how long that will take."""
+    """What a session does when its training has ended, and how long that will take.
+
+    Attributes:
+        has_come: whether the time limit has ended training.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Ending:
         held_part: str,
         parts: Sequence[str],
         aggregator: Aggregator,
+        most: int | None = None,
     ) -> None:
         """Begin without measurements.
 
@@ -50,11 +56,24 @@ class Ending:
             held_part: that members are combined by.
             parts: on which the ensemble is measured.
             aggregator: of the members.
+            most: how many members the ensemble has at most; None for all that there are.
         """
+        self._most = most
         self._limit, self._data, self._aggregator = limit, data, aggregator
         self._held = data.part(held_part)
         self._parts = parts
         self._row_s = 0.0
+        self.has_come = False
+
+    def ends_training(self) -> bool:
+        """Return whether the time for training is up, which it then is for good."""
+        self.has_come = self.has_come or (self._limit.is_set and self._limit.ends_training())
+        return self.has_come
+
+    @property
+    def halted(self) -> Halted:
+        """What trainers ask whether to end."""
+        return self.ends_training if self._limit.is_set else never
 
     @property
     def is_rehearsed(self) -> bool:
@@ -69,7 +88,9 @@ class Ending:
     def rehearse(
         self, config: Pipeline, plans: Sequence[LearnerPlan], members: int, timeline: Timeline
     ) -> None:
-        """Measure how long members take to predict and to combine, by untrained ones, once.
+        """Measure how long members take to predict and combine, by untrained ones, under a limit.
+
+        It is done once.
 
         Args:
             config: of the session.
@@ -77,7 +98,7 @@ class Ending:
             members: how many there will be.
             timeline: where this is a stage.
         """
-        if plans and not self.is_rehearsed:
+        if plans and self._limit.is_set and not self.is_rehearsed:
             with timeline.stage("rehearsal"):
                 self._rehearse(config, plans, members)
 
@@ -100,6 +121,8 @@ class Ending:
             began = time.perf_counter()
             combine_members(how, units, outputs, part.targets, schema, costs, config.seed)
             combining_s = time.perf_counter() - began
+        if self._most is not None and how.method != "greedy":
+            members = min(members, self._most)
         self._limit.combining_s = combining_s * members / count * self._held.rows / part.rows
         self.expect(0)
 
@@ -112,9 +135,12 @@ class Ending:
         if not self._limit.is_set:
             return
         aggregator = self._aggregator
-        members_s = sum(aggregator.cost_ms(member) for member in aggregator.members) / 1000
-        begun_s = self._row_s * max(1, begun)
-        self._limit.predicting_s = members_s * self._rows + begun_s * (self._rows + self._held.rows)
+        held_s = self._row_s * max(1, begun)
+        costs_s = [aggregator.cost_ms(member) / 1000 for member in aggregator.members]
+        costs_s = sorted([*costs_s, *[self._row_s] * max(1, begun)], reverse=True)
+        self._limit.predicting_s = (
+            sum(costs_s[: self._most]) * self._rows + held_s * self._held.rows
+        )
 
 
 def _untrained(plan: LearnerPlan, schema: Schema) -> LearnerState:

@@ -28,6 +28,7 @@ class SessionResult:
         under_way: those of them that had begun.
         not_refitted: learners of the ensemble that were to be trained again, and were not.
         limit_s: the time limit in seconds; None where there was none.
+        further: what was to be trained that has no learners yet.
         unmeasured: what the time was too short to measure.
         warnings: to the user, about groups with missing folds.
     """
@@ -41,6 +42,7 @@ class SessionResult:
     unfinished: tuple[int, ...] = ()
     under_way: tuple[LearnerUnderWay, ...] = ()
     not_refitted: tuple[int, ...] = ()
+    further: tuple[str, ...] = ()
     limit_s: float | None = None
     unmeasured: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -49,8 +51,9 @@ class SessionResult:
     def left_undone(self) -> str:
         """One line on what more time would have been for; "" for nothing."""
         return left_undone(
-            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured
-        )
+            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured,
+            self.further,
+        )  # fmt: skip
 
 
 def flat_metrics(parts: Mapping[str, Measured], out_of_fold: Measured | None) -> Metrics:

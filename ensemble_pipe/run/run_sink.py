@@ -184,5 +184,6 @@ class RunSink:
                 not_refitted=list(result.not_refitted),
                 limit_s=result.limit_s,
                 unmeasured=list(result.unmeasured),
+                further=list(result.further),
             )
         )

@@ -33,9 +33,7 @@ from ensemble_pipe.run.sinks import Sink
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.run.under_way import UnderWay
 from ensemble_pipe.serving.artifact import model_of
-from ensemble_pipe.tracking.schemas import LearnerUnderWay
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
-from ensemble_pipe.training.halting import never
 from ensemble_pipe.training.warmup import compile_kernels
 
 
@@ -45,7 +43,8 @@ class Session:
     Attributes:
         registry: of the members, with the validation metrics of each.
         failed: reasons of the learners that failed, by learner.
-        open: learners that are neither finished nor failed nor spared.
+        open: learners that are neither finished nor failed nor spared nor pruned.
+        further: what is to be trained that has no learners yet, such as "4 trials not chosen".
     """
 
     def __init__(
@@ -100,12 +99,14 @@ class Session:
             folds_of(plans, data),
         )
         self.registry = MemberRegistry(aggregator, sink)
-        self._ending = Ending(limit, data, self._held_part, sink.parts, aggregator)
+        most = None if config.search is None else config.search.top
+        self._ending = Ending(limit, data, self._held_part, sink.parts, aggregator, most)
         self._networks = {plan.learner: plan for plan in plans.networks}
         self._estimators = {plan.learner: plan for plan in plans.estimators}
         self._refit: Refit | None = None
         self.failed: dict[int, str] = {}
         self.open = set(plans.trained)
+        self.further: tuple[str, ...] = ()
         for plan in plans.external:
             self.registry.add_external(plan)
 
@@ -129,39 +130,37 @@ class Session:
         Raises:
             ClusterError: the executor lost a stack too often.
         """
-        for _ in self.events(executor, remaining):
+        for _ in self.events(executor, self.begin(remaining)):
             pass
 
-    def events(
-        self,
-        executor: Executor | None,
-        remaining: Remaining | None = None,
-        until: int | None = None,
-    ) -> Iterator[Event]:
-        """Train as `train` does, and yield each event after its results are stored.
-
-        Closing the iterator ends the training early. With `until`, networks pause after that epoch;
-        a later call goes on with them.
-        """
+    def begin(self, remaining: Remaining | None = None) -> Remaining:
+        """Take note of where learners stand; return what is to be trained, by default all."""
         remaining = remaining or Remaining(self._plans.networks, self._plans.estimators)
         self.open = remaining.learners - self.failed.keys()
         self._under_way.states.update(remaining.states)
-        if not self.open or self._end_when_enough() or executor is None:
+        return remaining
+
+    def events(
+        self, executor: Executor | None, remaining: Remaining, until: int | None = None
+    ) -> Iterator[Event]:
+        """Train as `train` does, and yield each event after its results are stored.
+
+        Closing the iterator ends the training early. `remaining` is what `begin` has returned, or
+        some of it. With `until`, networks pause after that epoch; a later call goes on with them.
+        """
+        if not remaining.learners or self._end_when_enough() or executor is None:
             return
         if self._compile_first and remaining.networks:
             with self._timeline.stage("kernels"):
                 if compile_kernels(self._schema, remaining.networks, self._data.recipe):
                     self._display.message("kernels ready (compiled once, then kept)")
-        is_limited = self._limit.is_set
-        if is_limited:
-            total = len(self._plans.trained)
-            self._ending.rehearse(self._config, remaining.networks, total, self._timeline)
-        width, turn = self._config.cluster.stack, self.registry.turn
-        halted = self._limit.ends_training if is_limited else never
-        trainers = executor.trainers if executor.wait(halted) else 1
-        work = plan_work(remaining, self._schema, trainers, width, turn, is_limited, until)
+        total, ending = len(self._plans.trained), self._ending
+        ending.rehearse(self._config, remaining.networks, total, self._timeline)
+        width, turn, early = self._config.cluster.stack, self.registry.turn, self._limit.is_set
+        trainers = executor.trainers if executor.wait(ending.halted) else 1
+        work = plan_work(remaining, self._schema, trainers, width, turn, early, until)
         self._display.begin(remaining.networks, remaining.estimators)
-        trained = executor.run(work, self._data.recipe, self._schema, halted)
+        trained = executor.run(work, self._data.recipe, self._schema, ending.halted)
         for event in self._timeline.during(trained, "first step", "training"):
             self._display.event(event)
             before = len(self.open)
@@ -169,15 +168,20 @@ class Session:
             yield event
             if len(self.open) < before and self._end_when_enough():
                 return
-        if self.open and is_limited:
+        if self.open and ending.has_come:
             left_s = max(0.0, self._limit.left_s)
             self._display.message(f"training ends, {left_s:.1f} s before the time limit")
 
     def grow(self, plans: Plans) -> None:
         """Go on with the plans of more learners; those that there are stay as they are."""
+        self.open |= plans.trained - self._plans.trained
         self._plans = plans
         self._networks = {plan.learner: plan for plan in plans.networks}
         self.registry.aggregator.folds = folds_of(plans, self._data)
+
+    def ends_training(self) -> bool:
+        """Return whether the time for training is up, and there is something to combine."""
+        return self.yields and self._ending.ends_training()
 
     def prune(self, learner: int, reason: str) -> None:
         """Train a learner no further; it yields no member."""
@@ -200,7 +204,7 @@ class Session:
         Raises:
             TrainingError, ClusterError: as `train` and `finish`.
         """
-        _, _, combined = self._combination
+        _, combined = self._combination
         whole = [member for member in combined.members if member.learner not in self.open]
         waited = self.registry.waited
         again = refit_plans(self._plans, whole, waited, self._data.rows, self._schema)
@@ -213,23 +217,31 @@ class Session:
             width = self._config.cluster.stack
             self._refit.train(executor, remaining, width, self._display, self._limit)
 
+    def add_under_way(self, by_score: bool = False) -> None:
+        """Add the members of learners that are still open; nothing is trained after that.
+
+        With `by_score` each is added, to be chosen later, not by what the ensemble of all gains.
+        """
+        self._under_way.add_members(self.open, self.registry, self._plans, self._data, by_score)
+
     @cached_property
-    def _combination(self) -> tuple[list[LearnerUnderWay], OutOfFold | None, Combined]:
-        """Learners under way, evidence out of fold, if any, and the ensemble; made once."""
-        aggregator, how = self.registry.aggregator, self._config.ensemble.combine
-        under_way = self._under_way.add_members(self.open, self.registry, self._plans, self._data)
-        self._require_members()
+    def _combination(self) -> tuple[OutOfFold | None, Combined]:
+        """Evidence out of fold, if any, and the ensemble; made once."""
+        aggregator, ensemble = self.registry.aggregator, self._config.ensemble
+        how, decide = ensemble.combine, ensemble.decide
+        self.add_under_way()
+        if not self.member_count:
+            raise no_members(self.failed, self._limit)
         self._display.message("combining and measuring the ensemble")
         folds = cross_validated(self._plans, aggregator, self._data, self._draws)
-        decide = self._config.ensemble.decide
         if not self._held_out:
-            require_evidence(folds, how, decide, self._reasons())
+            require_evidence(folds, how, decide, self.failed)
         with self._timeline.stage("combining"):
             groups = self._data.row_groups(self._held_part)
             combined = aggregator.combine(how, self._config.seed, folds, groups, decide)
         self._limit.combining_s = 0.0  # that is done
         self._sink.save_combination(combined)
-        return under_way, folds, combined
+        return folds, combined
 
     def finish(self) -> SessionResult:
         """Combine and measure the members, and hand the result to the sink.
@@ -238,7 +250,7 @@ class Session:
             TrainingError: there is no member, or too few to fit the combiner.
         """
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
-        under_way, folds, combined = self._combination
+        folds, combined = self._combination
         again, parts = self._refit, self._sink.parts
         final = combined if again is None else again.replaced(combined)
         with self._timeline.stage("measuring"):
@@ -256,47 +268,43 @@ class Session:
             metrics=flat_metrics(measured, left_out) | compared.baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
-            under_way=tuple(under_way),
+            under_way=self._under_way.report(self.registry),
+            further=self.further,
             not_refitted=() if again is None else again.missing,
             limit_s=self._limit.seconds if self._limit.is_set else None,
             unmeasured=compared.unmeasured,
             warnings=(
                 *fold_warnings(self._plans, aggregator, how),
-                *(() if again is None else again.warnings),
+                *(again.warnings if again else ()),
             ),
         )
         self._sink.save_result(result, aggregator)
         return result
 
     def _handle(self, event: Event) -> None:
-        """Process an event of a trainer."""
         if isinstance(event, Failed):
             self.failed[event.learner] = event.reason
-            self._under_way.states.pop(event.learner, None)
             self._sink.fail(event.learner, event.reason)
             self.open.discard(event.learner)
-        elif isinstance(event, EstimatorFitted) and not event.whole:
-            self._under_way.fitted[event.learner] = event
-        elif isinstance(event, EstimatorFitted):
+        elif isinstance(event, EstimatorFitted) and event.whole:
             self._sink.save_estimator(event)
             plan = self._estimators[event.learner]
             self.registry.add_fitted(fitted_member(plan, event.suffix, event.content))
             self.open.discard(event.learner)
         elif isinstance(event, Checkpoint):
             self._take_checkpoint(event)
+        self._under_way.observe(event)
         if not isinstance(event, Progress):
             self._ending.expect(len(self._under_way.learners))
 
     def _take_checkpoint(self, event: Checkpoint) -> None:
         self._sink.save_checkpoint(event)
-        self._under_way.states[event.learner] = event.state
         if event.member is not None:
             plan = self._networks[event.learner]
             self.registry.add_network(plan, event.member, event.state)
         if event.finished:
             self.registry.finish_learner(event.learner)
             self.open.discard(event.learner)
-            del self._under_way.states[event.learner]
 
     def _end_when_enough(self) -> bool:
         """Return whether further learners would gain too little; if so, go on without them."""
@@ -310,10 +318,3 @@ class Session:
         last = max(trained - spared)
         self._display.message(f"learners up to {last} are enough: a further one gains too little")
         return True
-
-    def _require_members(self) -> None:
-        if not self.member_count:
-            raise no_members(self._reasons(), self._limit)
-
-    def _reasons(self) -> str:
-        return "; ".join(f"learner {learner}: {why}" for learner, why in self.failed.items())

@@ -55,7 +55,7 @@ class SearchCourse:
         self._learners = TrialLearners.of(config.splits.folds)
         self._plans = {plan.learner: plan for plan in plans.networks}
         self._states: dict[int, LearnerState] = {}
-        self._going: set[int] = set()
+        self._is_ended = False
         self._pruned: set[int] = set()  # trials
         # Of each learner, the loss that its trial is compared by after each epoch.
         self._losses: dict[int, dict[int, float]] = {}
@@ -70,33 +70,39 @@ class SearchCourse:
     def events(
         self, session: Session, executor: Executor | None, remaining: Remaining
     ) -> Iterator[Event]:
-        """Train trials until there are no more; see `Course.events`."""
-        if executor is None:
-            return
-        self._going = remaining.learners
-        self._states = dict(remaining.states)
+        """Train trials until there are no more, or the time is up; see `Course.events`.
+
+        Without an executor only what has been decided already is done again: which are pruned.
+        """
+        self._states = dict(session.begin(remaining).states)
         ended: list[Trial] = []
         while len(ended) < self._driver.total:
             first, planned = len(ended), min(len(self._groups), self._driver.total)
             if first == planned:
+                if self._ends(session, executor):
+                    break
                 asked, learners = self._driver.ask(ended), self._learners.count
                 self._grow(session, [group_of(values, learners) for values in asked])
             batch = range(first, first + self._driver.size(first))
             yield from self._train(session, executor, batch)
+            if self._is_ended:
+                break
             ended += [self._trial(session, number) for number in batch]
         if self._search.ensemble == "hyper_deep":
             yield from self._train_again(session, executor)
 
     def select(self, session: Session) -> None:
         """Keep the predictions of all trials, and the members that the ensemble is made of."""
+        session.add_under_way(by_score=True)
+        session.further = tuple(self._not_chosen())
         aggregator, trials = session.registry.aggregator, self.trials(session)
-        whole = {trial.number for trial in trials if trial.ending == "finished"}
+        there = {member.learner for member in aggregator.members}
+        whole = {trial.number for trial in trials if self._all_of([trial.number]) <= there}
         if not whole:
             return
         if self._paths is not None:
             self._write_predictions(aggregator, self._paths, whole)
-        further = {member.learner for member in aggregator.members}
-        further -= self._all_of(range(len(trials)))
+        further = there - self._all_of(range(len(trials)))
         if self._search.ensemble == "top":
             best = best_first(trials, self._search.metric)[: self._search.top]
             whole = {trial.number for trial in best} or whole
@@ -104,6 +110,14 @@ class SearchCourse:
             chosen = [self._values(place) for place in range(len(trials), len(self._groups))]
             whole = {number for number in whole if self._values(number) in chosen}
         aggregator.keep(further | self._all_of(whole))
+
+    def _not_chosen(self) -> Iterator[str]:
+        """Yield what is to be trained that has no learners yet."""
+        trials = self._driver.total - len(self._groups)
+        if trials > 0:
+            yield f"{trials} trials not chosen"
+        if self._search.ensemble == "hyper_deep" and len(self._groups) <= self._driver.total:
+            yield "further initialisations not chosen"
 
     def draw(self, session: Session) -> list[Path]:
         """Draw the pictures of the search; see `Course.draw`."""
@@ -127,45 +141,63 @@ class SearchCourse:
         """Return the learners of some trials."""
         return {learner for trial in trials for learner in self._learners.of_trial(trial)}
 
-    def _train(self, session: Session, executor: Executor, batch: Sequence[int]) -> Iterator[Event]:
+    def _train(
+        self, session: Session, executor: Executor | None, batch: Sequence[int]
+    ) -> Iterator[Event]:
         """Train a batch of trials; those that are pruned end early."""
         pruning = self._search.pruning
         epochs = max(self._plans[learner].epochs for learner in self._all_of(batch))
         for epoch in rungs(pruning, epochs):
             yield from self._train_until(session, executor, batch, epoch)
+            if self._is_ended:
+                return
             self._prune(session, batch, epoch, epochs)
         yield from self._train_until(session, executor, batch, None)
 
     def _train_until(
-        self, session: Session, executor: Executor, batch: Sequence[int], epoch: int | None
+        self,
+        session: Session,
+        executor: Executor | None,
+        batch: Sequence[int],
+        epoch: int | None,
     ) -> Iterator[Event]:
         """Train what goes on of a batch up to the end of an epoch, or to its end."""
-        learners = sorted(self._all_of(batch) & self._going)
-        due = [n for n in learners if epoch is None or self._epochs_of(n) < epoch]
-        states = {n: self._states[n] for n in learners if n in self._states}
+        if not self._due(session, batch, epoch) or self._ends(session, executor):
+            return
+        due = self._due(session, batch, epoch)
+        states = {n: self._states[n] for n in due if n in self._states}
         remaining = Remaining([self._plans[n] for n in due], (), states)
         for event in session.events(executor, remaining, epoch):
-            if isinstance(event, Failed):
-                self._end(event.learner)
-            elif isinstance(event, Checkpoint):
+            if isinstance(event, Checkpoint):
                 if epoch is not None:
                     self._states[event.learner] = event.state
                 if event.metrics:
                     self._observe(event.learner, event.epoch, event.metrics)
-                if event.finished:
-                    self._end(event.learner)
+            if isinstance(event, Checkpoint | Failed) and event.learner not in session.open:
+                self._states.pop(event.learner, None)
             yield event
+        self._is_ended = bool(self._due(session, batch, epoch))
+
+    def _due(self, session: Session, batch: Sequence[int], epoch: int | None) -> list[int]:
+        """Return the open learners of a batch that have not reached the end of an epoch."""
+        going = sorted(session.open & self._all_of(batch))
+        return [n for n in going if epoch is None or self._epochs_of(n) < epoch]
+
+    def _ends(self, session: Session, executor: Executor | None) -> bool:
+        """Return whether nothing more is to be trained, since the time is up."""
+        self._is_ended = self._is_ended or executor is None or session.ends_training()
+        return self._is_ended
 
     def _prune(self, session: Session, batch: Sequence[int], epoch: int, epochs: int) -> None:
         """End the trials of a batch that are not good enough after an epoch, or lack a learner."""
         pruning = self._search.pruning
         assert pruning is not None
-        going = [number for number in batch if self._is_going(number)]
+        going = [number for number in batch if self._is_going(session, number)]
         for number in going:
             failed = sorted(session.failed.keys() & self._all_of([number]))
             if failed:
                 self._end_trial(session, number, f"learner {failed[0]} of the trial has failed")
-        going = [number for number in going if self._is_going(number)]
+        going = [number for number in going if self._is_going(session, number)]
         compared = range(batch[-1] + 1)
         counted = [number for number in compared if self._counts(session, number, epoch)]
         losses = {number: self._lowest(number, epoch) for number in counted}
@@ -175,13 +207,13 @@ class SearchCourse:
             reason = f"{pruning}: its loss after epoch {epoch} is not among the best"
             self._end_trial(session, number, reason)
 
-    def _is_going(self, trial: int) -> bool:
-        return not self._going.isdisjoint(self._learners.of_trial(trial))
+    def _is_going(self, session: Session, trial: int) -> bool:
+        return not session.open.isdisjoint(self._learners.of_trial(trial))
 
     def _end_trial(self, session: Session, trial: int, reason: str) -> None:
         """Train those learners of a trial no further that have not ended."""
-        for learner in sorted(self._going & self._all_of([trial])):
-            self._end(learner)
+        for learner in sorted(session.open & self._all_of([trial])):
+            self._states.pop(learner, None)
             session.prune(learner, reason)
 
     def _counts(self, session: Session, trial: int, epoch: int) -> bool:
@@ -191,19 +223,27 @@ class SearchCourse:
             return self._search.pruning == "median"
         return all(self._epochs_of(n) > 0 and n not in session.failed for n in short)
 
-    def _train_again(self, session: Session, executor: Executor) -> Iterator[Event]:
+    def _train_again(self, session: Session, executor: Executor | None) -> Iterator[Event]:
         """Train the trials that are selected from further initialisations."""
-        total, aggregator = self._driver.total, session.registry.aggregator
-        if len(self._groups) == total and aggregator.members:
-            how = replace(self._config.ensemble.combine, temperature=False, coverage=None)
-            chosen = aggregator.combine(how, self._config.seed).members
-            trials = dict.fromkeys(self._learners.trial_of(member.learner) for member in chosen)
-            again = (self._search.top - 1) * self._learners.count
-            self._grow(session, [group_of(self._values(trial), again) for trial in trials])
-        further = self._going - self._all_of(range(total))
-        due = [plan for n, plan in self._plans.items() if n in further]
-        states = {n: state for n, state in self._states.items() if n in further}
-        yield from session.events(executor, Remaining(due, (), states))
+        total = self._driver.total
+        if len(self._groups) <= total:
+            if not session.member_count or self._ends(session, executor):
+                return
+            self._choose_again(session)
+        due = sorted(session.open - self._all_of(range(total)))
+        states = {n: self._states[n] for n in due if n in self._states}
+        if due and not self._ends(session, executor):
+            yield from session.events(
+                executor, Remaining([self._plans[n] for n in due], (), states)
+            )
+
+    def _choose_again(self, session: Session) -> None:
+        """Add further initialisations of the trials that are selected."""
+        how = replace(self._config.ensemble.combine, temperature=False, coverage=None)
+        chosen = session.registry.aggregator.combine(how, self._config.seed).members
+        trials = dict.fromkeys(self._learners.trial_of(member.learner) for member in chosen)
+        again = (self._search.top - 1) * self._learners.count
+        self._grow(session, [group_of(self._values(trial), again) for trial in trials])
 
     def _grow(self, session: Session, groups: Sequence[Group]) -> None:
         """Add groups of learners to the run, its files first."""
@@ -212,7 +252,6 @@ class SearchCourse:
         if self._paths is not None:
             write_growth(self._paths, self._config)
         plans = make_plans(self._config)
-        self._going |= plans.trained - self._plans.keys()
         self._plans = {plan.learner: plan for plan in plans.networks}
         session.grow(plans)
 
@@ -220,7 +259,8 @@ class SearchCourse:
         """Return a trial as it has ended."""
         learners = self._learners.of_trial(number)
         metrics = [session.registry.metrics.get((learner, 0)) for learner in learners]
-        ending: Ending = "finished" if all(metrics) else "unfinished"
+        is_whole = all(metrics) and session.open.isdisjoint(learners)
+        ending: Ending = "finished" if is_whole else "unfinished"
         if not session.failed.keys().isdisjoint(learners):
             ending = "failed"
         elif number in self._pruned:
@@ -264,7 +304,3 @@ class SearchCourse:
             part = "train"
         path, measured = paths.predictions("trials"), aggregator.measure(every)
         write_predictions(path, paths.part(part), measured)
-
-    def _end(self, learner: int) -> None:
-        self._going.discard(learner)
-        self._states.pop(learner, None)

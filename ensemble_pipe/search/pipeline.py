@@ -52,6 +52,7 @@ def search(
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> SearchResult:
     """Search for hyperparameters: see `ensemble_pipe.search`, which is this function for users.
@@ -62,8 +63,9 @@ def search(
     with timeline.stage("pipeline"):
         config, document = _read(pipeline, overrides)
         config, plans = first_trials(config, document)
+    limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
     display = display or Silent()
-    done = start(config, plans, SearchCourse, output, address, inline, display, timeline)
+    done = start(config, plans, SearchCourse, output, address, inline, display, timeline, limit)
     return _result(done)
 
 

@@ -124,8 +124,6 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
         yield ("splits", "refit"), "trials are compared as they are; leave it out"
     if config.transfer is not None:
         yield ("transfer",), "a search begins every trial anew; leave it out"
-    if config.time_limit is not None:
-        yield ("time_limit",), "is for runs; a search ends with its last trial, so leave it out"
     if search.metric not in METRICS[config.task]:
         valid = ", ".join(METRICS[config.task])
         yield ("search", "metric"), f"{search.metric} is not for {config.task}; valid: {valid}"

@@ -52,7 +52,7 @@ def _trial(
         ending = "failed"
     elif any(learner in run.pruned for learner in learners):
         ending = "pruned"
-    elif all(members):
+    elif all(members) and not set(run.unfinished).intersection(learners):
         ending = "finished"
     scores = [None if member is None else member.validation.get(metric) for member in members]
     mean, error = layout.score(scores)

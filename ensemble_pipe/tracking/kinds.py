@@ -234,6 +234,7 @@ class ResultEntry(JournalEntry):
         not_refitted: learners of the ensemble that were to be trained again, and were not.
         limit_s: the time limit, in seconds; None where there was none.
         unmeasured: what the time was too short to measure.
+        further: what was to be trained that has no learners yet.
     """
 
     kind = "result"
@@ -245,13 +246,15 @@ class ResultEntry(JournalEntry):
     not_refitted: list[Count] = field(default_factory=list)
     limit_s: Number | None = None
     unmeasured: list[str] = field(default_factory=list)
+    further: list[str] = field(default_factory=list)
 
     @property
     def left_undone(self) -> str:
         """One line on what more time would have been for; "" for nothing."""
         return left_undone(
-            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured
-        )
+            self.limit_s, self.unfinished, self.under_way, self.not_refitted, self.unmeasured,
+            self.further,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ def left_undone(
     under_way: Sequence[LearnerUnderWay],
     not_refitted: Sequence[int] = (),
     unmeasured: Sequence[str] = (),
+    further: Sequence[str] = (),
 ) -> str:
     """Return one line; "" where nothing was left undone.
 
@@ -22,6 +23,7 @@ def left_undone(
         under_way: those of them that had begun.
         not_refitted: learners that were to be trained again, and were not.
         unmeasured: what was not measured for want of time, such as "baselines".
+        further: what was to be trained that has no learners yet, such as "4 trials not chosen".
 
     >>> left_undone(20.0, [1, 2], [LearnerUnderWay(1, 0.5, True)])
     'time limit 20s: learner 1 joins as it was at 50% of its steps; learner 2 not begun'
@@ -31,6 +33,7 @@ def left_undone(
     waiting = [learner for learner in unfinished if learner not in begun]
     if waiting:
         parts.append(f"{_named(waiting)} not begun")
+    parts += further
     if not_refitted:
         parts.append(f"{_named(not_refitted)} not trained again on all rows")
     if unmeasured:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_wine
+from sklearn.exceptions import ConvergenceWarning
 
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
 
@@ -49,6 +50,17 @@ def test_a_regressor_takes_a_ready_space_by_its_name() -> None:
     model = EnsembleRegressor(epochs=1, search="table", random_state=1).fit(inputs, targets)
     assert len(model.trials_) == 32
     assert np.shape(model.predict(inputs)) == targets.shape
+
+
+def test_a_time_limit_ends_a_search_with_its_best_trials_so_far() -> None:
+    inputs, targets = load_wine(return_X_y=True)
+    section = {"space": SPACE, "driver": "grid", "top": 2}
+    model = EnsembleClassifier(epochs=1_000_000, search=section, time_limit=1.5, random_state=1)
+    with pytest.warns(ConvergenceWarning, match=r"^time limit 1\.5s: learner"):
+        model.fit(inputs, targets)
+    assert {trial.ending for trial in model.trials_} == {"unfinished"}
+    scored = [trial.number for trial in model.trials_ if trial.score is not None]
+    assert {member.learner for member in model.model_.members} == set(scored[:2])
 
 
 def test_without_a_search_there_are_no_trials() -> None:

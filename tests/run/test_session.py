@@ -83,7 +83,7 @@ def test_whoever_reads_its_events_may_end_the_training(prepare: Prepare) -> None
     combine = {"temperature": False}
     prepared = prepared_with(prepare, {"combine": combine}, cluster={"stack": 1})
     session = session_of(prepared, MemorySink(parts=("validation",)))
-    for event in session.events(InlineExecutor()):
+    for event in session.events(InlineExecutor(), session.begin()):
         if isinstance(event, Checkpoint) and event.finished:
             break
     result = session.finish()
