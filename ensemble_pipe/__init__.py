@@ -2,7 +2,7 @@
 
     >>> import ensemble_pipe
     >>> sorted(ensemble_pipe.__all__)  # doctest: +ELLIPSIS
-    ['Ensemble', 'EnsembleClassifier', ..., 'load', 'run', 'search']
+    ['Ensemble', 'EnsembleClassifier', ..., 'load', 'refine', 'run', 'search']
 
 `run` trains an ensemble from a pipeline file, `search` one of the best of many trials, `combine`
 makes another one of a run's members; `list_runs` says what there is; `load` reads the trained model
@@ -48,6 +48,7 @@ __all__ = [
     "importance",
     "list_runs",
     "load",
+    "refine",
     "run",
     "search",
 ]
@@ -182,6 +183,50 @@ def search(
         display=display,
         components=components,
         time_limit=time_limit,
+        **overrides,
+    )
+
+
+def refine(
+    run_dir: str | Path,
+    *,
+    longer: float = 2.0,
+    output: str | Path | None = None,
+    address: str | None = None,
+    inline: bool = False,
+    display: "Display | None" = None,
+    components: Sequence[type[Any]] = (),
+    **overrides: Any,
+) -> "SearchResult":
+    """Refine a finished search: search again around its best trials, and train longer.
+
+    From coarse to fine: ranges become those of the best quarter of the trials and a tenth on each
+    side, lists keep what these have, and these trials come first again.
+
+    Args:
+        run_dir: a run directory of a search; it stays as it is.
+        longer: how many times as many epochs, 1 or more.
+        output: folder that the new run directory is made in; None for that of `run_dir`.
+        address, inline, display, components: as for `run`.
+        overrides: values by path, such as **{"search.trials": 16}.
+
+    Returns:
+        That of the new search, as of `search`.
+
+    Raises:
+        InputError: it is no finished search, or the refined one is wrong; nothing was started.
+        TrainingError, ClusterError: as for `search`.
+    """
+    from ensemble_pipe.search import pipeline as searches
+
+    return searches.refine(
+        run_dir,
+        longer=longer,
+        output=output,
+        address=address,
+        inline=inline,
+        display=display,
+        components=components,
         **overrides,
     )
 

@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "estimators/base.py",
         "estimators/ensembles.py",
         "estimators/features.py",
+        "search/gaussian_process.py",
         "training/estimator_settings.py",
         "training/histogram_boosting.py",
     },

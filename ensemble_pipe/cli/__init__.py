@@ -25,6 +25,7 @@ for command, example in (
     (init.init, "init people.csv --label income"),
     (check.check, "check pipelines/digits.yaml --time-limit 1m"),
     (search.search, "search pipelines/digits_search.yaml --set search.trials=16"),
+    (search.refine, "refine runs/digits-20260101-120000-abcd --longer 3"),
     (run.rates, "rates pipelines/digits.yaml --output rates.png"),
     (run.resume, "resume runs/digits-20260101-120000-abcd"),
     (run.grow, "grow runs/digits-20260101-120000-abcd --learners 4"),

@@ -1,4 +1,4 @@
-"""The command `search`."""
+"""The commands `search` and `refine`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,8 @@ import typer
 from ensemble_pipe.cli.outcome import show_search
 from ensemble_pipe.cli.overrides import overrides_of
 from ensemble_pipe.cli.run import Address, Inline, TimeLimit
-from ensemble_pipe.cli.support import AsJson, errors, loading
+from ensemble_pipe.cli.support import AsJson, RunDir, errors, loading
+from ensemble_pipe.core.terminal import say
 
 
 def search(
@@ -40,5 +41,56 @@ def search(
             timeline=Timeline.of_process(),
             time_limit=time_limit,
             **overrides_of(set_),
+        )
+        show_search(result, as_json)
+
+
+def refine(
+    run_dir: RunDir,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Override one key.")
+    ] = None,
+    longer: Annotated[float, typer.Option(help="How many times as many epochs.")] = 2.0,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            "--write", metavar="FILE", help="Write the refined pipeline there, and search nothing."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the new run directory; that of RUN_DIR by default."),
+    ] = None,
+    address: Address = None,
+    inline: Inline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search again around the best trials of a finished search, and train longer."""
+    with errors():
+        with loading():
+            from ensemble_pipe.core.errors import ConfigError
+            from ensemble_pipe.core.storage import atomic_write, require_output
+            from ensemble_pipe.core.timeline import Timeline
+            from ensemble_pipe.run.display import make_display
+            from ensemble_pipe.search import pipeline as searches
+
+        overrides = overrides_of(set_)
+        if write is not None:
+            if write.exists():
+                raise ConfigError(f"{write}: exists already; name another file")
+            require_output(write, (".yaml", ".yml"), "pipelines")
+            found = searches.refined_of(run_dir, longer, overrides)
+            atomic_write(write, found.text(whole=True))
+            say(f"{write}: the refined search; `ensemble-pipe search {write}` runs it")
+            return
+        result = searches.refine(
+            run_dir,
+            longer=longer,
+            output=output,
+            address=address,
+            inline=inline,
+            display=make_display(),
+            timeline=Timeline.of_process(),
+            **overrides,
         )
         show_search(result, as_json)

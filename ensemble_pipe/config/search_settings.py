@@ -6,24 +6,25 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le, MinLen
 from pydantic import Discriminator, Tag
 
+from ensemble_pipe.core.metrics import MAXIMIZED, Metric, metrics_for
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
 
 Values = Mapping[str, Any]
-DriverName = Literal["manual", "grid", "random", "tpe"]
+DriverName = Literal["manual", "grid", "random", "tpe", "gp"]
 Pruning = Literal["median", "successive_halving", "hyperband"]
 EnsembleName = Literal["top", "greedy", "hyper_deep"]
 ReadySpace = Literal["table", "images"]
 
-_RANGES = ("integer", "uniform", "log_uniform")
+RANGES = ("integer", "uniform", "log_uniform")
 
+MetricName = Metric | Literal["r2"]
 # Metrics by task, and those of which a larger one is better.
 METRICS = {
-    "classification": ("nll", "accuracy", "auroc", "brier"),
-    "regression": ("nll", "rmse", "mae", "r2", "crps"),
+    "classification": metrics_for("classification"),
+    "regression": (*metrics_for("regression"), "r2"),
 }
-LARGER_IS_BETTER = ("accuracy", "auroc", "r2")
-MetricName = Literal["nll", "accuracy", "auroc", "brier", "rmse", "mae", "r2", "crps"]
+LARGER_IS_BETTER = MAXIMIZED | {"r2"}
 
 
 @settings
@@ -45,7 +46,7 @@ class Parameter:
     when: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name in ("choices", *_RANGES) if getattr(self, name) is not None]
+        given = [name for name in ("choices", *RANGES) if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
                 "needs one of choices: [...], integer: [low, high], uniform: [low, high] and "
@@ -95,15 +96,19 @@ class Search:
             "manual", a list of trials, each a mapping of values by path.
         driver: "manual" takes the trials of a list, "grid" all combinations of choices and
             integers, "random" independent draws (Bergstra & Bengio 2012), "tpe" draws where good
-            trials are likely (Bergstra et al. 2011, of Optuna).
+            trials are likely (Bergstra et al. 2011, of Optuna), "gp" trials by which a Gaussian
+            process expects to improve most on the best (Snoek et al. 2012).
         trials: how many; null is 32, and all of a list or a grid.
-        batch: how many trials "tpe" asks for at once. Those of a batch count as bad
-            ones to each other, so that they differ (the constant liar).
-        pruning: which trials end early, by their loss on the stop part, or accuracy where
-            the metric is one of classes. "median": those worse than the median at epochs 1, 2, 4,
-            ...; "successive_halving": all but the best third at epochs that grow by 3 (Jamieson &
-            Talwalkar 2016); "hyperband": the same in brackets of several first epochs (Li et al.
-            2018); null for none.
+        first: trials that come before the others and count as such, each a mapping of values by
+            path; for every driver but "manual".
+        batch: how many trials "tpe" and "gp" ask for at once. Within a batch they are
+            taken for bad ones, or mean ones, so that they differ (the constant liar).
+        pruning: which trials end early, by the stop part: by `metric` where early stopping
+            measures it there, else by accuracy where more of it is better, else by the loss.
+            "median": those worse than the median at epochs 1, 2, 4, ...; "successive_halving":
+            all but the best third at epochs that grow by 3 (Jamieson & Talwalkar 2016);
+            "hyperband": the same in brackets of several first epochs (Li et al. 2018); null for
+            none.
         metric: of a trial on the validation part.
         top: how many trials the ensemble is made of, at most.
         ensemble: "top": the best by `metric`, as they are; "greedy": those that a selection by
@@ -119,6 +124,7 @@ class Search:
     ]
     driver: DriverName = "random"
     trials: Annotated[int, Ge(1), Le(MOST_LEARNERS)] | None = None
+    first: Listed = ()
     batch: Annotated[int, Ge(1)] = 8
     pruning: Pruning | None = None
     metric: MetricName = "nll"
@@ -132,6 +138,8 @@ class Search:
             raise ValueError(
                 "driver: manual goes with a list of trials as space, and only with one"
             )
+        if self.driver == "manual" and self.first:
+            raise ValueError("first: manual takes the trials of its list alone; leave it out")
         if self.driver in ("manual", "grid") and self.trials is not None:
             raise ValueError(f"trials: {self.driver} takes all there are; leave it out")
         if self.ensemble == "hyper_deep" and self.top < 2:

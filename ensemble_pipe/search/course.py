@@ -21,7 +21,7 @@ from ensemble_pipe.run.session import Session
 from ensemble_pipe.search.drivers import driver_of
 from ensemble_pipe.search.pictures import search_pictures
 from ensemble_pipe.search.planning import group_of, require_search
-from ensemble_pipe.search.pruning import loss_of, rungs, survivors
+from ensemble_pipe.search.pruning import compared_by, loss_of, rungs, survivors
 from ensemble_pipe.search.spaces import parameters_of
 from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, best_first
 from ensemble_pipe.serving.predictions import write_predictions
@@ -51,6 +51,7 @@ class SearchCourse:
         self._paths = paths
         self._config = config
         self._search = require_search(config)
+        self._compared_by = compared_by(self._search, config.training)
         self._driver = driver_of(config)
         self._learners = TrialLearners.of(config.splits.folds)
         self._plans = {plan.learner: plan for plan in plans.networks}
@@ -278,7 +279,7 @@ class SearchCourse:
 
     def _observe(self, learner: int, epoch: int, metrics: Mapping[str, float | None]) -> None:
         known = self._losses.setdefault(learner, {})
-        known[epoch] = loss_of(metrics, self._search.metric)
+        known[epoch] = loss_of(metrics, self._compared_by)
 
     def _epochs_of(self, learner: int) -> int:
         """Return how many epochs a learner was trained for."""

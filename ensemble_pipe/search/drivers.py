@@ -6,6 +6,8 @@ A driver is a function of the ended trials alone, so a search goes on after a ki
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
@@ -50,36 +52,76 @@ class Listed:
         return self._values[len(ended) :]
 
 
-class Tpe:
-    """The tree-structured Parzen estimator of Optuna (Bergstra et al. 2011), in batches.
+class Modelled:
+    """Trials that a model of those that have ended asks for, in batches.
 
-    The first trials are those of a random search. Every batch is asked for anew, with a seed of its
-    own and all that has ended; within it, trials count as bad ones to each other (the constant liar
-    of Ginsbourger et al. 2010).
+    Some trials come before. Every batch is asked for anew, with a seed of its own and all that has
+    ended; within it, trials stand in for those to come (the constant liar of Ginsbourger et al.
+    2010), so that they differ.
     """
 
     def __init__(
-        self, parameters: Parameters, seed: int, total: int, batch: int, metric: str
+        self,
+        parameters: Parameters,
+        seed: int,
+        begin: Sequence[dict[str, Any]],
+        total: int,
+        batch: int,
+        metric: str,
     ) -> None:
+        """Begin without trials.
+
+        Args:
+            parameters: of the space.
+            seed: of the search.
+            begin: the trials that the model is first made of.
+            total: number of trials.
+            batch: how many are asked for at once.
+            metric: that they are compared by.
+        """
         self.total = total
         self._parameters = parameters
         self._seed = seed
+        self._begin = begin
         self._batch = batch
         self._metric = metric
 
     def size(self, ended: int) -> int:
-        most = FIRST_TRIALS - ended if ended < FIRST_TRIALS else self._batch
-        return min(most, self.total - ended)
+        left = len(self._begin) - ended
+        return left if left > 0 else min(self._batch, self.total - ended)
 
     def ask(self, ended: Sequence[Trial]) -> list[dict[str, Any]]:
-        first, size = len(ended), self.size(len(ended))
-        if first < FIRST_TRIALS:
-            return [draw(self._parameters, self._seed, first + n) for n in range(size)]
+        first = len(ended)
+        if first < len(self._begin):
+            return list(self._begin[first:])
+        return self._ask(ended, self.size(first))
+
+    def _ask(self, ended: Sequence[Trial], size: int) -> list[dict[str, Any]]:
+        """Return the values of so many trials by the model."""
+        raise NotImplementedError
+
+    def _random(self, model: int, ended: Sequence[Trial]) -> np.random.Generator:
+        """Return the generator of a batch; each model has a number of its own."""
+        return seeds.generator(self._seed, seeds.Purpose.SEARCH, step=model, shard=len(ended))
+
+
+class Tpe(Modelled):
+    """The tree-structured Parzen estimator of Optuna (Bergstra et al. 2011)."""
+
+    def _ask(self, ended: Sequence[Trial], size: int) -> list[dict[str, Any]]:
         from ensemble_pipe.search.optuna_studies import ask
 
-        random = seeds.generator(self._seed, seeds.Purpose.SEARCH, step=1, shard=first)
-        seed = int(random.integers(2**31))
+        seed = int(self._random(1, ended).integers(2**31))
         return ask(self._parameters, ended, self._metric, seed, size)
+
+
+class Gp(Modelled):
+    """A Gaussian process, and the expected improvement by it (Snoek et al. 2012)."""
+
+    def _ask(self, ended: Sequence[Trial], size: int) -> list[dict[str, Any]]:
+        from ensemble_pipe.search.gaussian_process import ask
+
+        return ask(self._parameters, ended, self._metric, self._random(2, ended), size)
 
 
 def first_trials(config: Pipeline, document: Document) -> tuple[Pipeline, Plans]:
@@ -102,9 +144,13 @@ def driver_of(config: Pipeline) -> Driver:
     assert search is not None
     if isinstance(search.space, tuple):
         return Listed(search.space)
-    parameters, total = parameters_of(search), search.trials or TRIALS
+    parameters, first = parameters_of(search), [dict(values) for values in search.first]
     if search.driver == "grid":
-        return Listed(list(grid(parameters)))
+        return Listed([*first, *(values for values in grid(parameters) if values not in first)])
+    total = search.trials or TRIALS
+    drawn = [draw(parameters, config.seed, trial) for trial in range(len(first), total)]
     if search.driver == "random":
-        return Listed([draw(parameters, config.seed, trial) for trial in range(total)])
-    return Tpe(parameters, config.seed, total, search.batch, search.metric)
+        return Listed([*first, *drawn])
+    begin = [*first, *drawn][: max(FIRST_TRIALS, len(first))]
+    model = Gp if search.driver == "gp" else Tpe
+    return model(parameters, config.seed, begin, total, search.batch, search.metric)

@@ -1,4 +1,4 @@
-"""The functions `search` and `resume`, behind the commands of these names."""
+"""The functions `search`, `refine` and `resume`, behind the commands of these names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from typing import Any
 
 from ensemble_pipe.config import yaml_documents
 from ensemble_pipe.config.conversion import resolve, validate
+from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
-from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.errors import ConfigError, InputError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
-from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run.display import Display, Silent
@@ -19,11 +20,12 @@ from ensemble_pipe.run.lifecycle import RunResult
 from ensemble_pipe.run.starting import start
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.drivers import first_trials
+from ensemble_pipe.search.refinement import LONGER, Refined, refined
 from ensemble_pipe.search.results import read_trials
 from ensemble_pipe.search.trials import Trial
 from ensemble_pipe.training.components import takes_components
 
-__all__ = ["SearchResult", "resume", "search"]
+__all__ = ["SearchResult", "refine", "refined_of", "resume", "search"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,60 @@ def search(
     display = display or Silent()
     done = start(config, plans, SearchCourse, output, address, inline, display, timeline, limit)
     return _result(done)
+
+
+@handle_signals()
+@takes_components
+def refine(
+    run_dir: str | Path,
+    *,
+    longer: float = LONGER,
+    output: str | Path | None = None,
+    address: str | None = None,
+    inline: bool = False,
+    display: Display | None = None,
+    components: Sequence[type[Any]] = (),
+    timeline: Timeline | None = None,
+    **overrides: Any,
+) -> SearchResult:
+    """Refine a finished search: see `ensemble_pipe.refine`, which is this function for users.
+
+    `timeline` is where the stages of the search are recorded, by default a new one.
+    """
+    timeline, display = timeline or Timeline(), display or Silent()
+    with timeline.stage("pipeline"):
+        found = refined_of(run_dir, longer, overrides)
+        config, plans = first_trials(validate(found.document), found.document)
+    display.message(found.text(whole=False))
+    folder = Path(run_dir).resolve().parent if output is None else output
+    done = start(config, plans, SearchCourse, folder, address, inline, display, timeline)
+    return _result(done)
+
+
+def refined_of(run_dir: str | Path, longer: float, overrides: dict[str, Any]) -> Refined:
+    """Return the refined search of a finished one.
+
+    Args:
+        run_dir, longer: as for `refine`.
+        overrides: values of the refined pipeline by path.
+
+    Raises:
+        RunDirectoryError: it is no run directory, or has not finished.
+        ConfigError: it is no search, no trial has a score, or `longer` is less than 1.
+        CorruptFileError: a file of the run is damaged.
+    """
+    paths = RunPaths.open(Path(run_dir))
+    check_sums(paths.root, read_manifest(paths).sums)
+    config, _ = load_pipeline(paths.pipeline)
+    if config.search is None:
+        raise ConfigError(f"{run_dir}: is a run without a search, so there is nothing to refine")
+    if runs.status_of(run_dir) != "FINISHED":
+        raise RunDirectoryError(
+            f"{run_dir}: has not finished; `ensemble-pipe resume {run_dir}` finishes it"
+        )
+    found = read_trials(paths)
+    assert found is not None
+    return refined(config, found[1], longer, str(run_dir)).with_overrides(overrides)
 
 
 @handle_signals()

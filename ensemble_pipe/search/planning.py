@@ -18,6 +18,7 @@ from ensemble_pipe.search.spaces import (
     ends,
     grid_size,
     misplaced,
+    mistake_in,
     parameters_of,
 )
 from ensemble_pipe.search.trials import TrialLearners
@@ -28,7 +29,7 @@ Values = Mapping[str, Any]
 
 TRIALS = 32  # where a pipeline does not say how many
 _ROOTS = ("network", "training", "view")
-_OF_LEARNERS = (
+OF_LEARNERS = (
     "strategy", "learners", "passes", "rounds", "shrinkage", "vary", "set", "pool", "preset",
     "stop_below_gain",
 )  # fmt: skip
@@ -111,7 +112,7 @@ def require_valid(config: Pipeline, document: Document) -> None:
 
 def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]]:
     """Yield the path of each setting that a search cannot go with, and why."""
-    for name in _OF_LEARNERS:
+    for name in OF_LEARNERS:
         if f"ensemble.{name}" in config.given:
             yield ("ensemble", name), "the trials of a search are its learners; leave it out"
     for name in ("keep", "most_members", "evidence"):
@@ -134,6 +135,7 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     yield from ((("search", "space", path, "when"), NO_ORDER) for path in wrong)
     if not wrong:
         yield from _space_conflicts(config, search, parameters_of(search))
+        yield from _first_conflicts(search, parameters_of(search))
 
 
 def _space_conflicts(
@@ -154,6 +156,18 @@ def _space_conflicts(
             if unknown:
                 text = f"{quote(unknown[0])} is no choice of {other}"
                 yield ("search", "space", path, "when"), text
+
+
+def _first_conflicts(search: Search, parameters: Parameters) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what is wrong with the trials that come first, which are to be of the space."""
+    trials, count = search.trials or TRIALS, len(search.first)
+    if search.driver != "grid" and count > trials:
+        yield ("search", "first"), f"has {count:,} trials, but search.trials is {trials:,}"
+    for number, values in enumerate(search.first):
+        for path in sorted(parameters.keys() | values.keys()):
+            text = mistake_in(parameters, path, values)
+            if text is not None:
+                yield ("search", "first", number), f"{path}: {text}"
 
 
 def _size_conflicts(config: Pipeline, search: Search, trials: int) -> Iterator[tuple[KeyPath, str]]:

@@ -10,7 +10,10 @@ from math import ceil, inf
 
 import numpy as np
 
-from ensemble_pipe.config.search_settings import LARGER_IS_BETTER, Pruning
+from ensemble_pipe.config.search_settings import Pruning, Search
+from ensemble_pipe.config.sections import Training
+from ensemble_pipe.core import metrics as scores
+from ensemble_pipe.search.spaces import paths_of
 
 FACTOR = 3
 _GOLDEN = 0.6180339887498949
@@ -80,13 +83,24 @@ def bracket(trial: int, epochs: int) -> int:
     return most - int(np.searchsorted(np.cumsum(sizes) / sizes.sum(), place, side="right"))
 
 
-def loss_of(metrics: Mapping[str, float | None], metric: str) -> float:
-    """Return what trials are compared by, of which less is better, from those of an epoch."""
-    by_accuracy = metric in LARGER_IS_BETTER and "stop/accuracy" in metrics
-    value = metrics.get("stop/accuracy" if by_accuracy else "stop/loss")
+def compared_by(search: Search, training: Training) -> str:
+    """Return the metric of the stop part that trials are compared by.
+
+    It is that of the search where every trial measures it there, since early stopping does.
+    """
+    own, stopping = f"stop/{search.metric}", training.early_stopping
+    varies = any(path.startswith("training.early_stopping") for path in paths_of(search))
+    if stopping is not None and stopping.metric == own and not varies:
+        return own
+    return "stop/accuracy" if search.metric in scores.MAXIMIZED else "stop/loss"
+
+
+def loss_of(metrics: Mapping[str, float | None], name: str) -> float:
+    """Return a metric of an epoch as what is to be low; infinity where it is not defined."""
+    value = metrics.get(name)
     if value is None:
         return inf
-    return -value if by_accuracy else value
+    return scores.loss_of(name.removeprefix("stop/"), value)
 
 
 def _most_halvings(epochs: int) -> int:

@@ -1,14 +1,15 @@
 """Spaces of hyperparameters: which values belong together, draws, grids, and ready spaces."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from math import prod
+from math import log, prod
 from typing import Any
 from zlib import crc32
 
 from ensemble_pipe.config.search_settings import Parameter, ReadySpace, Search, Values
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.ensemble.strategies import Range
 
 Parameters = Mapping[str, Parameter]
@@ -36,6 +37,13 @@ READY: dict[ReadySpace, dict[str, Parameter]] = {
         "training.optimizer.learning_rate": Parameter(log_uniform=(0.0003, 0.01)),
     },
 }
+
+
+def paths_of(search: Search) -> frozenset[str]:
+    """Return the paths of what may differ between trials."""
+    if isinstance(search.space, tuple):
+        return frozenset(path for values in search.space for path in values)
+    return frozenset(READY[search.space] if isinstance(search.space, str) else search.space)
 
 
 def parameters_of(search: Search) -> Parameters:
@@ -84,13 +92,37 @@ def draw(parameters: Parameters, seed: int, trial: int) -> dict[str, Any]:
         seed: of the search.
         trial: its number.
     """
+    return _values(parameters, lambda path: _drawn(seed, trial, path))
+
+
+def values_at(parameters: Parameters, shares: Mapping[str, float]) -> dict[str, Any]:
+    """Return the values of a trial, each at a share, 0 to 1, of the way through those there are."""
+    return _values(parameters, shares.__getitem__)
+
+
+def share_of(parameter: Parameter, value: Any) -> float:
+    """Return the share, 0 to 1, at which a hyperparameter has a value; of equal ones the middle."""
+    if parameter.choices is not None:
+        return (parameter.choices.index(value) + 0.5) / len(parameter.choices)
+    low, high = parameter.bounds or (0.0, 1.0)
+    if parameter.log_uniform is not None:
+        return float(log(value / low) / log(high / low))
+    if parameter.integer is not None:
+        return (value - low + 0.5) / (high - low + 1)
+    return float((value - low) / (high - low))
+
+
+def _values(parameters: Parameters, share: Callable[[str], float]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for path, parameter in parameters.items():
         if is_active(parameter, values):
-            place = crc32(path.encode())
-            random = seeds.generator(seed, seeds.Purpose.SEARCH, learner=trial, shard=place)
-            values[path] = _at(parameter, random.random())
+            values[path] = _at(parameter, share(path))
     return values
+
+
+def _drawn(seed: int, trial: int, path: str) -> float:
+    place = crc32(path.encode())
+    return seeds.generator(seed, seeds.Purpose.SEARCH, learner=trial, shard=place).random()
 
 
 def grid(parameters: Parameters) -> Iterator[dict[str, Any]]:
@@ -109,6 +141,27 @@ def grid(parameters: Parameters) -> Iterator[dict[str, Any]]:
 def grid_size(parameters: Parameters) -> int:
     """Return how many combinations of choices and integers there are, with what is not active."""
     return prod(len(_listed(one)) for one in parameters.values())
+
+
+def mistake_in(parameters: Parameters, path: str, values: Values) -> str | None:
+    """Return why a trial of these values is none of the space, by one of them; None where it is."""
+    if path not in parameters:
+        return "is not in search.space"
+    parameter, is_there = parameters[path], path in values
+    if is_active(parameter, values) != is_there:
+        return "does not go with the other values, see its when" if is_there else "is missing"
+    if not is_there or _has(parameter, values[path]):
+        return None
+    return f"{quote(values[path])} is none of its values, {list(ends(parameter))}"
+
+
+def _has(parameter: Parameter, value: Any) -> bool:
+    """Return whether a value is one of a hyperparameter."""
+    if parameter.choices is not None:
+        return value in parameter.choices
+    low, high = parameter.bounds or (0.0, 1.0)
+    of_kind = int if parameter.integer is not None else (int, float)
+    return isinstance(value, of_kind) and not isinstance(value, bool) and low <= value <= high
 
 
 def ends(parameter: Parameter) -> tuple[Any, ...]:

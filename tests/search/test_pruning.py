@@ -1,9 +1,19 @@
 """Pruning: when trials are compared, and which of them go on."""
 
+from typing import Any
+
 import pytest
 
-from ensemble_pipe.config.search_settings import Pruning
-from ensemble_pipe.search.pruning import bracket, loss_of, rungs, survivors
+from ensemble_pipe.config.search_settings import Pruning, Search
+from ensemble_pipe.config.sections import Pipeline, Training
+from ensemble_pipe.search.pruning import bracket, compared_by, loss_of, rungs, survivors
+
+
+def searching(metric: str, space: dict[str, Any] | None = None) -> Search:
+    values = {"space": space or {"network.hidden": [[4], [8]]}, "metric": metric}
+    found = Pipeline.model_validate({"search": values}).search
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -68,9 +78,26 @@ def test_a_bracket_without_comparison_lets_all_go_on() -> None:
         assert survivors("hyperband", 81, epoch, alone, losses, 1) == set(alone)
 
 
-def test_trials_are_compared_by_loss_or_by_accuracy() -> None:
-    metrics = {"stop/loss": 0.5, "stop/accuracy": 0.9}
-    assert loss_of(metrics, "nll") == 0.5
-    assert loss_of(metrics, "accuracy") == -0.9
-    assert loss_of({"stop/loss": 0.5}, "r2") == 0.5
-    assert loss_of({"stop/loss": None}, "nll") == float("inf")
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("nll", "stop/loss"), ("f1", "stop/accuracy"), ("brier", "stop/loss"), ("r2", "stop/loss")],
+)
+def test_trials_are_compared_by_loss_or_by_accuracy(metric: str, expected: str) -> None:
+    assert compared_by(searching(metric), Training()) == expected
+
+
+def test_trials_are_compared_by_their_metric_where_all_of_them_stop_by_it() -> None:
+    stopping = Training.model_validate({"early_stopping": {"metric": "stop/f1"}})
+    assert compared_by(searching("f1"), stopping) == "stop/f1"
+    assert compared_by(searching("auroc"), stopping) == "stop/accuracy"
+    path = "training.early_stopping.metric"
+    varied = searching("f1", {path: ["stop/f1", "stop/loss"]})
+    assert compared_by(varied, stopping) == "stop/accuracy"
+
+
+def test_what_is_compared_is_low_for_a_good_trial() -> None:
+    metrics = {"stop/loss": 0.5, "stop/accuracy": 0.9, "stop/f1": 0.8}
+    assert loss_of(metrics, "stop/loss") == 0.5
+    assert loss_of(metrics, "stop/accuracy") == -0.9
+    assert loss_of(metrics, "stop/f1") == -0.8
+    assert loss_of({"stop/loss": None}, "stop/loss") == float("inf")

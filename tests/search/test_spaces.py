@@ -89,7 +89,7 @@ MISTAKES = [
     (f"{WHEN}{{view.features: 1}}}}", "when: names what is not in the space, or depends on", 7),
     ("  driver: manual", "driver: manual goes with a list of trials", 3),
     ("  driver: genetic", "unknown 'genetic'", 7),
-    ("  metric: rmse", "rmse is not for classification; valid: nll, accuracy", 7),
+    ("  metric: rmse", "rmse is not for classification; valid: nll, brier, accuracy", 7),
     ("  metric: f2", "search.metric: unknown 'f2'", 7),
     ("  top: 0", "search.top: input should be greater than or equal to 1", 7),
     ("  driver: grid", "trials: grid takes all there are; leave it out", 3),
