@@ -196,6 +196,7 @@ def refine(
     inline: bool = False,
     display: "Display | None" = None,
     components: Sequence[type[Any]] = (),
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> "SearchResult":
     """Refine a finished search: search again around its best trials, and train longer.
@@ -207,7 +208,7 @@ def refine(
         run_dir: a run directory of a search; it stays as it is.
         longer: how many times as many epochs, 1 or more.
         output: folder that the new run directory is made in; None for that of `run_dir`.
-        address, inline, display, components: as for `run`.
+        address, inline, display, components, time_limit: as for `search`.
         overrides: values by path, such as **{"search.trials": 16}.
 
     Returns:
@@ -227,6 +228,7 @@ def refine(
         inline=inline,
         display=display,
         components=components,
+        time_limit=time_limit,
         **overrides,
     )
 

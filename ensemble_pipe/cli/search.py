@@ -63,6 +63,7 @@ def refine(
     ] = None,
     address: Address = None,
     inline: Inline = False,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Search again around the best trials of a finished search, and train longer."""
@@ -91,6 +92,7 @@ def refine(
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
+            time_limit=time_limit,
             **overrides,
         )
         show_search(result, as_json)

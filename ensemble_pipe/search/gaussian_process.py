@@ -64,10 +64,10 @@ def ask(
 def standing(ended: Sequence[Trial], metric: str) -> Array:
     """Return how each trial stands, (T,), lower for a better one, of mean 0 and variance 1.
 
-    Scores are bounded at four times the median's distance from the best, since a few trials that nearly
-    diverge would else be all that is seen of them. Pruned trials, which have none, follow in their
-    order: those that were trained longer before others, and of these the ones of a lower loss. Then
-    come those that failed.
+    Scores are bounded at four times the median's distance from the best, since a few trials that
+    nearly diverge would else be all that is seen of them. Pruned trials, which have none, follow in
+    their order: those that were trained longer before others, and of these the ones of a lower
+    loss. Then come those that failed.
     """
     scored = np.array([cost_of(t.score, metric) for t in ended if t.score is not None])
     found = np.full(len(ended), 2.0)

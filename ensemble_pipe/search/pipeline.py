@@ -83,6 +83,7 @@ def refine(
     display: Display | None = None,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
     **overrides: Any,
 ) -> SearchResult:
     """Refine a finished search: see `ensemble_pipe.refine`, which is this function for users.
@@ -93,9 +94,10 @@ def refine(
     with timeline.stage("pipeline"):
         found = refined_of(run_dir, longer, overrides)
         config, plans = first_trials(validate(found.document), found.document)
+    limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
     display.message(found.text(whole=False))
     folder = Path(run_dir).resolve().parent if output is None else output
-    done = start(config, plans, SearchCourse, folder, address, inline, display, timeline)
+    done = start(config, plans, SearchCourse, folder, address, inline, display, timeline, limit)
     return _result(done)
 
 

@@ -108,7 +108,7 @@ def share_of(parameter: Parameter, value: Any) -> float:
     if parameter.log_uniform is not None:
         return float(log(value / low) / log(high / low))
     if parameter.integer is not None:
-        return (value - low + 0.5) / (high - low + 1)
+        return float((value - low + 0.5) / (high - low + 1))
     return float((value - low) / (high - low))
 
 

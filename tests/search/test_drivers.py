@@ -102,3 +102,32 @@ def test_optuna_logs_as_before_a_batch() -> None:
     before = optuna.logging.get_verbosity()
     driver(driver="tpe").ask(search_with(driver(trials=10)))
     assert optuna.logging.get_verbosity() == before
+
+
+FIRST = [
+    {
+        "training.optimizer.learning_rate": 0.01,
+        "network.hidden": [8],
+        "training.epochs": 3,
+        "training.optimizer.name": "adam",
+    }
+]
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "gp"])
+def test_trials_that_come_first_are_the_first_of_all(name: str) -> None:
+    own = driver(driver=name, trials=14, first=FIRST)
+    assert own.total == 14
+    drawn = driver(trials=14).ask([])
+    begun = own.ask([])
+    assert begun[:10] == [*FIRST, *drawn[1:10]]
+    if name != "random":
+        assert len(begun) == own.size(0) == FIRST_TRIALS
+
+
+def test_a_grid_has_a_first_trial_once() -> None:
+    space = {"network.hidden": [[4], [8]], "training.epochs": [1, 2]}
+    first = [{"network.hidden": [8], "training.epochs": 1}]
+    grid = driver(space=space, driver="grid", first=first).ask([])
+    assert grid[0] == first[0]
+    assert len(grid) == 4

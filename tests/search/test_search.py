@@ -42,6 +42,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "random": {"trials": 6},
     "grid": {"space": GRID, "driver": "grid"},
     "tpe": {"driver": "tpe", "trials": 14, "batch": 2},
+    "gp": {"driver": "gp", "trials": 14, "batch": 2},
     "pruned": {"trials": 8, "pruning": "successive_halving"},
     "hyper_deep": {"trials": 4, "ensemble": "hyper_deep"},
 }
@@ -230,8 +231,11 @@ def test_a_list_of_trials_is_taken_as_it_is(tmp_path: Path) -> None:
     assert {trial.epochs for trial in found.trials} == {2, 3}
 
 
-def test_trials_are_compared_by_the_metric_that_is_asked_for(tmp_path: Path) -> None:
-    found = search_here(tmp_path, pipeline(trials=5, metric="accuracy"))
+@pytest.mark.parametrize("metric", ["accuracy", "f1"])
+def test_trials_are_compared_by_the_metric_that_is_asked_for(metric: str, tmp_path: Path) -> None:
+    found = search_here(tmp_path, pipeline(trials=5, metric=metric))
+    run = read_run_summary(RunPaths(Path(found.run.run_dir)))
+    assert all(t.score == run.by_place[t.number, 0].validation[metric] for t in found.trials)
     scores = [trial.score for trial in found.trials if trial.score is not None]
     assert scores == sorted(scores, reverse=True)
     members = ensemble_pipe.load(found.run.run_dir).members
@@ -255,7 +259,7 @@ def test_numbers_are_searched_too(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.parametrize("kind", ["random", "tpe", "pruned"])
+@pytest.mark.parametrize("kind", ["random", "tpe", "gp", "pruned"])
 def test_trainers_on_ray_give_the_same_bits(kind: str, tmp_path: Path) -> None:
     here = search_here(tmp_path, pipeline(epochs=9, **SEARCHES[kind]))
     config = pipeline(stack=2, epochs=9, **SEARCHES[kind])
