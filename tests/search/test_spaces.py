@@ -92,7 +92,7 @@ MISTAKES = [
     ("  metric: rmse", "rmse is not for classification; valid: nll, brier, accuracy", 7),
     ("  metric: f2", "search.metric: unknown 'f2'", 7),
     ("  top: 0", "search.top: input should be greater than or equal to 1", 7),
-    ("  first: [{network.hidden: [9]}]", "network.hidden: [9] is none of its values, [[4], [8]]", 7),
+    ("  first: [{network.hidden: [9]}]", "hidden: [9] is none of its values, [[4], [8]]", 7),
     ("  first: [{}]", "search.first.0: network.hidden: is missing", 7),
     ("  first: [{network.hidden: [4], view.features: 1}]", "view.features: is not in search.sp", 7),
     ("  first: [{network.hidden: [4]}, {network.hidden: [8]}, {network.hidden: [4]}]",
