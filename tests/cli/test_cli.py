@@ -13,8 +13,8 @@ from ensemble_pipe import __version__
 from ensemble_pipe.cli import app
 
 VERBS = [
-    "run", "init", "check", "search", "refine", "resume", "predict", "evaluate", "report", "compare",
-    "sync", "ui", "schema",
+    "run", "init", "check", "search", "refine", "resume", "predict", "evaluate", "report",
+    "compare", "sync", "ui", "schema",
 ]  # fmt: skip
 
 
