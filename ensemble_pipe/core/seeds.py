@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     BASELINE = 20
     PERMUTATION = 21
     SEARCH = 22
+    START = 23
 
 
 MAX_SEED = 2**63 - 1
@@ -73,10 +74,13 @@ class Draws:
     part of a small network's step.
     """
 
-    def __init__(self, root: int, purpose: Purpose, learners: Sequence[int]) -> None:
+    def __init__(
+        self, root: int, purpose: Purpose, learners: Sequence[int], *, epoch: int = 0
+    ) -> None:
         self._generators = [generator(root, purpose, learner=learner) for learner in learners]
         self._states: list[Any] = [g.bit_generator.state for g in self._generators]
         self._places: dict[str, int] = {}
+        self._epoch = epoch
 
     def at(self, step: int, name: str) -> list[np.random.Generator]:
         """Return each learner's generator at (step, name), to be used up before the next call.
@@ -89,6 +93,6 @@ class Draws:
             self._places[name] = crc32(name.encode())
         for random, state in zip(self._generators, self._states, strict=True):
             counter = state["state"]["counter"]
-            counter[:] = (0, step, 0, self._places[name])
+            counter[:] = (0, step, self._epoch, self._places[name])
             random.bit_generator.state = state
         return self._generators

@@ -196,6 +196,11 @@ class Schema:
         return {column.name: self._layout.starts[column.name] for column in self._coded}
 
     @property
+    def number_places(self) -> tuple[int, ...]:
+        """The places of the encoded numbers in a row; none of images."""
+        return tuple(self._layout.numbers.tolist())
+
+    @property
     def vectors(self) -> dict[int, int]:
         """The length of the learned vectors that stand for codes, by place in a row."""
         found = {self._layout.starts[column.name]: column.vector for column in self._coded}

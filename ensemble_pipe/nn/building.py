@@ -7,7 +7,13 @@ from typing import Protocol
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.core.own_code import is_own
-from ensemble_pipe.nn.layers import CategoricalColumn, Embedding
+from ensemble_pipe.nn.layers import (
+    CategoricalColumn,
+    Embedding,
+    FeatureScale,
+    Flatten,
+    NumberEmbedding,
+)
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.losses.checked import require_outputs
 from ensemble_pipe.nn.network import Network
@@ -38,6 +44,10 @@ class DataShape(Protocol):
         """The place of each feature of codes, by the name of its column."""
 
     @property
+    def number_places(self) -> tuple[int, ...]:
+        """The places of the encoded numbers in a row; none of images."""
+
+    @property
     def vectors(self) -> Mapping[int, int]:
         """The length of the vectors that stand for codes in every network, by place in a row."""
 
@@ -47,7 +57,8 @@ def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
 
     Features of codes are embedded first, by the network's own first layer where that is an
     embedding; columns that it does not name, and those of other networks, get vectors of the
-    length that the data has for them.
+    length that the data has for them. An embedding of numbers that comes first, or behind that of
+    codes, embeds the numbers of the data.
 
     Args:
         network: the architecture.
@@ -65,6 +76,8 @@ def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
     if is_own(type(loss)):
         outputs = require_outputs(loss, outputs, len(data.classes), data.target_count)
     embedding = embedding_of(network, data)
+    if isinstance(network, Sequential):
+        network = _with_numbers(network, data, embedding)
     if embedding is None:
         return network.build(data.input_shape, outputs)
     if isinstance(network, Sequential) and (own := first_embedding(network)) is not None:
@@ -91,6 +104,21 @@ def embedding_of(network: Architecture, data: DataShape) -> Embedding | None:
     if own is not None:
         return replace(own, columns=tuple(columns))
     return Embedding(columns=tuple(columns)) if columns else None
+
+
+def _with_numbers(network: Sequential, data: DataShape, embedding: Embedding | None) -> Sequential:
+    """Return the network with the places of the numbers that it embeds first, unless it has them.
+
+    Behind an embedding of codes, a number comes after the other features that are no codes.
+    """
+    before = (Flatten, Embedding, FeatureScale)
+    first = next((layer for layer in network.layers if not isinstance(layer, before)), None)
+    if not isinstance(first, NumberEmbedding) or first.places is not None:
+        return network
+    codes = [column.place for column in embedding.columns] if embedding else []
+    places = tuple(place - sum(code < place for code in codes) for place in data.number_places)
+    layers = (replace(one, places=places) if one is first else one for one in network.layers)
+    return replace(network, layers=tuple(layers))
 
 
 def _placed(column: CategoricalColumn, data: DataShape) -> CategoricalColumn:

@@ -44,6 +44,14 @@ class Normal:
 
 
 @settings
+class Uniform:
+    """Every value evenly from between -limit and limit."""
+
+    name: Literal["uniform"] = "uniform"
+    limit: Annotated[float, Gt(0)] = 0.05
+
+
+@settings
 class Constant:
     """The same value everywhere."""
 
@@ -51,7 +59,7 @@ class Constant:
     value: float = 0.0
 
 
-Initializer = Named | Normal | Constant
+Initializer = Named | Normal | Uniform | Constant
 
 
 class Tensor(Protocol):
@@ -69,6 +77,8 @@ def draw(initializer: Initializer, random: np.random.Generator, tensor: Tensor) 
     """Return the first values of a tensor, float64 of its shape."""
     if isinstance(initializer, Normal):
         return random.normal(0.0, initializer.deviation, tensor.shape)
+    if isinstance(initializer, Uniform):
+        return random.uniform(-initializer.limit, initializer.limit, tensor.shape)
     if isinstance(initializer, Constant):
         return np.full(tensor.shape, initializer.value)
     if initializer in ("zeros", "ones"):

@@ -17,7 +17,11 @@ class Parameter:
         initializer: of its first values.
         fan_in, fan_out: connections into and out of one unit, for the initializer.
         trainable: False for statistics, such as the running mean of a batch norm.
-        decays: whether penalties and weight decay shrink it; True for kernels alone.
+        decays: whether penalties and weight decay shrink it; True for kernels, and for scales of
+            features.
+        rate_factor: of the learning rate, but not of the decay's; the weights of a dense layer in
+            NTK form have 1 / sqrt(fan_in).
+        from_data: whether its first values are nothing without those that `Layer.fit` writes.
     """
 
     name: str
@@ -27,6 +31,8 @@ class Parameter:
     fan_out: int = 1
     trainable: bool = True
     decays: bool = False
+    rate_factor: float = 1.0
+    from_data: bool = False
 
     @property
     def size(self) -> int:

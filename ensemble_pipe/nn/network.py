@@ -22,6 +22,7 @@ class Network:
         values: numbers that may differ between the learners of a stack, by "layer/field".
         test_draws: the number of passes whose mean outputs make a prediction.
         drops: whether units or weights are dropped in training.
+        fits: whether some first values follow from the data.
     """
 
     def __init__(self, input_shape: tuple[int, ...], layers: Sequence[Layer]) -> None:
@@ -32,6 +33,7 @@ class Network:
         self.values = self.chain.values
         self.test_draws = self.chain.test_draws
         self.drops = self.chain.drops
+        self.fits = self.chain.fits
 
     def initialize(
         self, seed: int, learner: int, dtype: type[np.floating] = np.float32, *, number: int = 0
@@ -52,6 +54,19 @@ class Network:
         )
         parameter = self.layout.parameters[index]
         return draw(parameter.initializer, address, parameter)
+
+    def fit(self, row: Floats, inputs: Floats, seed: int, learner: int, *, number: int = 0) -> None:
+        """Write what follows from the data over a learner's drawn values, in its row (P,).
+
+        Args:
+            row: fresh, from `initialize`.
+            inputs: (N, ...), training rows.
+            seed, learner, number: as for `initialize`.
+        """
+        draws = seeds.Draws(seed, seeds.Purpose.START, [learner], epoch=number)
+        own = row[None]
+        binding = self._binding(own, len(inputs), draws=draws)
+        self.chain.fit(binding, inputs[None])
 
     def bind(
         self,
@@ -77,9 +92,27 @@ class Network:
             frozen: names of parameters that do not move.
             row_products: as in `Binding`.
         """
+        binding = self._binding(
+            rows, batch_rows, gradients, draws=draws, values=values, frozen=frozen,
+            row_products=row_products,
+        )  # fmt: skip
+        return BoundNetwork(self, binding)
+
+    def _binding(
+        self,
+        rows: Floats,
+        batch_rows: int,
+        gradients: Floats | None = None,
+        *,
+        draws: seeds.Draws | None = None,
+        values: dict[str, Floats] | None = None,
+        frozen: Collection[str] = (),
+        row_products: bool = False,
+    ) -> Binding:
+        """Return what `bind` binds the chain to."""
         if values is None:
             values = {name: np.full(len(rows), value) for name, value in self.values.items()}
-        binding = Binding(
+        return Binding(
             name="",
             input_shape=self.input_shape,
             learners=len(rows),
@@ -93,7 +126,6 @@ class Network:
             input_gradient=False,
             still=frozenset(frozen),
         )
-        return BoundNetwork(self, binding)
 
 
 class BoundNetwork:

@@ -219,15 +219,34 @@ class ResNet:
 
 
 @settings
+class Output:
+    """The settings of the dense layer that gives a network's outputs.
+
+    Attributes:
+        initializer, form, start: as of any `dense` layer.
+    """
+
+    initializer: Initializer = "he_normal"
+    form: Literal["standard", "ntk"] = "standard"
+    start: Literal["drawn", "data"] = "drawn"
+
+    def layer(self, outputs: int) -> Dense:
+        """Return the layer for so many outputs."""
+        return Dense(units=outputs, initializer=self.initializer, form=self.form, start=self.start)
+
+
+@settings
 class Sequential:
     """Any list of layers; the last must give flat rows.
 
     Attributes:
         layers: in order; a dense layer with as many units as there are outputs is put behind them.
+        output: of that dense layer.
     """
 
     name: Literal["sequential"] = "sequential"
     layers: Annotated[tuple[Annotated[AnyLayer, LAYERS], ...], MaxLen(1000)]
+    output: Output = Output()
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
         """Return the network for rows of `input_shape` and `outputs` outputs.
@@ -235,7 +254,7 @@ class Sequential:
         Raises:
             ConfigError: a layer cannot take what the one before it gives.
         """
-        return Network(input_shape, [*self.layers, Dense(units=outputs)])
+        return Network(input_shape, [*self.layers, self.output.layer(outputs)])
 
 
 Architecture = LinearModel | Mlp | WideAndDeep | Cnn | SeparableCnn | ResNet | Sequential

@@ -73,8 +73,7 @@ class StackedRule:
     def _prepare(self, moving: list[Segment]) -> None:
         """Work out all that no step changes."""
         self._spans = _spans(moving)
-        self._effects = np.array([(s.rate_factor, s.decays) for s in moving], np.float64)
-        self._effects = self._effects.reshape(-1, 2)
+        self._effects = np.array([s.effects for s in moving], np.float64).reshape(-1, 3)
         self._scales = np.ones(len(self.numbers))
         self._clips = bool(np.isfinite(self.numbers[:, updates.CLIP_NORM]).any())
         limited = [s for s in self.segments if s.columns and s.decays and s.rate_factor]

@@ -17,6 +17,8 @@ class Segment:
             "Deep learning", section 7.1).
         rate_factor: factor of the learning rate. 0 freezes the segment: it is not moved, its slots
             stay as they are, and its gradient does not count in the clipped norm.
+        decay_factor: factor of the learning rate that weight decay is multiplied by; None for
+            `rate_factor`.
     """
 
     start: int
@@ -24,6 +26,13 @@ class Segment:
     columns: int = 0
     decays: bool = True
     rate_factor: float = 1.0
+    decay_factor: float | None = None
+
+    @property
+    def effects(self) -> tuple[float, float, float]:
+        """The factor of the rate, 1 where penalties apply or else 0, and the decay's factor."""
+        own = self.rate_factor if self.decay_factor is None else self.decay_factor
+        return self.rate_factor, float(self.decays), own * self.decays
 
 
 def check_segments(segments: Sequence[Segment], size: int) -> None:
@@ -52,9 +61,8 @@ def merge_neighbours(segments: Sequence[Segment]) -> list[Segment]:
     """
     joined: list[Segment] = []
     for segment in segments:
-        alike = joined and (joined[-1].decays, joined[-1].rate_factor, joined[-1].stop) == (
-            segment.decays, segment.rate_factor, segment.start,
-        )  # fmt: skip
+        last = joined[-1] if joined else None
+        alike = last and (last.effects, last.stop) == (segment.effects, segment.start)
         if alike:
             joined[-1] = replace(joined[-1], stop=segment.stop, columns=0)
         elif segment.rate_factor != 0.0 and segment.stop > segment.start:

@@ -20,8 +20,8 @@ class Update:
     4. each column k of a kernel, the weights into one unit: k <- k min(1, max_norm / norm(k)).
 
     Decay takes the weights as they were before the step. Penalties, decay and max_norm apply to
-    kernels, not to biases and gains. Losses are reported without the penalties l2 norm(w)**2 / 2
-    and l1 sum(abs(w)).
+    kernels, not to biases and gains; penalties and decay to learned scales of features too. Losses
+    are reported without the penalties l2 norm(w)**2 / 2 and l1 sum(abs(w)).
 
     Clipping is that of Pascanu et al. 2013, "On the difficulty of training recurrent neural
     networks", alg. 1, in the form of `torch.nn.utils.clip_grad_norm_`; max_norm is that of

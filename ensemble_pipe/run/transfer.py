@@ -141,6 +141,11 @@ def _first_row(
     pieces = []
     for parameter in network.layout.parameters:
         if any(fnmatchcase(parameter.name, pattern) for pattern in fresh):
+            if parameter.from_data:
+                raise ConfigError(
+                    f"transfer.fresh: {parameter.name} follows from the rows that a network first "
+                    f"saw, not from draws; leave it out, to take it from {where}"
+                )
             values = network.draw(parameter.name, plan.seed, plan.learner)
         elif parameter.name not in source:
             raise ConfigError(

@@ -103,7 +103,7 @@ def raise_rate(
     )  # fmt: skip
     seen = plan.steps(data.rows)
     plan = replace(plan, epochs=-(-steps * seen.batch_rows // seen.rows))
-    state = initial_state(plan, schema, row)
+    state = None if row is None else initial_state(plan, schema, row)
     return _rise(StackTraining(Stack((plan,), (state,)), data, schema))
 
 

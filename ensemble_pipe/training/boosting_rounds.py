@@ -16,8 +16,9 @@ from ensemble_pipe.training.boosting import (
     best_step,
     negative_gradient,
 )
+from ensemble_pipe.training.first_states import first_state
 from ensemble_pipe.training.plan import LearnerPlan
-from ensemble_pipe.training.state import StackedState, initial_state
+from ensemble_pipe.training.state import StackedState
 
 
 @dataclass
@@ -80,7 +81,7 @@ class BoostingRounds:
         state.slots["chain"][m, len(factors)] = state.rows[m]
         boosting = BoostingState((*factors, factor))
         state.counters[m] = state.counters[m]._replace(plateau=PlateauState(), boosting=boosting)
-        fresh = initial_state(plan, self._schema, number=len(boosting.factors))
+        fresh = first_state(plan, self._schema, self._data, number=len(boosting.factors))
         state.rows[m] = fresh.row
         for name in plan.rule.slots:
             state.slots[name][m] = fresh.slots[name]

@@ -15,11 +15,12 @@ from ensemble_pipe.optim import StackedAverage, StackedRule, learning_rates, pla
 from ensemble_pipe.training.boosting_rounds import BoostingRounds
 from ensemble_pipe.training.divergence import divergence
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
+from ensemble_pipe.training.first_states import first_state
 from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.measures import layer_numbers, stop_metrics, stop_outputs
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack, batches_of
-from ensemble_pipe.training.state import LearnerState, StackedState, initial_state
+from ensemble_pipe.training.state import LearnerState, StackedState
 from ensemble_pipe.training.statistics import recompute_statistics
 from ensemble_pipe.training.tensors import frozen_names, segments_of
 
@@ -78,7 +79,7 @@ class StackTraining:
         self.loss = _network_loss(first)
         self.boosting = None if first.boosting is None else BoostingRounds(data, schema)
         pairs = zip(stack.plans, stack.states, strict=True)
-        self._lay_out(stack.plans, [state or initial_state(plan, schema) for plan, state in pairs])
+        self._lay_out(stack.plans, [own or first_state(plan, schema, data) for plan, own in pairs])
 
     @property
     def step(self) -> int:

@@ -70,23 +70,20 @@ class LearnerState:
         return self.slots.get("member", self.row)
 
 
-def initial_state(
-    plan: LearnerPlan, schema: Schema, row: Floats | None = None, *, number: int = 0
-) -> LearnerState:
+def initial_state(plan: LearnerPlan, schema: Schema, row: Floats | None = None) -> LearnerState:
     """Return the state of a learner before its first step.
 
     Args:
         plan: of the learner.
         schema: of the data.
-        row: (P,) to begin with; None for a fresh one.
-        number: of the network within its chain.
+        row: (P,) to begin with; None for a fresh one, of draws alone.
 
     Raises:
         InputError: the slots of an update rule of a caller's own are not as they must be.
     """
     _require_slots(plan)
     network = plan.build(schema)
-    row = network.initialize(plan.seed, plan.learner, number=number) if row is None else row
+    row = network.initialize(plan.seed, plan.learner) if row is None else row
     slots = {name: np.zeros(network.layout.trainable, row.dtype) for name in plan.rule.slots}
     averages = plan.averaging.slots if plan.averaging is not None else ()
     slots |= {name: np.zeros_like(row) for name in averages}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.nn.layout import Layout
+from ensemble_pipe.nn.layout import Layout, Parameter
 from ensemble_pipe.optim.segments import Segment
 
 RateFactors = tuple[tuple[str, float], ...]
@@ -16,17 +16,20 @@ RateFactors = tuple[tuple[str, float], ...]
 
 def segments_of(layout: Layout, rate_factors: RateFactors = ()) -> list[Segment]:
     """Return how an update rule is to treat each trainable tensor."""
-    return [
-        Segment(
-            start=layout.offsets[parameter.name],
-            stop=layout.offsets[parameter.name] + parameter.size,
-            columns=parameter.shape[-1] if parameter.decays else 0,
-            decays=parameter.decays,
-            rate_factor=factor_of(parameter.name, rate_factors),
-        )
-        for parameter in layout.parameters
-        if parameter.trainable
-    ]
+    trainable = (parameter for parameter in layout.parameters if parameter.trainable)
+    return [_segment(parameter, layout, rate_factors) for parameter in trainable]
+
+
+def _segment(parameter: Parameter, layout: Layout, rate_factors: RateFactors) -> Segment:
+    start, factor = layout.offsets[parameter.name], factor_of(parameter.name, rate_factors)
+    return Segment(
+        start=start,
+        stop=start + parameter.size,
+        columns=parameter.shape[-1] if parameter.decays and len(parameter.shape) > 1 else 0,
+        decays=parameter.decays,
+        rate_factor=factor * parameter.rate_factor,
+        decay_factor=factor,
+    )
 
 
 def frozen_names(layout: Layout, rate_factors: RateFactors) -> frozenset[str]:

@@ -56,6 +56,7 @@ def test_the_numbers_of_purposes_are_frozen() -> None:
         "BASELINE": 20,
         "PERMUTATION": 21,
         "SEARCH": 22,
+        "START": 23,
     }
 
 

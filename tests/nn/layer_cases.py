@@ -22,6 +22,7 @@ from ensemble_pipe.nn.layers import (
     DropConnect,
     Dropout,
     Embedding,
+    FeatureScale,
     Flatten,
     FractionalMaxPool,
     GlobalAveragePool,
@@ -29,6 +30,10 @@ from ensemble_pipe.nn.layers import (
     LayerNorm,
     LeakyReLU,
     MaxPool,
+    Parametric,
+    Pbld,
+    Periodic,
+    PiecewiseLinear,
     ReLU,
     Residual,
     SeparableConv2d,
@@ -105,6 +110,11 @@ CASES: dict[str, LayerCase] = {
         f"{name}-image": LayerCase((kind(),), (4, 3, 17), (4, 3, 17))
         for name, kind in ACTIVATIONS.items()
     },
+    "parametric": LayerCase((Parametric(),), (5,), (5,)),
+    "parametric-mish": LayerCase((Dense(units=7), Parametric(activation="mish")), (5,), (7,)),
+    "parametric-elu-image": LayerCase((Parametric(activation="elu"),), (4, 3, 5), (4, 3, 5)),
+    "feature_scale": LayerCase((FeatureScale(),), (7,), (7,)),
+    "feature_scale-image": LayerCase((FeatureScale(),), (4, 3, 5), (4, 3, 5)),
     "elu-alpha": LayerCase((ELU(alpha=1.3),), (5,), (5,)),
     # Shapes for each way to compute a convolution, with sizes that fill no group or register.
     "conv2d": LayerCase((Conv2d(filters=5),), (6, 5, 7), (6, 5, 5)),
@@ -174,6 +184,18 @@ CASES: dict[str, LayerCase] = {
         (4,),
         codes={0: 3},
     ),
+    "pbld": LayerCase((Pbld(places=(2, 0), frequencies=5),), (4,), (10,)),
+    "pbld-only": LayerCase((Pbld(places=(0,), frequencies=3, dimension=2),), (1,), (2,)),
+    "periodic": LayerCase(
+        (Periodic(places=(0, 3), frequencies=3, dimension=5, deviation=1.0),), (4,), (12,)
+    ),
+    "piecewise_linear": LayerCase(
+        (PiecewiseLinear(places=(1, 2), bins=4, dimension=3),), (3,), (7,)
+    ),
+    "piecewise_linear-one-bin": LayerCase(
+        (PiecewiseLinear(places=(0,), bins=1, dimension=2),), (2,), (3,)
+    ),
+    "pbld-no-numbers": LayerCase((Pbld(places=()),), (3,), (3,)),
     "residual": LayerCase((Residual(layers=(Dense(units=5), Tanh())),), (5,), (5,)),
     "residual-projection": LayerCase((Residual(layers=(Dense(units=3),)),), (5,), (3,)),
     "residual-image": LayerCase((Residual(layers=(LayerNorm(), SiLU())),), (3, 2, 4), (3, 2, 4)),

@@ -21,8 +21,17 @@ FORMULAS: dict[str, tuple[layers.Activation, Callable[[Floats], Floats], float]]
         lambda x: np.where(x > 0, x, 1.5 * np.expm1(np.minimum(x, 0))),
         2,
     ),
+    "selu": (
+        layers.SELU(),
+        lambda x: (
+            special.expm1(np.minimum(x, 0)) * 1.7580993408473766
+            + 1.0507009873554805 * np.maximum(x, 0)
+        ),
+        2,
+    ),
     "gelu": (layers.GELU(), lambda x: x * special.ndtr(x), 6),
     "silu": (layers.SiLU(), lambda x: x * special.expit(x), 4),
+    "mish": (layers.Mish(), lambda x: x * np.tanh(np.logaddexp(0, x)), 4),
     "tanh": (layers.Tanh(), np.tanh, 2),
     "sigmoid": (layers.Sigmoid(), special.expit, 2),
 }

@@ -118,8 +118,13 @@ def test_a_unit_sums_as_many_inputs_as_its_fan_in_says(
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_weights_decay_and_gains_and_statistics_do_not(case: LayerCase) -> None:
     for parameter in case.layout.parameters:
-        assert parameter.decays == parameter.name.endswith("kernel")
-        assert parameter.trainable != parameter.name.split("/")[-1].startswith("running_")
+        own = parameter.name.split("/")[-1]
+        assert parameter.decays == (
+            own in ("kernel", "depthwise_kernel", "pointwise_kernel", "scale")
+        )
+        assert parameter.trainable != (
+            own in ("running_mean", "running_variance", "lowest", "widths")
+        )
 
 
 def test_each_tensor_is_drawn_at_its_own_address() -> None:

@@ -83,6 +83,7 @@ class Shape:
     target_count = 1
     code_counts: ClassVar[dict[int, int]] = {}
     code_places: ClassVar[dict[str, int]] = {}
+    number_places = (0, 1, 2, 3)
     vectors: ClassVar[dict[int, int]] = {}
 
 

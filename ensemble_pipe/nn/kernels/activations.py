@@ -1,8 +1,8 @@
 """Compiled activations, fused with the bias of the layer before them.
 
 Sums and outputs are (M, R, C), R rows of C channels; biases (M, C); numbers of a learner (M,).
-Where the derivative follows from the output, outputs overwrite sums; `gelu` and `silu` keep the
-biased sums and write outputs beside them.
+Where the derivative follows from the output, outputs overwrite sums; `gelu`, `silu` and `mish` keep
+the biased sums and write outputs beside them.
 """
 
 import math
@@ -15,6 +15,10 @@ from ensemble_pipe.nn.kernels.elementary import (
     normal_distribution,
 )
 
+# Klambauer et al. 2017, appendix A: with these, mean 0 and variance 1 are a fixed point.
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+# Of Mish: beyond it the function is x to the last bit, and powers of exp(x) may overflow.
+_MISH_LIMIT = 20.0
 _BELL_SCALE = 1 / math.sqrt(2 * math.pi)
 
 
@@ -128,6 +132,36 @@ def elu_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats, alpha
 
 
 @kernel
+def selu_forward(outputs: Floats, bias: Floats) -> None:
+    """outputs = s x if x > 0 else s a (exp(x) - 1), with x = outputs + bias, in place."""
+    learners, rows, columns = outputs.shape
+    zero, scale = outputs.dtype.type(0), outputs.dtype.type(SELU_SCALE)
+    steep = outputs.dtype.type(SELU_SCALE * SELU_ALPHA)
+    for m in range(learners):
+        for n in range(rows):
+            for o in range(columns):
+                value = outputs[m, n, o] + bias[m, o]
+                curve = steep * exponential_minus_one(value)
+                outputs[m, n, o] = scale * value if value > zero else curve
+
+
+@kernel
+def selu_backward(gradient: Floats, outputs: Floats, bias_gradient: Floats) -> None:
+    """gradient *= s if outputs > 0 else outputs + s a, in place; bias_gradient as above."""
+    learners, rows, columns = gradient.shape
+    zero, scale = gradient.dtype.type(0), gradient.dtype.type(SELU_SCALE)
+    steep = gradient.dtype.type(SELU_SCALE * SELU_ALPHA)
+    for m in range(learners):
+        bias_gradient[m, :] = 0
+        for n in range(rows):
+            for o in range(columns):
+                output = outputs[m, n, o]
+                value = gradient[m, n, o] * (scale if output > zero else output + steep)
+                gradient[m, n, o] = value
+                bias_gradient[m, o] += value
+
+
+@kernel
 def tanh_forward(outputs: Floats, bias: Floats) -> None:
     """outputs = tanh(outputs + bias) = e / (e + 2) with e = exp(2 x) - 1, in place."""
     learners, rows, columns = outputs.shape
@@ -236,5 +270,40 @@ def gelu_backward(gradient: Floats, sums: Floats, bias_gradient: Floats) -> None
                 x = sums[m, n, o]
                 bell = exponential(-half * x * x)
                 value = gradient[m, n, o] * (normal_distribution(x, bell) + x * (bell * scale))
+                gradient[m, n, o] = value
+                bias_gradient[m, o] += value
+
+
+@kernel
+def mish_forward(sums: Floats, bias: Floats, outputs: Floats) -> None:
+    """sums += bias; outputs = sums q / (q + 2), with e = exp(sums) and q = e (e + 2)."""
+    learners, rows, columns = sums.shape
+    two, limit = sums.dtype.type(2), sums.dtype.type(_MISH_LIMIT)
+    for m in range(learners):
+        for n in range(rows):
+            for o in range(columns):
+                value = sums[m, n, o] + bias[m, o]
+                sums[m, n, o] = value
+                power = exponential(limit if value > limit else value)
+                ratio = power * (power + two)
+                outputs[m, n, o] = value * (ratio / (ratio + two))
+
+
+@kernel
+def mish_backward(gradient: Floats, sums: Floats, bias_gradient: Floats) -> None:
+    """gradient *= q / (q + 2) + 4 x e (e + 1) / (q + 2)**2 of the sums x, in place."""
+    learners, rows, columns = gradient.shape
+    one, two, four = gradient.dtype.type(1), gradient.dtype.type(2), gradient.dtype.type(4)
+    limit = gradient.dtype.type(_MISH_LIMIT)
+    for m in range(learners):
+        bias_gradient[m, :] = 0
+        for n in range(rows):
+            for o in range(columns):
+                x = sums[m, n, o]
+                power = exponential(limit if x > limit else x)
+                ratio = power * (power + two)
+                share = one / (ratio + two)
+                slope = ratio * share + four * x * power * (power + one) * share * share
+                value = gradient[m, n, o] * slope
                 gradient[m, n, o] = value
                 bias_gradient[m, o] += value

@@ -5,11 +5,16 @@ A pipeline's own list of layers holds `AnyLayer`; those inside of a residual blo
 
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.nn.layers.activation import (
+    ACTIVATIONS,
     ELU,
     GELU,
+    SELU,
     Activation,
+    ActivationName,
+    AnyActivation,
     Identity,
     LeakyReLU,
+    Mish,
     ReLU,
     Sigmoid,
     SiLU,
@@ -24,15 +29,14 @@ from ensemble_pipe.nn.layers.embedding import CategoricalColumn, Embedding
 from ensemble_pipe.nn.layers.fractional_pooling import FractionalMaxPool
 from ensemble_pipe.nn.layers.layer_norm import LayerNorm
 from ensemble_pipe.nn.layers.normalization import BatchNorm
-from ensemble_pipe.nn.layers.plain import (
-    ACTIVATIONS,
-    PLAIN_LAYERS,
-    ActivationName,
-    AnyActivation,
-    PlainLayer,
-)
+from ensemble_pipe.nn.layers.numbers import NumberEmbedding
+from ensemble_pipe.nn.layers.parametric import Parametric
+from ensemble_pipe.nn.layers.periodic import Pbld, Periodic
+from ensemble_pipe.nn.layers.piecewise import PiecewiseLinear
+from ensemble_pipe.nn.layers.plain import PLAIN_LAYERS, PlainLayer
 from ensemble_pipe.nn.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
 from ensemble_pipe.nn.layers.residual import Residual
+from ensemble_pipe.nn.layers.scale import FeatureScale
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
 
 __all__ = [
@@ -41,6 +45,7 @@ __all__ = [
     "GELU",
     "LAYERS",
     "PLAIN_LAYERS",
+    "SELU",
     "Activation",
     "ActivationName",
     "AnyActivation",
@@ -57,6 +62,7 @@ __all__ = [
     "DropConnect",
     "Dropout",
     "Embedding",
+    "FeatureScale",
     "Flatten",
     "FractionalMaxPool",
     "GlobalAveragePool",
@@ -65,6 +71,12 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "MaxPool",
+    "Mish",
+    "NumberEmbedding",
+    "Parametric",
+    "Pbld",
+    "Periodic",
+    "PiecewiseLinear",
     "PlainLayer",
     "ReLU",
     "Residual",

@@ -11,6 +11,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import activations as kernels
 from ensemble_pipe.nn.layers.base import Binding, Layer
@@ -184,6 +185,31 @@ class SiLU(Activation):
 
 
 @settings
+class SELU(Activation):
+    """f(x) = s x where x > 0, else s a (exp(x) - 1) (Klambauer et al. 2017, eq. 2).
+
+    With s = 1.0507 and a = 1.6733, independent numbers of mean 0 and variance 1 keep both from
+    layer to layer.
+    """
+
+    name: Literal["selu"] = "selu"
+
+    forward_kernel = staticmethod(kernels.selu_forward)
+    backward_kernel = staticmethod(kernels.selu_backward)
+
+
+@settings
+class Mish(Activation):
+    """f(x) = x tanh(log(1 + exp(x))) (Misra 2020)."""
+
+    name: Literal["mish"] = "mish"
+
+    keeps_sums = True
+    forward_kernel = staticmethod(kernels.mish_forward)
+    backward_kernel = staticmethod(kernels.mish_backward)
+
+
+@settings
 class Tanh(Activation):
     """f(x) = tanh(x)."""
 
@@ -201,3 +227,11 @@ class Sigmoid(Activation):
 
     forward_kernel = staticmethod(kernels.sigmoid_forward)
     backward_kernel = staticmethod(kernels.sigmoid_backward)
+
+
+AnyActivation = Identity | ReLU | LeakyReLU | ELU | SELU | GELU | SiLU | Mish | Tanh | Sigmoid
+ActivationName = Literal[
+    "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"
+]
+
+ACTIVATIONS: Registry[AnyActivation] = Registry("activation", AnyActivation)

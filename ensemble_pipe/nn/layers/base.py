@@ -147,6 +147,20 @@ class Layer(ABC):
         return {}
 
     @property
+    def fits(self) -> bool:
+        """Whether some of its first values follow from the data: those that `fit` writes."""
+        return False
+
+    def fit(self, binding: Binding, inputs: Floats) -> None:
+        """Write the first values that follow from the data, over those that were drawn.
+
+        Args:
+            binding: of one learner, without gradients; its draws are for this.
+            inputs: (1, N, ...) of the layer, of training rows.
+        """
+        raise ValueError(f"{self.name} takes nothing from the data")
+
+    @property
     def test_draws(self) -> int:
         return 1
 

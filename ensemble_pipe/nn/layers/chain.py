@@ -124,6 +124,24 @@ class Chain:
             index += 1 + count
         return BoundChain(bound, shares, names, binding.learners)
 
+    @property
+    def fits(self) -> bool:
+        return any(layer.fits for layer in self.layers)
+
+    def fit(self, binding: Binding, inputs: Floats) -> Floats:
+        """Let each layer write what follows from its inputs, and return the outputs (1, N, ...).
+
+        Args:
+            binding: of one learner, without gradients; its draws are for the start.
+            inputs: (1, N, ...).
+        """
+        for index, layer in enumerate(self.layers):
+            own = self._binding(index, binding)
+            if layer.fits:
+                layer.fit(own, inputs)
+            inputs = layer.bind(replace(own, draws=None)).forward(inputs, 0)
+        return inputs
+
     def _absorbed_by(self, index: int) -> int:
         """Return how many layers after it a layer computes; never one of a caller's own."""
         following = takewhile(lambda layer: not is_own(type(layer)), self.layers[index + 1 :])

@@ -1,7 +1,7 @@
 """Fully connected (dense) layers, and flattening of rows."""
 
 from collections.abc import Sequence
-from math import prod
+from math import prod, sqrt
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,6 +15,10 @@ from ensemble_pipe.nn.kernels.row_product import make_panels
 from ensemble_pipe.nn.layers.activation import Activation, Identity
 from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
 from ensemble_pipe.nn.layout import Parameter
+
+# Of a unit over the training rows: one that varies less is constant, and cannot be scaled.
+_LEAST_SPREAD = 1e-6
+_MIXED_ROWS = 5
 
 
 @settings
@@ -53,14 +57,29 @@ class Dense(Layer):
 
     The activation after it is computed in the same pass as the bias.
 
+    In NTK form (Jacot, Gabriel & Hongler 2018) y = x V / sqrt(D) + b, where the rule moves V. Of
+    rules whose steps do not depend on the size of gradients, as Adam's, that is a learning rate
+    of W = V / sqrt(D) that is 1 / sqrt(D) of the others; decay multiplies V and W by the same
+    factor, so that it keeps the whole rate. So W is what is stored, and 1 / sqrt(D) a factor of its
+    rate.
+
+    First values that follow from the data give every unit a standard deviation of 1 over training
+    rows, before its bias, which is minus a random convex combination of 5 rows' values: the unit is
+    0 somewhere among the data (Holzmueller, Grinsztajn & Steinwart 2024, appendix A; Steinwart
+    2019, "A sober look at neural network initializations").
+
     Attributes:
         units: O.
         initializer: of the kernel; the bias starts at zero.
+        form: whether the rate of the kernel is that of the NTK form.
+        start: whether the first values are drawn alone, or scaled by the data.
     """
 
     name: Literal["dense"] = "dense"
     units: Annotated[int, Gt(0), Le(65536)] = 128
     initializer: Initializer = "he_normal"
+    form: Literal["standard", "ntk"] = "standard"
+    start: Literal["drawn", "data"] = "drawn"
 
     shares_inputs = True
 
@@ -70,10 +89,28 @@ class Dense(Layer):
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         fans = (input_shape[0], self.units)
+        factor = 1 / sqrt(input_shape[0]) if self.form == "ntk" else 1.0
         return (
-            Parameter("kernel", fans, self.initializer, *fans, decays=True),
+            Parameter("kernel", fans, self.initializer, *fans, decays=True, rate_factor=factor),
             Parameter("bias", (self.units,), "zeros", *fans),
         )
+
+    @property
+    def fits(self) -> bool:
+        return self.start == "data"
+
+    def fit(self, binding: Binding, inputs: Floats) -> None:
+        """Scale the kernel to the data, and set the bias by some of its rows."""
+        kernel, bias = binding.tensors["kernel"][0], binding.tensors["bias"][0]
+        sums = np.matmul(inputs[0], kernel).astype(np.float64)
+        spread = sums.std(axis=0)
+        scale = 1 / np.where(spread > _LEAST_SPREAD, spread, 1.0)
+        kernel *= scale.astype(kernel.dtype)
+        (random,) = binding.generators(0)
+        chosen = random.integers(len(sums), size=(_MIXED_ROWS, self.units))
+        shares = random.exponential(size=chosen.shape)
+        mixed = (np.take_along_axis(sums, chosen, axis=0) * shares).sum(axis=0)
+        bias[:] = -scale * mixed / shares.sum(axis=0)
 
     def absorbs(self, following: Sequence[Layer], input_shape: tuple[int, ...]) -> int:
         return int(bool(following) and isinstance(following[0], Activation))

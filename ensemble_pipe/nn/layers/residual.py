@@ -69,6 +69,13 @@ class Residual(Layer):
         return BoundResidual(binding, branch, self._shortcut(branch))
 
     @property
+    def fits(self) -> bool:
+        return any(layer.fits for layer in self.layers)
+
+    def fit(self, binding: Binding, inputs: Floats) -> None:
+        self._branch(binding.input_shape).fit(binding, inputs)
+
+    @property
     def test_draws(self) -> int:
         return max((layer.test_draws for layer in self.layers), default=1)
 

@@ -4,7 +4,8 @@ Every kernel has the same arguments around its slots:
 
     rows: (M, P); gradients and slots: (M, T), of the same type.
     spans: (S, 2) int64, first position of each segment and the one after its last.
-    effects: (S, 2), a factor of the rate, and 1 where penalties and decay apply or else 0.
+    effects: (S, 3), a factor of the rate; 1 where penalties apply or else 0; and a factor of the
+        rate that decay is multiplied by, 0 where it does not apply.
     numbers: (M, C) float64, each learner's settings in the columns named below.
     rate: (M,) float64.
     scales: (M,) float64, factors of the gradients (see `norms.clip`).
@@ -38,7 +39,8 @@ def shares(
     rate_factor, penalty = effects[s, 0], effects[s, 1]
     move = rate[m] * rate_factor
     l1, l2 = numbers[m, L1] * penalty, numbers[m, L2] * penalty
-    return real(move), real(l1), real(l2), real(move * numbers[m, WEIGHT_DECAY] * penalty)
+    decay = rate[m] * effects[s, 2] * numbers[m, WEIGHT_DECAY]
+    return real(move), real(l1), real(l2), real(decay)
 
 
 @kernel

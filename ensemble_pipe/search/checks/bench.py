@@ -21,6 +21,7 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.run.preparation import Prepared, recipe_of, write_run
 from ensemble_pipe.training.events import Checkpoint, Failed
+from ensemble_pipe.training.first_states import first_state
 from ensemble_pipe.training.loop import StackTraining, train
 from ensemble_pipe.training.measures import stop_metrics
 from ensemble_pipe.training.plan import LearnerPlan
@@ -137,7 +138,10 @@ class Bench:
 
     def _state(self, plan: LearnerPlan) -> LearnerState:
         """Return where a trial begins: all at the same weights, so that settings are compared."""
-        return initial_state(replace(plan, learner=self.plan.learner), self.schema, self.first_row)
+        plan = replace(plan, learner=self.plan.learner)
+        if self.first_row is None:
+            return first_state(plan, self.schema, self.data)
+        return initial_state(plan, self.schema, self.first_row)
 
 
 def _curve(plan: LearnerPlan, events: Sequence[Checkpoint], failed: str) -> Curve:
