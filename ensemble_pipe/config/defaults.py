@@ -12,6 +12,7 @@ from math import log2
 from typing import Any
 
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
+from ensemble_pipe.config.recipes import Recipe, recipe_for
 from ensemble_pipe.config.sections import Pipeline, Splits, Training
 from ensemble_pipe.data.folding import total_folds
 from ensemble_pipe.data.schema import Task
@@ -19,9 +20,8 @@ from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Scale, Stand
 from ensemble_pipe.ensemble.presets import OF_LEARNERS, expand_preset
 from ensemble_pipe.ensemble.strategies import EnsembleSettings, Learners
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
-from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.nn.networks import Architecture, Mlp
 from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine, Rule, Schedule
-from ensemble_pipe.training.stopping import EarlyStopping
 
 _CYCLIC = ("snapshot", "fast_geometric")
 # A learner of these has one course of training, which may end early.
@@ -53,9 +53,15 @@ class DataFacts:
 
 def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
     """Return a pipeline in which every default is a value; what it was given stays as it is."""
-    found: dict[str, Any] = {"training": _training(pipeline, facts)}
-    for name, default in (("network", _network(facts)), ("scale", _scale(facts))):
-        found[name] = _component(name, getattr(pipeline, name), default, pipeline.given)
+    given = pipeline.given
+    network = _component("network", pipeline.network, _network(facts), given)
+    recipe = None if facts.images else _recipe(network, pipeline)
+    scale = _scale(facts) if recipe is None else recipe.scale
+    found: dict[str, Any] = {
+        "training": _training(pipeline, facts, recipe),
+        "network": network,
+        "scale": _component("scale", pipeline.scale, scale, given),
+    }
     found["splits"], ensemble = _held_out(pipeline, facts)
     found["ensemble"] = _calibrated(pipeline, found["splits"], ensemble, facts)
     return pipeline.model_copy(update=found).settled()
@@ -127,24 +133,44 @@ def _calibrated(
     return replace(ensemble, combine=replace(how, temperature=warm))
 
 
-def _training(pipeline: Pipeline, facts: DataFacts) -> Training:
+def _recipe(network: Architecture, pipeline: Pipeline) -> Recipe | None:
+    metric = pipeline.ensemble.combine.metric
+    return recipe_for(network, pipeline.task, accuracy=metric == "accuracy")
+
+
+def _training(pipeline: Pipeline, facts: DataFacts, recipe: Recipe | None) -> Training:
     training, given = pipeline.training, pipeline.given
     strategies = {group.strategy for group in _networks(pipeline)}
+    own = recipe or _of_data(pipeline.task, facts, chains="boosting" in strategies)
+    cyclic = strategies.intersection(_CYCLIC)
+    schedule: Schedule = ConstantRate() if cyclic else own.schedule
     found: dict[str, Any] = {}
-    schedule: Schedule = ConstantRate() if strategies.intersection(_CYCLIC) else Cosine()
-    for name, default in (("optimizer", _rule(facts)), ("schedule", schedule)):
+    for name, default in (("optimizer", own.rule), ("schedule", schedule)):
         value = getattr(training, name)
         found[name] = _component(f"training.{name}", value, default, given)
-    if training.batch_size is None:
-        found["batch_size"] = _batch_size(facts)
-    if training.loss is None:
-        found["loss"] = _loss(pipeline.task, chains="boosting" in strategies)
-    if training.epochs is None:
-        found["epochs"] = _epochs(facts)
-        stops = strategies.issubset(_STOPPING) and training.averaging is None
-        if "training.early_stopping" not in given and stops:
-            found["early_stopping"] = EarlyStopping(patience=max(5, found["epochs"] // 4))
+    for name in ("batch_size", "loss", "epochs"):
+        if getattr(training, name) is None:
+            found[name] = getattr(own, name)
+    if "training.regularization" not in given:
+        found["regularization"] = own.regularization
+    stops = strategies.issubset(_STOPPING) and training.averaging is None
+    if training.epochs is None and "training.early_stopping" not in given and stops:
+        found["early_stopping"] = own.early_stopping
     return training.model_copy(update=found)
+
+
+def _of_data(task: Task, facts: DataFacts, *, chains: bool) -> Recipe:
+    """Return the training settings for the data, of a network without settings of its own."""
+    epochs = _epochs(facts)
+    return Recipe(
+        scale=_scale(facts),
+        rule=_rule(facts),
+        schedule=Cosine(),
+        loss=_loss(task, chains),
+        epochs=epochs,
+        batch_size=_batch_size(facts),
+        patience=max(5, epochs // 4),
+    )
 
 
 def _networks(pipeline: Pipeline) -> list[Learners]:

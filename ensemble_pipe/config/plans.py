@@ -276,6 +276,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         dropout_passes=group.passes if group.strategy == "mc_dropout" else None,
         averaging=training.averaging,
         early_stopping=training.early_stopping,
+        regularization=training.regularization,
         rate_factors=pipeline.transfer.factors if pipeline.transfer else (),
         view=view,
         boosting=boosting,

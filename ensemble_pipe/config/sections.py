@@ -45,6 +45,7 @@ from ensemble_pipe.optim import (
     Rule,
     Schedule,
 )
+from ensemble_pipe.training.regularization import Regularization
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
 
@@ -182,6 +183,7 @@ class Training(_Section):
     loss: Annotated[Loss, LOSSES, _NAMED] | None = None
     averaging: Annotated[Averaging, AVERAGES, _NAMED] | None = None
     early_stopping: EarlyStopping | None = None
+    regularization: Regularization = Regularization()
 
     @model_validator(mode="before")
     @classmethod

@@ -7,17 +7,13 @@ from typing import Protocol
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.core.own_code import is_own
-from ensemble_pipe.nn.layers import (
-    CategoricalColumn,
-    Embedding,
-    FeatureScale,
-    Flatten,
-    NumberEmbedding,
-)
+from ensemble_pipe.nn.layers import CategoricalColumn, Embedding
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.losses.checked import require_outputs
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture, Sequential, first_embedding
+from ensemble_pipe.nn.sequential import place_numbers
+from ensemble_pipe.nn.tabular import TableNetwork
 
 
 class DataShape(Protocol):
@@ -75,9 +71,11 @@ def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
         raise ConfigError(f"training.loss: {error}") from None
     if is_own(type(loss)):
         outputs = require_outputs(loss, outputs, len(data.classes), data.target_count)
+    if isinstance(network, TableNetwork):
+        network = network.listed(classes=bool(data.classes))
     embedding = embedding_of(network, data)
     if isinstance(network, Sequential):
-        network = _with_numbers(network, data, embedding)
+        network = place_numbers(network, _number_places(data, embedding))
     if embedding is None:
         return network.build(data.input_shape, outputs)
     if isinstance(network, Sequential) and (own := first_embedding(network)) is not None:
@@ -106,19 +104,13 @@ def embedding_of(network: Architecture, data: DataShape) -> Embedding | None:
     return Embedding(columns=tuple(columns)) if columns else None
 
 
-def _with_numbers(network: Sequential, data: DataShape, embedding: Embedding | None) -> Sequential:
-    """Return the network with the places of the numbers that it embeds first, unless it has them.
+def _number_places(data: DataShape, embedding: Embedding | None) -> tuple[int, ...]:
+    """Return the places of the numbers, behind the embedding of codes where there is one.
 
-    Behind an embedding of codes, a number comes after the other features that are no codes.
+    There a number comes after the other features that are no codes.
     """
-    before = (Flatten, Embedding, FeatureScale)
-    first = next((layer for layer in network.layers if not isinstance(layer, before)), None)
-    if not isinstance(first, NumberEmbedding) or first.places is not None:
-        return network
     codes = [column.place for column in embedding.columns] if embedding else []
-    places = tuple(place - sum(code < place for code in codes) for place in data.number_places)
-    layers = (replace(one, places=places) if one is first else one for one in network.layers)
-    return replace(network, layers=tuple(layers))
+    return tuple(place - sum(code < place for code in codes) for place in data.number_places)
 
 
 def _placed(column: CategoricalColumn, data: DataShape) -> CategoricalColumn:

@@ -19,8 +19,8 @@ class Parameter:
         trainable: False for statistics, such as the running mean of a batch norm.
         decays: whether penalties and weight decay shrink it; True for kernels, and for scales of
             features.
-        rate_factor: of the learning rate, but not of the decay's; the weights of a dense layer in
-            NTK form have 1 / sqrt(fan_in).
+        rate_factor: factor of its learning rate.
+        decay_factor: factor of the learning rate in weight decay; None for that of its own.
         from_data: whether its first values are nothing without those that `Layer.fit` writes.
     """
 
@@ -32,6 +32,7 @@ class Parameter:
     trainable: bool = True
     decays: bool = False
     rate_factor: float = 1.0
+    decay_factor: float | None = None
     from_data: bool = False
 
     @property

@@ -10,9 +10,7 @@ from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
-    LAYERS,
     ActivationName,
-    AnyLayer,
     Dense,
     Dropout,
     Embedding,
@@ -28,6 +26,9 @@ from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.nn.layers.normalization import BatchNorm
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
 from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.sequential import Sequential as Sequential
+from ensemble_pipe.nn.tabular import RealMlp as RealMlp
+from ensemble_pipe.nn.tabular import TabM as TabM
 
 Width = Annotated[int, Gt(0), Le(65536)]
 Kernel = Annotated[int, Gt(0), Le(31)]
@@ -218,46 +219,9 @@ class ResNet:
         return Network(input_shape, layers)
 
 
-@settings
-class Output:
-    """The settings of the dense layer that gives a network's outputs.
-
-    Attributes:
-        initializer, form, start: as of any `dense` layer.
-    """
-
-    initializer: Initializer = "he_normal"
-    form: Literal["standard", "ntk"] = "standard"
-    start: Literal["drawn", "data"] = "drawn"
-
-    def layer(self, outputs: int) -> Dense:
-        """Return the layer for so many outputs."""
-        return Dense(units=outputs, initializer=self.initializer, form=self.form, start=self.start)
-
-
-@settings
-class Sequential:
-    """Any list of layers; the last must give flat rows.
-
-    Attributes:
-        layers: in order; a dense layer with as many units as there are outputs is put behind them.
-        output: of that dense layer.
-    """
-
-    name: Literal["sequential"] = "sequential"
-    layers: Annotated[tuple[Annotated[AnyLayer, LAYERS], ...], MaxLen(1000)]
-    output: Output = Output()
-
-    def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
-        """Return the network for rows of `input_shape` and `outputs` outputs.
-
-        Raises:
-            ConfigError: a layer cannot take what the one before it gives.
-        """
-        return Network(input_shape, [*self.layers, self.output.layer(outputs)])
-
-
-Architecture = LinearModel | Mlp | WideAndDeep | Cnn | SeparableCnn | ResNet | Sequential
+Architecture = (
+    LinearModel | Mlp | WideAndDeep | RealMlp | TabM | Cnn | SeparableCnn | ResNet | Sequential
+)
 
 NETWORKS: Registry[Architecture] = Registry("network", Architecture)
 

@@ -11,14 +11,17 @@ from ensemble_pipe.optim.averaging import (
     Polyak,
     StackedAverage,
 )
-from ensemble_pipe.optim.cycles import SGDR, FastGeometric, Snapshot, Triangular
+from ensemble_pipe.optim.cycles import SGDR, CosLog, FastGeometric, Snapshot, Triangular
 from ensemble_pipe.optim.descent import SGD, Nesterov
 from ensemble_pipe.optim.plateau import Plateau, PlateauState
 from ensemble_pipe.optim.rules import RULES, Rule, StackedRule
 from ensemble_pipe.optim.schedules import (
+    FALLS,
     ConstantRate,
     Cosine,
     Exponential,
+    Fall,
+    FlatCosine,
     MultiStep,
     OneCycle,
     Polynomial,
@@ -33,6 +36,7 @@ from ensemble_pipe.optim.warm_up import SCHEDULES, Schedule, WarmUp, cycle_ends,
 __all__ = [
     "AVERAGES",
     "EMA",
+    "FALLS",
     "RULES",
     "SCHEDULES",
     "SGD",
@@ -45,9 +49,12 @@ __all__ = [
     "Averaging",
     "Calendar",
     "ConstantRate",
+    "CosLog",
     "Cosine",
     "Exponential",
+    "Fall",
     "FastGeometric",
+    "FlatCosine",
     "Last",
     "MultiStep",
     "Nesterov",

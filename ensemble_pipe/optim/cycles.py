@@ -6,7 +6,7 @@ taken where its members stand, ascending; the last one is `total`.
 
 from bisect import bisect_right
 from functools import lru_cache
-from math import ceil
+from math import ceil, log2
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -88,6 +88,32 @@ class SGDR:
     def ends(self, total: int) -> list[int]:
         """Return the number of steps taken at the end of each cycle."""
         return list(_cuts(total, self.cycles, self.t_mult))
+
+
+@settings
+class CosLog:
+    """Up from zero and down to it again, cycle after cycle, each twice as long as the one before.
+
+    (1 - cos(2 pi log2(1 + (2**cycles - 1) step / total))) / 2: `coslog` of Holzmueller, Grinsztajn
+    & Steinwart 2024, "Better by default", eq. 3, which has four cycles.
+
+    >>> [round(CosLog(cycles=2).factor(step, 12), 3) for step in range(0, 13, 2)]
+    [0.0, 0.971, 0.0, 0.629, 1.0, 0.565, 0.0]
+
+    Attributes:
+        cycles: how many.
+    """
+
+    name: Literal["cos_log"] = "cos_log"
+    cycles: Annotated[int, Ge(1), Le(20)] = 4
+
+    def factor(self, step: int, total: int) -> float:
+        place = log2(1.0 + (2.0**self.cycles - 1.0) * step / total)
+        return half_cosine(0.0, 1.0, 2.0 * place)
+
+    def ends(self, total: int) -> list[int]:
+        """Return the number of steps taken at the end of each cycle."""
+        return list(_cuts(total, self.cycles, 2.0))
 
 
 @settings

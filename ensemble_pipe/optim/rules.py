@@ -70,6 +70,11 @@ class StackedRule:
         self._kernel: Callable[..., None] = kind.kernel
         self._prepare(merge_neighbours(segments))
 
+    @property
+    def weight_decays(self) -> Floats:
+        """The decoupled decay of each learner, (M,) float64; a step reads what is there."""
+        return self.numbers[:, updates.WEIGHT_DECAY]
+
     def _prepare(self, moving: list[Segment]) -> None:
         """Work out all that no step changes."""
         self._spans = _spans(moving)

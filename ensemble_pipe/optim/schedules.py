@@ -13,6 +13,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt, MinLen
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
 
 
@@ -170,6 +171,27 @@ class Cosine:
 
 
 @settings
+class FlatCosine:
+    """The full rate for a share of the training, then down to zero along half a cosine.
+
+    Holzmueller, Grinsztajn & Steinwart 2024, "Better by default", for dropout and decay.
+
+    >>> [round(FlatCosine().factor(step, 8), 3) for step in range(9)]
+    [1.0, 1.0, 1.0, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
+
+    Attributes:
+        flat: share of the training at the full rate.
+    """
+
+    name: Literal["flat_cosine"] = "flat_cosine"
+    flat: Annotated[float, Ge(0), Lt(1)] = 0.5
+
+    def factor(self, step: int, total: int) -> float:
+        way = (step / total - self.flat) / (1.0 - self.flat)
+        return half_cosine(1.0, 0.0, max(0.0, way))
+
+
+@settings
 class OneCycle:
     """One rise and one long fall, both along half cosines.
 
@@ -224,6 +246,11 @@ class RangeTest:
 
     def factor(self, step: int, total: int) -> float:
         return float(self.low * (self.high / self.low) ** (step / max(1, total - 1)))
+
+
+Fall = ConstantRate | StepDecay | MultiStep | Exponential | Polynomial | Cosine | FlatCosine
+
+FALLS: Registry[Fall] = Registry("schedule", Fall)
 
 
 def half_cosine(begin: float, end: float, share: float) -> float:

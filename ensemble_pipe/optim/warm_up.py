@@ -6,12 +6,13 @@ from annotated_types import Gt, Lt
 
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.optim.cycles import SGDR, FastGeometric, Snapshot, Triangular
+from ensemble_pipe.optim.cycles import SGDR, CosLog, FastGeometric, Snapshot, Triangular
 from ensemble_pipe.optim.plateau import Plateau
 from ensemble_pipe.optim.schedules import (
     ConstantRate,
     Cosine,
     Exponential,
+    FlatCosine,
     MultiStep,
     OneCycle,
     Polynomial,
@@ -19,7 +20,7 @@ from ensemble_pipe.optim.schedules import (
     StepDecay,
 )
 
-Cyclic = Snapshot | SGDR | Triangular | FastGeometric
+Cyclic = Snapshot | SGDR | CosLog | Triangular | FastGeometric
 Unwarmed = (
     ConstantRate
     | StepDecay
@@ -27,6 +28,7 @@ Unwarmed = (
     | Exponential
     | Polynomial
     | Cosine
+    | FlatCosine
     | OneCycle
     | RangeTest
     | Plateau

@@ -36,8 +36,8 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
     if plan.snapshots and not cyclic:
         yield (
             ("ensemble", "strategy"),
-            "snapshot needs a training.schedule with cycles (snapshot, sgdr, triangular or "
-            f"fast_geometric), not {plan.schedule.name!r}",
+            "snapshot needs a training.schedule with cycles (snapshot, sgdr, cos_log, triangular "
+            f"or fast_geometric), not {plan.schedule.name!r}",
         )
     if plan.snapshots and (plan.averaging is not None or stopping is not None):
         yield (
@@ -59,6 +59,11 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
         yield (
             ("ensemble", "strategy"),
             "boosting ends each round where its epochs do; remove averaging and early_stopping",
+        )
+    if plan.regularization.label_smoothing is not None and not hasattr(plan.loss, "smoothing"):
+        yield (
+            ("training", "regularization", "label_smoothing"),
+            f"{plan.loss.name} has no smoothing; take cross_entropy, or leave it out",
         )
     if plan.boosting is not None and plan.order == "shared":
         yield (

@@ -19,6 +19,7 @@ from ensemble_pipe.training.first_states import first_state
 from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.measures import layer_numbers, stop_metrics, stop_outputs
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.regularization import ScheduledNumbers
 from ensemble_pipe.training.stacks import Stack, batches_of
 from ensemble_pipe.training.state import LearnerState, StackedState
 from ensemble_pipe.training.statistics import recompute_statistics
@@ -90,6 +91,7 @@ class StackTraining:
         """Move every learner by one step; return the losses (M,) of its batch."""
         state, batches = self.state, self.batches
         batches.read(state.step)
+        self.regularization.set(state.step - self.round[0], self.round[1] - self.round[0])
         # A learner that diverges is reported as such, not by warnings.
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = self.bound.forward(batches.inputs, state.step)
@@ -255,16 +257,19 @@ class StackTraining:
         plans, dtype, batch_rows = self.plans, self.state.rows.dtype, self.steps.batch_rows
         first, layout = plans[0], self.network.layout
         self.gradients = np.zeros((len(plans), layout.trainable), dtype)
+        values = layer_numbers(plans, self.schema)
+        values = {name: own.astype(dtype) for name, own in values.items()}
         self.bound = self.network.bind(
             self.state.rows,
             batch_rows,
             self.gradients,
             draws=Draws(first.seed, Purpose.LAYER, [plan.learner for plan in plans]),
-            values=layer_numbers(plans, self.schema),
+            values=values,
             frozen=frozen_names(layout, first.rate_factors),
         )
         self.output_gradient = np.zeros((len(plans), batch_rows, self.network.outputs), dtype)
         self.loss_numbers = numbers_of([_network_loss(plan) for plan in plans])
+        self.regularization = ScheduledNumbers(plans, values, self.loss_numbers, self.rule)
         self.losses = np.zeros(len(plans))
 
 

@@ -15,6 +15,7 @@ from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.optim import Averaging, Calendar, Rule, Schedule, cycle_ends
 from ensemble_pipe.training.boosting import Boosting
+from ensemble_pipe.training.regularization import Regularization
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
 
@@ -56,6 +57,7 @@ class LearnerPlan:
             None for one member that drops none.
         averaging: of its weights; the member is then the average.
         early_stopping: when it ends before its last epoch.
+        regularization: how dropout, weight decay and label smoothing change on the way.
         rate_factors: of the learning rate, by pattern of tensor names; 0 freezes.
         view: which rows and columns it sees.
         boosting: how it is a chain of networks, one trained after another, each for an equal part
@@ -79,6 +81,7 @@ class LearnerPlan:
     dropout_passes: int | None = None
     averaging: Averaging | None = None
     early_stopping: EarlyStopping | None = None
+    regularization: Regularization = field(default_factory=Regularization)
     rate_factors: RateFactors = ()
     view: View = field(default_factory=View)
     boosting: Boosting | None = None
@@ -106,6 +109,7 @@ class LearnerPlan:
             "dropout_passes": self.dropout_passes,
             "averaging": asdict(self.averaging) if self.averaging else None,
             "early_stopping": asdict(self.early_stopping) if self.early_stopping else None,
+            "regularization": asdict(self.regularization),
             "rate_factors": dict(self.rate_factors),
             "view": asdict(self.view),
             "boosting": asdict(self.boosting) if self.boosting else None,

@@ -12,6 +12,7 @@ from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.regularization import ScheduledNumbers
 from ensemble_pipe.training.stacks import batches_of
 from ensemble_pipe.training.tensors import frozen_names
 
@@ -44,11 +45,13 @@ def recompute_statistics(
         frozen=frozen_names(network.layout, plan.rate_factors),
     )
     batches = batches_of([plan], data, network.outputs)
+    regularization = ScheduledNumbers([plan], values, {})
     first_step = max(0, last_step - steps.end_of(0))
     for count, step in enumerate(range(first_step, last_step)):
         for momentum in momenta:
             momentum[:] = 1.0 / (count + 1)
         batches.read(step)
+        regularization.set(step, steps.total)
         bound.forward(batches.inputs, step)
     found: Floats = rows[0]
     return found

@@ -22,13 +22,14 @@ def segments_of(layout: Layout, rate_factors: RateFactors = ()) -> list[Segment]
 
 def _segment(parameter: Parameter, layout: Layout, rate_factors: RateFactors) -> Segment:
     start, factor = layout.offsets[parameter.name], factor_of(parameter.name, rate_factors)
+    own = parameter.decay_factor
     return Segment(
         start=start,
         stop=start + parameter.size,
         columns=parameter.shape[-1] if parameter.decays and len(parameter.shape) > 1 else 0,
         decays=parameter.decays,
         rate_factor=factor * parameter.rate_factor,
-        decay_factor=factor,
+        decay_factor=None if own is None else factor * own,
     )
 
 

@@ -27,6 +27,7 @@ from ensemble_pipe.nn.layers import (
     Flatten,
     LayerNorm,
     MaxPool,
+    Pbld,
     Residual,
     Tanh,
     dropout,
@@ -41,9 +42,11 @@ from ensemble_pipe.nn.networks import (
     Cnn,
     LinearModel,
     Mlp,
+    RealMlp,
     ResNet,
     SeparableCnn,
     Sequential,
+    TabM,
     WideAndDeep,
 )
 
@@ -123,6 +126,8 @@ NAMED: dict[str, Architecture] = {
     "linear": LinearModel(),
     "mlp": Mlp(hidden=(7,), activation="silu", dropout=0.3),
     "wide_and_deep": WideAndDeep(hidden=(7, 5), activation="tanh", dropout=0.2),
+    "realmlp": RealMlp(hidden=(5, 4), embedding=Pbld(frequencies=2, dimension=2), dropout=0.2),
+    "tabm": TabM(hidden=(5,), embedding=None),
     "cnn": Cnn(filters=(3, 4), hidden=(5,)),
     "separable_cnn": SeparableCnn(filters=(3, 4), hidden=(5,), dropout=None),
     "resnet": ResNet(filters=(3, 4), blocks=1, survival=0.5),

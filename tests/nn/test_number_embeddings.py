@@ -63,7 +63,8 @@ def expected_vectors(name: str, own: dict[str, Floats], x: Floats, k: int) -> Fl
     if name == "piecewise_linear":
         encoding = encoded(x, own["lowest"][k], own["widths"][k])
         line: Floats = x[:, None] * own["slope"][k] + own["bias"][k]
-        return line + encoding @ own["kernel"][k]
+        line += encoding @ own["kernel"][k]
+        return line
     angles = 2 * np.pi * x[:, None] * own["frequencies"][k]
     if name == "periodic":
         waves = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)

@@ -38,7 +38,7 @@ ANY: TypeAdapter[Schedule] = TypeAdapter(Schedule)
 # What factors a schedule may have, where it is not 0 to 1.
 HIGHEST = {"range_test": 100.0}
 # Those whose first factor is not the full rate, or not in a training too short for their parts.
-LOW_START = {"fast_geometric", "one_cycle", "range_test", "triangular", "warm_up"}
+LOW_START = {"cos_log", "fast_geometric", "one_cycle", "range_test", "triangular", "warm_up"}
 
 
 def curve(schedule: Schedule, total: int) -> list[float]:

@@ -33,7 +33,12 @@ from ensemble_pipe.nn.layers.numbers import NumberEmbedding
 from ensemble_pipe.nn.layers.parametric import Parametric
 from ensemble_pipe.nn.layers.periodic import Pbld, Periodic
 from ensemble_pipe.nn.layers.piecewise import PiecewiseLinear
-from ensemble_pipe.nn.layers.plain import PLAIN_LAYERS, PlainLayer
+from ensemble_pipe.nn.layers.plain import (
+    NUMBER_EMBEDDINGS,
+    PLAIN_LAYERS,
+    AnyNumberEmbedding,
+    PlainLayer,
+)
 from ensemble_pipe.nn.layers.pooling import AveragePool, GlobalAveragePool, MaxPool
 from ensemble_pipe.nn.layers.residual import Residual
 from ensemble_pipe.nn.layers.scale import FeatureScale
@@ -44,12 +49,14 @@ __all__ = [
     "ELU",
     "GELU",
     "LAYERS",
+    "NUMBER_EMBEDDINGS",
     "PLAIN_LAYERS",
     "SELU",
     "Activation",
     "ActivationName",
     "AnyActivation",
     "AnyLayer",
+    "AnyNumberEmbedding",
     "AveragePool",
     "BatchNorm",
     "Binding",

@@ -7,15 +7,19 @@ input creates the views and all buffers of a step, once.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
+from annotated_types import Gt, Le
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.own_code import is_own
 from ensemble_pipe.core.seeds import Draws
 from ensemble_pipe.nn.kernels.lanes import aligned_zeros
 from ensemble_pipe.nn.layout import Parameter
+
+# A factor of the learning rate.
+RateFactor = Annotated[float, Gt(0), Le(1000)]
 
 
 @dataclass(frozen=True)

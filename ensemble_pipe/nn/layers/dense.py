@@ -13,7 +13,7 @@ from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import dense as products
 from ensemble_pipe.nn.kernels.row_product import make_panels
 from ensemble_pipe.nn.layers.activation import Activation, Identity
-from ensemble_pipe.nn.layers.base import Binding, Layer, require_flat
+from ensemble_pipe.nn.layers.base import Binding, Layer, RateFactor, require_flat
 from ensemble_pipe.nn.layout import Parameter
 
 # Of a unit over the training rows: one that varies less is constant, and cannot be scaled.
@@ -73,6 +73,7 @@ class Dense(Layer):
         initializer: of the kernel; the bias starts at zero.
         form: whether the rate of the kernel is that of the NTK form.
         start: whether the first values are drawn alone, or scaled by the data.
+        bias_rate: factor of the learning rate of the bias.
     """
 
     name: Literal["dense"] = "dense"
@@ -80,6 +81,7 @@ class Dense(Layer):
     initializer: Initializer = "he_normal"
     form: Literal["standard", "ntk"] = "standard"
     start: Literal["drawn", "data"] = "drawn"
+    bias_rate: RateFactor = 1.0
 
     shares_inputs = True
 
@@ -91,9 +93,12 @@ class Dense(Layer):
         fans = (input_shape[0], self.units)
         factor = 1 / sqrt(input_shape[0]) if self.form == "ntk" else 1.0
         return (
-            Parameter("kernel", fans, self.initializer, *fans, decays=True, rate_factor=factor),
-            Parameter("bias", (self.units,), "zeros", *fans),
-        )
+            Parameter(
+                "kernel", fans, self.initializer, *fans,
+                decays=True, rate_factor=factor, decay_factor=1.0,
+            ),
+            Parameter("bias", (self.units,), "zeros", *fans, rate_factor=self.bias_rate),
+        )  # fmt: skip
 
     @property
     def fits(self) -> bool:

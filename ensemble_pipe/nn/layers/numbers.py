@@ -1,6 +1,7 @@
 """What embeddings of numbers share: which features they embed, and where the vectors stand."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels.embedding import copy_columns, spread_columns
-from ensemble_pipe.nn.layers.base import Binding, BoundLayer, Layer, require_flat
+from ensemble_pipe.nn.layers.base import Binding, BoundLayer, Layer, RateFactor, require_flat
 from ensemble_pipe.nn.layers.dense import BoundFlatten
 from ensemble_pipe.nn.layout import Parameter
 
@@ -26,9 +27,11 @@ class NumberEmbedding(Layer):
         places: of the numbers in a row, counted from 0. Null takes them from the data, for the
             first embedding of numbers in a network, which only a flatten, an embedding of
             categories or scales may stand before.
+        rate: factor of the learning rate of the vectors' tensors.
     """
 
     places: Places | None = None
+    rate: RateFactor = 1.0
 
     shares_inputs: ClassVar[bool] = True
 
@@ -68,7 +71,8 @@ class NumberEmbedding(Layer):
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         count = len(self.own_places(input_shape))
-        return self.tensors(count) if count else ()
+        tensors = self.tensors(count) if count else ()
+        return tuple(replace(tensor, rate_factor=self.rate) for tensor in tensors)
 
     def bind(self, binding: Binding) -> BoundLayer:
         some = self.own_places(binding.input_shape)

@@ -8,7 +8,7 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import parametric as kernels
 from ensemble_pipe.nn.layers.activation import ACTIVATIONS, ActivationName
-from ensemble_pipe.nn.layers.base import Binding, Layer
+from ensemble_pipe.nn.layers.base import Binding, Layer, RateFactor
 from ensemble_pipe.nn.layers.contiguous import Contiguous
 from ensemble_pipe.nn.layout import Parameter
 
@@ -22,15 +22,17 @@ class Parametric(Layer):
 
     Attributes:
         activation: f, with the numbers that it has by default.
+        rate: factor of the learning rate of alpha.
     """
 
     name: Literal["parametric"] = "parametric"
     activation: ActivationName = "selu"
+    rate: RateFactor = 1.0
 
     shares_inputs = True
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
-        return (Parameter("alpha", input_shape[-1:], "ones"),)
+        return (Parameter("alpha", input_shape[-1:], "ones", rate_factor=self.rate),)
 
     def bind(self, binding: Binding) -> "BoundParametric":
         return BoundParametric(self, binding)

@@ -30,7 +30,7 @@ class Periodic(NumberEmbedding):
     b (M, K, J).
 
     Attributes:
-        places: as in every embedding of numbers.
+        places, rate: as in every embedding of numbers.
         frequencies: F.
         dimension: J, the length of a number's vector.
         deviation: of the normal distribution that the frequencies are drawn from.
@@ -68,7 +68,7 @@ class Pbld(NumberEmbedding):
     (M, K, F), W (M, K, F, J - 1) and b (M, K, J - 1).
 
     Attributes:
-        places: as in every embedding of numbers.
+        places, rate: as in every embedding of numbers.
         frequencies: F.
         dimension: J, the length of a number's vector, the number itself included.
         deviation: of the normal distribution that the frequencies are drawn from; phases are

@@ -31,7 +31,7 @@ class PiecewiseLinear(NumberEmbedding):
     (M, K), and the widths (M, K, B) of the bins, 0 behind the last.
 
     Attributes:
-        places: as in every embedding of numbers.
+        places, rate: as in every embedding of numbers.
         bins: B, at most.
         dimension: J, the length of a number's vector.
     """

@@ -36,4 +36,5 @@ PlainLayer = (
     | FeatureScale
 )
 
+NUMBER_EMBEDDINGS: Registry[AnyNumberEmbedding] = Registry("embedding", AnyNumberEmbedding)
 PLAIN_LAYERS: Registry[PlainLayer] = Registry("layer", PlainLayer, base=Layer, members={"bind": ()})

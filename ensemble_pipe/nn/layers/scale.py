@@ -5,7 +5,7 @@ from typing import Literal
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
 from ensemble_pipe.nn.kernels import parametric as kernels
-from ensemble_pipe.nn.layers.base import Binding, Layer
+from ensemble_pipe.nn.layers.base import Binding, Layer, RateFactor
 from ensemble_pipe.nn.layers.contiguous import Contiguous
 from ensemble_pipe.nn.layout import Parameter
 
@@ -16,14 +16,19 @@ class FeatureScale(Layer):
 
     In front of a network it chooses features softly: weight decay shrinks the scale of those that
     do not help. Holzmueller, Grinsztajn & Steinwart 2024, "Better by default", section 3.2.
+
+    Attributes:
+        rate: factor of the learning rate of the scales.
     """
 
     name: Literal["feature_scale"] = "feature_scale"
+    rate: RateFactor = 1.0
 
     shares_inputs = True
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
-        return (Parameter("scale", input_shape[-1:], "ones", decays=True),)
+        size = input_shape[-1:]
+        return (Parameter("scale", size, "ones", decays=True, rate_factor=self.rate),)
 
     def bind(self, binding: Binding) -> "BoundFeatureScale":
         return BoundFeatureScale(binding)
