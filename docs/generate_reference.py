@@ -51,7 +51,7 @@ _PAGES = {
     "losses": Page("Losses", ("nn.losses",), "Usage: [Losses](../losses.md)."),
     "optimizers": Page(
         "Optimizers and schedules",
-        ("optim", "training.stopping"),
+        ("optim", "training.stopping", "training.regularization"),
         "Usage: [Optimizers](../optimizers.md).",
         ("ensemble_pipe.optim.update.Update",),
     ),

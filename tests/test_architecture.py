@@ -70,6 +70,7 @@ MAY_IMPORT = {
         "config/conversion.py",
         "config/search_settings.py",
         "config/sections.py",
+        "config/values.py",
         "ensemble/strategies.py",
         "data/augment/policy.py",
         "data/tables/columns.py",

@@ -4,25 +4,21 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Le, MinLen
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
-    Tag,
     model_validator,
 )
 
 from ensemble_pipe.config.search_settings import Search
-from ensemble_pipe.core.durations import parse_duration
+from ensemble_pipe.config.values import Duration, FoldsSetting, Size, any_branch
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
-from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
@@ -48,31 +44,6 @@ from ensemble_pipe.optim import (
 from ensemble_pipe.training.regularization import Regularization
 from ensemble_pipe.training.stopping import EarlyStopping
 from ensemble_pipe.training.tensors import RateFactors
-
-# In seconds, however it is written.
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Field(json_schema_extra={"type": ["number", "string"]}),
-]
-# A part of the data: a share below 1, or a number of rows.
-Size = Annotated[float, Gt(0), Field(lt=1)] | Annotated[int, Ge(1), Field(strict=True)]
-
-
-def _folds_kind(value: object) -> str:
-    return "number" if isinstance(value, int | float | str | list) else Folding.__name__
-
-
-def _any_branch(schema: dict[str, Any]) -> None:
-    """Let an editor accept a section without its kind, which then matches several branches."""
-    schema["anyOf"] = schema.pop("oneOf")
-
-
-FoldsSetting = Annotated[
-    Annotated[int, Ge(2), Tag("number")] | Annotated[Folding, Tag(Folding.__name__)],
-    Discriminator(_folds_kind),
-    Field(json_schema_extra=_any_branch),
-]
 
 _TRACKING_URI = r"^(https?|(sqlite|postgresql|mysql|mssql)(\+\w+)?)://|^databricks"
 
@@ -162,7 +133,7 @@ def _paths(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
             yield from _paths(value, f"{above}{key}.")
 
 
-_DEFAULTED = Field(json_schema_extra=_any_branch)
+_DEFAULTED = Field(json_schema_extra=any_branch)
 _NAMED = Field(json_schema_extra={"required": ["name"]})
 
 
@@ -172,7 +143,8 @@ class Training(_Section):
     What is not given is chosen by the data, see `config.defaults`: `epochs`, `batch_size` and
     `loss` where they are null, and the other keys where a pipeline does not have them.
     `batch_size: all` makes every step one of gradient descent on all rows. `order` says whether
-    each learner goes through the rows in an order of its own.
+    each learner goes through the rows in an order of its own. `regularization` has schedules of
+    dropout, weight decay and label smoothing.
     """
 
     epochs: Annotated[int, Ge(1), Le(10_000_000)] | None = None

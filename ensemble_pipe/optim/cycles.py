@@ -98,7 +98,7 @@ class CosLog:
     & Steinwart 2024, "Better by default", eq. 3, which has four cycles.
 
     >>> [round(CosLog(cycles=2).factor(step, 12), 3) for step in range(0, 13, 2)]
-    [0.0, 0.971, 0.0, 0.629, 1.0, 0.565, 0.0]
+    [0.0, 0.93, 0.0, 0.718, 0.93, 0.324, 0.0]
 
     Attributes:
         cycles: how many.

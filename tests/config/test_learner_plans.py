@@ -126,8 +126,8 @@ def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
         (
             "{training.epoch: [1, 2]}",
             "training.epoch: unknown key 'epoch'; did you mean 'epochs'? valid: averaging, "
-            "batch_size, early_stopping, epochs, loss, optimizer, order, schedule "
-            "(ensemble.vary, p.yaml:3)",
+            "batch_size, early_stopping, epochs, loss, optimizer, order, "
+            "regularization, schedule (ensemble.vary, p.yaml:3)",
         ),
         (
             "{training.epochs: [1, many]}",
@@ -153,7 +153,7 @@ def test_snapshots_need_a_snapshot_schedule(load: Load) -> None:
     message = refusal(load, "ensemble:\n  strategy: snapshot\n")
     assert message == (
         "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
-        "triangular or fast_geometric), not 'constant' (p.yaml:2)"
+        "cos_log, triangular or fast_geometric), not 'constant' (p.yaml:2)"
     )
 
 
