@@ -58,6 +58,33 @@ NETWORK_ROWS: dict[str, dict[str, Any]] = {
     "separable cnn": {"network": {"name": "separable_cnn", "filters": [4, 6], "hidden": []}},
     "resnet": {"network": {"name": "resnet", "filters": [4, 6], "blocks": 1, "survival": 0.5}},
 }
+_TABLE: dict[str, Any] = {
+    "data": {"source": "bundled", "set": "breast_cancer"},
+    "splits": {"train": 330, "stop": 60, "validation": 60, "test": 60},
+}
+_FALLING = {"name": "flat_cosine"}
+TABLE_ROWS: dict[str, dict[str, Any]] = {
+    "realmlp, folds": {
+        "network": {"name": "realmlp", "hidden": [8]},
+        "view": {"folds": 4},
+        **training(
+            regularization={
+                "dropout": _FALLING, "weight_decay": _FALLING, "label_smoothing": _FALLING,
+            },
+            loss={"name": "cross_entropy", "smoothing": 0.1},
+        ),
+        **_TABLE,
+    },
+    "tabm, swa": {
+        "network": {"name": "tabm", "hidden": [8], "embedding": {"name": "piecewise_linear"}},
+        **training(averaging={"name": "swa", "start": 0.2}),
+        **_TABLE,
+    },
+    "periodic": {
+        "network": {"name": "sequential", "layers": [{"name": "periodic"}]},
+        **_TABLE,
+    },
+}  # fmt: skip
 SCHEDULE_ROWS = {f"schedule {name}": training(schedule={"name": name}) for name in SCHEDULES}
 
 FLIPPED: list[dict[str, Any]] = [{"name": "horizontal_flip"}]
@@ -87,6 +114,7 @@ DATA_ROWS: dict[str, dict[str, Any]] = {
 
 SETTINGS: dict[str, dict[str, Any]] = {
     **DATA_ROWS,
+    **TABLE_ROWS,
     **RULES_ROWS,
     **SCHEDULE_ROWS,
     **AVERAGING_ROWS,
