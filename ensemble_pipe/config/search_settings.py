@@ -14,6 +14,7 @@ Values = Mapping[str, Any]
 DriverName = Literal["manual", "grid", "random", "tpe", "gp"]
 Pruning = Literal["median", "successive_halving", "hyperband"]
 EnsembleName = Literal["top", "greedy", "hyper_deep"]
+Choice = Literal["best", "one_standard_error"]
 ReadySpace = Literal["table", "images"]
 
 RANGES = ("integer", "uniform", "log_uniform")
@@ -25,6 +26,8 @@ METRICS = {
     "regression": (*metrics_for("regression"), "r2"),
 }
 LARGER_IS_BETTER = MAXIMIZED | {"r2"}
+# Those that are means over rows, or the root of one, so that their standard error is known.
+MEANS_OVER_ROWS = ("nll", "accuracy", "brier", "rmse", "mae", "crps")
 
 
 @settings
@@ -110,6 +113,10 @@ class Search:
             "hyperband": the same in brackets of several first epochs (Li et al. 2018); null for
             none.
         metric: of a trial on the validation part.
+        choose: which trial wins, is listed first, and is the first of an ensemble "top": "best" by
+            `metric`; or by the "one_standard_error" rule (Breiman et al. 1984, section 3.4.3) the
+            simplest one whose score lies within a standard error of the best: the one of fewest
+            trainable parameters, of these the one of fewest epochs.
         top: how many trials the ensemble is made of, at most.
         ensemble: "top": the best by `metric`, as they are; "greedy": those that a selection by
             the NLL of their mixture takes (Caruana et al. 2004); "hyper_deep": these, each trained
@@ -128,6 +135,7 @@ class Search:
     batch: Annotated[int, Ge(1)] = 8
     pruning: Pruning | None = None
     metric: MetricName = "nll"
+    choose: Choice = "best"
     top: Annotated[int, Ge(1)] = 5
     ensemble: EnsembleName = "top"
 

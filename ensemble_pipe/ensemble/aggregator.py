@@ -19,6 +19,7 @@ from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.cross_fitting import Folds
 from ensemble_pipe.ensemble.decisions import Decide, Decision, metrics_of_outputs
 from ensemble_pipe.ensemble.growing import Gains, GrowingSums, Sums, prefixes, sums_of
+from ensemble_pipe.ensemble.measures import row_values
 from ensemble_pipe.ensemble.members import (
     NO_EXTERNAL,
     ExternalOutputs,
@@ -227,6 +228,18 @@ class Aggregator:
         """Return the metrics of a member alone, under the decision of the ensemble."""
         place, (_, targets) = (member.learner, member.number), self._rows_for(member)
         return self._metrics[place] | metrics_of_outputs(decision, self._outputs[place], targets)
+
+    def standard_error(self, learner: int, number: int, metric: str) -> float | None:
+        """Return the standard error of a member's own metric over the rows of a validation part.
+
+        None of a metric that is no mean over rows, or where rows are too few to say.
+        """
+        own = Prediction(self._outputs[learner, number][None], Weighted.equal(1), self.schema)
+        values = row_values(own, self._targets).get(metric)
+        if values is None or len(values.values) < 2:
+            return None
+        error = values.standard_error
+        return error if np.isfinite(error) else None
 
     def out_of_fold(self) -> OutOfFold | None:
         """Return the predictions by members that left a row out; None where there are no folds."""

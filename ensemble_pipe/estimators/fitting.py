@@ -173,7 +173,7 @@ def _train(session: Session, config: Pipeline, plans: Plans, executor: Executor)
     for _ in course.events(session, executor, Remaining(plans.networks, ())):
         pass
     course.select(session)
-    return ranked(course.trials(session), config.search.metric)
+    return ranked(course.trials(session), config.search)
 
 
 def _warnings_of(result: SessionResult) -> list[str]:

@@ -10,6 +10,7 @@ from ensemble_pipe.ensemble.members import ExternalMember, FittedMember, Member,
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.ensemble.strategies import ExternalPlan
 from ensemble_pipe.run.sinks import Sink
+from ensemble_pipe.tracking.scored_trials import TrialEntry
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState
 
@@ -57,6 +58,10 @@ class MemberRegistry:
     def finish_learner(self, learner: int) -> None:
         """Report a learner that has yielded all of its members."""
         self._sink.finish_learner(learner)
+
+    def end_trial(self, trial: TrialEntry) -> None:
+        """Report a trial of a search, whose learners have yielded all of their members."""
+        self._sink.end_trial(trial)
 
     def add_under_way(self, members: Sequence[Member], by_score: bool = False) -> bool:
         """Add the members of a learner whose training is not at its end, if the ensemble gains.

@@ -134,6 +134,9 @@ class RunSink:
     def prune(self, learner: int, reason: str) -> None:
         self._journal.append(kinds.PrunedEntry(learner, reason))
 
+    def end_trial(self, trial: kinds.TrialEntry) -> None:
+        self._journal.append(trial)
+
     def save_combination(self, combined: Combined) -> None:
         self._journal.append(kinds.CombinedEntry.of(combined))
 

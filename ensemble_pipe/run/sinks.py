@@ -8,6 +8,7 @@ from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.tracking.refitted import RefittedEntry
+from ensemble_pipe.tracking.scored_trials import TrialEntry
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
 
 
@@ -65,6 +66,10 @@ class Sink(Protocol):
         """A learner is trained no further: others of a search are better."""
         ...
 
+    def end_trial(self, trial: TrialEntry) -> None:
+        """Receive a trial of a search, before its members are chosen or left out."""
+        ...
+
     def save_combination(self, combined: Combined) -> None:
         """Receive the combination of the members, before it is measured."""
         ...
@@ -108,6 +113,9 @@ class MemorySink:
         return None
 
     def prune(self, learner: int, reason: str) -> None:
+        return None
+
+    def end_trial(self, trial: TrialEntry) -> None:
         return None
 
     def save_combination(self, combined: Combined) -> None:

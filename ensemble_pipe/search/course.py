@@ -1,6 +1,6 @@
 """The course of a search: asks for trials, trains them as learners, and chooses the ensemble."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -11,20 +11,17 @@ from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.ensemble.aggregator import Aggregator
-from ensemble_pipe.ensemble.combiners import Weighted
-from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.strategies import Group, Learners
 from ensemble_pipe.run.growth import write_growth
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.search.drivers import driver_of
+from ensemble_pipe.search.keeping import report_trials, write_trials
 from ensemble_pipe.search.pictures import search_pictures
 from ensemble_pipe.search.planning import group_of, require_search
 from ensemble_pipe.search.pruning import compared_by, loss_of, rungs, survivors
 from ensemble_pipe.search.spaces import parameters_of
-from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, best_first
-from ensemble_pipe.serving.predictions import write_predictions
+from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, chosen_first
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import EpochEntry
 from ensemble_pipe.tracking.pictures import save_figure
@@ -101,12 +98,13 @@ class SearchCourse:
         whole = {trial.number for trial in trials if self._all_of([trial.number]) <= there}
         if not whole:
             return
+        ordered = chosen_first(trials, self._search)
+        report_trials(session.registry, ordered, self._learners, self._search.metric)
         if self._paths is not None:
-            self._write_predictions(aggregator, self._paths, whole)
+            write_trials(aggregator, self._paths, self._learners, whole)
         further = there - self._all_of(range(len(trials)))
         if self._search.ensemble == "top":
-            best = best_first(trials, self._search.metric)[: self._search.top]
-            whole = {trial.number for trial in best} or whole
+            whole = {trial.number for trial in ordered[: self._search.top]} or whole
         elif self._search.ensemble == "hyper_deep" and further:
             chosen = [self._values(place) for place in range(len(trials), len(self._groups))]
             whole = {number for number in whole if self._values(number) in chosen}
@@ -268,9 +266,13 @@ class SearchCourse:
             ending = "pruned"
         scores = [None if own is None else own.get(self._search.metric) for own in metrics]
         mean, error = self._learners.score(scores)
+        if mean is not None and self._learners.count == 1:
+            aggregator = session.registry.aggregator
+            error = aggregator.standard_error(number, 0, self._search.metric)
+        parameters = self._plans[learners[0]].build(session.registry.schema).layout.size
         epochs = max(self._epochs_of(learner) for learner in learners)
         losses = {epochs: self._lowest(number, epochs)} if epochs else {}
-        return Trial(number, self._values(number), ending, mean, epochs, losses, error)
+        return Trial(number, self._values(number), ending, mean, epochs, losses, error, parameters)
 
     def _values(self, trial: int) -> Mapping[str, Any]:
         group = self._groups[trial]
@@ -290,18 +292,3 @@ class SearchCourse:
         losses = [self._losses.get(learner, {}) for learner in self._learners.of_trial(trial)]
         lowest = [min((own[at] for at in own if at <= epoch), default=inf) for own in losses]
         return fmean(lowest)
-
-    def _write_predictions(
-        self, aggregator: Aggregator, paths: RunPaths, whole: Container[int]
-    ) -> None:
-        """Write what trials with all of their members predict of the held-out rows."""
-        trial_of, folds = self._learners.trial_of, aggregator.out_of_fold()
-        members = tuple(m for m in aggregator.members if trial_of(m.learner) in whole)
-        every, part = Combined(members, Weighted.equal(len(members))), "validation"
-        if folds is not None:
-            groups = enumerate(folds.groups)
-            units = tuple(place for place, own in groups if trial_of(own[0].learner) in whole)
-            every = replace(every, units=units, of_units=Weighted.equal(len(units)))
-            part = "train"
-        path, measured = paths.predictions("trials"), aggregator.measure(every)
-        write_predictions(path, paths.part(part), measured)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ensemble_pipe.config.plans import Plans, make_plans
-from ensemble_pipe.config.search_settings import METRICS, Search
+from ensemble_pipe.config.search_settings import MEANS_OVER_ROWS, METRICS, Search
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
@@ -128,6 +128,13 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.metric not in METRICS[config.task]:
         valid = ", ".join(METRICS[config.task])
         yield ("search", "metric"), f"{search.metric} is not for {config.task}; valid: {valid}"
+    has_error = config.splits.folds is not None or search.metric in MEANS_OVER_ROWS
+    if search.choose == "one_standard_error" and not has_error:
+        text = (
+            f"one_standard_error needs a standard error, and {search.metric} has none without "
+            f"splits.folds; take folds, or another metric, such as nll"
+        )
+        yield ("search", "choose"), text
     if isinstance(search.space, tuple):
         yield from _size_conflicts(config, search, len(search.space))
         return

@@ -1,5 +1,7 @@
 """The trials of a search as its run directory has them, and their table."""
 
+from collections.abc import Sequence
+
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.messages import align_columns, printable, truncate
@@ -7,7 +9,14 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.strategies import Learners
 from ensemble_pipe.search.drivers import driver_of
 from ensemble_pipe.search.planning import require_search
-from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, ranked, short_names
+from ensemble_pipe.search.trials import (
+    Ending,
+    Trial,
+    TrialLearners,
+    best_first,
+    ranked,
+    short_names,
+)
 from ensemble_pipe.tracking.run_summary import RunSummary, read_run_summary
 
 SHOWN = 10
@@ -31,7 +40,8 @@ def trials_of(config: Pipeline, run: RunSummary) -> tuple[str, tuple[Trial, ...]
         config: of the run, which is a search.
         run: the summary of its journal.
     """
-    metric = require_search(config).metric
+    search = require_search(config)
+    metric = search.metric
     groups = config.ensemble.groups[: driver_of(config).total]
     layout = TrialLearners.of(config.splits.folds)
     trials = [
@@ -39,7 +49,7 @@ def trials_of(config: Pipeline, run: RunSummary) -> tuple[str, tuple[Trial, ...]
         for number, group in enumerate(groups)
         if isinstance(group, Learners)
     ]
-    return metric, tuple(ranked(trials, metric))
+    return metric, tuple(ranked(trials, search))
 
 
 def _trial(
@@ -56,9 +66,13 @@ def _trial(
         ending = "finished"
     scores = [None if member is None else member.validation.get(metric) for member in members]
     mean, error = layout.score(scores)
+    entry = run.trials.get(number)
+    if entry is not None and error is None:
+        error = entry.standard_error
+    parameters = None if entry is None else entry.parameters
     epochs = [run.epochs[learner][-1].epoch for learner in learners if learner in run.epochs]
     last = max(epochs, default=0)
-    return Trial(number, group.set or {}, ending, mean, last, standard_error=error)
+    return Trial(number, group.set or {}, ending, mean, last, {}, error, parameters)
 
 
 def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
@@ -80,9 +94,21 @@ def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
         )
         for trial in best
     ]
+    note = _simpler(metric, best)
     endings = [trial.ending for trial in trials]
     counts = [f"{endings.count(one)} {one}" for one in dict.fromkeys(endings)]
-    return f"{align_columns([head, *rows])}\n({len(trials)} trials: {', '.join(counts)})"
+    return f"{align_columns([head, *rows])}\n({len(trials)} trials: {', '.join(counts)}{note})"
+
+
+def _simpler(metric: str, best: Sequence[Trial]) -> str:
+    """Return a word on a trial that was chosen though another is better; "" for the best one."""
+    first = best_first(best, metric)[:1]
+    if first == list(best[:1]):
+        return ""
+    return (
+        f"; trial {best[0].number} is the simplest within a standard error of trial "
+        f"{first[0].number}: {best[0].parameters:,} parameters, not {first[0].parameters:,}"
+    )
 
 
 def _score(trial: Trial) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ensemble_pipe.config.search_settings import LARGER_IS_BETTER
+from ensemble_pipe.config.search_settings import LARGER_IS_BETTER, Search
 from ensemble_pipe.data.folding import AnyFolds, Folding, total_folds
 
 Ending = Literal["finished", "pruned", "failed", "unfinished"]
@@ -26,7 +26,9 @@ class Trial:
         epochs: that it was trained for; in folds the most of its learners.
         losses: its lowest loss up to each epoch that it was compared at, as `pruning.loss_of`
             has it, by epoch; in folds the mean of its learners'.
-        standard_error: of the score; None where it is not known.
+        standard_error: of the score, over folds, or without these over rows; None where it is not
+            known.
+        parameters: trainable numbers of each learner; None where they are not counted yet.
     """
 
     number: int
@@ -36,6 +38,7 @@ class Trial:
     epochs: int = 0
     losses: Mapping[int, float] = field(default_factory=dict)
     standard_error: float | None = None
+    parameters: int | None = None
 
 
 class Score(NamedTuple):
@@ -115,9 +118,23 @@ def best_first(trials: Sequence[Trial], metric: str) -> list[Trial]:
     return [trial for _, _, trial in sorted(scored, key=lambda one: one[:2])]
 
 
-def ranked(trials: Sequence[Trial], metric: str) -> list[Trial]:
-    """Return all trials, the best first, those without a score last."""
-    return [*best_first(trials, metric), *(trial for trial in trials if trial.score is None)]
+def chosen_first(trials: Sequence[Trial], search: Search) -> list[Trial]:
+    """Return the trials that have a score: the one that a search chooses, then the best."""
+    ordered = best_first(trials, search.metric)
+    if search.choose == "best" or not ordered or ordered[0].standard_error is None:
+        return ordered
+    costs = [cost_of(trial.score or 0.0, search.metric) for trial in ordered]
+    most = costs[0] + ordered[0].standard_error
+    within = [trial for trial, cost in zip(ordered, costs, strict=True) if cost <= most]
+    # Of equally simple ones the better comes first.
+    winner = min(within, key=lambda trial: (trial.parameters or 0, trial.epochs))
+    return [winner, *(trial for trial in ordered if trial is not winner)]
+
+
+def ranked(trials: Sequence[Trial], search: Search) -> list[Trial]:
+    """Return all trials: the chosen one, then the best, those without a score last."""
+    unscored = (trial for trial in trials if trial.score is None)
+    return [*chosen_first(trials, search), *unscored]
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:

@@ -82,6 +82,9 @@ def take_learner(entry: Entry, known: set[int], where: Path) -> None:
                     f"{where}: has an entry of learner {entry.learner} but not its plan; "
                     "restore it from a copy"
                 )
+        case kinds.TrialEntry():
+            if not known.issuperset(entry.learners):
+                raise CorruptFileError(f"{where}: has a trial of learners that are not in the run")
         case kinds.CombinedEntry():
             if not {learner for learner, _ in entry.members} <= known:
                 raise CorruptFileError(

@@ -44,7 +44,7 @@ def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:
                     learners[entry.learner] = learner_status(entry)
             case (
                 kinds.StartedEntry() | kinds.LearnerEntry() | kinds.GrownEntry()
-                | kinds.ResumedEntry() | kinds.EpochEntry() | kinds.CostEntry()
+                | kinds.ResumedEntry() | kinds.EpochEntry() | kinds.CostEntry() | kinds.TrialEntry()
                 | kinds.MemberEntry() | kinds.MemberTestEntry() | kinds.EnsembleEntry()
                 | kinds.CombinedEntry() | kinds.RefittedEntry() | kinds.ResultEntry()
                 | kinds.ImportanceEntry() | kinds.PicturesEntry() | kinds.ModelEntry()

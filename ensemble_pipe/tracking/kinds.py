@@ -32,6 +32,7 @@ from ensemble_pipe.tracking.schemas import (
     PlanSchema,
     RowsSchema,
 )
+from ensemble_pipe.tracking.scored_trials import TrialEntry as TrialEntry
 
 Numbers = Mapping[str, Number | None]
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -300,7 +301,7 @@ class UnknownEntry:
 KnownEntry = (
     StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
     | EpochEntry | FinishedEntry | FailedEntry | SparedEntry | PrunedEntry
-    | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
+    | TrialEntry | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
     | CombinedEntry | RefittedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry
     | TimelineEntry | EndedEntry
 )  # fmt: skip

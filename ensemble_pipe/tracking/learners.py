@@ -36,6 +36,27 @@ def _state(run: RunSummary, learner: int) -> str:
     return "waiting" if running else "not begun"
 
 
+def trials(run: RunSummary) -> Html:
+    """Return a table of the trials of a search with a score, the chosen one first."""
+    if not run.trials:
+        return Html("")
+    differing, plans = run.differing, {k: flat(plan) for k, plan in run.plans.items()}
+    metric = next(iter(run.trials.values())).metric
+    rows = [
+        (
+            one.trial,
+            one.score,
+            one.standard_error,
+            one.parameters,
+            *(_setting(plans[one.learners[0]].get(name)) for name in differing),
+        )
+        for one in run.trials.values()
+    ]
+    note = element("p", "The first one is chosen; learners of a trial differ in their fold alone.")
+    head = ("trial", f"validation {metric}", "standard error", "parameters", *differing)
+    return Html(table(head, rows) + note)
+
+
 def members(run: RunSummary) -> Html:
     """Return a table of members: weight, hyperparameters and their own metrics."""
     if not run.members:

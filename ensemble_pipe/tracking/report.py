@@ -15,7 +15,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.tracking.columns import columns, importance
 from ensemble_pipe.tracking.combination import combination, count_of
 from ensemble_pipe.tracking.kinds import Numbers
-from ensemble_pipe.tracking.learners import failures, learners, members
+from ensemble_pipe.tracking.learners import failures, learners, members, trials
 from ensemble_pipe.tracking.page import (
     Html,
     bar,
@@ -90,6 +90,7 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         section("Importance", importance(run)),
         section("Pictures", _pictures(paths, run, schema)),
         section("Learners", learners(run)),
+        section("Trials", trials(run)),
         section("Members", members(run)),
         section("Failures", failures(run)),
         section("Times", _times(run)),

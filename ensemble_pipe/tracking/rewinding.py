@@ -38,7 +38,7 @@ def stays(entry: Entry, steps: Mapping[int, int], *, train: bool) -> bool:
             kinds.FinishedEntry() | kinds.SparedEntry() | kinds.PrunedEntry()
             | kinds.MemberEntry() | kinds.MemberTestEntry() | kinds.EnsembleEntry()
             | kinds.CombinedEntry() | kinds.RefittedEntry() | kinds.ResultEntry()
-            | kinds.ImportanceEntry()
+            | kinds.TrialEntry() | kinds.ImportanceEntry()
             | kinds.PicturesEntry() | kinds.ModelEntry() | kinds.EndedEntry() | kinds.UnknownEntry()
         ):  # fmt: skip
             return False  # the run will write it again

@@ -54,6 +54,8 @@ class RunSummary:
         unfinished: learners whose training had not ended at the result.
         left_undone: one line on what more time would have been for.
         spared: why learners were not trained, by learner.
+        pruned: why those of a search were trained no further, by learner.
+        trials: of a search, by number, in order: the chosen one, then the best.
         pictures: file names.
         stages: of the process that drove the run last, as far as it has journalled them.
         combined_from: the run whose members this one combines anew; None where it trains its own.
@@ -81,6 +83,7 @@ class RunSummary:
     left_undone: str = ""
     spared: dict[int, str] = field(default_factory=dict)
     pruned: dict[int, str] = field(default_factory=dict)
+    trials: dict[int, kinds.TrialEntry] = field(default_factory=dict)
     pictures: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     combined_from: str | None = None
@@ -157,6 +160,8 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.spared[entry.learner] = entry.reason
         case kinds.PrunedEntry():
             run.pruned[entry.learner] = entry.reason
+        case kinds.TrialEntry():
+            run.trials[entry.trial] = entry
         case kinds.ResumedEntry():
             run.resumed_ms.append(entry.time_ms)
             run.stages = []

@@ -33,7 +33,7 @@ OnSent = Callable[[int, int], None]
 
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
-_WHY = {"failure", "pruned", "spared", "unfinished"}
+_WHY = {"failed": "failure", "spared": "spared", "pruned": "pruned", "ended": "unfinished"}
 
 
 def _without_time(entry: kinds.CombinedEntry | kinds.ImportanceEntry) -> dict[str, Any]:
@@ -114,15 +114,11 @@ class Shipper:
                 self._ensemble(entry)
             case kinds.FinishedEntry():
                 self._end_learner(entry)
-            case kinds.FailedEntry():
-                self._to.tag(self._child(entry), "failure", entry.reason)
+            case kinds.FailedEntry() | kinds.SparedEntry() | kinds.PrunedEntry():
+                self._to.tag(self._child(entry), _WHY[entry.kind], entry.reason)
                 self._end_learner(entry)
-            case kinds.SparedEntry():
-                self._to.tag(self._child(entry), "spared", entry.reason)
-                self._end_learner(entry)
-            case kinds.PrunedEntry():
-                self._to.tag(self._child(entry), "pruned", entry.reason)
-                self._end_learner(entry)
+            case kinds.TrialEntry():
+                self._trial(entry)
             case kinds.CombinedEntry():
                 self._combined(entry)
             case kinds.RefittedEntry():
@@ -234,7 +230,7 @@ class Shipper:
         for learner, run in self.cursor.children.items():
             if learner not in self.cursor.ended and run in known:
                 client.update_run(run, status="RUNNING")
-                for tag in _WHY & known[run].data.tags.keys():
+                for tag in known[run].data.tags.keys() & _WHY.values():
                     client.delete_tag(run, tag)
 
     def _epoch(self, entry: kinds.EpochEntry) -> None:
@@ -260,6 +256,14 @@ class Shipper:
         if self.cursor.ended.get(learner) != "FINISHED":
             self.cursor.ended[learner] = learner_status(entry)
             self._to.end(self._child(entry), self.cursor.ended[learner], entry.time_ms)
+
+    def _trial(self, entry: kinds.TrialEntry) -> None:
+        sum_ = crc32(json.dumps(entry.metrics).encode())
+        is_new = self.cursor.take(f"trial/{entry.trial}/{sum_}")
+        for child in (self.cursor.children[str(learner)] for learner in entry.learners):
+            self._to.tag(child, "trial", entry.text)
+            if is_new:
+                self._add(child, entry, entry.metrics, 0)
 
     def _combined(self, entry: kinds.CombinedEntry) -> None:
         self._to.json_file(self._parent, _without_time(entry), "combined.json")
@@ -299,7 +303,7 @@ class Shipper:
             if learner not in self.cursor.ended:
                 if entry.status == "FINISHED":
                     epochs = self.cursor.epochs.get(learner, 0)
-                    self._to.tag(run, "unfinished", f"not trained beyond epoch {epochs}")
+                    self._to.tag(run, _WHY[entry.kind], f"not trained beyond epoch {epochs}")
                 self._to.end(run, open_status(entry.status), entry.time_ms)
         if self._paths.report.is_file():
             self._to.file(self._parent, self._paths.report)

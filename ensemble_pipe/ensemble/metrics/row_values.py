@@ -30,6 +30,17 @@ class RowValues:
         means = (self.values if rows is None else self.values[rows]).mean(axis=0)
         return float(np.mean(np.sqrt(means) if self.root else means))
 
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the metric over independent rows, two or more.
+
+        That of a root is the first order of its expansion (the delta method).
+        """
+        with np.errstate(divide="ignore"):  # of values that are all 0
+            scale = 0.5 / np.sqrt(self.values.mean(axis=0)) if self.root else 1.0
+        by_row = (self.values * scale).mean(axis=1)
+        return float(by_row.std(ddof=1) / np.sqrt(len(by_row)))
+
     def interval(self, random: np.random.Generator) -> Interval:
         """Return the metric and its percentile bootstrap interval.
 
