@@ -50,7 +50,7 @@ EXAMPLES: list[KnownEntry] = [
     kinds.SparedEntry(0, "why"),
     kinds.PrunedEntry(0, "why"),
     kinds.FinishedEntry(0),
-    kinds.TrialEntry(0, [0, 1], "nll", 0.5, 0.125, 90, True),
+    kinds.TrialEntry(0, [0], "nll", 0.5, 0.125, 90, True),
     kinds.CombinedEntry(
         Weighted(weights=(1.0,)),
         [(0, 0)],
