@@ -125,7 +125,7 @@ LINES = [
     (kinds.ResultEntry({}, 1, True, time_ms=7),
      b'{"kind": "result", "time_ms": 7, "metrics": {}, "members": 1, "equal": true, '
      b'"unfinished": [], "under_way": [], "not_refitted": [], "limit_s": null, '
-     b'"unmeasured": [], "crc": '),
+     b'"unmeasured": [], "further": [], "crc": '),
 ]  # fmt: skip
 
 
