@@ -24,6 +24,9 @@ Order = Literal["own", "shared"]
 # Rows start to stop of a step, counted over all its learners, come from one view.
 Run = tuple[ShardView, int, int]
 
+# Steps whose rows are looked up together, which costs little more than those of one.
+LOOK_AHEAD = 64
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -67,6 +70,25 @@ class Section:
     stop: int
     ids: Integers
     request: ShardRequest
+    view: ShardView
+
+    def left(self, place: int) -> int:
+        """Return how many positions there are from one on; 0 where it lies outside."""
+        return self.stop - place if self.start <= place < self.stop else 0
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The rows of some steps, each learner's within one section, and all of one view.
+
+    Attributes:
+        first: the number of the first of these S steps.
+        ids: (S, M N), of the learners in order.
+        view: that has them all.
+    """
+
+    first: int
+    ids: Integers
     view: ShardView
 
 
@@ -115,6 +137,7 @@ class Batches:
         self._epochs = epochs
         self._views: dict[ShardRequest, ShardView] = {}
         self._sections: list[Section | None] = [None for _ in keys]
+        self._ahead: Ahead | None = None
         shape = data.scale.shape
         self._buffer = np.empty((len(keys), batch_rows, *shape), np.float32)
         self.inputs: Floats = self._buffer if order == "own" else self._buffer[0]
@@ -141,17 +164,10 @@ class Batches:
 
     def read(self, step: int) -> None:
         """Fill the buffers with the batches of step number `step`."""
-        used: dict[ShardRequest, ShardView] = {}
-        runs: list[Run] = []
-        for m in range(len(self._keys)):
-            self._look_up(m, step * self._batch_rows, used, runs)
-        for view, start, stop in runs:
-            rows, targets = self._rows[start:stop], self._row_targets[start:stop]
-            view.gather(self._ids[start:stop], rows, targets, self._row_weights[start:stop])
-        self._views = used
+        ids = self._copy_rows(step)
         for m, own in enumerate(self._own_targets or ()):
-            ids = self._ids[m * self._batch_rows : (m + 1) * self._batch_rows]
-            np.take(own, ids, axis=0, out=self._targets[m], mode="clip")
+            own_ids = ids[m * self._batch_rows : (m + 1) * self._batch_rows]
+            np.take(own, own_ids, axis=0, out=self._targets[m], mode="clip")
         for inputs, mask in zip(self._buffer, self._masks, strict=True):
             if mask is not None:
                 inputs *= mask
@@ -160,6 +176,47 @@ class Batches:
         if len(self._keys) < len(self.targets):
             self.targets[1:] = self.targets[0]
             self.weights[1:] = self.weights[0]
+
+    def _copy_rows(self, step: int) -> Integers:
+        """Copy the rows of a step, and return their numbers (M N,)."""
+        ahead = self._ahead
+        if ahead is None or not ahead.first <= step < ahead.first + len(ahead.ids):
+            ahead = self._ahead = self._look_ahead(step)
+        if ahead is None:
+            return self._copy_runs(step)
+        ids: Integers = ahead.ids[step - ahead.first]
+        ahead.view.copy(ids, self._rows, self._row_targets, self._row_weights)
+        return ids
+
+    def _look_ahead(self, step: int) -> Ahead | None:
+        """Return the rows from a step on; None where a section ends within it, or views differ."""
+        place, sections = step * self._batch_rows, self._sections
+        left = min(s.left(place) if s is not None else 0 for s in sections)
+        steps = min(LOOK_AHEAD, left // self._batch_rows)
+        views = {id(s.view): s.view for s in sections if s is not None}
+        if not steps or len(views) > 1:
+            return None
+        ids = np.empty((steps, len(sections), self._batch_rows), np.int32)
+        for m, section in enumerate(sections):
+            assert section is not None
+            start = place - section.start
+            own = section.ids[start : start + steps * self._batch_rows]
+            ids[:, m] = own.reshape(steps, self._batch_rows)
+        (view,) = views.values()
+        view.require(ids.reshape(-1))
+        return Ahead(step, ids.reshape(steps, -1), view)
+
+    def _copy_runs(self, step: int) -> Integers:
+        """Copy the rows of a step from section to section, and return their numbers (M N,)."""
+        used: dict[ShardRequest, ShardView] = {}
+        runs: list[Run] = []
+        for m in range(len(self._keys)):
+            self._look_up(m, step * self._batch_rows, used, runs)
+        for view, start, stop in runs:
+            rows, targets = self._rows[start:stop], self._row_targets[start:stop]
+            view.gather(self._ids[start:stop], rows, targets, self._row_weights[start:stop])
+        self._views = used
+        return self._ids
 
     def _look_up(
         self, m: int, place: int, used: dict[ShardRequest, ShardView], runs: list[Run]

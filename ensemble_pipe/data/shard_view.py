@@ -120,10 +120,18 @@ class ShardView:
             IndexError: a row lies in none of the shards.
             CorruptFileError: a shard does not match its sum.
         """
+        self.require(ids)
+        self.copy(ids, inputs, targets, weights)
+
+    def require(self, ids: Integers) -> None:
+        """Check that rows can be copied; see `gather`."""
         if len(ids) and (ids.min() < 0 or ids.max() >= self.rows):
             raise IndexError(f"row numbers must lie in 0 to {self.rows - 1}")
         if not self._known.all():
             self._require(np.unique(ids // self.grid.shard_rows))
+
+    def copy(self, ids: Integers, inputs: Floats, targets: Array, weights: Floats) -> None:
+        """Copy rows as `gather` does, where `require` has checked them before."""
         kernels.gather(
             self._input_addresses,
             self._target_addresses,
