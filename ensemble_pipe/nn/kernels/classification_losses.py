@@ -4,10 +4,65 @@ Formulas stand in `nn.losses.classification`. Costs of a row are found in the ty
 summed in float64. A weighted row counts weight / N.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.compilation import kernel
+from ensemble_pipe.nn.kernels.elementary import exponential
+
+Real = np.floating[Any]
+
+_LEAST = -60.0  # exponents below it count as minus infinity
+
+
+@kernel
+def _highest(values: Floats) -> Real:
+    """Return the largest of a row of numbers, by four chains that run side by side."""
+    count = len(values)
+    a = b = c = d = values[0]
+    for o in range(0, count - 3, 4):
+        a, b = max(a, values[o]), max(b, values[o + 1])
+        c, d = max(c, values[o + 2]), max(d, values[o + 3])
+    for o in range(count - count % 4, count):
+        a = max(a, values[o])
+    return max(max(a, b), max(c, d))
+
+
+@kernel
+def _sum(values: Floats) -> Real:
+    """Return the sum of a row of numbers, in four chains as `_highest`."""
+    count = len(values)
+    a = b = c = d = values.dtype.type(0)
+    for o in range(0, count - 3, 4):
+        a, b = a + values[o], b + values[o + 1]
+        c, d = c + values[o + 2], d + values[o + 3]
+    for o in range(count - count % 4, count):
+        a += values[o]
+    return (a + b) + (c + d)
+
+
+@kernel
+def _subtract_highest(logits: Floats, differences: Floats) -> None:
+    """differences (N, O) = logits (N, O) less the highest of their row: costs are sums of these."""
+    rows, classes = logits.shape
+    for n in range(rows):
+        highest = _highest(logits[n])
+        for o in range(classes):
+            differences[n, o] = logits[n, o] - highest
+
+
+@kernel
+def _raise(values: Floats) -> None:
+    """values = exp(values), in place; all rows at once, since one is often short for a vector.
+
+    What is smaller than any share of a sum that begins with 1 could show is 0.
+    """
+    flat, zero, least = values.reshape(-1), values.dtype.type(0), values.dtype.type(_LEAST)
+    for place in range(len(flat)):
+        value = flat[place]
+        flat[place] = zero if value < least else exponential(value)
 
 
 @kernel
@@ -26,29 +81,23 @@ def softmax_cross_entropy(
     for m in range(learners):
         smooth = kind(smoothing[m])
         sharp, floor = kind(1) - smooth, smooth / kind(classes)
-        total = 0.0
+        total, own = 0.0, gradient[m]
+        _subtract_highest(logits[m], own)
         for n in range(rows):
-            label = labels[m, n]
-            highest = logits[m, n, 0]
-            for o in range(1, classes):
-                highest = max(highest, logits[m, n, o])
-            normaliser = kind(0)
-            for o in range(classes):
-                power = np.exp(logits[m, n, o] - highest)
-                gradient[m, n, o] = power
-                normaliser += power
-            # Differences first: they are exact where large logits are not.
-            cost = np.log(normaliser) + sharp * (highest - logits[m, n, label])
+            cost = -sharp * own[n, labels[m, n]]
             if smooth > 0:
                 for o in range(classes):
-                    cost += floor * (highest - logits[m, n, o])
-            weight = kind(weights[m, n])
+                    cost -= floor * own[n, o]
+            total += float(kind(weights[m, n])) * cost
+        _raise(own)
+        for n in range(rows):
+            weight, normaliser = kind(weights[m, n]), _sum(own[n])
+            total += float(weight) * np.log(normaliser)
             scale = each * weight
-            total += float(weight) * cost
             share, lift = scale / normaliser, scale * floor
             for o in range(classes):
-                gradient[m, n, o] = share * gradient[m, n, o] - lift
-            gradient[m, n, label] -= scale * sharp
+                own[n, o] = share * own[n, o] - lift
+            own[n, labels[m, n]] -= scale * sharp
         losses[m] = total / rows
 
 
@@ -68,25 +117,22 @@ def soft_cross_entropy(
     for m in range(learners):
         smooth = kind(smoothing[m])
         sharp, floor = kind(1) - smooth, smooth / kind(classes)
-        total = 0.0
+        total, own = 0.0, gradient[m]
+        _subtract_highest(logits[m], own)
         for n in range(rows):
-            highest = logits[m, n, 0]
-            for o in range(1, classes):
-                highest = max(highest, logits[m, n, o])
-            normaliser = kind(0)
+            cost = kind(0)
             for o in range(classes):
-                power = np.exp(logits[m, n, o] - highest)
-                gradient[m, n, o] = power
-                normaliser += power
-            cost = np.log(normaliser)
-            weight = kind(weights[m, n])
+                cost -= (sharp * kind(targets[m, n, o]) + floor) * own[n, o]
+            total += float(kind(weights[m, n])) * cost
+        _raise(own)
+        for n in range(rows):
+            weight, normaliser = kind(weights[m, n]), _sum(own[n])
+            total += float(weight) * np.log(normaliser)
             scale = each * weight
             share = scale / normaliser
             for o in range(classes):
                 target = sharp * kind(targets[m, n, o]) + floor
-                cost += target * (highest - logits[m, n, o])
-                gradient[m, n, o] = share * gradient[m, n, o] - scale * target
-            total += float(weight) * cost
+                own[n, o] = share * own[n, o] - scale * target
         losses[m] = total / rows
 
 
