@@ -60,13 +60,12 @@ def make_stacks(
         size: P, of the largest network, for the automatic width.
         trainers: how many stacks train at once.
         width: learners in a stack; None for as many as keep the L2 cache useful, while every
-            trainer has work.
+            trainer has work, in stacks of about one size.
         first: learners in the first stack of each kind; the number doubles from stack to stack up
             to the width, so that the first learners are ready early. None for the width at once.
         until: the epoch after which training pauses; None for none.
     """
-    if width is None:
-        width = _automatic_width(len(plans), size, trainers)
+    widest = _automatic_width(len(plans), size, trainers) if width is None else width
     stacks = []
 
     def key(plan: LearnerPlan) -> tuple[Any, ...]:
@@ -74,19 +73,34 @@ def make_stacks(
         return (*stack_kind(plan), states[plan.learner].step if begun else 0)
 
     ordered = sorted(plans, key=lambda plan: (key(plan), plan.learner))
-    for _, group in groupby(ordered, key):
-        alike = list(group)
-        start, size = 0, min(first or width, width)
+    groups = [list(group) for _, group in groupby(ordered, key)]
+    for alike in groups:
+        if width is None:
+            most = _even_width(len(alike), widest, trainers if len(groups) == 1 else 1)
+        else:
+            most = width
+        start, size = 0, min(first or most, most)
         while start < len(alike):
             part = tuple(alike[start : start + size])
             stacks.append(Stack(part, tuple(states.get(plan.learner) for plan in part), until))
-            start, size = start + size, min(2 * size, width)
+            start, size = start + size, min(2 * size, most)
     return sorted(stacks, key=lambda stack: stack.plans[0].learner)
 
 
 def _automatic_width(learners: int, size: int, trainers: int) -> int:
     state_bytes = 4 * size * 4  # row, gradient and two slots of float32
     return max(1, min(MAX_STACK, L2_BYTES // state_bytes, -(-learners // trainers)))
+
+
+def _even_width(learners: int, widest: int, trainers: int) -> int:
+    """Return the width of stacks of about one size, a whole number of them for each trainer.
+
+    Where some are full and the last one is not, its trainer waits for the others.
+    """
+    if learners <= widest:
+        return widest
+    turns = -(-learners // (widest * trainers))
+    return -(-learners // (turns * trainers))
 
 
 def stack_kind(plan: LearnerPlan) -> tuple[Any, ...]:

@@ -41,6 +41,20 @@ def test_small_networks_share_a_stack_and_every_trainer_has_work() -> None:
     assert widths(plans_of(8), size=1000, trainers=1) == [8]
 
 
+def test_stacks_are_of_about_one_size_so_that_no_trainer_waits_for_a_full_one() -> None:
+    assert widths(plans_of(40), size=1000, trainers=2) == [10, 10, 10, 10]
+    assert widths(plans_of(40), size=1000, trainers=1) == [14, 14, 12]
+    assert widths(plans_of(33), size=1000, trainers=2) == [9, 9, 9, 6]
+    assert widths(plans_of(64), size=1000, trainers=2) == [16, 16, 16, 16]
+
+
+def test_kinds_that_train_in_turn_are_not_divided_for_every_trainer() -> None:
+    others = [replace(plan, network=Mlp(hidden=(8,))) for plan in plans_of(4)]
+    plans = [*others, *[replace(plan, learner=4 + plan.learner) for plan in plans_of(20)]]
+    assert widths(plans, size=1000, trainers=4) == [4, 5, 5, 5, 5]
+    assert widths(plans, size=1000, trainers=2) == [4, 10, 10]
+
+
 def test_a_network_larger_than_the_cache_trains_alone() -> None:
     assert widths(plans_of(3), size=500_000, trainers=1) == [1, 1, 1]
 
