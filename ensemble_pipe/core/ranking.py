@@ -59,19 +59,14 @@ def ranked(scores: Floats, above: Array) -> tuple[Floats, Counts]:
         scores: (C, R).
         above: (C, R) bool, the rows of the kind that should score high.
     """
+    from ensemble_pipe.core.kernels.ranking import count_runs
+
     rising = np.sort(scores, axis=1)
-    new = np.ones(scores.shape, bool)
-    np.not_equal(rising[:, 1:], rising[:, :-1], out=new[:, 1:])
-    begins = np.flatnonzero(new)
-    run = np.cumsum(new).reshape(new.shape) - 1
-    runs = [
-        own_run[np.searchsorted(own, np.sort(of_rows[hits]))]
-        for own, own_run, of_rows, hits in zip(rising, run, scores, above, strict=True)
-    ]
-    rows = np.diff(begins, append=new.size)
-    high = np.bincount(np.concatenate(runs), minlength=len(begins))
-    counts = Counts(rows, high, run[:, 0], begins // scores.shape[1])
-    return rising.ravel()[begins], counts
+    of, _ = np.nonzero(above)
+    runs, starts = np.empty(rising.size, rising.dtype), np.empty(len(rising), np.int64)
+    rows, high, ranking = np.empty((3, rising.size), np.int64)
+    count = count_runs(rising, scores[above], of, runs, rows, high, ranking, starts)
+    return runs[:count], Counts(rows[:count], high[:count], starts, ranking[:count])
 
 
 def places_of(below: Floats, above: Floats) -> tuple[Integers, Integers]:

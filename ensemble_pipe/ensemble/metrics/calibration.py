@@ -11,6 +11,7 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.ranking import Counts, ranked
+from ensemble_pipe.ensemble.kernels.calibration import add_to_bins
 
 ECE_BINS = 15
 
@@ -95,9 +96,10 @@ def calibration_errors(
     return errors
 
 
-def _by_bin(scores: Floats, counts: Counts, bins: int, binning: Binning) -> list[Array]:
-    """Return sums (C, B): of rows, of their probabilities, of those that came true."""
+def _by_bin(scores: Floats, counts: Counts, bins: int, binning: Binning) -> Array:
+    """Return sums (3, C, B): of rows, of their probabilities, of those that came true."""
     rankings = len(counts.starts)
     place = binning(scores, counts, bins) + bins * counts.ranking
-    values = counts.rows, scores * counts.rows, counts.above
-    return [np.bincount(place, one, rankings * bins).reshape(rankings, bins) for one in values]
+    sums = np.zeros((3, rankings * bins))
+    add_to_bins(place, counts.rows, scores * counts.rows, counts.above, sums)
+    return sums.reshape(3, rankings, bins)
