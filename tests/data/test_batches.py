@@ -253,6 +253,20 @@ def test_learners_share_one_augmentation_or_have_one_each(images: Path) -> None:
     assert [wanted.version for wanted, _ in asked] == [0, 1, 0]
 
 
+@pytest.mark.parametrize("window_rows", [7, 15, ROWS])
+def test_a_stack_reads_the_rows_of_its_learners_alone_over_many_epochs(
+    data: Data, window_rows: int
+) -> None:
+    data, steps = replace(data, window_rows=window_rows), 40
+    together = stream(data.batches([0, 1, 2], 2), steps)
+    for learner in range(3):
+        alone = data.batches([learner], 2)
+        for step in reversed(range(steps)):
+            alone.read(step)
+            expected = together[learner, 2 * step : 2 * step + 2]
+            assert np.array_equal(alone.inputs[0, :, 0], expected)
+
+
 def test_steps_may_be_read_backwards(data: Data) -> None:
     forward = stream(data.batches([2], 5), steps=14)
     backward = data.batches([2], 5)

@@ -364,6 +364,39 @@ def test_small_losses_keep_their_digits_in_float32(margin: float) -> None:
     assert gradient[0, 0] == pytest.approx(-special.expit(-margin), rel=1e-6)
 
 
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 7, 10, 16, 17, 26, 33])
+def test_cross_entropy_of_any_number_of_classes_is_that_of_scipy(classes: int) -> None:
+    random = np.random.default_rng(classes)
+    logits = random.normal(0.0, 4.0, (7, classes)).astype(np.float32)
+    labels = random.integers(classes, size=7)
+    value, gradient = one(losses.CrossEntropy(), logits, labels, dtype=np.float32)
+    exact = special.log_softmax(logits.astype(np.float64), axis=1)
+    own = np.arange(7), labels
+    assert value == pytest.approx(-exact[own].mean(), rel=1e-6)
+    expected = np.exp(exact)
+    expected[own] -= 1.0
+    np.testing.assert_allclose(gradient, expected / 7, atol=3e-8)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 32])
+@pytest.mark.parametrize("classes", [2, 5, 26])
+@pytest.mark.parametrize("soft", [False, True])
+def test_cross_entropy_has_the_same_bits_in_a_stack_of_any_shape(
+    classes: int, rows: int, soft: bool
+) -> None:
+    random = np.random.default_rng(classes)
+    logits = random.normal(0.0, 4.0, (3, rows, classes)).astype(np.float32)
+    labels = random.integers(classes, size=(3, rows)).astype(np.int32)
+    targets = np.eye(classes, dtype=np.float32)[labels] if soft else labels
+    weights, loss = np.ones((3, rows), np.float32), losses.CrossEntropy(smoothing=0.1)
+    together = evaluate([loss] * 3, logits, targets, weights)
+    for m in range(3):
+        own = slice(m, m + 1)
+        alone = evaluate([loss], logits[own].copy(), targets[own].copy(), weights[own])
+        for found, expected in zip(alone, together, strict=True):
+            assert found.tobytes() == expected[own].tobytes()
+
+
 def test_float32_stays_close_to_float64() -> None:
     for name, case in CASES.items():
         pairs = zip(case.in_type(np.float32).evaluate(), case.evaluate(), strict=True)

@@ -88,11 +88,11 @@ def softmax_cross_entropy(
             if smooth > 0:
                 for o in range(classes):
                     cost -= floor * own[n, o]
-            total += float(kind(weights[m, n])) * cost
+            total += float(kind(weights[m, n])) * float(cost)
         _raise(own)
         for n in range(rows):
             weight, normaliser = kind(weights[m, n]), _sum(own[n])
-            total += float(weight) * np.log(normaliser)
+            total += float(weight) * float(np.log(normaliser))
             scale = each * weight
             share, lift = scale / normaliser, scale * floor
             for o in range(classes):
@@ -123,11 +123,11 @@ def soft_cross_entropy(
             cost = kind(0)
             for o in range(classes):
                 cost -= (sharp * kind(targets[m, n, o]) + floor) * own[n, o]
-            total += float(kind(weights[m, n])) * cost
+            total += float(kind(weights[m, n])) * float(cost)
         _raise(own)
         for n in range(rows):
             weight, normaliser = kind(weights[m, n]), _sum(own[n])
-            total += float(weight) * np.log(normaliser)
+            total += float(weight) * float(np.log(normaliser))
             scale = each * weight
             share = scale / normaliser
             for o in range(classes):
