@@ -67,7 +67,8 @@ def cpu_seconds() -> float:
 
 def measured(config: Pipeline, folder: Path, inline: bool) -> tuple[dict[str, float], list[bytes]]:
     """Return wall seconds and CPU seconds of the training of a search, and what it left."""
-    train, handle, cpu = stages._train, Session._handle, []
+    train, handle = stages._train, Session._handle
+    cpu: list[float] = []
 
     def from_the_first_event(*arguments: Any) -> None:
         if not cpu:
