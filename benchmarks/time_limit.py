@@ -5,7 +5,8 @@
 runs the untouched default on the adult table with each limit, inline and on Ray, by the command and
 with MLflow, and once without a limit. It loads each model and predicts with it, resumes the run of
 the shortest limit of each way to its end, and compares the bytes of its model with those of the run
-without a limit. `--data` is a folder with train and test files; `--limits` are seconds.
+without a limit. `--data` is a folder with train and test files; `--limits` are seconds. With
+`--search` it is a search in the ready space of tables.
 """
 
 import argparse
@@ -27,12 +28,13 @@ ROOT = Path(__file__).parents[1]
 WAYS = {"inline": ["--inline"], "ray": ["--address", "local"]}
 
 
-def write_pipeline(data: Path, label: str, folder: Path) -> Path:
-    """Write the pipeline of a table that is all default."""
+def write_pipeline(data: Path, label: str, folder: Path, searches: bool) -> Path:
+    """Write the pipeline of a table that is all default, but for a search where it `searches`."""
     (train,), (test,) = (sorted(data.glob(f"{part}.*")) for part in ("train", "test"))
     source = {"source": "table", "path": str(train), "test_path": str(test), "label": label}
     path = folder / "pipeline.yaml"
-    path.write_text(yaml.safe_dump({"name": data.name, "data": source}))
+    search = {"search": {"space": "table"}} if searches else {}
+    path.write_text(yaml.safe_dump({"name": data.name, "data": source, **search}))
     return path
 
 
@@ -85,21 +87,24 @@ def main() -> None:
     parser.add_argument("--limits", type=float, nargs="+", default=[20, 60, 180])
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--set", action="append", default=[], metavar="A.B=VALUE")
+    parser.add_argument("--search", action="store_true")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     overrides = [part for one in arguments.set for part in ("--set", one)]
+    verb = "search" if arguments.search else "run"
     runs: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        pipeline = write_pipeline(arguments.data.resolve(), arguments.label, folder)
-        whole = command(["run", str(pipeline), "--inline", *overrides], folder)
+        data = arguments.data.resolve()
+        pipeline = write_pipeline(data, arguments.label, folder, arguments.search)
+        whole = command([verb, str(pipeline), "--inline", *overrides], folder)
         runs["no limit"] = facts(*whole)
         print("no limit", runs["no limit"], file=sys.stderr)
         for way in arguments.ways:
             first = None
             for limit in arguments.limits:
                 options = [*WAYS[way], "--time-limit", f"{limit:g}s", *overrides]
-                ended = command(["run", str(pipeline), *options], folder)
+                ended = command([verb, str(pipeline), *options], folder)
                 first = first or ended[1].get("run_dir")
                 name = f"{way}, {limit:g} s"
                 allowed = limit + max(1.0, 0.02 * limit)
@@ -110,8 +115,10 @@ def main() -> None:
             runs[f"{way}, resumed"] = {"same_bytes_as_without_limit": same}
             print(f"{way}, resumed", same, file=sys.stderr)
     print(table(runs), file=sys.stderr)
-    result = {**circumstances("python benchmarks/time_limit.py --write"), "runs": runs}
-    publish("time_limit", result, arguments.write)
+    options = " --search" if arguments.search else ""
+    made_by = circumstances(f"python benchmarks/time_limit.py{options} --write")
+    name = "time_limit_of_search" if arguments.search else "time_limit"
+    publish(name, {**made_by, "runs": runs}, arguments.write)
 
 
 def table(runs: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from ensemble_pipe.cluster.standing import NAMESPACE, write_start_seconds
 from ensemble_pipe.cluster.trainer import Trainer
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.data.local_base import BaseSource
 from ensemble_pipe.data.schema import Schema
@@ -158,7 +159,8 @@ class RayExecutor:
             self.service = None
         networks = [plan for stack in stacks_in(work) for plan in stack.plans]
         plans = kinds_of(networks)
-        if shares_shards(recipe, max((plan.epochs for plan in networks), default=0)):
+        augmented = ((plan.augment or recipe.augment, plan.epochs) for plan in networks)
+        if any(shares_shards(recipe, *one) for one in augmented):
             self.service = _actor_class(ShardService).remote(source, recipe, self.trainers)
             self._actors.append(self.service)
 
@@ -213,11 +215,11 @@ class RayExecutor:
                     ray.kill(actor)
 
 
-def shares_shards(recipe: Recipe, epochs: int) -> bool:
+def shares_shards(recipe: Recipe, augment: Augment, epochs: int) -> bool:
     """Return whether there is so much to augment that trainers share a service for it."""
-    if not recipe.augment.shard_policy:
+    if not augment.shard_policy:
         return False
-    versions = min(epochs, recipe.augment.pool or epochs)
+    versions = min(epochs, augment.pool or epochs)
     bytes_each: int = open_base(recipe.train_file).table.nbytes
     return versions * bytes_each >= SHARED_BYTES
 

@@ -33,6 +33,9 @@ from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import EveryEpochs, LearnerPlan
 
+# Sections that learners may differ in.
+VARIED_SECTIONS = ("network", "training", "view", "augment")
+
 # A message, and its place in the file.
 Mistake = tuple[str, str]
 
@@ -186,6 +189,8 @@ def _plan_network(
     """Return the plan of one network, and the contradictions in it."""
     own, config = _own(place, group, pipeline, document)
     plan = _plan_of(config, place.learner, group)
+    if config.augment != pipeline.augment:
+        plan = replace(plan, augment=config.augment)
     found = list(conflicts(plan, pipeline.task, pipeline.augment))
     if group.leaves_folds_out and config.view.folds is not None:
         text = "cross_validation has as many folds as learners; leave it out"
@@ -286,13 +291,13 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
 
 def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: Document) -> None:
     """Raise ConfigError where `vary` or `set` names a setting that must not vary."""
-    wrong = [name for name in values if name.split(".")[0] not in ("network", "training", "view")]
+    wrong = [name for name in values if name.split(".")[0] not in VARIED_SECTIONS]
     if wrong:
         raise ConfigError(
             mistakes=(
                 (
                     f"{'.'.join(map(str, path))}.{key}: {name!r} cannot differ between learners; "
-                    "name keys below network, training or view, such as "
+                    "name keys below network, training, view or augment, such as "
                     "training.optimizer.learning_rate",
                     document.at((*path, key, name)),
                 )

@@ -14,6 +14,7 @@ import numpy as np
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.data.augment.mixing import mix, with_addresses, write_shares
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.shards import ShardRequest, TrainingData
@@ -112,6 +113,7 @@ class Batches:
         outputs: int = 1,
         epochs: int | None = None,
         own_targets: Sequence[Floats] | None = None,
+        augment: Augment | None = None,
     ) -> None:
         """Prepare buffers.
 
@@ -126,6 +128,7 @@ class Batches:
             epochs: to be read, so that no shards of a further one are requested.
             own_targets: (R, T) float32 of each learner, which replace the stored targets; needs the
                 order "own".
+            augment: of these learners; None for that of the data.
         """
         self._data = data
         view = view or View()
@@ -154,7 +157,8 @@ class Batches:
         self._row_weights = self.weights[: len(keys)].reshape(-1)
         self._ids = np.empty(len(self._rows), np.int32)
         self._masks = [data.mask(key, view) for key in keys]
-        self._mixings = with_addresses(data.recipe.augment.mixings)
+        self._own = augment
+        self._mixings = with_addresses((augment or data.recipe.augment).mixings)
         self.targets = self._targets
         if self._mixings:
             self.targets = np.empty((len(learners), batch_rows, outputs), np.float32)
@@ -244,7 +248,7 @@ class Batches:
         start = max(window.start, epoch * self._epoch_rows)
         stop = min(window.stop, (epoch + 1) * self._epoch_rows)
         ids = stream.ids(window)[start - window.start : stop - window.start]
-        request = self._data.request(self._keys[m], epoch, window.shards)
+        request = self._data.request(self._keys[m], epoch, window.shards, self._own)
         return Section(start, stop, ids, request, self._view(m, request, stop, used))
 
     def _view(
@@ -263,7 +267,8 @@ class Batches:
         epoch = place // self._epoch_rows
         if epoch == self._epochs:
             return None
-        return self._data.request(self._keys[m], epoch, self._streams[m].window(place).shards)
+        shards = self._streams[m].window(place).shards
+        return self._data.request(self._keys[m], epoch, shards, self._own)
 
     def _mix(self, step: int) -> None:
         """Convert targets into shares, and mix rows of each batch with one another."""

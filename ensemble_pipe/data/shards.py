@@ -43,7 +43,7 @@ class Recipe:
         base: folder with train.arrow, stop.arrow, ... and their sums.
         sums: sha256 sums of the files of sums, by name.
         seed: of the run.
-        augment: the augmentation of the training part.
+        augment: the augmentation of the training part; a learner may have one of its own.
         spans: of the features of a table.
         window_rows: the number of rows shuffled together.
         folds: of the training part, of which each learner leaves out one and is measured on it
@@ -68,8 +68,8 @@ class Recipe:
         return part_file(self.base, self.part)
 
 
-# Stream, version and index of a shard.
-Key = tuple[int, int, int]
+# Stream, version and index of a shard, and its augmentation, None for that of the recipe.
+Key = tuple[int, int, int, Augment | None]
 
 
 class ShardRequest(NamedTuple):
@@ -79,16 +79,18 @@ class ShardRequest(NamedTuple):
         stream: learner whose draws augment them, plus one; 0 for draws that all learners share.
         version: of the draws: the epoch, modulo the size of the pool if there is one.
         shards: their indices; None for all.
+        augment: how they are augmented; None for as the recipe says.
     """
 
     stream: int
     version: int
     shards: tuple[int, ...] | None
+    augment: Augment | None = None
 
     def keys(self, count: int) -> list[Key]:
         """Return the key of each requested shard, of `count` in total."""
         indices = range(count) if self.shards is None else self.shards
-        return [(self.stream, self.version, index) for index in indices]
+        return [(self.stream, self.version, index, self.augment) for index in indices]
 
 
 # Returns the requested augmented shards, each a table; the second request is the next one, so that
@@ -96,7 +98,14 @@ class ShardRequest(NamedTuple):
 MakeShards = Callable[[ShardRequest, ShardRequest | None], Sequence[pa.Table]]
 
 
-def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int) -> pa.Table:
+def make_shard(
+    base: Base,
+    recipe: Recipe,
+    stream: int,
+    version: int,
+    index: int,
+    own: Augment | None = None,
+) -> pa.Table:
     """Return one augmented shard.
 
     Args:
@@ -104,6 +113,7 @@ def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int
         recipe: policy, seed and spans.
         stream, version: as in `ShardRequest`.
         index: of the shard.
+        own: the augmentation; None for that of the recipe.
 
     Raises:
         CorruptFileError: the shard does not match its sum.
@@ -114,7 +124,8 @@ def make_shard(base: Base, recipe: Recipe, stream: int, version: int, index: int
     random = seeds.generator(
         recipe.seed, seeds.Purpose.AUGMENT, learner=stream, epoch=version, shard=index
     )
-    inputs = augment(columns.pop("input"), recipe.augment.shard_policy, random, recipe.spans)
+    policy = (own or recipe.augment).shard_policy
+    inputs = augment(columns.pop("input"), policy, random, recipe.spans)
     return shard_table(np.ascontiguousarray(inputs), **columns)  # as Arrow wants them
 
 
@@ -168,17 +179,19 @@ class TrainingData:
         """Return the mask that multiplies a learner's inputs, where it does not see all columns."""
         return feature_mask(view, self.recipe.seed, learner, self.recipe.spans)
 
-    def request(self, learner: int, epoch: int, shards: tuple[int, ...] | None) -> ShardRequest:
-        """Return a learner's request for some shards of an epoch."""
-        augmentation = self.recipe.augment
+    def request(
+        self, learner: int, epoch: int, shards: tuple[int, ...] | None, own: Augment | None = None
+    ) -> ShardRequest:
+        """Return a learner's request for some shards of an epoch, with its own augmentation."""
+        augmentation = own or self.recipe.augment
         if not augmentation.shard_policy:
-            return ShardRequest(0, 0, None)
+            return ShardRequest(0, 0, None, own)
         stream = learner + 1 if augmentation.share == "per_learner" else 0
-        return ShardRequest(stream, augmentation.version(epoch), shards)
+        return ShardRequest(stream, augmentation.version(epoch), shards, own)
 
     def view(self, wanted: ShardRequest, coming: ShardRequest | None) -> ShardView:
         """Return the requested shards; those of `coming` are prefetched."""
-        if not self.recipe.augment.shard_policy:
+        if not (wanted.augment or self.recipe.augment).shard_policy:
             return self._static
         began = time.monotonic()
         tables = self._shards(wanted, coming)
@@ -233,7 +246,7 @@ class TrainingData:
 
     def _make_shards(self, wanted: ShardRequest, coming: ShardRequest | None) -> list[pa.Table]:
         """Compute shards, or take them from the pool where they were computed before."""
-        if self.recipe.augment.pool is None:
+        if (wanted.augment or self.recipe.augment).pool is None:
             return self.make_shards(wanted)
         return [self._take_from_pool(key) for key in wanted.keys(self.grid.shards)]
 

@@ -10,6 +10,7 @@ import psutil
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.folding import largest_left_out
 from ensemble_pipe.data.inspection.listing import size_text
 from ensemble_pipe.data.schema import Schema
@@ -54,11 +55,6 @@ def require_fit(
     misfit = decide.misfit(len(schema.classes)) if decide is not None else None
     if misfit is not None:
         raise ConfigError(f"ensemble.decide.{misfit}")
-    wrong = config.augment.misfits(images=schema.is_image)
-    if wrong:
-        here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
-        raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
-    config.augment.require_fit(schema.input_shape, schema.spans, schema.encoded_names)
     chunk_bytes = 4 * CHUNK_ROWS * prod(schema.input_shape)
     if chunk_bytes > MOST_CHUNK_BYTES:
         raise ConfigError(
@@ -69,15 +65,10 @@ def require_fit(
         raise ConfigError(
             "view.features: chooses among the columns of a table, but here are images"
         )
-    window_rows = min(rows, max(config.window_rows, shard_rows(config, schema)))
-    window_bytes = window_rows * schema.row_bytes
-    if config.augment.shard_policy and window_bytes > config.augment.memory_bytes:
-        fitting = config.augment.memory_bytes // schema.row_bytes
-        raise ConfigError(
-            f"augment.memory_mb: {config.augment.memory_mb} MB hold {fitting} augmented rows, but "
-            f"windows of {window_rows} rows are shuffled; raise it, or set "
-            f"window_rows to {fitting} or less"
-        )
+    window_rows = rows_of_window(config, schema, rows)
+    own = (plan.augment for plan in plans if plan.augment is not None)
+    for augment in dict.fromkeys((config.augment, *own)):
+        require_augmentable(augment, schema, window_rows)
     require_plans_fit(plans, schema, rows)
     require_affordable(plans, schema, rows)
     for number, group in enumerate(config.ensemble.groups):
@@ -193,3 +184,28 @@ def _rows(plan: LearnerPlan) -> int:
     if plan.checkpoints is not None:
         return len(plan.checkpoints.epochs(plan.epochs))
     return cycle_count(plan.schedule) if plan.snapshots else 1
+
+
+def rows_of_window(config: Pipeline, schema: Schema, rows: int) -> int:
+    """Return how many of R training rows are shuffled together."""
+    return min(rows, max(config.window_rows, shard_rows(config, schema)))
+
+
+def require_augmentable(augment: Augment, schema: Schema, window_rows: int) -> None:
+    """Check that an augmentation fits the rows, and its windows the memory.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    wrong = augment.misfits(images=schema.is_image)
+    if wrong:
+        here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
+        raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
+    augment.require_fit(schema.input_shape, schema.spans, schema.encoded_names)
+    if augment.shard_policy and window_rows * schema.row_bytes > augment.memory_bytes:
+        fitting = augment.memory_bytes // schema.row_bytes
+        raise ConfigError(
+            f"augment.memory_mb: {augment.memory_mb} MB hold {fitting} augmented rows, but "
+            f"windows of {window_rows} rows are shuffled; raise it, or set "
+            f"window_rows to {fitting} or less"
+        )

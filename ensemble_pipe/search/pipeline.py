@@ -17,9 +17,11 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.lifecycle import RunResult
+from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.run.starting import start
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.drivers import first_trials
+from ensemble_pipe.search.planning import require_augmentable_space
 from ensemble_pipe.search.refinement import LONGER, Refined, refined
 from ensemble_pipe.search.results import read_trials
 from ensemble_pipe.search.trials import Trial
@@ -67,7 +69,9 @@ def search(
         config, plans = first_trials(config, document)
     limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
     display = display or Silent()
-    done = start(config, plans, SearchCourse, output, address, inline, display, timeline, limit)
+    done = start(
+        config, plans, SearchCourse, output, address, inline, display, timeline, limit, _watch
+    )
     return _result(done)
 
 
@@ -142,6 +146,12 @@ def resume(run_dir: str | Path, **options: Any) -> SearchResult | RunResult:
     done = runs.resume(run_dir, search_of=SearchCourse, **options)
     is_search = read_trials(RunPaths(Path(done.run_dir))) is not None
     return _result(done) if is_search else done
+
+
+def _watch(prepared: Prepared, display: Display) -> Display:
+    """Check the space of a search against its data; see `start`."""
+    require_augmentable_space(prepared)
+    return display
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Document]:

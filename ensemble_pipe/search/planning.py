@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ensemble_pipe.config.plans import Plans, make_plans
+from ensemble_pipe.config.plans import VARIED_SECTIONS, Plans, make_plans
 from ensemble_pipe.config.search_settings import MEANS_OVER_ROWS, METRICS, Search
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
@@ -12,6 +12,8 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import Group, Learners
+from ensemble_pipe.run.preparation import Prepared
+from ensemble_pipe.run.requirements import require_augmentable, rows_of_window
 from ensemble_pipe.search.spaces import (
     NO_ORDER,
     Parameters,
@@ -28,7 +30,6 @@ Mistake = tuple[str, str]
 Values = Mapping[str, Any]
 
 TRIALS = 32  # where a pipeline does not say how many
-_ROOTS = ("network", "training", "view")
 OF_LEARNERS = (
     "strategy", "learners", "passes", "rounds", "shrinkage", "vary", "set", "pool", "preset",
     "stop_below_gain",
@@ -108,6 +109,28 @@ def require_valid(config: Pipeline, document: Document) -> None:
             mistakes += _mistakes_of(config, path, tried, document.at(place))
     if mistakes:
         raise ConfigError(mistakes=mistakes)
+
+
+def require_augmentable_space(prepared: Prepared) -> None:
+    """Check every augmentation of a search against the rows, as those of its first trials are.
+
+    Raises:
+        ConfigError: one does not fit them.
+    """
+    config, schema = prepared.config, prepared.schema
+    window_rows = rows_of_window(config, schema, prepared.rows["train"])
+    for path, values in _tried(require_search(config)):
+        if path.split(".")[0] == "augment":
+            for plan in make_plans(with_trials(config, [values])).networks:
+                require_augmentable(plan.augment or config.augment, schema, window_rows)
+
+
+def _tried(search: Search) -> Iterator[tuple[str, Values]]:
+    """Yield every path of a space with values of a trial that try it."""
+    if isinstance(search.space, tuple):
+        yield from ((path, values) for values in search.space for path in values)
+    else:
+        yield from _one_by_one(parameters_of(search))
 
 
 def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]]:
@@ -203,10 +226,10 @@ def _needed(parameters: Parameters, path: str) -> dict[str, Any]:
 
 def _mistakes_of(config: Pipeline, path: str, values: Values, where: str) -> list[Mistake]:
     """Return what is wrong with a trial of these values, of which that of `path` is tried."""
-    if path.split(".")[0] not in _ROOTS:
+    if path.split(".")[0] not in VARIED_SECTIONS:
         text = (
             f"search.space: {quote(path)} cannot differ between trials, which share the rows as "
-            "they are encoded and augmented; name keys below network, training or view"
+            "they are encoded; name keys below network, training, view or augment"
         )
         return [(text, where)]
     try:

@@ -18,7 +18,7 @@ Conflict = tuple[tuple[str, ...], str]
 
 
 def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Conflict]:
-    """Yield what does not go together in the plan of one learner."""
+    """Yield what does not go together in the plan of one learner, in a run that so augments."""
     if plan.loss.task != task:
         yield (
             ("training", "loss", "name"),
@@ -77,7 +77,8 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
             ("training", "averaging", "at"),
             f"cycle needs a schedule with cycles, such as snapshot, not {plan.schedule.name!r}",
         )
-    yield from _data_conflicts(plan, task, augment)
+    yield from _data_conflicts(plan, task, plan.augment or augment)
+    yield from _own_conflicts(plan.augment or augment, augment)
 
 
 def _data_conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Conflict]:
@@ -114,6 +115,18 @@ def _draw_conflicts(augment: Augment) -> Iterator[Conflict]:
             ("augment", "test_draws"),
             "swap_noise would let a row's prediction depend on the rows beside it; leave it out "
             "of augment.test_policy, or set this to 0",
+        )
+
+
+def _own_conflicts(own: Augment, augment: Augment) -> Iterator[Conflict]:
+    """Yield what is of all learners, but differs in a learner's own augmentation."""
+    for name in ("memory_mb", "test_draws", "test_policy"):
+        if getattr(own, name) != getattr(augment, name):
+            yield ("augment", name), "is of all learners alike; leave it out here"
+    if augment.test_draws and augment.test_policy is None and own.policy != augment.policy:
+        yield (
+            ("augment", "test_draws"),
+            "learners have policies of their own, so say in augment.test_policy how rows are drawn",
         )
 
 

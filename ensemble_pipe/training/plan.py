@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.batches import Order, Steps
 from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.learner_view import View
@@ -62,6 +63,7 @@ class LearnerPlan:
         view: which rows and columns it sees.
         boosting: how it is a chain of networks, one trained after another, each for an equal part
             of the epochs; None for one network.
+        augment: of its training rows, where it is not that of the run.
         folding: of the run, where `view.folds` is not all there is to say of its folds.
         last_epoch: after which it ends, in the middle of its schedule, counted from 1; None for the
             last of all `epochs`.
@@ -85,6 +87,7 @@ class LearnerPlan:
     rate_factors: RateFactors = ()
     view: View = field(default_factory=View)
     boosting: Boosting | None = None
+    augment: Augment | None = None
     folding: Folding | None = None
     last_epoch: int | None = None
 
@@ -113,6 +116,7 @@ class LearnerPlan:
             "rate_factors": dict(self.rate_factors),
             "view": asdict(self.view),
             "boosting": asdict(self.boosting) if self.boosting else None,
+            **({"augment": asdict(self.augment)} if self.augment else {}),
         }
 
     def steps(self, rows: int) -> Steps:

@@ -110,6 +110,7 @@ def stack_kind(plan: LearnerPlan) -> tuple[Any, ...]:
         repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
         plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
         plan.checkpoints, repr(structure(plan.boosting)), _window(plan),
+        repr(plan.augment),
     )  # fmt: skip
 
 
@@ -145,4 +146,5 @@ def batches_of(
         outputs=outputs if shared else prod(data.target_shape),
         epochs=first.epochs,
         own_targets=own_targets,
+        augment=first.augment,
     )

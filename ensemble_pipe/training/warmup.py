@@ -58,6 +58,7 @@ def kind_of(plan: LearnerPlan) -> tuple[Any, ...]:
     return (
         repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.order,
         repr(structure(plan.averaging)), plan.boosting is not None,
+        tuple(step.name for step in plan.augment.policy) if plan.augment else None,
     )  # fmt: skip
 
 

@@ -63,6 +63,16 @@ def test_a_time_limit_ends_a_search_with_its_best_trials_so_far() -> None:
     assert {member.learner for member in model.model_.members} == set(scored[:2])
 
 
+def test_the_strength_of_noise_is_searched() -> None:
+    inputs, targets = load_wine(return_X_y=True)
+    noise = [{"name": "feature_noise", "deviation": 0.1}]
+    section = {"space": {"augment.policy.0.deviation": [0.0, 0.5]}, "driver": "grid"}
+    model = EnsembleClassifier(
+        epochs=4, search=section, overrides={"augment": noise}, random_state=1
+    ).fit(inputs, targets)
+    assert len({trial.score for trial in model.trials_}) == 2
+
+
 def test_without_a_search_there_are_no_trials() -> None:
     inputs, targets = load_wine(return_X_y=True)
     assert EnsembleClassifier(epochs=1, learners=2).fit(inputs, targets).trials_ == []

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from looks import Looks
-from test_search import SEARCHES, bits, pipeline, search_here
+from small_pipelines import small_settings
+from test_search import GRID, SEARCHES, bits, pipeline, search_here
 from typer.testing import CliRunner
 
 import ensemble_pipe
 from ensemble_pipe.cli import app
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import pipeline as runs
@@ -60,6 +63,29 @@ def test_a_search_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(
         assert found.trials == whole.trials
         assert bits(found.run.run_dir) == bits(whole.run.run_dir)
         assert found.run.metrics == whole.run.metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [{}, {"ensemble": "greedy"}, {"pruning": "median"}])
+def test_trials_in_folds_are_ended_and_go_on_too(
+    more: dict[str, Any], tmp_path: Path, limited: Limited
+) -> None:
+    section = {"space": GRID, "driver": "grid", "top": 2, **more}
+    settings = small_settings(
+        hidden=4, epochs=9, batch_size=16, data={"source": "bundled", "set": "wine"},
+        splits={"folds": 3}, search=section,
+    )  # fmt: skip
+    config = Pipeline.model_validate(settings)
+    whole = search_here(tmp_path / "whole", config)
+    for looks in (1, 40, 200):
+        limited(looks)
+        ended = search_here(tmp_path, config, time_limit="1h")
+        assert np.isfinite(ended.run.metrics["test/nll"])
+        assert ended.run.left_undone
+        found = resume(ended.run.run_dir, inline=True)
+        assert isinstance(found, SearchResult)
+        assert found.trials == whole.trials
+        assert bits(found.run.run_dir) == bits(whole.run.run_dir)
 
 
 def test_the_best_trials_so_far_make_the_ensemble_finished_or_not(

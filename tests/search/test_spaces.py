@@ -84,6 +84,7 @@ MISTAKES = [
     ("    training.epochs: 5", "expected a list of values, or a range such as", 7),
     ("    training.epochs: []", "expected a list of values, or a range such as", 7),
     ("    scale.name: [standardize]", "'scale.name' cannot differ between trials", 7),
+    ("    augment.memory_mb: [5]", "augment.memory_mb: is of all learners alike", 7),
     (f"{WHEN}{{network.name: mlp}}}}", "when: names what is not in the space", 7),
     (f"{WHEN}{{network.hidden: [[9]]}}}}", "when: [9] is no choice of network.hidden", 7),
     (f"{WHEN}{{view.features: 1}}}}", "when: names what is not in the space, or depends on", 7),
