@@ -115,8 +115,8 @@ def main() -> None:
             runs[f"{way}, resumed"] = {"same_bytes_as_without_limit": same}
             print(f"{way}, resumed", same, file=sys.stderr)
     print(table(runs), file=sys.stderr)
-    options = " --search" if arguments.search else ""
-    made_by = circumstances(f"python benchmarks/time_limit.py{options} --write")
+    searched = " --search" if arguments.search else ""
+    made_by = circumstances(f"python benchmarks/time_limit.py{searched} --write")
     name = "time_limit_of_search" if arguments.search else "time_limit"
     publish(name, {**made_by, "runs": runs}, arguments.write)
 

@@ -101,7 +101,9 @@ def refine(
     limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
     display.message(found.text(whole=False))
     folder = Path(run_dir).resolve().parent if output is None else output
-    done = start(config, plans, SearchCourse, folder, address, inline, display, timeline, limit)
+    done = start(
+        config, plans, SearchCourse, folder, address, inline, display, timeline, limit, _watch
+    )
     return _result(done)
 
 

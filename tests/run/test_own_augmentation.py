@@ -98,7 +98,7 @@ def test_the_strength_of_augmentation_is_searched(tmp_path: Path) -> None:
     ("section", "values", "message"),
     [
         ([], {"augment.policy.0.pixels": 2}, "augment.policy.0.pixels: there is no such key"),
-        ([SHIFT], {"augment.policy.0.pixels": -1}, "should be greater than or equal to 1"),
+        ([SHIFT], {"augment.policy.0.pixels": -1}, "should be greater than or equal to 0, got -1"),
         ([SHIFT], {"augment.memory_mb": 5}, "augment.memory_mb: is of all learners alike"),
         ([SHIFT], {"augment.test_draws": 5}, "augment.test_draws: is of all learners alike"),
         (
