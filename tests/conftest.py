@@ -77,7 +77,8 @@ class Prepared:
         plan, stop = self.plans[learner], self.data.stop
         outputs = outputs_of(plan.build(self.schema), row[None], stop.read, stop.rows)
         further = None if plan.early_stopping is None else plan.early_stopping.metric
-        return stop_metrics(outputs[0], stop.targets, plan.loss, stop.weights, further)
+        mean = plan.loss.mean_outputs(outputs)
+        return stop_metrics(mean, stop.targets, plan.loss, stop.weights, further)
 
 
 class StopAt(Silent):

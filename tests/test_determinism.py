@@ -85,6 +85,23 @@ TABLE_ROWS: dict[str, dict[str, Any]] = {
         **_TABLE,
     },
 }  # fmt: skip
+SHARED = {"strategy": "shared", "learners": LEARNERS, "members": 3}
+SHARED_ROWS: dict[str, dict[str, Any]] = {
+    "members that share weights": {"ensemble": SHARED, "network": {"hidden": [13, 7]}},
+    "mini members, dropout": {
+        "ensemble": {**SHARED, "form": "mini"},
+        "network": {"hidden": [16, 8], "activation": "gelu", "dropout": 0.3},
+    },
+    "packed members": {"ensemble": {**SHARED, "form": "packed"}, "network": {"hidden": [16]}},
+    "averages of members that share weights, early stopping": {
+        "ensemble": {**SHARED, "vary": {"training.optimizer.learning_rate": [0.01, 0.003, 0.03]}},
+        **training(
+            epochs=12,
+            early_stopping={"patience": 1, "min_change": 0.1},
+            averaging={"name": "ema", "decay": 0.9},
+        ),
+    },
+}
 SCHEDULE_ROWS = {f"schedule {name}": training(schedule={"name": name}) for name in SCHEDULES}
 
 FLIPPED: list[dict[str, Any]] = [{"name": "horizontal_flip"}]
@@ -119,6 +136,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     **SCHEDULE_ROWS,
     **AVERAGING_ROWS,
     **NETWORK_ROWS,
+    **SHARED_ROWS,
     "clipped, with penalties and a limit": training(
         optimizer={"name": "sgd", "clip_norm": 0.5, "l1": 1e-4, "l2": 1e-3, "max_norm": 2.0}
     ),
@@ -300,6 +318,7 @@ def test_learner_3_is_bitwise_the_same_in_this_process(
         "adam",
         pytest.param("augmented", marks=pytest.mark.slow),
         pytest.param("early stopping, each by its own fold", marks=pytest.mark.slow),
+        pytest.param("members that share weights", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("way", [on_one_trainer, on_two_trainers])

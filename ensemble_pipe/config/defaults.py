@@ -25,7 +25,7 @@ from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine, Rule, Schedul
 
 _CYCLIC = ("snapshot", "fast_geometric")
 # A learner of these has one course of training, which may end early.
-_STOPPING = ("independent", "bagging", "cross_validation", "mc_dropout")
+_STOPPING = ("independent", "bagging", "cross_validation", "mc_dropout", "shared")
 
 
 # Rows that each learner leaves a fold of; of more, all learners share one held-out part.

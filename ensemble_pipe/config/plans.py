@@ -26,6 +26,7 @@ from ensemble_pipe.ensemble.strategies import (
 )
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.nn.networks import NETWORKS
+from ensemble_pipe.nn.sharing import Sharing
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, ConstantRate, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import conflicts
@@ -249,13 +250,15 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
 
 
 def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
-    training, boosting, every = pipeline.training, None, None
+    training, boosting, every, sharing = pipeline.training, None, None, None
     assert training.epochs is not None
     assert training.loss is not None
     if group.strategy == "boosting":
         boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
     elif group.strategy == "checkpoints":
         every = EveryEpochs(group.every, group.last)
+    elif group.strategy == "shared":
+        sharing = Sharing(members=group.members, form=group.form)
     view, schedule = pipeline.view, training.schedule
     if group.strategy == "bagging":
         view = replace(view, bootstrap=True)
@@ -279,6 +282,7 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         snapshots=group.strategy in ("snapshot", "fast_geometric"),
         checkpoints=every,
         dropout_passes=group.passes if group.strategy == "mc_dropout" else None,
+        sharing=sharing,
         averaging=training.averaging,
         early_stopping=training.early_stopping,
         regularization=training.regularization,

@@ -18,6 +18,7 @@ from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.decisions import Decide
 from ensemble_pipe.ensemble.members.external import NAME_PATTERN
+from ensemble_pipe.nn.sharing import MOST_MEMBERS, Form
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS, EstimatorSettings
 
 
@@ -63,6 +64,7 @@ StrategyName = Literal[
     "fast_geometric",
     "checkpoints",
     "mc_dropout",
+    "shared",
     "cross_validation",
     "boosting",
 ]
@@ -73,6 +75,8 @@ _OF_A_STRATEGY = {
     "every": "checkpoints",
     "last": "checkpoints",
     "passes": "mc_dropout",
+    "members": "shared",
+    "form": "shared",
     "rounds": "boosting",
     "shrinkage": "boosting",
 }
@@ -96,6 +100,9 @@ class Learners:
             (Chen, Lundberg & Lee 2017, "Checkpoint ensembles").
             "mc_dropout": each yields `passes` members, which are its network with other units
             dropped (Gal & Ghahramani 2016).
+            "shared": each yields `members` members, which share weight matrices and differ by
+            vectors of their own (Wen, Tran & Ba 2020, "BatchEnsemble"; Gorishniy et al. 2025,
+            "TabM").
             "boosting": each is a chain of `rounds` networks, every one fitted to what the sum of
             those before it leaves, and yields their sum (Friedman 2001). `training.epochs` are of
             one round.
@@ -104,6 +111,10 @@ class Learners:
             too.
         last: under checkpoints only the last so many members of each learner; null for all.
         passes: members of a learner under mc_dropout.
+        members: of a learner under shared.
+        form: under shared, what members have of their own: "full" vectors before and after every
+            product, and biases; "mini" the first vector alone; "packed" all. Last layers are of
+            each member in every form.
         rounds: networks of a learner under boosting.
         shrinkage: under boosting, the share of the best step that each network's sum goes.
         vary: hyperparameters that differ within the group, by their path in the pipeline.
@@ -115,6 +126,8 @@ class Learners:
     every: Annotated[int, Ge(1), Le(10_000)] = 5
     last: Annotated[int, Ge(1), Le(10_000)] | None = None
     passes: Annotated[int, Ge(1), Le(10_000)] = 20
+    members: Annotated[int, Ge(1), Le(MOST_MEMBERS)] = 32
+    form: Form = "full"
     rounds: Annotated[int, Ge(1), Le(10_000)] = 10
     shrinkage: Annotated[float, Gt(0), Le(1)] = 0.5
     vary: dict[str, Range | Choices] | None = None

@@ -14,6 +14,7 @@ from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture, Sequential, first_embedding
 from ensemble_pipe.nn.sequential import place_numbers
 from ensemble_pipe.nn.tabular import TableNetwork
+from ensemble_pipe.nn.sharing import Sharing, share
 
 
 class DataShape(Protocol):
@@ -48,7 +49,9 @@ class DataShape(Protocol):
         """The length of the vectors that stand for codes in every network, by place in a row."""
 
 
-def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
+def build(
+    network: Architecture, loss: Loss, data: DataShape, sharing: Sharing | None = None
+) -> Network:
     """Return a network with the outputs that its loss needs.
 
     Features of codes are embedded first, by the network's own first layer where that is an
@@ -60,9 +63,10 @@ def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
         network: the architecture.
         loss: that it is trained with.
         data: shapes of what it is trained on.
+        sharing: what several members of a learner share; None for one member.
 
     Raises:
-        ConfigError: network or loss do not fit the data.
+        ConfigError: network or loss do not fit the data, or its members cannot share it.
         InputError: a loss of a caller's own is not as it must be.
     """
     try:
@@ -73,6 +77,11 @@ def build(network: Architecture, loss: Loss, data: DataShape) -> Network:
         outputs = require_outputs(loss, outputs, len(data.classes), data.target_count)
     if isinstance(network, TableNetwork):
         network = network.listed(classes=bool(data.classes))
+    built = _build(network, outputs, data)
+    return built if sharing is None else share(built, sharing)
+
+
+def _build(network: Architecture, outputs: int, data: DataShape) -> Network:
     embedding = embedding_of(network, data)
     if isinstance(network, Sequential):
         network = place_numbers(network, _number_places(data, embedding))

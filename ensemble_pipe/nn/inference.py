@@ -47,9 +47,11 @@ def outputs_of(
         masks: what each learner's inputs are multiplied by, float32 of `input_shape`; None for 1.
 
     Returns:
-        (M, count, O) float32; logits for a classifier.
+        (M, count, O) float32; logits for a classifier. Where a learner has K members (M K, count,
+        O), those of the first learner first.
     """
-    result = np.empty((len(rows), count, network.outputs), np.float32)
+    members = network.members
+    result = np.empty((len(rows) * members, count, network.outputs), np.float32)
     if count == 0:
         return result
     own, runner = np.ascontiguousarray(rows, np.float32), _runner(network, count)
@@ -57,7 +59,8 @@ def outputs_of(
         for part, mask in _alike(masks, len(own)):
             seen = inputs if mask is None else inputs * mask
             numbers = {name: number[part] for name, number in (values or {}).items()}
-            runner.run(own[part], numbers, seen, result[part], start)
+            out = result[part.start * members : part.stop * members]
+            runner.run(own[part], numbers, seen, out, start)
     return result
 
 
@@ -135,11 +138,11 @@ class _Layers:
             draws: what drops units; None for predictions that drop none.
             number: of the one pass to make; None for the mean over all passes.
         """
-        largest = max(prod(shape) for shape in network.chain.shapes)
+        largest = network.members * max(prod(shape) for shape in network.chain.shapes)
         most = max(1, min(CHUNK_ROWS, CHUNK_NUMBERS // largest))
         # Chunks of equal length leave little of the last one blank.
         length = CHUNK_ROWS if network.chain.has_own else -(-count // -(-count // most))
-        self._defaults = network.values
+        self._members, self._defaults = network.members, network.values
         self._passes = range(network.test_draws) if number is None else (number,)
         self._row = np.zeros((1, network.layout.size), np.float32)
         self._values = {name: np.full(1, v, np.float32) for name, v in network.values.items()}
@@ -162,11 +165,12 @@ class _Layers:
                     part = inputs[start : start + length]
                     self._inputs[: len(part)] = part
                     self._inputs[len(part) :] = 0
-                    to = first + start
-                    out[m, to : to + len(part)] = self._mean_outputs()[: len(part)]
+                    outputs, to = self._mean_outputs(), first + start
+                    own = out[m * self._members : (m + 1) * self._members]
+                    own[:, to : to + len(part)] = outputs[:, : len(part)]
 
     def _mean_outputs(self) -> Floats:
-        """Return the mean outputs (N, O) of all passes, added in order."""
+        """Return the mean outputs (K, N, O) of all passes, added in order."""
         first, *others = self._passes
         outputs: Floats = self._bound.forward(self._inputs, first)[0]
         if others:
@@ -174,7 +178,7 @@ class _Layers:
             for number in others:
                 outputs += self._bound.forward(self._inputs, number)[0]
             outputs /= len(self._passes)
-        return outputs
+        return outputs.reshape(self._members, -1, outputs.shape[-1])
 
 
 def _piece_rows(network: Network, count: int) -> int:

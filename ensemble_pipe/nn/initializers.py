@@ -59,7 +59,25 @@ class Constant:
     value: float = 0.0
 
 
+@settings
+class Scales:
+    """Factors of inputs by which members that share weights begin to differ.
+
+    Gorishniy et al. 2025, "TabM: Advancing tabular deep learning with parameter-efficient
+    ensembling", section 3.3 and appendix: a random sign, or a standard normal number where numbers
+    have embeddings; one draw for all inputs that stand for one feature.
+
+    Attributes:
+        form: of a draw.
+        widths: how many inputs stand for each feature, in order.
+    """
+
+    form: Literal["signs", "normal"] = "signs"
+    widths: tuple[int, ...]
+
+
 Initializer = Named | Normal | Uniform | Constant
+FirstValues = Initializer | Scales
 
 
 class Tensor(Protocol):
@@ -73,12 +91,14 @@ class Tensor(Protocol):
     def fan_out(self) -> int: ...
 
 
-def draw(initializer: Initializer, random: np.random.Generator, tensor: Tensor) -> Floats:
+def draw(initializer: FirstValues, random: np.random.Generator, tensor: Tensor) -> Floats:
     """Return the first values of a tensor, float64 of its shape."""
     if isinstance(initializer, Normal):
         return random.normal(0.0, initializer.deviation, tensor.shape)
     if isinstance(initializer, Uniform):
         return random.uniform(-initializer.limit, initializer.limit, tensor.shape)
+    if isinstance(initializer, Scales):
+        return _scales(initializer, random)
     if isinstance(initializer, Constant):
         return np.full(tensor.shape, initializer.value)
     if initializer in ("zeros", "ones"):
@@ -98,6 +118,15 @@ _VARIANCES: dict[str, Callable[[Tensor], float]] = {
     "glorot": lambda tensor: 2.0 / (tensor.fan_in + tensor.fan_out),
     "lecun": lambda tensor: 1.0 / tensor.fan_in,
 }
+
+
+def _scales(initializer: Scales, random: np.random.Generator) -> Floats:
+    features = len(initializer.widths)
+    if initializer.form == "normal":
+        factors = random.standard_normal(features)
+    else:
+        factors = np.where(random.random(features) < 0.5, -1.0, 1.0)
+    return np.repeat(factors, initializer.widths)
 
 
 def _orthogonal(random: np.random.Generator, shape: tuple[int, ...]) -> Floats:

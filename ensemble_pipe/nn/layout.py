@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.nn.initializers import Initializer
+from ensemble_pipe.nn.initializers import FirstValues
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Parameter:
 
     Attributes:
         name: "layer/tensor", such as "dense1/kernel".
-        shape: without the learner axis.
+        shape: without the learner axis; with the member axis in front where there are `members`.
         initializer: of its first values.
         fan_in, fan_out: connections into and out of one unit, for the initializer.
         trainable: False for statistics, such as the running mean of a batch norm.
@@ -22,11 +22,12 @@ class Parameter:
         rate_factor: factor of its learning rate.
         decay_factor: factor of the learning rate in weight decay; None for that of its own.
         from_data: whether its first values are nothing without those that `Layer.fit` writes.
+        members: how many members of the learner have one of their own each; 0 where all share it.
     """
 
     name: str
     shape: tuple[int, ...]
-    initializer: Initializer
+    initializer: FirstValues
     fan_in: int = 1
     fan_out: int = 1
     trainable: bool = True
@@ -34,6 +35,7 @@ class Parameter:
     rate_factor: float = 1.0
     decay_factor: float | None = None
     from_data: bool = False
+    members: int = 0
 
     @property
     def size(self) -> int:

@@ -1,6 +1,7 @@
 """A network: layers in order over one row of numbers."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class Network:
     Attributes:
         input_shape: of one row: (D,) or (H, W, C).
         outputs: O.
+        members: K, of one learner; a row of inputs has so many rows of outputs.
         layout: of a row of parameters and statistics.
         values: numbers that may differ between the learners of a stack, by "layer/field".
         test_draws: the number of passes whose mean outputs make a prediction.
@@ -29,6 +31,7 @@ class Network:
         self.chain = Chain(input_shape, layers)
         self.input_shape = input_shape
         self.outputs = self.chain.output_shape[0]
+        self.members = self.chain.members
         self.layout = Layout(self.chain.parameters)
         self.values = self.chain.values
         self.test_draws = self.chain.test_draws
@@ -53,7 +56,10 @@ class Network:
             seed, seeds.Purpose.INITIALIZE, learner=learner, epoch=number, shard=index
         )
         parameter = self.layout.parameters[index]
-        return draw(parameter.initializer, address, parameter)
+        if not parameter.members:
+            return draw(parameter.initializer, address, parameter)
+        one = replace(parameter, shape=parameter.shape[1:], members=0)
+        return np.stack([draw(one.initializer, address, one) for _ in range(parameter.members)])
 
     def fit(self, row: Floats, inputs: Floats, seed: int, learner: int, *, number: int = 0) -> None:
         """Write what follows from the data over a learner's drawn values, in its row (P,).
@@ -140,7 +146,8 @@ class BoundNetwork:
     def forward(self, inputs: Floats, step: int = 0) -> Floats:
         """Return outputs (M, N, O) for inputs (M, N, ...) or shared (N, ...); valid until the next.
 
-        Classifiers return logits.
+        Classifiers return logits. Of K members of a learner they are (M, K N, O), the N rows of the
+        first member, then those of the second, and so on.
 
         Args:
             inputs: a batch.
@@ -153,5 +160,5 @@ class BoundNetwork:
         return self.chain.forward(inputs, step)
 
     def backward(self, gradient: Floats) -> None:
-        """Write the gradients (M, T), from the gradient (M, N, O) with respect to the outputs."""
+        """Write the gradients (M, T), from the gradient with respect to the outputs."""
         self.chain.backward(gradient)

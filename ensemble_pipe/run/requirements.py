@@ -156,10 +156,10 @@ def shard_rows(config: Pipeline, schema: Schema) -> int:
 
 def _sizes(plans: Sequence[LearnerPlan], schema: Schema) -> list[int]:
     """Return P of each plan's network; equal networks are built once."""
-    known: dict[tuple[str, str], int] = {}
+    known: dict[tuple[str, str, str], int] = {}
     sizes = []
     for plan in plans:
-        kind = repr(plan.network), plan.loss.name
+        kind = repr(plan.network), repr(plan.sharing), plan.loss.name
         if kind not in known:
             known[kind] = plan.build(schema).layout.size
         sizes.append(known[kind])

@@ -18,7 +18,6 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.tensor_files import parse_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import NetworkMember
-from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.training.plan import LearnerPlan
@@ -95,20 +94,18 @@ def source_tensors(path: Path) -> list[Tensors]:
     for folder in (path, RunPaths(path).model):
         if (folder / "model.json").is_file():
             model = read_artifact(folder)
-            return [
-                {
-                    name: tensor[0]
-                    for name, tensor in build(member.network, member.loss, model.schema)
-                    .layout.views(member.row[None])
-                    .items()
-                }
-                for member in model.members
-                if isinstance(member, NetworkMember)
-            ]
+            networks = [one for one in model.members if isinstance(one, NetworkMember)]
+            by_row = {(m.learner, m.step, 0 if m.part else m.number): m for m in networks}
+            return [_tensors(member, model.schema) for member in by_row.values()]
     raise ConfigError(
         f"transfer.weights: {path} is no run directory with a model, no model directory and no "
         "safetensors file"
     )
+
+
+def _tensors(member: NetworkMember, schema: Schema) -> Tensors:
+    views = member.built(schema).layout.views(member.row[None])
+    return {name: tensor[0] for name, tensor in views.items()}
 
 
 def _last_layer(network: Network) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
 from ensemble_pipe.training.first_states import first_state
 from ensemble_pipe.training.halting import Halted, never
 from ensemble_pipe.training.measures import layer_numbers, stop_metrics, stop_outputs
+from ensemble_pipe.training.member_rows import MemberRows
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.regularization import ScheduledNumbers
 from ensemble_pipe.training.stacks import Stack, batches_of
@@ -92,13 +93,14 @@ class StackTraining:
         state, batches = self.state, self.batches
         batches.read(state.step)
         self.regularization.set(state.step - self.round[0], self.round[1] - self.round[0])
+        self.member_rows.read()
         # A learner that diverges is reported as such, not by warnings.
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = self.bound.forward(batches.inputs, state.step)
             self.loss.evaluate(
                 outputs,
-                batches.targets,
-                batches.weights,
+                self.member_rows.targets,
+                self.member_rows.weights,
                 self.loss_numbers,
                 self.output_gradient,
                 self.losses,
@@ -250,6 +252,7 @@ class StackTraining:
         self.average = stacked_average(plans, self.state, self.data.rows)
         targets = None if self.boosting is None else self.boosting.targets(plans, self.state)
         self.batches = batches_of(plans, self.data, self.network.outputs, targets)
+        self.member_rows = MemberRows(self.batches, self.network.members)
         self._bind_network()
 
     def _bind_network(self) -> None:
@@ -267,7 +270,8 @@ class StackTraining:
             values=values,
             frozen=frozen_names(layout, first.rate_factors),
         )
-        self.output_gradient = np.zeros((len(plans), batch_rows, self.network.outputs), dtype)
+        rows = batch_rows * self.network.members
+        self.output_gradient = np.zeros((len(plans), rows, self.network.outputs), dtype)
         self.loss_numbers = numbers_of([_network_loss(plan) for plan in plans])
         self.regularization = ScheduledNumbers(plans, values, self.loss_numbers, self.rule)
         self.losses = np.zeros(len(plans))

@@ -32,6 +32,8 @@ def stop_outputs(
 ) -> list[Floats]:
     """Return the outputs (R, O) of each learner of a stack on the rows that it stops by.
 
+    Of a learner with several members they are those of the members' mean prediction.
+
     Args:
         network: the architecture of its learners.
         plans: of its learners.
@@ -46,7 +48,9 @@ def stop_outputs(
         own = {name: values[places] for name, values in numbers.items()}
         seen = [masks[place] for place in places]
         found = outputs_of(network, rows[places], stop.read, stop.rows, own, seen)
-        outputs.update(zip(places, found, strict=True))
+        members = found.reshape(len(places), network.members, *found.shape[1:])
+        for place, several in zip(places, members, strict=True):
+            outputs[place] = plans[place].loss.mean_outputs(several)
     return [outputs[place] for place in range(len(plans))]
 
 

@@ -14,6 +14,7 @@ from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.nn.sharing import Sharing
 from ensemble_pipe.optim import Averaging, Calendar, Rule, Schedule, cycle_ends
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.regularization import Regularization
@@ -56,6 +57,7 @@ class LearnerPlan:
         checkpoints: after which epochs it yields members; None where that does not go by epochs.
         dropout_passes: how many members its network yields, with other units dropped in each;
             None for one member that drops none.
+        sharing: what several members that it yields share of its weights; None for one member.
         averaging: of its weights; the member is then the average.
         early_stopping: when it ends before its last epoch.
         regularization: how dropout, weight decay and label smoothing change on the way.
@@ -81,6 +83,7 @@ class LearnerPlan:
     snapshots: bool = False
     checkpoints: EveryEpochs | None = None
     dropout_passes: int | None = None
+    sharing: Sharing | None = None
     averaging: Averaging | None = None
     early_stopping: EarlyStopping | None = None
     regularization: Regularization = field(default_factory=Regularization)
@@ -97,7 +100,12 @@ class LearnerPlan:
         Raises:
             ConfigError: network or loss do not fit the data.
         """
-        return build(self.network, self.loss, schema)
+        return build(self.network, self.loss, schema, self.sharing)
+
+    @property
+    def members_at_once(self) -> int:
+        """How many members it yields at each step that it yields some."""
+        return self.dropout_passes or (self.sharing.members if self.sharing else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain values, for the journal and MLflow."""
@@ -110,6 +118,7 @@ class LearnerPlan:
             "batch_size": self.batch_rows or "all",
             "order": self.order,
             "dropout_passes": self.dropout_passes,
+            "sharing": asdict(self.sharing) if self.sharing else None,
             "averaging": asdict(self.averaging) if self.averaging else None,
             "early_stopping": asdict(self.early_stopping) if self.early_stopping else None,
             "regularization": asdict(self.regularization),
@@ -136,7 +145,7 @@ class LearnerPlan:
         return self.snapshots or self.checkpoints is not None
 
     def member_steps(self, rows: int) -> list[int]:
-        """Return the numbers of steps after which the learner yields a member, ascending."""
+        """Return the numbers of steps after which the learner yields members, ascending."""
         if self.last_epoch is not None:
             return [self.end(rows)]
         if self.checkpoints is not None:

@@ -25,7 +25,14 @@ def require_plans_fit(plans: Sequence[LearnerPlan], schema: Schema, rows: int) -
         _require_codes(plan, schema)
         _require_cycles(plan, rows)
     kinds = {
-        (repr(p.network), p.loss.name, p.dropout_passes, p.steps(rows).batch_rows): p for p in plans
+        (
+            repr(p.network),
+            repr(p.sharing),
+            p.loss.name,
+            p.dropout_passes,
+            p.steps(rows).batch_rows,
+        ): p
+        for p in plans
     }
     for plan in kinds.values():
         network = plan.build(schema)

@@ -111,6 +111,7 @@ def stack_kind(plan: LearnerPlan) -> tuple[Any, ...]:
         plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
         plan.checkpoints, repr(structure(plan.boosting)), _window(plan),
         repr(plan.augment),
+        repr(plan.sharing),
     )  # fmt: skip
 
 

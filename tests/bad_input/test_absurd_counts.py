@@ -24,6 +24,7 @@ WIDE = "network.hidden=[65536, 65536, 65536, 65536, 65536, 65536, 65536, 65536]"
     ("ensemble.learners", [f"ensemble.learners={MANY}"]),
     ("ensemble.learners", [f"ensemble.learners={MANY}", "ensemble.strategy=cross_validation"]),
     ("ensemble.passes", [f"ensemble.passes={MANY}", "ensemble.strategy=mc_dropout"]),
+    ("ensemble.members", [f"ensemble.members={MANY}", "ensemble.strategy=shared"]),
     ("ensemble.rounds", [f"ensemble.rounds={MANY}", "ensemble.strategy=boosting"]),
     ("ensemble.pool.0.learners", [f"ensemble.pool=[{{strategy: bagging, learners: {MANY}}}]"]),
     ("ensemble.pool.0.learners", [f"ensemble.pool=[{{strategy: linear, learners: {MANY}}}]"]),

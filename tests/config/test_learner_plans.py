@@ -261,7 +261,8 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
     [
         (
             "{learners: 16, pool: [{strategy: independent}]}",
-            "learners, every, last, passes, rounds, shrinkage stand within the groups of a pool",
+            "learners, every, last, passes, members, form, rounds, shrinkage stand within the "
+            "groups of a pool",
         ),
         (
             "{strategy: cross_validation, stop_below_gain: 1, combine: {evidence: out_of_fold}}",
@@ -271,6 +272,8 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
         ("{strategy: bagging, passes: 50}", "passes is for strategy mc_dropout, not bagging"),
         ("{strategy: snapshot, every: 3}", "every is for strategy checkpoints, not snapshot"),
         ("{pool: [{strategy: snapshot, rounds: 3}]}", "rounds is for strategy boosting, not snap"),
+        ("{strategy: bagging, members: 8}", "members is for strategy shared, not bagging"),
+        ("{strategy: snapshot, form: mini}", "form is for strategy shared, not snapshot"),
         ("{strategy: mc_dropout, shrinkage: 0.1}", "shrinkage is for strategy boosting"),
         ("{pool: [{strategy: linear, set: {view.folds: 2}}]}", "'set'; valid: cross_validate, le"),
     ],

@@ -17,6 +17,7 @@ from ensemble_pipe.ensemble.members import (
     ExternalMember,
     Member,
     NetworkMember,
+    SharedPart,
     member_outputs,
 )
 from ensemble_pipe.ensemble.members.kinds import AnyMemberRecord
@@ -25,6 +26,7 @@ from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.inference import outputs_of
 from ensemble_pipe.nn.losses import BinaryCrossEntropy, CrossEntropy, Hinge, Loss
 from ensemble_pipe.nn.networks import Mlp
+from ensemble_pipe.nn.sharing import Form, Sharing
 
 ROWS = 40
 CROSS_ENTROPY = CrossEntropy()
@@ -81,6 +83,66 @@ def test_outputs_stand_in_the_order_of_the_members() -> None:
     forward = member_outputs(members, SCHEMA, [read], ROWS)
     backward = member_outputs(members[::-1], SCHEMA, [read], ROWS)
     assert forward.tobytes() == backward[::-1].tobytes()
+
+
+def shared_members(form: Form = "full") -> list[NetworkMember]:
+    sharing = Sharing(members=4, form=form)
+    row = build(NARROW, CROSS_ENTROPY, SCHEMA, sharing).initialize(1, 7)
+    parts = [SharedPart(sharing, k) for k in range(4)]
+    return [
+        NetworkMember(7, k, 100, NARROW, CROSS_ENTROPY, row, part=part)
+        for k, part in enumerate(parts)
+    ]
+
+
+@pytest.mark.parametrize("form", ["full", "mini", "packed"])
+def test_members_that_share_weights_predict_alike_alone_and_together(form: Form) -> None:
+    members = [member(0), *shared_members(form), member(8)]
+    together = member_outputs(members, SCHEMA, [read], ROWS)
+    assert len({outputs.tobytes() for outputs in together}) == 6
+    for one, outputs in zip(members, together, strict=True):
+        assert member_outputs([one], SCHEMA, [read], ROWS)[0].tobytes() == outputs.tobytes()
+    some = [members[3], members[1]]
+    found = member_outputs(some, SCHEMA, [read], ROWS)
+    assert found.tobytes() == together[[3, 1]].tobytes()
+
+
+def test_members_that_share_weights_are_saved_once_and_come_back() -> None:
+    members = shared_members()
+    tensors = {name: own for one in members for name, own in one.tensors().items()}
+    assert len(tensors) == 1
+    adapter: TypeAdapter[MemberRecord] = TypeAdapter(AnyMemberRecord)
+    for one in members:
+        record = adapter.validate_python(json.loads(json.dumps(one.to_dict())))
+        again = record.member(SCHEMA, SavedFiles(tensors, {}))
+        expected, found = (member_outputs([m], SCHEMA, [read], ROWS) for m in (one, again))
+        assert found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"sharing": {"members": 4, "form": "full"}, "member": 4}, "is member 4 of 4, from 0 on"),
+        ({"sharing": {"members": 3, "form": "full"}, "member": 0}, "its network needs float32"),
+        (None, "its network needs float32"),
+    ],
+)
+def test_a_part_that_does_not_fit_is_refused(part: object, message: str) -> None:
+    one = shared_members()[0]
+    saved = {**one.to_dict(), "part": part}
+    adapter: TypeAdapter[MemberRecord] = TypeAdapter(AnyMemberRecord)
+    with pytest.raises(ValueError, match=message):
+        adapter.validate_python(saved).member(SCHEMA, SavedFiles(one.tensors(), {}))
+
+
+def test_a_member_of_an_earlier_version_has_no_part() -> None:
+    one = member(0)
+    saved = one.to_dict()
+    assert saved.pop("part") is None
+    adapter: TypeAdapter[MemberRecord] = TypeAdapter(AnyMemberRecord)
+    again = adapter.validate_python(saved).member(SCHEMA, SavedFiles(one.tensors(), {}))
+    assert isinstance(again, NetworkMember)
+    assert again.part is None
 
 
 def test_a_linear_estimator_predicts_a_row_alike_at_any_position() -> None:

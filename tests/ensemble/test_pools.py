@@ -18,6 +18,7 @@ from ensemble_pipe.core.errors import ConfigError, CorruptFileError
 from ensemble_pipe.core.storage import sha256_of
 from ensemble_pipe.ensemble.members import EstimatorMember, NetworkMember, member_outputs
 from ensemble_pipe.ensemble.members.estimator_files import read_estimator
+from ensemble_pipe.nn.sharing import Sharing
 from ensemble_pipe.run.pipeline import RunResult, resume, run
 from ensemble_pipe.training.estimator_settings import CatBoost, HistogramBoosting, LightGbm
 from ensemble_pipe.training.estimators import build_estimator, is_of_plan
@@ -37,6 +38,7 @@ POOL = [
     },
     {"strategy": "fast_geometric", "learners": 1},
     {"strategy": "bagging", "learners": 1},
+    {"strategy": "shared", "learners": 1, "members": 3, "form": "mini"},
 ]
 
 
@@ -59,6 +61,7 @@ def test_a_pool_numbers_its_learners_through_and_each_yields_its_members(
     assert kinds == [
         (0, "mlp"), (1, "mlp"), (2, "random_forest"), (3, "histogram_boosting"), (4, "linear"),
         (5, "nearest_neighbors"), *[(6, "mlp with dropout")] * 3, *[(7, "mlp")] * 5, (8, "mlp"),
+        *[(9, "mlp that shares weights")] * 3,
     ]  # fmt: skip
     first = members[0]
     assert isinstance(first, NetworkMember)
@@ -70,7 +73,7 @@ def test_members_of_a_pool_are_worth_something(pooled: RunResult) -> None:
     lines = (Path(pooled.run_dir) / "journal.jsonl").read_text().splitlines()
     found = [entry for entry in map(json.loads, lines) if entry["kind"] == "member_test"]
     by_learner = {entry["learner"]: entry["metrics"]["test/accuracy"] for entry in found}
-    assert set(by_learner) == set(range(9))
+    assert set(by_learner) == set(range(10))
     assert all(by_learner[learner] > 0.8 for learner in (2, 3, 4, 5))  # of ten classes
 
 
@@ -137,11 +140,13 @@ def test_strategies_set_what_they_need() -> None:
     assert [plan.learner for plan in make_plans(config).estimators] == [2, 3, 4, 5]
     assert plans[6].dropout_passes == 3
     assert (plans[7].snapshots, plans[7].schedule.name) == (True, "fast_geometric")
+    assert plans[9].sharing == Sharing(members=3, form="mini")
     assert (plans[8].view.bootstrap, plans[0].view.bootstrap) == (True, False)
 
 
 @pytest.mark.parametrize(("ensemble", "message"), [
     ({"strategy": "mc_dropout"}, "needs a network that drops units"),
+    ({"strategy": "shared", "pool": None, "members": 0}, "members"),
     ({"strategy": "cross_validation", "learners": 1}, "at least 2 learners"),
     ({"pool": [{"strategy": "linear", "set": {"network.hidden": [3]}}]}, "set"),
     ({"pool": [{"strategy": "independent", "set": {"data.path": "x"}}]}, "cannot differ"),

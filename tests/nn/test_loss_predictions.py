@@ -154,3 +154,56 @@ def test_the_page_of_losses_shows_each_with_its_defaults(name: str) -> None:
     shown = shown_settings(PAGE, name)
     kind: Any = losses.LOSSES[name]
     assert TypeAdapter(kind).validate_python(shown) == kind()
+
+
+MIXED = {
+    "cross_entropy": 5,
+    "binary_cross_entropy": 1,
+    "gaussian_nll": 4,
+    "beta_nll": 4,
+    "hinge": 5,
+    "squared_error": 2,
+    "absolute_error": 2,
+    "huber": 2,
+}
+
+
+def test_every_loss_has_a_mean_prediction() -> None:
+    assert set(MIXED) == set(losses.LOSSES)
+
+
+@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_mean_outputs_are_those_of_the_mean_prediction_of_members(name: str, scale: float) -> None:
+    loss = losses.LOSSES[name]()
+    outputs = scale * np.random.default_rng(1).standard_normal((7, 11, MIXED[name]))
+    outputs = outputs.astype(np.float32)
+    found = loss.predictions(loss.mean_outputs(outputs)).astype(np.float64)
+    members = loss.predictions(outputs).astype(np.float64)
+    if name.endswith("cross_entropy"):
+        expected = special.softmax(members, axis=-1).mean(axis=0)
+        np.testing.assert_allclose(special.softmax(found, axis=-1), expected, rtol=1e-4, atol=1e-12)
+    elif name.endswith("nll"):
+        means, variances = np.split(members, 2, axis=-1)
+        np.testing.assert_allclose(found[:, :2], means.mean(axis=0), rtol=1e-5, atol=1e-6)
+        expected = variances.mean(axis=0) + means.var(axis=0)
+        np.testing.assert_allclose(found[:, 2:], expected, rtol=1e-4)
+    else:
+        np.testing.assert_allclose(found, members.mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_mean_outputs_of_one_member_are_its_own(name: str) -> None:
+    outputs = np.random.default_rng(1).standard_normal((1, 11, MIXED[name])).astype(np.float32)
+    found = losses.LOSSES[name]().mean_outputs(outputs)
+    assert found.tobytes() == outputs.tobytes()
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_mean_outputs_of_a_member_that_diverged_are_not_numbers(name: str) -> None:
+    outputs = np.ones((3, 2, MIXED[name]), np.float32)
+    outputs[1, 0] = np.nan
+    with np.errstate(invalid="ignore"):
+        found = losses.LOSSES[name]().mean_outputs(outputs)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1]).all()

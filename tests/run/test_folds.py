@@ -184,15 +184,17 @@ POOL: list[dict[str, Any]] = [
     {"strategy": "bagging", "learners": 4},
     {"strategy": "mc_dropout", "learners": 3, "passes": 2, "set": {"network.dropout": 0.2}},
     {"strategy": "boosting", "learners": 3, "rounds": 2},
+    {"strategy": "shared", "learners": 3, "members": 2},
     {"strategy": "linear", "learners": 3},
     {"strategy": "nearest_neighbors", "learners": 3, "cross_validate": True},
 ]
 
 
 @pytest.mark.parametrize(("pool", "units"), [
-    ([POOL[0], POOL[4]], 2),
-    # Three networks, a group of four as its mixture, two passes, chains, linear, neighbours.
-    pytest.param(POOL, 7, marks=pytest.mark.slow),
+    ([POOL[0], POOL[5]], 2),
+    # Three networks, a group of four as its mixture, two passes, chains, two that share weights,
+    # linear, neighbours.
+    pytest.param(POOL, 9, marks=pytest.mark.slow),
 ], ids=["two kinds", "all kinds"])  # fmt: skip
 def test_every_kind_of_learner_leaves_out_its_fold(
     folder: Path, pool: list[dict[str, Any]], units: int
@@ -205,7 +207,7 @@ def test_every_kind_of_learner_leaves_out_its_fold(
 
 
 def test_a_combination_is_chosen_and_calibrated_out_of_fold(folder: Path) -> None:
-    pool = [POOL[0], POOL[4]]
+    pool = [POOL[0], POOL[5]]
     combine = {"method": "choose", "coverage": 0.8}
     config = pipeline(table_file(folder), epochs=4, ensemble={"pool": pool, "combine": combine})
     result = run(config, output=folder, inline=True)

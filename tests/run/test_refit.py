@@ -332,6 +332,15 @@ def test_passes_of_dropout_are_those_of_the_new_network(folder: Path, path: Path
     np.testing.assert_array_equal(rows[0], rows[2])
 
 
+def test_members_that_share_weights_are_those_of_the_new_learner(folder: Path, path: Path) -> None:
+    ensemble = {"strategy": "shared", "learners": 2, "members": 3}
+    result = run(pipeline(path, PARTS, ensemble=ensemble), output=folder, inline=True)
+    rows = rows_of(result)
+    assert len(rows) == 6
+    np.testing.assert_array_equal(rows[0], rows[2])
+    assert not np.array_equal(rows[0], rows[3])
+
+
 def test_a_learner_that_diverges_when_it_is_trained_again_stays_as_it_was(
     folder: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

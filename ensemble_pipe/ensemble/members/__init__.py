@@ -6,7 +6,7 @@ from ensemble_pipe.ensemble.members.external import ExternalMember, external_mem
 from ensemble_pipe.ensemble.members.fitted import FittedMember
 from ensemble_pipe.ensemble.members.from_training import fitted_member, members_at
 from ensemble_pipe.ensemble.members.member import NO_EXTERNAL, ExternalOutputs, Member
-from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
+from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember, SharedPart
 from ensemble_pipe.ensemble.members.outputs import (
     member_outputs,
     raw_outputs,
@@ -24,6 +24,7 @@ __all__ = [
     "FittedMember",
     "Member",
     "NetworkMember",
+    "SharedPart",
     "external_members",
     "fitted_member",
     "member_outputs",

@@ -8,7 +8,7 @@ from ensemble_pipe.ensemble.members.boosted import BoostedMember
 from ensemble_pipe.ensemble.members.estimator import EstimatorMember
 from ensemble_pipe.ensemble.members.fitted import FittedMember
 from ensemble_pipe.ensemble.members.library import KINDS
-from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember
+from ensemble_pipe.ensemble.members.network import DropoutPass, NetworkMember, SharedPart
 from ensemble_pipe.ensemble.members.trees import TreesMember
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import LearnerPlan
@@ -18,7 +18,9 @@ from ensemble_pipe.training.state import LearnerState
 def members_at(
     plan: LearnerPlan, number: int, state: LearnerState, schema: Schema
 ) -> Iterator[NetworkMember | BoostedMember]:
-    """Yield the members of a learner at a checkpoint: one, or one for each pass of dropout.
+    """Yield the members of a learner at a checkpoint.
+
+    One, or one for each pass of dropout, or each of those that share its weights.
 
     Their rows are copies: what Ray sends lies in memory that it wants back.
 
@@ -36,12 +38,13 @@ def members_at(
             plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask
         )
         return
-    passes, row = plan.dropout_passes or 1, state.member_row.copy()
-    for index in range(passes):
+    count, row = plan.members_at_once, state.member_row.copy()
+    for index in range(count):
         dropout = None if plan.dropout_passes is None else DropoutPass(plan.seed, index)
+        part = None if plan.sharing is None else SharedPart(plan.sharing, index)
         yield NetworkMember(
-            plan.learner, number * passes + index, state.step, plan.network, plan.loss,
-            row, mask, dropout,
+            plan.learner, number * count + index, state.step, plan.network, plan.loss,
+            row, mask, dropout, part,
         )  # fmt: skip
 
 

@@ -1,11 +1,12 @@
 """Members that are networks; those of one architecture are computed together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from annotated_types import Ge
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.core.seeds import Draws, Purpose
@@ -22,6 +23,7 @@ from ensemble_pipe.nn.inference import outputs_of, sampled_outputs_of
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture
+from ensemble_pipe.nn.sharing import Sharing, members_row
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,23 @@ class DropoutPass:
 
 
 @dataclass(frozen=True)
+class SharedPart:
+    """Which member of a learner with several it is.
+
+    Attributes:
+        sharing: what they share.
+        member: its number among them, counted from 0.
+    """
+
+    sharing: Sharing
+    member: Annotated[int, Ge(0)]
+
+    def __post_init__(self) -> None:
+        if self.member >= self.sharing.members:
+            raise ValueError(f"is member {self.member} of {self.sharing.members}, from 0 on")
+
+
+@dataclass(frozen=True)
 class NetworkMember(Member):
     """A network.
 
@@ -49,9 +68,10 @@ class NetworkMember(Member):
         learner, number, step, noise: see `Member`.
         network: its architecture.
         loss: that it was trained with, which says what its outputs mean.
-        row: (P,) parameters and statistics.
+        row: (P,) parameters and statistics, of all members that share it.
         mask: what its inputs are multiplied by, (D,); None where it sees all features.
         dropout: which of the units that are dropped in training are dropped here; None for none.
+        part: which member it is of those that share the row; None for the only one.
     """
 
     network: Architecture
@@ -59,17 +79,21 @@ class NetworkMember(Member):
     row: Floats
     mask: Floats | None = None
     dropout: DropoutPass | None = None
+    part: SharedPart | None = None
 
     @property
     def kind(self) -> str:
         """See `Member`."""
+        if self.part is not None:
+            return f"{self.network.name} that shares weights"
         return self.network.name if self.dropout is None else f"{self.network.name} with dropout"
 
     def built(self, schema: Schema) -> Network:
         """Return the network for the shapes of the data, built once for each schema."""
         held: tuple[Schema, Network] | None = self.__dict__.get("_built")
         if held is None or held[0] is not schema:
-            held = schema, build(self.network, self.loss, schema)
+            sharing = None if self.part is None else self.part.sharing
+            held = schema, build(self.network, self.loss, schema, sharing)
             self.__dict__["_built"] = held
         return held[1]
 
@@ -87,6 +111,7 @@ class NetworkMember(Member):
             **self.identity(),
             **network_fields(tensor_name(self), self.network, self.loss, self.mask),
             "dropout": None if self.dropout is None else asdict(self.dropout),
+            "part": None if self.part is None else asdict(self.part),
         }
 
     def tensors(self) -> dict[str, Floats]:
@@ -95,16 +120,25 @@ class NetworkMember(Member):
 
 
 class NetworkRecord(NetworkFields):
-    """Of a network; passes of dropout share a tensor."""
+    """Of a network; passes of dropout, and members that share weights, share a tensor.
+
+    Models of versions before 0.2 have no `part`.
+    """
 
     kind: Literal["network"]
     dropout: DropoutPass | None
+    part: SharedPart | None = None
+
+    @property
+    def sharing(self) -> Sharing | None:
+        """See `NetworkFields`."""
+        return None if self.part is None else self.part.sharing
 
     def _member(self, schema: Schema, saved: SavedFiles) -> NetworkMember:
         mask, row = self.mask(schema), self.rows(schema, saved)
         return NetworkMember(
             self.learner, self.number, self.step, self.network, self.loss, row, mask, self.dropout,
-            noise=self.noise,
+            self.part, noise=self.noise,
         )  # fmt: skip
 
 
@@ -112,17 +146,45 @@ def _predict(
     members: Sequence[NetworkMember], schema: Schema, read: Read, rows: int
 ) -> Iterator[Floats]:
     """Yield the outputs (R, O) of each member for one version of the rows."""
-    for (_, loss), group in groupby(members, lambda member: (member.network, member.loss)):
+    for (_, loss, _, _), group in groupby(members, _computed_with):
         alike = list(group)
-        built = alike[0].built(schema)
-        for sampled, part in groupby(alike, lambda member: member.dropout is not None):
-            same = list(part)
-            if sampled:
-                outputs = np.concatenate([_sampled(member, schema, read, rows) for member in same])
-            else:
-                stacked, masks = np.stack([m.row for m in same]), [m.mask for m in same]
-                outputs = outputs_of(built, stacked, read, rows, masks=masks)
-            yield from loss.predictions(outputs)
+        if alike[0].part is not None:
+            outputs = _shared(alike, schema, read, rows)
+        elif alike[0].dropout is not None:
+            outputs = np.concatenate([_sampled(member, schema, read, rows) for member in alike])
+        else:
+            stacked, masks = np.stack([m.row for m in alike]), [m.mask for m in alike]
+            outputs = outputs_of(alike[0].built(schema), stacked, read, rows, masks=masks)
+        yield from loss.predictions(outputs)
+
+
+def _computed_with(member: NetworkMember) -> tuple[Architecture, Loss, bool, str]:
+    """Return what members that are computed together have in common."""
+    shared = "" if member.part is None else tensor_name(member)
+    return member.network, member.loss, member.dropout is not None, shared
+
+
+def _shared(members: Sequence[NetworkMember], schema: Schema, read: Read, rows: int) -> Floats:
+    """Return the outputs (K, R, O) of members of one learner, which share its row."""
+    first, parts = members[0], [member.part for member in members if member.part is not None]
+    numbers = [part.member for part in parts]
+    whole, row = first.built(schema), first.row
+    network = _network_of(first, schema, len(numbers))
+    if numbers != list(range(parts[0].sharing.members)):
+        row = members_row(whole, row, numbers)
+    return outputs_of(network, row[None], read, rows, masks=[first.mask])
+
+
+def _network_of(member: NetworkMember, schema: Schema, count: int) -> Network:
+    """Return the network of so many members of a learner, built once for each schema."""
+    if member.part is None or count == member.part.sharing.members:
+        return member.built(schema)
+    part = SharedPart(replace(member.part.sharing, members=count), 0)
+    held: NetworkMember | None = member.__dict__.get("_few")
+    if held is None or held.part != part:
+        held = replace(member, part=part)
+        member.__dict__["_few"] = held
+    return held.built(schema)
 
 
 def _sampled(member: NetworkMember, schema: Schema, read: Read, rows: int) -> Floats:

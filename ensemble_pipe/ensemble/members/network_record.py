@@ -12,6 +12,7 @@ from ensemble_pipe.ensemble.members.member import Member, MemberRecord, SavedFil
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import LOSSES, Loss
 from ensemble_pipe.nn.networks import NETWORKS, Architecture
+from ensemble_pipe.nn.sharing import Sharing
 
 
 class NetworkFields(MemberRecord):
@@ -27,6 +28,11 @@ class NetworkFields(MemberRecord):
     network: Annotated[Architecture, NETWORKS]
     loss: Annotated[Loss, LOSSES]
     features: list[int] | None
+
+    @property
+    def sharing(self) -> Sharing | None:
+        """What several members share of the rows; None where each row is of one member."""
+        return None
 
     def mask(self, schema: Schema) -> Floats | None:
         """Return what the inputs are multiplied by, (D,); None where all features are seen.
@@ -54,7 +60,7 @@ class NetworkFields(MemberRecord):
             ValueError: network and data do not agree, or the tensor is missing or of another shape.
         """
         try:
-            expected = (*shape, build(self.network, self.loss, schema).layout.size)
+            expected = (*shape, build(self.network, self.loss, schema, self.sharing).layout.size)
         except ConfigError as error:
             raise ValueError(str(error)) from None
         rows = saved.tensors.get(self.tensor, np.zeros(0, np.float32))
@@ -67,7 +73,7 @@ class NetworkFields(MemberRecord):
 
 
 def tensor_name(member: Member) -> str:
-    """Return the name of the rows of a member; passes of dropout share one."""
+    """Return the name of the rows of a member; all members at a step of a learner share one."""
     return f"{member.learner:04d}-{member.step:08d}"
 
 

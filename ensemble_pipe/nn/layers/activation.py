@@ -61,6 +61,7 @@ class Activation(Layer):
     keeps_sums: ClassVar[bool] = False
 
     shares_inputs = True
+    row_wise = True
 
     def slopes(
         self, values: dict[str, Floats], learners: int, dtype: np.dtype[np.floating]

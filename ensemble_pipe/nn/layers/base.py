@@ -113,12 +113,17 @@ class Layer(ABC):
         numbers: fields that may differ between the learners of a stack; they reach the bound
             layer as (M,) vectors.
         shares_inputs: whether it takes inputs (1, N, ...) that all learners share.
+        row_wise: whether each row of outputs (D,) is a function of its row of inputs alone, so that
+            the rows of several members can pass it one after another.
+        embeds_numbers: whether it puts vectors in the place of numbers.
         test_draws: the number of passes whose mean outputs make a prediction.
     """
 
     name: str
     numbers: ClassVar[tuple[str, ...]] = ()
     shares_inputs: ClassVar[bool] = False
+    row_wise: ClassVar[bool] = False
+    embeds_numbers: ClassVar[bool] = False
 
     @abstractmethod
     def bind(self, binding: Binding) -> BoundLayer: ...
@@ -149,6 +154,19 @@ class Layer(ABC):
         By "", or for a container by the names of the layers in it.
         """
         return {}
+
+    def feature_widths(self, widths: tuple[int, ...]) -> tuple[int, ...]:
+        """Return how many of its flat outputs stand for each feature, in order.
+
+        Args:
+            widths: how many of its inputs do.
+        """
+        return widths
+
+    @property
+    def spreads_to(self) -> int:
+        """The members that it gives a row of outputs each for every row of inputs; 1 for most."""
+        return 1
 
     @property
     def fits(self) -> bool:

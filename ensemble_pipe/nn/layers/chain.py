@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
+from math import prod
 from typing import TypeVar
 
 import numpy as np
@@ -76,6 +77,11 @@ class Chain:
         }
 
     @property
+    def members(self) -> int:
+        """K, how many rows of outputs there are for each row of inputs."""
+        return prod(layer.spreads_to for layer in self.layers)
+
+    @property
     def test_draws(self) -> int:
         return max((layer.test_draws for layer in self.layers), default=1)
 
@@ -96,7 +102,7 @@ class Chain:
         bound: list[BoundLayer] = []
         shares: list[bool] = []
         names: list[str] = []
-        input_gradient = binding.input_gradient
+        input_gradient, batch_rows = binding.input_gradient, binding.batch_rows
         index = 0
         while index < len(self.layers):
             layer, shape = self.layers[index], self.shapes[index]
@@ -107,6 +113,7 @@ class Chain:
             still = frozenset(n for n in moving if f"{self.names[index]}/{n}" in binding.still)
             own = replace(
                 own,
+                batch_rows=batch_rows,
                 input_gradient=input_gradient,
                 still=still,
                 frozen=bool(moving) and len(still) == len(moving),
@@ -121,6 +128,7 @@ class Chain:
             shares.append(layer.shares_inputs)
             names.append(self.names[index + count])
             input_gradient = input_gradient or len(still) < len(moving)
+            batch_rows *= layer.spreads_to
             index += 1 + count
         return BoundChain(bound, shares, names, binding.learners)
 

@@ -28,6 +28,7 @@ class Flatten(Layer):
     name: Literal["flatten"] = "flatten"
 
     shares_inputs = True
+    row_wise = True
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (prod(input_shape),)
@@ -84,6 +85,7 @@ class Dense(Layer):
     bias_rate: RateFactor = 1.0
 
     shares_inputs = True
+    row_wise = True
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         require_flat(input_shape)

@@ -42,6 +42,7 @@ class Dropout(Layer):
 
     numbers = ("rate",)
     shares_inputs = True
+    row_wise = True
 
     @property
     def drops(self) -> bool:

@@ -64,6 +64,7 @@ class Embedding(Layer):
     initializer: Initializer = Normal(deviation=0.05)
 
     shares_inputs = True
+    row_wise = True
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         features = require_flat(input_shape)
@@ -77,6 +78,11 @@ class Embedding(Layer):
         if len(set(places)) < len(places):
             raise ValueError(f"names a column twice in {places}; name each once")
         return (features + sum(embedded.dimension - 1 for embedded in self.columns),)
+
+    def feature_widths(self, widths: tuple[int, ...]) -> tuple[int, ...]:
+        places = {embedded.place for embedded in self.columns}
+        others = [width for place, width in enumerate(widths) if place not in places]
+        return (*others, *(embedded.dimension for embedded in self.columns))
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         return tuple(

@@ -28,6 +28,7 @@ class LayerNorm(Layer):
     epsilon: Annotated[float, Gt(0)] = 1e-5
 
     shares_inputs = True
+    row_wise = True
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         channels = input_shape[-1:]

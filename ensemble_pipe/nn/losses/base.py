@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, Literal
 
+import numpy as np
+
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.own_code import is_own, mark_unwritten, require_written
 
@@ -43,6 +45,22 @@ class LossFunction(ABC):
         Logits (..., C) whose softmax are the probabilities; or means (..., D); or means and
         variances (..., 2 D) in units of the standardised targets.
         """
+
+    def mean_outputs(self, outputs: Floats) -> Floats:
+        """Return outputs (R, O) of the mean prediction of K members with outputs (K, R, O).
+
+        The mean itself, unless outputs are no predictions: then the mean prediction is that of
+        probabilities, or a mixture of normal distributions.
+        """
+        if len(outputs) == 1:
+            only: Floats = outputs[0]
+            return only
+        return self._mean_outputs(outputs.astype(np.float64)).astype(np.float32)
+
+    def _mean_outputs(self, outputs: Floats) -> Floats:
+        """Return what `mean_outputs` does, in float64."""
+        mean: Floats = outputs.mean(axis=0)
+        return mean
 
     @staticmethod
     def arrange(targets: Array) -> Array:

@@ -58,6 +58,12 @@ class CrossEntropy(OnePerClass):
     numbers = ("smoothing",)
     kernel = staticmethod(_cross_entropy)
 
+    def _mean_outputs(self, outputs: Floats) -> Floats:
+        powers = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        mean = (powers / powers.sum(axis=-1, keepdims=True)).mean(axis=0)
+        logits: Floats = np.log(np.maximum(mean, np.finfo(np.float64).tiny))
+        return logits
+
 
 @settings
 class BinaryCrossEntropy(LossFunction):
@@ -90,6 +96,13 @@ class BinaryCrossEntropy(LossFunction):
     def arrange(targets: Array) -> Array:
         """Return class numbers or shares (M, N)."""
         return targets[..., 0] if targets.ndim == 3 else targets
+
+    def _mean_outputs(self, outputs: Floats) -> Floats:
+        of_one, of_zero = (
+            np.logaddexp.reduce(-np.logaddexp(0.0, sign * outputs), axis=0) for sign in (-1.0, 1.0)
+        )
+        logits: Floats = of_one - of_zero
+        return logits
 
     def predictions(self, outputs: Floats) -> Floats:
         """Return logits (..., 2), which are (0, z), from outputs z (..., 1)."""

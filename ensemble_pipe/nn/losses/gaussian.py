@@ -28,6 +28,14 @@ class GaussianLoss(RegressionLoss):
         variances += np.float32(self.variance_floor)
         return predictions
 
+    def _mean_outputs(self, outputs: Floats) -> Floats:
+        means, raw = np.split(outputs, 2, axis=-1)
+        mean = means.mean(axis=0)
+        spread = ((means - mean) ** 2).mean(axis=0)
+        above = np.logaddexp(0.0, raw).mean(axis=0) + spread  # of the floor
+        above = np.maximum(above, np.finfo(np.float32).tiny)
+        return np.concatenate([mean, above + np.log(-np.expm1(-above))], axis=-1)
+
 
 def _gaussian_nll(
     outputs: Floats, targets: Array, weights: Floats, floor: Floats, *written: Floats
