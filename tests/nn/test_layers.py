@@ -22,6 +22,7 @@ from ensemble_pipe.nn.layers import (
     ReLU,
     Residual,
 )
+from ensemble_pipe.nn.layers.dense import MANY_ROWS, write_kernel_gradient
 from ensemble_pipe.nn.network import Network
 
 every_layer = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -204,6 +205,31 @@ def test_flatten_lays_out_each_row_in_order(shape: tuple[int, ...]) -> None:
     for m, n in np.ndindex(3, 6):
         np.testing.assert_array_equal(flat[m, n], inputs[m, n].ravel())
     assert np.shares_memory(flat, inputs)
+
+
+@pytest.mark.parametrize("name", ["dense", "dense-wide", "dense-one-input"])
+@own_and_shared
+def test_a_learner_of_three_is_bitwise_the_one_alone_with_many_rows(
+    name: str, shared: bool
+) -> None:
+    case, count = CASES[name], MANY_ROWS + 1
+    rows, above = case.rows(3), gradient_above(case, 3, count)
+    inputs = case.inputs(1 if shared else 3, count)
+    together = train(case, rows, inputs, above)
+    for m in range(3):
+        one, source = slice(m, m + 1), slice(0, 1) if shared else slice(m, m + 1)
+        alone = train(case, rows[one].copy(), inputs[source], above[one].copy(), learners=[m])
+        for stacked, single in zip(together, alone, strict=True):
+            assert stacked[m].tobytes() == single[0].tobytes()
+
+
+def test_a_kernel_gradient_over_many_rows_is_the_sum_over_few() -> None:
+    inputs, gradient = draw(2, MANY_ROWS, 5), draw(2, MANY_ROWS, 3)
+    whole, parts = np.empty((2, 5, 3)), np.empty((8, 2, 5, 3))
+    write_kernel_gradient(inputs, gradient, whole)
+    for part, some in zip(parts, np.split(np.arange(MANY_ROWS), 8), strict=True):
+        write_kernel_gradient(inputs[:, some], gradient[:, some], part)
+    np.testing.assert_allclose(whole, parts.sum(axis=0), rtol=1e-9, atol=1e-9)
 
 
 def test_dense_by_hand() -> None:

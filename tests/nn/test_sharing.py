@@ -213,11 +213,12 @@ def test_a_full_member_is_a_plain_network_whose_kernels_its_vectors_scale() -> N
 
 
 @every_form
+@pytest.mark.parametrize("count", [17, 200])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_learner_of_three_is_bitwise_the_one_alone(name: str, form: Form) -> None:
+def test_a_learner_of_three_is_bitwise_the_one_alone(name: str, form: Form, count: int) -> None:
     network = share(NETWORKS[name], Sharing(members=MEMBERS, form=form))
-    rows, above = rows_of(network, 3), draw(3, MEMBERS * 17, network.outputs).astype(np.float32)
-    inputs = inputs_of(network, 3, 17).astype(np.float32)
+    rows, above = rows_of(network, 3), draw(3, MEMBERS * count, network.outputs).astype(np.float32)
+    inputs = inputs_of(network, 3, count).astype(np.float32)
     together = run(network, rows, inputs, above)
     for m in range(3):
         one = slice(m, m + 1)

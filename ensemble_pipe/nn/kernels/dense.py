@@ -1,7 +1,7 @@
 """Products of dense layers, one for each learner, other than the forward product of NumPy.
 
-Gradients use scipy's BLAS inside a kernel: with 784 and 512 columns this took a tenth less time
-than np.matmul, which in turn is faster in the forward product.
+Gradients use scipy's BLAS inside a kernel: with 784 and 512 columns and 128 rows this took a tenth
+less time than np.matmul, which in turn is faster in the forward product, and with many rows.
 
 Shapes: x (A, N, D) with A = M, or 1 where all learners share the input; w (M, D, O); y (M, N, O).
 Rows of each matrix are contiguous.

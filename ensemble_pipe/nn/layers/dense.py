@@ -52,6 +52,18 @@ class BoundFlatten:
         return gradient.reshape(*gradient.shape[:2], *self.shape)
 
 
+# Rows of a batch from which on NumPy's BLAS sums over them faster, by a tenth to a half.
+MANY_ROWS = 512
+
+
+def write_kernel_gradient(inputs: Floats, gradient: Floats, kernel_gradient: Floats) -> None:
+    """kernel_gradient (M, D, O) = x' gradient, for x (A, N, D) and gradient (M, N, O)."""
+    if inputs.shape[1] < MANY_ROWS:
+        products.kernel_gradient(inputs, gradient, kernel_gradient)
+    else:
+        np.matmul(inputs.transpose(0, 2, 1), gradient, out=kernel_gradient)
+
+
 @settings
 class Dense(Layer):
     """Fully connected layer: y = x W + b, with x (M, N, D), W (M, D, O), b (M, O).
@@ -155,7 +167,7 @@ class BoundDense:
 
     def backward(self, gradient: Floats) -> Floats | None:
         self.activation.backward(gradient, self.bias_gradient)
-        products.kernel_gradient(self.inputs, gradient, self.kernel_gradient)
+        write_kernel_gradient(self.inputs, gradient, self.kernel_gradient)
         if self.input_gradient is not None:
             products.input_gradient(gradient, self.kernel, self.input_gradient)
         return self.input_gradient

@@ -13,7 +13,7 @@ from ensemble_pipe.nn.kernels.row_product import make_panels
 from ensemble_pipe.nn.layers.activation import Activation, Identity
 from ensemble_pipe.nn.layers.base import Binding, Layer
 from ensemble_pipe.nn.layers.contiguous import Contiguous
-from ensemble_pipe.nn.layers.dense import Dense
+from ensemble_pipe.nn.layers.dense import Dense, write_kernel_gradient
 from ensemble_pipe.nn.layout import Parameter
 
 # Sums of some members that are looked at several times in turn should stay in the L2 cache.
@@ -134,7 +134,7 @@ class BoundSharedDense:
             kernels.scale_gradient(own, sums[m, part], scale, scale_gradient[m, part])
         self.scale_gradient.write()
         self.next_gradient.write()
-        products.kernel_gradient(self.inputs, gradient, self.kernel_gradient)
+        write_kernel_gradient(self.inputs, gradient, self.kernel_gradient)
         if self.input_gradient is not None:
             products.input_gradient(gradient, self.kernel, self.input_gradient)
         return self.input_gradient
