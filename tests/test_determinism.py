@@ -92,6 +92,16 @@ SHARED_ROWS: dict[str, dict[str, Any]] = {
         "ensemble": {**SHARED, "form": "mini"},
         "network": {"hidden": [16, 8], "activation": "gelu", "dropout": 0.3},
     },
+    "members with embeddings of numbers": {
+        "ensemble": SHARED,
+        "network": {"name": "tabm", "hidden": [8, 6]},
+        **_TABLE,
+    },
+    "members of realmlp": {
+        "ensemble": {**SHARED, "form": "packed"},
+        "network": {"name": "realmlp", "hidden": [8]},
+        **_TABLE,
+    },
     "packed members": {"ensemble": {**SHARED, "form": "packed"}, "network": {"hidden": [16]}},
     "averages of members that share weights, early stopping": {
         "ensemble": {**SHARED, "vary": {"training.optimizer.learning_rate": [0.01, 0.003, 0.03]}},

@@ -13,8 +13,8 @@ from ensemble_pipe.nn.losses.checked import require_outputs
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Architecture, Sequential, first_embedding
 from ensemble_pipe.nn.sequential import place_numbers
-from ensemble_pipe.nn.tabular import TableNetwork
 from ensemble_pipe.nn.sharing import Sharing, share
+from ensemble_pipe.nn.tabular import TableNetwork
 
 
 class DataShape(Protocol):

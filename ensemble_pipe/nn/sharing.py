@@ -22,6 +22,7 @@ from ensemble_pipe.nn.layers.chain import Chain
 from ensemble_pipe.nn.layers.dense import Dense, Flatten
 from ensemble_pipe.nn.layers.dropout import Dropout
 from ensemble_pipe.nn.layers.members import PerMember, Spread
+from ensemble_pipe.nn.layers.scale import FeatureScale
 from ensemble_pipe.nn.layers.shared_dense import SharedDense
 from ensemble_pipe.nn.network import Network
 
@@ -64,13 +65,14 @@ def share(network: Network, sharing: Sharing) -> Network:
         if not layer.row_wise:
             raise ConfigError(
                 f"ensemble.strategy: shared is for networks of dense layers, but {name} is none "
-                "that members can share; take network: {name: mlp}, or a sequential one of "
-                "flatten, dense, activations, dropout, layer_norm and embeddings"
+                "that members can share; take network: {name: mlp}, or another of flatten, dense, "
+                "activations, dropout, layer_norm, scales and embeddings"
             )
     front = _front(chain, sharing)
-    behind = [_member_layer(chain, i, sharing) for i in range(front, len(chain.layers))]
-    spread = _spread(chain, front, sharing)
-    return Network(network.input_shape, [*chain.layers[:front], spread, *behind])
+    layers = [*chain.layers[:front], _spread(chain, front, sharing)]
+    for place in range(front, len(chain.layers)):
+        layers += _member_layers(chain, place, sharing)
+    return Network(network.input_shape, layers)
 
 
 def members_row(network: Network, row: Floats, members: Sequence[int]) -> Floats:
@@ -107,20 +109,21 @@ def _spread(chain: Chain, front: int, sharing: Sharing) -> Spread:
     return Spread(members=sharing.members, scales=scales)
 
 
-def _member_layer(chain: Chain, place: int, sharing: Sharing) -> Layer:
-    """Return the layer of all members that takes the place of one."""
+def _member_layers(chain: Chain, place: int, sharing: Sharing) -> list[Layer]:
+    """Return the layers of all members that take the place of one."""
     layer, members = chain.layers[place], sharing.members
     last = place == len(chain.layers) - 1
     if last or sharing.form == "packed":
-        return PerMember.of(layer, members) if layer.parameters(chain.shapes[place]) else layer
+        own = bool(layer.parameters(chain.shapes[place]))
+        return [PerMember.of(layer, members) if own else layer]
     if sharing.form == "mini" or not isinstance(layer, Dense):
-        return layer
-    return SharedDense(
-        units=layer.units,
-        initializer=layer.initializer,
-        members=members,
-        scales_outputs=_scales_next(chain, place),
-    )
+        return [layer]
+    scales = _scales_next(chain, place)
+    shared = SharedDense(dense=layer, members=members, scales_outputs=scales)
+    before = [i for i, other in enumerate(chain.layers[:place]) if isinstance(other, Dense)]
+    if not before or _scales_next(chain, before[-1]):
+        return [shared]
+    return [PerMember.of(FeatureScale(), members), shared]
 
 
 def _scales_next(chain: Chain, place: int) -> bool:
@@ -133,10 +136,4 @@ def _scales_next(chain: Chain, place: int) -> bool:
     if len(between) + 1 == len(following):
         return False
     after = between[1:] if between and isinstance(between[0], Activation) else between
-    for layer in after:
-        if not isinstance(layer, Dropout):
-            raise ConfigError(
-                f"ensemble.form: full has factors between an activation and the next dense layer, "
-                f"but there is a {layer.name}; take form: mini, or leave it out"
-            )
-    return True
+    return all(isinstance(layer, Dropout) for layer in after)

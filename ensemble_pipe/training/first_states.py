@@ -41,7 +41,7 @@ def _rows(plan: LearnerPlan, network: Network, data: TrainingData) -> Floats:
     ids = np.arange(part.rows)
     if folds is not None:
         ids = np.flatnonzero(data.seen(plan.learner, folds))
-    widest = max(prod(shape) for shape in network.chain.shapes)
+    widest = network.members * max(prod(shape) for shape in network.chain.shapes)
     most = max(1, min(_MOST_ROWS, _MOST_NUMBERS // widest))
     chosen = ChosenRows(part, ids[:: -(-len(ids) // most)])
     inputs = np.empty((chosen.rows, *network.input_shape), np.float32)

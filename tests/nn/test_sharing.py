@@ -23,6 +23,8 @@ from ensemble_pipe.nn.layers import (
     Flatten,
     Layer,
     LayerNorm,
+    Periodic,
+    PiecewiseLinear,
     ReLU,
     Tanh,
 )
@@ -31,6 +33,7 @@ from ensemble_pipe.nn.losses import CrossEntropy, SquaredError
 from ensemble_pipe.nn.network import Network
 from ensemble_pipe.nn.networks import Cnn, Mlp, ResNet, WideAndDeep
 from ensemble_pipe.nn.sharing import Form, Sharing, members_row, share
+from ensemble_pipe.nn.tabular import RealMlp, TabM
 
 FORMS: tuple[Form, ...] = ("full", "mini", "packed")
 MEMBERS, ROWS = 4, 6
@@ -64,6 +67,9 @@ NETWORKS = {
     "one hidden layer": plain(hidden=(7,), activation="tanh"),
     "linear": plain(hidden=()),
     "embedding": embedded(),
+    "a norm between": normed(),
+    "realmlp": RealMlp(hidden=(7, 6)).build((5,), 3),
+    "tabm": TabM(hidden=(7,), embedding=Periodic(dimension=3, frequencies=4)).build((5,), 2),
 }
 
 
@@ -121,11 +127,6 @@ def check(network: Network, learners: int, *, shared_inputs: bool) -> None:
 def test_gradient(name: str, form: Form, learners: int, shared_inputs: bool) -> None:
     network = share(NETWORKS[name], Sharing(members=MEMBERS, form=form))
     check(network, learners, shared_inputs=shared_inputs)
-
-
-@pytest.mark.parametrize("form", ["mini", "packed"])
-def test_gradient_with_a_norm_between_the_layers(form: Form) -> None:
-    check(share(normed(), Sharing(members=MEMBERS, form=form)), 3, shared_inputs=False)
 
 
 def forgotten(gradient: Floats, rows: Floats, factors: Floats, sums: Floats) -> None:
@@ -310,9 +311,43 @@ def test_layers_that_members_cannot_share_are_refused(
         share(network, Sharing(form=form))
 
 
-def test_a_layer_between_activation_and_product_needs_another_form_than_full() -> None:
-    with pytest.raises(ConfigError, match=r"ensemble.form: full .* layer_norm; take form: mini"):
-        share(normed(), Sharing())
+def test_factors_stand_before_a_product_that_the_layer_before_cannot_scale_for() -> None:
+    names = share(normed(), Sharing()).chain.names
+    assert names == [
+        "members1", "dense1", "layer_norm1", "tanh1", "feature_scale1", "dense2", "dense3",
+    ]  # fmt: skip
+
+
+@every_form
+def test_first_values_from_the_data_give_every_unit_of_every_member_its_spread(form: Form) -> None:
+    network = share(RealMlp(hidden=(7, 6), dropout=None).build((5,), 3), Sharing(form=form))
+    row, rows = network.initialize(1, 0), draw(500, 5).astype(np.float32)
+    network.fit(row, rows, 1, 0)
+    (outputs,), _ = run(network, row[None], rows, np.zeros((1, 32 * 500, 3)))
+    spreads = outputs.reshape(32, 500, 3).std(axis=1)
+    np.testing.assert_allclose(spreads, 1, rtol=1e-3)
+    assert np.isfinite(row).all()
+
+
+@every_form
+def test_embeddings_are_shared_and_their_edges_found(form: Form) -> None:
+    layer = PiecewiseLinear(bins=4, dimension=3)
+    network = share(
+        TabM(hidden=(7,), embedding=layer).build((5,), 2), Sharing(members=2, form=form)
+    )
+    row, rows = network.initialize(1, 0), draw(500, 5).astype(np.float32)
+    network.fit(row, rows, 1, 0)
+    widths = network.layout.views(row[None])["piecewise_linear1/widths"][0]
+    assert widths.shape == ((2, 5, 4) if form == "packed" else (5, 4))
+    np.testing.assert_allclose(widths.sum(axis=-1) - np.ptp(rows, axis=0), 0, atol=1e-5)
+
+
+def test_factors_of_embedded_numbers_are_normal_and_one_for_each_number() -> None:
+    network = share(TabM(hidden=(7,)).build((5,), 2), Sharing(members=64))
+    r = network.layout.views(network.initialize(1, 0)[None])["members1/r"][0]
+    by_number = r.reshape(64, 5, 16)
+    assert (by_number == by_number[..., :1]).all()
+    assert abs(by_number[..., 0].std() - 1) < 0.2
 
 
 def test_flatten_passes_images_to_the_members() -> None:

@@ -144,7 +144,7 @@ class Chain:
             inputs: (1, N, ...).
         """
         for index, layer in enumerate(self.layers):
-            own = self._binding(index, binding)
+            own = replace(self._binding(index, binding), batch_rows=inputs.shape[1])
             if layer.fits:
                 layer.fit(own, inputs)
             inputs = layer.bind(replace(own, draws=None)).forward(inputs, 0)

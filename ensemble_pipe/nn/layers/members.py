@@ -128,6 +128,20 @@ class PerMember(Layer):
     def normalized_over(self, input_shape: tuple[int, ...], batch_rows: int) -> dict[str, int]:
         return self.layer.normalized_over(input_shape, batch_rows)
 
+    @property
+    def fits(self) -> bool:
+        return self.layer.fits
+
+    def fit(self, binding: Binding, inputs: Floats) -> None:
+        """Write the first values of each member, by its rows."""
+        rows = _split(inputs, self.members)
+        for k in range(self.members):
+            tensors = {name: tensor[:, k] for name, tensor in binding.tensors.items()}
+            own = replace(
+                binding, name=f"{binding.name}/{k}", batch_rows=rows.shape[1], tensors=tensors
+            )
+            self.layer.fit(own, rows[k : k + 1])
+
     def bind(self, binding: Binding) -> "BoundPerMember":
         return BoundPerMember(self, binding)
 

@@ -34,6 +34,8 @@ class NumberEmbedding(Layer):
     rate: RateFactor = 1.0
 
     shares_inputs: ClassVar[bool] = True
+    row_wise: ClassVar[bool] = True
+    embeds_numbers: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -68,6 +70,12 @@ class NumberEmbedding(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (input_shape[0] + len(self.own_places(input_shape)) * (self.width - 1),)
+
+    def feature_widths(self, widths: Places) -> Places:
+        own = self.own_places((sum(widths),))
+        starts = np.cumsum((0, *widths[:-1]))
+        others = [width for start, width in zip(starts, widths, strict=True) if start not in own]
+        return (*others, *(self.width for _ in own))
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         count = len(self.own_places(input_shape))

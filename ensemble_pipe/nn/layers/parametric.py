@@ -30,6 +30,7 @@ class Parametric(Layer):
     rate: RateFactor = 1.0
 
     shares_inputs = True
+    row_wise = True
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         return (Parameter("alpha", input_shape[-1:], "ones", rate_factor=self.rate),)

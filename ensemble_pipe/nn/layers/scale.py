@@ -25,6 +25,7 @@ class FeatureScale(Layer):
     rate: RateFactor = 1.0
 
     shares_inputs = True
+    row_wise = True
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         size = input_shape[-1:]

@@ -1,12 +1,12 @@
 """A dense layer whose kernel the members of a learner share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.kernels import dense as products
 from ensemble_pipe.nn.kernels import shared as kernels
 from ensemble_pipe.nn.kernels.row_product import make_panels
@@ -31,32 +31,28 @@ class SharedDense(Layer):
     behind the layer. The sums x_k W are kept, all else is computed again for the gradients.
 
     Attributes:
-        units: O.
-        initializer: of W; s and r start at 1, b at 0.
+        dense: of one member; s and r start at 1. First values that follow from the data are those
+            of one layer for the rows of all members.
         members: K.
         scales_outputs: whether there is an r.
     """
 
     name: str = "dense"
-    units: int
-    initializer: Initializer
+    dense: Dense
     members: int
     scales_outputs: bool
 
     row_wise = True
 
-    def _dense(self) -> Dense:
-        return Dense(units=self.units, initializer=self.initializer)
-
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        return self._dense().output_shape(input_shape)
+        return self.dense.output_shape(input_shape)
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
-        kernel, bias = self._dense().parameters(input_shape)
+        kernel, bias = self.dense.parameters(input_shape)
         count = self.members
-        shape = (count, self.units)
+        shape = (count, self.dense.units)
         own = [
-            Parameter("bias", shape, "zeros", bias.fan_in, bias.fan_out, members=count),
+            replace(bias, shape=shape, members=count),
             Parameter("s", shape, "ones", members=count),
         ]
         if self.scales_outputs:
@@ -64,7 +60,18 @@ class SharedDense(Layer):
         return (kernel, *own)
 
     def absorbs(self, following: Sequence[Layer], input_shape: tuple[int, ...]) -> int:
-        return self._dense().absorbs(following, input_shape)
+        return self.dense.absorbs(following, input_shape)
+
+    @property
+    def fits(self) -> bool:
+        return self.dense.fits
+
+    def fit(self, binding: Binding, inputs: Floats) -> None:
+        """Write the kernel, and the same bias for all members."""
+        biases = binding.tensors["bias"]
+        one = {"kernel": binding.tensors["kernel"], "bias": biases[:, 0]}
+        self.dense.fit(replace(binding, tensors=one), inputs)
+        biases[:, 1:] = biases[:, :1]
 
     def bind(self, binding: Binding) -> "BoundSharedDense":
         return BoundSharedDense(self, binding)
@@ -76,7 +83,7 @@ class BoundSharedDense:
     outputs_may_change = True
 
     def __init__(self, layer: SharedDense, binding: Binding) -> None:
-        members, units = layer.members, layer.units
+        members, units = layer.members, layer.dense.units
         rows = binding.batch_rows // members
         self.by_member = (binding.learners, members, rows, units)
         self.kernel = binding.tensors["kernel"]
