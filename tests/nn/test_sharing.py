@@ -332,9 +332,8 @@ def test_first_values_from_the_data_give_every_unit_of_every_member_its_spread(f
 @every_form
 def test_embeddings_are_shared_and_their_edges_found(form: Form) -> None:
     layer = PiecewiseLinear(bins=4, dimension=3)
-    network = share(
-        TabM(hidden=(7,), embedding=layer).build((5,), 2), Sharing(members=2, form=form)
-    )
+    plain_network = TabM(hidden=(7,), embedding=layer).build((5,), 2)
+    network = share(plain_network, Sharing(members=2, form=form))
     row, rows = network.initialize(1, 0), draw(500, 5).astype(np.float32)
     network.fit(row, rows, 1, 0)
     widths = network.layout.views(row[None])["piecewise_linear1/widths"][0]
