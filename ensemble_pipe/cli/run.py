@@ -165,6 +165,7 @@ def grow(
     address: Address = None,
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
+    time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Add learners to a run, and combine all anew."""
@@ -182,6 +183,7 @@ def grow(
             display=make_display(),
             accept_changes=accept_changes,
             timeline=Timeline.of_process(),
+            time_limit=time_limit,
         )
         show_result(result, as_json)
 

@@ -165,6 +165,7 @@ def grow(
     accept_changes: bool = False,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    time_limit: float | str | None = None,
 ) -> RunResult:
     """Add learners to a run, and combine all again; trained ones stay unchanged.
 
@@ -173,11 +174,13 @@ def grow(
     Args:
         run_dir: a run directory; where it is not finished, its own learners are trained too.
         learners: how many more.
-        accept_changes, address, inline, display, components, timeline: as for `resume`.
+        accept_changes, address, inline, display, components, timeline, time_limit: as for
+            `resume`, which goes on where the limit ended it.
 
     Raises:
         RunDirectoryError, CorruptFileError: as for `resume`.
-        ConfigError: the strategy does not allow it, or the run was ended by stop_below_gain.
+        ConfigError: the strategy does not allow it, the run was ended by stop_below_gain, or the
+            time limit is too short.
     """
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
@@ -192,12 +195,16 @@ def grow(
                     f"{run_dir}: is a search, whose trials are its learners; search "
                     "with a larger search.trials"
                 )
+            limit = limit_of(config, time_limit, None, timeline)
+            limit.require_start()
             write_growth(paths, add_learners(config, learners))
             config, plans = _rewind(paths, train=True)
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
             course = EveryLearner(paths, config, plans)
-            return drive(paths, config, plans, executor, display, started, timeline, course)
+            return drive(
+                paths, config, plans, executor, display, started, timeline, course, limit=limit
+            )
 
 
 def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:

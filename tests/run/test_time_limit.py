@@ -20,7 +20,7 @@ from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run import pipeline as runs
-from ensemble_pipe.run.pipeline import RunResult, resume, run
+from ensemble_pipe.run.pipeline import RunResult, grow, resume, run
 from ensemble_pipe.run.time_limit import TimeLimit, seconds_of
 from ensemble_pipe.tracking.left_undone import left_undone
 from ensemble_pipe.tracking.schemas import LearnerUnderWay
@@ -112,6 +112,32 @@ def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(
         assert (result.unfinished, result.left_undone) == ((), "")
         assert model_bytes(result) == model_bytes(whole)
         assert result.metrics == whole.metrics
+
+
+def test_a_growth_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(
+    tmp_path: Path, limited: Callable[[int], None]
+) -> None:
+    whole = run(config_of(ensemble={"learners": 4}), output=tmp_path / "whole", inline=True)
+    first = run(config_of(ensemble={"learners": 2}), output=tmp_path, inline=True)
+    limited(3)
+    ended = grow(first.run_dir, 2, inline=True, time_limit="1h")
+    assert ended.unfinished == (2, 3)
+    assert ended.left_undone.startswith("time limit 1h: learner 2 ")
+    assert len(ensemble_pipe.load(ended.run_dir).members) == ended.members >= 2
+    result = resume(first.run_dir, inline=True)
+    assert (result.unfinished, result.left_undone) == ((), "")
+    assert model_bytes(result) == model_bytes(whole)
+
+
+def test_a_limit_that_is_too_short_for_a_growth_leaves_the_run_as_it_is(tmp_path: Path) -> None:
+    first = run(config_of(ensemble={"learners": 1}), output=tmp_path, inline=True)
+    before = RunPaths(Path(first.run_dir)).pipeline.read_bytes()
+    with pytest.raises(ConfigError, match="time_limit: 0.5s is too short: the start has taken"):
+        grow(first.run_dir, 1, inline=True, time_limit=0.5)
+    with pytest.raises(ConfigError, match="time_limit: 'soon' is not a duration"):
+        grow(first.run_dir, 1, inline=True, time_limit="soon")
+    assert RunPaths(Path(first.run_dir)).pipeline.read_bytes() == before
+    assert grow(first.run_dir, 1, inline=True).members == 2
 
 
 def test_a_network_under_way_yields_its_best_row(
