@@ -19,7 +19,7 @@ Metric = ClassMetric | NumberMetric
 MAXIMIZED = frozenset({"accuracy", "balanced_accuracy", "f1", "auroc"})
 # What depends on the decided class alone.
 DECIDED = ("accuracy", "balanced_accuracy", "f1")
-_CHANCE = 0.5
+CHANCE = 0.5
 
 
 def metrics_for(task: str) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def class_metric(name: str, probabilities: Floats, labels: Integers) -> float:
     own = labels == (places[1:] if len(places) == 2 else places)[:, None]
     known = own.any(axis=1) & ~own.all(axis=1) & ~np.isnan(scores).any(axis=1)
     if not known.any():
-        return _CHANCE
+        return CHANCE
     return float(np.mean(auroc(ranked(scores[known], own[known])[1])))
 
 

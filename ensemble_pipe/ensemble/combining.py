@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -32,6 +33,7 @@ from ensemble_pipe.ensemble.combiners.outputs import NONE
 from ensemble_pipe.ensemble.conformal import Conformal, conformal_interval, conformal_sets
 from ensemble_pipe.ensemble.decisions import Decide, Decision
 from ensemble_pipe.ensemble.members import Member
+from ensemble_pipe.ensemble.metrics.aurocs import mean_auroc
 from ensemble_pipe.ensemble.numbers import Gaussians, combined_numbers
 
 FOLDS = 5
@@ -180,7 +182,8 @@ def _aim(metric: str, schema: Schema) -> Aim | None:
     """Return what is aimed at in place of the NLL; numbers are measured in their own units."""
 
     def of_classes(parts: tuple[Floats, ...], labels: Array) -> float:
-        return loss_of(metric, class_metric(metric, parts[0], labels))
+        own = mean_auroc if metric == "auroc" else partial(class_metric, metric)
+        return loss_of(metric, own(parts[0], labels))
 
     def of_numbers(parts: tuple[Floats, ...], targets: Array) -> float:
         mean, variance = parts

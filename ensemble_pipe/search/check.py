@@ -7,7 +7,7 @@ before.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,6 +27,7 @@ from ensemble_pipe.search.checks.rates import check_rates
 from ensemble_pipe.search.checks.trials import (
     RULE_SETTINGS,
     gains_nothing,
+    is_long,
     judge_search,
     search,
     settings_of,
@@ -34,7 +35,7 @@ from ensemble_pipe.search.checks.trials import (
 
 MOST_ROWS, MOST_HELD_OUT, FEWEST_ROWS = 20_000, 4_000, 500
 # Shares of the time limit that parts of the check may take, about.
-_EPOCH, _RATES, _SEARCH, _CURVE, _LONGER = 0.03, 0.05, 0.12, 0.2, 0.3
+_EPOCH, _STARTS, _RATES, _SEARCH, _CURVE, _LONGER = 0.03, 0.03, 0.05, 0.12, 0.2, 0.3
 TIME_LIMIT_S = 120.0
 LEAST_LEFT = 0.3  # of it, for another round
 
@@ -83,7 +84,8 @@ def check(
     steps = [check_data(prepared)]
     if prepared.plans.networks:
         deadline = began + time_limit_s
-        steps += _without_repeats(_training_steps(prepared, deadline, time_limit_s, message))
+        trained = _training_steps(prepared, deadline, time_limit_s, message)
+        steps += [_of_search(step, prepared.config) for step in _without_repeats(trained)]
     changes = changes_of(steps, prepared.config)
     while refine and changes and time.monotonic() + LEAST_LEFT * time_limit_s < deadline:
         prepared = prepare(changed(prepared.config, changes))
@@ -104,13 +106,25 @@ def _without_repeats(steps: Iterable[Step]) -> Iterator[Step]:
         seen |= {finding.name for finding in step.findings}
 
 
+def _of_search(step: Step, config: Pipeline) -> Step:
+    """Return a step in which a setting that the pipeline's search chooses is only noted."""
+    space = None if config.search is None else config.search.space
+    if not isinstance(space, Mapping):
+        return step
+    found = [
+        replace(one, level="note") if one.change and set(one.change) <= set(space) else one
+        for one in step.findings
+    ]
+    return replace(step, findings=tuple(found))
+
+
 def _training_steps(
     prepared: Prepared, deadline: float, limit_s: float, message: Callable[[str], None]
 ) -> Iterator[Step]:
     """Yield the steps that train, each on rows that its time allows."""
     with _affordable(prepared, limit_s) as bench:
         message("first loss and network")
-        start = [check_first_loss(bench), check_network(bench)]
+        start = [check_first_loss(bench), check_network(bench, _STARTS * limit_s)]
         yield from start
         message("overfit a few rows")
         overfit = check_overfit(prepared, min(deadline, time.monotonic() + _CURVE * limit_s))
@@ -126,7 +140,8 @@ def _training_steps(
         refined = search(bench, settings_of(coarse.best), False, _SEARCH * limit_s, deadline)
         step = judge_search(refined, bench, "5 refined search", judges=True)
         learns = all(one.is_sound for one in (*start, overfit))
-        if learns and gains_nothing(refined.curves + coarse.curves, bench):
+        long = all(is_long(curve, bench) for curve in refined.curves)
+        if learns and long and gains_nothing(refined.curves + coarse.curves, bench):
             step = replace(step, findings=(*step.findings, _no_signal(bench)))
         yield step
         message("curves")

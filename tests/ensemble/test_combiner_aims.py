@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.metrics import ClassMetric, class_metric, loss_of
+from ensemble_pipe.core.metrics import CHANCE, ClassMetric, class_metric, loss_of
 from ensemble_pipe.ensemble.combiners import (
     Aim,
     ClassOutputs,
@@ -16,6 +16,7 @@ from ensemble_pipe.ensemble.combiners import (
     select,
     softmax,
 )
+from ensemble_pipe.ensemble.metrics.aurocs import mean_auroc
 
 ROWS = 300
 
@@ -111,3 +112,21 @@ def test_a_budget_is_spent_by_the_metric() -> None:
         two = select(outputs, labels, most_members=2, aim=aim_at(name))
         assert value(name, outputs, labels, two) <= min(each) + 1e-6
         assert np.count_nonzero(two) <= 2
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("digits", [1, 3, 17])
+def test_the_auroc_that_is_aimed_at_is_that_which_is_measured(classes: int, digits: int) -> None:
+    """Also with equal scores, scores of 0 (of either sign), and classes without rows."""
+    random = np.random.default_rng(classes)
+    labels = random.integers(0, max(2, classes - 1), ROWS)
+    logits = 9 * random.normal(size=(ROWS, classes)) + 9 * np.eye(classes)[labels]
+    probabilities = np.round(softmax(logits[None])[0], digits)
+    probabilities[:9] = 0.0
+    probabilities[3:6] = -0.0
+    expected = class_metric("auroc", probabilities, labels)
+    assert mean_auroc(probabilities, labels) == expected
+    assert mean_auroc(np.asfortranarray(probabilities), labels.astype(np.int32)) == expected
+    probabilities[0, 1] = np.nan
+    assert mean_auroc(probabilities, labels) == class_metric("auroc", probabilities, labels)
+    assert mean_auroc(probabilities, np.zeros(ROWS, np.int64)) == CHANCE

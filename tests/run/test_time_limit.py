@@ -132,7 +132,7 @@ def test_a_growth_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(
 def test_a_limit_that_is_too_short_for_a_growth_leaves_the_run_as_it_is(tmp_path: Path) -> None:
     first = run(config_of(ensemble={"learners": 1}), output=tmp_path, inline=True)
     before = RunPaths(Path(first.run_dir)).pipeline.read_bytes()
-    with pytest.raises(ConfigError, match="time_limit: 0.5s is too short: the start has taken"):
+    with pytest.raises(ConfigError, match=r"time_limit: 0\.5s is too short: the start has taken"):
         grow(first.run_dir, 1, inline=True, time_limit=0.5)
     with pytest.raises(ConfigError, match="time_limit: 'soon' is not a duration"):
         grow(first.run_dir, 1, inline=True, time_limit="soon")

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from ensemble_pipe.data.sources.kinds import Table
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.run.preparation import prepare
-from ensemble_pipe.search.check import check
-from ensemble_pipe.search.checks.bench import open_bench, thinned
+from ensemble_pipe.search.check import _of_search, check
+from ensemble_pipe.search.checks.bench import Curve, open_bench, thinned
 from ensemble_pipe.search.checks.changes import changed, changes_of, yaml_of
 from ensemble_pipe.search.checks.curves import flat_share
 from ensemble_pipe.search.checks.findings import Finding, Step
 from ensemble_pipe.search.checks.first_loss import check_first_loss, penalty_of
 from ensemble_pipe.search.checks.leaks import shared_findings, skill_of
+from ensemble_pipe.search.checks.normalization import compare_starts
+from ensemble_pipe.search.checks.trials import JUDGED_STEPS, is_long
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "digits.yaml"
 STEPS = ["data", "1 first loss", "network", "2 overfit a few rows", "3 learning-rate range test",
@@ -241,3 +244,55 @@ def test_a_network_can_be_walked_layer_by_layer() -> None:
     names = [name for name, _ in walked]
     assert names == ["flatten1", "relu1", "dropout1", "relu2", "dropout2", "dense3"]
     assert walked[-1][1] == whole
+
+
+def test_batch_norm_widens_the_range_of_first_weights_that_train() -> None:
+    deep = {"name": "mlp", "hidden": [32] * 6, "activation": "tanh"}
+    prepared = prepare(pipeline(digits(network=deep)))
+    with open_bench(prepared, prepared.parts) as bench:
+        found = compare_starts(bench, 60.0)
+        assert found is not None
+        assert compare_starts(bench, 0.0) is None
+    bound = 0.9 * found.uniform
+    with_norm = [factor for factor, loss in found.normed.items() if loss < bound]
+    without = [factor for factor, loss in found.plain.items() if loss < bound]
+    assert set(without) < set(with_norm) >= {0.01, 1.0, 100.0}
+    assert "with batch norm it trains from 0.01 to 100, without (as here) from " in found.text()
+
+
+def test_what_a_network_has_of_batch_norm_is_left_out_for_the_comparison(tmp_path: Path) -> None:
+    layers = [{"name": name} for name in ("flatten", "batch_norm", "relu")]
+    layers.insert(1, {"name": "dense", "units": 8})
+    for network, compared in (
+        ({"name": "sequential", "layers": layers}, True),
+        ({"name": "linear"}, False),
+        ({"name": "resnet", "filters": [4], "blocks": 1}, False),
+    ):
+        prepared = prepare(pipeline(digits(network=network)))
+        with open_bench(prepared, prepared.parts) as bench:
+            found = compare_starts(bench, 60.0)
+        assert (found is not None) == compared
+        if found is not None:
+            assert "with batch norm (as here) it trains" in found.text()
+
+
+def test_few_steps_say_nothing_of_what_cannot_be_learned() -> None:
+    prepared = prepare(pipeline(digits()))
+    with open_bench(prepared, prepared.parts) as bench:
+        epochs = -(-JUDGED_STEPS // bench.epoch_steps)
+        flat = np.full(epochs, 2.3)
+        whole = Curve(bench.plan, flat, flat, flat, None)
+        assert is_long(whole, bench)
+        assert not is_long(replace(whole, is_whole=False), bench)
+        assert not is_long(replace(whole, stop=flat[: epochs // 2]), bench)
+
+
+def test_what_a_search_chooses_is_noted_and_not_warned_of() -> None:
+    rate = "training.optimizer.learning_rate"
+    low = Finding("rate-too-low", "text", change={rate: 0.1})
+    start = Finding("equal-start", "text", change={"network.initializer": "he_normal"})
+    space = {"space": {rate: {"log_uniform": [0.001, 0.1]}}}
+    step = _of_search(Step("5", "v", (low, start)), pipeline(digits(search=space)))
+    assert [finding.level for finding in step.findings] == ["note", "warning"]
+    step = _of_search(Step("5", "v", (low, start)), pipeline(digits()))
+    assert [finding.level for finding in step.findings] == ["warning", "warning"]

@@ -55,12 +55,15 @@ def _climb(likelihood: Likelihood) -> Integers:
     """Return how often (K,) each member is selected."""
     counts = _sorted_start(likelihood)
     current = likelihood.at(counts / counts.sum())
+    room = np.empty_like(likelihood.statistics[:, 0])
     for total in range(counts.sum() + 1, _ROUNDS + 1):
         weights = counts / counts.sum()
         sums = likelihood.totals(counts.astype(np.float64))
-        tried = np.argsort(-likelihood.promise(weights), kind="stable")[:_TRIED]
-        added = (sums + likelihood.statistics[:, place] for place in tried)
-        after = [likelihood.nll(more / total) for more in added]
+        tried = np.arange(len(counts))
+        if len(counts) > _TRIED:
+            tried = np.argsort(-likelihood.promise(weights), kind="stable")[:_TRIED]
+        added = (np.add(sums, likelihood.statistics[:, place], out=room) for place in tried)
+        after = [likelihood.nll(np.divide(more, total, out=room)) for more in added]
         best = int(np.argmin(after))
         if current - after[best] < _LEAST_GAIN:
             break

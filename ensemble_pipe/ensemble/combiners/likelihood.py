@@ -52,7 +52,10 @@ class Likelihood(ABC):
 
     def totals(self, weights: Floats) -> Floats:
         """Return the averaged statistics (S, N) for weights (K,)."""
-        return np.stack([weights @ statistic for statistic in self.statistics])
+        totals = np.empty((len(self.statistics), self.statistics.shape[2]))
+        for statistic, own in zip(self.statistics, totals, strict=True):
+            np.matmul(weights, statistic, out=own)
+        return totals
 
     def at(self, weights: Floats) -> float:
         """Return the mean NLL for weights (K,)."""

@@ -16,6 +16,7 @@ from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.search.checks.bench import Bench
 from ensemble_pipe.search.checks.findings import Finding, Step
 from ensemble_pipe.search.checks.first_loss import bad_start
+from ensemble_pipe.search.checks.normalization import compare_starts
 from ensemble_pipe.training.loop import StackTraining
 
 STEPS = 40
@@ -47,14 +48,20 @@ class LayerState:
     saturated: float
 
 
-def check_network(bench: Bench) -> Step:
-    """Look at the network before its first step and after some."""
+def check_network(bench: Bench, seconds: float) -> Step:
+    """Look at the network before its first step and after some.
+
+    Args:
+        bench: to train on.
+        seconds: that the comparison of scaled first weights may take, about.
+    """
     with one_thread(), np.errstate(all="ignore"):
         training = bench.start(bench.plan)
         before = layer_states(training)
         equal = sorted(_equal_kernels(training))
         gradients, updates, losses = _steps(training)
         after = layer_states(training)
+        starts = compare_starts(bench, seconds)
     learns = float(np.mean(losses[-_LAST:])) < LEARNS * bench.uniform
     found = [*_of_start(bench, before, equal), *_of_steps(before, after, learns)]
     measured: dict[str, Any] = {
@@ -62,7 +69,11 @@ def check_network(bench: Bench) -> Step:
         "after": {name: vars(state) for name, state in after.items()},
         "gradient_norms": gradients, "updates_over_weights": updates,
     }  # fmt: skip
-    return Step("network", _verdict(after, updates), tuple(found), measured)
+    verdict = _verdict(after, updates)
+    if starts is not None:
+        verdict += f"; {starts.text()}"
+        measured["losses_from_scaled_weights"] = starts.to_dict()
+    return Step("network", verdict, tuple(found), measured)
 
 
 def layer_states(training: StackTraining) -> dict[str, LayerState]:

@@ -21,6 +21,7 @@ RULE_SETTINGS = ("learning_rate", "l1", "l2", "weight_decay")
 COARSE_TRIALS, REFINED_TRIALS = 8, 6
 COARSE_EPOCHS, REFINED_EPOCHS = 5, 15
 LEAST_STEPS, FEWEST_TRIALS = 30, 4
+JUDGED_STEPS = 100  # fewer say nothing of what cannot be learned
 # Below and above the suggested rate; penalties.
 _WIDE, _NARROW = (1 / 30, 10.0), (1 / 3, 3.0)
 _PENALTIES = (1e-5, 1e-1)
@@ -120,6 +121,12 @@ def gains_nothing(curves: Sequence[Curve], bench: Bench) -> bool:
     best = min((curve.best for curve in curves), default=np.inf)
     share = NO_GAIN + 1.0 / np.sqrt(bench.data.stop_of(bench.plan.learner).rows)
     return bool(bench.chance - best < share * max(abs(bench.chance), 0.1))
+
+
+def is_long(curve: Curve, bench: Bench) -> bool:
+    """Return whether a trial was trained to its end, for so long that it would have learned."""
+    taken = len(curve.stop) * bench.epoch_steps
+    return bool(curve.failed) or (curve.is_whole and taken >= JUDGED_STEPS)
 
 
 def judge_search(search: Search, bench: Bench, title: str, judges: bool) -> Step:
