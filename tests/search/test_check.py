@@ -261,8 +261,9 @@ def test_batch_norm_widens_the_range_of_first_weights_that_train() -> None:
 
 
 def test_what_a_network_has_of_batch_norm_is_left_out_for_the_comparison(tmp_path: Path) -> None:
-    layers = [{"name": name} for name in ("flatten", "batch_norm", "relu")]
-    layers.insert(1, {"name": "dense", "units": 8})
+    names = ("flatten", "dense", "batch_norm", "relu")
+    layers: list[dict[str, Any]] = [{"name": name} for name in names]
+    layers[1]["units"] = 8
     for network, compared in (
         ({"name": "sequential", "layers": layers}, True),
         ({"name": "linear"}, False),

@@ -20,7 +20,7 @@ from ensemble_pipe.nn.layers import (
     Residual,
     SeparableConv2d,
 )
-from ensemble_pipe.nn.networks import Sequential
+from ensemble_pipe.nn.networks import Cnn, Mlp, SeparableCnn, Sequential
 from ensemble_pipe.search.checks.bench import Bench
 from ensemble_pipe.training.loop import StackTraining
 from ensemble_pipe.training.plan import LearnerPlan
@@ -83,8 +83,10 @@ def compare_starts(bench: Bench, seconds: float) -> Starts | None:
         None where there is no hidden layer to normalise, weights are given, blocks have shortcuts,
         or there is no time.
     """
-    layers = _hidden(bench)
     takes = 2 * len(FACTORS) * STEPS * bench.step_s
+    if not isinstance(bench.plan.network, Mlp | Cnn | SeparableCnn | Sequential):
+        return None
+    layers = _hidden(bench)
     if bench.first_row is not None or not any(isinstance(one, _WEIGHTED) for one in layers):
         return None
     if any(isinstance(layer, Residual) for layer in layers) or takes > seconds:
