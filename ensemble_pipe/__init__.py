@@ -139,9 +139,9 @@ def combine(
         RunDirectoryError: it is no run directory, has not finished, or was made elsewhere.
         CorruptFileError: a file of the run is damaged.
     """
-    from ensemble_pipe.run import recombination
+    from ensemble_pipe.search import pipeline as searches
 
-    return recombination.combine(
+    return searches.combine(
         run_dir,
         output=output,
         display=display,

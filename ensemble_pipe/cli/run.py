@@ -210,13 +210,13 @@ def combine(
     with errors():
         with loading():
             from ensemble_pipe.core.timeline import Timeline
-            from ensemble_pipe.run import recombination
             from ensemble_pipe.run.display import make_display
+            from ensemble_pipe.search import pipeline as searches
 
         overrides = overrides_of(set_)
         if metric is not None:
             overrides["ensemble.combine.metric"] = metric
-        result = recombination.combine(
+        result = searches.combine(
             run_dir,
             output=output,
             display=make_display(),

@@ -27,7 +27,7 @@ class Course(Protocol):
         ...
 
     def select(self, session: Session) -> None:
-        """Leave the members in the session that the ensemble is made of."""
+        """Leave the members in the session that the ensemble is made of; once, then do nothing."""
         ...
 
     def draw(self, session: Session) -> list[Path]:

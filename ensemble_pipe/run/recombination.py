@@ -34,7 +34,7 @@ from ensemble_pipe.core.storage import (
 )
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
-from ensemble_pipe.run.courses import EveryLearner
+from ensemble_pipe.run.courses import CourseOf, EveryLearner
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
@@ -68,11 +68,13 @@ def combine(
     accept_changes: bool = False,
     components: Sequence[type[Any]] = (),
     timeline: Timeline | None = None,
+    search_of: CourseOf | None = None,
     **overrides: Any,
 ) -> RunResult:
     """Combine the members of a finished run anew: see `ensemble_pipe.combine`, which is this.
 
-    `timeline` is where the stages of the new run are recorded, by default a new one.
+    `timeline` is where the stages of the new run are recorded, by default a new one. `search_of`
+    makes the course of a search; see `search.pipeline.combine`.
     """
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
@@ -81,6 +83,9 @@ def combine(
     with lock_run(source), timeline.stage("copying"):
         first = _finished(source)
         config, plans = _changed(source, first, overrides)
+        course_of = EveryLearner if config.search is None else search_of
+        if course_of is None:
+            raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.combine combines it anew")
         require_fit(config, plans.networks, read_schema(source), first.rows["train"])
         paths = new_run(Path(output or source.root.parent).resolve(), config)
         with remove_on_failure(paths, []):
@@ -88,7 +93,7 @@ def combine(
     display.message(f"combining the members of {source.root}")
     executor = make_executor(config, plans, None, True, display.message, timeline)
     with closing(executor), lock_run(paths):
-        course = EveryLearner(paths, config, plans)
+        course = course_of(paths, config, plans)
         return drive(
             paths, config, plans, executor, display, started, timeline, course, train=False
         )

@@ -101,6 +101,7 @@ def train_and_measure(
         if train and not is_whole:  # nothing is trained after a time limit
             executor.release()
         if config.splits.refit:
+            course.select(session)
             session.refit(executor if train else None, partial(_restore_refit, paths))
         if train and is_whole:
             executor.release()

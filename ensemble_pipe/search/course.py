@@ -54,6 +54,7 @@ class SearchCourse:
         self._plans = {plan.learner: plan for plan in plans.networks}
         self._states: dict[int, LearnerState] = {}
         self._is_ended = False
+        self._is_selected = False
         self._pruned: set[int] = set()  # trials
         # Of each learner, the loss that its trial is compared by after each epoch.
         self._losses: dict[int, dict[int, float]] = {}
@@ -91,6 +92,8 @@ class SearchCourse:
 
     def select(self, session: Session) -> None:
         """Keep the predictions of all trials, and the members that the ensemble is made of."""
+        if self._is_selected:
+            return
         session.add_under_way(by_score=True)
         session.further = tuple(self._not_chosen())
         aggregator, trials = session.registry.aggregator, self.trials(session)
@@ -108,6 +111,7 @@ class SearchCourse:
         elif self._search.ensemble == "hyper_deep" and further:
             chosen = [self._values(place) for place in range(len(trials), len(self._groups))]
             whole = {number for number in whole if self._values(number) in chosen}
+        self._is_selected = True
         aggregator.keep(further | self._all_of(whole))
 
     def _not_chosen(self) -> Iterator[str]:

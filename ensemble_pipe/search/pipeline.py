@@ -1,4 +1,4 @@
-"""The functions `search`, `refine` and `resume`, behind the commands of these names."""
+"""The functions `search`, `refine`, `resume` and `combine`, behind the commands of these names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import pipeline as runs
+from ensemble_pipe.run import recombination
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.lifecycle import RunResult
 from ensemble_pipe.run.preparation import Prepared
@@ -27,7 +28,7 @@ from ensemble_pipe.search.results import read_trials
 from ensemble_pipe.search.trials import Trial
 from ensemble_pipe.training.components import takes_components
 
-__all__ = ["SearchResult", "refine", "refined_of", "resume", "search"]
+__all__ = ["SearchResult", "combine", "refine", "refined_of", "resume", "search"]
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,16 @@ def _watch(prepared: Prepared, display: Display) -> Display:
     """Check the space of a search against its data; see `start`."""
     require_augmentable_space(prepared)
     return display
+
+
+def combine(run_dir: str | Path, **options: Any) -> RunResult:
+    """Combine the members of a finished run, or the trials of a search, anew.
+
+    Args:
+        run_dir: a run directory, of a search or not.
+        options: those of `run.recombination.combine`, which this is for runs.
+    """
+    return recombination.combine(run_dir, search_of=SearchCourse, **options)
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Document]:

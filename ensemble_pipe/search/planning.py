@@ -144,8 +144,6 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.ensemble != "top" and "ensemble.combine.method" in config.given:
         text = f"search.ensemble: {search.ensemble} selects greedily; leave one of them out"
         yield ("ensemble", "combine", "method"), text
-    if config.splits.refit:
-        yield ("splits", "refit"), "trials are compared as they are; leave it out"
     if config.transfer is not None:
         yield ("transfer",), "a search begins every trial anew; leave it out"
     if search.metric not in METRICS[config.task]:

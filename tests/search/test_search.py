@@ -22,7 +22,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.search.pictures import importances
-from ensemble_pipe.search.pipeline import SearchResult, resume, search
+from ensemble_pipe.search.pipeline import SearchResult, combine, resume, search
 from ensemble_pipe.search.spaces import draw
 from ensemble_pipe.search.trials import Trial
 from ensemble_pipe.tracking.run_summary import read_run_summary
@@ -45,15 +45,20 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "gp": {"driver": "gp", "trials": 14, "batch": 2},
     "pruned": {"trials": 8, "pruning": "successive_halving"},
     "hyper_deep": {"trials": 4, "ensemble": "hyper_deep"},
+    "refit": {"trials": 4, "refit": True},
 }
 
 
-def pipeline(stack: int | None = None, epochs: int = 3, **settings: Any) -> Pipeline:
+def pipeline(
+    stack: int | None = None, epochs: int = 3, refit: bool = False, **settings: Any
+) -> Pipeline:
     searched = {"space": SPACE, "top": 2, **settings}
     values = small_settings(
         hidden=4, epochs=epochs, batch_size=16,
         data={"source": "bundled", "set": "wine"}, search=searched, cluster={"stack": stack},
     )  # fmt: skip
+    if refit:
+        values["splits"] = {**values.get("splits", {}), "refit": True}
     return Pipeline.model_validate(values)
 
 
@@ -172,6 +177,59 @@ def test_hyper_deep_ensembles_select_among_further_initialisations(tmp_path: Pat
     for learner in again:
         assert any(run.plans[learner] == run.plans[trial] for trial in range(4))
     assert found.run.members <= 2
+
+
+def test_chosen_trials_are_trained_again_on_all_rows_but_those_of_the_test(
+    random: SearchResult, tmp_path: Path
+) -> None:
+    found = search_here(tmp_path, pipeline(refit=True, **SEARCHES["random"]))
+    assert found.trials == random.trials
+    held = {name for name in random.run.metrics if "validation/" in name}
+    assert {n: found.run.metrics[n] for n in held} == {n: random.run.metrics[n] for n in held}
+    assert found.run.metrics["test/nll"] != random.run.metrics["test/nll"]
+    run = read_run_summary(RunPaths(Path(found.run.run_dir)))
+    assert run.refitted.keys() == {trial.number for trial in found.trials[:2]}
+    assert bits(found.run.run_dir)[2] == bits(random.run.run_dir)[2]  # all trials, as they were
+
+
+def test_trials_are_combined_anew_as_the_search_that_had_these_settings(
+    random: SearchResult, tmp_path: Path
+) -> None:
+    anew = {"ensemble.combine.method": "weights", "ensemble.combine.coverage": 0.8}
+    found = combine(random.run.run_dir, output=tmp_path, **anew)
+    values = small_settings(
+        hidden=4, epochs=3, batch_size=16, data={"source": "bundled", "set": "wine"},
+        search={"space": SPACE, "top": 2, "trials": 6},
+        ensemble={"combine": {"method": "weights", "coverage": 0.8}},
+    )  # fmt: skip
+    whole = search_here(tmp_path, Pipeline.model_validate(values))
+    assert found.metrics == whole.run.metrics
+    assert bits(found.run_dir) == bits(whole.run.run_dir)
+    before = bits(found.run_dir)
+    resume(found.run_dir, inline=True)
+    assert bits(found.run_dir) == before
+    assert (Path(found.run_dir) / "pictures" / "search_history.png").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pruned", "hyper_deep", "greedy"])
+def test_searches_of_every_kind_are_combined_anew(kind: str, tmp_path: Path) -> None:
+    settings = {**SEARCHES, "greedy": {"trials": 6, "ensemble": "greedy"}}[kind]
+    found = search_here(tmp_path, pipeline(epochs=9, **settings))
+    before = {member.learner for member in ensemble_pipe.load(found.run.run_dir).members}
+    for how in ("mean_logit", "weights", "vote", "greedy", "choose"):
+        if kind == "greedy" and how == "greedy":
+            continue
+        anew = {"ensemble.combine.method": how, "ensemble.combine.metric": "accuracy"}
+        if how in ("mean_logit", "vote") and kind == "pruned":
+            del anew["ensemble.combine.metric"]
+        result = combine(found.run.run_dir, **anew)
+        members = {member.learner for member in ensemble_pipe.load(result.run_dir).members}
+        assert result.unfinished == ()
+        assert len(members) <= 2
+        if kind == "pruned":
+            assert members <= before
+        assert bits(result.run_dir)[2] == bits(found.run.run_dir)[2]
 
 
 def test_a_greedy_ensemble_is_selected_among_all_trials(tmp_path: Path) -> None:
