@@ -9,7 +9,7 @@ import typer
 
 from ensemble_pipe.cli.init import Label, Task, is_data_folder, pipeline_for, require_task
 from ensemble_pipe.cli.outcome import show_result, show_search
-from ensemble_pipe.cli.overrides import overrides_of
+from ensemble_pipe.cli.overrides import overrides_of, take_time_limit
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
 from ensemble_pipe.core.terminal import say, show
@@ -68,6 +68,7 @@ def run(
             from ensemble_pipe.search.watching import watch
 
         overrides = overrides_of(set_)
+        limit = take_time_limit(overrides, time_limit)
         what: Path | Pipeline = pipeline
         if label is not None or task is not None or is_data_folder(pipeline):
             what, overrides = pipeline_for(str(pipeline), label, task, overrides), {}
@@ -78,7 +79,7 @@ def run(
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
-            time_limit=time_limit,
+            time_limit=limit,
             watch=watch,
             **overrides,
         )

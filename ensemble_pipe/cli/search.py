@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ensemble_pipe.cli.outcome import show_search
-from ensemble_pipe.cli.overrides import overrides_of
+from ensemble_pipe.cli.overrides import overrides_of, take_time_limit
 from ensemble_pipe.cli.run import Address, Inline, TimeLimit
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, loading
 from ensemble_pipe.core.terminal import say
@@ -32,6 +32,8 @@ def search(
             from ensemble_pipe.run.display import make_display
             from ensemble_pipe.search import pipeline as searches
 
+        overrides = overrides_of(set_)
+        limit = take_time_limit(overrides, time_limit)
         result = searches.search(
             pipeline,
             output=output,
@@ -39,8 +41,8 @@ def search(
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
-            time_limit=time_limit,
-            **overrides_of(set_),
+            time_limit=limit,
+            **overrides,
         )
         show_search(result, as_json)
 
@@ -76,6 +78,7 @@ def refine(
             from ensemble_pipe.search import pipeline as searches
 
         overrides = overrides_of(set_)
+        limit = take_time_limit(overrides, time_limit)
         if write is not None:
             if write.exists():
                 raise ConfigError(f"{write}: exists already; name another file")
@@ -92,7 +95,7 @@ def refine(
             inline=inline,
             display=make_display(),
             timeline=Timeline.of_process(),
-            time_limit=time_limit,
+            time_limit=limit,
             **overrides,
         )
         show_search(result, as_json)
