@@ -78,7 +78,6 @@ def refine(
             from ensemble_pipe.search import pipeline as searches
 
         overrides = overrides_of(set_)
-        limit = take_time_limit(overrides, time_limit)
         if write is not None:
             if write.exists():
                 raise ConfigError(f"{write}: exists already; name another file")
@@ -87,6 +86,7 @@ def refine(
             atomic_write(write, found.text(whole=True))
             say(f"{write}: the refined search; `ensemble-pipe search {write}` runs it")
             return
+        limit = take_time_limit(overrides, time_limit)
         result = searches.refine(
             run_dir,
             longer=longer,
