@@ -23,8 +23,16 @@ def show_search(result: "SearchResult", as_json: bool) -> None:
     tell = say if as_json else show
     say("")
     tell(trials_table(result.metric, result.trials))
-    trials = [asdict(trial) for trial in result.trials]
-    show_result(result.run, as_json, {"metric": result.metric, "trials": trials})
+    further: dict[str, Any] = {
+        "metric": result.metric,
+        "trials": [asdict(trial) for trial in result.trials],
+    }
+    if result.nested is not None:
+        from ensemble_pipe.cli.tables import nested_table
+
+        tell(nested_table(result.nested))
+        further["nested"] = result.nested.to_dict()
+    show_result(result.run, as_json, further)
 
 
 def show_result(

@@ -23,6 +23,9 @@ def search(
     address: Address = None,
     inline: Inline = False,
     time_limit: TimeLimit = None,
+    nested: Annotated[
+        int | None, typer.Option(help="Outer folds of a nested cross-validation.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Search for hyperparameters, and make an ensemble of the best trials."""
@@ -34,6 +37,8 @@ def search(
 
         overrides = overrides_of(set_)
         limit = take_time_limit(overrides, time_limit)
+        if nested is not None:
+            overrides["search.nested"] = nested
         result = searches.search(
             pipeline,
             output=output,

@@ -1,10 +1,15 @@
 """Tables of results on the terminal."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.baselines import CONSTANT, LINEAR
 from ensemble_pipe.ensemble.prediction import Metrics
+
+if TYPE_CHECKING:
+    from ensemble_pipe.search.nested import Nested
 
 # The others stand in --json, the report and MLflow.
 _SHOWN = ("accuracy", "rmse", "r2", "mae", "nll", "brier", "ece", "crps", "coverage_90")
@@ -19,6 +24,17 @@ def result_table(metrics: Metrics, members: int) -> str:
         values = "".join(f"{metrics[f'{prefix}test/{name}']:13.4f}" for name in names)
         lines.append(f"{title:12}{values}")
     lines.append(f"({members} members; best member by validation NLL)")
+    return "\n".join(lines)
+
+
+def nested_table(nested: "Nested") -> str:
+    """Return the test metrics that nested cross-validation estimates, with standard errors."""
+    names = [name for name in _SHOWN if name in nested.metrics]
+    title = f"{len(nested.run_dirs)} outer folds"
+    lines = [f"{title:15}" + "".join(f"{name:>18}" for name in names)]
+    scores = [nested.metrics[name] for name in names]
+    found = ["-" if mean is None else f"{mean:.4f} ± {error or 0.0:.4f}" for mean, error in scores]
+    lines.append(f"{'nested':15}" + "".join(f"{text:>18}" for text in found))
     return "\n".join(lines)
 
 

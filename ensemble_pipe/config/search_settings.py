@@ -117,6 +117,8 @@ class Search:
             `metric`; or by the "one_standard_error" rule (Breiman et al. 1984, section 3.4.3) the
             simplest one whose score lies within a standard error of the best: the one of fewest
             trainable parameters, of these the one of fewest epochs.
+        nested: nested cross-validation: beside the search itself, the whole of it is done on all
+            rows but each of so many outer folds, which its ensemble is tested on; null for none.
         top: how many trials the ensemble is made of, at most.
         ensemble: "top": the best by `metric`, as they are; "greedy": those that a selection by
             the NLL of their mixture takes (Caruana et al. 2004); "hyper_deep": these, each trained
@@ -136,6 +138,7 @@ class Search:
     pruning: Pruning | None = None
     metric: MetricName = "nll"
     choose: Choice = "best"
+    nested: Annotated[int, Ge(2), Le(100)] | None = None
     top: Annotated[int, Ge(1)] = 5
     ensemble: EnsembleName = "top"
 

@@ -20,6 +20,7 @@ from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.data.augment.policy import Augment, AugmentSection
 from ensemble_pipe.data.batches import Order
 from ensemble_pipe.data.learner_view import View
+from ensemble_pipe.data.outer_folds import OuterFold
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.shards import WINDOW_ROWS
 from ensemble_pipe.data.sources import SOURCES, Bundled, Source
@@ -56,7 +57,8 @@ class Splits(_Section):
     """Parts of the data; `test` counts only where the source has no test part.
 
     `train` null takes all rows that the others leave. `stop: validation` lets learners stop by the
-    rows that the ensemble is calibrated on. `folds` takes the place of both parts: learner i leaves
+    rows that the ensemble is calibrated on. `outer` makes one of several folds of all rows the test
+    part, see `OuterFold`. `folds` takes the place of both parts: learner i leaves
     out fold i modulo `folds` of the training part, stops by it, and the ensemble is combined and
     calibrated on what each learner predicts for the fold that it left out; it is a number, or says
     more, see `Folding`. `refit` trains the members again, after that, on all rows that are not of
@@ -68,7 +70,13 @@ class Splits(_Section):
     validation: Size | None = 0.15
     stop: Size | Literal["validation"] | None = 0.1
     folds: FoldsSetting | None = None
+    outer: OuterFold | None = None
     refit: bool = False
+
+    @property
+    def test_size(self) -> Size:
+        """The size of the test part where the source has none."""
+        return self.test if self.outer is None else 1 / self.outer.count
 
     @property
     def sizes(self) -> dict[str, float | int]:

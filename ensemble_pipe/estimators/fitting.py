@@ -191,6 +191,8 @@ def _require_plain(config: Pipeline, plans: Plans) -> None:
         raise ConfigError("ensemble.pool: predictions from a file are for pipeline files")
     if isinstance(plans.folds, Folding) and plans.folds.column is not None:
         raise ConfigError("folds.column: is for pipeline files; give count, repeats or forward")
+    if config.search is not None and config.search.nested is not None:
+        raise ConfigError("search.nested: is for pipeline files; cross-validate the estimator")
     if config.ensemble.stop_below_gain is not None:
         raise ConfigError("ensemble.stop_below_gain: is for pipeline files; choose `learners`")
 

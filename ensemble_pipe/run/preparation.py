@@ -38,12 +38,12 @@ from ensemble_pipe.data.labelled import (
 )
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.named_folds import forward_warning, with_fold_keys, without_fold_column
+from ensemble_pipe.data.outer_folds import split_parts
 from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
 from ensemble_pipe.data.sources.checked import open_source
 from ensemble_pipe.data.sources.rows import Rows
-from ensemble_pipe.data.splits import split_rows
 from ensemble_pipe.data.tables.strays import Strays
 from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.data.tables.targets import classes_of
@@ -123,6 +123,7 @@ def prepare(config: Pipeline) -> Prepared:
     official = (
         marked if test is None else read_labelled(test, roles, config.classes, config.task, classes)
     )
+    official = official if config.splits.outer is None else None
     data, folds = with_fold_keys(data, roles, config.splits.folds)
     config = config.model_copy(update={"splits": config.splits.model_copy(update={"folds": folds})})
     config = settle(config, _facts(config, data, has_test=official is not None))
@@ -173,7 +174,7 @@ def prepare(config: Pipeline) -> Prepared:
 
 def _facts(config: Pipeline, data: LabelledRows, has_test: bool) -> DataFacts:
     """Return what default settings depend on; a share of the rows is not yet taken for the test."""
-    test = config.splits.test
+    test = config.splits.test_size
     tested = 0 if has_test else test if test >= 1 else round(test * data.count)
     return DataFacts(max(1, data.count - int(tested)), data.rows.is_image, data.times is None)
 
@@ -235,9 +236,9 @@ def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, In
     if has_test:
         del sizes["test"]
     strata = data.strata if config.task == "classification" else None
-    parts = split_rows(
-        strata, data.count, sizes, config.seed, data.rows.where,
-        groups=data.groups, times=data.times,
+    parts = split_parts(
+        strata, data.count, sizes, config.seed, data.rows.where, data.groups, data.times,
+        config.splits.outer, config.search.nested if config.search else None,
     )  # fmt: skip
     if config.splits.stop == "validation":
         parts["stop"] = parts["validation"]

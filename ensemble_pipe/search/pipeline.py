@@ -1,7 +1,7 @@
 """The functions `search`, `refine`, `resume` and `combine`, behind the commands of these names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.run.starting import start
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.drivers import first_trials
+from ensemble_pipe.search.nested import Nested, nested_cross_validation
 from ensemble_pipe.search.planning import require_augmentable_space
 from ensemble_pipe.search.refinement import LONGER, Refined, refined
 from ensemble_pipe.search.results import read_trials
@@ -38,12 +39,14 @@ class SearchResult:
     Attributes:
         run: of the ensemble that was made of the trials.
         metric: that trials are compared by, on the validation part.
-        trials: all of them, the best first, those without a score last.
+        trials: all of them, the chosen one first, those without a score last.
+        nested: the estimate of nested cross-validation; None without one.
     """
 
     run: RunResult
     metric: str
     trials: tuple[Trial, ...]
+    nested: Nested | None = None
 
 
 @handle_signals()
@@ -69,11 +72,15 @@ def search(
         config, document = _read(pipeline, overrides)
         config, plans = first_trials(config, document)
     limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
+    if limit.is_set and config.search and config.search.nested is not None:
+        raise ConfigError(
+            "time_limit: search.nested takes as long as so many searches more; leave one out"
+        )
     display = display or Silent()
     done = start(
         config, plans, SearchCourse, output, address, inline, display, timeline, limit, _watch
     )
-    return _result(done)
+    return _whole(done, address=address, inline=inline, display=display)
 
 
 @handle_signals()
@@ -105,7 +112,7 @@ def refine(
     done = start(
         config, plans, SearchCourse, folder, address, inline, display, timeline, limit, _watch
     )
-    return _result(done)
+    return _whole(done, address=address, inline=inline, display=display)
 
 
 def refined_of(run_dir: str | Path, longer: float, overrides: dict[str, Any]) -> Refined:
@@ -147,8 +154,9 @@ def resume(run_dir: str | Path, **options: Any) -> SearchResult | RunResult:
         A `SearchResult` of a search, else a `RunResult`.
     """
     done = runs.resume(run_dir, search_of=SearchCourse, **options)
-    is_search = read_trials(RunPaths(Path(done.run_dir))) is not None
-    return _result(done) if is_search else done
+    if read_trials(RunPaths(Path(done.run_dir))) is None:
+        return done
+    return _whole(done, **options) if options.get("train", True) else _result(done)
 
 
 def _watch(prepared: Prepared, display: Display) -> Display:
@@ -174,6 +182,39 @@ def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[P
     if overrides:
         raise InputError("overrides go with a pipeline file, not with a Pipeline object")
     return pipeline, Document("pipeline", resolve(pipeline))
+
+
+def _whole(
+    done: RunResult,
+    *,
+    address: str | None = None,
+    inline: bool = False,
+    display: Display | None = None,
+    accept_changes: bool = False,
+    **_: Any,
+) -> SearchResult:
+    """Return the result of a search, after its nested cross-validation, if it has one.
+
+    Args:
+        done: the search, which has ended.
+        address, inline, display, accept_changes: as for `resume`, whose other options are those of
+            the search itself.
+    """
+    shown = display or Silent()
+
+    def begin(config: Pipeline, document: Document, folder: Path) -> None:
+        own, plans = first_trials(config, document)
+        start(own, plans, SearchCourse, folder, address, inline, shown, Timeline(), watch=_watch)
+
+    def go_on(run_dir: Path) -> None:
+        runs.resume(
+            run_dir, address=address, inline=inline, display=shown,
+            accept_changes=accept_changes, search_of=SearchCourse,
+        )  # fmt: skip
+
+    paths = RunPaths(Path(done.run_dir))
+    nested = None if done.left_undone else nested_cross_validation(paths, begin, go_on, shown)
+    return replace(_result(done), nested=nested)
 
 
 def _result(done: RunResult) -> SearchResult:

@@ -149,6 +149,11 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.metric not in METRICS[config.task]:
         valid = ", ".join(METRICS[config.task])
         yield ("search", "metric"), f"{search.metric} is not for {config.task}; valid: {valid}"
+    if search.nested is not None and config.splits.outer is not None:
+        yield ("splits", "outer"), "search.nested takes each outer fold in turn; leave it out"
+    if search.nested is not None and config.time_limit is not None:
+        text = "search.nested takes as long as so many searches more; leave one of them out"
+        yield ("time_limit",), text
     has_error = config.splits.folds is not None or search.metric in MEANS_OVER_ROWS
     if search.choose == "one_standard_error" and not has_error:
         text = (

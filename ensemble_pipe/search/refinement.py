@@ -92,7 +92,7 @@ def refined(config: Pipeline, trials: Sequence[Trial], longer: float, source: st
         section |= {"space": {path: _plain(one) for path, one in space.items()}, "first": first}
         about += _at_bounds(parameters_of(search), best[0].values)
     values["training"]["epochs"] = _times(values["training"]["epochs"], longer)
-    values["ensemble"] = _without_trials(values["ensemble"], search)
+    values["ensemble"] = without_trials(values["ensemble"], search)
     return Refined(Document(f"{source}, refined", values), tuple(about))
 
 
@@ -194,7 +194,7 @@ def _plain(parameter: Parameter) -> Any:
     }
 
 
-def _without_trials(ensemble: dict[str, Any], search: Search) -> dict[str, Any]:
+def without_trials(ensemble: dict[str, Any], search: Search) -> dict[str, Any]:
     """Return the section `ensemble` of a search before it had trials."""
     combine = {name: one for name, one in ensemble["combine"].items() if name not in _OF_COMBINE}
     if search.ensemble != "top":
