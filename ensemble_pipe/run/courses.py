@@ -10,6 +10,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
+from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.training.events import Event
 
 
@@ -30,8 +31,13 @@ class Course(Protocol):
         """Leave the members in the session that the ensemble is made of; once, then do nothing."""
         ...
 
-    def draw(self, session: Session) -> list[Path]:
-        """Draw pictures of its own, when the ensemble is measured; return the files."""
+    def draw(self, session: Session, limit: TimeLimit) -> list[Path]:
+        """Draw pictures of its own, when the ensemble is measured; return the files.
+
+        Args:
+            session: of the run.
+            limit: says whether there is time.
+        """
         ...
 
 
@@ -53,5 +59,5 @@ class EveryLearner:
     def select(self, session: Session) -> None:
         return None
 
-    def draw(self, session: Session) -> list[Path]:
+    def draw(self, session: Session, limit: TimeLimit) -> list[Path]:
         return []

@@ -114,7 +114,7 @@ def train_and_measure(
     finally:
         sink.flush()
     result = _finish(session, course, display)
-    drawn = course.draw(session)
+    drawn = course.draw(session, limit)
     if drawn:
         journal.append(PicturesEntry([path.name for path in drawn]))
     return result

@@ -15,9 +15,10 @@ from ensemble_pipe.ensemble.strategies import Group, Learners
 from ensemble_pipe.run.growth import write_growth
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
+from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.search.drivers import driver_of
 from ensemble_pipe.search.keeping import report_trials, write_trials
-from ensemble_pipe.search.pictures import search_pictures
+from ensemble_pipe.search.pictures import IMPORTANCE_S, search_pictures
 from ensemble_pipe.search.planning import group_of, require_search
 from ensemble_pipe.search.pruning import compared_by, loss_of, rungs, survivors
 from ensemble_pipe.search.spaces import parameters_of
@@ -122,15 +123,18 @@ class SearchCourse:
         if self._search.ensemble == "hyper_deep" and len(self._groups) <= self._driver.total:
             yield "further initialisations not chosen"
 
-    def draw(self, session: Session) -> list[Path]:
-        """Draw the pictures of the search; see `Course.draw`."""
+    def draw(self, session: Session, limit: TimeLimit) -> list[Path]:
+        """Draw the pictures of the search, as long as there is time; see `Course.draw`."""
         if self._paths is None:
             return []
         listed = isinstance(self._search.space, tuple)
         parameters = {} if listed else parameters_of(self._search)
-        found = search_pictures(self.trials(session), self._search.metric, parameters)
-        files = []
+        trials, explains = self.trials(session), limit.allows(IMPORTANCE_S)
+        found = search_pictures(trials, self._search.metric, parameters, explains=explains)
+        files: list[Path] = []
         for name, figure in found.items():
+            if not limit.allows_picture():
+                break
             files.append(self._paths.picture(f"{name}.png"))
             save_figure(figure(), files[-1])
         return files

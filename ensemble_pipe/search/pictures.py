@@ -20,10 +20,12 @@ _TRIAL, _BEST = "#8ab4d8", "#c0392b"
 # Fewer trials say too little about which hyperparameters matter.
 FEWEST_TRIALS = 8
 _MOST_LABELS = 8
+# Seconds of an idle processor for measuring their importance, with the import of Optuna.
+IMPORTANCE_S = 3.0
 
 
 def search_pictures(
-    trials: Sequence[Trial], metric: str, parameters: Parameters
+    trials: Sequence[Trial], metric: str, parameters: Parameters, *, explains: bool = True
 ) -> Mapping[str, Callable[[], "Figure"]]:
     """Return what draws each picture of a search, by name.
 
@@ -31,6 +33,7 @@ def search_pictures(
         trials: in their order.
         metric: of the search.
         parameters: of its space; empty for a list of trials.
+        explains: whether the importance of hyperparameters is measured, which takes seconds.
     """
     scored = [trial for trial in trials if trial.score is not None]
     if len(scored) < 2:
@@ -40,7 +43,7 @@ def search_pictures(
     }
     if parameters:
         drawings["search_trials"] = lambda: parallel(scored, metric, parameters)
-    found = importances(scored, metric, parameters)
+    found = importances(scored, metric, parameters) if explains else {}
     if found:
         drawings["search_importance"] = lambda: importance(found, metric)
     return drawings
