@@ -227,7 +227,7 @@ class SearchCourse:
         """Return whether a trial is one that others are compared with after an epoch."""
         short = [n for n in self._learners.of_trial(trial) if self._epochs_of(n) < epoch]
         if trial in self._pruned and short:
-            return self._search.pruning == "median"
+            return False
         return all(self._epochs_of(n) > 0 and n not in session.failed for n in short)
 
     def _train_again(self, session: Session, executor: Executor | None) -> Iterator[Event]:

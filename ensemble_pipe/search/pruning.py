@@ -41,8 +41,7 @@ def survivors(
         epochs: of the longest trial.
         epoch: after which they are compared, one of `rungs`.
         going: trials that are trained.
-        losses: of these, of trials that have finished, and of earlier ones that were compared here;
-            for "median" also of those that were pruned before.
+        losses: of these, of trials that have finished, and of earlier ones that were compared here.
         least: how many of all trials go on at least.
     """
     if pruning == "hyperband":

@@ -168,6 +168,14 @@ def test_pruned_trials_end_early_and_are_told_as_such(tmp_path: Path) -> None:
     assert "pruned" in report
 
 
+def test_the_median_ends_half_of_the_trials_that_are_left_at_each_comparison(
+    tmp_path: Path,
+) -> None:
+    config = pipeline(epochs=9, trials=8, pruning="median", top=1)
+    found = search_here(tmp_path, config)
+    assert sorted(trial.epochs for trial in found.trials) == [1, 1, 1, 1, 2, 2, 4, 9]
+
+
 def test_hyper_deep_ensembles_select_among_further_initialisations(tmp_path: Path) -> None:
     found = search_here(tmp_path, pipeline(**SEARCHES["hyper_deep"]))
     assert len(found.trials) == 4
