@@ -78,5 +78,5 @@ def _draw_curve(panel: "Axes", arm: str, own: Mapping[str, Any]) -> None:
     mean = np.array([point["above_lowest"] for point in own["curve"]])
     error = np.array([point["standard_error"] for point in own["curve"]])
     panel.plot(epochs, mean, color=_COLOURS[arm], linewidth=1.3, label=arm)
-    band = {"color": _COLOURS[arm], "alpha": 0.12, "linewidth": 0}
-    panel.fill_between(epochs, mean - error, mean + error, **band)
+    colour = _COLOURS[arm]
+    panel.fill_between(epochs, mean - error, mean + error, color=colour, alpha=0.12, linewidth=0)

@@ -23,20 +23,20 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def search_of(*scores: float | None) -> dict[str, Any]:
     """Return what a search found whose trials of two epochs have these scores."""
-    trials = [{"epochs": 2, "score": score, "values": {}} for score in scores]
+    trials: list[Any] = [{"epochs": 2, "score": score, "values": {}} for score in scores]
     return {"trials": trials, "nll": 0.5, "accuracy": 0.8, "members": 1, "cpu_s": 1.0}
 
 
 @pytest.mark.slow
 def test_drivers_and_ensembles_are_compared_seed_by_seed(tmp_path: Path) -> None:
     """Two seeds of few short trials; a second call searches nothing."""
-    script, data = ROOT / "benchmarks" / "search.py", shared("letter").parent
-    arguments = ["--data", data, "--work", tmp_path / "work", "--seeds", "2", "--epochs", "2"]
+    script, data = str(ROOT / "benchmarks" / "search.py"), str(shared("letter").parent)
+    arguments = ["--data", data, "--work", str(tmp_path), "--seeds", "2", "--epochs", "2"]
     arguments += ["--most-trials", "6", "--names", "letter"]
     arguments += ["--arms", "random", "hyperband 18", "single", "deep"]
     found, told = [], []
     for _ in range(2):
-        command = [sys.executable, script, *map(str, arguments)]
+        command = [sys.executable, script, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         found.append(json.loads(done.stdout))
         told.append(done.stderr)

@@ -150,11 +150,6 @@ class RunPaths:
                 describe_misplaced(root, "a run directory")
                 or f"{root}: has lost its journal.jsonl; restore it from a copy"
             )
-        if paths.journal.is_file() and not paths.manifest.is_file():
-            raise RunDirectoryError(
-                f"{root}: has no manifest.json, written once the data are ready; begin the "
-                "run anew if it was stopped before, else restore the file from a copy"
-            )
         if not paths.manifest.is_file():
             absent = "it is a file" if root.exists() else "there is no such folder"
             why = "it has no manifest.json" if root.is_dir() else absent
