@@ -63,6 +63,7 @@ class Ending:
         self._held = data.part(held_part)
         self._parts = parts
         self._row_s = 0.0
+        self._at_once = 1.0
         self.has_come = False
 
     def ends_training(self) -> bool:
@@ -95,7 +96,7 @@ class Ending:
         Args:
             config: of the session.
             plans: of the networks; the largest is tried. Without any there is nothing to measure.
-            members: how many there will be.
+            members: how many there will be, if each learner yields one.
             timeline: where this is a stage.
         """
         if plans and self._limit.is_set and not self.is_rehearsed:
@@ -105,6 +106,8 @@ class Ending:
     def _rehearse(self, config: Pipeline, plans: Sequence[LearnerPlan], members: int) -> None:
         schema, draws = self._aggregator.schema, self._aggregator.draws
         plan = max(plans, key=lambda one: one.build(schema).layout.size)
+        self._at_once = sum(one.members_at_once for one in plans) / len(plans)
+        members = round(members * self._at_once)
         with self._limit.rehearsal():
             member: Member = next(members_at(plan, 0, _untrained(plan, schema), schema))
             part = ChosenRows(self._held, np.arange(min(self._held.rows, MOST_ROWS)))
@@ -135,9 +138,10 @@ class Ending:
         if not self._limit.is_set:
             return
         aggregator = self._aggregator
-        held_s = self._row_s * max(1, begun)
+        begun = round(max(1, begun) * self._at_once)
+        held_s = self._row_s * begun
         costs_s = [aggregator.cost_ms(member) / 1000 for member in aggregator.members]
-        costs_s = sorted([*costs_s, *[self._row_s] * max(1, begun)], reverse=True)
+        costs_s = sorted([*costs_s, *[self._row_s] * begun], reverse=True)
         self._limit.predicting_s = (
             sum(costs_s[: self._most]) * self._rows + held_s * self._held.rows
         )

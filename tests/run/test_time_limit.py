@@ -38,6 +38,10 @@ KINDS: dict[str, dict[str, Any]] = {
         "training": {"schedule": {"name": "snapshot", "cycles": 3}},
         "ensemble": {"strategy": "snapshot", "learners": 2},
     },
+    "members that share weights": {
+        "training": {"early_stopping": {"patience": 2}},
+        "ensemble": {"strategy": "shared", "learners": 2, "members": 3},
+    },
     "chains": {"ensemble": {"strategy": "boosting", "rounds": 2, "learners": 2}},
     "folds": {"splits": {"folds": 3}, "ensemble": {"learners": 6}},
     "a pool": {
