@@ -13,7 +13,7 @@ from typing import Any
 
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.recipes import Recipe, recipe_for
-from ensemble_pipe.config.sections import Pipeline, Splits, Training
+from ensemble_pipe.config.sections import Pipeline, Splits, Target, Training
 from ensemble_pipe.data.folding import total_folds
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Scale, Standardize
@@ -62,6 +62,8 @@ def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
         "network": network,
         "scale": _component("scale", pipeline.scale, scale, given),
     }
+    if recipe is not None and "target.scale" not in given:
+        found["target"] = Target(scale=recipe.target_scale)
     found["splits"], ensemble = _held_out(pipeline, facts)
     found["ensemble"] = _calibrated(pipeline, found["splits"], ensemble, facts)
     return pipeline.model_copy(update=found).settled()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Scale
+from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.nn.losses import CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Architecture
 from ensemble_pipe.nn.tabular import RealMlp, TabM
@@ -22,6 +23,7 @@ class Recipe:
 
     Attributes:
         scale: of the numbers of a table.
+        target_scale: of the targets of a regression.
         rule, schedule, regularization, loss: components of the training.
         epochs, batch_size: its length, and rows in a step.
         patience: epochs without an improvement after which a learner stops.
@@ -34,6 +36,7 @@ class Recipe:
     epochs: int
     batch_size: int
     patience: int
+    target_scale: TargetScale = "auto"
     regularization: Regularization = field(default_factory=Regularization)
 
     @property
@@ -68,18 +71,21 @@ def _realmlp(task: Task, *, accuracy: bool) -> Recipe:
         epochs=epochs,
         batch_size=256,
         patience=epochs,
+        target_scale="auto" if classes else "standardize",
         regularization=Regularization(dropout=FlatCosine(), weight_decay=FlatCosine()),
     )
 
 
 def _tabm(task: Task) -> Recipe:
     """The defaults of TabM: Gorishniy, Kotelnikov & Babenko 2025."""
+    classes = task == "classification"
     return Recipe(
         scale=Quantile(),
         rule=AdamW(learning_rate=0.002, weight_decay=0.0003, clip_norm=1.0),
         schedule=ConstantRate(),
-        loss=CrossEntropy() if task == "classification" else SquaredError(),
+        loss=CrossEntropy() if classes else SquaredError(),
         epochs=200,
         batch_size=256,
         patience=16,
+        target_scale="auto" if classes else "standardize",
     )

@@ -35,6 +35,14 @@ def test_realmlp_is_trained_as_its_authors_do() -> None:
     assert numbers.loss == SquaredError()
 
 
+def test_targets_are_standardised_as_a_squared_error_needs() -> None:
+    network = {"name": "realmlp"}
+    assert settled(network=network, task="regression").target.scale == "standardize"
+    assert settled(network=network).target.scale == "auto"
+    logarithm = settled(network=network, task="regression", target={"scale": "log"})
+    assert logarithm.target.scale == "log"
+
+
 def test_labels_are_smoothed_where_accuracy_counts() -> None:
     combine = {"metric": "accuracy", "method": "greedy"}
     found = settled(network={"name": "realmlp"}, ensemble={"combine": combine})
