@@ -5,8 +5,8 @@
 The default network for tables (an MLP of 256-256), the same behind each embedding of numbers, and
 `realmlp`. All have the same 15% of the training rows to stop by and to be chosen by; the test part
 is measured once. Prints a Markdown table and one JSON line, which `--write` keeps. CPU seconds are
-those of the whole run; the first run of a machine compiles kernels beside. Results are kept in
-`--work`, so that a benchmark that was stopped goes on.
+those of the whole run, with what the first run of a process loads. Results are kept in `--work`, so
+that a benchmark that was stopped goes on.
 """
 
 import argparse
@@ -45,6 +45,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "network": {"name": "realmlp"},
         "training": {"epochs": 64, "early_stopping": {"patience": 64}},
     },
+    "realmlp": {"network": {"name": "realmlp"}},
 }
 
 
