@@ -45,7 +45,6 @@ KINDS: dict[str, dict[str, Any]] = {
         "network": {"name": "realmlp"},
         "training": {"epochs": 64, "early_stopping": {"patience": 64}},
     },
-    "realmlp": {"network": {"name": "realmlp"}},
 }
 
 
