@@ -82,6 +82,9 @@ def _component(path: str, value: Any, default: Any, given: frozenset[str]) -> An
 def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSettings]:
     """Return the parts of the data, and the ensemble with as many learners as these need."""
     splits, ensemble, given = pipeline.splits, pipeline.ensemble, pipeline.given
+    shares = ensemble.strategy == "shared"  # one learner is an ensemble
+    if shares and ensemble.pool is None and "ensemble.learners" not in given:
+        ensemble = replace(ensemble, learners=1)
     choose = "ensemble.combine.method" not in given
     if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
         total = None if splits.folds is None else total_folds(splits.folds)
@@ -103,7 +106,7 @@ def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSet
     ):
         more = expand_preset(ensemble, FOLDS, choose=choose)
         if more.pool is None:
-            more = replace(more, learners=LEARNERS_IN_FOLDS)
+            more = replace(more, learners=FOLDS if shares else LEARNERS_IN_FOLDS)
         if not any(fold_conflicts(more, FOLDS)) and ensemble.combine.evidence == "validation":
             folds: dict[str, Any] = {"folds": FOLDS, "validation": None, "stop": None}
             return splits.model_copy(update=folds), more

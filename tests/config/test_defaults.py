@@ -42,6 +42,18 @@ def test_few_rows_are_divided_into_folds_and_many_share_a_held_out_part() -> Non
     assert (many.splits.folds, many.splits.stop) == (None, "validation")
 
 
+def test_one_learner_whose_members_share_weights_is_an_ensemble(load: Load) -> None:
+    shared = load("ensemble: {strategy: shared}")
+    assert settle(shared, MANY).ensemble.learners == 1
+    assert settle(shared, IMAGES).ensemble.learners == 1
+    few = settle(shared, FEW)
+    assert (few.splits.folds, few.ensemble.learners) == (FOLDS, FOLDS)
+    held = load("ensemble: {strategy: shared}\nsplits: {folds: 3}")
+    assert settle(held, FEW).ensemble.learners == 3
+    given = load("ensemble: {strategy: shared, learners: 5}")
+    assert settle(given, MANY).ensemble.learners == 5
+
+
 @pytest.mark.parametrize(
     "text",
     [
