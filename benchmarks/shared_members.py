@@ -32,11 +32,13 @@ def _shared(form: str, members: int, width: int) -> dict[str, Any]:
     }
 
 
-def _tabm(width: int, ensemble: dict[str, Any]) -> dict[str, Any]:
+def _tabm(width: int, ensemble: dict[str, Any], **training: Any) -> dict[str, Any]:
     network = {"name": "tabm", "hidden": [width, width], "embedding": EMBEDDED}
-    return {"network": network, "training": TABM_TRAINING, "ensemble": ensemble}
+    return {"network": network, "training": {**TABM_TRAINING, **training}, "ensemble": ensemble}
 
 
+# Columns that are no features.
+IGNORED = {"adult": ["fnlwgt"]}
 CASES: dict[str, dict[str, Any]] = {
     "fast: 5 x 256": {},
     "one 64": {**_shared("full", 1, 64), "ensemble": {"learners": 1}},
@@ -46,6 +48,9 @@ CASES: dict[str, dict[str, Any]] = {
     "full 16 x 128": _shared("full", 16, 128),
     "full 8 x 256": _shared("full", 8, 256),
     "full 32 x 64, embedded": _tabm(64, {**SHARED, "members": 32}),
+    "full 16 x 128, embedded, beta_nll": _tabm(
+        128, {**SHARED, "members": 16}, loss={"name": "beta_nll"}
+    ),
     "independent 5 x 256, embedded": _tabm(256, {"learners": 5}),
 }
 MEASURES = ("test/rmse", "test/accuracy", "test/nll", "member_mean/test/nll")
@@ -63,7 +68,10 @@ def line_of(case: str, name: str, arguments: argparse.Namespace) -> dict[str, An
 
 def _measure(case: str, name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     table, (train, test) = TABLES[name], files_of(arguments.folder, name, arguments.work)
-    data = {"source": "table", "path": str(train), "test_path": str(test), "label": table.label}
+    data = {
+        "source": "table", "path": str(train), "test_path": str(test), "label": table.label,
+        "missing_values": list(table.missing), "ignore": IGNORED.get(name, []),
+    }  # fmt: skip
     config = Pipeline.model_validate(
         {
             "task": table.task, "seed": 1, "data": data, "tracking": {"mlflow": False},
@@ -97,7 +105,11 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     results = {
-        name: {case: line_of(case, name, arguments) for case in arguments.cases}
+        name: {
+            case: line_of(case, name, arguments)
+            for case in arguments.cases
+            if not case.endswith("_nll") or TABLES[name].task == "regression"
+        }
         for name in arguments.tables
     }
     for name, own in results.items():
