@@ -51,6 +51,9 @@ CASES: dict[str, dict[str, Any]] = {
     "full 16 x 128, embedded, beta_nll": _tabm(
         128, {**SHARED, "members": 16}, loss={"name": "beta_nll"}
     ),
+    "packed 16 x 128, embedded, beta_nll": _tabm(
+        128, {**SHARED, "members": 16, "form": "packed"}, loss={"name": "beta_nll"}
+    ),
     "independent 5 x 256, embedded": _tabm(256, {"learners": 5}),
 }
 MEASURES = ("test/rmse", "test/accuracy", "test/nll", "member_mean/test/nll")
