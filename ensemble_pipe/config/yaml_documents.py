@@ -73,7 +73,7 @@ class Document:
         own = self._copy()
         for key, value in values.items():
             line = self.at((*origin, key)).strip(" ()")
-            own._set(key, value, f"{'.'.join(map(str, origin))}, {line}")
+            own._set(key, copy.deepcopy(value), f"{'.'.join(map(str, origin))}, {line}")
         return own
 
     def _copy(self) -> "Document":

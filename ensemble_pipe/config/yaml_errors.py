@@ -77,7 +77,11 @@ def _message(mistake: dict[str, Any], path: KeyPath, schema: dict[str, Any]) -> 
     kind = mistake["type"]
     if kind in _UNKNOWN_KEY:
         key = str(path[-1])
-        return _unknown(key, valid_keys(schema, mistake["loc"][:-1]), places_of(schema, key))
+        valid, places = valid_keys(schema, mistake["loc"][:-1]), places_of(schema, key)
+        if places == [".".join(map(str, path))]:  # of another kind of component
+            kind = mistake["loc"][-2]
+            return f"unknown key {quote(key)} of {kind}; valid: {', '.join(sorted(valid))}"
+        return _unknown(key, valid, places)
     if kind == "union_tag_invalid":
         valid = [tag.strip(" '") for tag in mistake["ctx"]["expected_tags"].split(",")]
         return _unknown_component(mistake["ctx"]["tag"], valid)

@@ -23,7 +23,7 @@ from ensemble_pipe.run.starting import start
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.drivers import first_trials
 from ensemble_pipe.search.nested import Nested, nested_cross_validation
-from ensemble_pipe.search.planning import require_augmentable_space
+from ensemble_pipe.search.planning import require_space_fits
 from ensemble_pipe.search.refinement import LONGER, Refined, refined
 from ensemble_pipe.search.results import read_trials
 from ensemble_pipe.search.trials import Trial
@@ -161,7 +161,7 @@ def resume(run_dir: str | Path, **options: Any) -> SearchResult | RunResult:
 
 def _watch(prepared: Prepared, display: Display) -> Display:
     """Check the space of a search against its data; see `start`."""
-    require_augmentable_space(prepared)
+    require_space_fits(prepared)
     return display
 
 

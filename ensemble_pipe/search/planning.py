@@ -13,15 +13,19 @@ from ensemble_pipe.core.messages import quote
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import Group, Learners
 from ensemble_pipe.run.preparation import Prepared
-from ensemble_pipe.run.requirements import require_augmentable, rows_of_window
+from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.search.spaces import (
     NO_ORDER,
     Parameters,
+    can_have,
     ends,
     grid_size,
+    is_counted,
     misplaced,
     mistake_in,
+    needed_for,
     parameters_of,
+    tried,
 )
 from ensemble_pipe.search.trials import TrialLearners
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
@@ -97,40 +101,37 @@ def require_valid(config: Pipeline, document: Document) -> None:
     if mistakes:
         raise ConfigError(mistakes=mistakes)
     make_plans(with_trials(config, [{}]), document)
-    if isinstance(search.space, tuple):
-        for number, values in enumerate(search.space):
-            for path in values:
-                place: KeyPath = ("search", "space", number, path)
-                mistakes += _mistakes_of(config, path, values, document.at(place))
-    else:
-        parameters = parameters_of(search)
-        for path, tried in _one_by_one(parameters):
-            place = ("search", "space", path)
-            mistakes += _mistakes_of(config, path, tried, document.at(place))
-    if mistakes:
-        raise ConfigError(mistakes=mistakes)
+    found: dict[str, str] = {}  # the place of each mistake; many trials may have the same
+    for place, path, values in _tried(search):
+        for text, where in _mistakes_of(config, values, path, place, document):
+            found.setdefault(text, where)
+    if found:
+        raise ConfigError(mistakes=list(found.items()))
 
 
-def require_augmentable_space(prepared: Prepared) -> None:
-    """Check every augmentation of a search against the rows, as those of its first trials are.
+def require_space_fits(prepared: Prepared) -> None:
+    """Check every choice and bound of a search against the rows, as its first trials are.
 
     Raises:
         ConfigError: one does not fit them.
     """
-    config, schema = prepared.config, prepared.schema
-    window_rows = rows_of_window(config, schema, prepared.rows["train"])
-    for path, values in _tried(require_search(config)):
-        if path.split(".")[0] == "augment":
-            for plan in make_plans(with_trials(config, [values])).networks:
-                require_augmentable(plan.augment or config.augment, schema, window_rows)
+    config, rows = prepared.config, prepared.rows["train"]
+    trials = [values for _, _, values in _tried(require_search(config))]
+    for plan in make_plans(with_trials(config, trials)).networks:
+        require_fit(config, [plan], prepared.schema, rows)
 
 
-def _tried(search: Search) -> Iterator[tuple[str, Values]]:
-    """Yield every path of a space with values of a trial that try it."""
+def _tried(search: Search) -> Iterator[tuple[KeyPath, str, Values]]:
+    """Yield the values of trials that try a space, their place in the pipeline, and what they try.
+
+    All choices and bounds are tried, of a list of trials every one, which tries nothing by itself.
+    """
     if isinstance(search.space, tuple):
-        yield from ((path, values) for values in search.space for path in values)
+        for number, values in enumerate(search.space):
+            yield ("search", "space", number), "", values
     else:
-        yield from _one_by_one(parameters_of(search))
+        for path, values in tried(parameters_of(search)):
+            yield ("search", "space"), path, values
 
 
 def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]]:
@@ -176,19 +177,30 @@ def _space_conflicts(
 ) -> Iterator[tuple[KeyPath, str]]:
     if search.driver == "grid":
         for path, one in parameters.items():
-            if one.choices is None and one.integer is None:
+            if not is_counted(one):
                 text = f"a grid takes no range of numbers; list them, such as {list(ends(one))}"
                 yield ("search", "space", path), text
         yield from _size_conflicts(config, search, grid_size(parameters))
     else:
         yield from _size_conflicts(config, search, search.trials or TRIALS)
-    for path, one in parameters.items():
-        for other, allowed in one.conditions.items():
-            choices = parameters[other].choices
-            unknown = [value for value in allowed if choices is not None and value not in choices]
-            if unknown:
-                text = f"{quote(unknown[0])} is no choice of {other}"
-                yield ("search", "space", path, "when"), text
+    for path in parameters:
+        unmet = _never_met(parameters, path)
+        if unmet is not None:
+            yield ("search", "space", path, "when"), unmet
+
+
+def _never_met(parameters: Parameters, path: str) -> str | None:
+    """Return why no trial meets what a hyperparameter depends on; None where some do."""
+    for other, allowed in parameters[path].conditions.items():
+        unknown = [value for value in allowed if not can_have(parameters[other], value)]
+        if unknown:
+            return f"{quote(unknown[0])} is no choice of {other}" + (
+                "" if is_counted(parameters[other]) else ", which is a range of numbers; list them"
+            )
+    excluded = [other for other, left in needed_for(parameters, path).items() if not left]
+    if excluded:
+        return f"no trial meets it, since what it names needs another value of {excluded[0]}"
+    return None
 
 
 def _first_conflicts(search: Search, parameters: Parameters) -> Iterator[tuple[KeyPath, str]]:
@@ -212,35 +224,32 @@ def _size_conflicts(config: Pipeline, search: Search, trials: int) -> Iterator[t
         yield ("search",), f"{text}{each} are more than a run can have, {MOST_LEARNERS:,}"
 
 
-def _one_by_one(parameters: Parameters) -> Iterator[tuple[str, Values]]:
-    """Yield every choice and bound of each hyperparameter, with what it depends on."""
-    for path, one in parameters.items():
-        for value in ends(one):
-            yield path, {**_needed(parameters, path), path: value}
-
-
-def _needed(parameters: Parameters, path: str) -> dict[str, Any]:
-    """Return values of others with which a trial has a hyperparameter."""
-    found: dict[str, Any] = {}
-    for other, allowed in parameters[path].conditions.items():
-        found |= {**_needed(parameters, other), other: allowed[0]}
-    return found
-
-
-def _mistakes_of(config: Pipeline, path: str, values: Values, where: str) -> list[Mistake]:
-    """Return what is wrong with a trial of these values, of which that of `path` is tried."""
-    if path.split(".")[0] not in VARIED_SECTIONS:
+def _mistakes_of(
+    config: Pipeline, values: Values, tried_path: str, place: KeyPath, document: Document
+) -> Iterator[Mistake]:
+    """Yield what is wrong with the values of a trial, with their lines in the space."""
+    alike = [path for path in values if path.split(".")[0] not in VARIED_SECTIONS]
+    for path in alike:
         text = (
             f"search.space: {quote(path)} cannot differ between trials, which share the rows as "
             "they are encoded; name keys below network, training, view or augment"
         )
-        return [(text, where)]
+        yield text, document.at((*place, path))
+    if alike:
+        return
     try:
         make_plans(with_trials(config, [values]))
     except ConfigError as error:
-        found = [(text, where) for text, _ in error.mistakes]
-        return [one for one in found if not one[0].startswith("ensemble.")]
-    return []
+        for text, _ in error.mistakes:
+            if not text.startswith("ensemble."):
+                path = _named(text, values) or tried_path
+                yield text, document.at((*place, path) if path else place)
+
+
+def _named(text: str, values: Values) -> str:
+    """Return which of the values of a trial a message begins with, or ""."""
+    key = text.partition(": ")[0]
+    return max((path for path in values if f"{key}.".startswith(f"{path}.")), key=len, default="")
 
 
 def _with_lines(document: Document, trials: Sequence[Values], config: Pipeline) -> Document:

@@ -169,6 +169,52 @@ def ends(parameter: Parameter) -> tuple[Any, ...]:
     return parameter.choices if parameter.choices is not None else tuple(parameter.bounds or ())
 
 
+def tried(parameters: Parameters) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every choice and bound of each hyperparameter by its path, in the values of a trial.
+
+    Of the other hyperparameters that go with it, the trial has the first choice or bound.
+    """
+    for path, one in parameters.items():
+        needed = {other: allowed[0] for other, allowed in needed_for(parameters, path).items()}
+        for value in ends(one):
+            yield path, _with(parameters, {**needed, path: value})
+
+
+def needed_for(parameters: Parameters, path: str) -> dict[str, list[Any]]:
+    """Return what others must have in a trial that has a hyperparameter: by path, any of a list.
+
+    An empty list says that no trial has it, since its conditions exclude each other.
+    """
+    found: dict[str, list[Any]] = {}
+    waiting = [path]
+    while waiting:
+        for other, allowed in parameters[waiting.pop()].conditions.items():
+            found[other] = [value for value in found.get(other, allowed) if value in allowed]
+            waiting.append(other)
+    return found
+
+
+def _with(parameters: Parameters, given: Values) -> dict[str, Any]:
+    """Return the values of a trial that has those given, and the first one of each other."""
+    values: dict[str, Any] = {}
+    for path, one in parameters.items():
+        if path in given:
+            values[path] = given[path]
+        elif is_active(one, values):
+            values[path] = ends(one)[0]
+    return values
+
+
+def can_have(parameter: Parameter, value: Any) -> bool:
+    """Return whether a hyperparameter is ever exactly this value, as a condition asks for."""
+    return is_counted(parameter) and _has(parameter, value)
+
+
+def is_counted(parameter: Parameter) -> bool:
+    """Return whether a hyperparameter has so many values, not a range of numbers."""
+    return parameter.choices is not None or parameter.integer is not None
+
+
 def _listed(parameter: Parameter) -> Sequence[Any]:
     if parameter.integer is not None:
         low, high = parameter.integer

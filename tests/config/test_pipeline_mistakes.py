@@ -52,7 +52,7 @@ data.source: unknown 'tabel'; did you mean 'table'? valid: {sources}{own} (p.yam
 splits.test: input should be less than 1, got 1.5 (p.yaml:6)
 splits.stop: input should be greater than 0, got -1 (p.yaml:8)
 splits.valdation: unknown key 'valdation'; did you mean 'validation'? \
-valid: folds, refit, stop, test, train, validation (p.yaml:7)
+valid: folds, outer, refit, stop, test, train, validation (p.yaml:7)
 augment.0.name: unknown 'horizontal_flop'; did you mean 'horizontal_flip'? \
 valid: {augmentations}{own} (p.yaml:10)
 augment.1.pixels: input should be greater than or equal to 0, got -1 (p.yaml:11)

@@ -11,8 +11,9 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.config.search_settings import Parameter, Search
-from ensemble_pipe.search.planning import with_trials
-from ensemble_pipe.search.spaces import READY, draw, grid, parameters_of
+from ensemble_pipe.config.yaml_documents import Document
+from ensemble_pipe.search.planning import require_valid, with_trials
+from ensemble_pipe.search.spaces import READY, draw, grid, mistake_in, parameters_of, tried
 
 CONDITIONAL: dict[str, Any] = {
     "training.optimizer.momentum": Parameter(
@@ -67,6 +68,46 @@ def test_every_draw_of_a_ready_space_is_a_valid_pipeline(name: Any) -> None:
     assert kinds == set(READY[name]["network.name"].choices or ())
 
 
+@pytest.mark.parametrize("name", READY)
+def test_a_ready_space_needs_nothing_else_in_a_pipeline(name: Any) -> None:
+    config = Pipeline.model_validate({"search": {"space": name}})
+    require_valid(config, Document("p.yaml", {}))
+
+
+def test_every_choice_and_bound_is_tried_in_a_whole_trial() -> None:
+    parameters = parameters_of(Search(space=CONDITIONAL))
+    found = list(tried(parameters))
+    assert all(mistake_in(parameters, path, values) is None for path, values in found)
+    assert [values[path] for path, values in found] == [2, 4, "sgd", "adam", 0.0, 0.9]
+
+
+def test_a_choice_that_is_a_section_stays_as_it_is_beside_others_of_its_keys() -> None:
+    sections = [{"name": "adamw"}, {"name": "sgd"}]
+    values = [
+        {"training.optimizer": one, "training.optimizer.learning_rate": 0.5} for one in sections
+    ]
+    config = Pipeline.model_validate({"search": {"space": {"training.optimizer": sections}}})
+    rates = [plan.rule.learning_rate for plan in make_plans(with_trials(config, values)).networks]
+    assert rates == [0.5, 0.5]
+    assert sections == [{"name": "adamw"}, {"name": "sgd"}]
+
+
+def test_choices_that_do_not_fit_the_data_are_refused_though_their_trials_come_late(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "s.yaml"
+    first = ", ".join(["{network.name: mlp}"] * 10)
+    path.write_text(
+        "data: {source: bundled, set: wine}\ntracking: {mlflow: false}\n"
+        f"search: {{space: {{network.name: [mlp, cnn]}}, driver: tpe, first: [{first}]}}\n"
+    )
+    arguments = ["search", str(path), "--inline", "--output", str(tmp_path / "runs")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, done.stderr
+    assert "network: layer conv2d1 cannot take rows of shape (13,)" in done.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["s.yaml"]
+
+
 SEARCH = """data: {source: bundled, set: wine}
 tracking: {mlflow: false}
 search:
@@ -88,6 +129,21 @@ MISTAKES = [
     (f"{WHEN}{{network.name: mlp}}}}", "when: names what is not in the space", 7),
     (f"{WHEN}{{network.hidden: [[9]]}}}}", "when: [9] is no choice of network.hidden", 7),
     (f"{WHEN}{{view.features: 1}}}}", "when: names what is not in the space, or depends on", 7),
+    ("    network.dropout: {uniform: [0, 1]}\n    view.features: {choices: [0.5, 1], "
+     "when: {network.dropout: 0.5}}", "0.5 is no choice of network.dropout, which is a range", 8),
+    (f"    training.epochs: {{integer: [1, 3]}}\n{WHEN}{{training.epochs: 4}}}}",
+     "when: 4 is no choice of training.epochs", 8),
+    ("    training.epochs: [1, 2]\n"
+     "    network.dropout: {uniform: [0, 0.5], when: {training.epochs: 1}}\n"
+     "    view.features: {choices: [1], when: {training.epochs: 2, network.dropout: 0.1}}",
+     "0.1 is no choice of network.dropout, which is a range", 9),
+    ("    training.epochs: [1, 2]\n"
+     "    training.batch_size: {choices: [8, 16], when: {training.epochs: 1}}\n"
+     "    view.features: {choices: [1], when: {training.epochs: 2, training.batch_size: 8}}",
+     "no trial meets it, since what it names needs another value of training.epochs", 9),
+    ("    training.optimizer.name: [adam, sgd]\n"
+     "    training.optimizer.beta2: {uniform: [0.9, 0.99]}",
+     "training.optimizer.beta2: unknown key 'beta2' of sgd; valid: clip_norm, l1, l2, learning", 8),
     ("  driver: manual", "driver: manual goes with a list of trials", 3),
     ("  driver: genetic", "unknown 'genetic'", 7),
     ("  metric: rmse", "rmse is not for classification; valid: nll, brier, accuracy", 7),
