@@ -84,6 +84,8 @@ def refine(
 
         overrides = overrides_of(set_)
         if write is not None:
+            if time_limit is not None:
+                overrides["time_limit"] = time_limit
             if write.exists():
                 raise ConfigError(f"{write}: exists already; name another file")
             require_output(write, (".yaml", ".yml"), "pipelines")

@@ -20,6 +20,7 @@ from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.lifecycle import RunResult
 from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.run.starting import start
+from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.drivers import first_trials
 from ensemble_pipe.search.nested import Nested, nested_cross_validation
@@ -71,11 +72,7 @@ def search(
     with timeline.stage("pipeline"):
         config, document = _read(pipeline, overrides)
         config, plans = first_trials(config, document)
-    limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
-    if limit.is_set and config.search and config.search.nested is not None:
-        raise ConfigError(
-            "time_limit: search.nested takes as long as so many searches more; leave one out"
-        )
+    limit = _limit_of(config, time_limit, timeline)
     display = display or Silent()
     done = start(
         config, plans, SearchCourse, output, address, inline, display, timeline, limit, _watch
@@ -106,7 +103,7 @@ def refine(
     with timeline.stage("pipeline"):
         found = refined_of(run_dir, longer, overrides)
         config, plans = first_trials(validate(found.document), found.document)
-    limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
+    limit = _limit_of(config, time_limit, timeline)
     display.message(found.text(whole=False))
     folder = Path(run_dir).resolve().parent if output is None else output
     done = start(
@@ -152,11 +149,31 @@ def resume(run_dir: str | Path, **options: Any) -> SearchResult | RunResult:
 
     Returns:
         A `SearchResult` of a search, else a `RunResult`.
+
+    Raises:
+        ConfigError: a nested search is to end by a time limit.
     """
+    if options.get("time_limit") is not None:
+        _require_not_nested(load_pipeline(RunPaths.open(Path(run_dir)).pipeline)[0])
     done = runs.resume(run_dir, search_of=SearchCourse, **options)
     if read_trials(RunPaths(Path(done.run_dir))) is None:
         return done
     return _whole(done, **options) if options.get("train", True) else _result(done)
+
+
+def _limit_of(config: Pipeline, time_limit: float | str | None, timeline: Timeline) -> TimeLimit:
+    """Return the time limit of a search; raise ConfigError where a nested one has it."""
+    limit = runs.limit_of(config, time_limit, config.time_limit, timeline)
+    if limit.is_set:
+        _require_not_nested(config)
+    return limit
+
+
+def _require_not_nested(config: Pipeline) -> None:
+    if config.search is not None and config.search.nested is not None:
+        raise ConfigError(
+            "time_limit: search.nested takes as long as so many searches more; leave one out"
+        )
 
 
 def _watch(prepared: Prepared, display: Display) -> Display:

@@ -85,6 +85,9 @@ def refined(config: Pipeline, trials: Sequence[Trial], longer: float, source: st
         f"{len(trials)} trials,",
         f"which come first again, and trained for {longer:g} times as many epochs.",
     ]
+    if search.nested is not None:
+        section["nested"] = None
+        about.append("Without nested cross-validation, since its outer folds have been seen here.")
     if isinstance(search.space, tuple):
         section["space"] = first
     else:

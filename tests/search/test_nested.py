@@ -14,7 +14,7 @@ from ensemble_pipe.cli.tables import nested_table
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.search.pipeline import SearchResult, resume, search
+from ensemble_pipe.search.pipeline import SearchResult, refine, refined_of, resume, search
 from ensemble_pipe.tracking.run_summary import read_run_summary
 
 ROWS = 90
@@ -104,3 +104,21 @@ def test_a_nested_search_takes_no_time_limit(path: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match="takes as long as so many searches more"):
         search(pipeline(path), output=tmp_path, inline=True, time_limit="60s")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_nested_search_takes_no_time_limit_later(nested: SearchResult, tmp_path: Path) -> None:
+    run_dir: str = nested.run.run_dir
+    again: dict[str, Any] = {"search.nested": 2}
+    with pytest.raises(InputError, match="takes as long as so many searches more"):
+        resume(run_dir, inline=True, time_limit="60s")
+    with pytest.raises(InputError, match="takes as long as so many searches more"):
+        refine(run_dir, output=tmp_path, inline=True, time_limit="60s", **again)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refined_search_is_not_nested_since_its_space_was_chosen_by_all_rows(
+    nested: SearchResult,
+) -> None:
+    found = refined_of(nested.run.run_dir, 2.0, {})
+    assert found.document.data["search"]["nested"] is None
+    assert "its outer folds have been seen" in found.text(whole=False)

@@ -171,9 +171,10 @@ def test_the_refined_pipeline_is_a_file_to_read_and_to_search(
 ) -> None:
     file = tmp_path / "refined.yaml"
     command = ["refine", finished.run.run_dir, "--write", str(file), "--set", "search.trials=5"]
-    done = CliRunner().invoke(app, command)
+    done = CliRunner().invoke(app, [*command, "--time-limit", "5m"])
     assert done.exit_code == 0, done.stderr
     text = file.read_text()
+    assert yaml.safe_load(text)["time_limit"] == "5m"
     assert text.startswith(f"# The search of {finished.run.run_dir}, refined: around the best 1")
     assert next(iter(yaml.safe_load(text))) == "search"
     document = read_document(file)
