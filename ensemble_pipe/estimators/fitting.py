@@ -33,6 +33,7 @@ from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.sinks import MemorySink
 from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.search.course import SearchCourse
+from ensemble_pipe.search.planning import require_space_fits
 from ensemble_pipe.search.trials import Trial, ranked
 from ensemble_pipe.serving.artifact import Model
 from ensemble_pipe.training.plan import LearnerPlan
@@ -138,6 +139,8 @@ def fit_examples(
     schema = fit_schema(config, examples, parts["train"])
     display.message("\n".join(decision_lines(schema.decisions)))
     require_fit(config, plans.networks, schema, len(parts["train"]))
+    if config.search is not None:
+        require_space_fits(config, schema, len(parts["train"]))
     refits = config.splits.refit and held_out
     if refits:
         parts |= refit_part(parts, plans.folds)

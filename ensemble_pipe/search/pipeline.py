@@ -178,7 +178,7 @@ def _require_not_nested(config: Pipeline) -> None:
 
 def _watch(prepared: Prepared, display: Display) -> Display:
     """Check the space of a search against its data; see `start`."""
-    require_space_fits(prepared)
+    require_space_fits(prepared.config, prepared.schema, prepared.rows["train"])
     return display
 
 

@@ -10,9 +10,9 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import quote
+from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import Group, Learners
-from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.search.spaces import (
     NO_ORDER,
@@ -109,16 +109,20 @@ def require_valid(config: Pipeline, document: Document) -> None:
         raise ConfigError(mistakes=list(found.items()))
 
 
-def require_space_fits(prepared: Prepared) -> None:
-    """Check every choice and bound of a search against the rows, as its first trials are.
+def require_space_fits(config: Pipeline, schema: Schema, rows: int) -> None:
+    """Check every choice and bound of a search against the data, as its first trials are.
+
+    Args:
+        config: with a search.
+        schema: of the data.
+        rows: of the training part.
 
     Raises:
         ConfigError: one does not fit them.
     """
-    config, rows = prepared.config, prepared.rows["train"]
     trials = [values for _, _, values in _tried(require_search(config))]
     for plan in make_plans(with_trials(config, trials)).networks:
-        require_fit(config, [plan], prepared.schema, rows)
+        require_fit(config, [plan], schema, rows)
 
 
 def _tried(search: Search) -> Iterator[tuple[KeyPath, str, Values]]:

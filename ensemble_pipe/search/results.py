@@ -83,7 +83,9 @@ def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
         trials: all of them, the best first.
     """
     paths = list(dict.fromkeys(path for trial in trials for path in trial.values))
-    head = ("trial", metric, "epochs", *short_names(paths).values())
+    names = short_names(paths)
+    head = ["trial", metric, "epochs"]
+    head += [path if names[path] in head else names[path] for path in paths]
     best = [trial for trial in trials if trial.score is not None][:SHOWN]
     rows = [
         (

@@ -131,3 +131,9 @@ def test_the_table_says_which_trial_was_given_up_for_a_simpler_one() -> None:
     assert "trial 1 is the simplest within a standard error of trial 0: 40 parameters" in table
     assert "0.3100 ± 0.0500" in table
     assert "simplest" not in trials_table("nll", (better, simpler))
+
+
+def test_epochs_that_were_trained_and_those_that_are_searched_have_columns_of_their_own() -> None:
+    table = trials_table("nll", (Trial(0, {"training.epochs": 30}, "finished", 0.5, 12),))
+    assert table.splitlines()[0].split() == ["trial", "nll", "epochs", "training.epochs"]
+    assert table.splitlines()[1].split() == ["0", "0.5000", "12", "30"]
