@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.journal import Journal
@@ -105,6 +106,7 @@ def drive(
     course: Course,
     train: bool = True,
     limit: TimeLimit = NO_LIMIT,
+    notes: Notes | None = None,
 ) -> RunResult:
     """Train, combine and report a run whose directory is ready, and journal how it ended.
 
@@ -117,11 +119,14 @@ def drive(
         executor: where to train; it is closed.
         display: as for `pipeline.run`.
         limit: by when it returns.
+        notes: what else its journal is to hold.
 
     Raises:
         KeyboardInterrupt: a signal ended it; the text says how to continue.
     """
     journal = Journal(paths.journal)
+    if notes is not None:
+        notes.open(journal)
     tracker = tracker_of(paths, config.tracking)
     status: Status = "FAILED"
     with interruption.handle_signals() as signals:

@@ -17,11 +17,12 @@ from ensemble_pipe.run.courses import CourseOf
 from ensemble_pipe.run.display import Display, HeldMessages
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
+from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared, prepare, write_run
 from ensemble_pipe.run.requirements import require_space
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 
-Watch = Callable[[Prepared, Display], Display]
+Watch = Callable[[Prepared, Display, Notes], Display]
 
 
 def start(
@@ -43,13 +44,14 @@ def start(
         course_of: makes the course that its training takes.
         output, address, inline, display, timeline: as for `run`.
         limit: when training ends though learners are open.
-        watch: looks at the data before anything is written, and returns the display from then on.
+        watch: looks at the data before anything is written, and returns the display from then on;
+            what it notes stands in the journal.
 
     Raises:
         InputError: the data is wrong, or does not fit the pipeline; nothing was started.
     """
     started = time.monotonic()
-    about_ray = HeldMessages(display.message)
+    about_ray, notes = HeldMessages(display.message), Notes()
     training_s = limit.before_writing_s
     executor = make_executor(config, plans, address, inline, about_ray.say, timeline, training_s)
     with closing(executor):
@@ -58,7 +60,7 @@ def start(
         config, plans = prepared.config, prepared.plans
         display.message(prepared.warning or "")
         if watch is not None:
-            display = watch(prepared, display)
+            display = watch(prepared, display, notes)
         limit.require_start()
         folder = Path(output).resolve()
         made = [above for above in (folder, *folder.parents) if not above.exists()]
@@ -71,8 +73,9 @@ def start(
             about_ray.release()
             course = course_of(paths, config, plans)
             return drive(
-                paths, config, plans, executor, display, started, timeline, course, limit=limit
-            )
+                paths, config, plans, executor, display, started, timeline, course, limit=limit,
+                notes=notes,
+            )  # fmt: skip
 
 
 def new_run(output: Path, config: Pipeline) -> RunPaths:

@@ -18,6 +18,7 @@ from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run import recombination
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.lifecycle import RunResult
+from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.run.starting import start
 from ensemble_pipe.run.time_limit import TimeLimit
@@ -176,7 +177,7 @@ def _require_not_nested(config: Pipeline) -> None:
         )
 
 
-def _watch(prepared: Prepared, display: Display) -> Display:
+def _watch(prepared: Prepared, display: Display, notes: Notes) -> Display:
     """Check the space of a search against its data; see `start`."""
     require_space_fits(prepared.config, prepared.schema, prepared.rows["train"])
     return display

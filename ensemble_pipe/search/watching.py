@@ -1,6 +1,6 @@
 """The cheap part of the check, within a run: the data, and the first loss of each network.
 
-It warns, and changes nothing of the run.
+It warns, and changes nothing of the run but for its report.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,13 @@ import numpy as np
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.search.checks.bench import thinned
 from ensemble_pipe.search.checks.data import check_data
-from ensemble_pipe.search.checks.findings import Finding, warnings_of
+from ensemble_pipe.search.checks.findings import Finding, Step, warnings_of
 from ensemble_pipe.search.checks.first_loss import bad_start, is_bad_start
+from ensemble_pipe.tracking.kinds import CheckedEntry
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event, Progress
 from ensemble_pipe.training.measures import stop_metrics
@@ -25,24 +27,39 @@ from ensemble_pipe.training.plan import LearnerPlan
 _SEEN_TARGETS = 1_000
 
 
-def watch(prepared: Prepared, display: Display) -> Display:
+def watch(prepared: Prepared, display: Display, notes: Notes) -> Display:
     """Show what the data check warns of; return a display that looks at the first losses too.
 
     Args:
         prepared: the data of the run.
         display: of the run.
+        notes: receives what was looked at, for the report.
     """
-    for finding in warnings_of([check_data(prepared)]):
+    step = check_data(prepared)
+    for finding in warnings_of([step]):
         display.message(f"warning: {finding.text}")
-    return FirstLosses(prepared, display)
+    notes.append(entry_of(step))
+    return FirstLosses(prepared, display, notes)
+
+
+def entry_of(step: Step) -> CheckedEntry:
+    """Return the journal entry of a step."""
+    found: dict[str, list[tuple[str, str]]] = {"warning": [], "note": []}
+    for finding in step.findings:
+        found[finding.level].append((finding.name, finding.text))
+    return CheckedEntry(step.title, step.verdict, found["warning"], found["note"])
 
 
 class FirstLosses:
-    """A display that warns where the loss of a network's first step is far above chance."""
+    """A display that warns where the loss of a network's first step is far above chance.
 
-    def __init__(self, prepared: Prepared, display: Display) -> None:
+    It notes the first loss of the first network, and of the one that it warns of.
+    """
+
+    def __init__(self, prepared: Prepared, display: Display, notes: Notes) -> None:
         self._prepared = prepared
         self._display = display
+        self._notes = notes
         fresh = () if prepared.first_rows else prepared.plans.networks
         self._losses = {plan.learner: plan.loss for plan in fresh if plan.boosting is None}
 
@@ -67,14 +84,19 @@ class FirstLosses:
     def event(self, event: Event) -> None:
         self._display.event(event)
         if isinstance(event, Progress) and event.step == 1 and event.learner in self._losses:
-            finding = self._judged(self._losses[event.learner], event.loss)
-            if finding is not None:
-                self._losses.clear()  # one warning says it for all
-                self.message(f"warning: {finding.text}")
+            self._judge(event.learner, self._losses[event.learner], event.loss)
 
-    def _judged(self, loss: Loss, first: float) -> Finding | None:
+    def _judge(self, learner: int, loss: Loss, first: float) -> None:
         chance = _uniform(self._prepared, loss)
-        return bad_start(first, chance) if is_bad_start(first, chance) else None
+        found: tuple[Finding, ...] = ()
+        is_noted = learner == min(self._losses)
+        if is_bad_start(first, chance):
+            found = (bad_start(first, chance),)
+            self._losses.clear()  # one warning says it for all
+            self.message(f"warning: {found[0].text}")
+        if found or is_noted:
+            verdict = f"learner {learner}: {first:.3f}, where chance gives {chance:.3f}"
+            self._notes.append(entry_of(Step("first loss", verdict, found)))
 
 
 def _uniform(prepared: Prepared, loss: Loss) -> float:

@@ -48,7 +48,7 @@ def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:
                 | kinds.MemberEntry() | kinds.MemberTestEntry() | kinds.EnsembleEntry()
                 | kinds.CombinedEntry() | kinds.RefittedEntry() | kinds.ResultEntry()
                 | kinds.ImportanceEntry() | kinds.PicturesEntry() | kinds.ModelEntry()
-                | kinds.TimelineEntry() | kinds.UnknownEntry()
+                | kinds.CheckedEntry() | kinds.TimelineEntry() | kinds.UnknownEntry()
             ):  # fmt: skip
                 pass  # no end
             case _:

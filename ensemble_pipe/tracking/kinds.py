@@ -19,6 +19,7 @@ from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.decisions import Decision
+from ensemble_pipe.tracking.checked import CheckedEntry as CheckedEntry
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
 from ensemble_pipe.tracking.importances import ImportanceEntry as ImportanceEntry
 from ensemble_pipe.tracking.left_undone import left_undone
@@ -303,7 +304,7 @@ KnownEntry = (
     | EpochEntry | FinishedEntry | FailedEntry | SparedEntry | PrunedEntry
     | TrialEntry | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
     | CombinedEntry | RefittedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry
-    | TimelineEntry | EndedEntry
+    | CheckedEntry | TimelineEntry | EndedEntry
 )  # fmt: skip
 Entry = KnownEntry | UnknownEntry
 KINDS: dict[str, type[Any]] = {entry.kind: entry for entry in get_args(KnownEntry)}

@@ -12,6 +12,7 @@ import yaml
 from ensemble_pipe.core.storage import SPLITS, RunPaths, atomic_write, read_manifest
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.tracking.checked import checked
 from ensemble_pipe.tracking.columns import columns, importance
 from ensemble_pipe.tracking.combination import combination, count_of
 from ensemble_pipe.tracking.kinds import Numbers
@@ -86,6 +87,7 @@ def write_report(paths: RunPaths, status: str | None = None) -> Path:
         section("Result", _result(run)),
         section("Combination", combination(run, schema.classes)),
         section("Data", _data(run, schema)),
+        section("Check", checked(run.checked)),
         section("Columns", columns(schema)),
         section("Importance", importance(run)),
         section("Pictures", _pictures(paths, run, schema)),
@@ -222,9 +224,7 @@ def _data(run: RunSummary, schema: Schema) -> Html:
         pairs.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
     else:
         for target in schema.fitted_targets:
-            moments = (
-                f"{target.treatment}; mean {target.mean:.4g}, deviation {target.deviation:.4g}"
-            )
+            moments = f"{target.treatment}; mean {target.mean:.4g}, deviation {target.deviation:.4g}"
             pairs.append(("target", f"{target.name}: {moments} on the training part"))
     if schema.is_image:
         pairs.append(("images", " x ".join(map(str, schema.input_shape))))

@@ -28,6 +28,7 @@ def stays(entry: Entry, steps: Mapping[int, int], *, train: bool) -> bool:
         case (
             kinds.StartedEntry() | kinds.LearnerEntry() | kinds.GrownEntry()
             | kinds.ResumedEntry() | kinds.CostEntry() | kinds.TimelineEntry()
+            | kinds.CheckedEntry()
         ):  # fmt: skip
             return True
         case kinds.EpochEntry():

@@ -59,6 +59,7 @@ class RunSummary:
         pictures: file names.
         stages: of the process that drove the run last, as far as it has journalled them.
         combined_from: the run whose members this one combines anew; None where it trains its own.
+        checked: steps of the check that the run itself took.
     """
 
     run_id: str
@@ -87,6 +88,7 @@ class RunSummary:
     pictures: list[str] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     combined_from: str | None = None
+    checked: list[kinds.CheckedEntry] = field(default_factory=list)
 
     @property
     def members(self) -> list[MemberSummary]:
@@ -191,6 +193,8 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.left_undone = entry.left_undone
         case kinds.ImportanceEntry():
             run.importance = entry
+        case kinds.CheckedEntry():
+            run.checked.append(entry)
         case kinds.PicturesEntry():
             run.pictures += [name for name in entry.names if name not in run.pictures]
         case (

@@ -127,6 +127,8 @@ class Shipper:
                 self._result(entry)
             case kinds.ImportanceEntry():
                 self._to.json_file(self._parent, _without_time(entry), "importance.json")
+            case kinds.CheckedEntry():
+                self._to.tag(self._parent, f"check/{entry.title}", entry.text)
             case kinds.PicturesEntry():
                 for name in entry.names:
                     self._to.file(self._parent, self._paths.picture(name), "pictures")
@@ -193,10 +195,8 @@ class Shipper:
         if cursor.parent is None:
             tags = {"ensemble_pipe.run_dir": names.value(root, names.MOST_TAG)}
             tags.update({f"data.sha256.{k}": v for k, v in entry.data_sums.items()})
-            if entry.combined_from is not None:
-                tags["ensemble_pipe.combined_from"] = names.value(
-                    entry.combined_from, names.MOST_TAG
-                )
+            if (other := entry.combined_from) is not None:
+                tags["ensemble_pipe.combined_from"] = names.value(other, names.MOST_TAG)
             cursor.parent = self._make_run(entry.run_id, entry.run_id, tags, entry.time_ms)
             self._found = {}
         self._send_parameters(self._parent, {**entry.pipeline, "rows": entry.rows})

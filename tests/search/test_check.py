@@ -20,6 +20,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.sources.kinds import Table
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run.display import Silent
+from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import prepare
 from ensemble_pipe.search.check import _of_search, check
 from ensemble_pipe.search.checks.bench import Curve, open_bench, thinned
@@ -30,6 +31,7 @@ from ensemble_pipe.search.checks.first_loss import check_first_loss, penalty_of
 from ensemble_pipe.search.checks.leaks import shared_findings, skill_of
 from ensemble_pipe.search.checks.normalization import compare_starts
 from ensemble_pipe.search.checks.trials import JUDGED_STEPS, is_long
+from ensemble_pipe.tracking.run_summary import read_run_summary
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "digits.yaml"
 STEPS = ["data", "1 first loss", "network", "2 overfit a few rows", "3 learning-rate range test",
@@ -198,12 +200,16 @@ def test_a_run_warns_of_its_data_and_its_first_loss(tmp_path: Path) -> None:
     start = {"network": {"hidden": [8], "initializer": {"name": "normal", "deviation": 5.0}}}
     scale = {"scale": {"name": "range", "low": 0, "high": 255}}
     config = pipeline({**small(), **start, **scale, "ensemble": {"learners": 4}})
-    ensemble_pipe.run(config, output=tmp_path, inline=True, display=display)
+    result = ensemble_pipe.run(config, output=tmp_path, inline=True, display=display)
     warnings = [text for text in display.texts if text.startswith("warning: ")]
     assert [text[:40] for text in warnings] == [
         "warning: the inputs of the network are n", "warning: the first loss is "
         + warnings[1].removeprefix("warning: the first loss is ")[:13],
     ]  # fmt: skip
+    report = RunPaths(Path(result.run_dir)).report.read_text(encoding="utf-8")
+    assert "<h2>Check</h2>" in report
+    for text in warnings:
+        assert f'class="warning">{text.removeprefix("warning: ")}' in report
 
 
 def predictions(run_dir: str) -> dict[str, bytes]:
@@ -218,6 +224,12 @@ def test_looking_at_a_run_changes_none_of_its_bits(tmp_path: Path) -> None:
     alone = runs.run(config, output=tmp_path / "b", inline=True)
     assert predictions(watched.run_dir) == predictions(alone.run_dir)
     assert not [text for text in display.texts if text.startswith("warning")]
+    data, first = read_run_summary(RunPaths(Path(watched.run_dir))).checked
+    assert (data.title, data.text) == ("data", "sound")
+    loss, chance = map(float, re.findall(r"\d\.\d+", first.verdict))
+    assert (first.title, chance) == ("first loss", pytest.approx(np.log(10), abs=1e-3))
+    assert abs(loss - chance) < 2
+    assert read_run_summary(RunPaths(Path(alone.run_dir))).checked == []
 
 
 def test_looking_at_the_data_takes_little_of_a_start() -> None:
@@ -225,7 +237,7 @@ def test_looking_at_the_data_takes_little_of_a_start() -> None:
 
     prepared = prepare(pipeline({}))
     began = time.process_time()
-    watch(prepared, Silent())
+    watch(prepared, Silent(), Notes())
     assert time.process_time() - began < 0.3
 
 

@@ -63,6 +63,7 @@ EXAMPLES: list[KnownEntry] = [
     kinds.ImportanceEntry(
         20, 3, "accuracy", [ColumnRises("age", (0.25, 0.125, 0.5), (0.1, 0.0, 0.25))]
     ),
+    kinds.CheckedEntry("data", "2 warnings", [("one-class", "a class")], [("x", "y")]),
     kinds.PicturesEntry(["curves.png"]),
     kinds.ModelEntry({"model.json": "0" * 64}),
     kinds.TimelineEntry([Stage("data", 0.5, 1.25)]),
