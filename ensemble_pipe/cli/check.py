@@ -1,6 +1,7 @@
 """The command `check`: a pipeline looked at before a long training."""
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def check(
         from ensemble_pipe.search.check import check as look
         from ensemble_pipe.search.checks.result_page import result_page
         from ensemble_pipe.search.checks.text import result_json, result_text
+        from ensemble_pipe.search.checks.tracked import tracked
 
         try:
             limit_s = parse_duration(time_limit)
@@ -45,11 +47,16 @@ def check(
         if output is not None:
             require_output(output, (".html",), "checks")
         config = resolve_weights(load_pipeline(pipeline, overrides_of(set_))[0])
-        with report_compilation(say):
-            result = look(config, limit_s, lambda text: say(f"checking: {text}"), refine=refine)
-        if output is not None:
-            atomic_write(output, result_page(result, config.name))
-            say(f"the page is {output}")
-        (say if as_json else show)(result_text(result))
+        began_ms = int(time.time() * 1000)
+        with tracked(config.tracking) as send:
+            with report_compilation(say):
+                result = look(config, limit_s, lambda text: say(f"checking: {text}"), refine=refine)
+            if output is not None:
+                atomic_write(output, result_page(result, config.name))
+                say(f"the page is {output}")
+            (say if as_json else show)(result_text(result))
+            run_id, line = send(result, config, began_ms)
+        if line:
+            say(line)
         if as_json:
-            show(json.dumps(result_json(result)))
+            show(json.dumps({**result_json(result), "mlflow_run_id": run_id}))

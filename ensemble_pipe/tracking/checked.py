@@ -1,4 +1,4 @@
-"""What a run has looked at by itself, its data and its first loss: in its journal and its report."""
+"""The steps of the check that a run takes itself, in its journal and its report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

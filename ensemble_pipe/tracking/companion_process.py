@@ -91,7 +91,7 @@ class CompanionProcess:
                     process.wait()
                     if self.heard[1].ended:
                         return
-                    why = _reason(process.returncode, errors)
+                    why = reason_of_end(process.returncode, errors)
             self._give_up(f"its process ended too early: {why}")
         except Exception as error:  # no process, no memory: the training goes on
             self._give_up(f"its process could not be run: {reason_of(error)}")
@@ -103,7 +103,7 @@ class CompanionProcess:
                 return None
             self._process = subprocess.Popen(
                 [sys.executable, "-m", self._program],
-                env=_environment(),
+                env=process_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -139,7 +139,7 @@ class CompanionProcess:
         self._news.set()
 
 
-def _environment() -> dict[str, str]:
+def process_environment() -> dict[str, str]:
     """Return the environment of a companion: it imports what this process does, and no more."""
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
     environment["PYTHONSAFEPATH"] = "1"  # files of the current directory are no modules
@@ -147,7 +147,7 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-def _reason(status: int, errors: IO[bytes]) -> str:
+def reason_of_end(status: int, errors: IO[bytes]) -> str:
     """Return why a process ended: the signal, or the last line of its errors."""
     if status < 0:
         return f"signal {-status}"

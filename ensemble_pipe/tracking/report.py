@@ -224,7 +224,9 @@ def _data(run: RunSummary, schema: Schema) -> Html:
         pairs.append(("classes", shown + (f" and {more} more" if more > 0 else "")))
     else:
         for target in schema.fitted_targets:
-            moments = f"{target.treatment}; mean {target.mean:.4g}, deviation {target.deviation:.4g}"
+            moments = (
+                f"{target.treatment}; mean {target.mean:.4g}, deviation {target.deviation:.4g}"
+            )
             pairs.append(("target", f"{target.name}: {moments} on the training part"))
     if schema.is_image:
         pairs.append(("images", " x ".join(map(str, schema.input_shape))))

@@ -10,8 +10,7 @@ from dataclasses import asdict
 from typing import Any, Literal, assert_never
 from zlib import crc32
 
-from ensemble_pipe.core.addresses import mask_secrets, restore_secrets
-from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.addresses import mask_secrets
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import seconds_of
 from ensemble_pipe.tracking import kinds, names
@@ -22,7 +21,14 @@ from ensemble_pipe.tracking.kinds import Entry, Numbers
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 from ensemble_pipe.tracking.run_summary import flat, kind_of
 from ensemble_pipe.tracking.sending import Sender
-from ensemble_pipe.tracking.store import KEY_TAG, child_runs, find_run, open_store, sweep_orphans
+from ensemble_pipe.tracking.store import (
+    KEY_TAG,
+    child_runs,
+    find_run,
+    open_store,
+    require_address,
+    sweep_orphans,
+)
 
 # (tracking URI, experiment id, MLflow run id, run paths) -> URI of the logged model
 LogModel = Callable[[str, str, str, RunPaths], str]
@@ -149,15 +155,8 @@ class Shipper:
         if self._sender is not None:
             return
         self._on_step("open")
-        address = restore_secrets(self.uri)
-        if address is None:
-            raise InputError(
-                f"{self.uri}: has a password or token, which is kept in no file; set "
-                "MLFLOW_TRACKING_PASSWORD to the password, or MLFLOW_TRACKING_URI to the whole "
-                "address"
-            )
-        self._address = address
-        client, self._experiment_id = open_store(address, self._experiment)
+        self._address = require_address(self.uri)
+        client, self._experiment_id = open_store(self._address, self._experiment)
         sweep_orphans(client, self._experiment_id, self._paths.root)
         self._sender = Sender(client, self._leave_out, self._on_sent)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ensemble_pipe.core.addresses import sqlite_path
+from ensemble_pipe.core.addresses import restore_secrets, sqlite_path
 from ensemble_pipe.core.errors import CorruptFileError, InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import names
@@ -17,6 +17,21 @@ from ensemble_pipe.tracking.endings import endings, open_status
 from ensemble_pipe.tracking.journal import read_entries
 
 KEY_TAG = "ensemble_pipe.key"
+
+
+def require_address(uri: str) -> str:
+    """Return the address of a store with its secrets.
+
+    Raises:
+        InputError: they are hidden, and not in the environment.
+    """
+    address = restore_secrets(uri)
+    if address is None:
+        raise InputError(
+            f"{uri}: has a password or token, which is kept in no file; set "
+            "MLFLOW_TRACKING_PASSWORD to the password, or MLFLOW_TRACKING_URI to the whole address"
+        )
+    return address
 
 
 def open_store(uri: str, experiment: str) -> tuple[Any, str]:

@@ -52,7 +52,7 @@ class Messages(Silent):
 
 @pytest.mark.slow
 def test_the_command_prints_the_steps_and_one_json_line_and_writes_a_page(tmp_path: Path) -> None:
-    short = ["--set", "training.epochs=20", "--time-limit", "20s"]
+    short = ["--set", "training.epochs=20", "--time-limit", "20s", "--set", "tracking.mlflow=false"]
     text = call("check", DIGITS, *short)
     as_json = call("check", DIGITS, *short, "--json", "--output", tmp_path / "c.html")
     assert text.exit_code == as_json.exit_code == 0, as_json.stderr
