@@ -44,11 +44,13 @@ class DataFacts:
         rows: that are not of the test part.
         images: whether the rows are images, not rows of a table.
         divisible: whether any row may be held out: rows in the order of time are not.
+        most_folds: into which they can be divided, see `data.folding.most_folds`.
     """
 
     rows: int = 2_000
     images: bool = False
     divisible: bool = True
+    most_folds: int = FOLDS
 
 
 def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
@@ -99,16 +101,19 @@ def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSet
             own = replace(own, pool=tuple(pool))
         return splits, own
     few = LEAST_ROWS_IN_FOLDS <= facts.rows <= MOST_ROWS_IN_FOLDS
+    count = min(FOLDS, facts.most_folds)
     if (
         few
+        and count > 1
         and facts.divisible
         and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds"))
     ):
-        more = expand_preset(ensemble, FOLDS, choose=choose)
-        if more.pool is None:
-            more = replace(more, learners=FOLDS if shares else LEARNERS_IN_FOLDS)
-        if not any(fold_conflicts(more, FOLDS)) and ensemble.combine.evidence == "validation":
-            folds: dict[str, Any] = {"folds": FOLDS, "validation": None, "stop": None}
+        more = expand_preset(ensemble, count, choose=choose)
+        if more.pool is None:  # each fold is left out as often as any other
+            least = count if shares else LEARNERS_IN_FOLDS
+            more = replace(more, learners=-(-least // count) * count)
+        if not any(fold_conflicts(more, count)) and ensemble.combine.evidence == "validation":
+            folds: dict[str, Any] = {"folds": count, "validation": None, "stop": None}
             return splits.model_copy(update=folds), more
     parts: dict[str, Any] = {"validation": HELD_OUT_SHARE, "stop": "validation"}
     return splits.model_copy(update=parts), expand_preset(ensemble, None, choose=choose)

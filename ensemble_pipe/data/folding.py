@@ -14,7 +14,7 @@ from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.settings import settings
-from ensemble_pipe.data.learner_view import folds_of, require_folds
+from ensemble_pipe.data.learner_view import folds_of
 
 
 @settings
@@ -177,26 +177,64 @@ def largest_left_out(
     return max(int(np.bincount(own).max()) for own in partitions_of(folds, seed, columns))
 
 
-def require_folding(
-    folding: Folding, rows: int, groups: Array | None, keys: Integers | None, where: str
-) -> None:
-    """Check that the training part can be divided.
+def most_folds(strata: Array | None, groups: Array | None, rows: int) -> int:
+    """Return into how many folds R rows can be divided.
 
     Args:
-        folding: its folds.
+        strata: (R,) classes, each of which is in every fold unless rows have groups; None without.
+        groups: (R,) of the rows; None without.
         rows: R.
-        groups, keys: (R,) as in `FoldColumns`.
+    """
+    if groups is not None:
+        return len(np.unique(groups))
+    return rows if strata is None else int(np.unique(strata, return_counts=True)[1].min())
+
+
+def require_folding(
+    folds: AnyFolds,
+    columns: FoldColumns,
+    where: str,
+    classes: tuple[int | str, ...] = (),
+) -> None:
+    """Check that the training part can be divided as it was asked for.
+
+    Args:
+        folds: its folds.
+        columns: of the part.
         where: the name of the source.
+        classes: names of the strata; () for numbers.
 
     Raises:
-        DataError: rows or groups are too few, a fold has no row, or a group lies in two folds.
+        DataError: rows, rows of a class or groups are too few, a fold has no row, or a group lies
+            in two folds.
     """
-    if folding.forward is not None:
-        _require_windows(folding, rows, where)
-    elif folding.column is None:
-        require_folds(folding.per_partition, rows, groups, where)
-    elif keys is not None:
-        _require_named(folding, keys, groups, where)
+    own = folds if isinstance(folds, Folding) else Folding(count=folds)
+    if own.forward is not None:
+        _require_windows(own, len(columns.rows), where)
+    elif own.column is None:
+        _require_drawn(own, columns, where, classes)
+    elif columns.keys is not None:
+        _require_named(own, columns.keys, columns.groups, where)
+
+
+def _require_drawn(
+    folding: Folding, columns: FoldColumns, where: str, classes: tuple[int | str, ...]
+) -> None:
+    """Check that no fold is empty, or, without groups, lacks a class."""
+    count, rows, groups = folding.per_partition, len(columns.rows), columns.groups
+    most = most_folds(columns.strata if classes else None, groups, rows)
+    if count <= most:
+        return
+    what = f"{most} rows" if groups is None else f"{most} groups"
+    if groups is None and classes:
+        codes, sizes = np.unique(columns.strata, return_counts=True)
+        name = classes[codes[sizes.argmin()]]
+        what = f"{most} row{'s' if most > 1 else ''} of class {quote(str(name))}"
+    advice = f"take at most {most} folds" if most > 1 else "hold out parts in place of folds"
+    raise DataError(
+        f"{where}: splits.folds: {count} folds are to be left out in turn, but the training part "
+        f"has {what}; {advice}"
+    )
 
 
 def _require_windows(folding: Folding, rows: int, where: str) -> None:

@@ -5,6 +5,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.cluster.inline import InlineExecutor
 from ensemble_pipe.config.defaults import DataFacts, settle
@@ -12,7 +14,7 @@ from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.timeline import Timeline
-from ensemble_pipe.data.folding import Folding, require_folding
+from ensemble_pipe.data.folding import FoldColumns, Folding, most_folds, require_folding
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.data.tables.decisions import decision_lines
@@ -90,7 +92,9 @@ def _order_tells(config: Pipeline, examples: Examples, merged: Examples) -> bool
 
 
 def _settled(config: Pipeline, examples: Examples) -> tuple[Pipeline, Plans]:
-    settled = settle(config, DataFacts(examples.count))
+    strata = examples.targets.values if examples.classes else None
+    most = most_folds(strata, None, examples.count)
+    settled = settle(config, DataFacts(examples.count, most_folds=most))
     return settled, make_plans(settled)
 
 
@@ -132,10 +136,12 @@ def fit_examples(
         )
     if not held_out and how.evidence == "validation":
         _require_nothing_fitted(config, examples.count)
+    if plans.folds is not None:
+        codes = np.unique(examples.targets.values, return_inverse=True)[1]
+        columns = FoldColumns(parts["train"], codes)
+        require_folding(plans.folds, columns, "X", examples.classes)
     for count in plans.fold_counts:
         require_folds(count, len(parts["train"]), None, "X")
-    if isinstance(plans.folds, Folding):
-        require_folding(plans.folds, len(parts["train"]), None, None, "X")
     schema = fit_schema(config, examples, parts["train"])
     display.message("\n".join(decision_lines(schema.decisions)))
     require_fit(config, plans.networks, schema, len(parts["train"]))

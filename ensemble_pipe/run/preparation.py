@@ -11,7 +11,7 @@ import yaml
 from safetensors.numpy import save
 
 from ensemble_pipe.config.conversion import resolve
-from ensemble_pipe.config.defaults import DataFacts, settle
+from ensemble_pipe.config.defaults import settle
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
@@ -28,7 +28,6 @@ from ensemble_pipe.core.storage import (
     write_json,
 )
 from ensemble_pipe.data.base import BaseWriter, base_writer
-from ensemble_pipe.data.folding import Folding, require_folding
 from ensemble_pipe.data.labelled import (
     LabelledRows,
     read_labelled,
@@ -38,7 +37,6 @@ from ensemble_pipe.data.labelled import (
 )
 from ensemble_pipe.data.learner_view import require_folds
 from ensemble_pipe.data.named_folds import forward_warning, with_fold_keys, without_fold_column
-from ensemble_pipe.data.outer_folds import split_parts
 from ensemble_pipe.data.row_numbers import unnamed_warning
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe
@@ -49,6 +47,7 @@ from ensemble_pipe.data.tables.target_scaling import TargetScale
 from ensemble_pipe.data.tables.targets import classes_of
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.run import provenance
+from ensemble_pipe.run.dividing import divide, facts_of, require_folds_asked_for
 from ensemble_pipe.run.external_predictions import (
     SourceRows,
     append_external,
@@ -126,9 +125,9 @@ def prepare(config: Pipeline) -> Prepared:
     official = official if config.splits.outer is None else None
     data, folds = with_fold_keys(data, roles, config.splits.folds)
     config = config.model_copy(update={"splits": config.splits.model_copy(update={"folds": folds})})
-    config = settle(config, _facts(config, data, has_test=official is not None))
+    config = settle(config, facts_of(config, data, has_test=official is not None))
     plans = make_plans(config)
-    parts = _split(config, data, has_test=official is not None)
+    parts = divide(config, data, has_test=official is not None)
     if official is not None and (shared := shared_group(data, official)) is not None:
         raise DataError(
             f"{official.rows.where}: group {quote(shared)} stands in the training data too; leave "
@@ -138,10 +137,10 @@ def prepare(config: Pipeline) -> Prepared:
     groups, keys = (
         None if values is None else values[places] for values in (data.groups, data.folds)
     )
+    if folds is not None:
+        require_folds_asked_for(folds, data, places, classes)
     for count in plans.fold_counts:
         require_folds(count, len(places), groups, data.rows.where)
-    if isinstance(folds, Folding):
-        require_folding(folds, len(places), groups, keys, data.rows.where)
     train = np.zeros(data.count, bool)
     train[places] = True
     with one_thread():  # more would change the last bits of whitened numbers
@@ -170,13 +169,6 @@ def prepare(config: Pipeline) -> Prepared:
     ]
     warning = "\n".join(filter(None, warnings)) or None
     return Prepared(config, plans, schema, data, parts, official, rows, external, warning)
-
-
-def _facts(config: Pipeline, data: LabelledRows, has_test: bool) -> DataFacts:
-    """Return what default settings depend on; a share of the rows is not yet taken for the test."""
-    test = config.splits.test_size
-    tested = 0 if has_test else test if test >= 1 else round(test * data.count)
-    return DataFacts(max(1, data.count - int(tested)), data.rows.is_image, data.times is None)
 
 
 def write_run(paths: RunPaths, prepared: Prepared) -> None:
@@ -229,20 +221,6 @@ def _target_scale(config: Pipeline, official: LabelledRows | None) -> TargetScal
     if config.task == "classification" or official is None or scale != "auto":
         return scale
     return scale if (official.targets.values > 0).all() else "standardize"
-
-
-def _split(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, Integers]:
-    sizes = config.splits.sizes
-    if has_test:
-        del sizes["test"]
-    strata = data.strata if config.task == "classification" else None
-    parts = split_parts(
-        strata, data.count, sizes, config.seed, data.rows.where, data.groups, data.times,
-        config.splits.outer, config.search.nested if config.search else None,
-    )  # fmt: skip
-    if config.splits.stop == "validation":
-        parts["stop"] = parts["validation"]
-    return parts
 
 
 def _write_parts(folder: Path, prepared: Prepared, shard_rows: int) -> None:

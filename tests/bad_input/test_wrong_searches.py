@@ -1,5 +1,6 @@
 """Wrong searches, metrics, folds and time limits, by file and in Python: one message, status 2."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ SPACES: dict[str, tuple[str, Any, str]] = {
     "a metric of numbers": ("search.metric", "rmse", "search.metric: rmse is not for classificat"),
     "no duration": ("time_limit", "never", "time_limit: 'never' is not a duration, such as"),
     "a limit shorter than the start": ("time_limit", 0.1, "time_limit: 0.1s is too short: the st"),
+    "more folds than rows of a class": (
+        "splits.folds",
+        150,
+        "scikit-learn's digits: splits.folds: 150 folds are to be left out in turn, but the "
+        "training part has 139 rows of class '8'; take at most 139 folds",
+    ),
 }
 RUNS: dict[str, tuple[str, Any, str]] = {
     "no metric": (
@@ -81,3 +88,42 @@ def test_by_every_door_the_mistake_is_named_and_nothing_is_left(
         getattr(ensemble_pipe, verb)("p.yaml", inline=True, **{key: value})
     assert str(error.value).startswith(message)
     assert sorted(Path().rglob("*")) == before
+
+
+# The folds, further keys of the data, the task, and the end of the message.
+OF_ROWS: dict[str, tuple[Any, dict[str, Any], str, str]] = {
+    "rows of a class": (5, {}, "classification", "has 4 rows of class 'no'; take at most 4 folds"),
+    "repeats": ({"count": 5, "repeats": 2}, {}, "classification", "has 4 rows of class 'no'; take"),
+    "groups": (7, {"group": "g"}, "classification", "has 6 groups; take at most 6 folds"),
+    "rows": (33, {"label": "n"}, "regression", "has 32 rows; take at most 32 folds"),
+    "forward": (
+        {"count": 32, "forward": "expanding"},
+        {"label": "n", "time": "n2"},
+        "regression",
+        "32 folds forward in time need 33 rows or more, but the training part has 32; take fewer",
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", ["run", "search"])
+@pytest.mark.parametrize(("folds", "data", "task", "message"), OF_ROWS.values(), ids=OF_ROWS)
+def test_more_folds_than_there_are_to_divide_are_refused(
+    verb: str, folds: Any, data: dict[str, Any], task: str, message: str
+) -> None:
+    rows = [f"{n},{n},{n},{n % 8},{'no' if n % 8 == 0 else 'yes'}" for n in range(40)]
+    Path("rows.csv").write_text("\n".join(["n,n2,x,g,label", *rows]) + "\n", encoding="utf-8")
+    sections: dict[str, Any] = {
+        "task": task,
+        "data": {"source": "table", "path": "rows.csv", "label": "label", **data},
+        "splits": {"test": 0.2, "folds": folds},
+        "ensemble": {"learners": 66},
+        "tracking": {"mlflow": False},
+    }
+    if verb == "search":
+        del sections["ensemble"]
+        sections["search"] = {"space": {RATE: [0.01, 0.1]}}
+    Path("p.yaml").write_text(yaml.safe_dump(sections), encoding="utf-8")
+    assert message in refused(verb, "p.yaml", "--inline")
+    assert sorted(map(str, Path().iterdir())) == ["p.yaml", "rows.csv"]
+    with pytest.raises(InputError, match=re.escape(message)):
+        getattr(ensemble_pipe, verb)("p.yaml", inline=True)

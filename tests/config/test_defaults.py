@@ -54,6 +54,20 @@ def test_one_learner_whose_members_share_weights_is_an_ensemble(load: Load) -> N
     assert settle(given, MANY).ensemble.learners == 5
 
 
+@pytest.mark.parametrize(("most", "folds", "learners"), [(4, 4, 12), (3, 3, 12), (2, 2, 10)])
+def test_folds_are_no_more_than_the_rows_of_a_class_or_the_groups(
+    most: int, folds: int, learners: int
+) -> None:
+    settled = settle(Pipeline(), DataFacts(rows=500, most_folds=most))
+    assert (settled.splits.folds, settled.ensemble.learners) == (folds, learners)
+    make_plans(settled)
+
+
+def test_rows_that_cannot_be_divided_are_held_out() -> None:
+    splits = settle(Pipeline(), DataFacts(rows=500, most_folds=1)).splits
+    assert (splits.folds, splits.stop) == (None, "validation")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,5 +1,6 @@
 """Folds of the training part: which rows each learner leaves out, and which it sees."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ensemble_pipe.data.folding import (
     Folding,
     largest_left_out,
     left_out_by,
+    most_folds,
     partitions_of,
     require_folding,
     seen_by,
@@ -137,5 +139,35 @@ KEYS = np.array([0] * 10 + [1] * 10)
 def test_rows_that_cannot_be_divided_are_refused(
     folding: Folding, rows: int, groups: Any, keys: Any, message: str
 ) -> None:
+    columns = FoldColumns(np.arange(rows), np.zeros(rows, int), groups, keys)
     with pytest.raises(DataError, match=message):
-        require_folding(folding, rows, groups, keys, "rows.csv")
+        require_folding(folding, columns, "rows.csv")
+
+
+STRATA = np.array([0] * 14 + [1] * 6)
+
+
+@pytest.mark.parametrize("folds", [7, Folding(count=7), Folding(count=7, repeats=3)])
+def test_every_fold_has_every_class_unless_rows_have_groups(folds: Any) -> None:
+    columns = FoldColumns(np.arange(20), STRATA)
+    message = "rows.csv: splits.folds: 7 folds .* has 6 rows of class 'rare'; take at most 6 folds"
+    with pytest.raises(DataError, match=message):
+        require_folding(folds, columns, "rows.csv", ("often", "rare"))
+    require_folding(6, columns, "rows.csv", ("often", "rare"))
+    require_folding(folds, columns, "rows.csv")  # numbers have no classes
+    require_folding(folds, replace(columns, groups=np.arange(20)), "rows.csv", ("often", "rare"))
+
+
+def test_a_class_of_one_row_is_in_no_two_folds() -> None:
+    columns = FoldColumns(np.arange(3), np.array([0, 0, 1]))
+    with pytest.raises(DataError, match="1 row of class '7'; hold out parts in place of folds"):
+        require_folding(2, columns, "X", (3, 7))
+
+
+@pytest.mark.parametrize(("strata", "groups", "most"), [
+    (STRATA, None, 6), (None, None, 20), (STRATA, np.arange(20) // 5, 4), (None, KEYS, 2),
+])  # fmt: skip
+def test_the_most_folds_are_the_members_of_the_rarest_class_or_the_groups_or_the_rows(
+    strata: Any, groups: Any, most: int
+) -> None:
+    assert most_folds(strata, groups, 20) == most

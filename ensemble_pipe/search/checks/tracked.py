@@ -59,7 +59,7 @@ def run_of(result: Result, config: Pipeline, began_ms: int) -> SingleRun:
     for step in result.steps:
         metrics |= _figures(step.title, step.measured)
     steps = result.steps
-    tables = {
+    tables: dict[str, dict[str, list[Any]]] = {
         "steps.json": {
             "sound": [step.is_sound for step in steps],
             "step": [step.title for step in steps],
