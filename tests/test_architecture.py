@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "mlflow": {
         "serving/signature.py",
         "tracking/sending.py",
+        "tracking/single_run_program.py",
         "tracking/shipping.py",
         "tracking/store.py",
         "serving/mlflow_model.py",

@@ -180,6 +180,8 @@ def largest_left_out(
 def most_folds(strata: Array | None, groups: Array | None, rows: int) -> int:
     """Return into how many folds R rows can be divided.
 
+    A class of one row can be divided into none, and does not count.
+
     Args:
         strata: (R,) classes, each of which is in every fold unless rows have groups; None without.
         groups: (R,) of the rows; None without.
@@ -187,7 +189,10 @@ def most_folds(strata: Array | None, groups: Array | None, rows: int) -> int:
     """
     if groups is not None:
         return len(np.unique(groups))
-    return rows if strata is None else int(np.unique(strata, return_counts=True)[1].min())
+    if strata is None:
+        return rows
+    sizes = np.unique(strata, return_counts=True)[1]
+    return int(sizes[sizes > 1].min(initial=rows))
 
 
 def require_folding(
@@ -228,8 +233,8 @@ def _require_drawn(
     what = f"{most} rows" if groups is None else f"{most} groups"
     if groups is None and classes:
         codes, sizes = np.unique(columns.strata, return_counts=True)
-        name = classes[codes[sizes.argmin()]]
-        what = f"{most} row{'s' if most > 1 else ''} of class {quote(str(name))}"
+        rarest = codes[sizes == most]
+        what += f" of class {quote(str(classes[rarest[0]]))}" if len(rarest) else ""
     advice = f"take at most {most} folds" if most > 1 else "hold out parts in place of folds"
     raise DataError(
         f"{where}: splits.folds: {count} folds are to be left out in turn, but the training part "

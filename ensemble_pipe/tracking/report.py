@@ -15,7 +15,6 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.tracking.checked import checked
 from ensemble_pipe.tracking.columns import columns, importance
 from ensemble_pipe.tracking.combination import combination, count_of
-from ensemble_pipe.tracking.kinds import Numbers
 from ensemble_pipe.tracking.learners import failures, learners, members, trials
 from ensemble_pipe.tracking.page import (
     Html,
@@ -164,7 +163,7 @@ def _view(view: dict[str, Any]) -> str:
 
 def _result(run: RunSummary) -> Html:
     if run.metrics:
-        names = _names(run.metrics, "test/")
+        names = [k.removeprefix("test/") for k in run.metrics if k.startswith("test/")]
         head = ("part", "predictor", *names)
         rows = [
             (part, who, *(run.metrics.get(f"{prefix}{part}/{name}") for name in names))
@@ -209,10 +208,6 @@ def _unfinished(run: RunSummary) -> Html:
         names = ", ".join(str(learner) for learner in run.spared)
         notes.append(f"Learners {names} were spared: {next(iter(run.spared.values()))}.")
     return Html("".join(element("p", text, kind="warning") for text in notes))
-
-
-def _names(metrics: Numbers, prefix: str) -> list[str]:
-    return [name.removeprefix(prefix) for name in metrics if name.startswith(prefix)]
 
 
 def _data(run: RunSummary, schema: Schema) -> Html:

@@ -158,10 +158,14 @@ def test_every_fold_has_every_class_unless_rows_have_groups(folds: Any) -> None:
     require_folding(folds, replace(columns, groups=np.arange(20)), "rows.csv", ("often", "rare"))
 
 
-def test_a_class_of_one_row_is_in_no_two_folds() -> None:
-    columns = FoldColumns(np.arange(3), np.array([0, 0, 1]))
-    with pytest.raises(DataError, match="1 row of class '7'; hold out parts in place of folds"):
-        require_folding(2, columns, "X", (3, 7))
+def test_a_class_of_one_row_is_in_no_two_folds_and_does_not_count() -> None:
+    columns = FoldColumns(np.arange(4), np.array([0, 0, 0, 1]))
+    require_folding(3, columns, "X", (3, 7))
+    with pytest.raises(DataError, match="has 3 rows of class '3'; take at most 3 folds"):
+        require_folding(4, columns, "X", (3, 7))
+    alone = FoldColumns(np.arange(2), np.array([0, 1]))
+    with pytest.raises(DataError, match="has 2 rows; take at most 2 folds"):
+        require_folding(3, alone, "X", (3, 7))
 
 
 @pytest.mark.parametrize(("strata", "groups", "most"), [
