@@ -216,7 +216,7 @@ def test_a_score_that_is_not_known_in_all_folds_is_none() -> None:
 
 
 @pytest.mark.parametrize(("folds", "kind", "message"), [
-    (200, "drawn", "200 folds are to be left out in turn, but the training part has 120 rows"),
+    (55, "drawn", "55 folds are to be left out in turn.* has 54 rows of class .yes.; take at"),
     (39, "grouped", "39 folds are to be left out in turn, but the training part has"),
     ({"count": 130, "forward": "expanding"}, "expanding", "130 folds forward in time need 131"),
     ({"column": "part", "count": 4}, "named", "has 3 values, but splits.folds.count is 4"),
