@@ -315,6 +315,17 @@ def test_the_published_figures_of_regressions_are_those_that_are_kept() -> None:
         assert script.table(kept["summary"]) in page
 
 
+def test_the_published_false_alarms_are_those_that_are_kept_and_one_at_most() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import false_alarms
+
+    results, page = ROOT / "benchmarks" / "results", (ROOT / "benchmarks" / "README.md").read_text()
+    kept = json.loads((results / "false_alarms.json").read_text())["pipelines"]
+    assert false_alarms.table(kept) in page
+    assert len(kept) == len(false_alarms.cases(ROOT, ROOT / "letter.csv")) == 14
+    assert sum(len(one["warnings"]) for one in kept.values()) <= 1
+
+
 def test_the_published_figures_of_fashion_mnist_are_those_that_are_kept() -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     import fashion_mnist
