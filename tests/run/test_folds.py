@@ -323,10 +323,12 @@ def test_rows_in_order_of_time_are_refused_with_what_follows_it(folder: Path) ->
         run(config, output=folder, inline=True)
 
 
-def test_more_folds_than_rows_are_refused(folder: Path) -> None:
+def test_more_folds_than_rows_of_a_class_are_refused(folder: Path) -> None:
     splits, ensemble = {"folds": 50}, {"learners": 50}
     config = pipeline(table_file(folder, rows=30), splits=splits, ensemble=ensemble)
-    with pytest.raises(DataError, match=r"50 folds are to be left out in turn, but .* 24 rows"):
+    with pytest.raises(
+        DataError, match=r"50 folds are to be left out in turn, .* 12 rows of class"
+    ):
         run(config, output=folder, inline=True)
 
 
