@@ -7,6 +7,7 @@ from typing import Any
 from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.defaults import DataFacts, preset_conflicts, settle
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
+from ensemble_pipe.config.own_scales import stored_scale
 from ensemble_pipe.config.refit_conflicts import refit_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
@@ -14,7 +15,7 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.metrics import metrics_for
 from ensemble_pipe.core.registry import Registry
 from ensemble_pipe.data.folding import AnyFolds, Folding
-from ensemble_pipe.data.tables.scaling import SCALES
+from ensemble_pipe.data.tables.scaling import SCALES, Scale
 from ensemble_pipe.ensemble.combiners import fits_for
 from ensemble_pipe.ensemble.out_of_fold import FoldGroup
 from ensemble_pipe.ensemble.strategies import (
@@ -35,7 +36,7 @@ from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import EveryEpochs, LearnerPlan
 
 # Sections that learners may differ in.
-VARIED_SECTIONS = ("network", "training", "view", "augment")
+VARIED_SECTIONS = ("network", "training", "view", "scale", "augment")
 
 # A message, and its place in the file.
 Mistake = tuple[str, str]
@@ -104,10 +105,11 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
     estimators: list[EstimatorPlan] = []
     external: list[ExternalPlan] = []
     fold_groups: dict[KeyPath, list[int]] = {}
+    stored = stored_scale(pipeline)
     for place in _places(pipeline):
         group = place.group
         if isinstance(group, Learners):
-            plan, found = _plan_network(place, group, pipeline, document)
+            plan, found = _plan_network(place, group, pipeline, document, stored)
             networks.append(plan)
             mistakes += found
         elif isinstance(group, EstimatorSettings):
@@ -185,13 +187,15 @@ def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
 
 
 def _plan_network(
-    place: _Place, group: Learners, pipeline: Pipeline, document: Document
+    place: _Place, group: Learners, pipeline: Pipeline, document: Document, stored: Scale
 ) -> tuple[LearnerPlan, list[Mistake]]:
     """Return the plan of one network, and the contradictions in it."""
     own, config = _own(place, group, pipeline, document)
-    plan = _plan_of(config, place.learner, group)
-    if config.augment != pipeline.augment:
-        plan = replace(plan, augment=config.augment)
+    plan = replace(
+        _plan_of(config, place.learner, group),
+        augment=None if config.augment == pipeline.augment else config.augment,
+        scale=None if config.scale == stored else config.scale,
+    )
     found = list(conflicts(plan, pipeline.task, pipeline.augment))
     if group.leaves_folds_out and config.view.folds is not None:
         text = "cross_validation has as many folds as learners; leave it out"
@@ -301,7 +305,7 @@ def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: D
             mistakes=(
                 (
                     f"{'.'.join(map(str, path))}.{key}: {name!r} cannot differ between learners; "
-                    "name keys below network, training, view or augment, such as "
+                    "name keys below network, training, view, scale or augment, such as "
                     "training.optimizer.learning_rate",
                     document.at((*path, key, name)),
                 )

@@ -94,8 +94,8 @@ class Search:
     """A search for hyperparameters, and the ensemble that is made of its trials.
 
     Attributes:
-        space: values by the path of a key below network, training, view or augment, each a list of
-            choices or a range; or `table` or `images`, which are ready; or, for the driver
+        space: values by the path of a key below network, training, view, scale or augment, each a
+            list of choices or a range; or `table` or `images`, which are ready; or, for the driver
             "manual", a list of trials, each a mapping of values by path.
         driver: "manual" takes the trials of a list, "grid" all combinations of choices and
             integers, "random" independent draws (Bergstra & Bengio 2012), "tpe" draws where good

@@ -24,8 +24,9 @@ from ensemble_pipe.data.tables.features import (
     FeatureLayout,
     lay_out_features,
 )
-from ensemble_pipe.data.tables.fitting import fit_table, require_rows
-from ensemble_pipe.data.tables.images import encode_images, fit_images, require_images
+from ensemble_pipe.data.tables.fitting import require_rows
+from ensemble_pipe.data.tables.images import encode_images, require_images
+from ensemble_pipe.data.tables.input_fitting import fit_inputs
 from ensemble_pipe.data.tables.missing import Missing
 from ensemble_pipe.data.tables.scaling import Scale, Scaling
 from ensemble_pipe.data.tables.source_view import SourceView, view_columns
@@ -59,6 +60,7 @@ class Schema:
         missing_values: texts that stand for a missing value, in any source.
         decisions: what is done to each source column of a table, left out or not, in their order;
             empty for images, and in models of earlier versions.
+        further_scalings: of the same numbers, for learners that have a scale of their own.
     """
 
     task: Task
@@ -73,6 +75,7 @@ class Schema:
     target_transforms: tuple[TargetTransform, ...] = ()
     target_bounds: tuple[Bounds, ...] = ()
     decisions: tuple[ColumnDecision, ...] = ()
+    further_scalings: tuple[Scaling, ...] = ()
 
     @classmethod
     def fit(
@@ -84,10 +87,12 @@ class Schema:
         scale: Scale,
         targets: Targets,
         target_scale: TargetScale = "standardize",
+        further: Sequence[Scale] = (),
     ) -> "Schema":
         """Fit to the rows where `train` (R,) is true; the set of classes is that of all rows.
 
         The targets (R,) or (R, D) are those of `read_targets`; `target_scale` is for numbers.
+        Rows are stored in `scale`; `further` scales are for learners.
 
         Sums are made in float64, block by block in the order of the rows, so that they have the
         same bits however the files are divided.
@@ -98,30 +103,20 @@ class Schema:
             ConfigError: the scale does not fit the columns.
         """
         require_rows(rows, roles, train)
-        columns: tuple[Column, ...] = ()
-        decisions: tuple[ColumnDecision, ...] = ()
-        if rows.is_image:
-            shape, scaling = fit_images(rows, train, scale)
-        else:
-            table = fit_table(rows, roles, train, scale)
-            columns, scaling, decisions = table.columns, table.scaling, table.decisions
-            shape = (len(lay_out_features(columns, scaling).names),)
+        inputs = fit_inputs(rows, roles, train, scale, further)
         place = rows.cells(roles.labels[0])
         classes = classes_of(rows, targets, place) if task == "classification" else ()
         schema = cls(
             task=task,
-            input_shape=shape,
-            columns=columns,
-            scaling=scaling,
             target_names=roles.labels,
             classes=classes,
             missing_values=roles.missing_values,
-            decisions=decisions,
+            **inputs,
         )
         if task == "classification":
             require_every_class(classes, rows, targets.distinct(train))
             return schema
-        encoder = Encoder(schema.source_columns, prod(shape), schema.encode_inputs)
+        encoder = Encoder(schema.source_columns, prod(schema.input_shape), schema.encode_inputs)
         fitted = fit_targets(target_scale, rows, roles.labels, targets, train, encoder)
         return replace(schema, **target_scaling.target_fields(fitted))
 

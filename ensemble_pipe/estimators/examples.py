@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ensemble_pipe.config.own_scales import further_scales, stored_scale
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.messages import quote
@@ -21,8 +22,7 @@ from ensemble_pipe.data.sources.rows import Place, Rows
 from ensemble_pipe.data.splits import Parts, split_rows
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.decisions import ColumnDecision
-from ensemble_pipe.data.tables.features import lay_out_features
-from ensemble_pipe.data.tables.fitting import fit_table
+from ensemble_pipe.data.tables.input_fitting import fit_inputs
 from ensemble_pipe.data.tables.recognition import recognize
 from ensemble_pipe.data.tables.target_choice import Encoder, fit_targets
 from ensemble_pipe.data.tables.target_scaling import target_fields
@@ -160,16 +160,15 @@ def fit_schema(config: Pipeline, examples: Examples, train: Integers) -> Schema:
     chosen[train] = True
     roles = examples.roles(config)
     with one_thread():  # more would change the last bits of whitened numbers
-        table = fit_table(examples.features.rows, roles, chosen, config.scale)
+        rows, further = examples.features.rows, further_scales(config)
+        inputs = fit_inputs(rows, roles, chosen, stored_scale(config), further)
+    inputs["decisions"] = examples.decisions(inputs["decisions"])
     schema = Schema(
-        config.task,
-        (len(lay_out_features(table.columns, table.scaling).names),),
-        table.columns,
-        table.scaling,
-        examples.target_names,
-        examples.classes,
+        task=config.task,
+        target_names=examples.target_names,
+        classes=examples.classes,
         missing_values=roles.missing_values,
-        decisions=examples.decisions(table.decisions),
+        **inputs,
     )
     if config.task == "classification":
         return schema

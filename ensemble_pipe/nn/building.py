@@ -8,6 +8,7 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.core.own_code import is_own
 from ensemble_pipe.nn.layers import CategoricalColumn, Embedding
+from ensemble_pipe.nn.layers.rescale import Rescale, Rescaling
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.losses.checked import require_outputs
 from ensemble_pipe.nn.network import Network
@@ -50,7 +51,11 @@ class DataShape(Protocol):
 
 
 def build(
-    network: Architecture, loss: Loss, data: DataShape, sharing: Sharing | None = None
+    network: Architecture,
+    loss: Loss,
+    data: DataShape,
+    sharing: Sharing | None = None,
+    rescaling: Rescaling | None = None,
 ) -> Network:
     """Return a network with the outputs that its loss needs.
 
@@ -64,6 +69,7 @@ def build(
         loss: that it is trained with.
         data: shapes of what it is trained on.
         sharing: what several members of a learner share; None for one member.
+        rescaling: that rows pass first, where its learner has a scale of its own.
 
     Raises:
         ConfigError: network or loss do not fit the data, or its members cannot share it.
@@ -78,7 +84,11 @@ def build(
     if isinstance(network, TableNetwork):
         network = network.listed(classes=bool(data.classes))
     built = _build(network, outputs, data)
-    return built if sharing is None else share(built, sharing)
+    if sharing is not None:
+        built = share(built, sharing)
+    if rescaling is None:
+        return built
+    return Network(data.input_shape, [Rescale(rescaling), *built.chain.layers])
 
 
 def _build(network: Architecture, outputs: int, data: DataShape) -> Network:

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.defaults import settle
+from ensemble_pipe.config.own_scales import further_scales, stored_scale
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Floats, Integers
@@ -93,10 +94,8 @@ class Prepared:
     @property
     def rows(self) -> dict[str, int]:
         """The number of rows of each part."""
-        counts = {name: len(places) for name, places in self.parts.items()}
-        return (
-            counts if self.official_test is None else {**counts, "test": self.official_test.count}
-        )
+        tested = {} if self.official_test is None else {"test": self.official_test.count}
+        return {name: len(places) for name, places in self.parts.items()} | tested
 
 
 def prepare(config: Pipeline) -> Prepared:
@@ -145,8 +144,8 @@ def prepare(config: Pipeline) -> Prepared:
     train[places] = True
     with one_thread():  # more would change the last bits of whitened numbers
         schema = Schema.fit(
-            data.rows, roles, config.task, train, config.scale, data.targets,
-            _target_scale(config, official),
+            data.rows, roles, config.task, train, stored_scale(config), data.targets,
+            _target_scale(config, official), further_scales(config),
         )  # fmt: skip
     require_fit(config, plans.networks, schema, len(places), groups, keys)
     if official is not None:

@@ -236,7 +236,7 @@ def _mistakes_of(
     for path in alike:
         text = (
             f"search.space: {quote(path)} cannot differ between trials, which share the rows as "
-            "they are encoded; name keys below network, training, view or augment"
+            "they are encoded; name keys below network, training, view, scale or augment"
         )
         yield text, document.at((*place, path))
     if alike:

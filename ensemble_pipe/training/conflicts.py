@@ -8,6 +8,7 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.tables import SwapNoise
 from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Task
+from ensemble_pipe.data.tables.scaling import MIXING
 from ensemble_pipe.nn.losses import Hinge
 from ensemble_pipe.optim import SWA, Schedule, cycle_ends
 from ensemble_pipe.training.plan import LearnerPlan
@@ -79,6 +80,12 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
         )
     yield from _data_conflicts(plan, task, plan.augment or augment)
     yield from _own_conflicts(plan.augment or augment, augment)
+    if plan.scale is not None and plan.scale.name in MIXING:
+        yield (
+            ("scale", "name"),
+            f"{plan.scale.name} mixes columns, so all learners have it or none; where they differ "
+            "take standardize, range, robust_clip or quantile",
+        )
 
 
 def _data_conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Conflict]:

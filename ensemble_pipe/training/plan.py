@@ -9,7 +9,9 @@ from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.batches import Order, Steps
 from ensemble_pipe.data.folding import Folding
 from ensemble_pipe.data.learner_view import View
+from ensemble_pipe.data.rescaling import rescaling_of
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.scaling import Scale
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.network import Network
@@ -66,6 +68,7 @@ class LearnerPlan:
         boosting: how it is a chain of networks, one trained after another, each for an equal part
             of the epochs; None for one network.
         augment: of its training rows, where it is not that of the run.
+        scale: of the numbers that its network is given, where it is not that of the stored rows.
         folding: of the run, where `view.folds` is not all there is to say of its folds.
         last_epoch: after which it ends, in the middle of its schedule, counted from 1; None for the
             last of all `epochs`.
@@ -91,6 +94,7 @@ class LearnerPlan:
     view: View = field(default_factory=View)
     boosting: Boosting | None = None
     augment: Augment | None = None
+    scale: Scale | None = None
     folding: Folding | None = None
     last_epoch: int | None = None
 
@@ -100,7 +104,8 @@ class LearnerPlan:
         Raises:
             ConfigError: network or loss do not fit the data.
         """
-        return build(self.network, self.loss, schema, self.sharing)
+        rescaling = rescaling_of(schema, self.scale)
+        return build(self.network, self.loss, schema, self.sharing, rescaling)
 
     @property
     def members_at_once(self) -> int:
@@ -126,6 +131,7 @@ class LearnerPlan:
             "view": asdict(self.view),
             "boosting": asdict(self.boosting) if self.boosting else None,
             **({"augment": asdict(self.augment)} if self.augment else {}),
+            **({"scale": asdict(self.scale)} if self.scale else {}),
         }
 
     def steps(self, rows: int) -> Steps:

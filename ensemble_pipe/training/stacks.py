@@ -110,7 +110,7 @@ def stack_kind(plan: LearnerPlan) -> tuple[Any, ...]:
         repr(structure(plan.averaging)), plan.early_stopping is not None, plan.rate_factors,
         plan.epochs, plan.batch_rows or 0, plan.order, repr(plan.view), plan.snapshots,
         plan.checkpoints, repr(structure(plan.boosting)), _window(plan),
-        repr(plan.augment),
+        repr(plan.augment), repr(plan.scale),
         repr(plan.sharing),
     )  # fmt: skip
 

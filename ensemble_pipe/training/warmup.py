@@ -59,7 +59,7 @@ def kind_of(plan: LearnerPlan) -> tuple[Any, ...]:
         repr(structure(plan.network)), plan.loss.name, plan.rule.name, plan.order,
         repr(structure(plan.averaging)), plan.boosting is not None,
         tuple(step.name for step in plan.augment.policy) if plan.augment else None,
-        repr(plan.sharing),
+        repr(plan.sharing), plan.scale is not None,
     )  # fmt: skip
 
 

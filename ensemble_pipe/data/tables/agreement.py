@@ -33,7 +33,7 @@ def agrees(schema: "Schema") -> bool:
     scaling = schema.scaling
     own = [column for column in schema.columns if column.kind != "category"]
     sources = schema.input_shape[2] if schema.is_image else len(own)
-    if not scaling.agrees(sources):
+    if not all(one.agrees(sources) for one in (scaling, *schema.further_scalings)):
         return False
     targets = schema.target_count if schema.task == "regression" else 0
     lengths = {len(schema.target_means), len(schema.target_deviations)}

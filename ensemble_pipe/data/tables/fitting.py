@@ -50,15 +50,21 @@ def require_rows(rows: Rows, roles: Roles, train: Train) -> None:
 
 @dataclass(frozen=True)
 class FittedTable:
-    """A table's columns that are learned from, fitted, and what is done to each of its columns."""
+    """A table's columns that are learned from, fitted, and what is done to each of its columns.
+
+    The further scalings are fitted to the same numbers as the one that rows are stored in.
+    """
 
     columns: tuple[Column, ...]
     scaling: Scaling
+    further: tuple[Scaling, ...]
     decisions: tuple[ColumnDecision, ...]
 
 
-def fit_table(rows: Rows, roles: Roles, train: Train, scale: Scale) -> FittedTable:
-    """Fit the feature columns and the scaling of their numbers to the rows where `train` is true.
+def fit_table(
+    rows: Rows, roles: Roles, train: Train, scale: Scale, further: Sequence[Scale] = ()
+) -> FittedTable:
+    """Fit the feature columns and the scalings of their numbers to the rows where `train` is true.
 
     One pass over the features after those of `recognize`; a second one for PCA, ZCA and the scales
     that are fitted to quantiles, and one over narrow columns alone.
@@ -71,22 +77,24 @@ def fit_table(rows: Rows, roles: Roles, train: Train, scale: Scale) -> FittedTab
     require_numbers(rows, roles)
     plans, left_out = recognize(rows, roles, train)
     named = {plan.name: plan for plan in plans}
-    fitted, scaling, absent = _fit_plans(rows, named, train, scale, roles.missing)
+    fitted, scalings, absent = _fit_plans(rows, named, train, (scale, *further), roles.missing)
     described = [
         describe(column, named[column.name], absent.get(column.name, 0)) for column in fitted
     ]
     decisions = {decision.name: decision for decision in (*described, *left_out)}
-    return FittedTable(fitted, scaling, tuple(decisions[name] for name in roles.features))
+    in_order = tuple(decisions[name] for name in roles.features)
+    return FittedTable(fitted, scalings[0], scalings[1:], in_order)
 
 
 def _fit_plans(
-    rows: Rows, plans: Plans, train: Train, scale: Scale, missing: Missing
-) -> tuple[tuple[Column, ...], Scaling, dict[str, int]]:
-    """Return the fitted columns, the scaling, and how many training rows lack a column's value."""
+    rows: Rows, plans: Plans, train: Train, scales: Sequence[Scale], missing: Missing
+) -> tuple[tuple[Column, ...], tuple[Scaling, ...], dict[str, int]]:
+    """Return the fitted columns, the scalings, and how many training rows lack a column's value."""
     columns = [_empty_column(plan) for plan in plans.values()]
     numbers = [column for column in columns if isinstance(column, NumberColumn)]
-    if isinstance(scale, Pca | Zca) and not numbers:
-        raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
+    for scale in scales:
+        if isinstance(scale, Pca | Zca) and not numbers:
+            raise ConfigError(f"scale: {scale.name} needs columns of numbers, and there are none")
     fitted, moments, absent = _fit(rows, plans, columns, train, missing)
     narrow = np.flatnonzero(moments.narrow)
     if len(narrow):
@@ -95,15 +103,28 @@ def _fit_plans(
         moments.replace(narrow, own)
         found = {column.name: column for column in again}
         fitted = tuple(found.get(column.name, column) for column in fitted)
+    scalings = tuple(_scaled(scale, rows, fitted, moments, train, missing) for scale in scales)
+    return fitted, scalings, absent
+
+
+def _scaled(
+    scale: Scale,
+    rows: Rows,
+    columns: Sequence[Column],
+    moments: ColumnMoments,
+    train: Train,
+    missing: Missing,
+) -> Scaling:
+    """Return a scaling of the numbers of fitted columns, whose moments are known."""
+    names = [column.name for column in columns if isinstance(column, NumberColumn)]
     scaling = fit_columns(scale, moments)
     if isinstance(scale, Pca | Zca):
-        scaling = whiten(scale, scaling, _correlation(rows, fitted, scaling, train, missing))
-    elif isinstance(scale, RobustClip | Quantile) and numbers:
-        sampled = sampled_rows(train, len(numbers))
-        sample = np.concatenate(list(_filled(rows, fitted, sampled, missing)), axis=1)
-        names = [column.name for column in numbers]
-        scaling = fit_sample(scale, scaling, moments, sample, names, int(train.sum()))
-    return fitted, scaling, absent
+        return whiten(scale, scaling, _correlation(rows, columns, scaling, train, missing))
+    if isinstance(scale, RobustClip | Quantile) and names:
+        sampled = sampled_rows(train, len(names))
+        sample = np.concatenate(list(_filled(rows, columns, sampled, missing)), axis=1)
+        return fit_sample(scale, scaling, moments, sample, names, int(train.sum()))
+    return scaling
 
 
 def _fit(

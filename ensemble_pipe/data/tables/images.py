@@ -16,15 +16,20 @@ from ensemble_pipe.data.tables.training_rows import Train, training_blocks
 _PIXELS = 1 << 20  # summed up at a time
 
 
-def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...], Scaling]:
-    """Return the shape (H, W, C) of the images, and the scaling of their channels.
+def fit_images(
+    rows: Rows, train: Train, scales: Sequence[Scale]
+) -> tuple[tuple[int, ...], tuple[Scaling, ...]]:
+    """Return the shape (H, W, C) of the images, and each scaling of their channels.
 
     Raises:
         ConfigError: the scale is not for images.
         DataError: the pixels are not uint8.
     """
-    if isinstance(scale, Pca | Zca | RobustClip | Quantile):
-        raise ConfigError(f"scale: {scale.name} is for tables; images take standardize or range")
+    for scale in scales:
+        if isinstance(scale, Pca | Zca | RobustClip | Quantile):
+            raise ConfigError(
+                f"scale: {scale.name} is for tables; images take standardize or range"
+            )
     kind = rows.schema.field(IMAGE).type
     if kind.value_type != pa.uint8() or len(kind.shape) != 3:
         raise DataError(
@@ -42,7 +47,7 @@ def fit_images(rows: Rows, train: Train, scale: Scale) -> tuple[tuple[int, ...],
                 sums[channel] += counts @ np.arange(256)
                 squares[channel] += counts @ np.arange(256) ** 2
     count = int(train.sum()) * shape[0] * shape[1]
-    return shape, fit_pixels(scale, sums, squares, count)
+    return shape, tuple(fit_pixels(scale, sums, squares, count) for scale in scales)
 
 
 def images_of(block: pa.RecordBatch, place: Place) -> npt.NDArray[np.uint8]:

@@ -112,6 +112,9 @@ class Quantile:
 Scale = Standardize | RangeScale | Pca | Zca | RobustClip | Quantile
 
 SCALES: Registry[Scale] = Registry("scale", Scale)
+# Those of which an encoded number is a mixture of columns, and those that are linear in each.
+MIXING = ("pca", "zca")
+LINEAR = ("standardize", "range")
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ class Scaling:
     @property
     def mixes(self) -> bool:
         """Whether encoded numbers are mixtures of columns."""
-        return self.name in ("pca", "zca")
+        return self.name in MIXING
 
     @cached_property
     def _columns(self) -> tuple[Floats, Floats]:

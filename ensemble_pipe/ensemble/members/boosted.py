@@ -7,7 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from ensemble_pipe.core.arrays import Floats, Read
+from ensemble_pipe.data.rescaling import rescaling_of
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.scaling import Scale
 from ensemble_pipe.ensemble.members.member import SavedFiles
 from ensemble_pipe.ensemble.members.network_record import (
     NetworkFields,
@@ -34,6 +36,7 @@ class BoostedMember(MemberAlone):
         rows: (r, P) parameters and statistics of its networks.
         factors: of these, r.
         mask: what the inputs are multiplied by, (D,); None where all features are seen.
+        scale: of the numbers that they are given, where it is not that of the schema.
     """
 
     network: Architecture
@@ -41,6 +44,7 @@ class BoostedMember(MemberAlone):
     rows: Floats
     factors: tuple[float, ...]
     mask: Floats | None = None
+    scale: Scale | None = None
 
     @property
     def kind(self) -> str:
@@ -52,7 +56,7 @@ class BoostedMember(MemberAlone):
         return {
             "kind": "boosted",
             **self.identity(),
-            **network_fields(tensor_name(self), self.network, self.loss, self.mask),
+            **network_fields(tensor_name(self), self.network, self.loss, self.mask, self.scale),
             "factors": list(self.factors),
         }
 
@@ -62,7 +66,8 @@ class BoostedMember(MemberAlone):
 
     def _predict(self, schema: Schema, read: Read, rows: int) -> Floats:
         """See `MemberAlone`."""
-        network = build(self.network, self.loss, schema)
+        rescaling = rescaling_of(schema, self.scale)
+        network = build(self.network, self.loss, schema, rescaling=rescaling)
         sums = np.zeros((rows, network.outputs))
         masks = [self.mask]
         for row, factor in zip(self.rows, self.factors, strict=True):
@@ -81,5 +86,5 @@ class BoostedRecord(NetworkFields):
         mask, rows = self.mask(schema), self.rows(schema, saved, len(self.factors))
         return BoostedMember(
             self.learner, self.number, self.step, self.network, self.loss, rows, self.factors, mask,
-            noise=self.noise,
+            self.scale, noise=self.noise,
         )  # fmt: skip

@@ -35,8 +35,9 @@ def members_at(
         factors = state.counters.boosting.factors
         rows = state.slots["chain"][: len(factors)].copy()
         yield BoostedMember(
-            plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask
-        )
+            plan.learner, number, state.step, plan.network, plan.loss, rows, factors, mask,
+            plan.scale,
+        )  # fmt: skip
         return
     count, row = plan.members_at_once, state.member_row.copy()
     for index in range(count):
@@ -44,7 +45,7 @@ def members_at(
         part = None if plan.sharing is None else SharedPart(plan.sharing, index)
         yield NetworkMember(
             plan.learner, number * count + index, state.step, plan.network, plan.loss,
-            row, mask, dropout, part,
+            row, mask, dropout, part, plan.scale,
         )  # fmt: skip
 
 

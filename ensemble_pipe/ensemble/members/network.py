@@ -10,7 +10,9 @@ from annotated_types import Ge
 
 from ensemble_pipe.core.arrays import Floats, Read
 from ensemble_pipe.core.seeds import Draws, Purpose
+from ensemble_pipe.data.rescaling import rescaling_of
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.scaling import Scale
 from ensemble_pipe.ensemble.members.member import Member, MemberInputs, SavedFiles
 from ensemble_pipe.ensemble.members.network_record import (
     NetworkFields,
@@ -72,6 +74,7 @@ class NetworkMember(Member):
         mask: what its inputs are multiplied by, (D,); None where it sees all features.
         dropout: which of the units that are dropped in training are dropped here; None for none.
         part: which member it is of those that share the row; None for the only one.
+        scale: of the numbers that it is given, where it is not that of the schema.
     """
 
     network: Architecture
@@ -80,6 +83,7 @@ class NetworkMember(Member):
     mask: Floats | None = None
     dropout: DropoutPass | None = None
     part: SharedPart | None = None
+    scale: Scale | None = None
 
     @property
     def kind(self) -> str:
@@ -93,7 +97,8 @@ class NetworkMember(Member):
         held: tuple[Schema, Network] | None = self.__dict__.get("_built")
         if held is None or held[0] is not schema:
             sharing = None if self.part is None else self.part.sharing
-            held = schema, build(self.network, self.loss, schema, sharing)
+            rescaling = rescaling_of(schema, self.scale)
+            held = schema, build(self.network, self.loss, schema, sharing, rescaling)
             self.__dict__["_built"] = held
         return held[1]
 
@@ -109,7 +114,7 @@ class NetworkMember(Member):
         return {
             "kind": "network",
             **self.identity(),
-            **network_fields(tensor_name(self), self.network, self.loss, self.mask),
+            **network_fields(tensor_name(self), self.network, self.loss, self.mask, self.scale),
             "dropout": None if self.dropout is None else asdict(self.dropout),
             "part": None if self.part is None else asdict(self.part),
         }
@@ -138,7 +143,7 @@ class NetworkRecord(NetworkFields):
         mask, row = self.mask(schema), self.rows(schema, saved)
         return NetworkMember(
             self.learner, self.number, self.step, self.network, self.loss, row, mask, self.dropout,
-            self.part, noise=self.noise,
+            self.part, self.scale, noise=self.noise,
         )  # fmt: skip
 
 
@@ -146,7 +151,7 @@ def _predict(
     members: Sequence[NetworkMember], schema: Schema, read: Read, rows: int
 ) -> Iterator[Floats]:
     """Yield the outputs (R, O) of each member for one version of the rows."""
-    for (_, loss, _, _), group in groupby(members, _computed_with):
+    for (_, loss, *_), group in groupby(members, _computed_with):
         alike = list(group)
         if alike[0].part is not None:
             outputs = _shared(alike, schema, read, rows)
@@ -158,10 +163,12 @@ def _predict(
         yield from loss.predictions(outputs)
 
 
-def _computed_with(member: NetworkMember) -> tuple[Architecture, Loss, bool, str]:
+def _computed_with(
+    member: NetworkMember,
+) -> tuple[Architecture, Loss, bool, str, Scale | None]:
     """Return what members that are computed together have in common."""
     shared = "" if member.part is None else tensor_name(member)
-    return member.network, member.loss, member.dropout is not None, shared
+    return member.network, member.loss, member.dropout is not None, shared, member.scale
 
 
 def _shared(members: Sequence[NetworkMember], schema: Schema, read: Read, rows: int) -> Floats:

@@ -7,7 +7,9 @@ import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.data.rescaling import rescaling_of
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.data.tables.scaling import SCALES, Scale
 from ensemble_pipe.ensemble.members.member import Member, MemberRecord, SavedFiles
 from ensemble_pipe.nn.building import build
 from ensemble_pipe.nn.losses import LOSSES, Loss
@@ -22,12 +24,14 @@ class NetworkFields(MemberRecord):
         tensor: name of its rows.
         network, loss: of each of its networks.
         features: numbers of the columns that it sees; None for all.
+        scale: of the numbers that its networks are given, where it is not that of the schema.
     """
 
     tensor: str
     network: Annotated[Architecture, NETWORKS]
     loss: Annotated[Loss, LOSSES]
     features: list[int] | None
+    scale: Annotated[Scale, SCALES] | None = None
 
     @property
     def sharing(self) -> Sharing | None:
@@ -60,9 +64,11 @@ class NetworkFields(MemberRecord):
             ValueError: network and data do not agree, or the tensor is missing or of another shape.
         """
         try:
-            expected = (*shape, build(self.network, self.loss, schema, self.sharing).layout.size)
+            rescaling = rescaling_of(schema, self.scale)
+            network = build(self.network, self.loss, schema, self.sharing, rescaling)
         except ConfigError as error:
             raise ValueError(str(error)) from None
+        expected = (*shape, network.layout.size)
         rows = saved.tensors.get(self.tensor, np.zeros(0, np.float32))
         if rows.shape != expected or rows.dtype != np.float32:
             raise ValueError(
@@ -78,7 +84,11 @@ def tensor_name(member: Member) -> str:
 
 
 def network_fields(
-    tensor: str, network: Architecture, loss: Loss, mask: Floats | None
+    tensor: str,
+    network: Architecture,
+    loss: Loss,
+    mask: Floats | None,
+    scale: Scale | None,
 ) -> dict[str, Any]:
     """Return what model.json says of networks, as `NetworkFields` reads it."""
     return {
@@ -86,6 +96,7 @@ def network_fields(
         "network": asdict(network),
         "loss": asdict(loss),
         "features": _feature_numbers(mask),
+        "scale": None if scale is None else asdict(scale),
     }
 
 
