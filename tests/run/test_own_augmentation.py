@@ -112,7 +112,7 @@ def test_the_strength_of_augmentation_is_searched(tmp_path: Path) -> None:
             "feature_noise is for rows of tables",
         ),
         ([], {"augment.policy": [{"name": "shift_crop", "pixels": 20}]}, "may leave nothing of"),
-        ([], {"scale.name": "range"}, "'scale.name' cannot differ between learners"),
+        ([], {"data.set": "wine"}, "'data.set' cannot differ between learners"),
     ],
 )
 def test_what_a_learner_cannot_have_of_its_own_is_refused(

@@ -1,7 +1,7 @@
 """Feature scaling: its settings, and fitted scalings, which are applied to blocks of rows."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -174,7 +174,7 @@ class Scaling:
 
         for values, quantiles in zip(numbers, self._quantile_arrays, strict=True):
             if len(quantiles):
-                values[:] = np.interp(values, quantiles, np.linspace(0.0, 1.0, len(quantiles)))
+                values[:] = np.interp(values, quantiles, _shares(len(quantiles)))
             else:
                 values[:] = 0.5
         np.clip(numbers, self.least_share, 1.0 - self.least_share, out=numbers)
@@ -209,6 +209,14 @@ class Scaling:
         if not 0 < self.least_share < 0.5:
             return False
         return finite and rising and min(self.units, default=1.0) > 0
+
+
+@lru_cache(maxsize=8)
+def _shares(count: int) -> Floats:
+    """Return the shares of the quantiles, at equal steps; batch by batch they are the same."""
+    shares = np.linspace(0.0, 1.0, count)
+    shares.setflags(write=False)
+    return shares
 
 
 def _bounded(numbers: Floats) -> Floats:

@@ -101,7 +101,8 @@ def compare_starts(bench: Bench, seconds: float) -> Starts | None:
 
 def _hidden(bench: Bench) -> list[Layer]:
     """Return the layers of the network, but for the last, which gives the outputs."""
-    return list(bench.plan.build(bench.schema).chain.layers)[:-1]
+    stored = replace(bench.plan, scale=None)  # its own comes in front of any list of layers
+    return list(stored.build(bench.schema).chain.layers)[:-1]
 
 
 def _normed(layers: Sequence[Layer]) -> list[Layer]:
