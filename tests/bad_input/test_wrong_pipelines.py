@@ -15,8 +15,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "an unknown key": (
         "seed: 1\ntraining:\n  epoch: 3\n",
         "training.epoch: unknown key 'epoch'; did you mean 'epochs'? "
-        "valid: averaging, batch_size, early_stopping, epochs, loss, optimizer, order, schedule "
-        "(p.yaml:3)",
+        "valid: averaging, batch_size, early_stopping, epochs, loss, optimizer, order, "
+        "regularization, schedule (p.yaml:3)",
     ),
     "a key that stands there twice": (
         "seed: 1\ntraining:\n  epochs: 1\n  epochs: 2\n",
@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "the snapshot strategy without its schedule": (
         "ensemble:\n  strategy: snapshot\n",
         "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
-        "triangular or fast_geometric), not 'constant' (p.yaml:2)",
+        "cos_log, triangular or fast_geometric), not 'constant' (p.yaml:2)",
     ),
 }
 
