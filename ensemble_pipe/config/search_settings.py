@@ -17,6 +17,7 @@ EnsembleName = Literal["top", "greedy", "hyper_deep"]
 Choice = Literal["best", "one_standard_error"]
 ReadySpace = Literal["table", "images"]
 
+BATCH = 8  # trials that a model is asked for at once
 RANGES = ("integer", "uniform", "log_uniform")
 
 MetricName = Metric | Literal["r2"]
@@ -134,7 +135,7 @@ class Search:
     driver: DriverName = "random"
     trials: Annotated[int, Ge(1), Le(MOST_LEARNERS)] | None = None
     first: Listed = ()
-    batch: Annotated[int, Ge(1)] = 8
+    batch: Annotated[int, Ge(1)] = BATCH
     pruning: Pruning | None = None
     metric: MetricName = "nll"
     choose: Choice = "best"

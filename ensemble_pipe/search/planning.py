@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ensemble_pipe.config.plans import VARIED_SECTIONS, Plans, make_plans
-from ensemble_pipe.config.search_settings import MEANS_OVER_ROWS, METRICS, Search
+from ensemble_pipe.config.search_settings import BATCH, MEANS_OVER_ROWS, METRICS, Search
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
@@ -149,6 +149,9 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.ensemble != "top" and "ensemble.combine.method" in config.given:
         text = f"search.ensemble: {search.ensemble} selects greedily; leave one of them out"
         yield ("ensemble", "combine", "method"), text
+    if search.batch != BATCH and search.driver not in ("tpe", "gp"):
+        text = f"{search.driver} knows all of its trials at once; leave it out, or take tpe or gp"
+        yield ("search", "batch"), text
     if config.transfer is not None:
         yield ("transfer",), "a search begins every trial anew; leave it out"
     if search.metric not in METRICS[config.task]:

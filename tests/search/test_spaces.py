@@ -156,6 +156,7 @@ MISTAKES = [
     ("  first: [{network.hidden: [4], view.features: 1}]", "view.features: is not in search.sp", 7),
     ("  first: [{network.hidden: [4]}, {network.hidden: [8]}, {network.hidden: [4]}]",
      "search.first: has 3 trials, but search.trials is 2", 7),
+    ("  batch: 4", "search.batch: random knows all of its trials at once; leave it out", 7),
     ("  driver: grid", "trials: grid takes all there are; leave it out", 3),
     ("  ensemble: hyper_deep\n  top: 200", "are more than a run can have, 10,000", 3),
     ("splits: {folds: 6000}", "2 trials, each of 6,000 folds, are more than a run can have", 3),
