@@ -1,8 +1,9 @@
 """The plan of every learner of a pipeline, made once when the pipeline is read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.defaults import DataFacts, preset_conflicts, settle
@@ -234,13 +235,16 @@ _KINDS: dict[str, Registry[Any]] = {
 
 
 def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) -> Document:
-    """Return a document with values from `origin`; where a kind changes, the old one's keys go."""
+    """Return a document with values from `origin`; where a kind changes, the old one's keys go.
+
+    Keys that both kinds have stay, but a null that means a choice of the old kind alone.
+    """
     own = document.with_values(values, origin)
     for path, kinds in _KINDS.items():
         name = values.get(f"{path}.name")
         kind = kinds.find(name) if isinstance(name, str) else None
         if kind is not None:
-            known = {field.name for field in fields(kind)}
+            known = get_type_hints(kind)
             *above, last = path.split(".")
             section = own.data
             for step in above:
@@ -248,7 +252,8 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
             section[last] = {
                 key: value
                 for key, value in section[last].items()
-                if key in known or f"{path}.{key}" in values
+                if f"{path}.{key}" in values
+                or (key in known and (value is not None or NoneType in get_args(known[key])))
             }
     return own
 

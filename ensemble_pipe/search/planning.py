@@ -142,7 +142,8 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     """Yield the path of each setting that a search cannot go with, and why."""
     for name in OF_LEARNERS:
         if f"ensemble.{name}" in config.given:
-            yield ("ensemble", name), "the trials of a search are its learners; leave it out"
+            text = "the trials of a search are its learners; leave it out"
+            yield ("ensemble", name), f"{text}, or the whole section, by ensemble={{}}"
     for name in ("keep", "most_members", "evidence"):
         if f"ensemble.combine.{name}" in config.given:
             yield ("ensemble", "combine", name), "search.top says how many; leave it out"

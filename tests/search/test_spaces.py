@@ -162,6 +162,7 @@ MISTAKES = [
     ("splits: {folds: 6000}", "2 trials, each of 6,000 folds, are more than a run can have", 3),
     ("ensemble: {learners: 4}", "ensemble.learners: the trials of a search are its learners", 7),
     ("ensemble: {combine: {keep: 4}}", "ensemble.combine.keep: search.top says how many", 7),
+    ("ensemble: {preset: best}", "leave it out, or the whole section, by ensemble={}", 7),
     ("transfer: {weights: runs/x}", "transfer: a search begins every trial anew", 7),
     ("training: {loss: {name: huber}}", "training.loss.name: huber is for regression", 7),
 ]  # fmt: skip
@@ -222,3 +223,15 @@ def test_the_values_of_a_search_can_be_set_on_the_command_line(tmp_path: Path) -
 
 def test_small_settings_make_no_search() -> None:
     assert Pipeline.model_validate(small_settings(hidden=4, epochs=1)).search is None
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp", "realmlp", "tabm"])
+def test_the_space_of_tables_goes_with_every_network_for_tables(name: str) -> None:
+    config = Pipeline.model_validate({"network": {"name": name}, "search": {"space": "table"}})
+    require_valid(config, Document("pipeline", {}))
+    drawn = [draw(parameters_of(Search(space="table")), 1, trial) for trial in range(60)]
+    networks = [
+        plan.to_dict()["network"] for plan in make_plans(with_trials(config, drawn)).networks
+    ]
+    assert {network["name"] for network in networks} == {"mlp", "wide_and_deep"}
+    assert {network["activation"] for network in networks} == {"relu"}
