@@ -4,7 +4,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +32,24 @@ def show_search(result: "SearchResult", as_json: bool) -> None:
 
         tell(nested_table(result.nested))
         further["nested"] = result.nested.to_dict()
-    show_result(result.run, as_json, further)
+    refine = [] if result.run.left_undone else [f"refine {result.run.run_dir}"]
+    show_result(result.run, as_json, further, refine)
 
 
 def show_result(
-    result: "RunResult", as_json: bool, further: Mapping[str, Any] | None = None
+    result: "RunResult",
+    as_json: bool,
+    further: Mapping[str, Any] | None = None,
+    next_steps: Sequence[str] = (),
 ) -> None:
-    """Show the measures of a run, where everything is, and what to do next."""
+    """Show the measures of a run, where everything is, and what to do next.
+
+    Args:
+        result: of the run.
+        as_json: show it as one JSON object; all else goes to standard error.
+        further: what the object has beside the result.
+        next_steps: commands that a user may give next, beside those for every run.
+    """
     from ensemble_pipe.cli.tables import baseline_line, result_table
     from ensemble_pipe.core.storage import RunPaths
     from ensemble_pipe.tracking.cursor import Cursor
@@ -53,6 +64,8 @@ def show_result(
         say(f"\n{result.left_undone}\n  {command_name()} resume {result.run_dir}")
     say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
     say(f"  {command_name()} ui --output {Path(result.run_dir).parent}")
+    for step in next_steps:
+        say(f"  {command_name()} {step}")
     asked = "".join(f" --with {name}=FILE" for name in result.given)
     say(f"  {command_name()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
     if result.model_uri is not None:

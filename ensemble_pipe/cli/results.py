@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ensemble_pipe.cli.support import AsJson, Input, Model, RunDir, With, errors, give, loading
+from ensemble_pipe.core.messages import counted
 from ensemble_pipe.core.terminal import say, show
 
 
@@ -28,7 +29,8 @@ def predict(
         rows = files.open_for(ensemble, input_, with_)
         with report_compilation(say):
             count = files.predict_file(ensemble, rows, output)
-        done = f"{count} predictions of {len(ensemble.members)} members in {output}"
+        members = counted(len(ensemble.members), "member")
+        done = f"{counted(count, 'prediction')} of {members} in {output}"
         give(done, {"rows": count, "output": str(output)}, as_json)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.messages import counted
 from ensemble_pipe.ensemble.baselines import CONSTANT, LINEAR
 from ensemble_pipe.ensemble.prediction import Metrics
 
@@ -23,7 +24,7 @@ def result_table(metrics: Metrics, members: int) -> str:
     for title, prefix in _ROWS.items():
         values = "".join(f"{metrics[f'{prefix}test/{name}']:13.4f}" for name in names)
         lines.append(f"{title:12}{values}")
-    lines.append(f"({members} members; best member by validation NLL)")
+    lines.append(f"({counted(members, 'member')}; best member by validation NLL)")
     return "\n".join(lines)
 
 

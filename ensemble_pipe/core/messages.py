@@ -36,6 +36,15 @@ def printable(text: str, kept: str = "") -> str:
     return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
+def counted(count: int, name: str) -> str:
+    """Return a number of things by the name of one.
+
+    >>> counted(1, "member"), counted(3, "member")
+    ('1 member', '3 members')
+    """
+    return f"{count} {name}" + ("" if count == 1 else "s")
+
+
 def list_names(names: Sequence[object]) -> str:
     """Return the first names, followed by their number where there are more.
 

@@ -73,7 +73,7 @@ def _kind_of_file(path: Path) -> Kind | None:
         return Kind("a JSON file", hint) if (hint := _run_around(path)) else None
     head = _head(path)
     if name.endswith(_ROWS):
-        hint = f"`ensemble-pipe data inspect {path}` shows what it holds, and a pipeline for it"
+        hint = f"`ensemble-pipe init {path} --label COLUMN` writes a pipeline for it"
         return Kind("a data file", hint)
     for begin, ending in _ROWS_BEGIN.items():
         if head.startswith(begin):

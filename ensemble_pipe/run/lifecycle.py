@@ -186,7 +186,10 @@ def _stop_message(paths: RunPaths, status: str) -> str:
             "stopped before MLflow had received all of this run; "
             f"`ensemble-pipe sync {paths.root}` ships the rest"
         )
-    return f"stopped; `ensemble-pipe resume {paths.root}` goes on"
+    text = f"stopped; `ensemble-pipe resume {paths.root}` goes on"
+    if (paths.model / "manifest.json").is_file():
+        text += f"; `ensemble-pipe predict {paths.root} ...` takes the ensemble so far"
+    return text
 
 
 def _last_words(paths: RunPaths, journal: Journal) -> None:

@@ -172,7 +172,7 @@ class MlflowTracker:
             for_model_s = max(for_model_s, progress.silence_s - BUSY_S)
             most_s = patience.most_s + patience.each_s * planned + for_model_s
             if now - began > min(most_s, patience.limit_s):
-                return Problem(f"it took longer than {now - began:.0f} s", "try again")
+                return Problem(_too_long(now - began), "try again")
             if planned > 0 and now - shown > SHOWN_EVERY_S:
                 show(f"MLflow has received {sent} of {planned} runs")
                 shown = now
@@ -188,6 +188,11 @@ class MlflowTracker:
         except CorruptFileError as error:
             resume = f"ensemble-pipe resume {self._paths.root}"
             raise CorruptFileError(f"{error}; `{resume}` completes it") from None
+
+
+def _too_long(waited_s: float) -> str:
+    whole_s = round(waited_s)
+    return f"it took longer than {whole_s} s" if whole_s else "there was no time left for it"
 
 
 def default_uri(output: Path) -> str:

@@ -18,7 +18,7 @@ NEED = {
 }
 RUN = "`ensemble-pipe run p.yaml` runs it"
 RESUME = "`ensemble-pipe resume runs/a` continues it"
-INSPECT = "`ensemble-pipe data inspect {}` shows what it holds, and a pipeline for it"
+INSPECT = "`ensemble-pipe init {} --label COLUMN` writes a pipeline for it"
 PREDICT = "`ensemble-pipe predict model INPUT --output FILE` predicts with it"
 
 

@@ -162,7 +162,11 @@ def test_signals_at_every_stage_leave_a_run_killed(
     done = CliRunner().invoke(_app(), arguments)
     assert done.exit_code == 128 + number
     (run_dir,) = tmp_path.glob("small-*")
-    assert done.output == f"stopped; `ensemble-pipe resume {run_dir}` goes on\n"
+    told = f"stopped; `ensemble-pipe resume {run_dir}` goes on"
+    if (run_dir / "model").exists():  # of the learners under way
+        told += f"; `ensemble-pipe predict {run_dir} ...` takes the ensemble so far"
+    assert (run_dir / "model").exists() == (number == signal.SIGINT and moment == "event")
+    assert done.output == f"{told}\n"
     assert endings(run_dir) == ["KILLED"]
     assert (run_dir / "model").exists() == (moment == "event" and times == 1)
     monkeypatch.undo()

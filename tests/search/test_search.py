@@ -344,6 +344,7 @@ def test_the_command_prints_the_trials_and_one_json_line(tmp_path: Path) -> None
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.stderr
     assert "(3 trials: 3 finished)" in done.stderr
+    assert "ensemble-pipe refine " in done.stderr
     result = json.loads(done.stdout)
     assert result["metric"] == "nll"
     assert {"number", "values", "score", "ending"} <= result["trials"][0].keys()

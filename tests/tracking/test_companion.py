@@ -105,7 +105,8 @@ def test_one_that_is_silent_for_too_long_is_given_up(track: Callable[..., Tracke
 
 
 @pytest.mark.parametrize(("patience", "problem"), [
-    (Patience(most_s=0.5), "it took longer than 1 s"),
+    (Patience(most_s=0.6), "it took longer than 1 s"),
+    (Patience(most_s=9.0, limit_s=0.0), "there was no time left for it"),
     (Patience(most_s=0.5, each_s=1.0), None),
 ])  # fmt: skip
 def test_the_limit_grows_with_the_runs_that_there_are_to_send(
