@@ -235,26 +235,21 @@ _KINDS: dict[str, Registry[Any]] = {
 
 
 def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) -> Document:
-    """Return a document with values from `origin`; where a kind changes, the old one's keys go.
-
-    Keys that both kinds have stay, but a null that means a choice of the old kind alone.
-    """
+    """Return a document with values from `origin`; where a kind changes, the old one's keys go."""
     own = document.with_values(values, origin)
     for path, kinds in _KINDS.items():
         name = values.get(f"{path}.name")
         kind = kinds.find(name) if isinstance(name, str) else None
         if kind is not None:
             known = get_type_hints(kind)
-            *above, last = path.split(".")
             section = own.data
-            for step in above:
+            for step in path.split("."):
                 section = section[step]
-            section[last] = {
-                key: value
-                for key, value in section[last].items()
-                if f"{path}.{key}" in values
-                or (key in known and (value is not None or NoneType in get_args(known[key])))
-            }
+            for key in [key for key in section if f"{path}.{key}" not in values]:
+                # A null may mean a choice that the old kind alone makes.
+                takes_null = NoneType in get_args(known.get(key))
+                if key not in known or (section[key] is None and not takes_null):
+                    del section[key]
     return own
 
 
