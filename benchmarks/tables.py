@@ -7,7 +7,8 @@ and judged on the same test rows: the untouched default and the preset `best` of
 five seeds; LightGBM, CatBoost, XGBoost, scikit-learn's histogram boosting and its MLP, with their
 own defaults, once. Each fit is a process of its own, whose CPU seconds are counted; its predictions
 are kept in `--work`, so that a benchmark that was stopped goes on where it was. Before the first
-fit kernels are compiled.
+fit kernels are compiled. `--peers realmlp tabm` are networks of pytabkit, which train for minutes
+to an hour: give them, and all others beside them, `--rows 16000` and a `--work` of their own.
 
 "Wins" is a better mean over the seeds. "Level" is a 95% paired bootstrap interval of the difference
 over the test rows, the seeds' mean loss for each row, that holds 0. Prints a Markdown table for
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from keeping import circumstances, publish
-from tables_contestants import OURS, PEERS
+from tables_contestants import BOOSTING_AND_MLP, OURS, PEERS
 from tables_data import TABLES, files_of
 
 from ensemble_pipe.core.arrays import Array, Floats
@@ -42,22 +43,29 @@ Found = dict[str, Any]
 
 
 def predictions(
-    name: str, contestant: str, seed: int, folder: Path, work: Path
+    name: str, contestant: str, seed: int, folder: Path, work: Path, most_rows: int | None = None
 ) -> dict[str, Array]:
     """Return what a contestant predicts, from the file that it left or by a new fit."""
     output = work / f"{name}-{contestant}-{seed}.npz"
     if not output.exists():
         if contestant in OURS:
             compile_kernels(contestant, folder, work)
-        fit(name, contestant, seed, folder, work, output)
+        fit(name, contestant, seed, files_of(folder, name, work, most_rows), output)
     with np.load(output) as file:
         return dict(file)
 
 
-def fit(name: str, contestant: str, seed: int, folder: Path, work: Path, output: Path) -> None:
-    """Fit a contestant to a table in a process of its own, which leaves its predictions."""
-    train, test = files_of(folder, name, work)
-    beside = work / f"unfinished-{output.name}"
+def fit(name: str, contestant: str, seed: int, files: tuple[Path, Path], output: Path) -> None:
+    """Fit a contestant to a table in a process of its own, which leaves its predictions.
+
+    Args:
+        name: of the table.
+        contestant, seed: as in `predictions`.
+        files: of the training and test rows.
+        output: of the predictions.
+    """
+    train, test = files
+    beside = output.with_name(f"unfinished-{output.name}")
     script = str(Path(__file__).parent / "tables_contestants.py")
     arguments = [contestant, name, str(seed), str(train), str(test), str(beside)]
     print(f"{name}: {contestant}, seed {seed}", file=sys.stderr)
@@ -69,7 +77,8 @@ def fit(name: str, contestant: str, seed: int, folder: Path, work: Path, output:
 def compile_kernels(contestant: str, folder: Path, work: Path) -> None:
     """Fit a contestant of ours to a small table of each task, so that kernels are there."""
     for name in ("titanic", "house"):
-        fit(name, contestant, 0, folder, work, work / f"compiled-{name}-{contestant}.npz")
+        files = files_of(folder, name, work)
+        fit(name, contestant, 0, files, work / f"compiled-{name}-{contestant}.npz")
 
 
 def measures(found: dict[str, Array], task: str) -> dict[str, float]:
@@ -121,7 +130,7 @@ def compare_table(name: str, arguments: argparse.Namespace) -> Found:
     losses: dict[str, dict[str, Floats]] = {}
     for contestant in (*ours, *peers):
         seeds = seeds_of(name, contestant, arguments)
-        places = arguments.folder, arguments.work
+        places = arguments.folder, arguments.work, arguments.rows
         found = [predictions(name, contestant, seed, *places) for seed in seeds]
         if not found:
             continue
@@ -215,7 +224,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where predictions are kept")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--ours", nargs="*", choices=OURS, default=list(OURS))
-    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(BOOSTING_AND_MLP))
+    parser.add_argument("--rows", type=int, help="train on at most so many rows")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--fitted", action="store_true", help="report what is there, fit nothing")
     parser.add_argument("--write", action="store_true")
@@ -229,13 +239,14 @@ def main() -> None:
     found = {
         **circumstances("python benchmarks/tables.py --folder data --work results"),
         "seeds": arguments.seeds,
+        "most_rows": arguments.rows,
         "tables": results,
         "standings": {
             ours: standings(results, ours, arguments.peers) if arguments.peers else {}
             for ours in arguments.ours
         },
     }
-    publish("tables", found, arguments.write)
+    publish("tables" if arguments.rows is None else "tables_networks", found, arguments.write)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 writes what the contestant predicts for the test rows: `probabilities` (R, O), or `mean` and `std`
 (R,); with the `truth` (R,), and the CPU and wall `seconds` of the fit. Peers have their own
 defaults, in one thread; a peer without a noise of its own gets the deviation of its residuals on a
-tenth of the training rows, from a second fit without these, which is not counted.
+tenth of the training rows, from a second fit without these, which is not counted. The networks of
+`tables_networks.py` get it on the fifth that they stop by.
 """
 
 import os
@@ -20,7 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
-from tables_data import TABLES, Table, read_frames
+from tables_data import TABLES, Table, as_categories, read_frames
+from tables_networks import NETWORKS, fit_network
 
 Arrays = dict[str, Any]
 OURS: dict[str, dict[str, Any]] = {"default": {}, "best": {"ensemble": {"preset": "best"}}}
@@ -32,6 +34,8 @@ def main() -> None:
     table = TABLES[name]
     if contestant in OURS:
         found = fit_ours(OURS[contestant], table, int(seed), Path(train), Path(test))
+    elif contestant in NETWORKS:
+        found = fit_network(contestant, table, int(seed), Path(train), Path(test))
     else:
         found = fit_peer(contestant, table, Path(train), Path(test))
     np.savez(output, **found)
@@ -107,7 +111,7 @@ def _predicted(run_dir: Path, table: Table) -> Arrays:
 def fit_peer(name: str, table: Table, train: Path, test: Path) -> Arrays:
     """Fit a peer with its defaults to all training rows, and predict the test rows."""
     inputs, labels, others, truth = read_frames(train, test, table)
-    prepare = _one_hot if name == "mlp" else _as_categories
+    prepare = _one_hot if name == "mlp" else as_categories
     inputs, others = prepare(inputs, others)
     make = _PEERS[name]
     unit = (labels.mean(), labels.std()) if table.task == "regression" else (0, 1)
@@ -138,19 +142,6 @@ def _residual_deviation(
     model = make(table.task, inputs).fit(take(kept), labels[kept])
     residuals = model.predict(take(rows)) - labels[rows]
     return float(np.sqrt(np.mean(residuals**2)))
-
-
-def _as_categories(train: Any, test: Any) -> tuple[Any, Any]:
-    """Return frames whose texts are categories, those of the training rows."""
-    import pandas as pd
-
-    train, test = train.copy(), test.copy()
-    for name in train.columns:
-        if train[name].dtype.kind not in "ifb":
-            known = sorted(train[name].dropna().unique().tolist())
-            for part in (train, test):
-                part[name] = pd.Categorical(part[name].where(part[name].isin(known)), known)
-    return train, test
 
 
 def _one_hot(train: Any, test: Any) -> tuple[Any, Any]:
@@ -232,7 +223,8 @@ _PEERS: dict[str, Callable[[str, Any], Any]] = {
     "histogram_boosting": _histogram_boosting,
     "mlp": _mlp,
 }
-PEERS = tuple(_PEERS)
+BOOSTING_AND_MLP = tuple(_PEERS)
+PEERS = (*BOOSTING_AND_MLP, *NETWORKS)
 
 if __name__ == "__main__":
     main()

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,23 @@ TABLES = {
 }
 
 
-def files_of(folder: Path, name: str, work: Path) -> tuple[Path, Path]:
+def files_of(
+    folder: Path, name: str, work: Path, most_rows: int | None = None
+) -> tuple[Path, Path]:
     """Return the files of the training and test rows.
 
     Args:
         folder: with `tables`, `adult` and `letter` below it.
         name: of the table.
-        work: where the letters are divided.
+        work: where the letters are divided, and files of fewer rows are written.
+        most_rows: of the training file; where it has more, so many are drawn. None takes all.
     """
     if name == "letter":
-        return _divide_letters(folder / "letter" / "letter.csv", work)
-    own = folder / "adult" if name == "adult" else folder / "tables" / name
-    return own / "train.csv.gz", own / "test.csv.gz"
+        train, test = _divide_letters(folder / "letter" / "letter.csv", work)
+    else:
+        own = folder / "adult" if name == "adult" else folder / "tables" / name
+        train, test = own / "train.csv.gz", own / "test.csv.gz"
+    return train if most_rows is None else _fewer_rows(train, most_rows, name, work), test
 
 
 def read_frames(train: Path, test: Path, table: Table) -> tuple[Any, Any, Any, Any]:
@@ -69,6 +75,33 @@ def read_frames(train: Path, test: Path, table: Table) -> tuple[Any, Any, Any, A
             labels = labels.map({name: number for number, name in enumerate(classes)})
         found += [part.drop(columns=[table.label, *table.left_out]), labels.to_numpy()]
     return found[0], found[1], found[2], found[3]
+
+
+def _fewer_rows(path: Path, most: int, name: str, work: Path) -> Path:
+    """Return a file of at most so many rows of a CSV file, drawn at random, in their order."""
+    with gzip.open(path, "rt", newline="", encoding="utf-8-sig") as file:
+        head, *rows = csv.reader(file)
+    if len(rows) <= most:
+        return path
+    drawn = work / f"{name}-train-{most}.csv.gz"
+    if not drawn.exists():
+        kept = sorted(random.Random(0).sample(range(len(rows)), most))
+        with gzip.open(drawn, "wt", newline="") as file:
+            csv.writer(file).writerows([head, *(rows[place] for place in kept)])
+    return drawn
+
+
+def as_categories(train: Any, test: Any) -> tuple[Any, Any]:
+    """Return frames whose texts are categories, those of the training rows."""
+    import pandas as pd
+
+    train, test = train.copy(), test.copy()
+    for name in train.columns:
+        if train[name].dtype.kind not in "ifb":
+            known = sorted(train[name].dropna().unique().tolist())
+            for part in (train, test):
+                part[name] = pd.Categorical(part[name].where(part[name].isin(known)), known)
+    return train, test
 
 
 def _divide_letters(path: Path, work: Path) -> tuple[Path, Path]:
