@@ -9,9 +9,36 @@ from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline, Tracking
 from ensemble_pipe.config.yaml_documents import Document
-from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.errors import ConfigError, InputError
 
-__all__ = ["Pipeline", "load_pipeline", "load_tracking", "read_pipeline", "resolve"]
+__all__ = [
+    "Pipeline",
+    "load_pipeline",
+    "load_tracking",
+    "read_pipeline",
+    "require_pipeline",
+    "resolve",
+]
+
+
+def require_pipeline(pipeline: object, overrides: dict[str, Any]) -> None:
+    """Check what a function is given as a pipeline.
+
+    Args:
+        pipeline: a path, or a `Pipeline`.
+        overrides: values by path, which only a file takes.
+
+    Raises:
+        InputError: it is something else, or a `Pipeline` with overrides.
+    """
+    if isinstance(pipeline, Pipeline):
+        if overrides:
+            raise InputError("overrides go with a pipeline file, not with a Pipeline object")
+    elif not isinstance(pipeline, str | Path):
+        raise InputError(
+            f"a pipeline is a YAML file or a Pipeline, not a {type(pipeline).__name__}; "
+            "ensemble_pipe.config.sections.Pipeline.model_validate(...) makes one of a mapping"
+        )
 
 
 def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[Pipeline, Plans]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config.plans import Plans, make_plans
-from ensemble_pipe.config.reading import load_pipeline, load_tracking
+from ensemble_pipe.config.reading import load_pipeline, load_tracking, require_pipeline
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.errors import ConfigError, InputError, RunDirectoryError
+from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
@@ -90,9 +90,8 @@ def limit_of(
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
+    require_pipeline(pipeline, overrides)
     if isinstance(pipeline, Pipeline):
-        if overrides:
-            raise InputError("overrides go with a pipeline file, not with a Pipeline object")
         config, plans = pipeline, make_plans(pipeline)
     else:
         config, plans = load_pipeline(Path(pipeline), overrides)

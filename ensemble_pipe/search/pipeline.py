@@ -7,10 +7,10 @@ from typing import Any
 
 from ensemble_pipe.config import yaml_documents
 from ensemble_pipe.config.conversion import resolve, validate
-from ensemble_pipe.config.reading import load_pipeline
+from ensemble_pipe.config.reading import load_pipeline, require_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
-from ensemble_pipe.core.errors import ConfigError, InputError, RunDirectoryError
+from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
@@ -194,11 +194,10 @@ def combine(run_dir: str | Path, **options: Any) -> RunResult:
 
 
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Document]:
+    require_pipeline(pipeline, overrides)
     if not isinstance(pipeline, Pipeline):
         document = yaml_documents.read_document(Path(pipeline)).with_overrides(overrides)
         return validate(document), document
-    if overrides:
-        raise InputError("overrides go with a pipeline file, not with a Pipeline object")
     return pipeline, Document("pipeline", resolve(pipeline))
 
 

@@ -1,11 +1,15 @@
 """The wrong kind of file or folder for a command: what it is, and which command takes it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from commands import image_model, refused, table_model, write, write_parquet, write_training_idx
 from PIL import Image
+
+import ensemble_pipe
+from ensemble_pipe.core.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -151,3 +155,10 @@ def test_an_image_model_given_a_pipeline() -> None:
     write("p.yaml", "seed: 1\n")
     message = refused("predict", "model", "p.yaml", "--output", "out.csv")
     assert message == f"p.yaml: is a pipeline file; {RUN}"
+
+
+@pytest.mark.parametrize("verb", [ensemble_pipe.run, ensemble_pipe.search])
+def test_in_python_a_mapping_is_no_pipeline(verb: Callable[..., object]) -> None:
+    with pytest.raises(InputError, match=r"not a dict; .*model_validate"):
+        verb({"seed": 1}, inline=True)
+    assert not Path("runs").exists()
