@@ -177,10 +177,14 @@ def largest_left_out(
     return max(int(np.bincount(own).max()) for own in partitions_of(folds, seed, columns))
 
 
+LEAST_COUNTED = 3  # rows of a class that are to be in every fold
+
+
 def most_folds(strata: Array | None, groups: Array | None, rows: int) -> int:
     """Return into how many folds R rows can be divided.
 
-    A class of one row can be divided into none, and does not count.
+    A class of one or two rows does not count: it is in the training rows of every fold but one or
+    two anyway, and two folds would take half of their rows from all other classes.
 
     Args:
         strata: (R,) classes, each of which is in every fold unless rows have groups; None without.
@@ -192,7 +196,7 @@ def most_folds(strata: Array | None, groups: Array | None, rows: int) -> int:
     if strata is None:
         return rows
     sizes = np.unique(strata, return_counts=True)[1]
-    return int(sizes[sizes > 1].min(initial=rows))
+    return int(sizes[sizes >= LEAST_COUNTED].min(initial=rows))
 
 
 def require_folding(

@@ -5,7 +5,13 @@ import numpy as np
 from ensemble_pipe.config.defaults import MOST_ROWS_IN_FOLDS, DataFacts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Array, Integers
-from ensemble_pipe.data.folding import AnyFolds, FoldColumns, most_folds, require_folding
+from ensemble_pipe.data.folding import (
+    LEAST_COUNTED,
+    AnyFolds,
+    FoldColumns,
+    most_folds,
+    require_folding,
+)
 from ensemble_pipe.data.labelled import LabelledRows
 from ensemble_pipe.data.outer_folds import split_parts
 
@@ -19,7 +25,10 @@ def facts_of(config: Pipeline, data: LabelledRows, has_test: bool) -> DataFacts:
     if left > MOST_ROWS_IN_FOLDS:
         return facts
     most = most_folds(_strata(config, data), data.groups, data.count)
-    return DataFacts(left, facts.images, facts.divisible, most * left // data.count)
+    # Of the rarest class that counts, the test part leaves so many, or too few to count.
+    least = LEAST_COUNTED if data.groups is None else 1
+    most = max(least, most * left // data.count)
+    return DataFacts(left, facts.images, facts.divisible, most)
 
 
 def divide(config: Pipeline, data: LabelledRows, has_test: bool) -> dict[str, Integers]:

@@ -175,3 +175,8 @@ def test_the_most_folds_are_the_members_of_the_rarest_class_or_the_groups_or_the
     strata: Any, groups: Any, most: int
 ) -> None:
     assert most_folds(strata, groups, 20) == most
+
+
+@pytest.mark.parametrize(("rare", "most"), [(1, 9), (2, 9), (3, 3), (4, 4)])
+def test_a_class_that_is_in_few_folds_anyway_does_not_count(rare: int, most: int) -> None:
+    assert most_folds(np.repeat([0, 1], [9, rare]), None, 9 + rare) == most

@@ -208,4 +208,4 @@ def test_a_rewind_drops_what_the_run_will_say_again(
     journal.close()
     rewind(path, {0: 1}, train=train)
     always = ["started", "learner", "grown", "resumed", "cost"]
-    assert kinds(path) == [*always, *kept, "timeline"]
+    assert kinds(path) == [*always, *kept, "checked", "timeline"]
