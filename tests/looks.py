@@ -13,6 +13,8 @@ class Looks(TimeLimit):
         super().__init__(seconds)
 
     def ends_training(self) -> bool:
+        if not self.is_set:
+            return False
         self.left -= 1
         return self.left <= 0
 
