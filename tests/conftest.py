@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -229,15 +230,30 @@ def uci_regression() -> Path:
     return shared("uci_regression")
 
 
-@pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+@pytest.fixture(scope="session", autouse=True)
+def _ray_ends_with_the_tests() -> Iterator[None]:
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+@pytest.fixture
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> None:
     """One local cluster of two CPUs for each process of tests: starting it takes 5 to 11 s."""
     import ray
 
+    if ray.is_initialized():
+        return
     # One after the other: Ray gives up where its start takes more than 30 s.
     with FileLock(tmp_path_factory.getbasetemp().parent / "ray.lock"):
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
+
+
+@pytest.fixture
+def no_ray_cluster() -> None:
+    """This process is not connected to Ray, whichever tests came before."""
+    import ray
+
     ray.shutdown()
 
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ from ensemble_pipe.cluster.ray import RayExecutor
 from ensemble_pipe.core.errors import ClusterError
 from ensemble_pipe.core.timeline import Timeline
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_ray_cluster")]
 
 PIPELINE = """
 data: {source: table, path: DATA, label: y}
@@ -67,19 +68,17 @@ def is_alive(process: psutil.Process) -> bool:
 def test_ray_can_be_started_again_after_a_start_was_given_up() -> None:
     start_of_ray().close()
     timeline = Timeline()
-    executor = start_of_ray(timeline)
-    assert executor.trainers >= 1
-    assert "Ray" in [stage.name for stage in timeline.stages]
-    below = psutil.Process().children(recursive=True)
-    executor.close()
+    with closing(start_of_ray(timeline)) as executor:
+        assert executor.trainers >= 1
+        assert "Ray" in [stage.name for stage in timeline.stages]
+        below = psutil.Process().children(recursive=True)
     assert psutil.wait_procs(below, timeout=10)[1] == []
 
 
 def test_an_address_without_a_cluster_is_reported_where_the_cluster_is_needed() -> None:
-    executor = start_of_ray(address="127.0.0.1:1")
-    with pytest.raises(ClusterError, match="nothing answers there"):
+    refused = pytest.raises(ClusterError, match="nothing answers there")
+    with closing(start_of_ray(address="127.0.0.1:1")) as executor, refused:
         _ = executor.trainers
-    executor.close()
 
 
 def test_data_that_are_wrong_end_a_run_before_ray_is_there(tmp_path: Path) -> None:
