@@ -218,7 +218,7 @@ def test_a_keeper_that_is_killed_leaves_no_process_and_up_starts_anew(tmp_path: 
     keeper = psutil.Process(place.standing().pid)
     below = keeper.children(recursive=True)
     keeper.kill()
-    assert psutil.wait_procs(below, timeout=90)[1] == []
+    assert psutil.wait_procs(below, timeout=300)[1] == []
     assert "starting Ray" in place.call("run", "p.yaml")
     assert "stays now" in place.call("up", "--trainers", "1")
     assert "stopped the Ray" in place.call("down")
