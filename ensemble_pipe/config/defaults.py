@@ -15,10 +15,12 @@ from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.recipes import Recipe, recipe_for
 from ensemble_pipe.config.sections import Pipeline, Splits, Target, Training
 from ensemble_pipe.data.folding import total_folds
+from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.data.schema import Task
 from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Scale, Standardize
 from ensemble_pipe.ensemble.presets import OF_LEARNERS, expand_preset
 from ensemble_pipe.ensemble.strategies import EnsembleSettings, Learners
+from ensemble_pipe.nn.layers import PiecewiseLinear
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Architecture, Mlp
 from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine, Rule, Schedule
@@ -55,8 +57,8 @@ class DataFacts:
 
 def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
     """Return a pipeline in which every default is a value; what it was given stays as it is."""
-    given = pipeline.given
-    network = _component("network", pipeline.network, _network(facts), given)
+    given, shares = pipeline.given, _shares(pipeline, facts)
+    network = _component("network", pipeline.network, _network(facts, shares), given)
     recipe = None if facts.images else _recipe(network, pipeline)
     scale = _scale(facts) if recipe is None else recipe.scale
     found: dict[str, Any] = {
@@ -66,7 +68,7 @@ def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
     }
     if recipe is not None and "target.scale" not in given:
         found["target"] = Target(scale=recipe.target_scale)
-    found["splits"], ensemble = _held_out(pipeline, facts)
+    found["splits"], ensemble = _held_out(pipeline, facts, shares)
     found["ensemble"] = _calibrated(pipeline, found["splits"], ensemble, facts)
     return pipeline.model_copy(update=found).settled()
 
@@ -81,16 +83,38 @@ def _component(path: str, value: Any, default: Any, given: frozenset[str]) -> An
     return replace(default, **{key: getattr(value, key) for key in keys})
 
 
-def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSettings]:
+def _shares(pipeline: Pipeline, facts: DataFacts) -> bool:
+    """Return whether the networks are those of one learner.
+
+    They are where rows are many and nothing says which learners there are, how they differ, or
+    which network they have.
+    """
+    ensemble, of_learners = pipeline.ensemble, (*OF_LEARNERS, "stop_below_gain")
+    named = {"network.name", *(f"ensemble.{name}" for name in of_learners)}
+    plain = all(getattr(ensemble, name) == getattr(EnsembleSettings, name) for name in of_learners)
+    views = replace(pipeline.view, balance_classes=View.balance_classes)
+    return (
+        facts.rows > MOST_ROWS_IN_FOLDS
+        and not facts.images
+        and plain
+        and views == View()
+        and pipeline.transfer is None
+        and not pipeline.given.intersection(named)
+    )
+
+
+def _held_out(
+    pipeline: Pipeline, facts: DataFacts, shares: bool
+) -> tuple[Splits, EnsembleSettings]:
     """Return the parts of the data, and the ensemble with as many learners as these need."""
     splits, ensemble, given = pipeline.splits, pipeline.ensemble, pipeline.given
-    shares = ensemble.strategy == "shared"  # one learner is an ensemble
-    if shares and ensemble.pool is None and "ensemble.learners" not in given:
+    is_shared = ensemble.strategy == "shared"  # one learner is an ensemble
+    if is_shared and ensemble.pool is None and "ensemble.learners" not in given:
         ensemble = replace(ensemble, learners=1)
     choose = "ensemble.combine.method" not in given
     if given.intersection(("splits.validation", "splits.stop", "splits.folds")):
         total = None if splits.folds is None else total_folds(splits.folds)
-        own = expand_preset(ensemble, total, choose=choose)
+        own = expand_preset(ensemble, total, shares=shares, choose=choose)
         if total is not None and own.pool is None and "ensemble.learners" not in given:
             # Each fold is left out as often as any other.
             own = replace(own, learners=-(-own.learners // total) * total)
@@ -108,15 +132,16 @@ def _held_out(pipeline: Pipeline, facts: DataFacts) -> tuple[Splits, EnsembleSet
         and facts.divisible
         and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds"))
     ):
-        more = expand_preset(ensemble, count, choose=choose)
+        more = expand_preset(ensemble, count, shares=shares, choose=choose)
         if more.pool is None:  # each fold is left out as often as any other
-            least = count if shares else LEARNERS_IN_FOLDS
+            least = count if more.strategy == "shared" else LEARNERS_IN_FOLDS
             more = replace(more, learners=-(-least // count) * count)
         if not any(fold_conflicts(more, count)) and ensemble.combine.evidence == "validation":
             folds: dict[str, Any] = {"folds": count, "validation": None, "stop": None}
             return splits.model_copy(update=folds), more
     parts: dict[str, Any] = {"validation": HELD_OUT_SHARE, "stop": "validation"}
-    return splits.model_copy(update=parts), expand_preset(ensemble, None, choose=choose)
+    own = expand_preset(ensemble, None, shares=shares, choose=choose)
+    return splits.model_copy(update=parts), own
 
 
 def preset_conflicts(pipeline: Pipeline) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -187,7 +212,9 @@ def _networks(pipeline: Pipeline) -> list[Learners]:
     return [group for group in pipeline.ensemble.groups if isinstance(group, Learners)]
 
 
-def _network(facts: DataFacts) -> Mlp:
+def _network(facts: DataFacts, shares: bool) -> Mlp:
+    if shares:
+        return Mlp(hidden=(128, 128), dropout=0.1, embedding=PiecewiseLinear(dimension=8))
     return Mlp() if facts.images else Mlp(hidden=(256, 256), dropout=0.1)
 
 

@@ -8,28 +8,34 @@ from ensemble_pipe.training.estimator_settings import HistogramBoosting
 # Keys of `ensemble` that say which learners there are, as a preset does.
 OF_LEARNERS = (
     "strategy", "learners", "every", "last", "passes", "rounds", "shrinkage", "vary", "set", "pool",
+    "members", "form",
 )  # fmt: skip
+OF_SHARED = ("strategy", "learners", "members", "form")
 NETWORKS, BOOSTED = 5, 3
+# The networks of a learner that is an ensemble by itself.
+SHARED = Learners(strategy="shared", learners=1, members=16, form="packed")
 
 
 def expand_preset(
-    ensemble: EnsembleSettings, folds: int | None, *, choose: bool = True
+    ensemble: EnsembleSettings, folds: int | None, *, shares: bool = False, choose: bool = True
 ) -> EnsembleSettings:
     """Return the ensemble that a preset stands for, which no longer has a preset.
 
-    "fast" is the ensemble that all other keys describe. "best" is a pool of networks and boosted
-    trees, which differ most where both are good, combined by what fits them best.
+    "fast", as none, is the ensemble that all other keys describe. "best" is a pool of networks and
+    boosted trees, which differ most where both are good, combined by what fits them best.
 
     Args:
         ensemble: of a pipeline.
         folds: where learners leave out folds of the whole run, each of which needs a learner.
+        shares: whether the networks are those of one learner, as `SHARED` has them.
         choose: whether "best" says how members are combined.
     """
-    plain = replace(ensemble, preset=None)
+    plain, group = replace(ensemble, preset=None), SHARED if shares else Learners(learners=NETWORKS)
     if ensemble.preset != "best":
-        return plain
+        of_group = {name: getattr(SHARED, name) for name in OF_SHARED}
+        return replace(plain, **of_group) if shares else plain
     pool: tuple[Group, ...] = (
-        Learners(learners=max(NETWORKS, folds or 0)),
+        replace(group, learners=max(group.learners, folds or 0)),
         HistogramBoosting(learners=max(BOOSTED, folds or 0)),
     )
     how = replace(ensemble.combine, method="choose") if choose else ensemble.combine

@@ -12,7 +12,7 @@ from ensemble_pipe.nn.layers.rescale import Rescale, Rescaling
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.nn.losses.checked import require_outputs
 from ensemble_pipe.nn.network import Network
-from ensemble_pipe.nn.networks import Architecture, Sequential, first_embedding
+from ensemble_pipe.nn.networks import Architecture, Mlp, Sequential, first_embedding
 from ensemble_pipe.nn.sequential import place_numbers
 from ensemble_pipe.nn.sharing import Sharing, share
 from ensemble_pipe.nn.tabular import TableNetwork
@@ -83,6 +83,8 @@ def build(
         outputs = require_outputs(loss, outputs, len(data.classes), data.target_count)
     if isinstance(network, TableNetwork):
         network = network.listed(classes=bool(data.classes))
+    elif isinstance(network, Mlp):
+        network = network.listed()
     built = _build(network, outputs, data)
     if sharing is not None:
         built = share(built, sharing)

@@ -1,6 +1,7 @@
 """Networks by name: settings that become layers, once the shapes of the data are known."""
 
 from abc import ABC, abstractmethod
+from math import prod
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -11,6 +12,7 @@ from ensemble_pipe.nn.initializers import Initializer
 from ensemble_pipe.nn.layers import (
     ACTIVATIONS,
     ActivationName,
+    AnyLayer,
     Dense,
     Dropout,
     Embedding,
@@ -26,7 +28,9 @@ from ensemble_pipe.nn.layers.convolution import Conv2d
 from ensemble_pipe.nn.layers.normalization import BatchNorm
 from ensemble_pipe.nn.layers.separable import SeparableConv2d
 from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.sequential import Output, place_numbers
 from ensemble_pipe.nn.sequential import Sequential as Sequential
+from ensemble_pipe.nn.tabular import NumberEmbeddings
 from ensemble_pipe.nn.tabular import RealMlp as RealMlp
 from ensemble_pipe.nn.tabular import TabM as TabM
 
@@ -64,6 +68,7 @@ class Mlp:
         activation: after each hidden layer.
         dropout: share of each hidden layer's outputs that is dropped in training; null for none.
         initializer: of every kernel.
+        embedding: of the numbers of a table; null for none.
     """
 
     numbers: ClassVar[tuple[str, ...]] = ("dropout",)
@@ -73,13 +78,21 @@ class Mlp:
     activation: ActivationName = "relu"
     dropout: Rate | None = None
     initializer: Initializer = "he_normal"
+    embedding: NumberEmbeddings | None = None
 
     def build(self, input_shape: tuple[int, ...], outputs: int) -> Network:
-        """Return the network for rows of `input_shape` and `outputs` outputs."""
-        layers: list[Layer] = [Flatten()]
+        """Return the network for rows whose features are all numbers."""
+        places = tuple(range(prod(input_shape)))
+        return place_numbers(self.listed(), places).build(input_shape, outputs)
+
+    def listed(self) -> Sequential:
+        """Return the network as a list of layers."""
+        layers: list[AnyLayer] = [Flatten()]
+        if self.embedding is not None:
+            layers.append(self.embedding)
         for units in self.hidden:
             layers += hidden_layer(units, self.activation, self.dropout, self.initializer)
-        return Network(input_shape, [*layers, Dense(units=outputs, initializer=self.initializer)])
+        return Sequential(layers=tuple(layers), output=Output(initializer=self.initializer))
 
 
 @settings

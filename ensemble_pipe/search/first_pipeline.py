@@ -17,6 +17,7 @@ from ensemble_pipe.data.inspection.side_roles import SideRoles, side_roles
 from ensemble_pipe.data.sources.kinds import open_parts
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.tables.decisions import list_families
+from ensemble_pipe.ensemble.strategies import EnsembleSettings
 from ensemble_pipe.run.preparation import Prepared, prepare
 
 # Of fewer rows, boosted trees have too few in a leaf to gain by.
@@ -154,9 +155,19 @@ def _settled(config: Pipeline, rows: Rows) -> dict[str, Any]:
     if rows.count > MOST_ROWS_BY_DEFAULT and training.epochs is not None:
         epochs = max(FEWEST_EPOCHS, training.epochs * MOST_ROWS_BY_DEFAULT // rows.count)
         found["training"] |= {"epochs": epochs, "early_stopping": {"patience": max(2, epochs // 4)}}
-    if config.ensemble.pool is None:
-        found["ensemble"] = {"learners": config.ensemble.learners}
+    found["ensemble"] = _ensemble(config.ensemble)
     return found
+
+
+def _ensemble(ensemble: EnsembleSettings) -> dict[str, Any]:
+    """Return the learners of a preset; where a network is named, it does not choose them."""
+    if ensemble.pool is None:
+        return {"learners": ensemble.learners}
+    pool = [
+        {"strategy": group.strategy, "learners": group.learners, **_changed(group)}
+        for group in ensemble.pool
+    ]
+    return {"combine": {"method": ensemble.combine.method}, "pool": pool}
 
 
 def brief(component: Any) -> dict[str, Any]:
@@ -166,8 +177,18 @@ def brief(component: Any) -> dict[str, Any]:
     >>> brief(Adam(learning_rate=0.5))
     {'name': 'adam', 'learning_rate': 0.5}
     """
-    values = {field.name: (getattr(component, field.name), field.default)
-              for field in fields(component)}  # fmt: skip
+    return {"name": component.name, **_changed(component)}
+
+
+def _changed(settings: Any) -> dict[str, Any]:
+    """Return the settings that differ from their defaults, as plain values."""
+    values = {field.name: (getattr(settings, field.name), field.default)
+              for field in fields(settings)}  # fmt: skip
     given = {name: value for name, (value, default) in values.items() if value != default}
-    plain = {n: list(value) if isinstance(value, tuple) else value for n, value in given.items()}
-    return {"name": component.name, **plain}
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    return brief(value) if hasattr(value, "name") else value

@@ -119,8 +119,9 @@ def _on_training(first: FirstPipeline) -> Iterator[str]:
 
 
 def _on_ensemble(first: FirstPipeline) -> Iterator[str]:
-    if "preset" in first.values["ensemble"]:
-        yield "networks and boosted trees, which err differently: on tables the best pool measured"
+    if "pool" in first.values["ensemble"]:
+        yield "networks and boosted trees, which err differently: on tables the best pool measured,"
+        yield "and what `ensemble: {preset: best}` stands for where no network is named"
     elif first.report.image_shape is not None:
         yield "networks alone, since trees of pixels are poor"
     else:

@@ -17,6 +17,7 @@ from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.data.tables.scaling import Quantile, RobustClip, Standardize
+from ensemble_pipe.nn.layers import PiecewiseLinear
 from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, SquaredError
 from ensemble_pipe.nn.networks import Mlp
 from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine
@@ -40,6 +41,42 @@ def test_few_rows_are_divided_into_folds_and_many_share_a_held_out_part() -> Non
     assert (few.splits.folds, few.ensemble.learners) == (FOLDS, LEARNERS_IN_FOLDS)
     assert few.splits.validation is None
     assert (many.splits.folds, many.splits.stop) == (None, "validation")
+
+
+def test_of_many_rows_one_learner_has_networks_with_embeddings() -> None:
+    many = settle(Pipeline(), MANY)
+    shared = (many.ensemble.strategy, many.ensemble.learners, many.ensemble.members)
+    assert shared == ("shared", 1, 16)
+    assert many.network == Mlp(
+        hidden=(128, 128), dropout=0.1, embedding=PiecewiseLinear(dimension=8)
+    )
+    assert settle(Pipeline(), FEW).network == Mlp(hidden=(256, 256), dropout=0.1)
+    assert settle(Pipeline(), IMAGES).ensemble.strategy == "independent"
+    make_plans(many)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "network: {name: mlp, hidden: [256, 256], dropout: 0.1}",
+        "ensemble: {learners: 5}",
+        "ensemble: {strategy: independent}",
+        "ensemble: {strategy: bagging}",
+        "ensemble: {vary: {network.dropout: [0.1, 0.2]}}",
+        "ensemble: {pool: [{strategy: independent}]}",
+        "ensemble: {stop_below_gain: 0.001}",
+        "view: {features: 0.5}",
+    ],
+)
+def test_what_says_how_networks_differ_takes_separate_ones(text: str, load: Load) -> None:
+    settled = settle(load(text), MANY)
+    assert {group.strategy for group in settled.ensemble.groups}.isdisjoint({"shared"})
+    assert settled.network == Mlp(hidden=(256, 256), dropout=0.1)
+
+
+def test_folds_that_are_asked_for_are_each_left_out_by_a_learner(load: Load) -> None:
+    found = settle(load("splits: {folds: 3}"), MANY).ensemble
+    assert (found.strategy, found.learners) == ("shared", 3)
 
 
 def test_one_learner_whose_members_share_weights_is_an_ensemble(load: Load) -> None:

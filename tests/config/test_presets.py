@@ -9,6 +9,7 @@ from ensemble_pipe.config.defaults import FOLDS, LEARNERS_IN_FOLDS, DataFacts, s
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.nn.networks import Mlp
 
 MANY, FEW = DataFacts(rows=20_000), DataFacts(rows=500)
 
@@ -22,7 +23,16 @@ def test_the_best_ensemble_is_a_pool_that_the_resolved_pipeline_names() -> None:
     assert found["preset"] is None
     assert found["combine"]["method"] == "choose"
     kinds = [(group["strategy"], group["learners"]) for group in found["pool"]]
+    assert kinds == [("shared", 1), ("histogram_boosting", 3)]
+    assert settled(MANY, preset="best").network == settled(MANY).network
+
+
+def test_the_best_ensemble_of_a_network_that_is_named_has_several_of_it() -> None:
+    values = {"ensemble": {"preset": "best"}, "network": {"name": "mlp"}}
+    found = settle(Pipeline.model_validate(values), MANY)
+    kinds = [(group.strategy, group.learners) for group in found.ensemble.groups]
     assert kinds == [("independent", 5), ("histogram_boosting", 3)]
+    assert found.network == Mlp()
 
 
 def test_of_few_rows_each_fold_is_left_out_by_a_learner_of_each_kind() -> None:
@@ -37,7 +47,7 @@ def test_of_few_rows_each_fold_is_left_out_by_a_learner_of_each_kind() -> None:
 def test_the_fast_ensemble_is_the_default_one(facts: DataFacts) -> None:
     assert settled(facts, preset="fast") == settled(facts)
     assert settled(facts, preset="fast", learners=7).ensemble.learners == 7
-    learners = LEARNERS_IN_FOLDS if facts is FEW else 5
+    learners = LEARNERS_IN_FOLDS if facts is FEW else 1
     assert settled(facts, preset="fast").ensemble.learners == learners
 
 

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from ensemble_pipe.cli import app
+from ensemble_pipe.config.conversion import validate
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.run.preparation import prepare
 from ensemble_pipe.search.first_pipeline import LEAST_POOLED, first_pipeline
+from ensemble_pipe.search.first_pipeline_text import pipeline_text
 
 
 def people(rows: int = 300) -> pd.DataFrame:
@@ -185,8 +189,21 @@ def test_trees_come_where_there_are_rows_for_them(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     for rows in (LEAST_POOLED - 1, LEAST_POOLED):
         people(rows).to_csv(path, index=False)
-        pooled = "preset" in first_pipeline(str(path), "rich").values["ensemble"]
+        pooled = "pool" in first_pipeline(str(path), "rich").values["ensemble"]
         assert pooled == (rows == LEAST_POOLED)
+
+
+def test_of_many_rows_the_file_is_what_the_preset_stands_for(tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    people(7_000).to_csv(path, index=False)
+    first = first_pipeline(str(path), "rich")
+    kinds = [group["strategy"] for group in first.values["ensemble"]["pool"]]
+    assert kinds == ["shared", "histogram_boosting"]
+    default = {key: first.values[key] for key in ("name", "seed", "task", "data")}
+    preset = settled({**default, "ensemble": {"preset": "best"}})
+    assert settled(first.values) == preset
+    text = pipeline_text(first, tmp_path / "p.yaml")
+    assert validate(Document("p.yaml", yaml.safe_load(text))) == validate(first.document)
 
 
 @pytest.mark.slow
