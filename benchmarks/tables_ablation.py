@@ -38,7 +38,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "targets standardised": {"target.scale": "standardize"},
     "not calibrated": {"ensemble.combine.temperature": False},
     "45% held out": {"splits.validation": 0.15, "splits.stop": 0.1},
-    "five learners": {"ensemble.learners": 5},
+    "separate networks": {"ensemble.strategy": "independent"},
+    "five learners": {"ensemble.strategy": "independent", "ensemble.learners": 5},
+    "no embedding": {"network.embedding": None},
+    "pbld": {"network.embedding": {"name": "pbld"}},
 }
 _OF_REGRESSIONS = ("squared error", "targets standardised")
 # Numbers that also have features of 0 or 1, or are recognised as categories.
