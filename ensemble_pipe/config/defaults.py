@@ -84,9 +84,9 @@ def _component(path: str, value: Any, default: Any, given: frozenset[str]) -> An
 
 
 def _shares(pipeline: Pipeline, facts: DataFacts) -> bool:
-    """Return whether the networks are those of one learner.
+    """Return whether networks share weights where nothing is said of them.
 
-    They are where rows are many and nothing says which learners there are, how they differ, or
+    They do where rows are many and nothing says which learners there are, how they differ, or
     which network they have.
     """
     ensemble, of_learners = pipeline.ensemble, (*OF_LEARNERS, "stop_below_gain")

@@ -12,8 +12,8 @@ OF_LEARNERS = (
 )  # fmt: skip
 OF_SHARED = ("strategy", "learners", "members", "form")
 NETWORKS, BOOSTED = 5, 3
-# The networks of a learner that is an ensemble by itself.
-SHARED = Learners(strategy="shared", learners=1, members=16, form="packed")
+# An ensemble of ensembles: members of a learner share weights, learners only the rows.
+SHARED = Learners(strategy="shared", learners=4, members=4, form="full")
 
 
 def expand_preset(
@@ -27,7 +27,7 @@ def expand_preset(
     Args:
         ensemble: of a pipeline.
         folds: where learners leave out folds of the whole run, each of which needs a learner.
-        shares: whether the networks are those of one learner, as `SHARED` has them.
+        shares: whether networks share weights, as those of `SHARED` do.
         choose: whether "best" says how members are combined.
     """
     plain, group = replace(ensemble, preset=None), SHARED if shares else Learners(learners=NETWORKS)

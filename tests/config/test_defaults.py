@@ -43,10 +43,10 @@ def test_few_rows_are_divided_into_folds_and_many_share_a_held_out_part() -> Non
     assert (many.splits.folds, many.splits.stop) == (None, "validation")
 
 
-def test_of_many_rows_one_learner_has_networks_with_embeddings() -> None:
+def test_of_many_rows_networks_share_weights_and_embed_numbers() -> None:
     many = settle(Pipeline(), MANY)
     shared = (many.ensemble.strategy, many.ensemble.learners, many.ensemble.members)
-    assert shared == ("shared", 1, 16)
+    assert shared == ("shared", 4, 4)
     assert many.network == Mlp(
         hidden=(128, 128), dropout=0.1, embedding=PiecewiseLinear(dimension=8)
     )
@@ -76,7 +76,7 @@ def test_what_says_how_networks_differ_takes_separate_ones(text: str, load: Load
 
 def test_folds_that_are_asked_for_are_each_left_out_by_a_learner(load: Load) -> None:
     found = settle(load("splits: {folds: 3}"), MANY).ensemble
-    assert (found.strategy, found.learners) == ("shared", 3)
+    assert (found.strategy, found.learners) == ("shared", 6)
 
 
 def test_one_learner_whose_members_share_weights_is_an_ensemble(load: Load) -> None:

@@ -23,7 +23,7 @@ def test_the_best_ensemble_is_a_pool_that_the_resolved_pipeline_names() -> None:
     assert found["preset"] is None
     assert found["combine"]["method"] == "choose"
     kinds = [(group["strategy"], group["learners"]) for group in found["pool"]]
-    assert kinds == [("shared", 1), ("histogram_boosting", 3)]
+    assert kinds == [("shared", 4), ("histogram_boosting", 3)]
     assert settled(MANY, preset="best").network == settled(MANY).network
 
 
@@ -47,7 +47,7 @@ def test_of_few_rows_each_fold_is_left_out_by_a_learner_of_each_kind() -> None:
 def test_the_fast_ensemble_is_the_default_one(facts: DataFacts) -> None:
     assert settled(facts, preset="fast") == settled(facts)
     assert settled(facts, preset="fast", learners=7).ensemble.learners == 7
-    learners = LEARNERS_IN_FOLDS if facts is FEW else 1
+    learners = LEARNERS_IN_FOLDS if facts is FEW else 4
     assert settled(facts, preset="fast").ensemble.learners == learners
 
 

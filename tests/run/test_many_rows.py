@@ -1,4 +1,4 @@
-"""The untouched default of a table of many rows: one learner, an ensemble by itself."""
+"""The untouched default of a table of many rows: learners whose members share weights."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ FRAME = rows()
 @pytest.mark.parametrize(("kind", "label", "task"), [
     (EnsembleClassifier, "large", "classification"), (EnsembleRegressor, "area", "regression"),
 ])  # fmt: skip
-def test_a_file_and_a_frame_have_the_bits_of_the_same_members(
+def test_a_file_and_a_frame_give_the_same_bits(
     kind: Any, label: str, task: str, tmp_path: Path
 ) -> None:
     own = FRAME[["width", "height", "city", label]]
@@ -47,7 +47,7 @@ def test_a_file_and_a_frame_have_the_bits_of_the_same_members(
     (tmp_path / "p.yaml").write_text(yaml.safe_dump(pipeline))
     result = run(tmp_path / "p.yaml", output=tmp_path, inline=True)
     settled = yaml.safe_load(Path(result.run_dir, "pipeline.yaml").read_text())
-    assert (settled["ensemble"]["strategy"], settled["ensemble"]["learners"]) == ("shared", 1)
+    assert settled["ensemble"]["strategy"] == "shared"
     assert settled["network"]["embedding"]["name"] == "piecewise_linear"
     found = ensemble_pipe.load(result.run_dir).predict_members(features)
     assert found.shape[0] == MEMBERS
