@@ -191,7 +191,8 @@ def _aim(metric: str, schema: Schema) -> Aim | None:
 
     if metric == "nll":
         return None
-    return Aim(metric, of_classes if schema.task == "classification" else of_numbers)
+    loss = of_classes if schema.task == "classification" else of_numbers
+    return Aim(metric, loss, by_class=metric == "auroc")
 
 
 def _choice(

@@ -6,7 +6,7 @@ are losses, the lower the better. Of weights with the same value those of the lo
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -28,17 +28,21 @@ class Aim:
         name: of `core.metrics`.
         loss: loss(parts, targets) is its value, or less it where more is better. Parts are the
             probabilities (R, O) alone, or means and variances (R, D) on the scale of training.
+        by_class: whether it is computed faster where the probabilities of a class lie side by side,
+            in place of those of a row.
     """
 
     name: str
     loss: Callable[[tuple[Floats, ...], Array], float]
+    by_class: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricLoss(Likelihood):
     """The loss of mixtures by a metric.
 
-    The statistics are those of `NumberLikelihood`, or the members' probabilities (1, K, R * O).
+    The statistics are those of `NumberLikelihood`, or the members' probabilities (1, K, R * O), of
+    an aim by class (1, K, O * R).
 
     Attributes:
         aim: the metric.
@@ -67,7 +71,8 @@ class MetricLoss(Likelihood):
             parts: tuple[Floats, ...] = (self.targets + error, variance)
             nll = self.likelihood.nll(totals)
         else:
-            parts = (totals.reshape(count, -1),)
+            by_class = self.aim.by_class
+            parts = (totals.reshape(-1, count).T if by_class else totals.reshape(count, -1),)
             true = parts[0][np.arange(count), self.targets]
             nll = -float(np.mean(np.log(np.maximum(true, _SMALLEST))))
         return self.aim.loss(parts, self.targets) + _TIE * nll
@@ -78,9 +83,33 @@ class MetricLoss(Likelihood):
 
     def promise(self, weights: Floats) -> Floats:
         """See `Likelihood`: by how much a tenth of all weight lowers the loss."""
-        before, kept = self.at(weights), (1 - _TRIED_WEIGHT) * self.totals(weights)
-        tried = (kept + _TRIED_WEIGHT * self.statistics[:, k] for k in range(self.members))
-        return np.array([(before - self.nll(totals)) / _TRIED_WEIGHT for totals in tried])
+        return (self.at(weights) - self.towards(weights, _TRIED_WEIGHT)) / _TRIED_WEIGHT
+
+    def towards(self, weights: Floats, share: float) -> Floats:
+        """Return the loss (K,) where a share of all weight goes to each member instead."""
+        kept, room = (1 - share) * self.totals(weights), np.empty_like(self.statistics[:, 0])
+        losses = np.empty(self.members)
+        for place in range(self.members):
+            np.multiply(share, self.statistics[:, place], out=room)
+            losses[place] = self.nll(np.add(kept, room, out=room))
+        return losses
+
+    def without(self, weights: Floats, places: Array) -> Floats:
+        """Return the loss where a member is left out, for each of some places, ascending.
+
+        Sums of the members before it and behind it, since a difference would not be exact.
+        """
+        behind = np.zeros((self.members + 1, *self.statistics[:, 0].shape))
+        for place in range(self.members)[::-1]:
+            np.multiply(weights[place], self.statistics[:, place], out=behind[place])
+            behind[place] += behind[place + 1]
+        before, begin, losses = np.zeros_like(behind[0]), 0, np.empty(len(places))
+        for number, place in enumerate(places):
+            for passed in range(begin, place):
+                before += weights[passed] * self.statistics[:, passed]
+            begin, left = place, weights.sum() - weights[place]
+            losses[number] = self.nll((before + behind[place + 1]) / left)
+        return losses
 
 
 def likelihood_of(
@@ -100,7 +129,8 @@ def likelihood_of(
     if isinstance(outputs, NumberOutputs):
         statistics = likelihood.statistics
     else:
-        own = [softmax(member.astype(np.float64)).ravel() for member in outputs.logits]
+        order: Literal["F", "C"] = "F" if aim.by_class else "C"
+        own = [softmax(member.astype(np.float64)).ravel(order) for member in outputs.logits]
         statistics = np.stack(own)[None]
     return MetricLoss(
         statistics=statistics,

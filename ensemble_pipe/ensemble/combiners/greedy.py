@@ -29,10 +29,10 @@ def greedy_weights(likelihood: Likelihood, random: np.random.Generator) -> Float
     """
     members = likelihood.members
     size = min(members, max((members + 1) // 2, _SMALLEST_BAG))
-    weights: Floats = np.zeros(members)
+    weights, alone = np.zeros(members), likelihood.each()
     for _ in range(BAGS if size < members else 1):
         bag = np.sort(random.permutation(members)[:size])
-        counts = _climb(likelihood.of(bag))
+        counts = _climb(likelihood.of(bag), alone[bag])
         weights[bag] += counts / counts.sum()
     weights /= weights.sum()
     return weights
@@ -51,9 +51,9 @@ def top_k(scores: Floats, k: int) -> Integers:
     return np.sort(np.argsort(scores, kind="stable")[:k])
 
 
-def _climb(likelihood: Likelihood) -> Integers:
-    """Return how often (K,) each member is selected."""
-    counts = _sorted_start(likelihood)
+def _climb(likelihood: Likelihood, alone: Floats) -> Integers:
+    """Return how often (K,) each member is selected, from the NLL (K,) of each alone."""
+    counts = _sorted_start(likelihood, alone)
     current = likelihood.at(counts / counts.sum())
     room = np.empty_like(likelihood.statistics[:, 0])
     for total in range(counts.sum() + 1, _ROUNDS + 1):
@@ -72,8 +72,8 @@ def _climb(likelihood: Likelihood) -> Integers:
     return counts
 
 
-def _sorted_start(likelihood: Likelihood) -> Integers:
+def _sorted_start(likelihood: Likelihood, alone: Floats) -> Integers:
     """Return counts (K,): 1 for the best members that have the lowest NLL together."""
-    order = np.argsort(likelihood.each(), kind="stable")[:_SORTED]
+    order = np.argsort(alone, kind="stable")[:_SORTED]
     starts = np.cumsum(np.eye(likelihood.members, dtype=np.int64)[order], axis=0)
     return min(starts, key=lambda counts: likelihood.at(counts / counts.sum()))

@@ -6,7 +6,7 @@ Weights (K,) are none below 0 and sum to 1: they lie on the probability simplex.
 import numpy as np
 import numpy.typing as npt
 
-from ensemble_pipe.core.arrays import Floats
+from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.ensemble.combiners.aims import MetricLoss
 from ensemble_pipe.ensemble.combiners.likelihood import Likelihood
 
@@ -55,21 +55,22 @@ def _direct_search(loss: MetricLoss) -> Floats:
     value = loss.at(weights)
     for share in _SHARES:
         for _ in range(_MOVES):
-            moves = _moves(weights, share)
-            values = [loss.at(one) for one in moves]
+            some = np.flatnonzero((weights > 0) & (weights < 1))
+            values = np.append(loss.towards(weights, share), loss.without(weights, some))
             best = int(np.argmin(values))
             if value - values[best] <= _GAP:
                 break
-            weights, value = moves[best], values[best]
+            weights, value = _moved(weights, share, some, best), values[best]
     return weights
 
 
-def _moves(weights: Floats, share: float) -> list[Floats]:
-    """Return weights (K,) with a share given to each member, and without each that has some."""
-    towards = (1 - share) * weights + share * np.eye(len(weights))
-    some = [place for place in np.flatnonzero(weights) if weights[place] < 1]
-    without = [np.where(np.arange(len(weights)) == place, 0.0, weights) for place in some]
-    return [*towards, *(one / one.sum() for one in without)]
+def _moved(weights: Floats, share: float, some: Integers, move: int) -> Floats:
+    """Return weights (K,) with a share given to a member, or without one of some members."""
+    if move < len(weights):
+        return np.asarray((1 - share) * weights + share * np.eye(len(weights))[move])
+    others = weights.copy()
+    others[some[move - len(weights)]] = 0.0
+    return others / others.sum()
 
 
 def _best_mixture(likelihood: Likelihood) -> Floats:

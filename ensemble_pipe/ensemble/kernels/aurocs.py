@@ -2,8 +2,8 @@
 
 A pair is a row of the class and another row; the area is the share of pairs of which the first has
 the higher score, equal scores counting half (Hanley & McNeil 1982). Only the scores of a class's
-own rows are sorted, and the others looked up among them, so no sort of all rows is needed. R rows,
-O classes.
+own rows are sorted. Their range is cut into parts, and a table says how many pairs a row in a part
+wins; only where own scores lie in the same part they are compared. R rows, O classes.
 """
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from ensemble_pipe.core.arrays import Floats, Integers
 from ensemble_pipe.core.compilation import kernel
 
-_PLACES = 1024  # of a table into the sorted scores of a class
+_PARTS = 4096  # of the range of a class's own scores; two more are below and above it
+_COMPARE = -1  # in a table: own scores lie in this part
 
 
 @kernel
@@ -19,66 +20,98 @@ def class_aurocs(keys: Integers, labels: Integers, areas: Floats) -> None:
     """areas (O,), NaN of a class that has no row, or all of them.
 
     Args:
-        keys: (R, O) int64, the bits of float64 scores that are not below 0, which are in the order
+        keys: (O, R) int64, the bits of float64 scores that are not below 0, which are in the order
             of the scores; a key below 0 is that of -0.0, and counts as 0.
         labels: (R,) class numbers.
     """
-    rows, classes = keys.shape
+    classes, rows = keys.shape
     starts = np.zeros(classes + 1, np.int64)
     for n in range(rows):
         starts[labels[n] + 1] += 1
     for c in range(classes):
         starts[c + 1] += starts[c]
-    own, filled = np.empty(rows, np.int64), starts[:-1].copy()
+    own, numbers, filled = np.empty(rows, np.int64), np.empty(rows, np.int64), starts[:-1].copy()
     for n in range(rows):
-        own[filled[labels[n]]] = max(keys[n, labels[n]], 0)
+        place = filled[labels[n]]
+        own[place], numbers[place] = max(keys[labels[n], n], 0), n
         filled[labels[n]] += 1
-    table, shifts = np.zeros((classes, _PLACES + 1), np.int32), np.zeros(classes, np.int64)
+    wins, first = np.empty(_PARTS + 2, np.int32), np.empty(_PARTS + 2, np.int32)
+    parts, close = np.empty(rows, np.uint16), np.empty(rows, np.int32)
     for c in range(classes):
-        if starts[c] < starts[c + 1]:
-            own[starts[c] : starts[c + 1]].sort()
-            shifts[c] = _index(own, starts[c], starts[c + 1], table[c])
-    halves = np.zeros(classes, np.int64)  # twice the pairs won
-    for n in range(rows):
-        for c in range(classes):
-            begin, end = starts[c], starts[c + 1]
-            if c == labels[n] or begin == end:
-                continue
-            score = max(keys[n, c], 0)
-            if score < own[begin]:
-                halves[c] += 2 * (end - begin)
-            elif score <= own[end - 1]:
-                first = begin + table[c, (score - own[begin]) >> shifts[c]]
-                while own[first] < score:
-                    first += 1
-                behind = first
-                while behind < end and own[behind] == score:
-                    behind += 1
-                halves[c] += 2 * (end - behind) + behind - first
-    for c in range(classes):
-        count = starts[c + 1] - starts[c]
-        pairs = count * (rows - count)
-        areas[c] = halves[c] / 2.0 / pairs if pairs > 0 else np.nan
+        scores = own[starts[c] : starts[c + 1]]
+        pairs = len(scores) * (rows - len(scores))
+        if pairs == 0:
+            areas[c] = np.nan
+            continue
+        scores.sort()
+        shift = _tabulate(scores, wins, first)
+        _find_parts(keys[c], scores[0], shift, parts)
+        parts[numbers[starts[c] : starts[c + 1]]] = _PARTS + 1  # nothing is won against own rows
+        halves, count = _count_apart(parts, wins, close)  # halves: twice the pairs won
+        for i in range(count):
+            n = close[i]
+            halves += _count_close(max(keys[c, n], 0), scores, first[parts[n]])
+        areas[c] = halves / 2.0 / pairs
 
 
 @kernel
-def _index(own: Integers, begin: int, end: int, table: Integers) -> int:
-    """Fill a table with the first of a class's scores in each part of their range.
+def _tabulate(scores: Integers, wins: Integers, first: Integers) -> int:
+    """Fill the tables of one class.
 
     Args:
-        own: scores, those from `begin` to `end` ascending.
-        begin, end: of the class.
-        table: receives places, counted from `begin`.
+        scores: its own, ascending.
+        wins: receives twice the pairs that a row in each part loses to them, or `_COMPARE`.
+        first: receives the place of the first score in each part that has some.
 
     Returns:
-        By how many bits a score, less the lowest one, is shifted to give its part.
+        By how many bits a score, less the lowest one, is shifted to give its part, from 0 on.
     """
-    shift = 0
-    while (own[end - 1] - own[begin]) >> shift >= _PLACES:
+    count, shift = len(scores), 0
+    while (scores[count - 1] - scores[0]) >> shift >= _PARTS:
         shift += 1
-    place = begin
-    for part in range(_PLACES + 1):
-        while place < end and (own[place] - own[begin]) >> shift < part:
+    done = place = 0
+    while place < count:
+        part = ((scores[place] - scores[0]) >> shift) + 1
+        wins[done:part] = 2 * (count - place)
+        wins[part], first[part] = _COMPARE, place
+        done = part + 1
+        while place < count and ((scores[place] - scores[0]) >> shift) + 1 == part:
             place += 1
-        table[part] = place - begin
+    wins[done:] = 0
     return shift
+
+
+@kernel
+def _find_parts(keys: Integers, lowest: int, shift: int, parts: Integers) -> None:
+    """parts (R,): 0 below the range of a class's own scores, `_PARTS` + 1 above its parts."""
+    bits, below = np.uint64(shift), lowest - (np.int64(1) << shift)
+    for n in range(len(keys)):
+        part = np.uint64(max(max(keys[n], 0) - below, 0)) >> bits
+        parts[n] = np.uint16(min(part, np.uint64(_PARTS + 1)))
+
+
+@kernel
+def _count_apart(parts: Integers, wins: Integers, close: Integers) -> tuple[int, int]:
+    """Return twice the pairs won against rows without own scores in their part.
+
+    Also how many other rows there are; `close` receives their numbers.
+    """
+    halves = count = 0
+    for n in range(len(parts)):
+        won = wins[parts[n]]
+        halves += max(won, 0)
+        close[count] = n
+        count += won == _COMPARE
+    return halves, count
+
+
+@kernel
+def _count_close(score: int, scores: Integers, first: int) -> int:
+    """Return twice the pairs won by own scores, ascending, of which those before `first` lose."""
+    at = np.int64(first)
+    while at < len(scores) and scores[at] < score:
+        at += 1
+    behind = at
+    while behind < len(scores) and scores[behind] == score:
+        behind += 1
+    return 2 * (len(scores) - behind) + behind - at

@@ -11,13 +11,15 @@ def mean_auroc(probabilities: Floats, labels: Integers) -> float:
     """Return what `core.metrics.class_metric` returns for "auroc", by another algorithm.
 
     Args:
-        probabilities: (R, O) float64, none below 0.
+        probabilities: (R, O) float64, none below 0; read without a copy where those of a class lie
+            side by side.
         labels: (R,) class numbers.
     """
-    areas = np.empty(probabilities.shape[1])
-    class_aurocs(np.ascontiguousarray(probabilities).view(np.int64), labels, areas)
-    if np.isnan(probabilities.sum()):
-        areas[np.isnan(probabilities).any(axis=0)] = np.nan
+    scores = np.ascontiguousarray(probabilities.T)
+    areas = np.empty(len(scores))
+    class_aurocs(scores.view(np.int64), labels, areas)
+    if np.isnan(scores.sum()):
+        areas[np.isnan(scores).any(axis=1)] = np.nan
     own = areas[1:] if len(areas) == 2 else areas
     known = own[~np.isnan(own)]
     return float(np.mean(known)) if len(known) else CHANCE
