@@ -112,6 +112,24 @@ SHARED_ROWS: dict[str, dict[str, Any]] = {
         ),
     },
 }
+SHARED_ROWS |= {
+    "snapshots of members that share weights": {
+        "ensemble": {**SHARED, "yields": "cycles"},
+        "network": {"hidden": [8]},
+        **training(schedule={"name": "snapshot", "cycles": 2}),
+    },
+    "members that share weights, after epochs": {
+        "ensemble": {**SHARED, "form": "mini", "yields": "epochs", "every": 2},
+        "network": {"hidden": [8]},
+        **training(epochs=5),
+    },
+    "averages of members with periodic embeddings": {
+        "ensemble": SHARED,
+        "network": {"name": "tabm", "hidden": [8], "embedding": {"name": "periodic"}},
+        **training(averaging={"name": "swa", "start": 0.2}),
+        **_TABLE,
+    },
+}
 SCHEDULE_ROWS = {f"schedule {name}": training(schedule={"name": name}) for name in SCHEDULES}
 
 FLIPPED: list[dict[str, Any]] = [{"name": "horizontal_flip"}]

@@ -25,7 +25,6 @@ from ensemble_pipe.nn.losses import BetaNLL, CrossEntropy, Loss, SquaredError
 from ensemble_pipe.nn.networks import Architecture, Mlp
 from ensemble_pipe.optim import Adam, AdamW, ConstantRate, Cosine, Rule, Schedule
 
-_CYCLIC = ("snapshot", "fast_geometric")
 # A learner of these has one course of training, which may end early.
 _STOPPING = ("independent", "bagging", "cross_validation", "mc_dropout", "shared")
 
@@ -175,9 +174,10 @@ def _recipe(network: Architecture, pipeline: Pipeline) -> Recipe | None:
 
 def _training(pipeline: Pipeline, facts: DataFacts, recipe: Recipe | None) -> Training:
     training, given = pipeline.training, pipeline.given
-    strategies = {group.strategy for group in _networks(pipeline)}
+    groups = _networks(pipeline)
+    strategies = {group.strategy for group in groups}
     own = recipe or _of_data(pipeline.task, facts, chains="boosting" in strategies)
-    cyclic = strategies.intersection(_CYCLIC)
+    cyclic = any(group.yields_at_cycles for group in groups)
     schedule: Schedule = ConstantRate() if cyclic else own.schedule
     found: dict[str, Any] = {}
     for name, default in (("optimizer", own.rule), ("schedule", schedule)):
@@ -189,6 +189,7 @@ def _training(pipeline: Pipeline, facts: DataFacts, recipe: Recipe | None) -> Tr
     if "training.regularization" not in given:
         found["regularization"] = own.regularization
     stops = strategies.issubset(_STOPPING) and training.averaging is None
+    stops = stops and all(group.yields == "end" for group in groups)
     if training.epochs is None and "training.early_stopping" not in given and stops:
         found["early_stopping"] = own.early_stopping
     return training.model_copy(update=found)

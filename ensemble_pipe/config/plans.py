@@ -1,6 +1,6 @@
 """The plan of every learner of a pipeline, made once when the pipeline is read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
@@ -9,6 +9,7 @@ from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.defaults import DataFacts, preset_conflicts, settle
 from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.own_scales import stored_scale
+from ensemble_pipe.config.own_values import own_group, require_own, shared_values
 from ensemble_pipe.config.refit_conflicts import refit_conflicts
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
@@ -28,16 +29,12 @@ from ensemble_pipe.ensemble.strategies import (
 )
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.nn.networks import NETWORKS
-from ensemble_pipe.nn.sharing import Sharing
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, ConstantRate, FastGeometric
 from ensemble_pipe.training.boosting import Boosting
 from ensemble_pipe.training.conflicts import conflicts
 from ensemble_pipe.training.estimator_settings import EstimatorSettings
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.plan import EveryEpochs, LearnerPlan
-
-# Sections that learners may differ in.
-VARIED_SECTIONS = ("network", "training", "view", "scale", "augment")
 
 # A message, and its place in the file.
 Mistake = tuple[str, str]
@@ -193,7 +190,7 @@ def _plan_network(
     """Return the plan of one network, and the contradictions in it."""
     own, config = _own(place, group, pipeline, document)
     plan = replace(
-        _plan_of(config, place.learner, group),
+        _plan_of(config, place.learner, own_group(group, config)),
         augment=None if config.augment == pipeline.augment else config.augment,
         scale=None if config.scale == stored else config.scale,
     )
@@ -217,9 +214,10 @@ def _own(
     if not (fixed or vary):
         return document, pipeline
     for key, paths in (("set", fixed), ("vary", vary)):
-        _check_paths(key, paths, place.path, document)
+        require_own(key, paths, group, place.path, document)
     varied = varied_values(vary, place.learner, place.index, pipeline.seed)
-    own = _with_values(document, fixed, (*place.path, "set"))
+    of_group = shared_values(group, fixed | varied)
+    own = _with_values(document.with_values(of_group, place.path), fixed, (*place.path, "set"))
     own = _with_values(own, varied, (*place.path, "vary"))
     return own, validate(own)
 
@@ -254,15 +252,13 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
 
 
 def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
-    training, boosting, every, sharing = pipeline.training, None, None, None
+    training, boosting, every = pipeline.training, None, None
     assert training.epochs is not None
     assert training.loss is not None
     if group.strategy == "boosting":
         boosting = Boosting(rounds=group.rounds, shrinkage=group.shrinkage)
-    elif group.strategy == "checkpoints":
+    if group.yields_after_epochs:
         every = EveryEpochs(group.every, group.last)
-    elif group.strategy == "shared":
-        sharing = Sharing(members=group.members, form=group.form)
     view, schedule = pipeline.view, training.schedule
     if group.strategy == "bagging":
         view = replace(view, bootstrap=True)
@@ -283,10 +279,10 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         epochs=training.epochs * (boosting.rounds if boosting else 1),
         batch_rows=None if training.batch_size == "all" else training.batch_size,
         order=training.order,
-        snapshots=group.strategy in ("snapshot", "fast_geometric"),
+        snapshots=group.yields_at_cycles,
         checkpoints=every,
         dropout_passes=group.passes if group.strategy == "mc_dropout" else None,
-        sharing=sharing,
+        sharing=group.sharing,
         averaging=training.averaging,
         early_stopping=training.early_stopping,
         regularization=training.regularization,
@@ -295,23 +291,6 @@ def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:
         boosting=boosting,
         folding=folds if isinstance(folds, Folding) else None,
     )
-
-
-def _check_paths(key: str, values: Mapping[str, Any], path: KeyPath, document: Document) -> None:
-    """Raise ConfigError where `vary` or `set` names a setting that must not vary."""
-    wrong = [name for name in values if name.split(".")[0] not in VARIED_SECTIONS]
-    if wrong:
-        raise ConfigError(
-            mistakes=(
-                (
-                    f"{'.'.join(map(str, path))}.{key}: {name!r} cannot differ between learners; "
-                    "name keys below network, training, view, scale or augment, such as "
-                    "training.optimizer.learning_rate",
-                    document.at((*path, key, name)),
-                )
-                for name in wrong
-            )
-        )
 
 
 def _mistake(conflict: tuple[KeyPath, str], document: Document) -> Mistake:

@@ -229,12 +229,17 @@ class Aggregator:
         place, (_, targets) = (member.learner, member.number), self._rows_for(member)
         return self._metrics[place] | metrics_of_outputs(decision, self._outputs[place], targets)
 
-    def standard_error(self, learner: int, number: int, metric: str) -> float | None:
-        """Return the standard error of a member's own metric over the rows of a validation part.
+    def learner_metrics(self, learner: int) -> Metrics:
+        """Return the metrics on the validation part of a learner's members, with equal weights."""
+        return self._sums.of(learner).metrics(self._targets, self.schema)
+
+    def standard_error(self, learner: int, metric: str) -> float | None:
+        """Return the standard error of a learner's own metric over the rows of a validation part.
 
         None of a metric that is no mean over rows, or where rows are too few to say.
         """
-        own = Prediction(self._outputs[learner, number][None], Weighted.equal(1), self.schema)
+        outputs = [own for (of, _), own in sorted(self._outputs.items()) if of == learner]
+        own = Prediction(np.stack(outputs), Weighted.equal(len(outputs)), self.schema)
         values = row_values(own, self._targets).get(metric)
         if values is None or len(values.values) < 2:
             return None

@@ -2,14 +2,11 @@
 
 from dataclasses import replace
 
-from ensemble_pipe.ensemble.strategies import EnsembleSettings, Group, Learners
+from ensemble_pipe.ensemble.strategies import OF_A_GROUP, EnsembleSettings, Group, Learners
 from ensemble_pipe.training.estimator_settings import HistogramBoosting
 
 # Keys of `ensemble` that say which learners there are, as a preset does.
-OF_LEARNERS = (
-    "strategy", "learners", "every", "last", "passes", "rounds", "shrinkage", "vary", "set", "pool",
-    "members", "form",
-)  # fmt: skip
+OF_LEARNERS = (*OF_A_GROUP, "vary", "set", "pool")
 OF_SHARED = ("strategy", "learners", "members", "form")
 NETWORKS, BOOSTED = 5, 3
 # An ensemble of ensembles: members of a learner share weights, learners only the rows.

@@ -18,7 +18,7 @@ from ensemble_pipe.core.settings import settings
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.decisions import Decide
 from ensemble_pipe.ensemble.members.external import NAME_PATTERN
-from ensemble_pipe.nn.sharing import MOST_MEMBERS, Form
+from ensemble_pipe.nn.sharing import MOST_MEMBERS, Form, Sharing
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS, EstimatorSettings
 
 
@@ -70,15 +70,26 @@ StrategyName = Literal[
 ]
 
 
-# What one strategy alone reads.
-_OF_A_STRATEGY = {
-    "every": "checkpoints",
-    "last": "checkpoints",
-    "passes": "mc_dropout",
-    "members": "shared",
-    "form": "shared",
-    "rounds": "boosting",
-    "shrinkage": "boosting",
+Yields = Literal["end", "cycles", "epochs"]
+
+# What some strategies alone read.
+_OF_STRATEGIES: dict[str, tuple[StrategyName, ...]] = {
+    "every": ("checkpoints", "shared"),
+    "last": ("checkpoints", "shared"),
+    "passes": ("mc_dropout",),
+    "members": ("shared",),
+    "form": ("shared",),
+    "yields": ("shared",),
+    "rounds": ("boosting",),
+    "shrinkage": ("boosting",),
+}
+
+
+_SHARED = "; for members that share weights take {{strategy: shared, yields: {}}}"
+_HINTS = {
+    (name, strategy): _SHARED.format(when)
+    for name in ("members", "form")
+    for strategy, when in (("snapshot", "cycles"), ("checkpoints", "epochs"))
 }
 
 
@@ -107,14 +118,17 @@ class Learners:
             those before it leaves, and yields their sum (Friedman 2001). `training.epochs` are of
             one round.
         learners: how many.
-        every: epochs between two members of a learner under checkpoints; its last epoch yields one
-            too.
-        last: under checkpoints only the last so many members of each learner; null for all.
+        every: epochs between two members of a learner under checkpoints, or under shared that
+            yields them after epochs; its last epoch yields one too.
+        last: of these only the last so many of each learner; null for all.
         passes: members of a learner under mc_dropout.
         members: of a learner under shared.
         form: under shared, what members have of their own: "full" vectors before and after every
             product, and biases; "mini" the first vector alone; "packed" all. Last layers are of
             each member in every form.
+        yields: under shared, when a learner yields its members: at its "end", at the end of each of
+            the "cycles" of its schedule (as under snapshot), or after every so many "epochs" (as
+            under checkpoints).
         rounds: networks of a learner under boosting.
         shrinkage: under boosting, the share of the best step that each network's sum goes.
         vary: hyperparameters that differ within the group, by their path in the pipeline.
@@ -128,15 +142,39 @@ class Learners:
     passes: Annotated[int, Ge(1), Le(10_000)] = 20
     members: Annotated[int, Ge(1), Le(MOST_MEMBERS)] = 32
     form: Form = "full"
+    yields: Yields = "end"
     rounds: Annotated[int, Ge(1), Le(10_000)] = 10
     shrinkage: Annotated[float, Gt(0), Le(1)] = 0.5
     vary: dict[str, Range | Choices] | None = None
     set: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        for name, strategy in _OF_A_STRATEGY.items():
-            if self.strategy != strategy and getattr(self, name) != getattr(Learners, name):
-                raise ValueError(f"{name} is for strategy {strategy}, not {self.strategy}")
+        for name, strategies in _OF_STRATEGIES.items():
+            if self.strategy not in strategies and getattr(self, name) != getattr(Learners, name):
+                hint = _HINTS.get((name, self.strategy), "")
+                of = " or ".join(strategies)
+                raise ValueError(f"{name} is for strategy {of}, not {self.strategy}{hint}")
+        by_epochs = self.strategy != "shared" or self.yields == "epochs"
+        for name in ("every", "last"):
+            if not by_epochs and getattr(self, name) != getattr(Learners, name):
+                raise ValueError(f"{name} is for yields: epochs, not {self.yields}")
+
+    @property
+    def sharing(self) -> Sharing | None:
+        """What the members of a learner share; None where it has one at a time."""
+        if self.strategy != "shared":
+            return None
+        return Sharing(members=self.members, form=self.form)
+
+    @property
+    def yields_at_cycles(self) -> bool:
+        """Whether learners yield members at the ends of cycles."""
+        return self.strategy in ("snapshot", "fast_geometric") or self.yields == "cycles"
+
+    @property
+    def yields_after_epochs(self) -> bool:
+        """Whether learners yield members after every so many epochs."""
+        return self.strategy == "checkpoints" or self.yields == "epochs"
 
     @property
     def leaves_folds_out(self) -> bool:
@@ -185,7 +223,7 @@ class ExternalPlan:
 
 
 Group = Learners | EstimatorSettings | ExternalPredictions
-_OF_A_GROUP = ("strategy", "learners", *_OF_A_STRATEGY)
+OF_A_GROUP = ("strategy", "learners", *_OF_STRATEGIES)
 
 
 @settings
@@ -215,9 +253,9 @@ class EnsembleSettings(Learners):
     def __post_init__(self) -> None:
         if self.pool is not None and (self.vary or self.set):
             raise ValueError("vary and set stand within the groups of a pool")
-        given = [n for n in _OF_A_GROUP if getattr(self, n) != getattr(Learners, n)]
+        given = [n for n in OF_A_GROUP if getattr(self, n) != getattr(Learners, n)]
         if self.pool is not None and given:
-            raise ValueError(f"{', '.join(_OF_A_GROUP)} stand within the groups of a pool")
+            raise ValueError(f"{', '.join(OF_A_GROUP)} stand within the groups of a pool")
         super().__post_init__()
         if self.size > MOST_LEARNERS:
             raise ValueError(

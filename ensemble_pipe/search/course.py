@@ -11,6 +11,7 @@ from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.ensemble.strategies import Group, Learners
 from ensemble_pipe.run.growth import write_growth
 from ensemble_pipe.run.resuming import Remaining
@@ -19,7 +20,7 @@ from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.search.drivers import driver_of
 from ensemble_pipe.search.keeping import report_trials, write_trials
 from ensemble_pipe.search.pictures import IMPORTANCE_S, search_pictures
-from ensemble_pipe.search.planning import group_of, require_search
+from ensemble_pipe.search.planning import group_of, require_search, trial_kind
 from ensemble_pipe.search.pruning import compared_by, loss_of, rungs, survivors
 from ensemble_pipe.search.spaces import parameters_of
 from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, chosen_first
@@ -57,6 +58,7 @@ class SearchCourse:
         self._is_ended = False
         self._is_selected = False
         self._pruned: set[int] = set()  # trials
+        self._metrics: dict[int, Metrics] = {}  # of learners
         # Of each learner, the loss that its trial is compared by after each epoch.
         self._losses: dict[int, dict[int, float]] = {}
         for entry in () if paths is None else read_entries(paths.journal):
@@ -82,7 +84,8 @@ class SearchCourse:
                 if self._ends(session, executor):
                     break
                 asked, learners = self._driver.ask(ended), self._learners.count
-                self._grow(session, [group_of(values, learners) for values in asked])
+                like = trial_kind(self._config)
+                self._grow(session, [group_of(values, learners, like) for values in asked])
             batch = range(first, first + self._driver.size(first))
             yield from self._train(session, executor, batch)
             if self._is_ended:
@@ -250,7 +253,8 @@ class SearchCourse:
         chosen = session.registry.aggregator.combine(how, self._config.seed).members
         trials = dict.fromkeys(self._learners.trial_of(member.learner) for member in chosen)
         again = (self._search.top - 1) * self._learners.count
-        self._grow(session, [group_of(self._values(trial), again) for trial in trials])
+        like = trial_kind(self._config)
+        self._grow(session, [group_of(self._values(trial), again, like) for trial in trials])
 
     def _grow(self, session: Session, groups: Sequence[Group]) -> None:
         """Add groups of learners to the run, its files first."""
@@ -265,7 +269,7 @@ class SearchCourse:
     def _trial(self, session: Session, number: int) -> Trial:
         """Return a trial as it has ended."""
         learners = self._learners.of_trial(number)
-        metrics = [session.registry.metrics.get((learner, 0)) for learner in learners]
+        metrics = [self._metrics_of(session, learner) for learner in learners]
         is_whole = all(metrics) and session.open.isdisjoint(learners)
         ending: Ending = "finished" if is_whole else "unfinished"
         if not session.failed.keys().isdisjoint(learners):
@@ -276,11 +280,18 @@ class SearchCourse:
         mean, error = self._learners.score(scores)
         if mean is not None and self._learners.count == 1:
             aggregator = session.registry.aggregator
-            error = aggregator.standard_error(number, 0, self._search.metric)
+            error = aggregator.standard_error(number, self._search.metric)
         parameters = self._plans[learners[0]].build(session.registry.schema).layout.size
         epochs = max(self._epochs_of(learner) for learner in learners)
         losses = {epochs: self._lowest(number, epochs)} if epochs else {}
         return Trial(number, self._values(number), ending, mean, epochs, losses, error, parameters)
+
+    def _metrics_of(self, session: Session, learner: int) -> Metrics | None:
+        """Return the metrics of a learner's members together; None where it has none yet."""
+        registry = session.registry
+        if learner not in self._metrics and (learner, 0) in registry.metrics:
+            self._metrics[learner] = registry.aggregator.learner_metrics(learner)
+        return self._metrics.get(learner)
 
     def _values(self, trial: int) -> Mapping[str, Any]:
         group = self._groups[trial]

@@ -82,6 +82,8 @@ def standing(ended: Sequence[Trial], metric: str) -> Array:
 def expected_improvement(process: "GaussianProcessRegressor", points: Array, ahead: Array) -> Array:
     """Return the expected improvement (C,) on the lowest mean at a known point.
 
+    It is that of the function, whose deviation is less than that of a noisy score.
+
     Args:
         process: fitted to the known points.
         points: (T, E), the known ones.
@@ -89,7 +91,9 @@ def expected_improvement(process: "GaussianProcessRegressor", points: Array, ahe
     """
     lowest = process.predict(points).min()  # scores themselves are noisy
     mean, deviation = process.predict(ahead, return_std=True)
-    deviation = np.maximum(deviation, _JITTER)
+    kernel, any_point = process.kernel_, points[:1]
+    noise = kernel.diag(any_point) - kernel(any_point, any_point)[0]  # of two scores there none
+    deviation = np.sqrt(np.maximum(deviation**2 - noise, _JITTER**2))
     share = (lowest - mean) / deviation
     density = np.exp(-0.5 * share**2) / np.sqrt(2 * np.pi)
     return np.asarray(deviation * (share * ndtr(share) + density))

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ensemble_pipe.config.plans import VARIED_SECTIONS, Plans, make_plans
+from ensemble_pipe.config.own_values import OF_SHARED, may_differ, named
+from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.search_settings import BATCH, MEANS_OVER_ROWS, METRICS, Search
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
@@ -12,7 +13,7 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import quote
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combining import Combine
-from ensemble_pipe.ensemble.strategies import Group, Learners
+from ensemble_pipe.ensemble.strategies import OF_A_GROUP, Group, Learners
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.search.spaces import (
     NO_ORDER,
@@ -34,10 +35,9 @@ Mistake = tuple[str, str]
 Values = Mapping[str, Any]
 
 TRIALS = 32  # where a pipeline does not say how many
-OF_LEARNERS = (
-    "strategy", "learners", "passes", "rounds", "shrinkage", "vary", "set", "pool", "preset",
-    "stop_below_gain",
-)  # fmt: skip
+OF_LEARNERS = (*OF_A_GROUP, "vary", "set", "pool", "preset", "stop_below_gain")
+# Those of them that say what the learners of a trial are, where their members share weights.
+OF_TRIALS = ("strategy", "members", "form")
 
 
 def require_search(config: Pipeline) -> Search:
@@ -52,14 +52,23 @@ def require_search(config: Pipeline) -> Search:
 def with_trials(config: Pipeline, trials: Sequence[Values]) -> Pipeline:
     """Return a pipeline in which each trial is a group of learners."""
     learners = TrialLearners.of(config.splits.folds).count
+    like = trial_kind(config)
     return config.with_pool(
-        tuple(group_of(values, learners) for values in trials), _combine(config)
+        tuple(group_of(values, learners, like) for values in trials), _combine(config)
     )
 
 
-def group_of(values: Values, learners: int) -> Group:
-    """Return a group of learners with the values of a trial."""
-    return Learners(learners=learners, set=dict(values))
+def trial_kind(config: Pipeline) -> Learners:
+    """Return what the learners of every trial are: networks, or members that share weights."""
+    first = config.ensemble.groups[0]
+    if not isinstance(first, Learners) or first.strategy != "shared":
+        return Learners()
+    return Learners(strategy="shared", members=first.members, form=first.form)
+
+
+def group_of(values: Values, learners: int, like: Learners) -> Group:
+    """Return a group of learners of some kind with the values of a trial."""
+    return replace(like, learners=learners, set=dict(values))
 
 
 def _combine(config: Pipeline) -> Combine:
@@ -140,8 +149,9 @@ def _tried(search: Search) -> Iterator[tuple[KeyPath, str, Values]]:
 
 def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]]:
     """Yield the path of each setting that a search cannot go with, and why."""
+    shared = config.ensemble.strategy == "shared"
     for name in OF_LEARNERS:
-        if f"ensemble.{name}" in config.given:
+        if f"ensemble.{name}" in config.given and not (shared and name in OF_TRIALS):
             text = "the trials of a search are its learners; leave it out"
             yield ("ensemble", name), f"{text}, or the whole section, by ensemble={{}}"
     for name in ("keep", "most_members", "evidence"):
@@ -150,6 +160,12 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.ensemble != "top" and "ensemble.combine.method" in config.given:
         text = f"search.ensemble: {search.ensemble} selects greedily; leave one of them out"
         yield ("ensemble", "combine", "method"), text
+    if shared and search.ensemble != "top":
+        text = (
+            f"{search.ensemble} selects single members, and a trial with strategy shared has "
+            "several; take top"
+        )
+        yield ("search", "ensemble"), text
     if search.batch != BATCH and search.driver not in ("tpe", "gp"):
         text = f"{search.driver} knows all of its trials at once; leave it out, or take tpe or gp"
         yield ("search", "batch"), text
@@ -236,12 +252,15 @@ def _mistakes_of(
     config: Pipeline, values: Values, tried_path: str, place: KeyPath, document: Document
 ) -> Iterator[Mistake]:
     """Yield what is wrong with the values of a trial, with their lines in the space."""
-    alike = [path for path in values if path.split(".")[0] not in VARIED_SECTIONS]
+    kind = trial_kind(config)
+    alike = [path for path in values if not may_differ(path, kind)]
     for path in alike:
         text = (
             f"search.space: {quote(path)} cannot differ between trials, which share the rows as "
-            "they are encoded; name keys below network, training, view, scale or augment"
+            f"they are encoded; name keys below {named(kind)}"
         )
+        if path in OF_SHARED:
+            text = f"search.space: {quote(path)} is for ensemble.strategy: shared; set that"
         yield text, document.at((*place, path))
     if alike:
         return
@@ -249,7 +268,7 @@ def _mistakes_of(
         make_plans(with_trials(config, [values]))
     except ConfigError as error:
         for text, _ in error.mistakes:
-            if not text.startswith("ensemble."):
+            if not text.startswith("ensemble.") or text.startswith(OF_SHARED):
                 path = _named(text, values) or tried_path
                 yield text, document.at((*place, path) if path else place)
 

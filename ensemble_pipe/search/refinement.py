@@ -17,7 +17,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.messages import printable
-from ensemble_pipe.search.planning import OF_LEARNERS, require_search
+from ensemble_pipe.search.planning import OF_LEARNERS, OF_TRIALS, require_search
 from ensemble_pipe.search.spaces import parameters_of, share_of
 from ensemble_pipe.search.trials import Trial, best_first
 
@@ -203,6 +203,9 @@ def without_trials(ensemble: dict[str, Any], search: Search) -> dict[str, Any]:
     if search.ensemble != "top":
         del combine["method"]
     kept = {name: one for name, one in ensemble.items() if name not in OF_LEARNERS}
+    first = ensemble["pool"][0]
+    if first["strategy"] == "shared":
+        kept |= {name: first[name] for name in OF_TRIALS}
     return kept | {"combine": combine}
 
 

@@ -65,10 +65,11 @@ def _trial(
     elif all(members) and not set(run.unfinished).intersection(learners):
         ending = "finished"
     scores = [None if member is None else member.validation.get(metric) for member in members]
-    mean, error = layout.score(scores)
-    entry = run.trials.get(number)
-    if entry is not None and error is None:
-        error = entry.standard_error
+    entry, (mean, error) = run.trials.get(number), layout.score(scores)
+    if entry is not None:
+        mean, error = entry.score, entry.standard_error
+    elif any((learner, 1) in run.by_place for learner in learners):
+        mean, error = None, None  # of several members together: known when all trials have ended
     parameters = None if entry is None else entry.parameters
     epochs = [run.epochs[learner][-1].epoch for learner in learners if learner in run.epochs]
     last = max(epochs, default=0)

@@ -37,18 +37,18 @@ def conflicts(plan: LearnerPlan, task: Task, augment: Augment) -> Iterator[Confl
     if plan.snapshots and not cyclic:
         yield (
             ("ensemble", "strategy"),
-            "snapshot needs a training.schedule with cycles (snapshot, sgdr, cos_log, triangular "
-            f"or fast_geometric), not {plan.schedule.name!r}",
+            "takes members at the ends of cycles, so it needs a training.schedule with cycles "
+            f"(snapshot, sgdr, cos_log, triangular or fast_geometric), not {plan.schedule.name!r}",
         )
     if plan.snapshots and (plan.averaging is not None or stopping is not None):
         yield (
             ("ensemble", "strategy"),
-            "snapshot takes members at the ends of cycles; remove averaging and early_stopping",
+            "takes members at the ends of cycles; remove averaging and early_stopping",
         )
     if plan.checkpoints is not None and (plan.averaging is not None or stopping is not None):
         yield (
             ("ensemble", "strategy"),
-            "checkpoints takes members after epochs; remove averaging and early_stopping",
+            "takes members after epochs; remove averaging and early_stopping",
         )
     if plan.checkpoints is not None and plan.checkpoints.every > plan.epochs:
         yield (

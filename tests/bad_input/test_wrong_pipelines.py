@@ -34,8 +34,9 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "the snapshot strategy without its schedule": (
         "ensemble:\n  strategy: snapshot\n",
-        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
-        "cos_log, triangular or fast_geometric), not 'constant' (p.yaml:2)",
+        "ensemble.strategy: takes members at the ends of cycles, so it needs a training.schedule "
+        "with cycles (snapshot, sgdr, cos_log, triangular or fast_geometric), not 'constant' "
+        "(p.yaml:2)",
     ),
 }
 

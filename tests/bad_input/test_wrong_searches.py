@@ -28,6 +28,11 @@ SPACES: dict[str, tuple[str, Any, str]] = {
         {"network.hiden": [[8], [16]]},
         "network.hiden: unknown key 'hiden'; did you mean 'hidden'?",
     ),
+    "members of what has none": (
+        "search.space",
+        {"ensemble.members": [2, 4]},
+        "search.space: 'ensemble.members' is for ensemble.strategy: shared; set that",
+    ),
     "no metric": ("search.metric", "f3", "search.metric: unknown 'f3'; valid: accuracy, auroc, "),
     "a metric of numbers": ("search.metric", "rmse", "search.metric: rmse is not for classificat"),
     "no duration": ("time_limit", "never", "time_limit: 'never' is not a duration, such as"),

@@ -154,8 +154,9 @@ def test_a_wrong_vary_is_refused_at_its_line(vary: str, message: str, load: Load
 def test_snapshots_need_a_snapshot_schedule(load: Load) -> None:
     message = refusal(load, "ensemble:\n  strategy: snapshot\n")
     assert message == (
-        "ensemble.strategy: snapshot needs a training.schedule with cycles (snapshot, sgdr, "
-        "cos_log, triangular or fast_geometric), not 'constant' (p.yaml:2)"
+        "ensemble.strategy: takes members at the ends of cycles, so it needs a training.schedule "
+        "with cycles (snapshot, sgdr, cos_log, triangular or fast_geometric), not 'constant' "
+        "(p.yaml:2)"
     )
 
 
@@ -183,13 +184,13 @@ CONFLICTS: dict[str, tuple[str, str]] = {
     "snapshots that are averaged": (
         "training: {schedule: {name: sgdr}, averaging: {name: ema}}\n"
         "ensemble: {strategy: snapshot}",
-        "ensemble.strategy: snapshot takes members at the ends of cycles; remove averaging and "
+        "ensemble.strategy: takes members at the ends of cycles; remove averaging and "
         "early_stopping (p.yaml:2)",
     ),
     "snapshots that may end early": (
         "training: {schedule: {name: triangular}, early_stopping: {}}\n"
         "ensemble: {strategy: snapshot}",
-        "ensemble.strategy: snapshot takes members at the ends of cycles; remove averaging and "
+        "ensemble.strategy: takes members at the ends of cycles; remove averaging and "
         "early_stopping (p.yaml:2)",
     ),
     "averages at cycles without cycles": (
@@ -219,7 +220,7 @@ CONFLICTS: dict[str, tuple[str, str]] = {
     ),
     "checkpoints of a training that stops early": (
         "ensemble: {strategy: checkpoints}\ntraining: {early_stopping: {}}",
-        "ensemble.strategy: checkpoints takes members after epochs; remove averaging and "
+        "ensemble.strategy: takes members after epochs; remove averaging and "
         "early_stopping (p.yaml:1)",
     ),
     "checkpoints after the last epoch": (
@@ -263,8 +264,8 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
     [
         (
             "{learners: 16, pool: [{strategy: independent}]}",
-            "learners, every, last, passes, members, form, rounds, shrinkage stand within the "
-            "groups of a pool",
+            "learners, every, last, passes, members, form, yields, rounds, shrinkage stand within "
+            "the groups of a pool",
         ),
         (
             "{strategy: cross_validation, stop_below_gain: 1, combine: {evidence: out_of_fold}}",
@@ -272,10 +273,25 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
         ),
         ("{pool: [{strategy: linear, cross_validate: true}]}", "needs at least 2 learners"),
         ("{strategy: bagging, passes: 50}", "passes is for strategy mc_dropout, not bagging"),
-        ("{strategy: snapshot, every: 3}", "every is for strategy checkpoints, not snapshot"),
+        (
+            "{strategy: snapshot, every: 3}",
+            "every is for strategy checkpoints or shared, not snapshot",
+        ),
         ("{pool: [{strategy: snapshot, rounds: 3}]}", "rounds is for strategy boosting, not snap"),
         ("{strategy: bagging, members: 8}", "members is for strategy shared, not bagging"),
         ("{strategy: snapshot, form: mini}", "form is for strategy shared, not snapshot"),
+        ("{strategy: snapshot, members: 8}", "take {strategy: shared, yields: cycles}"),
+        ("{strategy: checkpoints, form: mini}", "take {strategy: shared, yields: epochs}"),
+        ("{strategy: snapshot, yields: epochs}", "yields is for strategy shared, not snapshot"),
+        ("{strategy: shared, every: 3}", "every is for yields: epochs, not end"),
+        ("{strategy: shared, yields: cycles, last: 3}", "last is for yields: epochs, not cycles"),
+        ("{strategy: shared, yields: cycles}", "so it needs a training.schedule with cycles"),
+        (
+            "{strategy: shared, vary: {ensemble.members: [2, 0]}}",
+            "members: input should be greater",
+        ),
+        ("{strategy: shared, vary: {ensemble.form: [mini, none]}}", "unknown 'none'"),
+        ("{vary: {ensemble.members: [2, 4]}}", "'ensemble.members' cannot differ between learners"),
         ("{strategy: mc_dropout, shrinkage: 0.1}", "shrinkage is for strategy boosting"),
         ("{pool: [{strategy: linear, set: {view.folds: 2}}]}", "'set'; valid: cross_validate, le"),
     ],

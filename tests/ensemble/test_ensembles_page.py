@@ -25,7 +25,7 @@ EXAMPLES = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", PA
 @pytest.mark.parametrize(
     "example",
     EXAMPLES,
-    ids=["vary", "pool", "libraries", "shared", "boosting", "file", "combine"],
+    ids=["vary", "pool", "libraries", "shared", "shared snapshots", "boosting", "file", "combine"],
 )
 def test_the_examples_run(
     example: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

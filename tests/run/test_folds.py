@@ -217,13 +217,23 @@ def test_a_combination_is_chosen_and_calibrated_out_of_fold(folder: Path) -> Non
     assert np.mean([label in own.split(" | ") for label, own in pairs]) >= 0.8
 
 
-def test_snapshots_of_a_learner_share_its_fold(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "each"),
+    [
+        ({"strategy": "snapshot"}, 2),
+        ({"strategy": "shared", "members": 2, "yields": "cycles"}, 4),
+    ],
+    ids=["snapshot", "shared"],
+)
+def test_snapshots_of_a_learner_share_its_fold(
+    folder: Path, kind: dict[str, Any], each: int
+) -> None:
     training = {"epochs": 6, "schedule": {"name": "snapshot", "cycles": 2}}
-    ensemble = {"strategy": "snapshot", "learners": FOLDS}
+    ensemble = {**kind, "learners": FOLDS}
     config = pipeline(table_file(folder), training=training, ensemble=ensemble)
     result = run(config, output=folder, inline=True)
-    assert result.members == 2 * FOLDS
-    assert len(outputs_of(predictions(result))) == 2
+    assert result.members == each * FOLDS
+    assert len(outputs_of(predictions(result))) == each
 
 
 def test_stacks_of_any_width_give_the_same_bits(folder: Path) -> None:

@@ -48,6 +48,7 @@ def entries(result: RunResult, kind: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("ensemble", [
     {"pool": [{"strategy": "linear"}, {"strategy": "independent", "learners": 2}]},
     {"learners": 3, "vary": {"training.optimizer.learning_rate": {"low": 1e-3, "high": 1e-2}}},
+    {"strategy": "shared", "members": 1, "vary": {"ensemble.form": ["mini", "full"]}},
 ])  # fmt: skip
 def test_a_grown_run_is_one_that_had_so_many_learners_from_its_start(
     tmp_path: Path, ensemble: dict[str, Any]

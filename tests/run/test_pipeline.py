@@ -157,12 +157,25 @@ def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
         },
         {"ensemble.strategy": "checkpoints", "ensemble.every": 1, "ensemble.last": 2},
         {
+            "ensemble.strategy": "shared",
+            "ensemble.members": 2,
+            "ensemble.yields": "epochs",
+            "ensemble.every": 1,
+        },
+        {
             "training.epochs": 8,
             "training.early_stopping": {"patience": 1, "min_change": 0.15},
             "training.averaging": {"name": "ema", "decay": 0.9},
         },
     ],
-    ids=["independent", "augmented", "snapshot", "checkpoints", "averages that stop early"],
+    ids=[
+        "independent",
+        "augmented",
+        "snapshot",
+        "checkpoints",
+        "shared",
+        "averages that stop early",
+    ],
 )
 def test_interrupted_equals_uninterrupted(
     pipeline: Path, finished: RunResult, checkpoints: int, settings: dict[str, Any]
@@ -335,6 +348,27 @@ def test_snapshots_are_members_of_their_own(pipeline: Path) -> None:
     assert [(m.learner, m.number) for m in model.members] == [
         (learner, number) for learner in range(2) for number in range(4)
     ]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"training.schedule": {"name": "snapshot", "cycles": 3}, "ensemble.yields": "cycles"},
+        {"training.epochs": 6, "ensemble.yields": "epochs", "ensemble.every": 2},
+    ],
+    ids=["cycles", "epochs"],
+)
+def test_members_that_share_weights_are_yielded_several_times(
+    pipeline: Path, settings: dict[str, Any]
+) -> None:
+    shared = {"ensemble.strategy": "shared", "ensemble.members": 2, "ensemble.learners": 2}
+    members = ensemble_pipe.load(run_here(pipeline, **shared, **settings).run_dir).members
+    assert [(m.learner, m.number) for m in members] == [
+        (learner, number) for learner in range(2) for number in range(6)
+    ]
+    steps = [member.step for member in members[:6]]
+    assert steps == sorted(steps)
+    assert [steps.count(step) for step in dict.fromkeys(steps)] == [2, 2, 2]
 
 
 def test_checkpoints_are_members_after_epochs_and_the_last_is_the_trained_network(

@@ -67,6 +67,11 @@ def assert_same(one: RunResult, other: RunResult) -> None:
             {"most_members": 2, "temperature": False},
             {"training": {"epochs": 4, "schedule": {"name": "snapshot", "cycles": 3}}},
         ),
+        (
+            {"strategy": "shared", "learners": 2, "members": 3},
+            {"method": "greedy", "most_members": 4},
+            {},
+        ),
         pytest.param(
             {"learners": 3, "combine": {"keep": 1}},
             {"keep": 2, "coverage": 0.5},
@@ -74,7 +79,7 @@ def assert_same(one: RunResult, other: RunResult) -> None:
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["independent", "pool", "folds", "snapshot", "numbers"],
+    ids=["independent", "pool", "folds", "snapshot", "shared", "numbers"],
 )
 def test_it_is_the_run_that_had_these_settings_from_its_start(
     tmp_path: Path, ensemble: dict[str, Any], how: dict[str, Any], sections: dict[str, Any]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import Matern
+from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.search.cube import Cube
@@ -149,6 +149,19 @@ def test_the_expected_improvement_is_that_of_many_draws() -> None:
     expected = np.maximum(lowest - draws, 0).mean(axis=0)
     found = expected_improvement(process, points, ahead)
     np.testing.assert_allclose(found, expected, rtol=0.05, atol=1e-4)
+
+
+def test_noise_of_the_scores_is_no_chance_of_improvement() -> None:
+    random = np.random.default_rng(3)
+    points, ahead, costs = random.random((6, 2)), random.random((4, 2)), random.standard_normal(6)
+    function = Matern(0.5, nu=2.5)
+    noisy = GaussianProcessRegressor(function + WhiteKernel(0.1), alpha=0.01, optimizer=None)
+    alike = GaussianProcessRegressor(function, alpha=0.11, optimizer=None)
+    found, expected = (
+        expected_improvement(process.fit(points, costs), points, ahead)
+        for process in (noisy, alike)
+    )
+    np.testing.assert_allclose(found, expected)
 
 
 def test_the_cube_has_a_share_for_every_value() -> None:

@@ -11,6 +11,7 @@ from killed_searches import go_on, run_dirs_in
 from ray_processes import processes_below
 from small_pipelines import small_settings
 from test_search import GRID, SPACE, bits, search_here
+from test_shared_trials import SPACE as SHARED_SPACE
 
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
@@ -25,15 +26,17 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "grid": {"space": GRID, "driver": "grid"},
     "random": {"trials": 6},
     "tpe": {"driver": "tpe", "trials": 13, "batch": 2},
+    "shared": {"trials": 4, "space": SHARED_SPACE},
     "hyperband": {"trials": 9, "pruning": "hyperband"},
 }
 
 
 def config_of(kind: str, **cluster: Any) -> Pipeline:
     """Return a small search on the wines."""
+    shared = {"ensemble": {"strategy": "shared"}} if kind == "shared" else {}
     settings = small_settings(
         hidden=4, epochs=9, batch_size=16, data={"source": "bundled", "set": "wine"},
-        search={"space": SPACE, "top": 2, **SEARCHES[kind]}, cluster=cluster,
+        search={"space": SPACE, "top": 2, **SEARCHES[kind]}, cluster=cluster, **shared,
     )  # fmt: skip
     return Pipeline.model_validate(settings)
 

@@ -70,7 +70,8 @@ def _moved(weights: Floats, share: float, some: Integers, move: int) -> Floats:
         return np.asarray((1 - share) * weights + share * np.eye(len(weights))[move])
     others = weights.copy()
     others[some[move - len(weights)]] = 0.0
-    return others / others.sum()
+    others /= others.sum()
+    return others
 
 
 def _best_mixture(likelihood: Likelihood) -> Floats:

@@ -108,7 +108,7 @@ def _count_apart(parts: Integers, wins: Integers, close: Integers) -> tuple[int,
 @kernel
 def _count_close(score: int, scores: Integers, first: int) -> int:
     """Return twice the pairs won by own scores, ascending, of which those before `first` lose."""
-    at = np.int64(first)
+    at = int(first)
     while at < len(scores) and scores[at] < score:
         at += 1
     behind = at
