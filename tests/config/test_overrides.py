@@ -44,9 +44,9 @@ def mistakes(load: Load, overrides: dict[str, Any], text: str = PIPELINE) -> lis
     ({"data.source": "table"}, "data.path: is missing", "data.source"),
     # What another key, which the file has, does not go together with.
     ({"task": "regression"}, "training.loss.name: cross_entropy is for class", "task"),
-    ({"training.schedule": {"name": "constant"}}, "ensemble.strategy: snapshot needs",
+    ({"training.schedule": {"name": "constant"}}, "ensemble.strategy: takes members",
      "training.schedule"),
-    ({"training.averaging": {"name": "swa"}}, "ensemble.strategy: snapshot takes",
+    ({"training.averaging": {"name": "swa"}}, "ensemble.strategy: takes members",
      "training.averaging"),
     ({"scale.low": 2}, "scale: low (2.0) must be less", "scale.low"),
     ({"ensemble.passes": 3}, "ensemble: passes is for strategy mc_dropout", "ensemble.passes"),
