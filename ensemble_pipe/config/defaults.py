@@ -57,7 +57,7 @@ class DataFacts:
 def settle(pipeline: Pipeline, facts: DataFacts) -> Pipeline:
     """Return a pipeline in which every default is a value; what it was given stays as it is."""
     given, shares = pipeline.given, _shares(pipeline, facts)
-    network = _component("network", pipeline.network, _network(facts, shares), given)
+    network = _component("network", pipeline.network, _network(pipeline, facts, shares), given)
     recipe = None if facts.images else _recipe(network, pipeline)
     scale = _scale(facts) if recipe is None else recipe.scale
     found: dict[str, Any] = {
@@ -213,9 +213,10 @@ def _networks(pipeline: Pipeline) -> list[Learners]:
     return [group for group in pipeline.ensemble.groups if isinstance(group, Learners)]
 
 
-def _network(facts: DataFacts, shares: bool) -> Mlp:
+def _network(pipeline: Pipeline, facts: DataFacts, shares: bool) -> Mlp:
     if shares:
-        return Mlp(hidden=(128, 128), dropout=0.1, embedding=PiecewiseLinear(dimension=8))
+        width = 256 if pipeline.ensemble.preset == "best" else 128
+        return Mlp(hidden=(width, width), dropout=0.1, embedding=PiecewiseLinear(dimension=8))
     return Mlp() if facts.images else Mlp(hidden=(256, 256), dropout=0.1)
 
 

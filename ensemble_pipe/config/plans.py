@@ -27,6 +27,7 @@ from ensemble_pipe.ensemble.strategies import (
     Learners,
     varied_values,
 )
+from ensemble_pipe.nn.layers import NUMBER_EMBEDDINGS
 from ensemble_pipe.nn.losses import LOSSES
 from ensemble_pipe.nn.networks import NETWORKS
 from ensemble_pipe.optim import AVERAGES, RULES, SCHEDULES, ConstantRate, FastGeometric
@@ -224,12 +225,15 @@ def _own(
 
 _KINDS: dict[str, Registry[Any]] = {
     "network": NETWORKS,
+    "network.embedding": NUMBER_EMBEDDINGS,
     "scale": SCALES,
     "training.optimizer": RULES,
     "training.schedule": SCHEDULES,
     "training.loss": LOSSES,
     "training.averaging": AVERAGES,
 }
+# That one kind has none of these by default says nothing of another.
+_NULL_OF_A_KIND = ("embedding",)
 
 
 def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) -> Document:
@@ -240,15 +244,22 @@ def _with_values(document: Document, values: dict[str, Any], origin: KeyPath) ->
         kind = kinds.find(name) if isinstance(name, str) else None
         if kind is not None:
             known = get_type_hints(kind)
-            section = own.data
-            for step in path.split("."):
-                section = section[step]
+            section, before = (_section(one.data, path) for one in (own, document))
+            changes = before.get("name") != name
             for key in [key for key in section if f"{path}.{key}" not in values]:
                 # A null may mean a choice that the old kind alone makes.
                 takes_null = NoneType in get_args(known.get(key))
-                if key not in known or (section[key] is None and not takes_null):
+                is_own = not takes_null or (changes and key in _NULL_OF_A_KIND)
+                if key not in known or (section[key] is None and is_own):
                     del section[key]
     return own
+
+
+def _section(data: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the section at a path; an empty one where there is none."""
+    for step in path.split("."):
+        data = data.get(step) or {}
+    return data
 
 
 def _plan_of(pipeline: Pipeline, learner: int, group: Learners) -> LearnerPlan:

@@ -8,8 +8,9 @@ from loading import Load, refusal
 
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import resolve
+from ensemble_pipe.nn.layers import Pbld, PiecewiseLinear
 from ensemble_pipe.nn.losses import CrossEntropy, Hinge
-from ensemble_pipe.nn.networks import LinearModel, Mlp
+from ensemble_pipe.nn.networks import LinearModel, Mlp, RealMlp, TabM
 from ensemble_pipe.optim import (
     EMA,
     SGD,
@@ -67,6 +68,27 @@ ensemble: {learners: 2, vary: {training.optimizer.name: [adam, sgd]}}
             [
                 Mlp(hidden=(8,), dropout=0.2, initializer="glorot_uniform"),
                 LinearModel(initializer="glorot_uniform"),
+            ],
+        ),
+        (
+            "network: {name: mlp, hidden: [8], dropout: 0.2}",
+            "network.name", ["mlp", "tabm", "realmlp"], "network",
+            [
+                Mlp(hidden=(8,), dropout=0.2), TabM(hidden=(8,), dropout=0.2),
+                RealMlp(hidden=(8,), dropout=0.2, activation="relu"),
+            ],
+        ),
+        (
+            "network: {name: tabm, hidden: [8], embedding: null}",
+            "network.name", ["mlp", "tabm"], "network",
+            [Mlp(hidden=(8,), dropout=0.1), TabM(hidden=(8,), embedding=None)],
+        ),
+        (
+            "network: {name: mlp, hidden: [8], embedding: {name: piecewise_linear, bins: 9}}",
+            "network.embedding.name", ["piecewise_linear", "pbld"], "network",
+            [
+                Mlp(hidden=(8,), embedding=PiecewiseLinear(bins=9)),
+                Mlp(hidden=(8,), embedding=Pbld(dimension=16)),
             ],
         ),
         (

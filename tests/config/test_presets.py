@@ -1,5 +1,6 @@
 """Presets: an ensemble by one word, and what it stands for in the pipeline of a run."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ def test_the_best_ensemble_is_a_pool_that_the_resolved_pipeline_names() -> None:
     assert found["combine"]["method"] == "choose"
     kinds = [(group["strategy"], group["learners"]) for group in found["pool"]]
     assert kinds == [("shared", 4), ("histogram_boosting", 3)]
-    assert settled(MANY, preset="best").network == settled(MANY).network
+    fast = settled(MANY).network
+    assert isinstance(fast, Mlp)
+    assert settled(MANY, preset="best").network == replace(fast, hidden=(256, 256))
 
 
 def test_the_best_ensemble_of_a_network_that_is_named_has_several_of_it() -> None:
