@@ -215,7 +215,7 @@ def _networks(pipeline: Pipeline) -> list[Learners]:
 
 def _network(pipeline: Pipeline, facts: DataFacts, shares: bool) -> Mlp:
     if shares:
-        width = 256 if pipeline.ensemble.preset == "best" else 128
+        width = 256 if pipeline.ensemble.preset == "best" else 192
         return Mlp(hidden=(width, width), dropout=0.1, embedding=PiecewiseLinear(dimension=8))
     return Mlp() if facts.images else Mlp(hidden=(256, 256), dropout=0.1)
 

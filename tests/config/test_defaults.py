@@ -48,7 +48,7 @@ def test_of_many_rows_networks_share_weights_and_embed_numbers() -> None:
     shared = (many.ensemble.strategy, many.ensemble.learners, many.ensemble.members)
     assert shared == ("shared", 4, 4)
     assert many.network == Mlp(
-        hidden=(128, 128), dropout=0.1, embedding=PiecewiseLinear(dimension=8)
+        hidden=(192, 192), dropout=0.1, embedding=PiecewiseLinear(dimension=8)
     )
     assert settle(Pipeline(), FEW).network == Mlp(hidden=(256, 256), dropout=0.1)
     assert settle(Pipeline(), IMAGES).ensemble.strategy == "independent"
