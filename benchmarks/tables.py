@@ -75,8 +75,8 @@ def fit(name: str, contestant: str, seed: int, files: tuple[Path, Path], output:
 
 @cache
 def compile_kernels(contestant: str, folder: Path, work: Path) -> None:
-    """Fit a contestant of ours to a small table of each task, so that kernels are there."""
-    for name in ("titanic", "house"):
+    """Fit a contestant of ours to tables of each task and size, so that kernels are there."""
+    for name in ("titanic", "house", "telescope"):
         files = files_of(folder, name, work)
         fit(name, contestant, 0, files, work / f"compiled-{name}-{contestant}.npz")
 

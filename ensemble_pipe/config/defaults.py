@@ -33,6 +33,8 @@ _STOPPING = ("independent", "bagging", "cross_validation", "mc_dropout", "shared
 LEAST_ROWS_IN_FOLDS, MOST_ROWS_IN_FOLDS = 20, 5_000
 FOLDS, LEARNERS_IN_FOLDS = 5, 10
 HELD_OUT_SHARE = 0.1
+# Of more rows numbers are embedded; fewer are too few for so many bins.
+MOST_ROWS_AS_THEY_ARE = 10_000
 # Held-out rows that a temperature, or a noise, is fitted to.
 LEAST_CALIBRATED = 100
 
@@ -216,7 +218,8 @@ def _networks(pipeline: Pipeline) -> list[Learners]:
 def _network(pipeline: Pipeline, facts: DataFacts, shares: bool) -> Mlp:
     if shares:
         width = 256 if pipeline.ensemble.preset == "best" else 192
-        return Mlp(hidden=(width, width), dropout=0.1, embedding=PiecewiseLinear(dimension=8))
+        embedding = PiecewiseLinear(dimension=8) if facts.rows > MOST_ROWS_AS_THEY_ARE else None
+        return Mlp(hidden=(width, width), dropout=0.1, embedding=embedding)
     return Mlp() if facts.images else Mlp(hidden=(256, 256), dropout=0.1)
 
 

@@ -9,6 +9,7 @@ from loading import Load
 from ensemble_pipe.config.defaults import (
     FOLDS,
     LEARNERS_IN_FOLDS,
+    MOST_ROWS_AS_THEY_ARE,
     MOST_ROWS_IN_FOLDS,
     DataFacts,
     settle,
@@ -44,7 +45,10 @@ def test_few_rows_are_divided_into_folds_and_many_share_a_held_out_part() -> Non
 
 
 def test_of_many_rows_networks_share_weights_and_embed_numbers() -> None:
-    many = settle(Pipeline(), MANY)
+    more = settle(Pipeline(), MANY)
+    many = settle(Pipeline(), DataFacts(rows=MOST_ROWS_AS_THEY_ARE + 1))
+    assert more.ensemble == many.ensemble
+    assert more.network == Mlp(hidden=(192, 192), dropout=0.1)
     shared = (many.ensemble.strategy, many.ensemble.learners, many.ensemble.members)
     assert shared == ("shared", 4, 4)
     assert many.network == Mlp(

@@ -10,10 +10,10 @@ import yaml
 
 import ensemble_pipe
 from ensemble_pipe import EnsembleClassifier, EnsembleRegressor
-from ensemble_pipe.config.defaults import MOST_ROWS_IN_FOLDS
+from ensemble_pipe.config.defaults import MOST_ROWS_AS_THEY_ARE, MOST_ROWS_IN_FOLDS
 from ensemble_pipe.run.pipeline import run
 
-ROWS, MEMBERS = MOST_ROWS_IN_FOLDS + 1, 16
+ROWS, MEMBERS = MOST_ROWS_AS_THEY_ARE + 1, 16
 
 
 def rows() -> pd.DataFrame:
@@ -54,10 +54,11 @@ def test_a_file_and_a_frame_give_the_same_bits(
     assert found.tobytes() == estimator.predict_members(features).tobytes()
 
 
-def test_where_rows_end_many_begin(tmp_path: Path) -> None:
-    fewer = FRAME.iloc[1:]
-    model = EnsembleClassifier(epochs=1, random_state=3)
-    assert len(model.fit(fewer[["width"]], fewer["large"]).model_.members) == 10
+def test_of_fewer_rows_networks_share_nothing() -> None:
+    for rows, members in ((MOST_ROWS_IN_FOLDS, 10), (MOST_ROWS_IN_FOLDS + 1, MEMBERS)):
+        fewer = FRAME.iloc[:rows]
+        model = EnsembleClassifier(epochs=1, random_state=3).fit(fewer[["width"]], fewer["large"])
+        assert len(model.model_.members) == members
 
 
 def test_a_table_without_numbers_has_the_same_members() -> None:
