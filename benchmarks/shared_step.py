@@ -37,7 +37,7 @@ def batches(rows: int) -> tuple[Floats, Array]:
     scaled = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
     columns = np.resize(np.arange(scaled.shape[1]), FEATURES)
     chosen = np.arange(BATCHES * rows) % len(scaled)
-    inputs = scaled[chosen][:, columns].astype(np.float32)
+    inputs = scaled[chosen][:, columns].astype(np.float32, order="C")
     labels = data.target[chosen].astype(np.int32)
     return inputs.reshape(BATCHES, rows, FEATURES), labels.reshape(BATCHES, rows)
 

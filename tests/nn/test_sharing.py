@@ -27,6 +27,7 @@ from ensemble_pipe.nn.layers import (
     PiecewiseLinear,
     ReLU,
     Tanh,
+    shared_dense,
 )
 from ensemble_pipe.nn.layers.members import Spread
 from ensemble_pipe.nn.losses import CrossEntropy, SquaredError
@@ -142,19 +143,39 @@ def of_first(gradient: Floats, rows: Floats, sums: Floats) -> None:
     sums[:] = (gradient[:1] * rows).sum(axis=1)
 
 
+def of_outputs(*arguments: Floats) -> None:
+    *_, gradient, scale_sums, _, _ = arguments
+    bend_gradient(*arguments)
+    scale_sums[:] = (gradient * arguments[0]).sum(axis=1)  # of the sums: scaled once too often
+
+
+bend_gradient = kernels.bend_gradient
+
 MISTAKES = {
-    "vectors stay": (kernels, "scale_gradient", forgotten),
-    "gradient not scaled": (kernels, "scale_gradient", unscaled),
-    "one member's for all": (kernels, "spread_factor_gradient", of_first),
+    "vectors stay": ("gelu", "scale_gradient", forgotten),
+    "gradient not scaled": ("gelu", "scale_gradient", unscaled),
+    "gradient of the wrong numbers": ("relu", "bend_gradient", of_outputs),
+    "one member's for all": ("relu", "spread_factor_gradient", of_first),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_checker_refuses_a_plausible_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    place, attribute, mistake = MISTAKES[name]
-    monkeypatch.setattr(place, attribute, mistake)
+    activation, attribute, mistake = MISTAKES[name]
+    monkeypatch.setattr(kernels, attribute, mistake)
     with pytest.raises(AssertionError):
-        check(share(plain(), Sharing(members=MEMBERS)), 1, shared_inputs=False)
+        check(share(plain(activation=activation), Sharing(members=MEMBERS)), 1, shared_inputs=False)
+
+
+def test_members_are_taken_in_blocks_that_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = share(plain(), Sharing(members=MEMBERS))
+    rows, inputs = rows_of(network, 3), draw(3, 17, 5).astype(np.float32)
+    above = draw(3, MEMBERS * 17, 3)
+    together = run(network, rows, inputs, above)
+    monkeypatch.setattr(shared_dense, "BLOCK_BYTES", 17 * 7 * 4 * 2)  # two members at a time
+    in_blocks = run(network, rows, inputs, above)
+    for whole, parts in zip(together, in_blocks, strict=True):
+        np.testing.assert_allclose(whole, parts, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["full", "mini"])

@@ -154,7 +154,8 @@ class BoundDense:
         if binding.gradients is not None:
             self.kernel_gradient = binding.gradients["kernel"]
             self.bias_gradient = binding.gradients["bias"]
-            if binding.input_gradient:
+            self.wants_input_gradient = binding.input_gradient
+            if binding.input_gradient and not binding.may_overwrite_inputs:
                 self.input_gradient = binding.buffer(*binding.input_shape)
 
     def forward(self, inputs: Floats, step: int) -> Floats:
@@ -168,6 +169,8 @@ class BoundDense:
     def backward(self, gradient: Floats) -> Floats | None:
         self.activation.backward(gradient, self.bias_gradient)
         write_kernel_gradient(self.inputs, gradient, self.kernel_gradient)
-        if self.input_gradient is not None:
-            products.input_gradient(gradient, self.kernel, self.input_gradient)
-        return self.input_gradient
+        if not self.wants_input_gradient:
+            return None
+        below = self.inputs if self.input_gradient is None else self.input_gradient
+        products.input_gradient(gradient, self.kernel, below)
+        return below
