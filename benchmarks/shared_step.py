@@ -114,7 +114,7 @@ def _peers(
 
 def main() -> None:
     """Measure, and print one JSON line."""
-    parser = turns_parser(__doc__, instead="breast_cancer", rounds=7, seconds=1.5)
+    parser = turns_parser(__doc__, instead="breast_cancer", rounds=20, seconds=0.7)
     parser.add_argument("--members", type=int, default=32)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--blocks", type=int, default=3)

@@ -26,8 +26,8 @@ from ensemble_pipe.optim.schedules import (
     OneCycle,
     Polynomial,
     RangeTest,
+    StackedSchedule,
     StepDecay,
-    learning_rates,
 )
 from ensemble_pipe.optim.segments import Segment
 from ensemble_pipe.optim.update import Update
@@ -71,11 +71,11 @@ __all__ = [
     "Snapshot",
     "StackedAverage",
     "StackedRule",
+    "StackedSchedule",
     "StepDecay",
     "Triangular",
     "Update",
     "WarmUp",
     "cycle_ends",
-    "learning_rates",
     "plateau_of",
 ]

@@ -93,7 +93,7 @@ class StackedRule:
         Args:
             rows: (M, P), of which the first T numbers are trainable; the others stay.
             gradients: (M, T) of the losses; left as they are.
-            rate: (M,) float64, from `schedules.learning_rates`.
+            rate: (M,) float64, of this step.
             step: how many steps were taken before this one.
         """
         if self._clips:

@@ -23,29 +23,26 @@ class HasFactor(Protocol):
     def factor(self, step: int, total: int) -> float: ...
 
 
-def learning_rates(
-    full_rates: Floats,
-    schedules: Sequence[HasFactor],
-    plateau_factors: Sequence[float],
-    step: int,
-    total: int,
-) -> Floats:
-    """Return the learning rate of each of M learners at a step, (M,) float64.
+class StackedSchedule:
+    """The schedules of M learners, of which equal ones are evaluated once at each step."""
 
-    rate = learning_rate factor(step, total) plateau, where only a plateau schedule's last factor,
-    which follows the loss, differs from 1.
+    def __init__(self, schedules: Sequence[HasFactor]) -> None:
+        self._distinct: list[HasFactor] = []
+        for one in schedules:
+            if one not in self._distinct:
+                self._distinct.append(one)
+        self._places = np.array([self._distinct.index(one) for one in schedules])
 
-    Args:
-        full_rates: (M,) float64, the `learning_rate` of each update rule.
-        schedules: M of them.
-        plateau_factors: M, from the state of each learner's plateau schedule.
-        step: counted from 0.
-        total: number of steps of the training, or of the round of a boosted chain.
-    """
-    pairs = zip(schedules, plateau_factors, strict=True)
-    factors = np.array([one.factor(step, total) * plateau for one, plateau in pairs])
-    rates: Floats = full_rates * factors
-    return rates
+    def factors(self, step: int, total: int) -> Floats:
+        """Return the factor of each learner at a step, (M,) float64.
+
+        Args:
+            step: counted from 0.
+            total: number of steps of the training, or of the round of a boosted chain.
+        """
+        own = np.array([one.factor(step, total) for one in self._distinct])
+        factors: Floats = own[self._places]
+        return factors
 
 
 @settings

@@ -11,7 +11,7 @@ from ensemble_pipe.core.seeds import Draws, Purpose
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.nn.losses import Loss, SquaredError, numbers_of
-from ensemble_pipe.optim import StackedAverage, StackedRule, learning_rates, plateau_of
+from ensemble_pipe.optim import StackedAverage, StackedRule, StackedSchedule, plateau_of
 from ensemble_pipe.training.boosting_rounds import BoostingRounds
 from ensemble_pipe.training.divergence import divergence
 from ensemble_pipe.training.events import Checkpoint, Event, Failed, Progress
@@ -115,12 +115,16 @@ class StackTraining:
         return self.losses
 
     def rates(self, step: int) -> Floats:
-        """Return the learning rates (M,) of step number `step`."""
+        """Return the learning rates (M,) of step number `step`.
+
+        A rate is learning_rate factor(step, total) plateau, where only a plateau schedule's last
+        factor, which follows the loss, differs from 1.
+        """
         began, ends = self.round
-        schedules = [plan.schedule for plan in self.plans]
-        plateaus = [own.plateau.factor for own in self.state.counters]
-        full_rates = self.rule.learning_rates
-        return learning_rates(full_rates, schedules, plateaus, step - began, ends - began)
+        plateaus = np.array([own.plateau.factor for own in self.state.counters])
+        factors = self.schedule.factors(step - began, ends - began) * plateaus
+        rates: Floats = self.rule.learning_rates * factors
+        return rates
 
     def is_checkpoint(self) -> bool:
         """Whether an epoch or a cycle of any learner ends at this step."""
@@ -249,6 +253,7 @@ class StackTraining:
             {name: self.state.slots[name] for name in first.rule.slots},
             segments_of(layout, first.rate_factors),
         )
+        self.schedule = StackedSchedule([plan.schedule for plan in plans])
         self.average = stacked_average(plans, self.state, self.data.rows)
         targets = None if self.boosting is None else self.boosting.targets(plans, self.state)
         self.batches = batches_of(plans, self.data, self.network.outputs, targets)

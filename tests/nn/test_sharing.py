@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -143,7 +143,7 @@ def of_first(gradient: Floats, rows: Floats, sums: Floats) -> None:
     sums[:] = (gradient[:1] * rows).sum(axis=1)
 
 
-def of_outputs(*arguments: Floats) -> None:
+def of_outputs(*arguments: Any) -> None:
     *_, gradient, scale_sums, _, _ = arguments
     bend_gradient(*arguments)
     scale_sums[:] = (gradient * arguments[0]).sum(axis=1)  # of the sums: scaled once too often

@@ -24,6 +24,7 @@ from ensemble_pipe.optim import (
     RangeTest,
     Schedule,
     Snapshot,
+    StackedSchedule,
     StepDecay,
     WarmUp,
     plateau,
@@ -110,6 +111,13 @@ def test_warm_up_rises_in_equal_steps_and_then_is_the_other(name: str, total: in
     assert factors[warm:] == curve(then, total - warm)
     rises = [after - before for before, after in pairwise([0.0, *factors[: warm + 1]])]
     assert rises == pytest.approx([factors[warm] / (warm + 1)] * (warm + 1))
+
+
+def test_the_schedules_of_a_stack_have_each_its_own_factor() -> None:
+    own: list[Schedule] = [Cosine(), Exponential(), Cosine(), WarmUp(share=0.3), Exponential()]
+    for step in range(10):
+        expected = [one.factor(step, 10) for one in own]
+        assert StackedSchedule(own).factors(step, 10).tolist() == expected
 
 
 def test_a_schedule_inside_a_warm_up_is_chosen_by_its_name() -> None:

@@ -53,7 +53,8 @@ def gather(
     """
     width, columns = scale.shape[0], targets.shape[1]
     for n in range(ids.shape[0]):
-        shard, row = ids[n] // shard_rows, ids[n] % shard_rows
+        shard = ids[n] // shard_rows
+        row = ids[n] - shard * shard_rows  # a remainder would be a second, slower division
         stored = carray(_pointer(input_addresses[shard], input_like), (shard_rows * width,))
         start = row * width
         for d in range(width):
