@@ -44,9 +44,9 @@ from search_tables import Found, best_trial, driver_study, ensemble_study, table
 
 import ensemble_pipe
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.report import drawing
 from ensemble_pipe.search import course
 from ensemble_pipe.search.trials import Trial
-from ensemble_pipe.tracking import pictures
 
 STUDIES = {"drivers": ("letter", "fashion"), "ensembles": ("letter", "adult")}
 TRIALS = {"drivers": 81, "ensembles": 27}
@@ -104,7 +104,7 @@ def settings_for(cell: Cell, arguments: argparse.Namespace) -> Settings:
 def without_pictures() -> Iterator[None]:
     """Leave out the pictures of runs and searches."""
     with (
-        mock.patch.object(pictures, "png_of", return_value=b""),
+        mock.patch.object(drawing, "svg_of", return_value=""),
         mock.patch.object(course, "search_pictures", return_value={}),
     ):
         yield

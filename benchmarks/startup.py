@@ -23,7 +23,7 @@ from typing import Any
 
 from keeping import circumstances, publish
 
-from ensemble_pipe.tracking.pictures import new_figure, save_figure
+from ensemble_pipe.report.drawing import new_figure, save_figure
 
 ROOT = Path(__file__).parents[1]
 WAYS = {"inline": ["--inline"], "ray": ["--address", "local"], "up": []}

@@ -21,10 +21,10 @@ from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.data.tables.features import NumberColumn
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.nn.inference import outputs_of
+from ensemble_pipe.report import drawing
+from ensemble_pipe.report.drawing import svg_of
 from ensemble_pipe.run import preparation
 from ensemble_pipe.run.display import Silent
-from ensemble_pipe.tracking import pictures
-from ensemble_pipe.tracking.pictures import png_of
 from ensemble_pipe.training.events import Checkpoint, Event
 from ensemble_pipe.training.loop import train
 from ensemble_pipe.training.measures import stop_metrics
@@ -32,6 +32,7 @@ from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.stacks import Stack
 from ensemble_pipe.training.state import initial_state
 
+NOT_RENDERED = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -118,7 +119,7 @@ def _quick_files() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
-        patch.setattr(pictures, "png_of", lambda figure: b"\x89PNG not rendered")
+        patch.setattr(drawing, "svg_of", lambda figure: NOT_RENDERED)
         yield
 
 
@@ -134,7 +135,7 @@ def _no_standing_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def rendering() -> Iterator[None]:
     """Render pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "png_of", png_of)
+        patch.setattr(drawing, "svg_of", svg_of)
         yield
 
 

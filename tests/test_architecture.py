@@ -17,6 +17,7 @@ LEVELS = {
     "one stack of learners": {"training"},
     "members as one predictor": {"ensemble"},
     "where a run computes, is recorded, and is used": {"cluster", "tracking", "serving"},
+    "what a person reads of a run": {"report"},
     "finished runs and models": {"evaluation", "comparison"},
     "what a pipeline file says": {"config"},
     "a run": {"run"},

@@ -14,8 +14,8 @@ import ensemble_pipe
 from ensemble_pipe.comparison.runs import read_run
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.report.writing import write_report
 from ensemble_pipe.run.pipeline import resume
-from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.run_summary import read_run_summary
 
 pytestmark = pytest.mark.parametrize("version", VERSIONS)
@@ -58,7 +58,7 @@ def test_the_code_in_its_logged_model_serves_it(version: str, tmp_path: Path) ->
 
 def test_it_is_reported_and_compared(version: str, tmp_path: Path) -> None:
     paths = copy_of(version, "finished", tmp_path)
-    assert "The run is finished." in write_report(paths).read_text()
+    assert ">FINISHED<" in write_report(paths).read_text()
     found = read_run(paths.root)
     assert found.metrics["test/accuracy"] == pytest.approx(found.values["accuracy"].over())
     unfinished = copy_of(version, "unfinished", tmp_path)

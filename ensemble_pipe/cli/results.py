@@ -82,7 +82,7 @@ def report(run_dir: RunDir) -> None:
     """Write report.html in a run directory: one page about the run, finished or not."""
     with errors():
         from ensemble_pipe.core.storage import RunPaths
-        from ensemble_pipe.tracking.report import write_report
+        from ensemble_pipe.report.writing import write_report
 
         show(str(write_report(RunPaths.open(run_dir))))
 

@@ -102,8 +102,8 @@ def rates(
         from ensemble_pipe.config.reading import load_pipeline
         from ensemble_pipe.core.compilation import report_compilation
         from ensemble_pipe.core.storage import require_output
+        from ensemble_pipe.report.drawing import draw_rates
         from ensemble_pipe.search.range_test import rate_curve
-        from ensemble_pipe.tracking.pictures import draw_rates
 
         if not 0 < low < high < float("inf"):
             raise ConfigError(f"--low {low} --high {high}: must be finite, above 0 and ascending")

@@ -8,7 +8,7 @@ from typing import Any
 from ensemble_pipe.comparison.compare import Comparison, Estimate, RunGroup
 from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import atomic_write
-from ensemble_pipe.tracking.page import element, page, section, table
+from ensemble_pipe.report.page import element, page, section, table
 
 ENDINGS = (".html", ".csv")
 SHOWN = ("accuracy", "nll", "brier", "ece", "rmse", "mae", "crps")

@@ -20,6 +20,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.ensemble.members import external_members
 from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.report.writing import write_report
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
@@ -30,7 +31,6 @@ from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.kinds import EndedEntry, Status, TimelineEntry
 from ensemble_pipe.tracking.lacking import what_mlflow_lacks
 from ensemble_pipe.tracking.names import model_name
-from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.tracking.tracker import Patience, Tracker, make_tracker
 
 # How long a run that has ended waits for MLflow; the rest can be sent later.
@@ -152,7 +152,7 @@ def drive(
         finally:
             tracker.start()  # if nothing was trained
             journal.append(TimelineEntry(timeline.stages))
-            report(paths, status, display)
+            report(paths, status, display, limit)
             journal.append(EndedEntry(status))
             signals.last_words = partial(_say_at_once, _stop_message(paths, status))
             journal.close()
@@ -161,10 +161,10 @@ def drive(
     return _result(paths, result, tracker, lacks, started)
 
 
-def report(paths: RunPaths, status: str, display: Display) -> None:
+def report(paths: RunPaths, status: str, display: Display, limit: TimeLimit = NO_LIMIT) -> None:
     """Write the report of a run about to end; MLflow receives it with the final status."""
     try:
-        write_report(paths, status)
+        write_report(paths, status, limit.allows_picture)
     except (EnsemblePipeError, OSError) as error:
         display.message(f"the report could not be written ({error})")
 

@@ -13,6 +13,7 @@ from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import Member
 from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.report.pictures import draw_pictures
 from ensemble_pipe.run.checkpoint_writer import CheckpointWriter
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
@@ -20,7 +21,6 @@ from ensemble_pipe.serving.artifact import write_artifact
 from ensemble_pipe.serving.predictions import write_predictions
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.journal import Journal, costs
-from ensemble_pipe.tracking.pictures import draw_pictures
 from ensemble_pipe.tracking.refitted import RefittedEntry
 from ensemble_pipe.training.checkpoints import FittedFile, save_checkpoint, save_estimator
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted
@@ -152,11 +152,7 @@ class RunSink:
         self._journal.append(kinds.ModelEntry(sums))
         with self._timeline.stage("pictures"):
             self.draw_augmentation()
-            curve, test = aggregator.curve(), result.measured["test"]
-            schema, importance = aggregator.schema, result.importance
-            pictures = draw_pictures(
-                self._paths, schema, curve, test, importance, self._limit.allows_picture
-            )
+            pictures = draw_pictures(self._paths, self._limit.allows_picture)
         self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
 
     def _paths_of(self, refit: bool) -> RunPaths:

@@ -15,6 +15,8 @@ from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, TrainingData
+from ensemble_pipe.report.contact_sheet import draw_contact_sheet
+from ensemble_pipe.report.drawing import load_drawing
 from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.external_predictions import load_external
@@ -25,10 +27,8 @@ from ensemble_pipe.run.resuming import Remaining, restore
 from ensemble_pipe.run.run_sink import RunSink
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
-from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet
 from ensemble_pipe.tracking.journal import Journal, failures
 from ensemble_pipe.tracking.kinds import PicturesEntry
-from ensemble_pipe.tracking.pictures import load_drawing
 from ensemble_pipe.training.events import Checkpoint, Event
 
 # A training that takes longer shows its augmented rows meanwhile, else at its end.

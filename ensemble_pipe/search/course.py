@@ -13,6 +13,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.ensemble.strategies import Group, Learners
+from ensemble_pipe.report.drawing import save_figure
 from ensemble_pipe.run.growth import write_growth
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.session import Session
@@ -26,7 +27,6 @@ from ensemble_pipe.search.spaces import parameters_of
 from ensemble_pipe.search.trials import Ending, Trial, TrialLearners, chosen_first
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import EpochEntry
-from ensemble_pipe.tracking.pictures import save_figure
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
 from ensemble_pipe.training.state import LearnerState
 
@@ -138,7 +138,7 @@ class SearchCourse:
         for name, figure in found.items():
             if not limit.allows_picture():
                 break
-            files.append(self._paths.picture(f"{name}.png"))
+            files.append(self._paths.picture(f"{name}.svg"))
             save_figure(figure(), files[-1])
         return files
 

@@ -9,14 +9,23 @@ import numpy as np
 from ensemble_pipe.config.search_settings import Parameter
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.messages import printable, truncate
+from ensemble_pipe.report.drawing import (
+    BLUE,
+    INK,
+    SOFT,
+    VERMILION,
+    legend,
+    new_axis,
+    new_figure,
+    short,
+    whole_numbers,
+)
 from ensemble_pipe.search.spaces import Parameters
 from ensemble_pipe.search.trials import Trial, best_first, cost_of, short_names
-from ensemble_pipe.tracking.pictures import MOST_NAME, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TRIAL, _BEST = "#8ab4d8", "#c0392b"
 # Fewer trials say too little about which hyperparameters matter.
 FEWEST_TRIALS = 8
 _MOST_LABELS = 8
@@ -51,43 +60,42 @@ def search_pictures(
 
 def history(scored: Sequence[Trial], metric: str, count: int) -> "Figure":
     """The score of each trial, and the best so far."""
-    figure = new_figure(5.2, 4.0)
-    axis = figure.add_subplot()
-    _plain(axis)
+    figure, axis = new_axis("trial", f"validation {metric}")
     numbers = [trial.number for trial in scored]
     scores = np.array([trial.score for trial in scored], float)
     best = np.maximum.accumulate if cost_of(1.0, metric) < 0 else np.minimum.accumulate
-    axis.plot(numbers, scores, "o", color=_TRIAL, markersize=4, label="trials")
-    axis.step(numbers, best(scores), where="post", color=_BEST, label="best so far")
-    title = f"{len(scored)} of {count} trials have a score"
-    axis.set(xlabel="trial", ylabel=f"validation {metric}", title=title)
-    axis.legend(frameon=False)
+    label = f"trials ({len(scored)} of {count} have a score)"
+    axis.plot(numbers, scores, "o", color=BLUE, markersize=4.5, label=label)
+    axis.step(numbers, best(scores), "--", where="post", color=VERMILION, label="best so far")
+    whole_numbers(axis)
+    legend(axis)
     return figure
 
 
 def parallel(scored: Sequence[Trial], metric: str, parameters: Parameters) -> "Figure":
     """The values of each trial on parallel axes; the better a trial, the darker its line."""
-    from matplotlib import colormaps
-
     names = short_names(list(parameters))
-    figure = new_figure(max(5.2, 1.5 * len(parameters) + 1.0), 4.4)
+    figure = new_figure(max(5.2, 1.5 * len(parameters) + 1.0), 4.0)
     axis = figure.add_subplot()
+    axis.patch.set_visible(False)
     axis.spines[:].set_visible(False)
     axis.set_yticks([])
     axis.set(xlim=(-0.2, len(parameters) - 0.4), ylim=(-0.05, 1.05))
-    labels = [truncate(printable(names[path]), MOST_NAME) for path in parameters]
+    labels = [short(names[path]) for path in parameters]
     axis.set_xticks(range(len(parameters)), labels, parse_math=False)
     ranked = best_first(scored, metric)
-    colours = colormaps["Blues_r"](np.linspace(0.0, 0.8, len(ranked)))
+    strengths = np.linspace(0.95, 0.25, len(ranked)).tolist()
     for place in range(len(ranked) - 1, -1, -1):  # the best on top
         points = [_height(one, ranked[place].values.get(p)) for p, one in parameters.items()]
-        colour = _BEST if place == 0 else colours[place]
-        axis.plot(range(len(points)), points, "o-", color=colour, linewidth=1, markersize=3)
+        at = range(len(points))
+        if place == 0:
+            axis.plot(at, points, "D--", color=VERMILION, linewidth=2, markersize=6)
+        else:
+            axis.plot(at, points, "o-", color=BLUE, alpha=strengths[place], linewidth=1, ms=3.5)
     for place, one in enumerate(parameters.values()):
-        axis.axvline(place, color="#777777", linewidth=0.8, zorder=0)
+        axis.axvline(place, color=SOFT, linewidth=0.8, zorder=0)
         for height, text in _marks(one):
-            axis.text(place + 0.04, height, text, fontsize=7, parse_math=False)
-    axis.set_title(f"trials by validation {metric}, the best in red")
+            axis.text(place + 0.04, height, text, fontsize=8, color=INK, parse_math=False)
     return figure
 
 
@@ -110,21 +118,17 @@ def importances(scored: Sequence[Trial], metric: str, parameters: Parameters) ->
 def importance(found: Mapping[str, float], metric: str) -> "Figure":
     """The importance of each hyperparameter as a bar."""
     names = short_names(list(found))
-    figure = new_figure(5.2, 1.4 + 0.3 * len(found))
-    axis = figure.add_subplot()
-    _plain(axis)
+    figure, axis = new_axis(
+        f"share of the variance of the {metric}",
+        height=0.9 + 0.3 * len(found),
+        fits_labels=True,
+    )
     places = range(len(found))
-    axis.barh(places, list(found.values()), color=_TRIAL)
-    labels = [truncate(printable(names[path]), MOST_NAME) for path in found]
-    axis.set_yticks(places, labels, parse_math=False)
+    axis.grid(visible=False, axis="y")
+    axis.barh(places, list(found.values()), color=BLUE, alpha=0.75)
+    axis.set_yticks(places, [short(names[path]) for path in found], parse_math=False)
     axis.invert_yaxis()
-    axis.set(xlabel=f"share of the variance of the {metric}", title="hyperparameters")
     return figure
-
-
-def _plain(axis: Any) -> None:
-    axis.grid(alpha=0.25)
-    axis.spines[["top", "right"]].set_visible(False)
 
 
 def _height(parameter: Parameter, value: Any) -> float:

@@ -1,1 +1,1 @@
-"""The journal of a run, and its views: MLflow, the report and pictures."""
+"""The journal of a run, and its view in MLflow."""

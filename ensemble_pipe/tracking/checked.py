@@ -1,10 +1,8 @@
-"""The steps of the check that a run takes itself, in its journal and its report."""
+"""The journal entry of a step of the check that a run takes itself."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ensemble_pipe.tracking.entry import JournalEntry
-from ensemble_pipe.tracking.page import Html, element, table
 
 
 @dataclass(frozen=True)
@@ -29,13 +27,3 @@ class CheckedEntry(JournalEntry):
         """The step in a line."""
         names = ", ".join(name for name, _ in self.warnings)
         return f"{self.verdict}; warnings: {names}" if names else self.verdict
-
-
-def checked(entries: Sequence[CheckedEntry]) -> Html:
-    """Return a table of the steps, and what they found."""
-    if not entries:
-        return Html("")
-    rows = [("!!" if one.warnings else "ok", one.title, one.verdict) for one in entries]
-    warnings = [element("p", text, kind="warning") for one in entries for _, text in one.warnings]
-    notes = [element("p", text, kind="note") for one in entries for _, text in one.notes]
-    return Html(table(("", "step", "verdict"), rows) + Html("".join([*warnings, *notes])))

@@ -23,11 +23,11 @@ from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.core.errors import CorruptFileError, EnsemblePipeError
 from ensemble_pipe.core.storage import RunPaths, atomic_write, check_sums, read_manifest, sums_of
 from ensemble_pipe.data.base import open_base, read_schema
+from ensemble_pipe.report.writing import write_report
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import PicturesEntry
-from ensemble_pipe.tracking.report import write_report
 from ensemble_pipe.training.checkpoints import load_estimator
 from ensemble_pipe.training.restoring import restore
 

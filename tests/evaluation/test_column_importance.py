@@ -156,7 +156,7 @@ def test_the_run_measures_it_on_its_validation_part(run_dir: Path, model: Ensemb
     assert [(one.name, one.nll, one.score) for one in entry.columns] == [
         (one.name, one.nll, one.score) for one in expected.columns
     ]
-    assert paths.picture("importance.png").is_file()
+    assert paths.picture("importance.svg").is_file()
 
 
 @pytest.mark.parametrize("splits", [{"folds": 2}, {"validation": 0.2, "stop": 0.1}])

@@ -84,8 +84,9 @@ def test_a_run_directory_holds_what_the_design_names(finished: RunResult) -> Non
         "stop.arrow", "validation.arrow", "test.arrow"
     }  # fmt: skip
     assert {path.name for path in (root / "pictures").iterdir()} == {
-        "learning_curves.png", "ensemble_size.png", "reliability.png", "confusion_matrix.png",
-        "rejection.png",
+        "stop_curves.svg", "training_curves.svg", "rates.svg", "ensemble_size.svg",
+        "reliability.svg", "rejection.svg", "confusion_matrix.svg", "diversity.svg",
+        "members_map.svg",
     }  # fmt: skip
     assert len(list((root / "learners").glob("*/step-*.safetensors"))) == 3
 

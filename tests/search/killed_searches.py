@@ -84,13 +84,13 @@ def run_dirs_in(folder: Path) -> list[Path]:
 
 
 def _work(config: Pipeline, folder: Path, moment: Moment | None) -> None:
+    from ensemble_pipe.report import drawing
     from ensemble_pipe.search import course
     from ensemble_pipe.search.pipeline import resume, search
-    from ensemble_pipe.tracking import pictures
 
     counter = Calls(moment)
     with (
-        mock.patch.object(pictures, "png_of", return_value=b""),
+        mock.patch.object(drawing, "svg_of", return_value=""),
         mock.patch.object(course, "search_pictures", return_value={}),
     ):
         sys.setprofile(counter)

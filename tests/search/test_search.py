@@ -216,7 +216,7 @@ def test_trials_are_combined_anew_as_the_search_that_had_these_settings(
     before = bits(found.run_dir)
     resume(found.run_dir, inline=True)
     assert bits(found.run_dir) == before
-    assert (Path(found.run_dir) / "pictures" / "search_history.png").is_file()
+    assert (Path(found.run_dir) / "pictures" / "search_history.svg").is_file()
 
 
 @pytest.mark.slow
@@ -266,7 +266,7 @@ def test_a_search_does_not_grow_and_is_resumed_as_one(random: SearchResult) -> N
 
 def test_the_report_shows_the_trials(random: SearchResult) -> None:
     run_dir = Path(random.run.run_dir)
-    found = {path.stem for path in (run_dir / "pictures").glob("search_*.png")}
+    found = {path.stem for path in (run_dir / "pictures").glob("search_*.svg")}
     assert found == {"search_history", "search_trials"}  # too few trials for importances
     report = (run_dir / "report.html").read_text()
     assert "Trials of the search by their score" in report

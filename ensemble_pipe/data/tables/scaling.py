@@ -168,6 +168,29 @@ class Scaling:
             return self._to_normal(numbers)
         return _product(self._transposed, numbers) if self.mixes else numbers
 
+    def inverse(self, column: int, encoded: Floats) -> Floats:
+        """Return the numbers (n,) float64 of a column that is not mixed, for encoded ones (n,).
+
+        Beyond the ends of what `robust_clip` and `quantile` tell apart they are those ends.
+        """
+        if self.mixes:
+            raise ValueError(f"{self.name} mixes columns, so that none has a number of its own")
+        numbers = encoded
+        if self.name == "robust_clip":
+            bent = np.clip(encoded / _BEND, -1 + 1e-6, 1 - 1e-6)
+            numbers = _BEND * bent / np.sqrt(1.0 - bent**2)
+        if self.name == "quantile":
+            from scipy.special import ndtr
+
+            quantiles = self._quantile_arrays[column]
+            known = len(quantiles) > 0
+            shares = _shares(len(quantiles))
+            numbers = (
+                np.interp(ndtr(encoded), shares, quantiles) if known else np.zeros_like(encoded)
+            )
+        found: Floats = numbers * self.units[column] + self.centers[column]
+        return found
+
     def _to_normal(self, numbers: Floats) -> Floats:
         """Return the normal quantiles (C, n) of standardised numbers (C, n), overwriting them."""
         from scipy.special import ndtri

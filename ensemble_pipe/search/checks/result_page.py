@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 
+from ensemble_pipe.report.drawing import inline, legend, line, new_axis, whole_numbers
+from ensemble_pipe.report.page import (
+    NOTHING,
+    Html,
+    element,
+    joined,
+    page,
+    picture,
+    section,
+    table,
+)
 from ensemble_pipe.search.checks.changes import yaml_of
 from ensemble_pipe.search.checks.findings import Step
 from ensemble_pipe.search.checks.text import Result
-from ensemble_pipe.tracking.page import Html, element, joined, page, picture, section, table
-from ensemble_pipe.tracking.pictures import new_figure, png_of
 
 
 def result_page(result: Result, name: str) -> str:
@@ -26,16 +35,16 @@ def result_page(result: Result, name: str) -> str:
         for step in result.steps
         for finding in step.findings
     ]
-    changes = element("pre", yaml_of(result.changes)) if result.changes else Html("")
+    changes = element("pre", yaml_of(result.changes)) if result.changes else NOTHING
     return page(
         title,
         element("h1", title),
         head,
         section("Steps", table(("", "step", "verdict"), rows)),
-        section("Findings", table(("step", "", "name", "what"), found) if found else Html("")),
+        section("Findings", table(("step", "", "name", "what"), found) if found else NOTHING),
         section("To change, in the pipeline", changes),
         section("Trials", joined(_trials(result))),
-        section("Curves", joined(_curves(result))),
+        section("Curves", element("div", joined(_curves(result)), kind="pictures")),
     )
 
 
@@ -56,13 +65,12 @@ def _curves(result: Result) -> Iterator[Html]:
             yield picture(_drawn(step), f"{step.title}: {step.verdict}")
 
 
-def _drawn(step: Step) -> bytes:
-    figure = new_figure(5.2, 4.0)
-    axis = figure.add_subplot()
+def _drawn(step: Step) -> Html:
+    figure, axis = new_axis("epoch", "loss")
     epochs = range(1, len(step.measured["stop"]) + 1)
-    for key, label in (("train", "training rows"), ("stop", "held-out rows")):
-        axis.plot(epochs, step.measured[key], label=label)
-    axis.set(xlabel="epoch", ylabel="loss")
-    axis.grid(alpha=0.25)
-    axis.legend()
-    return png_of(figure)
+    for place, (key, label) in enumerate((("train", "training rows"), ("stop", "held-out rows"))):
+        style = {**line(place), "linestyle": ("-", "--")[place]}
+        axis.plot(epochs, step.measured[key], label=label, **style)
+    whole_numbers(axis)
+    legend(axis)
+    return inline(figure)

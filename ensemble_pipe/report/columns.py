@@ -6,7 +6,7 @@ from itertools import groupby
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.decisions import ColumnDecision
 from ensemble_pipe.data.tables.features import CategoryColumn, Column
-from ensemble_pipe.tracking.page import Html, bar, element, table
+from ensemble_pipe.report.page import NOTHING, Html, bar, element, folded, table
 from ensemble_pipe.tracking.run_summary import RunSummary
 from ensemble_pipe.tracking.schemas import Rise
 
@@ -28,7 +28,7 @@ def columns(schema: Schema) -> Html:
         head = ("column", "kind", "missing value", "encoded as")
         named = [(column.name, _rule(column)) for column in schema.columns]
     if not named:
-        return Html("")
+        return NOTHING
     rows: list[Sequence[str]] = []
     for treated, group in groupby(named, lambda pair: pair[1]):
         names = [name for name, _ in group]
@@ -42,7 +42,7 @@ def importance(run: RunSummary) -> Html:
     """Return by how much the loss rises without the values of each column."""
     found = run.importance
     if found is None:
-        return Html("")
+        return NOTHING
     highest = max((one.nll[0] or 0.0 for one in found.columns), default=0.0)
     moves = "accuracy falls by" if found.measure == "accuracy" else "RMSE rises by"
     head = ("column", "NLL rises by", "from", "to", moves, element("div", "", kind="bars"))
@@ -56,20 +56,22 @@ def importance(run: RunSummary) -> Html:
         "column without a bar is within noise. Of columns that say the same, each may be "
         "unimportant alone."
     )
-    return Html(table(head, rows) + _more(len(found.columns)) + element("p", note, kind="note"))
+    return folded(
+        "As numbers", table(head, rows), _more(len(found.columns)), element("p", note, kind="note")
+    )
 
 
 def _share(rise: Rise, highest: float) -> Html:
     """Return a bar for a rise that is above 0 with its whole interval."""
     estimate, low, _ = rise
     if estimate is None or low is None or low <= 0:
-        return Html("")
+        return NOTHING
     return bar(0.0, estimate / highest)
 
 
 def _more(count: int) -> Html:
     more = count - MOST_COLUMNS
-    return element("p", f"and {more} more", kind="note") if more > 0 else Html("")
+    return element("p", f"and {more} more", kind="note") if more > 0 else NOTHING
 
 
 def _treatment(decision: ColumnDecision) -> str:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ensemble_pipe.tracking.combination import member_weights
-from ensemble_pipe.tracking.page import Html, element, table
+from ensemble_pipe.report.combination import member_weights
+from ensemble_pipe.report.page import NOTHING, Html, element, table
 from ensemble_pipe.tracking.run_summary import RunSummary, flat, kind_of
 
 
@@ -11,7 +11,7 @@ def learners(run: RunSummary) -> Html:
     """Return a table of each learner's progress; nothing once all have ended."""
     ended = {*run.finished, *run.failed, *run.spared, *run.pruned}
     if run.status == "FINISHED" and ended >= run.plans.keys():
-        return Html("")
+        return NOTHING
     rows = []
     for learner, plan in run.plans.items():
         done = run.epochs.get(learner, [])
@@ -39,7 +39,7 @@ def _state(run: RunSummary, learner: int) -> str:
 def trials(run: RunSummary) -> Html:
     """Return a table of the trials of a search with a score, the chosen one first."""
     if not run.trials:
-        return Html("")
+        return NOTHING
     differing, plans = run.differing, {k: flat(plan) for k, plan in run.plans.items()}
     metric = next(iter(run.trials.values())).metric
     rows = [
@@ -60,7 +60,7 @@ def trials(run: RunSummary) -> Html:
 def members(run: RunSummary) -> Html:
     """Return a table of members: weight, hyperparameters and their own metrics."""
     if not run.members:
-        return Html("")
+        return NOTHING
     differing, plans = run.differing, {k: flat(plan) for k, plan in run.plans.items()}
     validation = list(dict.fromkeys(name for one in run.members for name in one.validation))
     test = list(dict.fromkeys(name for one in run.members for name in one.test))
@@ -95,5 +95,5 @@ def _setting(value: Any) -> Any:
 def failures(run: RunSummary) -> Html:
     """Return a table of failed learners with the reasons."""
     if not run.failed:
-        return Html("") if run.status == "RUNNING" else element("p", "No learner failed.")
+        return NOTHING if run.status == "RUNNING" else element("p", "No learner failed.")
     return table(("learner", "why it yields no member"), run.failed.items())

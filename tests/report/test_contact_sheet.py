@@ -11,9 +11,9 @@ import pytest
 from conftest import Prepared
 
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.report.contact_sheet import draw_contact_sheet, make_sheet
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.pipeline import run
-from ensemble_pipe.tracking.contact_sheet import draw_contact_sheet, make_sheet
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import PicturesEntry
 
@@ -46,8 +46,8 @@ def test_a_sheet_is_drawn_alike_each_time(
     ready = prepare(augment=POLICIES[case], data=data)
     path = draw_contact_sheet(ready.paths, ready.recipe, ready.schema, epochs=4)
     first = path.read_bytes()
-    assert path == ready.paths.pictures / "augmentation.png"
-    assert first.startswith(b"\x89PNG")
+    assert path == ready.paths.pictures / "augmentation.svg"
+    assert first.startswith(b"<svg")
     assert draw_contact_sheet(ready.paths, ready.recipe, ready.schema, 4).read_bytes() == first
 
 
@@ -116,15 +116,15 @@ def test_a_run_draws_its_sheet_once_and_never_before_an_epoch(
     kinds = [entry.kind for entry in entries]
     first = entries[kinds.index("pictures")]
     assert isinstance(first, PicturesEntry)
-    assert first.names == ["augmentation.png"]
+    assert first.names == ["augmentation.svg"]
     assert kinds.count("pictures") == 2
     assert kinds.index("epoch") < kinds.index("pictures")
     assert ("epoch" in kinds[kinds.index("pictures") :]) is (after_s == 0)
-    assert (paths.pictures / "augmentation.png").is_file()
+    assert (paths.pictures / "augmentation.svg").is_file()
 
 
 def test_a_name_shows_what_a_terminal_would_obey() -> None:
-    from ensemble_pipe.tracking.contact_sheet import _short
+    from ensemble_pipe.report.contact_sheet import _short
 
     assert _short("a\x1b[2J", 30) == r"a\x1b[2J"
     assert _short("\N{RIGHT-TO-LEFT OVERRIDE}abc", 30) == r"\u202eabc"

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from ensemble_pipe.report.glossary import term
+from ensemble_pipe.report.page import NOTHING, Html, element, joined, table, value_table
 from ensemble_pipe.tracking.kinds import CombinedEntry, Numbers
-from ensemble_pipe.tracking.page import Html, element, table, value_table
 from ensemble_pipe.tracking.run_summary import RunSummary
 from ensemble_pipe.tracking.schemas import CandidateScores
 
@@ -22,7 +23,7 @@ def combination(run: RunSummary, classes: tuple[int | str, ...]) -> Html:
         classes: of the data; none for numbers.
     """
     if run.combined is None:
-        return Html("")
+        return NOTHING
     combiner, candidates = (
         _combiner(run.combined, len(run.members), classes),
         run.combined.candidates,
@@ -71,7 +72,7 @@ def _combiner(
 
 def _candidates(candidates: Sequence[CandidateScores], metric: str) -> Html:
     if not candidates:
-        return Html("")
+        return NOTHING
     head = ["candidate", "temperature", "cross-fitted NLL", "error", "above the lowest", "error"]
     rows = [
         [
@@ -102,6 +103,5 @@ def _measures(metrics: Numbers) -> Html:
         start = f"{group}/test/"
         own = {k.removeprefix(start): v for k, v in metrics.items() if k.startswith(start)}
         if own:
-            rows = [(title, *own), ("", *own.values())]
-            parts.append(table(rows[0], rows[1:]))
-    return Html("".join(parts))
+            parts.append(table((title, ""), [(term(name), value) for name, value in own.items()]))
+    return element("div", joined(parts), kind="pictures") if parts else NOTHING

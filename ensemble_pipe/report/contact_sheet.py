@@ -1,4 +1,4 @@
-"""The contact sheet of augmentation: training rows beside augmented versions, as a PNG file.
+"""The contact sheet of augmentation: training rows beside augmented versions.
 
 The versions are those of the run's own shards. Mixing is shown among the rows of the sheet; in a
 training their partners are the other rows of a batch.
@@ -23,7 +23,7 @@ from ensemble_pipe.data.base import Base, open_base, values_of
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import Recipe, make_shard
 from ensemble_pipe.data.tables.spans import code_places
-from ensemble_pipe.tracking.pictures import new_figure, save_figure
+from ensemble_pipe.report.drawing import SOFT, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,7 +85,7 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
         figure = _series(sheet)
     else:
         figure = _table(sheet, schema)
-    path = paths.picture("augmentation.png")
+    path = paths.picture("augmentation.svg")
     save_figure(figure, path)
     return path
 
@@ -249,7 +249,7 @@ def _series(sheet: Sheet) -> "Figure":
     figure = new_figure(10.0, 9.0)
     for index, label in enumerate(sheet.labels):
         axis = figure.add_subplot(-(-len(sheet.labels) // 2), 2, index + 1)
-        axis.plot(sheet.rows[index], color="#999999", linewidth=3.5, label="original")
+        axis.plot(sheet.rows[index], color=SOFT, linewidth=3.5, label="original")
         for version in (*plain[:SERIES], *mixed[:SERIES]):
             style = "--" if version.captions else "-"
             axis.plot(version.rows[index], style, linewidth=0.9, label=version.title)

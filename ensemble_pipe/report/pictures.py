@@ -1,0 +1,102 @@
+"""The pictures of a run: which there are, where they stand on the page, and what is to be seen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.report.calibration import calibration_pictures
+from ensemble_pipe.report.captions import Caption, caption_of
+from ensemble_pipe.report.curves import curve_pictures
+from ensemble_pipe.report.diversity import diversity_pictures
+from ensemble_pipe.report.drawing import Drawings, inline, read_picture, save_figure
+from ensemble_pipe.report.errors import error_pictures
+from ensemble_pipe.report.groups import groups_of
+from ensemble_pipe.report.importances import column_importance
+from ensemble_pipe.report.numbers import Numbers, read_numbers
+from ensemble_pipe.report.page import NOTHING, Html, element, joined, picture
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The pictures of a page.
+
+    Attributes:
+        by_name: each as a part of the page.
+        numbers: of the run, for their texts.
+    """
+
+    by_name: Mapping[str, Html]
+    numbers: Numbers
+
+    def of(self, place: str) -> Html:
+        """Return the pictures of a part of the page, in order."""
+        captions = {name: caption_of(name, self.numbers) for name in self.by_name}
+        found = [
+            _figure(svg, captions[name])
+            for name, svg in self.by_name.items()
+            if captions[name].place == place
+        ]
+        return element("div", joined(found), kind="pictures") if found else NOTHING
+
+
+def _figure(svg: Html, caption: Caption) -> Html:
+    return picture(svg, caption.text, caption.description, "full" if caption.is_wide else "")
+
+
+def draw_pictures(paths: RunPaths, is_time: Callable[[], bool] = lambda: True) -> list[Path]:
+    """Draw the pictures of a run that has its result, as long as there is time; return the files.
+
+    Args:
+        paths: of the run.
+        is_time: asked before each.
+    """
+    files = []
+    for name, draw in drawings(read_numbers(paths)).items():
+        if not is_time():
+            break
+        files.append(paths.picture(f"{name}.svg"))
+        save_figure(draw(), files[-1])
+    return files
+
+
+def drawings(numbers: Numbers) -> Drawings:
+    """Return what draws each picture of a run, by name, the most telling first."""
+    test = numbers.test
+    found = {**curve_pictures(numbers.run)}
+    if test is not None:
+        found |= {**calibration_pictures(test, groups_of(numbers)), **error_pictures(test)}
+        found |= diversity_pictures(numbers)
+    if numbers.run.importance is not None and numbers.run.importance.columns:
+        entry = numbers.run.importance
+        found["importance"] = lambda: column_importance(entry)
+    return found
+
+
+def pictures_of(numbers: Numbers, is_time: Callable[[], bool]) -> Shown:
+    """Return the pictures of a page: those that the run has drawn, and those that it lacks.
+
+    Names from the journal are looked up in the folder of pictures only.
+    """
+    drawn = {
+        Path(name).stem: numbers.paths.picture(Path(name).name) for name in numbers.run.pictures
+    }
+    kept = {name: path for name, path in drawn.items() if path.suffix == ".svg" and path.is_file()}
+    found: dict[str, Html] = {}
+    for name, draw in drawings(numbers).items():
+        svg = _read(kept.pop(name, None))
+        if svg is None and is_time():
+            svg = inline(draw())
+        if svg is not None:
+            found[name] = svg
+    others = ((name, _read(path)) for name, path in kept.items())
+    found |= {name: svg for name, svg in others if svg is not None}
+    return Shown(found, numbers)
+
+
+def _read(path: Path | None) -> Html | None:
+    """Return a picture that the run has drawn; None where its file is none, or is damaged."""
+    try:
+        return None if path is None else read_picture(path)
+    except ValueError:
+        return None

@@ -1,0 +1,75 @@
+"""Pictures within a page: whatever a file holds, nothing of it is executed or loaded."""
+
+import pytest
+
+from ensemble_pipe.report.drawing import BLUE, legend, new_axis, svg_of
+from ensemble_pipe.report.svg import NAMED, cleaned
+
+HOSTILE = """<?xml version="1.0"?>
+<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"
+ viewBox="0 0 10 10" onload="alert(1)">
+<script>alert(2)</script><style>body { display: none }</style>
+<foreignObject><iframe src="data:text/html,x"/></foreignObject>
+<a xlink:href="javascript:alert(3)"><text>link</text></a>
+<image href="https://example.org/x.png"/><image href="data:image/svg+xml;base64,AAAA"/>
+<use xlink:href="https://example.org/x.svg#a"/><use xlink:href="#own"/>
+<path id="own" d="M 0 0" onclick="alert(4)" style="fill: url(https://example.org/a)"/>
+<path d="M 1 1" style="background: u\\72l(x)"/><path clip-path="url(#own)" d="M 2 2"/>
+<text>&lt;b&gt;</text></svg>"""
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    found = cleaned(HOSTILE)
+    for harm in (
+        "alert",
+        "script",
+        "<style",
+        "foreign",
+        "iframe",
+        "example",
+        "onload",
+        "<a",
+        "svg+",
+    ):
+        assert harm not in found, harm
+    assert "\\72" not in found
+    assert "&lt;b&gt;" in found
+
+
+def test_addresses_stay_within_the_picture_that_they_stand_in() -> None:
+    first, second = cleaned(HOSTILE), cleaned(HOSTILE.replace("M 0 0", "M 9 9"))
+    assert 'id="own"' not in first
+    own = first.partition('<path id="')[2].partition('"')[0]
+    assert f'href="#{own}"' in first
+    assert f'clip-path="url(#{own})"' in first
+    assert own not in second
+
+
+def test_cleaning_twice_changes_nothing_that_is_seen() -> None:
+    figure, axis = new_axis("a < b", "$x$")
+    axis.plot([0, 1], color=BLUE, label="<one>")
+    legend(axis)
+    once = svg_of(figure)
+    twice = cleaned(once)
+    assert once.count("var(") == twice.count("var(") > 0
+    assert len(once.split("<path")) == len(twice.split("<path"))
+    for text in ("a &lt; b", "$x$", "&lt;one&gt;"):
+        assert text in once
+        assert text in twice
+
+
+def test_colours_are_those_of_the_page() -> None:
+    figure, axis = new_axis("x", "y")
+    for place, colour in enumerate(NAMED):
+        axis.plot([0, place], color=colour)
+    found = svg_of(figure)
+    for colour, name in NAMED.items():
+        assert f"stroke: var(--{name},{colour})" in found
+    assert "stroke: currentColor" in found
+    assert "#000000" not in found
+
+
+@pytest.mark.parametrize("content", ["", "<svg", "<html></html>", "<svg viewBox='0 0 x 1'/>"])
+def test_what_is_no_picture_is_refused(content: str) -> None:
+    with pytest.raises(ValueError, match="no SVG picture"):
+        cleaned(content)

@@ -1,0 +1,163 @@
+"""The verdict, its numbers and what comes next are those of the run's metrics."""
+
+from html import unescape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import plain_schema
+
+from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.report.advice import steps
+from ensemble_pipe.report.calibration import wilson
+from ensemble_pipe.report.diversity import components
+from ensemble_pipe.report.glossary import METRICS, legend_of, metric_of, term
+from ensemble_pipe.report.numbers import Numbers
+from ensemble_pipe.report.verdict import verdict_figures, verdict_sentence
+from ensemble_pipe.tracking.kinds import EpochEntry
+from ensemble_pipe.tracking.run_summary import RunSummary
+
+CLASSES = {
+    "test/accuracy": 0.911,
+    "test/nll": 0.25,
+    "test/ece": 0.012,
+    "baseline_constant/test/accuracy": 0.85,
+    "baseline_linear/test/accuracy": 0.912,
+    "conformal/test/stated": 0.9,
+    "conformal/test/coverage": 0.904,
+    "conformal/test/mean_size": 1.25,
+}
+NUMBERS = {
+    "test/rmse": 12_345.6,
+    "test/r2": 0.8,
+    "test/nll": 10.0,
+    "test/coverage_90": 0.88,
+    "baseline_constant/test/rmse": 24_691.2,
+    "baseline_linear/test/rmse": 16_460.8,
+}
+
+
+def numbers_of(metrics: dict[str, float], task: str = "classification") -> Numbers:
+    schema: Schema = (
+        plain_schema("classification", (2,), ("a", "b"))
+        if task == "classification"
+        else plain_schema("regression", (2,))
+    )
+    pipeline = {"training": {"schedule": {"name": "cosine"}}}
+    run = RunSummary("one", "FINISHED", 0, 1, pipeline, {"train": 9000, "test": 1000})
+    run.metrics = metrics
+    return Numbers(RunPaths(Path("runs/one")), run, schema, None)
+
+
+def test_the_verdict_on_classes_has_the_numbers_of_the_metrics() -> None:
+    assert verdict_sentence(numbers_of(CLASSES)) == (
+        "Right for 91 of 100 new rows; 6 more than guessing the commonest class and as many as a "
+        "linear model; its 90% sets held the truth for 90.4%."
+    )
+    good, against, sure = verdict_figures(numbers_of(CLASSES))
+    assert (good.value, against.value, sure.value) == ("91.1%", "+6.1", "90.4%")
+    assert "-0.1 against a linear model" in against.label
+    assert "1.25 classes" in sure.label
+
+
+def test_the_verdict_on_numbers_has_them_too() -> None:
+    sentence = verdict_sentence(numbers_of(NUMBERS, "regression"))
+    assert "explaining 80.0% of how new rows vary" in sentence
+    assert "typical error of 12,346 is 50% of the error of predicting the mean" in sentence
+    assert "75% of the error of a linear model" in sentence
+    good, against, sure = verdict_figures(numbers_of(NUMBERS, "regression"))
+    assert (good.value, against.value, sure.value) == ("12,346", "-50%", "88.0%")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "told"),
+    [
+        (0.873, "87 of 100"),
+        (0.9861, "986 of 1,000"),
+        (0.9994, "9,994 of 10,000"),
+        (1.0, "100 of 100"),
+    ],
+)
+def test_few_errors_are_told_of_more_rows(accuracy: float, told: str) -> None:
+    assert told in verdict_sentence(numbers_of({"test/accuracy": accuracy}))
+
+
+def test_without_a_result_the_verdict_is_how_far_the_run_is() -> None:
+    numbers = numbers_of({})
+    assert "none has yielded a member" in verdict_sentence(numbers)
+    numbers.run.ensembles = {3: {"nll": 0.5}}
+    assert "3 members so far, with an NLL of 0.5000" in verdict_sentence(numbers)
+    assert verdict_figures(numbers) == []
+
+
+def advice(numbers: Numbers) -> str:
+    return " ".join(" ".join(step) for step in steps(numbers))
+
+
+def test_what_comes_next_follows_from_the_numbers() -> None:
+    metrics = {"test/nll": 0.7, "baseline_constant/test/nll": 0.69}
+    assert "ensemble-pipe check" in advice(numbers_of(metrics))
+    metrics = {"test/nll": 0.5, "baseline_constant/test/nll": 0.69, "baseline_linear/test/nll": 0.5}
+    assert "A linear model is as good" in advice(numbers_of(metrics))
+    assert "ensemble.combine.coverage=0.9" in advice(numbers_of(metrics))
+    assert "ensemble.combine.coverage" not in advice(numbers_of(CLASSES))
+    low = {**CLASSES, "conformal/test/coverage": 0.85}
+    assert "held only 85.0%" in advice(numbers_of(low))
+    assert "held only" not in advice(numbers_of({**CLASSES, "conformal/test/coverage": 0.895}))
+    killed = numbers_of(CLASSES)
+    killed.run.status = "KILLED"
+    assert "ensemble-pipe resume" in advice(killed)
+
+
+def test_curves_say_whether_to_train_longer_or_shorter() -> None:
+    def trained(losses: list[float]) -> Numbers:
+        numbers = numbers_of(CLASSES)
+        numbers.run.plans = {0: {"epochs": len(losses), "network": {"name": "mlp"}}}
+        numbers.run.epochs = {
+            0: [
+                EpochEntry(0, place + 1, 9, {"stop/loss": loss})
+                for place, loss in enumerate(losses)
+            ]
+        }
+        return numbers
+
+    assert "training.epochs=20" in advice(trained([1 / (place + 1) for place in range(10)]))
+    assert "early_stopping" in advice(
+        trained([1.0, 0.5, *(0.6 + place / 10 for place in range(8))])
+    )
+    settled = advice(trained([1.0, 0.5, *(0.5 for _ in range(8))]))
+    assert "epochs" not in settled
+    assert "early_stopping" not in settled
+
+
+def test_an_ensemble_that_still_gains_is_grown() -> None:
+    numbers = numbers_of(CLASSES)
+    numbers.run.plans = {learner: {"network": {"name": "mlp"}} for learner in range(4)}
+    numbers.run.ensembles = {size: {"nll": 1 / size} for size in range(1, 5)}
+    assert "ensemble-pipe grow" in advice(numbers)
+    assert "--learners 8" in advice(numbers)
+
+
+def test_every_metric_has_a_name_a_direction_and_a_meaning() -> None:
+    for name in METRICS:
+        assert METRICS[name].meaning in unescape(term(name))
+    assert "RMSE" not in term("nll")
+    assert "of price" in term("rmse/price")
+    assert metric_of("accuracy_at_90") is not None
+    assert term("<own>") == "&lt;own&gt;"
+    assert "negative log-likelihood" in legend_of(["nll", "own"])
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    low, high = wilson(0.9, 100)
+    assert low == pytest.approx(0.8256, abs=1e-3)
+    assert high == pytest.approx(0.9448, abs=1e-3)
+
+
+def test_the_map_of_members_keeps_their_distances() -> None:
+    values = np.array([[0.0, 0, 0], [3, 4, 0], [0, 0, 1e-9]])
+    positions, shares = components(values)
+    apart = np.linalg.norm(positions[0] - positions[1])
+    assert apart == pytest.approx(5.0)
+    assert shares[0] == pytest.approx(1.0)
