@@ -50,8 +50,9 @@ def show_result(
         further: what the object has beside the result.
         next_steps: commands that a user may give next, beside those for every run.
     """
-    from ensemble_pipe.cli.tables import baseline_line, result_table
+    from ensemble_pipe.cli.tables import baseline_line
     from ensemble_pipe.core.storage import RunPaths
+    from ensemble_pipe.run.result_table import result_table
     from ensemble_pipe.tracking.cursor import Cursor
 
     tell = say if as_json else show

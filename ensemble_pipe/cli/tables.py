@@ -5,32 +5,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats
-from ensemble_pipe.core.messages import counted
 from ensemble_pipe.ensemble.baselines import CONSTANT, LINEAR
 from ensemble_pipe.ensemble.prediction import Metrics
+from ensemble_pipe.run.result_table import SHOWN
 
 if TYPE_CHECKING:
     from ensemble_pipe.search.nested import Nested
 
-# The others stand in --json, the report and MLflow.
-_SHOWN = ("accuracy", "rmse", "r2", "mae", "nll", "brier", "ece", "crps", "coverage_90")
-_ROWS = {"mean member": "member_mean/", "best member": "member_best/", "ensemble": ""}
-
-
-def result_table(metrics: Metrics, members: int) -> str:
-    """Return the test metrics of mean member, best member (by validation) and ensemble."""
-    names = [name for name in _SHOWN if f"test/{name}" in metrics]
-    lines = [f"{'test':12}" + "".join(f"{name:>13}" for name in names)]
-    for title, prefix in _ROWS.items():
-        values = "".join(f"{metrics[f'{prefix}test/{name}']:13.4f}" for name in names)
-        lines.append(f"{title:12}{values}")
-    lines.append(f"({counted(members, 'member')}; best member by validation NLL)")
-    return "\n".join(lines)
-
 
 def nested_table(nested: "Nested") -> str:
     """Return the test metrics that nested cross-validation estimates, with standard errors."""
-    names = [name for name in _SHOWN if name in nested.metrics]
+    names = [name for name in SHOWN if name in nested.metrics]
     title = f"{len(nested.run_dirs)} outer folds"
     lines = [f"{title:15}" + "".join(f"{name:>18}" for name in names)]
     scores = [nested.metrics[name] for name in names]

@@ -6,6 +6,7 @@ from typing import Any
 
 from ensemble_pipe.config import yaml_documents
 from ensemble_pipe.config.conversion import resolve, validate
+from ensemble_pipe.config.file_names import with_name
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.sections import Pipeline, Tracking
 from ensemble_pipe.config.yaml_documents import Document
@@ -51,7 +52,7 @@ def load_pipeline(path: Path, overrides: dict[str, Any] | None = None) -> tuple[
     Raises:
         ConfigError: lists every mistake with its key, the right choices, file and line.
     """
-    document, overrides = yaml_documents.read_document(path), overrides or {}
+    document, overrides = with_name(yaml_documents.read_document(path), path), overrides or {}
     try:
         return read_pipeline(document.with_overrides(overrides))
     except ConfigError as error:

@@ -226,6 +226,7 @@ class Tracking(_Section):
 class Pipeline(_Section):
     """One pipeline file.
 
+    `name` is by default that of the file, or of its data where the file is `pipeline.yaml`.
     `classes` keeps only the rows of those classes; null keeps all. The training part is cut into
     shards of `shard_rows` rows, and shuffled in windows of `window_rows`. `augment` may be a list,
     which is then its policy. `time_limit`, in seconds or such as "5m", is for the whole command: it

@@ -113,3 +113,26 @@ def _is_run(folder: Path) -> bool:
 def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(_HEAD_BYTES)
+
+
+def describe_no_run(root: Path, manifest: Path, lock: Path) -> str:
+    """Return why a path is no run directory, and what to do.
+
+    Args:
+        root: the path, as it was given.
+        manifest, lock: the files that a run has there from when its data is ready, and from its
+            beginning.
+    """
+    misplaced = describe_misplaced(root, "a run directory")
+    if misplaced is not None:
+        return misplaced
+    if manifest.is_file():
+        return f"{root}: has lost its journal.jsonl; restore it from a copy"
+    if lock.is_file():
+        return (
+            f"{root}: was stopped before its data was ready (it has no manifest.json), so there is "
+            "nothing to go on with; remove it, and run the pipeline again"
+        )
+    absent = "it is a file" if root.exists() else "there is no such folder"
+    why = "it has no manifest.json" if root.is_dir() else absent
+    return f"{root}: no run directory ({why}); name a folder that `ensemble-pipe run` made"

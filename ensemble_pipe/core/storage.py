@@ -17,7 +17,7 @@ from typing import Any
 
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectoryError
-from ensemble_pipe.core.path_kinds import describe_misplaced
+from ensemble_pipe.core.path_kinds import describe_no_run
 
 SPLITS = ("train", "stop", "validation", "test")
 FOLDED = ("train", "test")  # where folds take the place of the others
@@ -145,18 +145,8 @@ class RunPaths:
             RunDirectoryError: `root` holds no run.
         """
         paths = cls(root.resolve())
-        if paths.manifest.is_file() and not paths.journal.is_file():
-            raise RunDirectoryError(
-                describe_misplaced(root, "a run directory")
-                or f"{root}: has lost its journal.jsonl; restore it from a copy"
-            )
-        if not paths.manifest.is_file():
-            absent = "it is a file" if root.exists() else "there is no such folder"
-            why = "it has no manifest.json" if root.is_dir() else absent
-            raise RunDirectoryError(
-                describe_misplaced(root, "a run directory")
-                or f"{root}: no run directory ({why}); name a folder that `ensemble-pipe run` made"
-            )
+        if not (paths.manifest.is_file() and paths.journal.is_file()):
+            raise RunDirectoryError(describe_no_run(root, paths.manifest, paths.lock))
         return paths
 
 

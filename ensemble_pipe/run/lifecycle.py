@@ -25,6 +25,7 @@ from ensemble_pipe.run import stages
 from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.notes import Notes
+from ensemble_pipe.run.result_table import result_table
 from ensemble_pipe.run.results import SessionResult
 from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.tracking.journal import Journal
@@ -39,9 +40,9 @@ UNFINISHED = Patience(most_s=30.0)
 HURRIED = Patience(most_s=10.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResult:
-    """The result of a run.
+    """The result of a run; its `repr` is a table of the test metrics that matter.
 
     Attributes:
         run_id, run_dir: its name and its folder.
@@ -71,6 +72,12 @@ class RunResult:
     given: tuple[str, ...] = ()
     mlflow_lacks: str = ""
     left_undone: str = ""
+
+    def __repr__(self) -> str:
+        lines = [f"RunResult of {self.run_dir}, {self.seconds:.0f} s"]
+        lines += [f"{len(self.failed)} learners failed: see failed"] if self.failed else []
+        lines += [self.left_undone] if self.left_undone else []
+        return "\n".join([*lines, result_table(self.metrics, self.members)])
 
 
 @contextmanager
@@ -129,8 +136,9 @@ def drive(
         notes.open(journal)
     tracker = tracker_of(paths, config.tracking)
     status: Status = "FAILED"
+    searches = config.search is not None
     with interruption.handle_signals() as signals:
-        signals.last_words = partial(_last_words, paths, journal)
+        signals.last_words = partial(_last_words, paths, journal, searches)
         try:
             # Signals wait from the end of the last of these on, until MLflow is waited for.
             with (
@@ -148,13 +156,14 @@ def drive(
         except KeyboardInterrupt:
             status = "KILLED"
             display.message("stopping in order; a second Ctrl-C makes it faster")
-            raise KeyboardInterrupt(_stop_message(paths, status)) from None
+            raise KeyboardInterrupt(_stop_message(paths, status, searches)) from None
         finally:
             tracker.start()  # if nothing was trained
             journal.append(TimelineEntry(timeline.stages))
             report(paths, status, display, limit)
             journal.append(EndedEntry(status))
-            signals.last_words = partial(_say_at_once, _stop_message(paths, status))
+            message = _stop_message(paths, status, searches)
+            signals.last_words = partial(_say_at_once, message)
             journal.close()
             lacks = _ship_rest(paths, tracker, display, signals, status, limit)
             signals.last_words = None
@@ -180,22 +189,25 @@ def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
     )
 
 
-def _stop_message(paths: RunPaths, status: str) -> str:
+def _stop_message(paths: RunPaths, status: str, searches: bool = False) -> str:
     if status == "FINISHED":
         return (
             "stopped before MLflow had received all of this run; "
             f"`ensemble-pipe sync {paths.root}` ships the rest"
         )
-    text = f"stopped; `ensemble-pipe resume {paths.root}` goes on"
+    goes_on = "goes on with the trials that are left" if searches else "goes on"
+    what = "search stopped" if searches else "stopped"
+    text = f"{what}; `ensemble-pipe resume {paths.root}` {goes_on}"
     if (paths.model / "manifest.json").is_file():
-        text += f"; `ensemble-pipe predict {paths.root} ...` takes the ensemble so far"
+        so_far = "of the best trials so far" if searches else "so far"
+        text += f"; `ensemble-pipe predict {paths.root} ...` takes the ensemble {so_far}"
     return text
 
 
-def _last_words(paths: RunPaths, journal: Journal) -> None:
+def _last_words(paths: RunPaths, journal: Journal, searches: bool) -> None:
     """Journal the end of a run that ends at once; callable at any point of the program."""
     journal.append(EndedEntry("KILLED"))
-    _say_at_once(_stop_message(paths, "KILLED"))
+    _say_at_once(_stop_message(paths, "KILLED", searches))
 
 
 def _say_at_once(text: str) -> None:

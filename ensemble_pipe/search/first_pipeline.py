@@ -1,12 +1,12 @@
 """A first pipeline for a person's data: chosen by looking at it, with the reasons as comments."""
 
-import re
 import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.config.conversion import validate
+from ensemble_pipe.config.file_names import name_of
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import DataError
@@ -73,7 +73,7 @@ def first_pipeline(
     sides = side_roles(rows, report)
     values = pipeline_of(report, _anywhere(location), sides, task)
     assert values is not None
-    values = {"name": _name_of(location), "seed": 1, **values, **_of_images(report)}
+    values = {"name": name_of(location), "seed": 1, **values, **_of_images(report)}
     if report.image_shape is None and rows.count >= LEAST_POOLED:
         values["ensemble"] = {"preset": "best"}
     prepared = prepare(validate(Document(report.where, values)))
@@ -105,13 +105,6 @@ def _require_label(report: Report, label: str | None, command: str) -> None:
 def _anywhere(location: str) -> str:
     """Return a location that is the same from any folder."""
     return location if "://" in location else str(Path(location).absolute())
-
-
-def _name_of(location: str) -> str:
-    """Return a pipeline's name for a file: its own, without what names may not have."""
-    last = location.rstrip("/").rsplit("/", 1)[-1]
-    stem = re.sub(r"(\.csv)?\.\w+$", "", last) or last
-    return re.sub(r"^[^A-Za-z0-9]+|[^A-Za-z0-9_.-]+", "_", stem).strip("_")[:64] or "pipeline"
 
 
 def _of_images(report: Report) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from ensemble_pipe.core.messages import list_names, printable
+from ensemble_pipe.core.messages import list_names, printable, quote
 from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.search.first_pipeline import LEAST_POOLED, MOST_ROWS_BY_DEFAULT, FirstPipeline
 
@@ -85,7 +85,11 @@ def _on_data(first: FirstPipeline) -> Iterator[str]:
     yield "the path is absolute, so that the file runs from any folder"
     if sides.missing_values:
         marked = list_names([printable(name) for name in sides.marked])
-        yield f"'?' is read as a missing value; it is frequent in {marked}"
+        texts = list_names([quote(text) for text in sides.missing_values])
+        some = "is read as a missing value; it is"
+        if len(sides.missing_values) > 1:
+            some = "are read as missing values; they are"
+        yield f"{texts} {some} frequent in {marked}"
     if sides.group is not None:
         yield (
             f"group: {printable(sides.group)} names what has several rows, which must not be on "

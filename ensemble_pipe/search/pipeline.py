@@ -7,6 +7,7 @@ from typing import Any
 
 from ensemble_pipe.config import yaml_documents
 from ensemble_pipe.config.conversion import resolve, validate
+from ensemble_pipe.config.file_names import with_name
 from ensemble_pipe.config.reading import load_pipeline, require_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
@@ -27,16 +28,16 @@ from ensemble_pipe.search.drivers import first_trials
 from ensemble_pipe.search.nested import Nested, nested_cross_validation
 from ensemble_pipe.search.planning import require_space_fits
 from ensemble_pipe.search.refinement import LONGER, Refined, refined
-from ensemble_pipe.search.results import read_trials
+from ensemble_pipe.search.results import read_trials, trials_table
 from ensemble_pipe.search.trials import Trial
 from ensemble_pipe.training.components import takes_components
 
 __all__ = ["SearchResult", "combine", "refine", "refined_of", "resume", "search"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
-    """The result of a search.
+    """The result of a search; its `repr` is a table of the best trials, and of the run's metrics.
 
     Attributes:
         run: of the ensemble that was made of the trials.
@@ -49,6 +50,9 @@ class SearchResult:
     metric: str
     trials: tuple[Trial, ...]
     nested: Nested | None = None
+
+    def __repr__(self) -> str:
+        return f"SearchResult\n{trials_table(self.metric, self.trials)}\n{self.run!r}"
 
 
 @handle_signals()
@@ -196,7 +200,8 @@ def combine(run_dir: str | Path, **options: Any) -> RunResult:
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Document]:
     require_pipeline(pipeline, overrides)
     if not isinstance(pipeline, Pipeline):
-        document = yaml_documents.read_document(Path(pipeline)).with_overrides(overrides)
+        read = with_name(yaml_documents.read_document(Path(pipeline)), Path(pipeline))
+        document = read.with_overrides(overrides)
         return validate(document), document
     return pipeline, Document("pipeline", resolve(pipeline))
 

@@ -25,11 +25,17 @@ def left_undone(
         unmeasured: what was not measured for want of time, such as "baselines".
         further: what was to be trained that has no learners yet, such as "4 trials not chosen".
 
-    >>> left_undone(20.0, [1, 2], [LearnerUnderWay(1, 0.5, True)])
-    'time limit 20s: learner 1 joins as it was at 50% of its steps; learner 2 not begun'
+    >>> begun = [LearnerUnderWay(1, 0.5, True), LearnerUnderWay(2, 0.25, True)]
+    >>> left_undone(20.0, [1, 2, 3], begun)
+    'time limit 20s: learners 1, 2 join as they were at 25% to 50% of their steps; learner 3 not \
+begun'
     """
     begun = {one.learner for one in under_way}
-    parts = [_of(one) for one in under_way if one.learner in unfinished]
+    open_ = [one for one in under_way if one.learner in unfinished]
+    parts = [
+        _under_way([one for one in open_ if one.is_member == joins], joins)
+        for joins in (True, False)
+    ]
     waiting = [learner for learner in unfinished if learner not in begun]
     if waiting:
         parts.append(f"{_named(waiting)} not begun")
@@ -39,14 +45,32 @@ def left_undone(
     if unmeasured:
         parts.append(f"not measured: {', '.join(unmeasured)}")
     why = "" if limit_s is None else f"time limit {duration_text(limit_s)}: "
-    return f"{why}{'; '.join(parts)}" if parts else ""
+    text = "; ".join(filter(None, parts))
+    return f"{why}{text}" if text else ""
 
 
-def _of(one: LearnerUnderWay) -> str:
-    where = "when it was halted" if one.share is None else f"at {one.share:.0%} of its steps"
-    if one.is_member:
-        return f"learner {one.learner} joins as it was {where}"
-    return f"learner {one.learner} does not join, since the ensemble is better without it {where}"
+def _under_way(several: Sequence[LearnerUnderWay], join: bool) -> str:
+    """Return what becomes of learners that had begun, and where they were; "" for none."""
+    if not several:
+        return ""
+    names, one = _named([own.learner for own in several]), len(several) == 1
+    where = _where(several)
+    if join:
+        return f"{names} {'joins as it was' if one else 'join as they were'} {where}"
+    verb, them = ("does", "it") if one else ("do", "them")
+    return f"{names} {verb} not join, since the ensemble is better without {them} {where}"
+
+
+def _where(several: Sequence[LearnerUnderWay]) -> str:
+    """Return at which share of their steps learners were, those without steps when halted."""
+    shares = sorted(own.share for own in several if own.share is not None)
+    parts = []
+    if shares:
+        texts = list(dict.fromkeys(f"{share:.0%}" for share in (shares[0], shares[-1])))
+        parts.append(f"at {' to '.join(texts)} of {'its' if len(several) == 1 else 'their'} steps")
+    if len(shares) < len(several):
+        parts.append("when it was halted" if len(several) == 1 else "when halted")
+    return " or ".join(parts)
 
 
 def _named(learners: Sequence[int]) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ensemble_pipe.cli.tables import baseline_line, result_table
+from ensemble_pipe.cli.tables import baseline_line
+from ensemble_pipe.run.result_table import result_table
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from ensemble_pipe.optim import (
 
 
 def test_what_is_left_out_has_a_default(load: Load) -> None:
-    assert load("seed: 1") == Pipeline()
+    assert load("seed: 1") == Pipeline(name="p")  # of its file
 
 
 def test_every_registered_component_can_be_named(load: Load) -> None:

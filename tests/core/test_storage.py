@@ -195,6 +195,9 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(
 def test_a_run_directory_is_known_by_its_manifest(tmp_path: Path) -> None:
     with pytest.raises(RunDirectoryError, match=r"has no manifest\.json"):
         RunPaths.open(tmp_path)
+    RunPaths(tmp_path).lock.touch()
+    with pytest.raises(RunDirectoryError, match=r"was stopped before its data was ready .* again"):
+        RunPaths.open(tmp_path)
     write_json(RunPaths(tmp_path).manifest, {})
     RunPaths(tmp_path).journal.touch()
     assert RunPaths.open(tmp_path).root == tmp_path.resolve()

@@ -310,6 +310,21 @@ def test_a_few_texts_among_numbers_or_dates_are_missing_values_and_named() -> No
     assert encoded[:, places].tolist() == [[1, 1], [0, 0]]
 
 
+@pytest.mark.parametrize("mark", ["unknown", "?", "-"])
+def test_numbers_beside_a_frequent_text_are_text_with_a_word_on_missing_values(mark: str) -> None:
+    numbers = [mark if place % 5 == 0 else str(value) for place, value in enumerate(NOISE)]
+    table = table_of(x=numbers, other=NOISE)
+    (found,) = (d for d in recognized(table).decisions if d.name == "x")
+    assert found.kind in ("category", "left out")
+    assert found.warning == (
+        f"is taken for text, though 80% of its values are numbers; where {mark!r} means that one "
+        f"is missing, write missing_values: [{mark!r}] below data"
+    )
+    sizes = [f"size {n % 9}" if n % 5 else mark for n in range(ROWS)]
+    category = recognized(table_of(c=sizes)).decisions[0]
+    assert category.warning == ""
+
+
 def test_text_outside_of_the_training_part_is_taken_as_in_it() -> None:
     values = [*map(str, NOISE[:-1]), "unknown"]
     train = np.arange(ROWS) < ROWS - 1

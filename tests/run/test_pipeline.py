@@ -135,6 +135,14 @@ def test_the_loaded_model_repeats_the_runs_predictions(finished: RunResult) -> N
     assert model.predict_members(images).shape == (3, len(images), 10)
 
 
+def test_a_result_is_shown_as_a_table_of_what_matters(finished: RunResult) -> None:
+    head, *table = repr(finished).splitlines()
+    assert head.startswith(f"RunResult of {finished.run_dir}, ")
+    assert table[0].split() == ["test", "accuracy", "nll", "brier", "ece"]
+    assert [line[:11].strip() for line in table[1:4]] == ["mean member", "best member", "ensemble"]
+    assert table[4:] == ["(3 members; best member by validation NLL)"]
+
+
 def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
     before = RunPaths(Path(finished.run_dir)).model / "members.safetensors"
     bits = before.read_bytes()

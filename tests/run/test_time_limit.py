@@ -196,8 +196,14 @@ def test_what_was_left_undone_is_said_everywhere(
 def test_learners_that_the_ensemble_is_better_without_are_named() -> None:
     behind = [LearnerUnderWay(1, 0.02, False), LearnerUnderWay(2, None, True)]
     assert left_undone(None, [1, 2], behind) == (
-        "learner 1 does not join, since the ensemble is better without it at 2% of its steps; "
-        "learner 2 joins as it was when it was halted"
+        "learner 2 joins as it was when it was halted; "
+        "learner 1 does not join, since the ensemble is better without it at 2% of its steps"
+    )
+    several = [LearnerUnderWay(n, n / 10, n < 4) for n in range(1, 6)]
+    assert left_undone(None, [1, 2, 3, 4, 5, 6], [*several, LearnerUnderWay(6, None, True)]) == (
+        "learners 1, 2, 3, 6 join as they were at 10% to 30% of their steps or when halted; "
+        "learners 4, 5 do not join, since the ensemble is better without them at 40% to 50% of "
+        "their steps"
     )
     assert left_undone(60.0, [], []) == ""
 

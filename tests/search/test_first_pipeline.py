@@ -84,6 +84,26 @@ def test_the_file_says_what_a_run_does_by_default(label: str, table: Path) -> No
     assert prepare(config).config == settled(default)
 
 
+def test_texts_beside_numbers_are_proposed_as_missing_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = [
+        "unknown" if n % 7 == 0 else "-" if n % 11 == 0 else f"{n / 3:.3f}" for n in range(300)
+    ]
+    lines = [f"{cell},{'abc'[n % 3]},{n % 2}" for n, cell in enumerate(cells)]
+    Path("sizes.csv").write_text("\n".join(["size,kind,label", *lines]))
+    text = call("init", "sizes.csv", "--label", "label").stdout
+    assert "'-', 'unknown' are read as missing values; they are frequent in size" in text
+    config, _ = load_pipeline(Path("pipeline.yaml"))
+    decisions = {d.name: d for d in prepare(config).schema.decisions}
+    assert decisions["size"].kind == "number"
+    assert not decisions["size"].warning
+    shown = call("data", "inspect", "sizes.csv", "--label", "label").stdout
+    assert "missing_values: ['-', unknown]" in shown
+    assert "where '-', 'unknown' means that one is missing" in " ".join(shown.split())
+
+
 @pytest.mark.slow
 def test_the_file_runs_from_any_folder(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call("init", table, "--label", "rich", "-o", "p.yaml").exit_code == 0

@@ -65,12 +65,15 @@ def test_a_trial_is_scored_by_the_mean_of_its_members_and_brings_all_of_them(
     if folds is None:
         assert alone.run.metrics["validation/nll"] == pytest.approx(first.score)
     assert read_trials(RunPaths(Path(found.run.run_dir))) == ("nll", found.trials)
+    assert "(4 trials: 4 finished)" in repr(found)
+    assert repr(found).endswith(repr(found.run))
 
 
 def test_a_search_that_was_stopped_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     config = pipeline(search={"driver": "tpe", "batch": 2})
     whole = search_here(tmp_path / "whole", config)
-    with pytest.raises(KeyboardInterrupt):
+    goes_on = r"search stopped; `ensemble-pipe resume .*` goes on with the trials that are left"
+    with pytest.raises(KeyboardInterrupt, match=goes_on):
         search_here(tmp_path / "stopped", config, display=Stops(8))
     (run_dir,) = (tmp_path / "stopped").iterdir()
     resume(run_dir, inline=True)

@@ -3,11 +3,15 @@
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ensemble_pipe.data.inspection.inspect import ColumnReport, Report
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.data.tables.arrow_types import is_text, to_plain
+from ensemble_pipe.data.tables.missing import NO_TEXTS
+from ensemble_pipe.data.tables.text_tallies import TextTally
 
 # Texts that hardly ever are a category. Others, such as NA, may be one ("no garage"), and mean a
 # missing value among numbers anyway.
@@ -44,15 +48,17 @@ class SideRoles:
 def side_roles(rows: Rows, report: Report) -> SideRoles:
     """Return the side columns of a table by their values and names; none for images.
 
-    Dates are read once more, to see whether the rows are in their order.
+    Texts are read once more, to see whether they are numbers but for what may mean a missing one;
+    dates, to see whether the rows are in their order.
     """
     if report.image_shape is not None:
         return SideRoles()
     features = [column for column in report.columns if column.name != report.label]
+    texts = [column for column in features if column.kind == "category"]
+    beside = _marks_beside_numbers(rows, [column.name for column in texts])
     marks = {
-        column.name: {value for value, _ in column.frequent} & set(MARKERS)
-        for column in features
-        if column.kind == "category"
+        column.name: {value for value, _ in column.frequent} & set(MARKERS) | beside[column.name]
+        for column in texts
     }
     times = [c.name for c in features if c.kind == "date" and _has_many(c.distinct, LEAST_TIMES)]
     return SideRoles(
@@ -66,6 +72,17 @@ def side_roles(rows: Rows, report: Report) -> SideRoles:
 def is_group_name(name: str) -> bool:
     """Return whether a column is named as one of persons or things that have several rows is."""
     return bool({word.lower() for word in _WORDS.findall(name)} & _OF_GROUPS)
+
+
+def _marks_beside_numbers(rows: Rows, names: list[str]) -> dict[str, set[str]]:
+    """Return the texts of each column of text that may mean a missing number."""
+    tallies = {name: TextTally(NO_TEXTS) for name in names}
+    for _, block in rows.blocks(names) if names else ():
+        for name, tally in tallies.items():
+            values = block.column(name)
+            if is_text(to_plain(values).type):
+                tally.add(values, np.ones(len(values), bool))
+    return {name: set(tally.marks) for name, tally in tallies.items()}
 
 
 def _is_group(column: ColumnReport, rows: int) -> bool:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.core.arrow import truths_of
+from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.data.sources.text_columns import MISSING
 from ensemble_pipe.data.tables.arrow_types import to_plain
 from ensemble_pipe.data.tables.categories import normalize
@@ -25,6 +26,7 @@ _FEW_STRAYS = 5
 _MANY_NUMBERS = 20  # distinct ones, beside which a text is no further category
 _SHOWN = 3
 _MANY_STRAYS = 0.03  # of the values
+_LEAST_NUMBERS, _LEAST_MARK = 0.5, 0.01  # of the values, where a text may mean a missing one
 
 TextKind = Literal["number", "date", "category", "nothing"]
 
@@ -126,6 +128,16 @@ class TextTally:
         return few and self.numbers >= _MOSTLY * self.filled
 
     @property
+    def marks(self) -> tuple[str, ...]:
+        """Frequent texts beside numbers, which may mean that a number is missing."""
+        strays = self.strays["number"]
+        few = len(strays) <= _FEW_STRAYS and self.names.distinct - len(strays) > _MANY_NUMBERS
+        if not few or self.numbers < _LEAST_NUMBERS * self.filled:
+            return ()
+        least = _LEAST_MARK * self.filled
+        return tuple(sorted(text for text, count in strays.items() if count >= least))
+
+    @property
     def has_strays(self) -> bool:
         """Whether a row of a column of numbers, or of dates, has text that is none."""
         return self.has_no_number if self.kind == "number" else self.has_no_date
@@ -139,9 +151,16 @@ class TextTally:
     def warning(self, shown: Callable[[object], str]) -> str:
         """Return what the user should know of the column; empty for nothing.
 
-        Text of a form that is not read as the numbers or dates that it looks like, or of which much
-        counts as missing.
+        Numbers beside texts that may mean a missing one, text of a form that is not read as the
+        numbers or dates that it looks like, or text of which much counts as missing.
         """
+        if self.kind == "category" and self.marks:
+            texts = list_names([shown(text) for text in self.marks])
+            return (
+                f"is taken for text, though {self.numbers / self.filled:.0%} of its values are "
+                f"numbers; where {texts} means that one is missing, write "
+                f"missing_values: [{texts}] below data"
+            )
         if self.kind == "category":
             read = {"number": self.numbers, "date": self.dates}
             return self.other_forms.advice(self.filled, read)
