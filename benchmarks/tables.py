@@ -146,6 +146,7 @@ def compare_table(name: str, arguments: argparse.Namespace) -> Found:
         our: {
             peer: {key: interval(losses[our][key], losses[peer][key]) for key in losses[our]}
             for peer in peers
+            if peer in losses
         }
         for our in ours
         if our in losses
@@ -208,13 +209,42 @@ def standings(results: dict[str, Found], ours: str, peers: Sequence[str]) -> dic
     for name, result in results.items():
         against = result["against"].get(ours, {})
         for key in next(iter(against.values()), {}):
-            apart = {peer: against[peer][key] for peer in peers}
+            apart = {peer: against[peer][key] for peer in peers if peer in against}
             rival = max(apart, key=lambda peer: apart[peer][0])
             mean, low, high = apart[rival]
             verdict = "wins" if mean < 0 else "level" if low <= 0 <= high else "loses"
             found[f"{name}/{key}"] = {"rival": rival, "verdict": verdict, "apart": mean,
                                       "interval": [low, high]}  # fmt: skip
     return found
+
+
+def versus(results: dict[str, Found], ours: Sequence[str], peers: Sequence[str]) -> str:
+    """Return on how many tables ours are better, level and worse than each peer, as Markdown.
+
+    Level is an interval of the difference that holds 0; in brackets on how many tables of all the
+    mean is better.
+    """
+    head = [f"{our}, {words}" for our in ours for words in ("NLL", "accuracy or RMSE")]
+    lines = [f"| | tables | {' | '.join(head)} |", "|" + "---|" * (len(head) + 2)]
+    for peer in peers:
+        apart = [
+            [one["against"][our][peer] for one in results.values()
+             if peer in one["against"].get(our, {})]
+            for our in ours
+        ]  # fmt: skip
+        if not any(apart):
+            continue
+        cells = [_count([own[key] for own in all_ for key in keys if key in own])
+                 for all_ in apart for keys in (("nll",), ("error", "squared"))]  # fmt: skip
+        lines.append(f"| {peer} | {len(max(apart, key=len))} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _count(intervals: Sequence[Sequence[float]]) -> str:
+    better = sum(high < 0 for _, _, high in intervals)
+    worse = sum(low > 0 for _, low, _ in intervals)
+    means = sum(mean < 0 for mean, _, _ in intervals)
+    return f"{better} / {len(intervals) - better - worse} / {worse} ({means})"
 
 
 def main() -> None:
@@ -235,7 +265,8 @@ def main() -> None:
     for name in arguments.tables:
         results[name] = compare_table(name, arguments)
         print(table(name, results[name]), file=sys.stderr)
-    print(overview(results), file=sys.stderr)
+    print(overview(results), versus(results, arguments.ours, arguments.peers), sep="\n\n",
+          file=sys.stderr)  # fmt: skip
     found = {
         **circumstances("python benchmarks/tables.py --folder data --work results"),
         "seeds": arguments.seeds,
