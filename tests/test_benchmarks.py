@@ -275,6 +275,60 @@ def test_strategies_are_compared_at_equal_cost(fashion_mnist: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_members_that_share_are_compared_with_other_strategies(
+    fashion_mnist: Path, tmp_path: Path
+) -> None:
+    small_images(tmp_path / "fashion-mnist", fashion_mnist, 600, 300)
+    small_images(tmp_path / "notmnist", shared("notmnist"), 0, 300)
+    arguments = ["--folder", str(tmp_path), "--work", str(tmp_path / "work"), "--seeds", "2"]
+    result = result_of("shared_strategies.py", *arguments, "--problems", "fashion_mnist")
+    lines = {line["strategy"]: line for line in result["problems"]["fashion_mnist"]}
+    members = {name: line["members"] for name, line in lines.items()}
+    assert members == {"shared": 5, "independent": 5, "snapshot": 5, "MC-dropout": 20}
+    assert lines["shared"]["less_shared"] == {}
+    for name, line in lines.items():
+        assert line["metrics"]["accuracy"]["mean"] > 0.5
+        assert 0 < line["metrics"]["ood/mutual_information"]["mean"] < 1
+        assert name == "shared" or line["less_shared"]["nll"]["over"] == "seeds"
+        assert name == "shared" or line["less_shared"]["ood/max_probability"]["runs"] == 2
+
+
+@pytest.mark.slow
+def test_the_permuted_rows_of_a_table_have_its_values_and_not_its_rows(
+    adult: Path, tmp_path: Path
+) -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import shared_strategies
+
+    output = shared_strategies.permuted(adult / "test.csv.gz", tmp_path / "permuted.csv")
+    rows, other = (
+        pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        for path in (adult / "test.csv.gz", output)
+    )
+    for name in rows.columns:
+        assert sorted(rows[name]) == sorted(other[name])
+    assert (rows == other).all(axis=1).mean() < 0.01
+
+
+@pytest.mark.slow
+def test_the_ablation_of_members_that_share_never_reads_a_test_part(tmp_path: Path) -> None:
+    folder = tmp_path / "tables" / "titanic"
+    folder.mkdir(parents=True)
+    train = shared("tables") / "titanic" / "train.csv.gz"
+    (folder / "train.csv.gz").write_bytes(train.read_bytes())
+    places = ["--folder", str(tmp_path), "--work", str(tmp_path / "work")]
+    cases = ["full, 16 members", "full, 1 member", "independent, 8 networks"]
+    result = result_of("shared_members.py", *places, "--tables", "titanic", "--cases", *cases)
+    lines = result["tables"]["titanic"]
+    assert [lines[name]["members"] for name in cases] == [16, 1, 8]
+    assert lines["full, 16 members"]["excess"]["nll"] == [0, 0, 0]
+    assert lines["full, 1 member"]["correlation"] is None
+    assert 0 < lines["full, 16 members"]["correlation"] < 1
+    low, high = lines["full, 1 member"]["excess"]["nll"][1:]
+    assert low < high
+
+
+@pytest.mark.slow
 def test_snapshots_are_compared_with_a_single_network_at_equal_cost(
     fashion_mnist: Path, tmp_path: Path
 ) -> None:
@@ -338,6 +392,49 @@ def test_the_published_figures_of_fashion_mnist_are_those_that_are_kept() -> Non
     assert strategies.table(kept["strategies"]) in page
     kept = json.loads((results / "snapshots.json").read_text())
     assert strategies.table(kept["strategies"]) in page
+
+
+def test_the_published_figures_of_members_that_share_are_those_that_are_kept() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import shared_members
+    import shared_strategies
+
+    results, page = ROOT / "benchmarks" / "results", (ROOT / "benchmarks" / "README.md").read_text()
+    kept = json.loads((results / "shared_members.json").read_text())
+    assert list(kept["tables"]) == ["housing", "telescope"]
+    for name, lines in kept["tables"].items():
+        assert shared_members.table(name, lines) in page
+    kept = json.loads((results / "shared_strategies.json").read_text())
+    assert list(kept["problems"]) == list(shared_strategies.PROBLEMS)
+    for problem, lines in kept["problems"].items():
+        assert shared_strategies.table(problem, lines) in page
+
+
+def test_the_published_figures_beside_networks_are_those_that_are_kept() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import tables
+    from tables_contestants import OURS, PEERS
+    from tables_data import TABLES
+
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    path = ROOT / "benchmarks" / "results" / "tables_networks.json"
+    kept = json.loads(path.read_text())["tables"]
+    assert list(kept) == list(TABLES)
+    assert tables.overview(kept) in page
+    assert tables.versus(kept, list(OURS), list(PEERS)) in page
+
+
+def test_a_table_counts_as_better_or_worse_where_its_interval_leaves_0_out() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    import tables
+
+    intervals = {"a": (-1.0, -2.0, -0.5), "b": (-0.1, -0.2, 0.1), "c": (1.0, 0.5, 2.0)}
+    results = {
+        name: {"against": {"default": {"peer": {"nll": own, "error": own}}}}
+        for name, own in intervals.items()
+    }
+    found = tables.versus(results, ["default"], ["peer", "another"])
+    assert found.splitlines()[2:] == ["| peer | 3 | 1 / 1 / 1 (2) | 1 / 1 / 1 (2) |"]
 
 
 def test_the_published_figures_of_memory_are_those_that_are_kept() -> None:
