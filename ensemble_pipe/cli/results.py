@@ -8,16 +8,26 @@ import typer
 from ensemble_pipe.cli.support import AsJson, Input, Model, RunDir, With, errors, give, loading
 from ensemble_pipe.core.messages import counted
 from ensemble_pipe.core.terminal import say, show
+from ensemble_pipe.serving.column_texts import Uncertainty
 
 
 def predict(
     model: Model,
     input_: Input,
     output: Annotated[Path, typer.Option(help="Parquet, Arrow or CSV, by its ending.")],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", metavar="COLUMN", help="Carry a column of the input along, such as an id."
+        ),
+    ] = None,
+    uncertainty: Annotated[
+        Uncertainty, typer.Option(help="How many measures of it each row gets.")
+    ] = "one",
     with_: With = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict every row of a file, in its order, with uncertainties."""
+    """Predict every row of a file, in its order, with how sure each prediction is."""
     with errors():
         with loading():
             from ensemble_pipe.core.compilation import report_compilation
@@ -28,7 +38,9 @@ def predict(
         ensemble = load(model)
         rows = files.open_for(ensemble, input_, with_)
         with report_compilation(say):
-            count = files.predict_file(ensemble, rows, output)
+            count = files.predict_file(
+                ensemble, rows, output, keep=keep or (), uncertainty=uncertainty
+            )
         members = counted(len(ensemble.members), "member")
         done = f"{counted(count, 'prediction')} of {members} in {output}"
         give(done, {"rows": count, "output": str(output)}, as_json)

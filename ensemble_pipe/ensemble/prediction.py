@@ -101,12 +101,17 @@ class Prediction:
         """
         return self._interval(self.conformal)
 
-    def central_interval(self, coverage: float) -> tuple[Floats, Floats]:
-        """Return the ends of the predictive distribution's central intervals, as `interval` does.
+    def interval_of(self, coverage: float) -> tuple[Floats, Floats]:
+        """Return the ends of intervals that cover a share of the rows, as `interval` does.
+
+        They are the conformal ones where these have this coverage, else the central intervals of
+        the predictive distribution, which combining has calibrated.
 
         Args:
-            coverage: their probability, between 0 and 1.
+            coverage: the share, between 0 and 1.
         """
+        if self.conformal and {one.coverage for one in self.conformal} == {coverage}:
+            return self.interval
         width = half_width(coverage)
         one = Conformal(method="normalized", coverage=coverage, threshold=width)
         return self._interval((one,) * self.schema.target_count)

@@ -20,6 +20,8 @@ from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.data.tables.strays import Strays
 from ensemble_pipe.ensemble.members.external_files import cells_from
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.serving.carried import Carried
+from ensemble_pipe.serving.column_texts import Uncertainty
 from ensemble_pipe.serving.external import with_files
 from ensemble_pipe.serving.inputs import open_input
 from ensemble_pipe.serving.model import Ensemble
@@ -44,13 +46,30 @@ def open_for(model: Ensemble, path: str, given: Sequence[str] | None = None) -> 
     return with_files(rows, given or (), model.members, model.schema)
 
 
-def predict_file(model: Ensemble, rows: Rows, output: Path) -> int:
+def predict_file(
+    model: Ensemble,
+    rows: Rows,
+    output: Path,
+    *,
+    keep: Sequence[str] = (),
+    uncertainty: Uncertainty = "one",
+) -> int:
     """Write the predictions for rows to Parquet, Arrow or CSV; return their number.
 
-    Rows that are files of their own have their names in a first column, `file`.
+    Args:
+        model: that predicts.
+        rows: as `open_for` opens them.
+        output: the file to write, of the format that its ending says.
+        keep: columns of the input that stand before the predictions; without any the number of
+            the row does, in `row`. Rows that are files of their own have their names, in `file`.
+        uncertainty: "one" measure of it, or "all".
+
+    Raises:
+        DataError: a row cannot be predicted, or a column cannot be kept.
     """
+    carried = Carried(rows, keep)
     with atomic_file(output) as beside:
-        tables = _tables(model, rows)
+        tables = _tables(model, rows, carried, uncertainty)
         first = next(tables)
         with _writer(beside, output.suffix, first.schema) as write:
             write(first)
@@ -113,13 +132,15 @@ def _no_labels(rows: Rows, label: str, schema: Schema) -> str:
     )
 
 
-def _tables(model: Ensemble, rows: Rows) -> Iterator[pa.Table]:
+def _tables(
+    model: Ensemble, rows: Rows, carried: Carried, uncertainty: Uncertainty
+) -> Iterator[pa.Table]:
     """Yield the predictions, block by block."""
     for first, outputs in outputs_of(model, rows):
-        table = model.as_table(outputs)
-        if rows.file is not None:
-            files = [rows.file(first + row) for row in range(table.num_rows)]
-            table = table.add_column(0, "file", pa.array(files, pa.string()))
+        table = model.as_table(outputs, uncertainty)
+        carried.require_apart(table.column_names)
+        for place, (name, values) in enumerate(carried.take(first, table.num_rows)):
+            table = table.add_column(place, name, values)
         yield table
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SUMS_TAG = "ensemble_pipe.sums"
 _NEEDS = ("ensemble-pipe", "mlflow", "numpy", "numba", "pyarrow", "safetensors", "pydantic")
+# Of a request, with their defaults: see `pyfunc`.
+PARAMETERS = {"uncertainty": "one"}
 _CODE = str(Path(__file__).with_name("mlflow_model.py"))
 
 
@@ -123,10 +125,11 @@ def describe(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
     example = _as_users_have(rows, ensemble.schema.is_image)
     predicted = ensemble.table(rows).to_pandas()
     if ensemble.schema.is_image:
-        return infer_signature(example, predicted), example
+        return infer_signature(example, predicted, PARAMETERS), example
     truths = {field.name for field in rows.schema if pa.types.is_boolean(field.type)}
     columns = input_schema(ensemble.schema, ensemble.columns, truths)
-    signature = ModelSignature(columns, infer_signature(None, predicted).outputs)
+    inferred = infer_signature(None, predicted, PARAMETERS)
+    signature = ModelSignature(columns, inferred.outputs, inferred.params)
     return signature, as_text(as_signed(example, columns))
 
 

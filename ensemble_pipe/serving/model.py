@@ -23,6 +23,7 @@ from ensemble_pipe.ensemble.numbers import member_means
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.serving.artifact import Model, read_artifact
+from ensemble_pipe.serving.column_texts import Uncertainty
 from ensemble_pipe.serving.description import describe
 from ensemble_pipe.serving.external import PredictionTable, with_predictions
 from ensemble_pipe.serving.in_memory import SparseMatrix, is_sparse, sparse_parts
@@ -152,11 +153,7 @@ class Ensemble:
         elif not 0 < coverage < 1:
             raise InputError(f"coverage: must lie between 0 and 1, got {coverage}")
         prediction = self.prediction(inputs, given)
-        fitted = {one.coverage for one in self.conformal}
-        if coverage is None or coverage in fitted:
-            ends = prediction.interval
-        else:
-            ends = prediction.central_interval(coverage)
+        ends = prediction.interval if coverage is None else prediction.interval_of(coverage)
         return np.stack([self._flat(end) for end in ends], axis=-1)
 
     def prediction(self, inputs: Inputs, given: ExternalPredictions = None) -> Prediction:
@@ -167,16 +164,26 @@ class Ensemble:
         """Return the ensemble's prediction from the members' outputs (K, R, O)."""
         return Prediction(outputs, self.combiner, self.schema, self.conformal, self.decision)
 
-    def table(self, inputs: Inputs, given: ExternalPredictions = None) -> pa.Table:
+    def table(
+        self,
+        inputs: Inputs,
+        given: ExternalPredictions = None,
+        *,
+        uncertainty: Uncertainty = "one",
+    ) -> pa.Table:
         """Return one row for each input row, in its order.
 
-        The columns are those of `serving.predictions.prediction_columns`.
+        Args:
+            inputs: rows.
+            given: predictions of other programs.
+            uncertainty: "one" measure of it, or "all"; the columns are those of
+                `serving.predictions.prediction_columns`.
         """
-        return self.as_table(self.outputs(inputs, given))
+        return self.as_table(self.outputs(inputs, given), uncertainty)
 
-    def as_table(self, outputs: Floats) -> pa.Table:
+    def as_table(self, outputs: Floats, uncertainty: Uncertainty = "one") -> pa.Table:
         """Return the predictions from the members' outputs (K, R, O), a row for each of R."""
-        columns = prediction_columns(self.of_outputs(outputs))
+        columns = prediction_columns(self.of_outputs(outputs), uncertainty)
         return pa.table({name: pa.array(column) for name, column in columns.items()})
 
     def outputs(self, inputs: Inputs, given: ExternalPredictions = None) -> Floats:

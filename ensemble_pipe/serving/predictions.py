@@ -7,28 +7,50 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.data.base import open_base
 from ensemble_pipe.ensemble.aggregator import Measured
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.serving.column_texts import CHOICES, Uncertainty
 
 SEPARATOR = " | "  # between the classes of a set
 
 
-def prediction_columns(prediction: Prediction) -> dict[str, Array]:
+# The one measure of uncertainty of each task, and the coverage of the interval beside the mean.
+ONE = {"classification": "entropy", "regression": "std"}
+COVERAGE, LOW, HIGH = 0.9, "low_90", "high_90"
+
+
+def prediction_columns(
+    prediction: Prediction, uncertainty: Uncertainty = "one"
+) -> dict[str, Array]:
     """Return the predictions of an ensemble, as columns (R,).
 
+    Args:
+        prediction: of R rows.
+        uncertainty: "one" measure of it, or "all", see `column_texts`.
+
     Returns:
-        For classes `prediction`, `probability_<class>` for each class, and the uncertainties; for
-        numbers `prediction` and `mean`, and `std` with its parts `aleatoric` and `epistemic`, in
-        the target's units. Of several targets each of these once, as `mean_<target>`. With a stated
-        coverage also the classes of the conformal `set` and its `set_size`, or the ends `low` and
-        `high` of the interval.
+        For classes `prediction`, `probability_<class>` for each class, and `entropy`; for numbers
+        `prediction`, `mean`, the ends `low_90` and `high_90` of the interval that covers 90%, and
+        `std`, in the target's units. Of several targets each of these once, as `mean_<target>`. Of
+        "all" the further measures. With a stated coverage also the classes of the conformal `set`
+        and its `set_size`, or the ends `low` and `high` of the interval.
+
+    Raises:
+        InputError: `uncertainty` is neither.
     """
-    schema = prediction.schema
+    if uncertainty not in CHOICES:
+        raise InputError(f"uncertainty: must be 'one' or 'all', got {quote(uncertainty)}")
+    schema, measures = prediction.schema, prediction.uncertainty()
+    if uncertainty == "one":
+        measures = {ONE[schema.task]: measures[ONE[schema.task]]}
     if schema.task == "regression":
         mean = prediction.mean
-        numbers = {"prediction": mean, "mean": mean, **prediction.uncertainty()}
+        low, high = prediction.interval_of(COVERAGE)
+        numbers = {"prediction": mean, "mean": mean, LOW: low, HIGH: high, **measures}
         if prediction.conformal:
             numbers["low"], numbers["high"] = prediction.interval
         return _by_target(numbers, schema.target_names)
@@ -37,7 +59,7 @@ def prediction_columns(prediction: Prediction) -> dict[str, Array]:
     return {
         "prediction": names[prediction.decided],
         **{f"probability_{name}": probabilities[:, i] for i, name in enumerate(schema.classes)},
-        **prediction.uncertainty(),
+        **measures,
         **(_set_columns(prediction) if prediction.conformal else {}),
     }
 

@@ -31,10 +31,14 @@ with warnings.catch_warnings():
             self.ensemble = load(Path(context.artifacts["model"]))
 
         def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-            """Return a data frame with a row of predictions for each row of the input."""
+            """Return a data frame with a row of predictions for each row of the input.
+
+            The parameter `uncertainty` is "one" measure of it, or "all".
+            """
+            uncertainty = (params or {}).get("uncertainty", "one")
             schema = self.ensemble.schema
             rows = model_input if schema.is_image else as_read(model_input, schema)
             try:
-                return self.ensemble.table(rows).to_pandas()
+                return self.ensemble.table(rows, uncertainty=uncertainty).to_pandas()
             except InputError as error:
                 raise WrongInputError(error) from None
