@@ -40,8 +40,36 @@ def show(text: str) -> None:
         raise
 
 
+class _Volume:
+    """How much is said: everything but results, errors and warnings, or more."""
+
+    quiet = False
+    verbose = False
+
+
+def set_volume(*, quiet: bool, verbose: bool) -> None:
+    """Set how much this process says on standard error: see `say`, `warn` and `is_verbose`."""
+    _Volume.quiet, _Volume.verbose = quiet, verbose
+
+
+def is_quiet() -> bool:
+    """Return whether only warnings and errors are said."""
+    return _Volume.quiet
+
+
+def is_verbose() -> bool:
+    """Return whether more than usual is said."""
+    return _Volume.verbose
+
+
 def say(text: str) -> None:
-    """Print a line to standard error, with control characters escaped.
+    """Print progress, or what to do next, to standard error, unless the command is to be quiet."""
+    if not _Volume.quiet:
+        warn(text)
+
+
+def warn(text: str) -> None:
+    """Print a warning or error to standard error, with control characters escaped.
 
     A closed pipe (`2>&1 | head -1`) or terminal does not end a run.
     """

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from ensemble_pipe.core.terminal import say
+from ensemble_pipe.core.terminal import is_quiet, is_verbose, say, warn
+from ensemble_pipe.run.news import News
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
 from ensemble_pipe.training.plan import LearnerPlan
@@ -17,6 +18,11 @@ LINE_EVERY_S = 1.0
 
 
 class Display(Protocol):
+    @property
+    def forecasts(self) -> bool:
+        """Whether it shows how long the run will take, so that this is worth measuring."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -34,13 +40,23 @@ class Display(Protocol):
         """A trainer reports an event."""
         ...
 
+    def note(self, news: News) -> None:
+        """The run says something of itself."""
+        ...
+
     def message(self, text: str) -> None:
         """Show a message to the user; empty text is not shown."""
+        ...
+
+    def warn(self, text: str) -> None:
+        """Show a warning, which a quiet display shows too; empty text is not shown."""
         ...
 
 
 class Silent:
     """Shows nothing."""
+
+    forecasts = False
 
     def __enter__(self) -> Self:
         return self
@@ -54,8 +70,26 @@ class Silent:
     def event(self, event: Event) -> None:
         return None
 
+    def note(self, news: News) -> None:
+        return None
+
     def message(self, text: str) -> None:
         return None
+
+    def warn(self, text: str) -> None:
+        return None
+
+
+class Quiet(Silent):
+    """Shows warnings, and nothing else."""
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Failed):
+            self.warn(f"learner {event.learner} failed: {event.reason}")
+
+    def warn(self, text: str) -> None:
+        if text:
+            warn(text)
 
 
 class HeldMessages:
@@ -82,8 +116,12 @@ class HeldMessages:
             self._say(text)
 
 
-class Lines(Silent):
-    """A plain line log, at most one line a second beside endings."""
+class Lines(Quiet):
+    """A plain line log, at most one line a second beside endings, or all lines."""
+
+    def __init__(self, every_s: float = LINE_EVERY_S) -> None:
+        """Begin; a line is due when the last one is so many seconds old."""
+        self._every_s = every_s
 
     def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
         self.message(f"training {count_text(networks, others)}")
@@ -94,7 +132,7 @@ class Lines(Silent):
 
     def event(self, event: Event) -> None:
         if isinstance(event, Failed):
-            self.message(f"learner {event.learner} failed: {event.reason}")
+            super().event(event)
         elif isinstance(event, EstimatorFitted):
             how = "fitted in" if event.whole else "halted after"
             self.message(f"learner {event.learner} {how} {event.seconds:.1f} s")
@@ -119,7 +157,7 @@ class Lines(Silent):
 
     def _is_due(self, always: bool = False) -> bool:
         """Return whether a line may be written; if so, the next one is due a second later."""
-        due = always or time.monotonic() - self._told > LINE_EVERY_S
+        due = always or time.monotonic() - self._told > self._every_s
         if due:
             self._told = time.monotonic()
         return due
@@ -151,14 +189,29 @@ class Clock:
             return "0:00:00"
         if done <= done_then:
             return "?"
-        seconds = int((now - began) / (done - done_then) * (total - done))
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        return clock_text((now - began) / (done - done_then) * (total - done))
+
+
+def clock_text(seconds: float) -> str:
+    """Return seconds as h:mm:ss.
+
+    >>> clock_text(3723.9)
+    '1:02:03'
+    """
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def make_display() -> Display:
-    """Return bars where standard error is a terminal that can move its cursor, else lines."""
+    """Return bars where standard error is a terminal that can move its cursor, else lines.
+
+    `--quiet` leaves the warnings alone of it, and `--verbose` has a line for each epoch.
+    """
+    if is_quiet():
+        return Quiet()
+    lines = Lines(0.0) if is_verbose() else Lines()
     if not sys.stderr.isatty():
-        return Lines()
+        return lines
     from ensemble_pipe.run.bars import Bars, moves_cursor  # rich takes a tenth of a second to load
 
-    return Bars() if moves_cursor() else Lines()
+    return Bars() if moves_cursor() else lines

@@ -24,6 +24,7 @@ from ensemble_pipe.report.writing import write_report
 from ensemble_pipe.run import stages
 from ensemble_pipe.run.courses import Course
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.news import Stage
 from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.result_table import result_table
 from ensemble_pipe.run.results import SessionResult
@@ -137,12 +138,11 @@ def drive(
     tracker = tracker_of(paths, config.tracking)
     status: Status = "FAILED"
     searches = config.search is not None
-    with interruption.handle_signals() as signals:
+    with display, interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal, searches)
         try:
             # Signals wait from the end of the last of these on, until MLflow is waited for.
             with (
-                display,
                 report_compilation(display.message),
                 closing(executor),
                 signals.interruptible(),
@@ -160,11 +160,13 @@ def drive(
         finally:
             tracker.start()  # if nothing was trained
             journal.append(TimelineEntry(timeline.stages))
+            display.note(Stage("reporting", after_training=True))
             report(paths, status, display, limit)
             journal.append(EndedEntry(status))
             message = _stop_message(paths, status, searches)
             signals.last_words = partial(_say_at_once, message)
             journal.close()
+            display.note(Stage("shipping", after_training=True))
             lacks = _ship_rest(paths, tracker, display, signals, status, limit)
             signals.last_words = None
     return _result(paths, result, tracker, lacks, started)
@@ -175,7 +177,7 @@ def report(paths: RunPaths, status: str, display: Display, limit: TimeLimit = NO
     try:
         write_report(paths, status, limit.allows_picture)
     except (EnsemblePipeError, OSError) as error:
-        display.message(f"the report could not be written ({error})")
+        display.warn(f"the report could not be written ({error})")
 
 
 def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
@@ -238,7 +240,7 @@ def _ship_rest(
         tracker.close()
     lacks = what_mlflow_lacks(paths, tracker)
     if status != "FINISHED":
-        display.message(lacks)
+        display.warn(lacks)
     return lacks
 
 

@@ -21,6 +21,7 @@ from ensemble_pipe.ensemble.members import (
     with_noise,
     with_variance,
 )
+from ensemble_pipe.run.news import Expected
 from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.training.boosting import BoostingState
 from ensemble_pipe.training.halting import Halted, never
@@ -87,19 +88,26 @@ class Ending:
         return sum(self._data.part(part).rows for part in self._parts if part != "validation")
 
     def rehearse(
-        self, config: Pipeline, plans: Sequence[LearnerPlan], members: int, timeline: Timeline
+        self,
+        config: Pipeline,
+        plans: Sequence[LearnerPlan],
+        members: int,
+        timeline: Timeline,
+        *,
+        forecasts: bool = False,
     ) -> None:
-        """Measure how long members take to predict and combine, by untrained ones, under a limit.
+        """Measure how long members take to predict and combine, by untrained ones.
 
-        It is done once.
+        It is done once, under a limit or for a forecast.
 
         Args:
             config: of the session.
             plans: of the networks; the largest is tried. Without any there is nothing to measure.
             members: how many there will be, if each learner yields one.
             timeline: where this is a stage.
+            forecasts: whether someone is shown how long the run will take.
         """
-        if plans and self._limit.is_set and not self.is_rehearsed:
+        if plans and (self._limit.is_set or forecasts) and not self.is_rehearsed:
             with timeline.stage("rehearsal"):
                 self._rehearse(config, plans, members)
 
@@ -135,16 +143,24 @@ class Ending:
         Args:
             begun: learners that are under way, which are then members, too.
         """
-        if not self._limit.is_set:
+        if not (self._limit.is_set or self.is_rehearsed):
             return
+        self._limit.predicting_s = self._predicting_s(begun)
+
+    def expected(self, further: int) -> Expected:
+        """Return how long all that comes after training takes, with members of further learners."""
+        limit = self._limit
+        ending_s = limit.after_training_s - limit.predicting_s + self._predicting_s(further)
+        return Expected(ending_s, limit.left_s)
+
+    def _predicting_s(self, begun: int) -> float:
+        """Return what predicting takes, with the members of learners that have begun."""
         aggregator = self._aggregator
         begun = round(max(1, begun) * self._at_once)
         held_s = self._row_s * begun
         costs_s = [aggregator.cost_ms(member) / 1000 for member in aggregator.members]
         costs_s = sorted([*costs_s, *[self._row_s] * begun], reverse=True)
-        self._limit.predicting_s = (
-            sum(costs_s[: self._most]) * self._rows + held_s * self._held.rows
-        )
+        return sum(costs_s[: self._most]) * self._rows + held_s * self._held.rows
 
 
 def _untrained(plan: LearnerPlan, schema: Schema) -> LearnerState:

@@ -14,6 +14,7 @@ from ensemble_pipe.ensemble.aggregator import Aggregator, measure_groups
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.members import NO_EXTERNAL, ExternalOutputs, fitted_member
 from ensemble_pipe.ensemble.out_of_fold import OutOfFold
+from ensemble_pipe.run import announcing
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.evidence import (
     cross_validated,
@@ -23,6 +24,7 @@ from ensemble_pipe.run.evidence import (
     require_evidence,
 )
 from ensemble_pipe.run.measuring import compare, measure_parts
+from ensemble_pipe.run.news import Stage
 from ensemble_pipe.run.ordering import plan_work
 from ensemble_pipe.run.refit import Refit, refit_plans
 from ensemble_pipe.run.registry import MemberRegistry
@@ -34,7 +36,6 @@ from ensemble_pipe.run.time_limit import NO_LIMIT, TimeLimit
 from ensemble_pipe.run.under_way import UnderWay
 from ensemble_pipe.serving.artifact import model_of
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed, Progress
-from ensemble_pipe.training.warmup import compile_kernels
 
 
 class Session:
@@ -77,13 +78,9 @@ class Session:
             compile_first: whether kernels are compiled before training, not while it goes on.
             limit: when training ends though learners are open.
         """
-        self._config = config
-        self._plans = plans
-        self._data = data
-        self._schema = schema
-        self._sink = sink
-        self._display = display
-        self._timeline = timeline
+        self._config, self._plans = config, plans
+        self._data, self._schema = data, schema
+        self._sink, self._display, self._timeline = sink, display, timeline
         self._external = external
         self._held_out = held_out
         self._compile_first = compile_first
@@ -150,27 +147,29 @@ class Session:
         """
         if not remaining.learners or self._end_when_enough() or executor is None:
             return
-        if self._compile_first and remaining.networks:
-            with self._timeline.stage("kernels"):
-                if compile_kernels(self._schema, remaining.networks, self._data.recipe):
-                    self._display.message("kernels ready (compiled once, then kept)")
+        display = self._display
+        networks, recipe, timeline = remaining.networks, self._data.recipe, self._timeline
+        if self._compile_first:
+            announcing.compile_first(networks, self._schema, recipe, display, timeline)
         total, ending = len(self._plans.trained), self._ending
-        ending.rehearse(self._config, remaining.networks, total, self._timeline)
+        ending.rehearse(self._config, networks, total, timeline, forecasts=display.forecasts)
         width, turn, early = self._config.cluster.stack, self.registry.turn, self._limit.is_set
         trainers = executor.trainers if executor.wait(ending.halted) else 1
         work = plan_work(remaining, self._schema, trainers, width, turn, early, until)
-        self._display.begin(remaining.networks, remaining.estimators)
-        trained = executor.run(work, self._data.recipe, self._schema, ending.halted)
-        for event in self._timeline.during(trained, "first step", "training"):
-            self._display.event(event)
-            before = len(self.open)
+        display.begin(networks, remaining.estimators)
+        announcing.growth(display, self.registry.aggregator, ending, len(self.open))
+        trained = executor.run(work, recipe, self._schema, ending.halted)
+        for event in timeline.during(trained, "first step", "training"):
+            display.event(event)
+            before, members = len(self.open), self.member_count
             self._handle(event)
+            if self.member_count > members:
+                announcing.growth(display, self.registry.aggregator, ending, before)
             yield event
             if len(self.open) < before and self._end_when_enough():
                 return
         if self.open and ending.has_come:
-            left_s = max(0.0, self._limit.left_s)
-            self._display.message(f"training ends, {left_s:.1f} s before the time limit")
+            announcing.end(display, self._limit)
 
     def grow(self, plans: Plans) -> None:
         """Go on with the plans of more learners; those that there are stay as they are."""
@@ -232,7 +231,7 @@ class Session:
         self.add_under_way()
         if not self.member_count:
             raise no_members(self.failed, self._limit)
-        self._display.message("combining and measuring the ensemble")
+        announcing.combining(self._display)
         folds = cross_validated(self._plans, aggregator, self._data, self._draws)
         if not self._held_out:
             require_evidence(folds, how, decide, self.failed)
@@ -251,6 +250,7 @@ class Session:
         """
         aggregator, how = self.registry.aggregator, self._config.ensemble.combine
         folds, combined = self._combination
+        self._display.note(Stage("measuring", after_training=True))
         again, parts = self._refit, self._sink.parts
         final = combined if again is None else again.replaced(combined)
         with self._timeline.stage("measuring"):
@@ -312,9 +312,7 @@ class Session:
         if least is None:
             return False
         spared = self.registry.spare_below_gain(least, trained, self.open)
-        if spared is None:
-            return False
-        self.open -= spared
-        last = max(trained - spared)
-        self._display.message(f"learners up to {last} are enough: a further one gains too little")
-        return True
+        self.open -= spared or set()
+        if spared is not None:
+            announcing.enough(self._display, max(trained - spared))
+        return spared is not None

@@ -148,5 +148,5 @@ def _finish(session: Session, course: Course, display: Display) -> SessionResult
     course.select(session)
     result = session.finish()
     for warning in result.warnings:
-        display.message(warning)
+        display.warn(warning)
     return result

@@ -58,7 +58,7 @@ def start(
         with timeline.stage("data"):
             prepared = prepare(config)
         config, plans = prepared.config, prepared.plans
-        display.message(prepared.warning or "")
+        display.warn(prepared.warning or "")
         if watch is not None:
             display = watch(prepared, display, notes)
         limit.require_start()

@@ -12,6 +12,7 @@ import numpy as np
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.nn.losses import Loss
 from ensemble_pipe.run.display import Display
+from ensemble_pipe.run.news import News
 from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.search.checks.bench import thinned
@@ -37,7 +38,7 @@ def watch(prepared: Prepared, display: Display, notes: Notes) -> Display:
     """
     step = check_data(prepared)
     for finding in warnings_of([step]):
-        display.message(f"warning: {finding.text}")
+        display.warn(f"warning: {finding.text}")
     notes.append(entry_of(step))
     return FirstLosses(prepared, display, notes)
 
@@ -63,6 +64,10 @@ class FirstLosses:
         fresh = () if prepared.first_rows else prepared.plans.networks
         self._losses = {plan.learner: plan.loss for plan in fresh if plan.boosting is None}
 
+    @property
+    def forecasts(self) -> bool:
+        return self._display.forecasts
+
     def __enter__(self) -> Self:
         self._display.__enter__()
         return self
@@ -78,8 +83,14 @@ class FirstLosses:
     def begin(self, networks: Sequence[LearnerPlan], others: Sequence[EstimatorPlan]) -> None:
         self._display.begin(networks, others)
 
+    def note(self, news: News) -> None:
+        self._display.note(news)
+
     def message(self, text: str) -> None:
         self._display.message(text)
+
+    def warn(self, text: str) -> None:
+        self._display.warn(text)
 
     def event(self, event: Event) -> None:
         self._display.event(event)
@@ -93,7 +104,7 @@ class FirstLosses:
         if is_bad_start(first, chance):
             found = (bad_start(first, chance),)
             self._losses.clear()  # one warning says it for all
-            self.message(f"warning: {found[0].text}")
+            self.warn(f"warning: {found[0].text}")
         if found or is_noted:
             verdict = f"learner {learner}: {first:.3f}, where chance gives {chance:.3f}"
             self._notes.append(entry_of(Step("first loss", verdict, found)))
