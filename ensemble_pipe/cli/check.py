@@ -53,7 +53,7 @@ def check(
                 result = look(config, limit_s, lambda text: say(f"checking: {text}"), refine=refine)
             if output is not None:
                 atomic_write(output, result_page(result, config.name))
-                say(f"the page is {output}")
+                say(f"the page is {output}; open it in a browser")
             (say if as_json else show)(result_text(result))
             run_id, line = send(result, config, began_ms)
         if line:

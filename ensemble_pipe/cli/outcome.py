@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ensemble_pipe.core.terminal import say, show
+from ensemble_pipe.core.terminal import say, show, warn
 
 if TYPE_CHECKING:
     from ensemble_pipe.run.pipeline import RunResult
@@ -60,10 +60,11 @@ def show_result(
     tell(result_table(result.metrics, result.members))
     tell(baseline_line(result.metrics))
     for learner, reason in result.failed.items():
-        say(f"learner {learner} failed and yields no member: {reason}")
+        warn(f"learner {learner} failed and yields no member: {reason}")
     if result.left_undone:
-        say(f"\n{result.left_undone}\n  {command_name()} resume {result.run_dir}")
+        warn(f"\n{result.left_undone}\n  {command_name()} resume {result.run_dir}")
     say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
+    say(f"  open {report_path(result.run_dir)} in a browser: the report")
     say(f"  {command_name()} ui --output {Path(result.run_dir).parent}")
     for step in next_steps:
         say(f"  {command_name()} {step}")
@@ -76,7 +77,14 @@ def show_result(
     if as_json:
         show(json.dumps({**vars(result), **(further or {})}))
     if result.mlflow_lacks:
-        say(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
+        warn(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
+
+
+def report_path(run_dir: str) -> Path:
+    """Return where the report of a run is."""
+    from ensemble_pipe.core.storage import RunPaths
+
+    return RunPaths(Path(run_dir)).report
 
 
 def _path_setting() -> str:

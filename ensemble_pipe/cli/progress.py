@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ensemble_pipe.core.terminal import say
+from ensemble_pipe.core.terminal import is_quiet, say
 
 LINE_EVERY_S = 5.0
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Give advance(done, total): a bar on a terminal that moves its cursor, else lines."""
-    if sys.stderr.isatty():
+    """Give advance(done, total): a bar on a terminal that moves its cursor, else lines.
+
+    With `--quiet` nothing is shown.
+    """
+    if sys.stderr.isatty() and not is_quiet():
         from ensemble_pipe.run.bars import moves_cursor
 
         if moves_cursor():

@@ -44,6 +44,7 @@ def predict(
         members = counted(len(ensemble.members), "member")
         done = f"{counted(count, 'prediction')} of {members} in {output}"
         give(done, {"rows": count, "output": str(output)}, as_json)
+        say("`ensemble-pipe predict --help` says what its columns mean")
 
 
 def evaluate(
@@ -97,6 +98,7 @@ def report(run_dir: RunDir) -> None:
         from ensemble_pipe.report.writing import write_report
 
         show(str(write_report(RunPaths.open(run_dir))))
+        say("open it in a browser")
 
 
 def compare(
@@ -118,7 +120,7 @@ def compare(
         found = compared([read_run(run_dir) for run_dir in run_dirs])
         if output is not None:
             outputs.write_comparison(found, output)
-            say(f"the comparison is in {output}")
+            say(f"the comparison is in {output}; open it in a browser or a spreadsheet")
         give(outputs.comparison_text(found), found.to_dict(), as_json)
 
 

@@ -12,7 +12,7 @@ from ensemble_pipe.cli.outcome import show_result, show_search
 from ensemble_pipe.cli.overrides import overrides_of, take_time_limit
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
-from ensemble_pipe.core.terminal import say, show
+from ensemble_pipe.core.terminal import say, show, warn
 
 if TYPE_CHECKING:
     from ensemble_pipe.config.sections import Pipeline
@@ -114,7 +114,7 @@ def rates(
             curve = rate_curve(config, plans, low, high)
         if output is not None:
             draw_rates(curve.rates, curve.losses, curve.suggestion, output)
-            say(f"the curve is in {output}")
+            say(f"the curve is in {output}; take a rate before it turns up")
         text = (
             f"{rate_table(curve.rates, curve.losses)}\n\nlowest loss at {curve.lowest:.2g}; "
             "a tenth of that is a common choice:\n"
@@ -249,6 +249,7 @@ def sync(
             say(f"the run itself is {status}; `ensemble-pipe resume {run_dir}` finishes it")
         but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
         show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
+        say(f"look at it:  ensemble-pipe ui --output {run_dir.parent}")
 
 
 def schema() -> None:
@@ -261,7 +262,7 @@ def schema() -> None:
 def _ask_about(changes: list[str]) -> bool:
     if not changes:
         return False
-    say("this run was started under other conditions, so the last bits may differ:")
+    warn("this run was started under other conditions, so the last bits may differ:")
     for change in changes:
-        say(f"  {change}")
+        warn(f"  {change}")
     return typer.confirm("go on all the same?", err=True)

@@ -13,7 +13,7 @@ import typer
 from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
 from ensemble_pipe.core.interruption import handle_signals
-from ensemble_pipe.core.terminal import say, show
+from ensemble_pipe.core.terminal import say, show, warn
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
 Model = Annotated[
@@ -68,10 +68,10 @@ def errors() -> Iterator[None]:
             yield
         except (EnsemblePipeError, MemoryError, OSError) as error:
             message, status = _message_and_status(error)
-            say(f"error: {message}")
+            warn(f"error: {message}")
             raise typer.Exit(status) from None
         except KeyboardInterrupt as stop:
-            say(str(stop) or "stopped")
+            warn(str(stop) or "stopped")
             raise typer.Exit(signals.status) from None
 
 
@@ -90,7 +90,7 @@ def _plain_warnings() -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if issubclass(category, DataWarning):
-                say(f"warning: {message}")
+                warn(f"warning: {message}")
             else:
                 others(message, category, filename, lineno, file, line)
 
