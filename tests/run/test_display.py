@@ -5,9 +5,9 @@ import pytest
 
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.run.bars import Bars
-from ensemble_pipe.run.display import Lines, count_text
-from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Progress
+from ensemble_pipe.core.terminal import set_volume
+from ensemble_pipe.run.display import Lines, Quiet, count_text, make_display
+from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Failed, Progress
 from ensemble_pipe.training.state import LearnerState
 
 POOL = [
@@ -40,26 +40,31 @@ def test_lines_tell_the_rounds_of_boosted_trees(capsys: pytest.CaptureFixture[st
     ]
 
 
-def test_every_learner_has_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    with Bars() as bars:
-        bars.begin(PLANS.networks, PLANS.estimators)
-        bars.event(Progress(5, 40, 2000, 0.3125))
-        bars.event(EstimatorFitted(8, ".skops", b"", 2.5))
+def test_a_quiet_display_says_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Quiet()
+    display.begin(PLANS.networks, ())
+    display.message("training")
+    display.event(Failed(1, 2, 3, "its loss is no number"))
+    display.warn("few rows")
+    display.warn("")
     told = capsys.readouterr().err
-    assert "learner 8" in told
-    assert "fitted in 2.5 s" in told
-    assert "loss 0.3125" in told
+    assert told == "learner 1 failed: its loss is no number\nfew rows\n"
 
 
-@pytest.mark.parametrize(("metrics", "text"), [
-    ({"train/loss": 0.5, "stop/loss": 0.25}, "done, stop loss 0.2500"),
-    ({"train/loss": 0.5}, "done, train loss 0.5000"),
-], ids=["rows held out", "none held out"])  # fmt: skip
-def test_a_bar_ends_with_the_loss_of_the_last_epoch(
-    capsys: pytest.CaptureFixture[str], metrics: dict[str, float], text: str
-) -> None:
+def test_a_verbose_one_has_a_line_for_each_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     state = LearnerState(9, np.zeros(1, np.float32), {})
-    with Bars() as bars:
-        bars.begin(PLANS.networks, ())
-        bars.event(Checkpoint(0, 3, 9, 9, state, metrics, 0, finished=True))
-    assert text in capsys.readouterr().err
+    for display, lines in ((Lines(), 1), (Lines(0.0), 3)):
+        display.begin(PLANS.networks, ())
+        capsys.readouterr()
+        for epoch in (1, 2, 3):
+            display.event(Checkpoint(0, epoch, epoch, 9, state, {"train/loss": 0.5}))
+        assert len(capsys.readouterr().err.splitlines()) == lines
+
+
+def test_the_volume_says_which_display_there_is() -> None:
+    try:
+        for quiet, verbose, kind in ((True, False, Quiet), (False, True, Lines)):
+            set_volume(quiet=quiet, verbose=verbose)
+            assert type(make_display()) is kind
+    finally:
+        set_volume(quiet=False, verbose=False)
