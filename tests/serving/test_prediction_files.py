@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 import ensemble_pipe
 from ensemble_pipe.cli import app
+from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.column_texts import ALL, ONE
 from ensemble_pipe.serving.model import Ensemble
-from ensemble_pipe.config.reading import Pipeline
 
 ROWS, CLASSES = 600, ["high", "low"]
 CLASS_MEASURES = [
@@ -49,17 +49,17 @@ def trained(folder: Path, task: str, **combine: object) -> tuple[Ensemble, str]:
     people().to_csv(folder / "people.csv", index=False)
     label, other = ("level", "pay") if task == "classification" else ("pay", "level")
     result = run(
-        Pipeline.model_validate(dict(
-            task=task,
-            data={
+        Pipeline.model_validate({
+            "task": task,
+            "data": {
                 "source": "table", "path": str(folder / "people.csv"), "label": label,
                 "ignore": ["id", other],
             },
-            network={"hidden": [8]},
-            training={"epochs": 8},
-            ensemble={"learners": 2, "combine": combine},
-            tracking={"mlflow": False},
-        )),
+            "network": {"hidden": [8]},
+            "training": {"epochs": 8},
+            "ensemble": {"learners": 2, "combine": combine},
+            "tracking": {"mlflow": False},
+        }),
         output=folder,
         inline=True,
     )  # fmt: skip
