@@ -112,6 +112,14 @@ class Prediction:
         """
         if self.conformal and {one.coverage for one in self.conformal} == {coverage}:
             return self.interval
+        return self.central_interval(coverage)
+
+    def central_interval(self, coverage: float) -> tuple[Floats, Floats]:
+        """Return the ends of the predictive distribution's central intervals, as `interval` does.
+
+        Args:
+            coverage: their probability, between 0 and 1.
+        """
         width = half_width(coverage)
         one = Conformal(method="normalized", coverage=coverage, threshold=width)
         return self._interval((one,) * self.schema.target_count)
