@@ -104,7 +104,7 @@ METRICS = {
         "how many true values lie in the central 90% of the predicted distribution",
     ),
     "width_90": Metric(
-        "width of Gaussian 90% intervals", _LOW, "the target's unit",
+        "width of Gaussian 90% intervals", "", "the target's unit",
         "of two that cover alike the narrower one knows more",
     ),
     "coverage": Metric(
@@ -152,6 +152,10 @@ def metric_of(name: str) -> Metric | None:
             base = METRICS[part]
             meaning = f"{base.name} of the {share}% of rows that it is most certain of"
             return Metric(f"{base.name} at {share}% kept", base.direction, base.unit, meaning)
+    if whole.startswith("top_") and whole.endswith("_accuracy"):
+        most = whole.removeprefix("top_").removesuffix("_accuracy")
+        meaning = f"how many rows have their true class among the {most} most probable ones"
+        return Metric(f"accuracy of the {most} most probable", _HIGH, "shares of rows", meaning)
     found = METRICS.get(whole)
     if found is None or not target:
         return found

@@ -1,8 +1,9 @@
 """The report's table of the result: the ensemble against its members and against baselines."""
 
-from ensemble_pipe.core.metrics import MAXIMIZED
+from collections.abc import Callable, Iterable
+
 from ensemble_pipe.report.combination import count_of
-from ensemble_pipe.report.glossary import legend_of, term
+from ensemble_pipe.report.glossary import legend_of, metric_of, term
 from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.page import (
     NOTHING,
@@ -27,8 +28,10 @@ _NOTE = (
     "The best of each line is bold. The best member is that of the lowest validation NLL; the "
     "constant is the shares of the classes, or the mean and the deviation, of the training part."
 )
-_HIGHER = MAXIMIZED | {"r2", "auprc"}
-_UNRANKED = ("coverage_90", "width_90")
+_CHOOSE: dict[str, Callable[[Iterable[float]], float]] = {
+    "higher is better": max,
+    "lower is better": min,
+}
 
 
 def result(numbers: Numbers) -> Html:
@@ -61,10 +64,9 @@ def _predictors(run: RunSummary, part: str) -> Html:
 
 def _emphasised(name: str, values: list[float | None]) -> list[Html]:
     """Return values as HTML, the best of them bold."""
-    known = [value for value in values if value is not None]
-    best = None
-    if len(known) > 1 and name.partition("/")[0] not in _UNRANKED:
-        best = max(known) if name.partition("/")[0] in _HIGHER else min(known)
+    known, metric = [value for value in values if value is not None], metric_of(name)
+    choose = None if metric is None else _CHOOSE.get(metric.direction)
+    best = choose(known) if choose is not None and len(known) > 1 else None
     return [
         html_of(value) if value is None or value != best else element("b", value)
         for value in values

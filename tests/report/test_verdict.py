@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import plain_schema
 
+from ensemble_pipe.core.metrics import MAXIMIZED
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.report.advice import steps
@@ -145,6 +146,10 @@ def test_every_metric_has_a_name_a_direction_and_a_meaning() -> None:
     assert "RMSE" not in term("nll")
     assert "of price" in term("rmse/price")
     assert metric_of("accuracy_at_90") is not None
+    for name in MAXIMIZED | {"top_3_accuracy"}:
+        found = metric_of(name)
+        assert found is not None
+        assert found.direction == "higher is better"
     assert term("<own>") == "&lt;own&gt;"
     assert "negative log-likelihood" in legend_of(["nll", "own"])
 
