@@ -29,7 +29,7 @@ def check(wheel: Path) -> None:
     expected = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "ensemble_pipe").rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix == ".py" or path.name == "py.typed" or path.parent.name == "templates"
     }
     packaged = {name for name in names if ".dist-info/" not in name}
     if packaged != expected:
