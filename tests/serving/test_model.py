@@ -145,6 +145,7 @@ def test_other_endings_hold_the_same(trained: tuple[RunResult, Path, str], endin
     done = CliRunner().invoke(app, arguments)
     assert json.loads(done.stdout.splitlines()[-1])["rows"] == len(expected)
     found = pd.read_csv(output) if ending == "csv" else pd.read_feather(output)
+    assert found.pop("row").tolist() == list(range(len(expected)))
     pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=ending != "csv")
 
 
