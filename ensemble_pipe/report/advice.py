@@ -47,9 +47,11 @@ def steps(numbers: Numbers) -> Iterator[Step]:
     yield from _baselines(numbers)
     yield from _coverage(numbers)
     yield from _training(numbers)
-    yield from _size(numbers, root)
+    size = list(_size(numbers, root))
+    yield from size
     yield from _calibration(numbers)
-    yield from _diversity(numbers)
+    if not size:
+        yield from _diversity(numbers)
     yield from _confusion(numbers)
     yield from _test_rows(numbers)
 
@@ -80,8 +82,11 @@ def _coverage(numbers: Numbers) -> Iterator[Step]:
     stated, found = metrics.get("conformal/test/stated"), metrics.get("conformal/test/coverage")
     what = "sets" if numbers.is_classification else "intervals"
     if stated is None or found is None:
+        held, off = metrics.get("test/coverage_90"), ""
+        if held is not None and wilson(min(held, 1.0), rows)[1] < 0.9:
+            off = f"Its 90% intervals held only {held:.1%} of the true values. "
         yield (
-            f"Ask for {what} that hold the truth as often as they say:",
+            f"{off}Ask for {what} that hold the truth as often as they say:",
             "--set ensemble.combine.coverage=0.9",
         )
     elif wilson(min(found, 1.0), rows)[1] < stated:

@@ -17,6 +17,7 @@ from ensemble_pipe.report.drawing import (
     VERMILION,
     Drawings,
     legend,
+    legend_above,
     new_axis,
     short,
     short_ticks,
@@ -80,7 +81,7 @@ def reliability_diagram(test: TestPart) -> "Figure":
              label="share of rows (bars)")  # fmt: skip
     axis.set_xlim(max(0.0, least - 0.05), 1.02)
     axis.set_ylim(0, 1.03)
-    legend(axis, loc="upper left")
+    legend_above(figure, axis)
     return figure
 
 

@@ -12,6 +12,7 @@ from ensemble_pipe.report.drawing import (
     VERMILION,
     Drawings,
     legend,
+    legend_above,
     line,
     marker,
     new_axis,
@@ -106,7 +107,7 @@ def ensemble_size(curve: Sequence[Numbers], run: RunSummary) -> "Figure":
         axis.axhline(mean, color=VERMILION, linestyle="--", linewidth=1.2, label="mean member")
         axis.axhline(min(known), color=SOFT, linestyle=":", linewidth=1.4, label="best member")
     whole_numbers(axis)
-    legend(axis)
+    legend_above(figure, axis)
     return figure
 
 

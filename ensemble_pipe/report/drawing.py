@@ -131,6 +131,12 @@ def legend(axis: Any, **settings: Any) -> None:
         text.set_parse_math(False)
 
 
+def legend_above(figure: "Figure", axis: Any) -> None:
+    """Name what has a label above the axes, where data may lie in any corner of them."""
+    figure.subplots_adjust(top=0.86)
+    legend(axis, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+
+
 def svg_of(figure: "Figure") -> str:
     """Return a figure as the content of an SVG file, which is safe within a page."""
     import matplotlib

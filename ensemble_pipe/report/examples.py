@@ -132,10 +132,11 @@ def _table(numbers: Numbers, test: TestPart, places: Integers) -> Html:
     values = [column_values(numbers.schema, name, stored) for name in names]
     head: list[object] = ["row", *_heads(test), *names]
     body = [
-        [f"{test.rows[place] + 1}", *_cells(test, place), *(column[line] for column in values)]
+        [f"{test.rows[place]}", *_cells(test, place), *(column[line] for column in values)]
         for line, place in enumerate(places.tolist())
     ]
-    return table(head, body)
+    note = "Rows are numbered from 0, as in files of predictions."
+    return joined([table(head, body), element("p", note, kind="note")])
 
 
 def _heads(test: TestPart) -> Sequence[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from ensemble_pipe.core.messages import counted
 from ensemble_pipe.core.storage import SPLITS, RunPaths
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.report.page import NOTHING, Html, bar, element, html_of, table, value_table
@@ -50,7 +51,7 @@ def _groups(run: RunSummary) -> str:
     for group in ensemble["pool"] or [ensemble]:
         counts[group["strategy"]] += group.get("learners", 1)
     strategies = [f"{count} {name}" if len(counts) > 1 else name for name, count in counts.items()]
-    return f"{len(run.plans)} learners: {', '.join(strategies)}"
+    return f"{counted(len(run.plans), 'learner')}: {', '.join(strategies)}"
 
 
 def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:

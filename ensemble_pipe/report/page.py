@@ -5,6 +5,7 @@ Characters that are not printable, such as control characters and those that cha
 text, are shown as escape sequences.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -16,10 +17,13 @@ from ensemble_pipe.core.messages import printable
 
 Html = Markup  # text that is HTML already
 NOTHING = Html("")
+BREAK = Html("<wbr>")
 
 _KEPT = "\n\N{NO-BREAK SPACE}"
 # A table of more columns is a list of cards on a narrow screen, of many more on any.
 FEW_COLUMNS, MANY_COLUMNS = 3, 12
+# Letters, in the longest words of all columns, that a line of a wide screen has room for.
+WIDEST_LETTERS = 110
 
 
 def html_of(value: Any) -> Html:
@@ -93,7 +97,28 @@ def table(
         for place in range(len(head))
     ]
     size = "few" if len(head) <= FEW_COLUMNS else "many" if len(head) > MANY_COLUMNS else "some"
-    return _made("table", list(head), listed, numeric, set(strong), size, caption)
+    kind = f"{size} whole" if _fits_in_words([head, *listed]) else size
+    return _made("table", list(head), listed, numeric, set(strong), kind, caption)
+
+
+def _fits_in_words(lines: Sequence[Sequence[Any]]) -> bool:
+    """Return whether a table fits a wide screen where no word of its cells is divided."""
+    head, *rows = lines
+    texts = [[_breakable(name).replace(BREAK, " ") for name in head], *rows]
+    widths = ([_longest_word(html_of(cell)) for cell in line] for line in texts)
+    total: int = sum(max(column) for column in zip(*widths, strict=True))
+    return total <= WIDEST_LETTERS
+
+
+def _longest_word(html: Html) -> int:
+    return max(map(len, re.split(r"[\s-]", html.striptags())))
+
+
+def _breakable(name: Any) -> Html:
+    """Return a name that may be divided after a dot or an underscore; HTML stays as it is."""
+    if isinstance(name, Markup):
+        return name
+    return BREAK.join(map(Html, re.split("(?<=[_.])(?=.)", html_of(name))))
 
 
 def predictor_table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> Html:
@@ -146,7 +171,7 @@ def _made(macro: str, *values: Any) -> Html:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("ensemble_pipe.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -154,6 +179,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["breakable"] = _breakable
+    return made
 
 
 def _template(name: str) -> Template:

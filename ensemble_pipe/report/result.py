@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from ensemble_pipe.core.messages import counted
 from ensemble_pipe.report.combination import count_of
 from ensemble_pipe.report.glossary import legend_of, metric_of, term
 from ensemble_pipe.report.numbers import Numbers
@@ -39,7 +40,7 @@ def result(numbers: Numbers) -> Html:
     run = numbers.run
     if not run.metrics:
         return _so_far(run)
-    count = f"{count_of(run)} members. "
+    count = f"{counted(count_of(run), 'member')}. "
     parts = [part for part in ("validation", "stop") if f"{part}/nll" in run.metrics]
     others = [folded(f"The same on the {part} part", _predictors(run, part)) for part in parts]
     note = element("p", count + _NOTE, kind="note")

@@ -79,7 +79,7 @@ class Carried:
 
 def _field(rows: Rows, name: str) -> pa.Field:
     """Return name and type of a kept column, where any file of predictions can hold it."""
-    names = [one for one in rows.schema.names if not _is_nested(rows.schema.field(one).type)]
+    names = [one for one in rows.schema.names if _is_written(rows.schema.field(one).type)]
     if name not in names:
         guess = rename_hint([name], names, one_is_new=False)
         raise DataError(
@@ -94,5 +94,13 @@ def _field(rows: Rows, name: str) -> pa.Field:
     return pa.field(name, kind)
 
 
-def _is_nested(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(kind)) or isinstance(kind, pa.BaseExtensionType)
+def _is_written(kind: pa.DataType) -> bool:
+    """Return whether Parquet, Arrow and CSV all hold values of a type: bytes are not text."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    known = (
+        types.is_null, types.is_boolean, types.is_integer, types.is_floating, types.is_decimal,
+        types.is_temporal, types.is_string, types.is_large_string, types.is_string_view,
+    )  # fmt: skip
+    return any(is_of(kind) for is_of in known) and not types.is_interval(kind)

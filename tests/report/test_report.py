@@ -71,7 +71,7 @@ def copied(finished: RunPaths, tmp_path: Path) -> RunPaths:
 class Page(HTMLParser):
     """The tags, links and text of a page; fails where a tag is left open."""
 
-    EMPTY = ("meta", "img")
+    EMPTY = ("meta", "img", "wbr")
 
     def __init__(self, content: str) -> None:
         super().__init__()

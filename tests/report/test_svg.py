@@ -2,7 +2,7 @@
 
 import pytest
 
-from ensemble_pipe.report.drawing import BLUE, legend, new_axis, svg_of
+from ensemble_pipe.report.drawing import BLUE, legend, legend_above, new_axis, svg_of
 from ensemble_pipe.report.svg import NAMED, cleaned
 
 HOSTILE = """<?xml version="1.0"?>
@@ -73,3 +73,15 @@ def test_colours_are_those_of_the_page() -> None:
 def test_what_is_no_picture_is_refused(content: str) -> None:
     with pytest.raises(ValueError, match="no SVG picture"):
         cleaned(content)
+
+
+def test_a_legend_above_lies_over_no_data() -> None:
+    figure, axis = new_axis("epoch", "loss")
+    for name in ("before calibration", "after calibration", "perfectly calibrated", "share of rows"):
+        axis.plot([0, 1], [1, 0], label=name)
+    legend_above(figure, axis)
+    figure.draw_without_rendering()
+    box, inside = axis.get_legend().get_window_extent(), axis.get_window_extent()
+    assert box.y0 >= inside.y1
+    assert box.y1 <= figure.bbox.y1
+    assert box.x0 >= figure.bbox.x0

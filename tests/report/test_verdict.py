@@ -140,6 +140,23 @@ def test_an_ensemble_that_still_gains_is_grown() -> None:
     assert "--learners 8" in advice(numbers)
 
 
+def test_an_ensemble_that_still_gains_is_not_said_to_gain_little() -> None:
+    alike = {**CLASSES, "diversity/test/error_correlation": 0.98}
+    numbers = numbers_of(alike)
+    numbers.run.plans = {learner: {"network": {"name": "mlp"}} for learner in range(4)}
+    assert "Members make the same errors" in advice(numbers)
+    numbers.run.ensembles = {size: {"nll": 1 / size} for size in range(1, 5)}
+    assert "ensemble-pipe grow" in advice(numbers)
+    assert "Members make the same errors" not in advice(numbers)
+
+
+def test_intervals_that_are_too_narrow_are_pointed_out() -> None:
+    for held, narrow in ((0.74, True), (0.89, False)):
+        said = advice(numbers_of({**NUMBERS, "test/coverage_90": held}, "regression"))
+        assert "ensemble.combine.coverage=0.9" in said
+        assert ("Its 90% intervals held only 74.0% of the true values." in said) == narrow
+
+
 def test_every_metric_has_a_name_a_direction_and_a_meaning() -> None:
     for name in METRICS:
         assert METRICS[name].meaning in unescape(term(name))

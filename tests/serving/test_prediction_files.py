@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,58 @@ def test_a_column_that_cannot_be_kept_is_refused_by_its_name(
     parquet.write_table(lists, tmp_path / "lists.parquet")
     with refused(classes[1], tmp_path / "lists.parquet", output, "--keep", "many") as text:
         assert "no such column of numbers, text or dates" in text
+
+
+NOT_WRITTEN = {
+    "bytes": pa.array([b"\xff"]),
+    "views": pa.array([b"a"], pa.binary_view()),
+    "fixed": pa.array([b"ab"], pa.binary(2)),
+    "spans": pa.array([(1, 2, 3)], pa.month_day_nano_interval()),
+    "coded": pa.array([b"\xff"]).dictionary_encode(),
+    "many": pa.array([[1, 2]]),
+}
+
+
+@pytest.mark.parametrize("name", NOT_WRITTEN)
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".arrow"])
+def test_bytes_and_other_values_that_not_every_file_holds_are_refused(
+    classes: tuple[Ensemble, str], tmp_path: Path, name: str, ending: str
+) -> None:
+    rows = pa.table({"x": [0.5], "z": [0.5], name: NOT_WRITTEN[name]})
+    feather.write_feather(rows, tmp_path / "new.arrow", compression="uncompressed")
+    output = tmp_path / f"out{ending}"
+    with refused(classes[1], tmp_path / "new.arrow", output, "--keep", name) as text:
+        assert f"--keep '{name}'" in text
+        assert "no such column of numbers, text or dates; it has: x, z" in text
+
+
+def test_values_of_every_other_kind_are_kept_in_every_file(
+    classes: tuple[Ensemble, str], tmp_path: Path
+) -> None:
+    day = datetime(2020, 1, 2, tzinfo=UTC)
+    kept = {
+        "decimal": pa.array([Decimal("1.20"), None]),
+        "time": pa.array([day, None], pa.timestamp("us", "Europe/Berlin")),
+        "date": pa.array([day.date(), None]),
+        "truth": pa.array([True, None]),
+        "none": pa.nulls(2),
+        "large": pa.array(["a", None], pa.large_string()),
+        "view": pa.array(["a", None], pa.string_view()),
+        "half": pa.array([1.5, None], pa.float16()),
+        "comma": pa.array(['a, "b"\nc', None]),
+    }
+    rows = pa.table({"x": [0.5, 0.1], "z": [0.5, 0.2], **kept})
+    feather.write_feather(rows, tmp_path / "new.arrow", compression="uncompressed")
+    options = [part for name in kept for part in ("--keep", name)]
+    for ending in (".csv", ".parquet", ".arrow"):
+        output = tmp_path / f"out{ending}"
+        found = predict(classes[1], tmp_path / "new.arrow", output, *options)
+        assert found.column_names[: len(kept)] == list(kept)
+        if ending == ".csv":
+            assert 'a, ""b""\nc' in output.read_text()
+        else:
+            assert found.column("comma").to_pylist() == kept["comma"].to_pylist()
+            assert found.column("time").to_pylist() == kept["time"].to_pylist()
 
 
 def test_a_file_without_rows_keeps_its_columns(classes: tuple[Ensemble, str], source: Path) -> None:
