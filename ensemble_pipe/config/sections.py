@@ -215,12 +215,24 @@ class Tracking(_Section):
     `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories. A
     password or token in it is written nowhere: a resume or sync takes it from the environment.
     `register_as` names a registered model whose alias `champion` is to point to this run's model.
+    `experiment` is made if there is none of its name. `tags` are set on the run, by name.
     """
 
     mlflow: bool = True
     uri: Annotated[str, Field(pattern=_TRACKING_URI)] | None = Field(None, repr=False)
     experiment: Annotated[str, MinLen(1)] = "ensemble_pipe"
     register_as: str | None = None
+    tags: dict[Annotated[str, MinLen(1)], str | int | float | bool] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _tags_are_own(self) -> "Tracking":
+        for name in self.tags:
+            if name.startswith(("mlflow.", "ensemble_pipe.")):
+                raise ValueError(
+                    f"tags: {name!r} is not for users; names that begin with 'mlflow.' or "
+                    "'ensemble_pipe.' have a meaning of their own"
+                )
+        return self
 
 
 class Pipeline(_Section):

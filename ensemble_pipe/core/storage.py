@@ -125,6 +125,11 @@ class RunPaths:
     def report(self) -> Path:
         return self.root / "report.html"
 
+    @property
+    def description(self) -> Path:
+        """Return the description of the run in Markdown, which MLflow shows."""
+        return self.root / "description.md"
+
     def predictions(self, split: str) -> Path:
         return self.root / "predictions" / f"{split}.arrow"
 

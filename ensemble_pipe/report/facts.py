@@ -134,6 +134,11 @@ def _moment(time_ms: int) -> str:
 
 def commands(paths: RunPaths, run: RunSummary) -> Html:
     """Return the commands that go on from here."""
+    return element("pre", "\n".join(command_lines(paths, run)))
+
+
+def command_lines(paths: RunPaths, run: RunSummary) -> list[str]:
+    """Return the commands that go on from here, one a line."""
     root, above = shlex.quote(str(paths.root)), shlex.quote(str(paths.root.parent))
     lines = [f"ensemble-pipe ui --output {above}"]
     if run.metrics:
@@ -143,7 +148,7 @@ def commands(paths: RunPaths, run: RunSummary) -> Html:
         lines.insert(0, f"ensemble-pipe resume {root}")
     if run.status == "RUNNING":
         lines.insert(0, f"ensemble-pipe report {root}")
-    return element("pre", "\n".join(lines))
+    return lines
 
 
 def pipeline(run: RunSummary) -> Html:

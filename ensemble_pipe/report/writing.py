@@ -9,6 +9,7 @@ from ensemble_pipe.report.advice import next_steps
 from ensemble_pipe.report.checked import checked
 from ensemble_pipe.report.columns import columns, importance
 from ensemble_pipe.report.combination import combination
+from ensemble_pipe.report.description import description
 from ensemble_pipe.report.examples import confusions, uncertain_rows, worst_rows
 from ensemble_pipe.report.filters import filters
 from ensemble_pipe.report.learners import failures, learners, members, trials
@@ -38,7 +39,7 @@ _STATES = {
 def write_report(
     paths: RunPaths, status: str | None = None, is_time: Callable[[], bool] = lambda: True
 ) -> Path:
-    """Write the report of a run; return the file.
+    """Write the report of a run, and its description beside it; return the report.
 
     Args:
         paths: of the run.
@@ -52,6 +53,7 @@ def write_report(
     numbers = read_numbers(paths, status)
     text = page(numbers.run.run_id, *_sections(numbers, is_time))
     atomic_write(paths.report, text)
+    atomic_write(paths.description, description(numbers))
     return paths.report
 
 

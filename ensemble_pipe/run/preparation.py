@@ -29,6 +29,7 @@ from ensemble_pipe.core.storage import (
     write_json,
 )
 from ensemble_pipe.data.base import BaseWriter, base_writer
+from ensemble_pipe.data.fingerprint import fingerprint
 from ensemble_pipe.data.labelled import (
     LabelledRows,
     read_labelled,
@@ -194,7 +195,7 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
     names = [path.relative_to(paths.root).as_posix() for path in (paths.pipeline, *files)]
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
-    data_sums = {name: sums[f"base/{name}.json"] for name in prepared.rows}
+    data_sums = {name: fingerprint(paths.part(name)) for name in prepared.rows}
     journal.append(StartedEntry(paths.root.name, resolve(config), prepared.rows, data_sums))
     for learner, plan in plans.to_dict().items():
         journal.append(LearnerEntry(learner, plan))

@@ -47,7 +47,8 @@ class StartedEntry(JournalEntry):
     Attributes:
         pipeline: resolved, with every default.
         rows: of each part.
-        data_sums: sha256 sums of the descriptions of the base files, by part.
+        data_sums: sha256 sums of the rows of the base files, by part; of the descriptions of these
+            files in journals of earlier versions.
         combined_from: the run whose members this one combines anew; None where it trains its own.
     """
 

@@ -11,6 +11,7 @@ from typing import Any
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
+from ensemble_pipe.tracking.run_summary import flat
 
 # MLflow's limit is 1,000 entities in a call, of them 100 parameters and 100 tags.
 METRICS_PER_CALL = 800
@@ -70,6 +71,20 @@ class Sender:
 
         found = [Param(names.key(name), names.value(value)) for name, value in values.items()]
         self._of(run).params.extend(found)
+
+    def nested_parameters(self, run: str, values: dict[str, Any]) -> None:
+        """Collect nested values by path; send a file of the full names of those that were cut."""
+        found = flat(values)
+        self.parameters(run, found)
+        keys = {names.key(name): name for name in found}
+        cut = {key: name for key, name in keys.items() if names.name_of(key) != name}
+        if cut:
+            self.json_file(run, cut, "names.json")
+
+    def inputs(self, run: str, inputs: Sequence[Any]) -> None:
+        """Send MLflow's `DatasetInput` entities."""
+        if inputs:
+            self._one(run, "the data sets", lambda: self.client.log_inputs(run, list(inputs)))
 
     def tag(self, run: str, name: str, value: str) -> None:
         """Collect a tag; a later value replaces an earlier one."""

@@ -15,11 +15,14 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import seconds_of
 from ensemble_pipe.tracking import kinds, names
 from ensemble_pipe.tracking.cursor import Cursor
+from ensemble_pipe.tracking.datasets import dataset_inputs
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
 from ensemble_pipe.tracking.entry import OfLearner
 from ensemble_pipe.tracking.kinds import Entry, Numbers
+from ensemble_pipe.tracking.labels import DESCRIPTION_TAG, learner_name, run_tags
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
-from ensemble_pipe.tracking.run_summary import flat, kind_of
+from ensemble_pipe.tracking.result_metrics import result_metrics, time_metrics
+from ensemble_pipe.tracking.run_summary import kind_of
 from ensemble_pipe.tracking.sending import Sender
 from ensemble_pipe.tracking.store import (
     KEY_TAG,
@@ -141,8 +144,7 @@ class Shipper:
             case kinds.ModelEntry():
                 self._model(entry)
             case kinds.TimelineEntry():
-                seconds = {f"seconds/{k}": v for k, v in seconds_of(entry.stages).items()}
-                self._add(self._parent, entry, seconds, 0)
+                self._add(self._parent, entry, time_metrics(seconds_of(entry.stages)), 0)
             case kinds.EndedEntry():
                 self._ended(entry)
             case kinds.UnknownEntry():
@@ -192,13 +194,11 @@ class Shipper:
         if cursor.parent is None:
             cursor.parent = find_run(self._to.client, self._experiment_id, entry.run_id)
         if cursor.parent is None:
-            tags = {"ensemble_pipe.run_dir": names.value(root, names.MOST_TAG)}
-            tags.update({f"data.sha256.{k}": v for k, v in entry.data_sums.items()})
-            if (other := entry.combined_from) is not None:
-                tags["ensemble_pipe.combined_from"] = names.value(other, names.MOST_TAG)
+            tags = run_tags(entry, root)
             cursor.parent = self._make_run(entry.run_id, entry.run_id, tags, entry.time_ms)
             self._found = {}
-        self._send_parameters(self._parent, {**entry.pipeline, "rows": entry.rows})
+        self._to.nested_parameters(self._parent, {**entry.pipeline, "rows": entry.rows})
+        self._to.inputs(self._parent, dataset_inputs(entry, self._paths))
         self._to.file(self._parent, self._paths.pipeline)
         self._to.flush()  # MLflow copies the parameters that the run has to its model
 
@@ -211,8 +211,10 @@ class Shipper:
                 children[learner] = self._children()[key].info.run_id
             else:
                 tags = {"mlflow.parentRunId": self._parent, "kind": kind}
-                children[learner] = self._make_run(key, f"learner {learner}", tags, entry.time_ms)
-        self._send_parameters(children[learner], entry.plan)
+                children[learner] = self._make_run(
+                    key, learner_name(entry.learner, kind), tags, entry.time_ms
+                )
+        self._to.nested_parameters(children[learner], entry.plan)
 
     def _children(self) -> dict[str, Any]:
         """Return the learners' runs as MLflow had them when they were first asked for, by key."""
@@ -274,10 +276,9 @@ class Shipper:
         self._to.tag(self._parent, "left_undone", entry.left_undone or "nothing")
         # A run that was interrupted and resumed has two results.
         if self.cursor.take(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
-            # Those of the validation part stand there, by number of members, where all are equal.
-            told = {k: v for k, v in entry.metrics.items()
-                    if not (entry.equal and k.startswith("validation/"))}  # fmt: skip
-            self._add(self._parent, entry, told, entry.members)
+            shown = result_metrics(entry.metrics, entry.equal)
+            self._add(self._parent, entry, shown, entry.members)
+            self._to.json_file(self._parent, entry.metrics, "metrics.json")
 
     def _model(self, entry: kinds.ModelEntry) -> None:
         if entry.sums == self.cursor.model_sums:
@@ -306,14 +307,7 @@ class Shipper:
                 self._to.end(run, open_status(entry.status), entry.time_ms)
         if self._paths.report.is_file():
             self._to.file(self._parent, self._paths.report)
+        if self._paths.description.is_file():
+            self._to.tag(self._parent, DESCRIPTION_TAG, self._paths.description.read_text())
         self._to.flush()  # the run itself is the last to end
         self._to.end(self._parent, entry.status, entry.time_ms)
-
-    def _send_parameters(self, run: str, values: dict[str, Any]) -> None:
-        """Send nested values by path, and a file of the full names of those that were cut."""
-        found = flat(values)
-        self._to.parameters(run, found)
-        keys = {names.key(name): name for name in found}
-        cut = {key: name for key, name in keys.items() if names.name_of(key) != name}
-        if cut:
-            self._to.json_file(run, cut, "names.json")

@@ -17,6 +17,8 @@ from ensemble_pipe.tracking.endings import endings, open_status
 from ensemble_pipe.tracking.journal import read_entries
 
 KEY_TAG = "ensemble_pipe.key"
+# Without it MLflow's UI opens an experiment on its page of language models, which is empty here.
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 def require_address(uri: str) -> str:
@@ -57,12 +59,16 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(name)
         if found is None:
-            return client, client.create_experiment(name, _artifact_location(uri, experiment))
+            place = _artifact_location(uri, experiment)
+            return client, client.create_experiment(name, place, _KIND)
     if found.lifecycle_stage != "active":
         raise InputError(
             f"tracking.experiment: {experiment!r} is deleted in MLflow; "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}` brings it back"
         )
+    for tag, value in _KIND.items():
+        if tag not in found.tags:
+            client.set_experiment_tag(found.experiment_id, tag, value)
     return client, found.experiment_id
 
 

@@ -1,16 +1,20 @@
 """The MLflow UI on the store of a folder of runs."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 from ensemble_pipe.core.addresses import is_server, mask_secrets, sqlite_path
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.tracking.companion import BUSY_S
+from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.store import quiet_mlflow
 from ensemble_pipe.tracking.tracker import default_uri
 
@@ -54,11 +58,38 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         _wait_for(process, port)
-        say(f"MLflow UI of {mask_secrets(uri)} at http://127.0.0.1:{port} (Ctrl-C ends it)")
+        address = f"http://127.0.0.1:{port}"
+        say(
+            f"MLflow UI of {mask_secrets(uri)} at {address}{_runs_page(address, output)} (Ctrl-C "
+            "ends it)"
+        )
         process.wait()
     finally:
         process.terminate()
         process.wait()
+
+
+def _runs_page(address: str, output: Path) -> str:
+    """Return the path of the page of the newest run's experiment; "" where no run is there."""
+    run = _newest(output)
+    if run is None:
+        return ""
+    wanted = f"{address}/api/2.0/mlflow/runs/get?run_id={run}"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(wanted, timeout=BUSY_S) as answer:
+            experiment = json.load(answer)["run"]["info"]["experiment_id"]
+    except OSError:
+        return ""  # that run is in another store, or was deleted
+    return f"/#/experiments/{experiment}/runs"
+
+
+def _newest(output: Path) -> str | None:
+    """Return the MLflow run of the run directory that was shipped last; None for none."""
+    cursors = [path for path in output.glob("*/mlflow.json") if path.is_file()]
+    if not cursors:
+        return None
+    return Cursor.load(max(cursors, key=lambda path: path.stat().st_mtime)).parent
 
 
 def _free_port(first: int) -> int:

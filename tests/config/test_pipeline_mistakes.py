@@ -146,6 +146,7 @@ def test_a_missing_key_is_named(load: Load) -> None:
         ("training: {epochs: many}", "training.epochs: expected a whole number, got 'many'"),
         ("splits: {test: half}", "splits.test: expected a number, got 'half'"),
         ("tracking: {mlflow: maybe}", "tracking.mlflow: expected true or false, got 'maybe'"),
+        ("tracking: {tags: {mlflow.user: me}}", "tags: 'mlflow.user' is not for users"),
         (f"seed: {'x' * 999}", f"seed: expected a whole number, got '{'x' * 59}..."),
     ],
 )  # fmt: skip

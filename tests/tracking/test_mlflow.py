@@ -1,5 +1,6 @@
 """What MLflow holds of a run: the run tree, right statuses, and nothing twice."""
 
+import json
 import os
 import signal
 import socket
@@ -19,8 +20,11 @@ from small_pipelines import small_settings
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.data.base import open_base
+from ensemble_pipe.data.fingerprint import fingerprint
 from ensemble_pipe.run.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.tracking.journal import read_lines
+from ensemble_pipe.tracking.result_metrics import result_metrics
 from ensemble_pipe.tracking.shipping import Shipper
 from ensemble_pipe.tracking.store import sweep_orphans
 
@@ -29,7 +33,7 @@ TRACKED = small_settings(
     hidden=16, epochs=4, name="tracked",
     ensemble={"learners": 3, "combine": {"temperature": False}},
 )  # fmt: skip
-TRACKED["tracking"] = {"register_as": "digits"}
+TRACKED["tracking"] = {"register_as": "digits", "tags": {"team": "vision", "task": "reading"}}
 
 
 @pytest.fixture(scope="module")
@@ -83,19 +87,69 @@ def test_the_parent_has_the_ensembles_metrics_and_the_resolved_pipeline(
     client: MlflowClient, finished: RunResult
 ) -> None:
     parent, _ = tree(client, str(finished.mlflow_run_id))
-    for name, value in finished.metrics.items():
+    for name, value in result_metrics(finished.metrics, equal=True).items():
         assert parent.data.metrics[name] == pytest.approx(value, rel=1e-12)
+    file = client.download_artifacts(parent.info.run_id, "metrics.json")
+    assert json.loads(Path(file).read_text()) == finished.metrics
     assert parent.data.params["training.optimizer.name"] == "adam"
     assert parent.data.params["seed"] == "1"
     assert parent.data.tags["combiner"] == "mean of the members' probability"
     assert parent.data.tags["unfinished"] == "none"
-    assert {"diversity/test/kl", "rejection/test/area"} <= parent.data.metrics.keys()
+    assert {"test_diversity/kl", "test_rejection/area"} <= parent.data.metrics.keys()
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert names == {"pipeline.yaml", "pictures", "report.html", "combined.json"}
+    assert names == {"pipeline.yaml", "pictures", "report.html", "combined.json", "metrics.json"}
     pictures = {file.path for file in client.list_artifacts(parent.info.run_id, "pictures")}
     assert {Path(p).stem for p in pictures} == {
         "learning_curves", "ensemble_size", "rejection", "reliability", "confusion_matrix"
     }  # fmt: skip
+
+
+def test_the_ui_shows_what_the_ensemble_reaches_on_the_test_part_before_all_else(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    parent, children = tree(client, str(finished.mlflow_run_id))
+    # The UI has a section for each folder of metrics, in order of their names.
+    folders = sorted({name.rpartition("/")[0] for name in parent.data.metrics})
+    assert folders[0] == "test"
+    assert set(folders[1:-2]) == {
+        "test_baseline_constant", "test_diversity", "test_member_best", "test_member_mean",
+        "test_rejection",
+    }  # fmt: skip
+    assert folders[-2:] == ["time", "validation"]
+    names = [child.info.run_name for child in children]
+    assert names == ["learner 000 mlp", "learner 001 mlp", "learner 002 mlp"]
+
+
+def test_the_experiment_opens_on_its_runs_and_the_run_has_a_description_and_the_users_tags(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    experiment = client.get_experiment_by_name("ensemble_pipe")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    tags = tree(client, str(finished.mlflow_run_id))[0].data.tags
+    assert (tags["data"], tags["strategy"]) == ("digits", "independent")
+    assert (tags["team"], tags["task"]) == ("vision", "reading")
+    text = tags["mlflow.note.content"]
+    assert text == (Path(finished.run_dir) / "description.md").read_text()
+    assert text.startswith("**Right for ")
+    nll = finished.metrics["test/nll"]
+    assert f"| negative log-likelihood (`nll`), lower is better | {nll:.4f} |" in text
+    assert f"ensemble-pipe predict {finished.run_dir} INPUT" in text
+
+
+def test_each_part_of_the_data_is_an_input_with_a_fingerprint_of_its_rows(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    parent, _ = tree(client, str(finished.mlflow_run_id))
+    found = {one.dataset.name: one for one in parent.inputs.dataset_inputs}
+    assert found.keys() == {"digits/train", "digits/stop", "digits/validation", "digits/test"}
+    paths = RunPaths(Path(finished.run_dir))
+    for part in ("train", "test"):
+        dataset = found[f"digits/{part}"].dataset
+        assert dataset.digest == fingerprint(paths.part(part))[:32]
+        assert json.loads(dataset.source)["set"] == "digits"
+        assert "mlflow_tensorspec" in json.loads(dataset.schema)
+        assert json.loads(dataset.profile)["num_rows"] == open_base(paths.part(part)).table.num_rows
+    assert [tag.value for tag in found["digits/train"].tags] == ["training"]
 
 
 def test_the_curve_of_ensemble_size_grew_with_every_member(
@@ -168,7 +222,7 @@ def test_a_journal_that_has_lost_its_end_is_made_whole_or_told_of(
             sum(
                 len(history(client, r.info.run_id, name))
                 for name in r.data.metrics
-                if not name.startswith("seconds/")  # of which each process has its own
+                if not name.startswith("time/")  # of which each process has its own
             )
             for r in (parent, *children)
         ]
@@ -309,7 +363,9 @@ def test_a_server_that_is_down_loses_nothing_and_its_password_is_not_kept(
 
 
 @pytest.mark.slow
-def test_the_ui_serves_the_store_on_loopback(folder: Path, finished: RunResult) -> None:
+def test_the_ui_serves_the_store_on_loopback(
+    client: MlflowClient, folder: Path, finished: RunResult
+) -> None:
     code = "from ensemble_pipe.cli import app; app()"
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -320,7 +376,9 @@ def test_the_ui_serves_the_store_on_loopback(folder: Path, finished: RunResult) 
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            address = line.split(" at ")[1].split()[0]
+            address, _, page = line.split(" at ")[1].split()[0].partition("/#/")
+            experiment = client.get_experiment_by_name("ensemble_pipe").experiment_id
+            assert page == f"experiments/{experiment}/runs"
             assert address != f"http://127.0.0.1:{port}"  # that port was taken
             remote = MlflowClient(tracking_uri=address)
             assert remote.get_run(str(finished.mlflow_run_id)).info.status == "FINISHED"

@@ -116,6 +116,21 @@ def epoch(learner: int, number: int = 1) -> EpochEntry:
     return EpochEntry(learner, number, number, {"train/loss": 0.5})
 
 
+def test_a_run_joins_an_experiment_of_the_users_whose_kind_stays(
+    fake: Callable[..., Fake],
+) -> None:
+    made = fake()
+    others = made.client.create_experiment("test", tags={"mlflow.experimentKind": "finetuning"})
+    mine = made.client.create_experiment("mine")
+    made.ship()
+    assert made.seen()[0].info.experiment_id == others
+    open_store(made.store, "mine")
+    kinds = [
+        made.client.get_experiment(one).tags["mlflow.experimentKind"] for one in (others, mine)
+    ]
+    assert kinds == ["finetuning", "custom_model_development"]
+
+
 def test_a_kind_of_a_later_version_holds_up_nothing(fake: Callable[..., Fake]) -> None:
     made = fake()
     with made.paths.journal.open("ab") as journal:

@@ -19,7 +19,7 @@ from ensemble_pipe.tracking.shipping import Shipper
 LEARNERS = 4
 CALLS = (
     "create_run", "log_batch", "set_terminated", "set_tag", "search_runs", "get_run", "update_run",
-    "log_artifact", "log_dict", "delete_tag", "log_param", "log_metric",
+    "log_artifact", "log_dict", "delete_tag", "log_param", "log_metric", "log_inputs",
 )  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_a_learner_takes_three_calls(paths: RunPaths, copy_store: Any, calls: An
     runs = LEARNERS + 1
     assert calls["create_run"] == calls["set_terminated"] == runs
     assert calls["log_batch"] == runs + 1  # the parameters of the run itself are sent at once
-    assert sum(calls.values()) <= 3 * runs + 5
+    assert sum(calls.values()) <= 3 * runs + 7
 
 
 def test_mlflow_has_the_same_however_entries_are_sent_together(
@@ -102,10 +102,10 @@ def test_mlflow_has_the_same_however_entries_are_sent_together(
     whole = found[0]["run-1"]
     assert whole["status"] == "FINISHED"
     assert len(whole["metrics"]["validation/nll"]) == LEARNERS
-    third = found[0]["learner 3"]
+    third = found[0]["learner 003 mlp"]
     assert (third["status"], third["tags"]["failure"]) == ("FAILED", "no memory")
     assert third["metrics"]["train/loss"][1][0] == 2
-    tags = found[0]["learner 0"]["tags"]
+    tags = found[0]["learner 000 mlp"]["tags"]
     assert (tags["kind"], tags["ensemble_pipe.key"]) == ("mlp", "run-1/0")
 
 

@@ -1,0 +1,42 @@
+"""Which of a run's figures MLflow shows as metrics, and by which names.
+
+MLflow's UI has a section of charts for all metrics of one folder, in order of their names. So what
+the ensemble reaches on the test part comes first, `test/nll`; what it is compared with follows as
+`test_member_best/nll`, and times as `time/training`. The others are in a file, `metrics.json`.
+"""
+
+from ensemble_pipe.tracking.kinds import Numbers
+
+# The metrics that others than the ensemble are compared by.
+_COMPARED = ("nll", "accuracy", "rmse")
+_OTHERS = ("member_", "baseline_")
+
+
+def result_metrics(metrics: Numbers, equal: bool) -> dict[str, float | None]:
+    """Return the figures of a result that MLflow shows, by their names there.
+
+    Args:
+        metrics: flat, such as "test/nll" and "member_best/test/nll".
+        equal: whether the members have equal weights: then the metrics of the validation part are
+            those of the curve by the number of members, which is sent as it grows.
+
+    >>> result_metrics({"stop/nll": 0.3, "test/nll": 0.2, "diversity/test/kl": 0.1}, True)
+    {'test/nll': 0.2, 'test_diversity/kl': 0.1}
+    """
+    named = {_shown(name, equal): value for name, value in metrics.items()}
+    return {name: value for name, value in named.items() if name is not None}
+
+
+def time_metrics(seconds: dict[str, float]) -> dict[str, float]:
+    """Return the seconds of each stage, by their names in MLflow."""
+    return {f"time/{stage}": value for stage, value in seconds.items()}
+
+
+def _shown(name: str, equal: bool) -> str | None:
+    """Return the name of a figure in MLflow; None where it is in the file alone."""
+    if name.startswith("test/") or (name.startswith("validation/") and not equal):
+        return name
+    who, part, metric = (*name.split("/", 2), "", "")[:3]
+    if part != "test" or (who.startswith(_OTHERS) and metric not in _COMPARED):
+        return None
+    return f"test_{who}/{metric}"
