@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -133,7 +134,7 @@ def test_the_experiment_opens_on_its_runs_and_the_run_has_a_description_and_the_
     assert text.startswith("**Right for ")
     nll = finished.metrics["test/nll"]
     assert f"| negative log-likelihood (`nll`), lower is better | {nll:.4f} |" in text
-    assert f"ensemble-pipe predict {finished.run_dir} INPUT" in text
+    assert f"ensemble-pipe predict {shlex.quote(str(finished.run_dir))} INPUT" in text
 
 
 def test_each_part_of_the_data_is_an_input_with_a_fingerprint_of_its_rows(
