@@ -17,7 +17,7 @@ from ensemble_pipe.tracking.endings import endings, open_status
 from ensemble_pipe.tracking.journal import read_entries
 
 KEY_TAG = "ensemble_pipe.key"
-# Without it MLflow's UI opens an experiment on its page of language models, which is empty here.
+# Without it MLflow's UI takes an experiment for one of language models.
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 

@@ -20,6 +20,8 @@ from ensemble_pipe.tracking.tracker import default_uri
 
 PORTS_TRIED = 20
 START_TIMEOUT_S = 120.0
+# Of the UI's two kinds of pages the one for models that are trained; the other is the default.
+_WORKFLOW = "machine_learning"
 
 
 def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
@@ -81,7 +83,7 @@ def _runs_page(address: str, output: Path) -> str:
             experiment = json.load(answer)["run"]["info"]["experiment_id"]
     except OSError:
         return ""  # that run is in another store, or was deleted
-    return f"/#/experiments/{experiment}/runs"
+    return f"/#/experiments/{experiment}/runs?workflowType={_WORKFLOW}"
 
 
 def _newest(output: Path) -> str | None:

@@ -146,7 +146,11 @@ def test_a_missing_key_is_named(load: Load) -> None:
         ("training: {epochs: many}", "training.epochs: expected a whole number, got 'many'"),
         ("splits: {test: half}", "splits.test: expected a number, got 'half'"),
         ("tracking: {mlflow: maybe}", "tracking.mlflow: expected true or false, got 'maybe'"),
-        ("tracking: {tags: {mlflow.user: me}}", "tags: 'mlflow.user' is not for users"),
+        (
+            "tracking: {tags: {mlflow.user: me}}",
+            "tracking: tags: 'mlflow.user' is not for users; names that begin with 'mlflow.' or "
+            "'ensemble_pipe.' have a meaning of their own, got {'tags': {'mlflow.user': 'me'}}",
+        ),
         (f"seed: {'x' * 999}", f"seed: expected a whole number, got '{'x' * 59}..."),
     ],
 )  # fmt: skip

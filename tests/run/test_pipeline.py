@@ -78,7 +78,7 @@ def test_a_run_directory_holds_what_the_design_names(finished: RunResult) -> Non
     root = Path(finished.run_dir)
     assert {path.name for path in root.iterdir()} >= {
         "pipeline.yaml", "manifest.json", "journal.jsonl", "base", "learners", "predictions",
-        "pictures", "model", "report.html",
+        "pictures", "model", "report.html", "description.md",
     }  # fmt: skip
     assert {path.name for path in (root / "predictions").iterdir()} == {
         "stop.arrow", "validation.arrow", "test.arrow"

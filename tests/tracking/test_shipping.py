@@ -334,7 +334,7 @@ def test_finish_leaves_what_was_not_trained_unfinished(store: Path, tmp_path: Pa
     assert told == [None, "not trained beyond epoch 1", "not trained beyond epoch 0"]
     report = made.paths.report.read_text()
     assert "not begun" in report
-    assert "<td>stopped</td>" in report
+    assert ">stopped</td>" in report
     runs.grow(made.paths.root, 1, inline=True)
     made.ship(again=True)
     assert made.statuses() == ["FINISHED"] * 5
