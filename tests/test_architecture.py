@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "ray": RAY,
     "mlflow": {
         "serving/signature.py",
+        "tracking/datasets.py",
         "tracking/sending.py",
         "tracking/single_run_program.py",
         "tracking/shipping.py",
