@@ -90,6 +90,11 @@ _HINTS = {
     (name, strategy): _SHARED.format(when)
     for name in ("members", "form")
     for strategy, when in (("snapshot", "cycles"), ("checkpoints", "epochs"))
+} | {
+    # Those of a table of many rows are shared by default, but no longer once a key is given.
+    (name, "independent"): "; the default of many rows changes as a whole: give strategy: shared, "
+    "learners and network beside it"
+    for name in ("members", "form", "yields")
 }
 
 

@@ -302,6 +302,8 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
         ("{pool: [{strategy: snapshot, rounds: 3}]}", "rounds is for strategy boosting, not snap"),
         ("{strategy: bagging, members: 8}", "members is for strategy shared, not bagging"),
         ("{strategy: snapshot, form: mini}", "form is for strategy shared, not snapshot"),
+        ("{members: 8}", "give strategy: shared, learners and network beside it"),
+        ("{form: packed}", "give strategy: shared, learners and network beside it"),
         ("{strategy: snapshot, members: 8}", "take {strategy: shared, yields: cycles}"),
         ("{strategy: checkpoints, form: mini}", "take {strategy: shared, yields: epochs}"),
         ("{strategy: snapshot, yields: epochs}", "yields is for strategy shared, not snapshot"),
