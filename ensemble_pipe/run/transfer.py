@@ -6,6 +6,7 @@ Yosinski et al. 2014, "How transferable are features in deep neural networks?".
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,11 +20,24 @@ from ensemble_pipe.core.tensor_files import parse_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.nn.network import Network
+from ensemble_pipe.nn.sharing import Sharing
 from ensemble_pipe.serving.artifact import read_artifact
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.tensors import frozen_names, require_matches
 
 Tensors = dict[str, Floats]
+
+
+class Source(NamedTuple):
+    """A stored network.
+
+    Attributes:
+        tensors: by name.
+        sharing: what its members share; None where it is a single one, or of a bare file.
+    """
+
+    tensors: Tensors
+    sharing: Sharing | None = None
 
 
 def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema) -> list[Floats]:
@@ -39,7 +53,7 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
             "take another ensemble.strategy"
         )
     path = newest(transfer.weights)
-    sources = source_tensors(path)
+    sources = read_sources(path)
     if not sources:
         raise ConfigError(f"transfer.weights: no member of {path} is a single network")
     rows = []
@@ -76,8 +90,8 @@ def newest(pattern: str) -> Path:
     return path if path.exists() else max(path.parent.glob(path.name), default=path)
 
 
-def source_tensors(path: Path) -> list[Tensors]:
-    """Return the named tensors of each network stored at `path`.
+def read_sources(path: Path) -> list[Source]:
+    """Return each network stored at `path`.
 
     Args:
         path: a run directory, a model directory, or a safetensors file with tensors by name.
@@ -90,22 +104,23 @@ def source_tensors(path: Path) -> list[Tensors]:
     if path.is_file() and kind is not None and kind.hint and kind.name != "a file of weights":
         raise ConfigError(f"transfer.weights: {path} is {kind.name}, no weights; {kind.hint}")
     if path.is_file():
-        return [parse_tensors(read_bytes(path), str(path))]
+        return [Source(parse_tensors(read_bytes(path), str(path)))]
     for folder in (path, RunPaths(path).model):
         if (folder / "model.json").is_file():
             model = read_artifact(folder)
             networks = [one for one in model.members if isinstance(one, NetworkMember)]
             by_row = {(m.learner, m.step, 0 if m.part else m.number): m for m in networks}
-            return [_tensors(member, model.schema) for member in by_row.values()]
+            return [_source(member, model.schema) for member in by_row.values()]
     raise ConfigError(
         f"transfer.weights: {path} is no run directory with a model, no model directory and no "
         "safetensors file"
     )
 
 
-def _tensors(member: NetworkMember, schema: Schema) -> Tensors:
+def _source(member: NetworkMember, schema: Schema) -> Source:
     views = member.built(schema).layout.views(member.row[None])
-    return {name: tensor[0] for name, tensor in views.items()}
+    tensors = {name: tensor[0] for name, tensor in views.items()}
+    return Source(tensors, member.part.sharing if member.part else None)
 
 
 def _last_layer(network: Network) -> tuple[str, ...]:
@@ -133,9 +148,9 @@ def _require_movement(network: Network, fresh: Sequence[str], plan: LearnerPlan)
 
 
 def _first_row(
-    network: Network, source: Tensors, fresh: Sequence[str], plan: LearnerPlan, where: str
+    network: Network, source: Source, fresh: Sequence[str], plan: LearnerPlan, where: str
 ) -> Floats:
-    pieces = []
+    pieces, stored, advice = [], source.tensors, _advice(source, plan)
     for parameter in network.layout.parameters:
         if any(fnmatchcase(parameter.name, pattern) for pattern in fresh):
             if parameter.from_data:
@@ -144,17 +159,17 @@ def _first_row(
                     f"saw, not from draws; leave it out, to take it from {where}"
                 )
             values = network.draw(parameter.name, plan.seed, plan.learner)
-        elif parameter.name not in source:
+        elif parameter.name not in stored:
             raise ConfigError(
                 f"transfer.weights: {where} has no tensor {parameter.name}; it has "
-                f"{', '.join(source)}; name it in transfer.fresh to draw it anew"
+                f"{', '.join(stored)}; {advice}"
             )
         else:
-            values = source[parameter.name]
+            values = stored[parameter.name]
         if tuple(values.shape) != parameter.shape:
             raise ConfigError(
                 f"transfer.weights: {parameter.name} has shape {tuple(values.shape)} in {where}, "
-                f"but {parameter.shape} here; name it in transfer.fresh to draw it anew"
+                f"but {parameter.shape} here; {advice}"
             )
         if not np.isfinite(values).all():
             raise ConfigError(
@@ -162,3 +177,14 @@ def _first_row(
             )
         pieces.append(values.ravel())
     return np.concatenate(pieces).astype(np.float32)
+
+
+def _advice(source: Source, plan: LearnerPlan) -> str:
+    """Return what to do where a tensor does not fit."""
+    anew, sharing = "name it in transfer.fresh to draw it anew", source.sharing
+    if sharing is None or sharing == plan.sharing:
+        return anew
+    return (
+        f"its members share weights, so take ensemble: {{strategy: shared, members: "
+        f"{sharing.members}, form: {sharing.form}}} and the network of its pipeline.yaml; or {anew}"
+    )

@@ -18,7 +18,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run.pipeline import RunResult, resume, run
-from ensemble_pipe.run.transfer import first_rows, source_tensors
+from ensemble_pipe.run.transfer import first_rows, read_sources
 
 # The source knows five of the digits, and so has five outputs.
 SOURCE = {
@@ -42,7 +42,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 
 def write_tensors(source: RunResult, folder: Path) -> Path:
     """Write the tensors of the source's first member by name."""
-    save_file(source_tensors(Path(source.run_dir))[0], folder / "tensors.safetensors")
+    save_file(read_sources(Path(source.run_dir))[0].tensors, folder / "tensors.safetensors")
     return folder / "tensors.safetensors"
 
 
@@ -80,7 +80,7 @@ def test_learners_begin_with_the_sources_members_in_turn_and_a_last_layer_of_the
     prepare: Callable[..., Prepared], source: RunResult
 ) -> None:
     prepared = transferring(prepare, source, learners=3)
-    members = source_tensors(Path(source.run_dir))
+    members = [one.tensors for one in read_sources(Path(source.run_dir))]
     for plan, row in zip(prepared.plans, rows_of(prepared), strict=True):
         found, network = tensors_of(prepared, row), plan.build(prepared.schema)
         for name in LOWER:
@@ -109,7 +109,7 @@ def test_tensors_to_be_drawn_anew_may_be_named(
     found = tensors_of(prepared, rows_of(prepared)[0])
     (untrained,) = prepare(network=NETWORK, ensemble={"learners": 1}).plans
     drawn = tensors_of(prepared, untrained.build(prepared.schema).initialize(1, 0))
-    member = source_tensors(Path(source.run_dir))[0]
+    member = read_sources(Path(source.run_dir))[0].tensors
     for name, tensor in found.items():
         expected = member[name] if name.startswith("dense1/") else drawn[name]
         assert tensor.tobytes() == expected.tobytes()
@@ -173,6 +173,29 @@ def test_what_does_not_fit_is_named(
 ) -> None:
     with pytest.raises(ConfigError, match=f"^{message}$"):
         transferring(prepare, source, **transfer)
+
+
+def test_members_that_share_weights_are_transferred_to_such(
+    prepare: Callable[..., Prepared], tmp_path: Path
+) -> None:
+    ensemble = {"strategy": "shared", "members": 3, "form": "mini"}
+    shared = run(
+        Pipeline.model_validate(SOURCE | {"ensemble": ensemble, "training": {"epochs": 1}}),
+        output=tmp_path,
+        inline=True,
+    )
+    transfer = {"weights": shared.run_dir}
+    same = prepare(network=NETWORK, ensemble=ensemble, transfer=transfer)
+    stored = read_sources(Path(shared.run_dir))[0].tensors
+    found = tensors_of(same, rows_of(same)[0])
+    equal = {name for name in found if found[name].tobytes() == stored[name].tobytes()}
+    assert set(found) - equal == {"dense3/kernel", "dense3/bias"}
+    message = (
+        r"^transfer\.weights: .*; its members share weights, so take ensemble: \{strategy: shared, "
+        r"members: 3, form: mini\} and the network of its pipeline\.yaml; or name it in .* anew$"
+    )
+    with pytest.raises(ConfigError, match=message):
+        transferring(prepare, shared, network={"hidden": [16, 9]})
 
 
 def test_a_file_of_something_else_is_refused(
@@ -329,7 +352,7 @@ def test_freezing_what_must_move_is_refused(
 def test_weights_that_are_not_finite_are_named(
     prepare: Callable[..., Prepared], source: RunResult, tmp_path: Path
 ) -> None:
-    tensors = source_tensors(Path(source.run_dir))[0]
+    tensors = read_sources(Path(source.run_dir))[0].tensors
     tensors["dense1/bias"] = np.full_like(tensors["dense1/bias"], np.nan)
     path = tmp_path / "nan.safetensors"
     save_file(tensors, path)
@@ -342,4 +365,4 @@ def test_a_type_that_numpy_does_not_have_is_named(tmp_path: Path) -> None:
     path = tmp_path / "half.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header + b"\x00\x00")
     with pytest.raises(CorruptFileError, match="type 'BF16', which cannot be read; save them as"):
-        source_tensors(path)
+        read_sources(path)
