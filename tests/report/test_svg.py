@@ -77,7 +77,12 @@ def test_what_is_no_picture_is_refused(content: str) -> None:
 
 def test_a_legend_above_lies_over_no_data() -> None:
     figure, axis = new_axis("epoch", "loss")
-    for name in ("before calibration", "after calibration", "perfectly calibrated", "share of rows"):
+    for name in (
+        "before calibration",
+        "after calibration",
+        "perfectly calibrated",
+        "share of rows",
+    ):
         axis.plot([0, 1], [1, 0], label=name)
     legend_above(figure, axis)
     figure.draw_without_rendering()
