@@ -203,7 +203,7 @@ def without_trials(ensemble: dict[str, Any], search: Search) -> dict[str, Any]:
     if search.ensemble != "top":
         del combine["method"]
     kept = {name: one for name, one in ensemble.items() if name not in OF_LEARNERS}
-    first = ensemble["pool"][0]
+    first = ensemble["pool"][0] if ensemble["pool"] else ensemble
     if first["strategy"] == "shared":
         kept |= {name: first[name] for name in OF_TRIALS}
     return kept | {"combine": combine}

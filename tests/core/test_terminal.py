@@ -66,19 +66,19 @@ VERBS = [
     ("run p.yaml --inline --output more", TABLE, ["run directory", "training 2", "next:"]),
     ("resume run --inline", TABLE, ["combining and measuring", "next:"]),
     ("rates p.yaml --output r.png", "      rate      loss\n", ["the curve is in r.png"]),
-    ("predict run rows.npz --output o.csv", "200 predictions of 2 members in o.csv\n", []),
+    ("predict run rows.npz --output o.csv", "200 predictions of 2 members in ", ["predict --help"]),
     ("evaluate run rows.npz", "200 rows ", []),
     ("compare run --output c.csv", "Runs\n", ["the comparison is in c.csv"]),
     ("data inspect t.csv", "t.csv: 40 rows", []),
 ]  # fmt: skip
 WITHOUT_JSON = [
-    ("report run", "PATH/report.html\n", []),
+    ("report run", "PATH/report.html\n", ["open it in a browser"]),
     ("data list", "name  ", ["data fetch NAME"]),
     ("data fetch iris", "\nin a pipeline:", ["there is nothing to fetch"]),
     ("schema", "{\n", []),
     ("--version", "", []),
     ("ui", "the tracking server is at http://127.0.0.1:1\n", []),
-    ("sync run", "MLflow run 7 is complete\n", []),
+    ("sync run", "MLflow run 7 is complete\n", ["look at it:", " ui "]),
 ]
 
 

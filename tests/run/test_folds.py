@@ -359,8 +359,8 @@ def test_predictions_of_other_programs_are_of_the_training_rows(folder: Path) ->
 
 def test_the_report_has_two_parts(by_heart: tuple[Pipeline, RunResult]) -> None:
     text = (Path(by_heart[1].run_dir) / "report.html").read_text()
-    assert "<td>train</td>" in text
-    assert "<td>stop</td>" not in text
+    assert 'data-label="part">train</td>' in text
+    assert 'data-label="part">stop</td>' not in text
 
 
 def test_the_stored_pipeline_is_read_again(by_heart: tuple[Pipeline, RunResult]) -> None:

@@ -231,7 +231,7 @@ def test_interrupted_training_yields_what_is_under_way(tmp_path: Path) -> None:
     assert members[0].step > 0
     finished = resume(run_dir, inline=True, train=False)
     assert (finished.members, finished.unfinished) == (len(members), (0, 1, 2))
-    assert finished.left_undone.startswith("learner 0 joins as it was at ")
+    assert finished.left_undone.startswith("learners 0, 1 join as they were at ")
     result = resume(run_dir, inline=True)
     whole = run(config, output=tmp_path / "whole", inline=True)
     assert model_bytes(result) == model_bytes(whole)

@@ -49,6 +49,9 @@ class Messages(Silent):
     def message(self, text: str) -> None:
         self.texts.append(text)
 
+    def warn(self, text: str) -> None:
+        self.texts.append(text)
+
 
 @pytest.mark.slow
 def test_the_command_prints_the_steps_and_one_json_line_and_writes_a_page(tmp_path: Path) -> None:

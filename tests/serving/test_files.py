@@ -93,10 +93,15 @@ def in_memory(model: Ensemble, rows: Path) -> pa.Table:
     return model.table(parquet.read_table(rows / "rows.parquet"))
 
 
-def predicted(model: Ensemble, source: Path, output: Path) -> pa.Table:
-    """Return what is written for a file, without the numbers of its rows."""
+def written(model: Ensemble, source: Path, output: Path) -> tuple[int, pa.Table]:
+    """Return the number of predictions, and the table that is written."""
     count = predict_file(model, open_input(str(source), model.schema), output)
-    table = READERS[output.suffix](str(output))
+    return count, READERS[output.suffix](str(output))
+
+
+def predicted(model: Ensemble, source: Path, output: Path) -> pa.Table:
+    """Return what is written for a file of rows, without their numbers."""
+    count, table = written(model, source, output)
     assert table.column("row").to_pylist() == list(range(count))
     return table.drop_columns("row")
 
@@ -191,14 +196,14 @@ def test_images_are_predicted_beside_the_names_of_their_files(tmp_path: Path) ->
         Image.fromarray(image).save(folder / f"{index:03}.png")
     data = {"source": "image_folder", "folder": str(tmp_path / "images")}
     model = trained(tmp_path, "classification", data=data)
-    whole = predicted(model, tmp_path / "images", tmp_path / "whole.arrow")
+    _, whole = written(model, tmp_path / "images", tmp_path / "whole.arrow")
     assert whole.column_names[:2] == ["file", "prediction"]
     assert whole.column("file").to_pylist() == [
         f"kind {index % 2}/{index:03}.png" for index in (*range(0, 60, 2), *range(1, 60, 2))
     ]
-    flat = predicted(model, tmp_path / "images" / "kind 1", tmp_path / "flat.csv")
+    _, flat = written(model, tmp_path / "images" / "kind 1", tmp_path / "flat.csv")
     assert flat.column("file").to_pylist() == [f"{index:03}.png" for index in range(1, 60, 2)]
-    one = predicted(model, tmp_path / "images" / "kind 1" / "007.png", tmp_path / "one.arrow")
+    _, one = written(model, tmp_path / "images" / "kind 1" / "007.png", tmp_path / "one.arrow")
     assert one.column("file").to_pylist() == ["007.png"]
     assert one.drop_columns("file").equals(whole.slice(33, 1).drop_columns("file"))
     with pytest.raises(DataError, match="its images have no labels; put those of each class"):
