@@ -68,8 +68,6 @@ StrategyName = Literal[
     "cross_validation",
     "boosting",
 ]
-
-
 Yields = Literal["end", "cycles", "epochs"]
 
 # What some strategies alone read.
@@ -83,8 +81,6 @@ _OF_STRATEGIES: dict[str, tuple[StrategyName, ...]] = {
     "rounds": ("boosting",),
     "shrinkage": ("boosting",),
 }
-
-
 _SHARED = "; for members that share weights take {{strategy: shared, yields: {}}}"
 _HINTS = {
     (name, strategy): _SHARED.format(when)
