@@ -7,6 +7,7 @@ import typer
 
 from ensemble_pipe.cli.support import errors
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.terminal import say, show
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def init(
         text = pipeline_text(first, output)
         atomic_write(output, text)
         show(text.rstrip("\n"))
-        say(f"\nwritten to {output}; it runs:  ensemble-pipe run {output}")
+        say(f"\nwritten to {output}; it runs:  ensemble-pipe run {shell_word(output)}")
 
 
 def require_task(task: str | None) -> None:

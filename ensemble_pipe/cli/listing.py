@@ -10,6 +10,7 @@ import typer
 
 from ensemble_pipe.cli.outcome import command_name
 from ensemble_pipe.cli.support import AsJson, errors, give
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.terminal import say
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _hints(runs: Sequence["ListedRun"], folder: Path) -> Iterator[str]:
         yield "\nnext:"
     for verb, those in found.items():
         if those:
-            yield f"  {command_name()} {verb} {_place(those[0], folder)}"
+            yield f"  {command_name()} {verb} {shell_word(_place(those[0], folder))}"
 
 
 def _place(run: "ListedRun", folder: Path) -> Path:

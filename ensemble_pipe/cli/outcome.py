@@ -1,7 +1,6 @@
 """What a command says at its end: metrics, where everything is, and what to do next."""
 
 import json
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.terminal import say, show, warn
 
 if TYPE_CHECKING:
@@ -62,18 +62,19 @@ def show_result(
     for learner, reason in result.failed.items():
         warn(f"learner {learner} failed and yields no member: {reason}")
     if result.left_undone:
-        warn(f"\n{result.left_undone}\n  {command_name()} resume {result.run_dir}")
+        warn(f"\n{result.left_undone}\n  {command_name()} resume {shell_word(result.run_dir)}")
     say(f"\n{result.seconds:.0f} s, everything is in {result.run_dir}\n\nnext:")
     say(f"  open {report_path(result.run_dir)} in a browser: the report")
-    say(f"  {command_name()} ui --output {Path(result.run_dir).parent}")
+    say(f"  {command_name()} ui --output {shell_word(Path(result.run_dir).parent)}")
     for step in next_steps:
         say(f"  {command_name()} {step}")
     asked = "".join(f" --with {name}=FILE" for name in result.given)
-    say(f"  {command_name()} predict {result.run_dir} INPUT{asked} --output predictions.csv")
+    model = shell_word(result.run_dir)
+    say(f"  {command_name()} predict {model} INPUT{asked} --output predictions.csv")
     if result.model_uri is not None:
         store = Cursor.load(RunPaths(Path(result.run_dir)).cursor).uri
         serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
-        say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shlex.quote(str(store))} {serve}")
+        say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shell_word(str(store))} {serve}")
     if as_json:
         show(json.dumps({**vars(result), **(further or {})}))
     if result.mlflow_lacks:
@@ -91,7 +92,7 @@ def _path_setting() -> str:
     """Return a PATH on which mlflow and its server are found, where the shell has none."""
     if shutil.which("mlflow"):
         return ""
-    return f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
+    return f"PATH={shell_word(Path(sys.executable).parent)}:$PATH "
 
 
 def command_name() -> str:

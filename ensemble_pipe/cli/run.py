@@ -12,6 +12,7 @@ from ensemble_pipe.cli.outcome import show_result, show_search
 from ensemble_pipe.cli.overrides import overrides_of, take_time_limit
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.terminal import say, show, warn
 
 if TYPE_CHECKING:
@@ -246,10 +247,11 @@ def sync(
             raise EnsemblePipeError(f"{run_dir}: {what_mlflow_lacks(RunPaths(run_dir), tracker)}")
         status = runs.status_of(run_dir)
         if status != "FINISHED":
-            say(f"the run itself is {status}; `ensemble-pipe resume {run_dir}` finishes it")
+            resume = f"`ensemble-pipe resume {shell_word(run_dir)}` finishes it"
+            say(f"the run itself is {status}; {resume}")
         but = f", but for what cannot be sent ({tracker.left_out})" if tracker.left_out else ""
         show(f"MLflow run {tracker.mlflow_run_id} is complete{but}")
-        say(f"look at it:  ensemble-pipe ui --output {run_dir.parent}")
+        say(f"look at it:  ensemble-pipe ui --output {shell_word(run_dir.parent)}")
 
 
 def schema() -> None:

@@ -9,6 +9,7 @@ from ensemble_pipe.cli.outcome import show_search
 from ensemble_pipe.cli.overrides import overrides_of, take_time_limit
 from ensemble_pipe.cli.run import Address, Inline, TimeLimit
 from ensemble_pipe.cli.support import AsJson, RunDir, errors, loading
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.terminal import say
 
 
@@ -91,7 +92,7 @@ def refine(
             require_output(write, (".yaml", ".yml"), "pipelines")
             found = searches.refined_of(run_dir, longer, overrides)
             atomic_write(write, found.text(whole=True))
-            say(f"{write}: the refined search; `ensemble-pipe search {write}` runs it")
+            say(f"{write}: the refined search; `ensemble-pipe search {shell_word(write)}` runs it")
             return
         limit = take_time_limit(overrides, time_limit)
         result = searches.refine(

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
@@ -108,7 +109,8 @@ def read_run(root: Path) -> FinishedRun:
     summary = read_run_summary(paths)
     if not summary.metrics or not paths.predictions("test").is_file():
         raise RunDirectoryError(
-            f"{root}: this run has no result yet; finish it with `ensemble-pipe resume {root}`"
+            f"{root}: this run has no result yet; finish it with "
+            f"`ensemble-pipe resume {shell_word(root)}`"
         )
     if summary.lost is not None:  # what it cost is not known
         raise CorruptFileError(f"{summary.lost}; restore it from a copy")

@@ -1,6 +1,8 @@
 """Formatting of values in messages: short, on one line, without terminal control characters."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from ensemble_pipe.core.addresses import mask_secrets
 
@@ -34,6 +36,15 @@ def printable(text: str, kept: str = "") -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
+
+
+def shell_word(path: Path | str) -> str:
+    """Return a path as a shell takes it as one word of a command.
+
+    >>> shell_word("runs/my first")
+    "'runs/my first'"
+    """
+    return shlex.quote(str(path))
 
 
 def counted(count: int, name: str) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ensemble_pipe.core.messages import shell_word
+
 # As far as names go; what has another one is known by its first bytes.
 _ROWS = (".csv", ".csv.gz", ".parquet", ".arrow", ".feather", ".npy", ".npz", "-ubyte", "-ubyte.gz",
          ".idx", ".png", ".jpg", ".jpeg")  # fmt: skip
@@ -68,12 +70,12 @@ def _kind_of_file(path: Path) -> Kind | None:
         return Kind("no regular file but a device or pipe") if path.exists() else None
     name = path.name.lower()
     if name.endswith(_PIPELINES):
-        return Kind("a pipeline file", f"`ensemble-pipe run {path}` runs it")
+        return Kind("a pipeline file", f"`ensemble-pipe run {shell_word(path)}` runs it")
     if name.endswith((".json", ".jsonl")):  # which may be a pipeline: JSON is YAML
         return Kind("a JSON file", hint) if (hint := _run_around(path)) else None
     head = _head(path)
     if name.endswith(_ROWS):
-        hint = f"`ensemble-pipe init {path} --label COLUMN` writes a pipeline for it"
+        hint = f"`ensemble-pipe init {shell_word(path)} --label COLUMN` writes a pipeline for it"
         return Kind("a data file", hint)
     for begin, ending in _ROWS_BEGIN.items():
         if head.startswith(begin):
@@ -86,10 +88,10 @@ def _kind_of_file(path: Path) -> Kind | None:
 
 def _kind_of_folder(path: Path) -> Kind:
     if _is_run(path):
-        resume = f"`ensemble-pipe resume {path}` continues it"
+        resume = f"`ensemble-pipe resume {shell_word(path)}` continues it"
         return Kind("a run directory", f"{resume}; predict, evaluate, report and compare take it")
     if (path / "manifest.json").is_file() and (path / "model.json").is_file():
-        hint = f"`ensemble-pipe predict {path} INPUT --output FILE` predicts with it"
+        hint = f"`ensemble-pipe predict {shell_word(path)} INPUT --output FILE` predicts with it"
         return Kind("a model directory", hint)
     runs = [found.parent for found in path.glob("*/journal.jsonl")]
     if runs:

@@ -1,11 +1,10 @@
 """What to try next: what the checks of a run warned of, and what its numbers say."""
 
-import shlex
 from collections.abc import Iterator
 
 import numpy as np
 
-from ensemble_pipe.core.messages import counted, printable, truncate
+from ensemble_pipe.core.messages import counted, printable, shell_word, truncate
 from ensemble_pipe.report.calibration import uncalibrated, wilson
 from ensemble_pipe.report.curves import best_epoch
 from ensemble_pipe.report.errors import confusion_counts
@@ -37,7 +36,7 @@ def next_steps(numbers: Numbers) -> Html:
 
 def steps(numbers: Numbers) -> Iterator[Step]:
     """Yield what to try next, the most urgent first."""
-    root = shlex.quote(str(numbers.paths.root))
+    root = shell_word(numbers.paths.root)
     run = numbers.run
     if run.status in ("FAILED", "KILLED") or run.left_undone:
         yield "Let the run go on to its end:", f"ensemble-pipe resume {root}"

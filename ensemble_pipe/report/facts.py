@@ -1,13 +1,12 @@
 """The report's sections on what a run was: its settings, its data, its times, what comes next."""
 
-import shlex
 from collections import Counter
 from time import gmtime, strftime
 from typing import Any
 
 import yaml
 
-from ensemble_pipe.core.messages import counted
+from ensemble_pipe.core.messages import counted, shell_word
 from ensemble_pipe.core.storage import SPLITS, RunPaths
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.report.page import NOTHING, Html, bar, element, html_of, table, value_table
@@ -139,7 +138,7 @@ def commands(paths: RunPaths, run: RunSummary) -> Html:
 
 def command_lines(paths: RunPaths, run: RunSummary) -> list[str]:
     """Return the commands that go on from here, one a line."""
-    root, above = shlex.quote(str(paths.root)), shlex.quote(str(paths.root.parent))
+    root, above = shell_word(paths.root), shell_word(paths.root.parent)
     lines = [f"ensemble-pipe ui --output {above}"]
     if run.metrics:
         asked = "".join(f" --with {name}=FILE" for name in run.given)

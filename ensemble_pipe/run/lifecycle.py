@@ -16,6 +16,7 @@ from ensemble_pipe.core import interruption
 from ensemble_pipe.core.compilation import report_compilation
 from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
 from ensemble_pipe.core.interruption import Interruption
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.ensemble.members import external_members
@@ -192,17 +193,18 @@ def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
 
 
 def _stop_message(paths: RunPaths, status: str, searches: bool = False) -> str:
+    root = shell_word(paths.root)
     if status == "FINISHED":
         return (
             "stopped before MLflow had received all of this run; "
-            f"`ensemble-pipe sync {paths.root}` ships the rest"
+            f"`ensemble-pipe sync {root}` ships the rest"
         )
     goes_on = "goes on with the trials that are left" if searches else "goes on"
     what = "search stopped" if searches else "stopped"
-    text = f"{what}; `ensemble-pipe resume {paths.root}` {goes_on}"
+    text = f"{what}; `ensemble-pipe resume {root}` {goes_on}"
     if (paths.model / "manifest.json").is_file():
         so_far = "of the best trials so far" if searches else "so far"
-        text += f"; `ensemble-pipe predict {paths.root} ...` takes the ensemble {so_far}"
+        text += f"; `ensemble-pipe predict {root} ...` takes the ensemble {so_far}"
     return text
 
 

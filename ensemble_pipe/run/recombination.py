@@ -24,6 +24,7 @@ from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import (
     RunPaths,
     atomic_write,
@@ -107,7 +108,7 @@ def _finished(paths: RunPaths) -> StartedEntry:
     if paths.growth.exists() or status != "FINISHED":
         raise RunDirectoryError(
             f"{paths.root}: has not finished, and only a finished run is combined anew; "
-            f"`ensemble-pipe resume {paths.root}` finishes it"
+            f"`ensemble-pipe resume {shell_word(paths.root)}` finishes it"
         )
     return require_start(paths, entries)
 

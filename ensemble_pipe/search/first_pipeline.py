@@ -1,6 +1,5 @@
 """A first pipeline for a person's data: chosen by looking at it, with the reasons as comments."""
 
-import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from ensemble_pipe.config.file_names import name_of
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, shell_word
 from ensemble_pipe.data.inspection.advice import pipeline_of
 from ensemble_pipe.data.inspection.inspect import Report, candidates_of, inspect
 from ensemble_pipe.data.inspection.side_roles import SideRoles, side_roles
@@ -69,7 +68,7 @@ def first_pipeline(
     """
     rows, test = open_parts(location)
     report = inspect(rows, label, test_rows=None if test is None else test.count)
-    _require_label(report, label, f"{command} {shlex.quote(location)}")
+    _require_label(report, label, f"{command} {shell_word(location)}")
     sides = side_roles(rows, report)
     values = pipeline_of(report, _anywhere(location), sides, task)
     assert values is not None

@@ -1,12 +1,11 @@
 """The text of a first pipeline: YAML, with a comment on each choice."""
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
-from ensemble_pipe.core.messages import list_names, printable, quote
+from ensemble_pipe.core.messages import list_names, printable, quote, shell_word
 from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.search.first_pipeline import LEAST_POOLED, MOST_ROWS_BY_DEFAULT, FirstPipeline
 
@@ -23,7 +22,7 @@ def pipeline_text(first: FirstPipeline, file: Path) -> str:
         first: the pipeline.
         file: that it is written to, for the commands in its header.
     """
-    given = shlex.quote(str(file))
+    given = shell_word(file)
     lines = [
         f"# A first pipeline for {printable(first.report.where)}: {first.report.rows:,} rows",
         f"# Run it     ensemble-pipe run {given}",

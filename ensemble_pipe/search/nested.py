@@ -15,6 +15,7 @@ from ensemble_pipe.config.conversion import resolve, validate
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import RunPaths, write_json
 from ensemble_pipe.run.display import Display
 from ensemble_pipe.search.planning import require_search
@@ -73,7 +74,7 @@ def nested_cross_validation(
             display.message(f"nested cross-validation: outer fold {fold + 1} of {count}")
             found.append(_searched(paths.root / FOLDER / str(fold), config, fold, start, go_on))
     except KeyboardInterrupt:
-        text = f"stopped; `ensemble-pipe resume {paths.root}` goes on"
+        text = f"stopped; `ensemble-pipe resume {shell_word(paths.root)}` goes on"
         raise KeyboardInterrupt(text) from None
     nested = Nested(_scores([_tested(run_dir) for run_dir in found]), tuple(map(str, found)))
     write_json(paths.root / FILE, nested.to_dict())

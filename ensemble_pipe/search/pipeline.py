@@ -13,6 +13,7 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import pipeline as runs
@@ -136,7 +137,7 @@ def refined_of(run_dir: str | Path, longer: float, overrides: dict[str, Any]) ->
         raise ConfigError(f"{run_dir}: is a run without a search, so there is nothing to refine")
     if runs.status_of(run_dir) != "FINISHED":
         raise RunDirectoryError(
-            f"{run_dir}: has not finished; `ensemble-pipe resume {run_dir}` finishes it"
+            f"{run_dir}: has not finished; `ensemble-pipe resume {shell_word(run_dir)}` finishes it"
         )
     found = read_trials(paths)
     assert found is not None

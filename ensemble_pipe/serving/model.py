@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError, InputError
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, shell_word
 from ensemble_pipe.core.path_kinds import describe_misplaced
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import shard_table
@@ -288,7 +288,8 @@ def load(model: str | Path, *, components: Sequence[type[Any]] = ()) -> Ensemble
             return Ensemble(read_artifact(folder))
     if RunPaths(root).manifest.is_file():
         raise InputError(
-            f"{root}: this run has no model yet; finish it with `ensemble-pipe resume {root}`"
+            f"{root}: this run has no model yet; finish it with "
+            f"`ensemble-pipe resume {shell_word(root)}`"
         )
     raise InputError(
         describe_misplaced(root, "a model")

@@ -1,6 +1,6 @@
 """What MLflow lacks of a run, in one line with the command that sends it."""
 
-from ensemble_pipe.core.messages import list_names
+from ensemble_pipe.core.messages import list_names, shell_word
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.cursor import Cursor
@@ -14,7 +14,7 @@ def what_mlflow_lacks(paths: RunPaths, tracker: Tracker) -> str:
     if tracker.problem:
         return (
             f"MLflow lacks {_unsent(paths)} ({tracker.problem}); {tracker.problem.advice} with "
-            f"`ensemble-pipe sync {paths.root}`"
+            f"`ensemble-pipe sync {shell_word(paths.root)}`"
         )
     if tracker.left_out:
         return f"MLflow has this run, but for what cannot be sent ({tracker.left_out})"

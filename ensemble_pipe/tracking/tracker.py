@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ensemble_pipe.core.addresses import sqlite_address
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.messages import truncate
+from ensemble_pipe.core.messages import shell_word, truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking.companion import BUSY_S, Assignment, Finish
 from ensemble_pipe.tracking.companion_process import STOP_S, CompanionProcess
@@ -186,7 +186,7 @@ class MlflowTracker:
         try:
             next(read_lines(self._paths.journal, self._cursor.offset), None)
         except CorruptFileError as error:
-            resume = f"ensemble-pipe resume {self._paths.root}"
+            resume = f"ensemble-pipe resume {shell_word(self._paths.root)}"
             raise CorruptFileError(f"{error}; `{resume}` completes it") from None
 
 

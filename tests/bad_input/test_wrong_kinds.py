@@ -1,6 +1,7 @@
 """The wrong kind of file or folder for a command: what it is, and which command takes it."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,14 @@ def test_the_ui_wants_the_folder_of_the_runs() -> None:
     make_all()
     assert refused("ui", "--output", "runs/a").endswith("name its folder, --output runs")
     assert refused("ui", "--output", "p.yaml").endswith("name the folder of the run directories")
+
+
+def test_the_command_that_is_advised_can_be_pasted_into_a_shell() -> None:
+    Path("my runs").mkdir()
+    write("my runs/it's.yaml", "seed: 1\n")
+    message = refused("resume", "my runs/it's.yaml")
+    command = message.split("`")[1]
+    assert shlex.split(command) == ["ensemble-pipe", "run", "my runs/it's.yaml"]
 
 
 def test_an_image_model_given_a_pipeline() -> None:
