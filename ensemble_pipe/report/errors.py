@@ -14,6 +14,7 @@ from ensemble_pipe.report.drawing import (
     VERMILION,
     Drawings,
     legend,
+    legend_above,
     new_axis,
     short,
     short_ticks,
@@ -118,7 +119,7 @@ def residuals(test: TestPart, place: int, name: str) -> "Figure":
     axis.plot(middles, found, "-s", color=INK, linewidth=1.1, ms=3.5,
               label="root mean square of residuals")  # fmt: skip
     axis.axhline(0, color=SOFT, linewidth=1)
-    legend(axis)
+    legend_above(figure, axis)  # to look for a corner without points takes long
     return figure
 
 
