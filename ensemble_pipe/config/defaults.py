@@ -131,6 +131,7 @@ def _held_out(
         few
         and count > 1
         and facts.divisible
+        and pipeline.training.order != "shared"  # by learners that see the same rows
         and not given.intersection(("ensemble.learners", "ensemble.pool", "view.folds"))
     ):
         more = expand_preset(ensemble, count, shares=shares, choose=choose)

@@ -118,6 +118,7 @@ def test_rows_that_cannot_be_divided_are_held_out() -> None:
         "ensemble: {stop_below_gain: 0.1}",
         "ensemble: {strategy: cross_validation}",
         "view: {folds: 4}",
+        "training: {order: shared}",
     ],
 )
 def test_rows_are_held_out_where_folds_do_not_fit_what_is_asked_for(text: str, load: Load) -> None:
