@@ -73,6 +73,7 @@ def test_every_way_of_giving_them_agrees_bit_for_bit(trained: RunResult, folder:
     done = call("predict", trained.run_dir, new, "--with", other, "--output", output)
     assert done.exit_code == 0, done.output
     from_files = pd.read_parquet(output)
+    assert from_files.pop("row").tolist() == list(range(NEW_ROWS))
 
     model = ensemble_pipe.load(trained.run_dir)
     frame, own = rows_of(2, NEW_ROWS), predicted(NEW_ROWS)
@@ -223,6 +224,7 @@ def test_images_take_them_beside_the_file(tmp_path: Path, monkeypatch: pytest.Mo
     done = call("predict", result.run_dir, "images.npy", *given, "--output", "o.parquet")
     assert done.exit_code == 0, done.output
     found = pd.read_parquet("o.parquet")
+    assert found.pop("row").tolist() == list(range(len(images)))
     assert (found.prediction == digits.target).all()
     pd.testing.assert_frame_equal(
         model.table(images, {"own": right}).to_pandas(), found, check_exact=True
