@@ -175,6 +175,7 @@ def test_a_run_with_draws_predicts_alike_however_its_model_is_loaded(
     in_memory = model.table(images).to_pandas()
     predict_file(model, open_input("rows.npy", model.schema), tmp_path / "out.parquet")
     from_file = pq.read_table(tmp_path / "out.parquet").to_pandas()
+    assert from_file.pop("row").tolist() == list(range(len(images)))
     served = mlflow.pyfunc.load_model(result.model_uri)
     pd.testing.assert_frame_equal(from_file, in_memory, check_exact=True)
     pd.testing.assert_frame_equal(served.predict(images), in_memory, check_exact=True)
