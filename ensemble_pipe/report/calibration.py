@@ -59,24 +59,31 @@ def uncalibrated(prediction: Prediction) -> Prediction | None:
     return replace(prediction, combiner=combiner.calibrate(1.0, 0.0))
 
 
+def _before_and_after(test: TestPart, alone: str) -> list[tuple[str, Prediction, str, str]]:
+    """Return label, prediction, colour and style of each line of a picture, the final one last.
+
+    Where nothing was fitted there is one line, with the label `alone`.
+    """
+    before = uncalibrated(test.prediction)
+    if before is None:
+        return [(alone, test.prediction, BLUE, "-o")]
+    return [
+        ("before calibration", before, VERMILION, "--s"),
+        ("after calibration", test.prediction, BLUE, "-o"),
+    ]
+
+
 def reliability_diagram(test: TestPart) -> "Figure":
     """Accuracy against confidence, by bins, before and after the fitted temperature."""
     figure, axis = new_axis("confidence in the predicted class", "share that is right")
     axis.plot([0, 1], [0, 1], ":", color=SOFT, linewidth=1.4, label="perfectly calibrated")
-    before = uncalibrated(test.prediction)
-    pairs = [("ensemble", test.prediction, BLUE, "-o")]
-    if before is not None:
-        pairs = [
-            ("before calibration", before, VERMILION, "--s"),
-            ("after calibration", test.prediction, BLUE, "-o"),
-        ]
     least = 1.0
-    for label, prediction, colour, style in pairs:
+    for label, prediction, colour, style in _before_and_after(test, "ensemble"):
         bins = reliability(prediction.probabilities, test.targets)
         axis.plot(bins.confidence, bins.accuracy, style, color=colour, ms=4, linewidth=1.4,
                   label=label)  # fmt: skip
         least = min(least, float(bins.confidence.min()))
-    bins = reliability(test.prediction.probabilities, test.targets)
+    # The last bins are of the prediction itself.
     axis.bar(bins.confidence, 0.25 * bins.share, width=0.02, color=SOFT, alpha=0.5,
              label="share of rows (bars)")  # fmt: skip
     axis.set_xlim(max(0.0, least - 0.05), 1.02)
@@ -89,14 +96,7 @@ def coverage_curve(test: TestPart) -> "Figure":
     """Share of true values within central intervals, against the share that these state."""
     figure, axis = new_axis("stated coverage of intervals", "share of true values within")
     axis.plot([0, 1], [0, 1], ":", color=SOFT, linewidth=1.4, label="perfectly calibrated")
-    before = uncalibrated(test.prediction)
-    pairs = [("predicted distribution", test.prediction, BLUE, "-o")]
-    if before is not None:
-        pairs = [
-            ("before calibration", before, VERMILION, "--s"),
-            ("after calibration", test.prediction, BLUE, "-o"),
-        ]
-    for label, prediction, colour, style in pairs:
+    for label, prediction, colour, style in _before_and_after(test, "predicted distribution"):
         held = [_held(prediction, test.truth, one) for one in _LEVELS.tolist()]
         axis.plot(_LEVELS, held, style, color=colour, ms=4, linewidth=1.4, label=label)
     if test.prediction.conformal:

@@ -1,6 +1,6 @@
 """The verdict on a run: one sentence, and three numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 
@@ -133,8 +133,7 @@ def _accuracy(numbers: Numbers) -> Figure | None:
     value = numbers.run.metrics.get("test/accuracy")
     if value is None:
         return None
-    ends = _interval(numbers, "accuracy", value)
-    between = f", 95% interval {_percent(ends[0])} to {_percent(min(ends[1], 1.0))}" if ends else ""
+    between = _interval_text(numbers, "accuracy", value, lambda end: _percent(min(end, 1.0)))
     rows = numbers.run.rows["test"]
     return Figure(_percent(value), f"accuracy: right among {rows:,} test rows{between}")
 
@@ -143,8 +142,7 @@ def _rmse(numbers: Numbers) -> Figure | None:
     value = numbers.run.metrics.get("test/rmse")
     if value is None:
         return None
-    ends = _interval(numbers, "rmse", value)
-    between = f", 95% interval {number_text(ends[0])} to {number_text(ends[1])}" if ends else ""
+    between = _interval_text(numbers, "rmse", value, number_text)
     rows, names = numbers.run.rows["test"], numbers.schema.target_names
     what = _name(names[0]) if len(names) == 1 else "the mean over targets"
     return Figure(
@@ -152,9 +150,14 @@ def _rmse(numbers: Numbers) -> Figure | None:
     )
 
 
-def _interval(numbers: Numbers, metric: str, value: float) -> tuple[float, float] | None:
+def _interval_text(
+    numbers: Numbers, metric: str, value: float, text: Callable[[float], str]
+) -> str:
+    """Return the 95% interval of a test metric, with `text` of its ends; nothing where unknown."""
     error = None if numbers.test is None else numbers.test.error_of(metric)
-    return None if error is None else (value - _Z * error, value + _Z * error)
+    if error is None:
+        return ""
+    return f", 95% interval {text(value - _Z * error)} to {text(value + _Z * error)}"
 
 
 def _against(numbers: Numbers, metric: str) -> Figure | None:
