@@ -40,6 +40,7 @@ class Interruption:
         self._waiting = False
         self._interruptible = True
         self._stoppable = True
+        self._raised = False
         self._report_ignored = sys.unraisablehook
         self._terminals = [descriptor for descriptor in _OUTPUTS if os.isatty(descriptor)]
 
@@ -60,19 +61,34 @@ class Interruption:
             self._end_at_once()
         if self._interruptible:
             self._interruptible = False
+            self._raised = True
             raise KeyboardInterrupt
         self._waiting = True
+
+    def check(self) -> None:
+        """Raise the KeyboardInterrupt of an interruptible block again where one still runs on.
+
+        Libraries drop errors, some without a word: C code that clears what an optional step raised.
+
+        Raises:
+            KeyboardInterrupt: it was raised in this block, and the block goes on all the same.
+        """
+        if self._raised:
+            raise KeyboardInterrupt
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Make the block interruptible, by deferred signals too; after it, signals are deferred."""
         self._interruptible = self._stoppable = True
+        self._raised = False
         try:
             if self._waiting:
                 self._waiting = False
                 raise KeyboardInterrupt
             yield
+            self.check()
         finally:
+            self._raised = False
             self._interruptible = self._stoppable = False
 
     def resend_ignored(self, what: "sys.UnraisableHookArgs") -> None:
@@ -84,7 +100,7 @@ class Interruption:
             self._report_ignored(what)
             return
         self._received -= 1
-        self._interruptible = self._stoppable
+        self._interruptible, self._raised = self._stoppable, False
         _send_soon(self.first)
 
     def _end_at_once(self) -> None:
@@ -150,6 +166,12 @@ def interruptible() -> Iterator[None]:
         return
     with _current.interruptible():
         yield
+
+
+def check_interruption() -> None:
+    """Raise a KeyboardInterrupt that was dropped in this interruptible block; see `check`."""
+    if _current is not None and _in_main_thread():
+        _current.check()
 
 
 @contextmanager

@@ -142,6 +142,7 @@ def drive(
     with display, interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal, searches)
         try:
+            signals.check()
             # Signals wait from the end of the last of these on, until MLflow is waited for.
             with (
                 report_compilation(display.message),

@@ -9,7 +9,7 @@ from pathlib import Path
 from ensemble_pipe.cluster.executor import Executor
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.interruption import interruptible
+from ensemble_pipe.core.interruption import check_interruption, interruptible
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
@@ -134,6 +134,7 @@ def _train(events: Iterator[Event], sink: RunSink, begin_shipping: Callable[[], 
     """Train; draw the contact sheet meanwhile where training takes long, so that it is seen."""
     began = time.monotonic()
     for event in events:
+        check_interruption()
         begin_shipping()
         if isinstance(event, Checkpoint) and time.monotonic() - began > SHEET_AFTER_S:
             sink.draw_augmentation()

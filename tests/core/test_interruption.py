@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, cast
@@ -14,7 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ensemble_pipe.core import interruption
-from ensemble_pipe.core.interruption import handle_signals, interruptible, preserve_handlers
+from ensemble_pipe.core.interruption import (
+    check_interruption,
+    handle_signals,
+    interruptible,
+    preserve_handlers,
+)
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run import display as display_module
 from ensemble_pipe.run.display import Silent
@@ -80,6 +86,27 @@ def test_a_stop_that_python_drops_comes_again() -> None:
     assert sys.unraisablehook is before
 
 
+def drop_a_stop() -> None:
+    """Receive a signal where a library drops the error that it raises, without a word."""
+    with suppress(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_stop_that_a_library_drops_is_raised_where_it_is_looked_for() -> None:
+    with handle_signals() as signals:
+        drop_a_stop()
+        with pytest.raises(KeyboardInterrupt):
+            signals.check()
+
+
+def test_a_stop_that_a_library_drops_is_raised_at_the_end_of_the_block() -> None:
+    with handle_signals():
+        with pytest.raises(KeyboardInterrupt), interruptible():
+            drop_a_stop()
+        with interruptible():
+            check_interruption()  # it was raised once, and that is enough
+
+
 def test_an_import_is_not_broken_by_a_stop() -> None:
     frame = SimpleNamespace(f_code=SimpleNamespace(co_filename="<frozen importlib._bootstrap>"))
     with handle_signals() as signals, pytest.raises(KeyboardInterrupt):
@@ -134,6 +161,8 @@ class SignalsAt(Silent):
     def event(self, event: Any) -> None:
         if event.learner == 1:  # learner 0 is a member
             self._send("event")
+            with suppress(KeyboardInterrupt):
+                self._send("event, dropped")
 
     def message(self, text: str) -> None:
         # The second one hits while the ensemble of finished members is being written.
@@ -148,6 +177,7 @@ class SignalsAt(Silent):
         (signal.SIGTERM, 1, "run directory"),
         (signal.SIGHUP, 1, "begin"),
         (signal.SIGINT, 1, "event"),
+        (signal.SIGINT, 1, "event, dropped"),
         (signal.SIGTERM, 2, "event"),
         (signal.SIGINT, 1, "combining"),
     ],
@@ -165,10 +195,11 @@ def test_signals_at_every_stage_leave_a_run_killed(
     told = f"stopped; `ensemble-pipe resume {run_dir}` goes on"
     if (run_dir / "model").exists():  # of the learners under way
         told += f"; `ensemble-pipe predict {run_dir} ...` takes the ensemble so far"
-    assert (run_dir / "model").exists() == (number == signal.SIGINT and moment == "event")
+    events = moment in ("event", "event, dropped")
+    assert (run_dir / "model").exists() == (number == signal.SIGINT and events)
     assert done.output == f"{told}\n"
     assert endings(run_dir) == ["KILLED"]
-    assert (run_dir / "model").exists() == (moment == "event" and times == 1)
+    assert (run_dir / "model").exists() == (events and times == 1)
     monkeypatch.undo()
     done = CliRunner().invoke(_app(), ["resume", str(run_dir), "--inline"])
     assert done.exit_code == 0, done.output
