@@ -47,7 +47,7 @@ def init(
                 f"{output}: exists already; name another file with -o FILE, or add --force"
             )
         first = first_pipeline(data, label, task)
-        say(first.prepared.warning or "")
+        say("\n".join(filter(None, (first.prepared.warning, first.prepared.note))))
         text = pipeline_text(first, output)
         atomic_write(output, text)
         show(text.rstrip("\n"))

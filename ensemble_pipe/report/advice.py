@@ -134,11 +134,10 @@ def _size(numbers: Numbers, root: str) -> Iterator[Step]:
     half = losses[len(losses) // 2 - 1][1]
     last, members = losses[-1][1], losses[-1][0]
     if half - last > _GAIN * max(1.0, abs(last)):
-        learners = len(numbers.run.plans)
         yield (
             f"The second half of its {members} members lowered the NLL by {half - last:.4f}: more "
             "learners will lower it further,",
-            f"ensemble-pipe grow {root} --learners {2 * learners}",
+            f"ensemble-pipe grow {root} --learners {len(numbers.run.plans)}",
         )
 
 

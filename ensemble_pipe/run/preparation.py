@@ -80,6 +80,7 @@ class Prepared:
         first_rows: (P,) for each learner where weights are transferred; else empty.
         external: outputs (R, O) of each external member on each part, by learner.
         warning: to show to the user; None for none.
+        note: on how targets are trained on; "" for as they are.
     """
 
     config: Pipeline
@@ -91,6 +92,7 @@ class Prepared:
     first_rows: list[Floats]
     external: dict[int, dict[str, Floats]]
     warning: str | None = None
+    note: str = ""
 
     @property
     def rows(self) -> dict[str, int]:
@@ -161,14 +163,14 @@ def prepare(config: Pipeline) -> Prepared:
         unnamed_warning(source.where, schema.feature_names),
         None if official is None else time_order_warning(data, official),
         forward_warning(folds, config.splits.refit),
-        *(
-            f"{quote(target.name)} is trained on as {target.treatment}"
-            for target in schema.fitted_targets
-            if not target.transform.is_identity
-        ),
     ]
     warning = "\n".join(filter(None, warnings)) or None
-    return Prepared(config, plans, schema, data, parts, official, rows, external, warning)
+    note = "\n".join(
+        f"{quote(target.name)} is trained on as {target.treatment}"
+        for target in schema.fitted_targets
+        if not target.transform.is_identity
+    )
+    return Prepared(config, plans, schema, data, parts, official, rows, external, warning, note)
 
 
 def write_run(paths: RunPaths, prepared: Prepared) -> None:

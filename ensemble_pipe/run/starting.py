@@ -59,6 +59,7 @@ def start(
             prepared = prepare(config)
         config, plans = prepared.config, prepared.plans
         display.warn(prepared.warning or "")
+        display.message(prepared.note)
         if watch is not None:
             display = watch(prepared, display, notes)
         limit.require_start()

@@ -137,7 +137,7 @@ def test_an_ensemble_that_still_gains_is_grown() -> None:
     numbers.run.plans = {learner: {"network": {"name": "mlp"}} for learner in range(4)}
     numbers.run.ensembles = {size: {"nll": 1 / size} for size in range(1, 5)}
     assert "ensemble-pipe grow" in advice(numbers)
-    assert "--learners 8" in advice(numbers)
+    assert "--learners 4" in advice(numbers)
 
 
 def test_an_ensemble_that_still_gains_is_not_said_to_gain_little() -> None:

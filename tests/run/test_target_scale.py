@@ -18,6 +18,7 @@ from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.run.pipeline import RunResult, run
+from ensemble_pipe.run.preparation import prepare
 from ensemble_pipe.serving.files import open_for, predict_file
 from ensemble_pipe.serving.model import Ensemble
 
@@ -61,6 +62,13 @@ def stored(trained: RunResult, part: str) -> pa.Table:
     path = RunPaths(Path(trained.run_dir)).predictions(part)
     with pa.memory_map(str(path)) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+def test_how_the_target_is_trained_on_is_said_but_no_warning(folder: Path) -> None:
+    data = {"source": "table", "path": str(folder / "prices.csv"), "label": "price"}
+    prepared = prepare(Pipeline.model_validate({"task": "regression", "data": data}))
+    assert prepared.warning is None
+    assert prepared.note == "'price' is trained on as its logarithm, standardised"
 
 
 def test_the_logarithm_is_chosen_and_kept_with_the_model(model: Ensemble) -> None:

@@ -29,7 +29,9 @@ from ensemble_pipe.search.checks.curves import flat_share
 from ensemble_pipe.search.checks.findings import Finding, Step
 from ensemble_pipe.search.checks.first_loss import check_first_loss, penalty_of
 from ensemble_pipe.search.checks.leaks import shared_findings, skill_of
-from ensemble_pipe.search.checks.normalization import compare_starts
+from ensemble_pipe.search.checks.normalization import compare_starts, has_starts
+from ensemble_pipe.search.checks.result_page import result_page
+from ensemble_pipe.search.checks.text import result_text
 from ensemble_pipe.search.checks.trials import JUDGED_STEPS, is_long
 from ensemble_pipe.tracking.run_summary import read_run_summary
 
@@ -99,6 +101,19 @@ def test_it_ends_near_its_time_limit() -> None:
     result = check(pipeline(large), 5)
     assert time.monotonic() - began < 15
     assert result.steps[-1].title == "6 curves"
+
+
+def test_a_step_that_there_is_no_time_for_is_not_called_sound() -> None:
+    result = check(pipeline(digits()), 0.01)
+    marks = {step.title: step.mark for step in result.steps}
+    late = ["2 overfit a few rows", "4 coarse search", "5 refined search", "6 curves"]
+    assert [title for title, mark in marks.items() if mark == "--"] == late
+    assert not any(step.is_sound for step in result.steps if step.title in late)
+    text = result_text(result)
+    assert re.search(r"^--  6 curves +not judged: time was up$", text, re.MULTILINE)
+    assert re.search(r"^ok  7 what to change +nothing, by what was judged$", text, re.MULTILINE)
+    assert text.endswith("; 4 steps were not judged: give more time by --time-limit")
+    assert "4 steps were not judged" in result_page(result, "digits")
 
 
 def test_without_networks_only_the_data_is_looked_at() -> None:
@@ -287,8 +302,8 @@ def test_what_a_network_has_of_batch_norm_is_left_out_for_the_comparison(tmp_pat
     ):
         prepared = prepare(pipeline(digits(network=network)))
         with open_bench(prepared, prepared.parts) as bench:
-            found = compare_starts(bench, 60.0)
-        assert (found is not None) == compared
+            assert has_starts(bench) == compared
+            found = compare_starts(bench, 60.0) if compared else None
         if found is not None:
             assert "with batch norm (as here) it trains" in found.text()
 

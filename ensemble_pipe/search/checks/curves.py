@@ -12,7 +12,7 @@ import numpy as np
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.losses.gaussian import GaussianLoss
 from ensemble_pipe.search.checks.bench import Bench, Curve, epochs_text
-from ensemble_pipe.search.checks.findings import Finding, Step
+from ensemble_pipe.search.checks.findings import Finding, Step, unjudged
 from ensemble_pipe.search.checks.rates import rate_too_high
 from ensemble_pipe.search.checks.trials import gain, gains_nothing
 
@@ -52,16 +52,18 @@ def check_curves(bench: Bench, steps: int, own: bool, seconds: float, deadline: 
         )
         return Step(title, "diverges", (finding,), measured)
     if not len(curve.stop):
-        return Step(title, "not judged: time was up", (), measured)
+        return unjudged(title, measured)
+    is_whole = own and curve.is_whole
     if gains_nothing([curve], bench):
+        if not is_whole:
+            so_far = f"no better than chance after {epochs_text(len(curve.stop))}"
+            return unjudged(title, measured, so_far)
         finding = Finding(
             "no-better-than-chance",
             f"after {epochs_text(len(curve.stop))} of the pipeline's own settings the loss on "
             f"held-out rows is {curve.best:.3f} at best, where chance gives {bench.chance:.3f}",
         )
-        return Step(
-            title, "no better than chance", (finding,) if own and curve.is_whole else (), measured
-        )
+        return Step(title, "no better than chance", (finding,), measured)
     verdicts = [f"{epochs_text(len(curve.stop))} to {curve.stop[-1]:.3f}, best {curve.best:.3f}"]
     found: list[Finding] = []
     if few:
@@ -71,7 +73,11 @@ def check_curves(bench: Bench, steps: int, own: bool, seconds: float, deadline: 
         verdicts.append(verdict)
         found += [said] if said else []
     affordable = LONGER * steps * bench.step_s < min(seconds, deadline - time.monotonic())
-    if own and curve.is_whole and affordable and not few:
+    if not is_whole:
+        verdicts.append("the rest of the training is not judged: time was up")
+    elif not affordable:
+        verdicts.append("whether more epochs would gain is not judged: time was up")
+    elif not few:
         longer = _longer(bench, curve, steps, deadline)
         verdicts.append("more epochs would gain" if longer else "ends on a plateau")
         found += [longer] if longer else []

@@ -36,17 +36,38 @@ class Step:
         verdict: in words.
         findings: of the step.
         measured: its numbers, for --json.
+        is_judged: whether there was time for it.
     """
 
     title: str
     verdict: str
     findings: tuple[Finding, ...] = ()
     measured: dict[str, Any] = field(default_factory=dict)
+    is_judged: bool = True
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is no warning."""
-        return not warnings_of([self])
+        """Whether it is judged, without a warning."""
+        return self.is_judged and not warnings_of([self])
+
+    @property
+    def mark(self) -> str:
+        """Its verdict in two characters."""
+        if warnings_of([self]):
+            return "!!"
+        return "ok" if self.is_judged else "--"
+
+
+def unjudged(title: str, measured: dict[str, Any], so_far: str = "") -> Step:
+    """Return a step whose time was up before it could be judged.
+
+    Args:
+        title: of the step.
+        measured: what there is of its numbers.
+        so_far: what can be said all the same; "" for nothing.
+    """
+    verdict = f"not judged: time was up{f'; {so_far}' if so_far else ''}"
+    return Step(title, verdict, (), measured, is_judged=False)
 
 
 def warnings_of(steps: Sequence[Step]) -> list[Finding]:

@@ -72,25 +72,29 @@ class Starts:
         return f"from {min(trains):g}" + (f" to {max(trains):g}" if len(trains) > 1 else " alone")
 
 
+def has_starts(bench: Bench) -> bool:
+    """Return whether there are hidden layers to normalise, without shortcuts or given weights."""
+    if not isinstance(bench.plan.network, Mlp | Cnn | SeparableCnn | Sequential):
+        return False
+    layers = _hidden(bench)
+    if bench.first_row is not None or not any(isinstance(one, _WEIGHTED) for one in layers):
+        return False
+    return not any(isinstance(layer, Residual) for layer in layers)
+
+
 def compare_starts(bench: Bench, seconds: float) -> Starts | None:
     """Train from scaled weights, with batch norm and without.
 
     Args:
-        bench: to train on.
+        bench: to train on, of a network that has such starts.
         seconds: that it may take, about.
 
     Returns:
-        None where there is no hidden layer to normalise, weights are given, blocks have shortcuts,
-        or there is no time.
+        None where there is no time for it.
     """
-    takes = 2 * len(FACTORS) * STEPS * bench.step_s
-    if not isinstance(bench.plan.network, Mlp | Cnn | SeparableCnn | Sequential):
+    if 2 * len(FACTORS) * STEPS * bench.step_s > seconds:
         return None
     layers = _hidden(bench)
-    if bench.first_row is not None or not any(isinstance(one, _WEIGHTED) for one in layers):
-        return None
-    if any(isinstance(layer, Residual) for layer in layers) or takes > seconds:
-        return None
     plain = [layer for layer in layers if not isinstance(layer, BatchNorm)]
     losses = [
         {factor: _loss_from(_with(bench.plan, own), bench, factor) for factor in FACTORS}

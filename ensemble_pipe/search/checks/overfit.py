@@ -15,7 +15,7 @@ from ensemble_pipe.data.learner_view import View
 from ensemble_pipe.nn.losses import SquaredError
 from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.search.checks.bench import open_bench
-from ensemble_pipe.search.checks.findings import Finding, Step
+from ensemble_pipe.search.checks.findings import Finding, Step, unjudged
 
 TITLE = "2 overfit a few rows"
 ROWS, STEPS = 32, 300
@@ -59,7 +59,7 @@ def check_overfit(prepared: Prepared, deadline: float) -> Step:
         verdict = f"{len(places)} rows are learned by heart: {best:.2g}, from {chance:.2g}"
         return Step(TITLE, verdict, (), measured)
     if not all(curve.is_whole for curve in curves):
-        return Step(TITLE, "not judged: time was up", (), measured)
+        return unjudged(TITLE, measured)
     finding = Finding(
         "cannot-overfit",
         f"{len(places)} rows are not learned by heart in {STEPS} steps at any of "

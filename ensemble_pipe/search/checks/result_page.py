@@ -15,7 +15,7 @@ from ensemble_pipe.report.page import (
 )
 from ensemble_pipe.search.checks.changes import yaml_of
 from ensemble_pipe.search.checks.findings import Step
-from ensemble_pipe.search.checks.text import Result
+from ensemble_pipe.search.checks.text import Result, unjudged_text
 
 
 def result_page(result: Result, name: str) -> str:
@@ -27,9 +27,11 @@ def result_page(result: Result, name: str) -> str:
     """
     title, count = f"Check of {name}", len(result.warnings)
     head = element(
-        "p", f"{count or 'no'} warning{'' if count == 1 else 's'}, {result.seconds:.0f} s"
+        "p",
+        f"{count or 'no'} warning{'' if count == 1 else 's'}, {result.seconds:.0f} s"
+        f"{unjudged_text(result)}",
     )
-    rows = [("ok" if step.is_sound else "!!", step.title, step.verdict) for step in result.steps]
+    rows = [(step.mark, step.title, step.verdict) for step in result.steps]
     found = [
         (step.title, finding.level, finding.name, finding.text)
         for step in result.steps

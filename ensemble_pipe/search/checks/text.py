@@ -30,16 +30,24 @@ def result_text(result: Result) -> str:
     """Return a table of the steps with their findings, and the YAML to paste."""
     lines = [line for step in result.steps for line in _step_lines(step)]
     count = len(result.warnings)
-    lines += _step_lines(Step("7 what to change", "see below" if result.changes else "nothing"))
-    lines += ["", f"{count or 'no'} warning{'' if count == 1 else 's'} in {result.seconds:.0f} s"]
+    nothing = "nothing" if not unjudged_text(result) else "nothing, by what was judged"
+    lines += _step_lines(Step("7 what to change", "see below" if result.changes else nothing))
+    ending = f"{count or 'no'} warning{'' if count == 1 else 's'} in {result.seconds:.0f} s"
+    lines += ["", f"{ending}{unjudged_text(result)}"]
     if result.changes:
         lines += ["", "in the pipeline:", "", printable(yaml_of(result.changes), "\n")]
     return "\n".join(lines)
 
 
+def unjudged_text(result: Result) -> str:
+    """Return how many steps there was no time for, and what gives them more; "" for none."""
+    count = sum(not step.is_judged for step in result.steps)
+    steps = "1 step was" if count == 1 else f"{count} steps were"
+    return f"; {steps} not judged: give more time by --time-limit" if count else ""
+
+
 def _step_lines(step: Step) -> list[str]:
-    mark = "ok" if step.is_sound else "!!"
-    head = f"{mark}  {step.title:{_TITLE}}"
+    head = f"{step.mark}  {step.title:{_TITLE}}"
     lines = wrap(step.verdict, _WIDTH - len(head), break_long_words=False) or [""]
     found = [head + lines[0], *(" " * len(head) + line for line in lines[1:])]
     for finding in step.findings:

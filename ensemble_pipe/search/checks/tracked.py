@@ -62,6 +62,7 @@ def run_of(result: Result, config: Pipeline, began_ms: int) -> SingleRun:
     tables: dict[str, dict[str, list[Any]]] = {
         "steps.json": {
             "sound": [step.is_sound for step in steps],
+            "judged": [step.is_judged for step in steps],
             "step": [step.title for step in steps],
             "verdict": [step.verdict for step in steps],
         },

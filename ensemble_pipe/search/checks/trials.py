@@ -13,7 +13,7 @@ import numpy as np
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.search.checks.bench import Bench, Curve, epochs_text
-from ensemble_pipe.search.checks.findings import Finding, Step
+from ensemble_pipe.search.checks.findings import Finding, Step, unjudged
 from ensemble_pipe.search.checks.first_loss import lower_penalty
 from ensemble_pipe.search.checks.rates import rate_too_high, rate_too_low
 
@@ -139,6 +139,8 @@ def judge_search(search: Search, bench: Bench, title: str, judges: bool) -> Step
         judges: whether the rate and the penalty of the pipeline are judged by it.
     """
     best, chance = search.best, bench.chance
+    if not (has_end(search.own) and has_end(best)):
+        return unjudged(title, {"chance": chance})
     share = gain(search.own, chance, best.best)
     rows = [{**settings_of(c), "loss": c.best, "epochs": len(c.stop), "failed": c.failed}
             for c in search.curves]  # fmt: skip
@@ -152,6 +154,11 @@ def judge_search(search: Search, bench: Bench, title: str, judges: bool) -> Step
     )
     found = list(_findings(search, bench, share)) if judges else []
     return Step(title, verdict, tuple(found), measured)
+
+
+def has_end(curve: Curve) -> bool:
+    """Return whether a trial has come to the end of an epoch, or has diverged."""
+    return bool(len(curve.stop) or curve.failed)
 
 
 def best_text(curve: Curve) -> str:
