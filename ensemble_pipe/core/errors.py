@@ -6,6 +6,7 @@
     │   ├── DataError           a data file or its contents
     │   ├── RunDirectoryError   a folder that is no run directory, or one in use
     │   └── CorruptFileError    a file that does not match its recorded sum
+    │       └── LaterVersionError   a file of a format that only a later version reads
     ├── ModelLoggingError       MLflow did not take the model; exit status 1
     ├── TrainingError           training cannot go on; exit status 1
     └── ClusterError            Ray cannot host the work, or lost it too often; exit status 1
@@ -26,6 +27,7 @@ __all__ = [
     "DataError",
     "EnsemblePipeError",
     "InputError",
+    "LaterVersionError",
     "ModelLoggingError",
     "RunDirectoryError",
     "TrainingError",
@@ -73,6 +75,10 @@ class RunDirectoryError(InputError):
 
 class CorruptFileError(InputError):
     """A file does not match the sum that its manifest records."""
+
+
+class LaterVersionError(CorruptFileError):
+    """A file has a format that only a later version of ensemble_pipe reads."""
 
 
 class ModelLoggingError(EnsemblePipeError):

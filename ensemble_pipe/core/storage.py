@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,11 @@ class RunPaths:
     @property
     def learners(self) -> Path:
         return self.root / "learners"
+
+    @property
+    def refitted(self) -> "RunPaths":
+        """The paths where members are trained again."""
+        return replace(self, stage="refit")
 
     @property
     def pictures(self) -> Path:

@@ -36,7 +36,7 @@ from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
 from ensemble_pipe.tracking.rewinding import rewind
 from ensemble_pipe.tracking.tracker import Patience, Tracker
-from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers
+from ensemble_pipe.training.checkpoints import list_checkpoints, remove_leftovers, set_aside_damaged
 from ensemble_pipe.training.components import takes_components
 
 __all__ = ["RunResult", "changes_since", "grow", "resume", "run", "sync"]
@@ -136,7 +136,7 @@ def resume(
     require_same_conditions(paths, accept_changes)
     with lock_run(paths):
         with timeline.stage("rewinding"):
-            config, plans = _rewind(paths, train)
+            config, plans = _rewind(paths, train, display)
         course_of = EveryLearner if config.search is None else search_of
         if course_of is None:
             raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.search.pipeline resumes it")
@@ -197,7 +197,7 @@ def grow(
             limit = limit_of(config, time_limit, None, timeline)
             limit.require_start()
             write_growth(paths, add_learners(config, learners))
-            config, plans = _rewind(paths, train=True)
+            config, plans = _rewind(paths, True, display)
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
             course = EveryLearner(paths, config, plans)
@@ -217,13 +217,18 @@ def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
         )
 
 
-def _rewind(paths: RunPaths, train: bool) -> tuple[Pipeline, Plans]:
+def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, Plans]:
     """Rewind a run to its checkpoints; return the learners to train."""
     finish_growth(paths)
     manifest = read_manifest(paths)
     check_sums(paths.root, manifest.sums)
     config, plans = load_pipeline(paths.pipeline)
     remove_leftovers(paths)
+    for plan in plans.networks:
+        for stage in (paths, paths.refitted):
+            damage = set_aside_damaged(stage, plan.learner, manifest.run_id)
+            if damage is not None:
+                display.warn(damage)
     complete_entries(paths)
     steps = {}
     for plan in plans.networks:

@@ -1,7 +1,6 @@
 """The sink of a run: writes all results into the run directory, and journals them."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -156,7 +155,7 @@ class RunSink:
         self._journal.append(kinds.PicturesEntry([path.name for path in pictures]))
 
     def _paths_of(self, refit: bool) -> RunPaths:
-        return replace(self._paths, stage="refit") if refit else self._paths
+        return self._paths.refitted if refit else self._paths
 
     def _write_predictions(self, result: SessionResult) -> None:
         paths = self._paths

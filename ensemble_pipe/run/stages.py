@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -142,7 +141,7 @@ def _train(events: Iterator[Event], sink: RunSink, begin_shipping: Callable[[], 
 
 def _restore_refit(paths: RunPaths, refit: Refit) -> Remaining:
     """Add the stored members that were trained again; return the learners that are still to be."""
-    return restore(replace(paths, stage="refit"), refit.plans, refit.data.rows, refit)
+    return restore(paths.refitted, refit.plans, refit.data.rows, refit)
 
 
 def _finish(session: Session, course: Course, display: Display) -> SessionResult:

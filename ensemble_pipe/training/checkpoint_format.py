@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ensemble_pipe.core.documents import Count, Flag, Number, read_json, validate_as
-from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.errors import CorruptFileError, LaterVersionError
 from ensemble_pipe.optim import PlateauState
 from ensemble_pipe.training.boosting import BoostingState
 from ensemble_pipe.training.events import Checkpoint
@@ -69,12 +69,13 @@ def read_saved(path: Path, kind: type[T]) -> T:
     """Read the JSON of a checkpoint or of a scikit-learn learner.
 
     Raises:
-        CorruptFileError: it is not what the format says, or is of a later version.
+        CorruptFileError: it is not what the format says.
+        LaterVersionError: it is of a later version.
     """
     values = read_json(path, dict[str, Any])
     version = values.get("format", 1)
     if isinstance(version, int) and version > FORMAT:
-        raise CorruptFileError(
+        raise LaterVersionError(
             f"{path}: has format {version}, so it was written by a later version of ensemble_pipe; "
             f"this version reads formats up to {FORMAT}: upgrade it"
         )

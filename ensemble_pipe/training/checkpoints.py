@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from ensemble_pipe.core.documents import parse_json, read_bytes
-from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.errors import CorruptFileError, LaterVersionError
 from ensemble_pipe.core.storage import RunPaths, atomic_write_all, check_sums, json_text
 from ensemble_pipe.core.tensor_files import metadata_of, parse_tensors, require_finite
 from ensemble_pipe.training.checkpoint_format import (
@@ -32,11 +32,14 @@ from ensemble_pipe.training.events import Checkpoint
 from ensemble_pipe.training.state import LearnerState
 
 _FACTS = "checkpoint"
+DAMAGED = ".damaged"
 ANEW = "restore it from a copy, or remove its folder to have the learner trained anew"
 
 
 def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = None) -> None:
-    """Write a checkpoint, then remove those before it, unless they yield other members.
+    """Write a checkpoint, then remove earlier ones, unless they yield other members.
+
+    While training goes on, the one before it is kept: see `set_aside_damaged`.
 
     Args:
         paths: of the run.
@@ -46,12 +49,49 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = N
     facts = checkpoint_to_dict(checkpoint, run)
     path = paths.checkpoint(checkpoint.learner, checkpoint.step)
     _write(path, _content(checkpoint.state, facts), facts)
-    for saved in list_checkpoints(paths, checkpoint.learner):
-        superseded = saved.member is None or saved.member == checkpoint.member
-        if saved.step < checkpoint.step and superseded:
+    known = list_checkpoints(paths, checkpoint.learner)
+    earlier = [saved for saved in known if saved.step < checkpoint.step]
+    for saved in earlier if checkpoint.finished else earlier[:-1]:
+        if saved.member is None or saved.member == checkpoint.member:
             old = paths.checkpoint(saved.learner, saved.step)
             old.with_suffix(".json").unlink()
             old.unlink()
+
+
+def set_aside_damaged(paths: RunPaths, learner: int, run: str) -> str | None:
+    """Rename the newest checkpoints of a learner where these are damaged and an earlier one is not.
+
+    Training goes on from that one, to the same bits.
+
+    Args:
+        paths: of the run.
+        learner: its id.
+        run: the run's id.
+
+    Returns:
+        What was damaged, and where training goes on; None where nothing is renamed.
+
+    Raises:
+        LaterVersionError: a later version wrote one.
+    """
+    told = ""
+    steps = _steps(paths, learner)
+    for step in reversed(steps):
+        try:
+            _saved(paths, learner, step, run)
+            load_state(paths, learner, step)
+        except LaterVersionError:
+            raise
+        except CorruptFileError as error:
+            told = told or str(error)
+            continue
+        damaged = [later for later in steps if later > step]
+        for path in (paths.checkpoint(learner, later) for later in damaged):
+            for part in (path.with_suffix(".json"), path):
+                if part.exists():
+                    part.rename(part.with_name(part.name + DAMAGED))
+        return f"{told}; learner {learner} goes on from step {step}" if damaged else None
+    return None
 
 
 def copy_learner(source: RunPaths, target: RunPaths, learner: int, run: str) -> None:
@@ -104,9 +144,14 @@ def list_checkpoints(paths: RunPaths, learner: int, run: str | None = None) -> l
     Raises:
         CorruptFileError: one is damaged, or of another learner, step or run.
     """
+    return [_saved(paths, learner, step, run) for step in _steps(paths, learner)]
+
+
+def _steps(paths: RunPaths, learner: int) -> list[int]:
+    """Return the steps that a learner has complete checkpoints of, in order."""
     names = [path.name for path in paths.learner(learner).glob("step-*.json")]
-    steps = [int(found[1]) for name in names if (found := re.fullmatch(r"step-(\d+)\.json", name))]
-    return [_saved(paths, learner, step, run) for step in sorted(steps)]
+    matches = [re.fullmatch(r"step-(\d+)\.json", name) for name in names]
+    return sorted(int(found[1]) for found in matches if found)
 
 
 def _saved(paths: RunPaths, learner: int, step: int, run: str | None = None) -> Saved:

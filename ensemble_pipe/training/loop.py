@@ -27,6 +27,10 @@ from ensemble_pipe.training.statistics import recompute_statistics
 from ensemble_pipe.training.tensors import frozen_names, segments_of
 
 PROGRESS_EVERY_S = 0.5
+# A long epoch is saved in between: after a failure, this much of it is trained again at most.
+SAVE_EVERY_S = 60.0
+# The most that this may take of the training time, as a part of it.
+SAVE_SHARE = 0.01
 
 
 def train(
@@ -41,19 +45,23 @@ def train(
         halted: asked after each step, so one step is always taken.
 
     Yields:
-        A `Checkpoint` of every learner at each end of an epoch, at each member, and where training
-        is halted; `Progress` in between; `Failed` for a learner whose loss, weights or optimizer
-        state is no longer finite, which then leaves the stack.
+        A `Checkpoint` of every learner at each end of an epoch, at each member, within an epoch
+        after `SAVE_EVERY_S`, and where training is halted; `Progress` in between; `Failed` for a
+        learner whose loss, weights or optimizer state is no longer finite, which then leaves the
+        stack.
     """
     training = StackTraining(stack, data, schema)
     last_step = stack.last_step(data.rows)
     reported = -math.inf  # the first step is told at once
+    saving_due = time.monotonic() + SAVE_EVERY_S
     while training.plans and training.step < last_step:
         losses = training.take_step()
         ends = halted()
-        if ends or training.is_checkpoint():
+        if ends or training.is_checkpoint() or time.monotonic() > saving_due:
+            began = time.monotonic()
             yield from training.checkpoints()
             reported = time.monotonic()
+            saving_due = reported + max(SAVE_EVERY_S, (reported - began) / SAVE_SHARE)
             if ends:
                 return
         elif time.monotonic() - reported > PROGRESS_EVERY_S:

@@ -27,7 +27,7 @@ class Restored:
 def restore(
     paths: RunPaths, plan: LearnerPlan, schema: Schema, rows: int, run: str
 ) -> Iterator[Restored]:
-    """Yield the checkpoints of a learner, by step; none where it has not begun.
+    """Yield a learner's checkpoints of members, and its newest, by step; none before it begins.
 
     Args:
         paths: of the run.
@@ -42,7 +42,7 @@ def restore(
     """
     saved = list_checkpoints(paths, plan.learner, run)
     _require_members(paths, plan, rows, saved)
-    for one in saved:
+    for one in (one for one in saved if one.member is not None or one is saved[-1]):
         state = load_state(paths, plan.learner, one.step)
         problem = _misfit(plan, schema, rows, one, state)
         if problem is not None:
