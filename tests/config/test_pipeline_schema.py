@@ -16,7 +16,8 @@ from ensemble_pipe.config.defaults import DataFacts, settle
 from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import load_pipeline, resolve
 
-SHIPPED = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "pipelines").rglob("*.yaml"))
 
 
 @cache
@@ -44,7 +45,7 @@ def test_a_shipped_pipeline_begins_with_how_to_launch_it(path: Path) -> None:
     header = path.read_text(encoding="utf-8").split("\nname:")[0]
     assert [w for w in ("Purpose", "Command", "Override", "Expect") if f"# {w}" not in header] == []
     verb = "search" if path.stem.endswith("_search") else "run"
-    assert f"ensemble-pipe {verb} pipelines/{path.name}" in header
+    assert f"ensemble-pipe {verb} {path.relative_to(ROOT).as_posix()}" in header
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -1,0 +1,1 @@
+"""What the pages of docs/techniques show: for each a module of its name, with a `Technique`."""

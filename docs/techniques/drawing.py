@@ -1,0 +1,64 @@
+"""Charts that several pages share: curves by epoch, and members as dots beside their mean.
+
+Lines differ in dashes and markers as well as in colour, as in a run's report.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ensemble_pipe.report.drawing import (
+    BLUE,
+    VERMILION,
+    legend,
+    line,
+    marker,
+    new_figure,
+    plain,
+    whole_numbers,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PANEL_WIDTH, PANEL_HEIGHT = 3.9, 3.1  # inches
+_MARKS = 6  # of a line
+
+
+def panels(
+    count: int, columns: int = 2, width: float = PANEL_WIDTH, height: float = PANEL_HEIGHT
+) -> "tuple[Figure, list[Any]]":
+    """Return a figure of so many panels, each of a size in inches, and their axes."""
+    lines = -(-count // columns)
+    figure = new_figure(width * min(count, columns), height * lines)
+    axes = [figure.add_subplot(lines, min(count, columns), place + 1) for place in range(count)]
+    for axis in axes:
+        plain(axis)
+    return figure, axes
+
+
+def draw_curves(axis: Any, curves: Mapping[str, Sequence[float]], title: str, ylabel: str) -> None:
+    """Draw a line by epoch for each label, told apart by colour, dashes and marker."""
+    for place, (label, values) in enumerate(curves.items()):
+        epochs = np.arange(1, len(values) + 1)
+        axis.plot(
+            epochs, values, linewidth=1.4, label=label, marker=marker(place), markersize=4,
+            markevery=max(1, len(values) // _MARKS), **line(place),
+        )  # fmt: skip
+    whole_numbers(axis)
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(ylabel)
+    legend(axis)
+
+
+def draw_members(axis: Any, values: Mapping[str, Sequence[float]], title: str, xlabel: str) -> None:
+    """Draw a line of dots for each label, one a member, with a bar at their mean."""
+    for place, members in enumerate(values.values()):
+        axis.plot(members, [place] * len(members), "o", color=BLUE, markersize=5, alpha=0.6)
+        axis.plot([np.mean(members)], [place], "|", color=VERMILION, markersize=18, mew=2.5)
+    axis.set_yticks(range(len(values)), list(values))
+    axis.set_ylim(len(values) - 0.5, -0.5)
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel(xlabel)
