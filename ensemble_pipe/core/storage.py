@@ -97,6 +97,11 @@ class RunPaths:
         return self.base / "example.arrow"
 
     @property
+    def group_names(self) -> Path:
+        """The names of the largest groups of the test part, where rows have groups."""
+        return self.base / "group_names.json"
+
+    @property
     def first_rows(self) -> Path:
         """The initial weights of transferred learners."""
         return self.base / "first_rows.safetensors"

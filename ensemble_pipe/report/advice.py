@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ensemble_pipe.core.messages import counted, printable, shell_word, truncate
-from ensemble_pipe.report.calibration import uncalibrated, wilson
+from ensemble_pipe.report.by_group import wilson
+from ensemble_pipe.report.calibration import uncalibrated
 from ensemble_pipe.report.curves import best_epoch
 from ensemble_pipe.report.errors import confusion_counts
 from ensemble_pipe.report.numbers import Numbers

@@ -9,10 +9,10 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.ensemble.measures import rejection
 from ensemble_pipe.ensemble.metrics.calibration import reliability
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.report.by_group import held_rows
 from ensemble_pipe.report.drawing import (
     BLUE,
     GREEN,
-    INK,
     SOFT,
     VERMILION,
     Drawings,
@@ -22,7 +22,6 @@ from ensemble_pipe.report.drawing import (
     short,
     short_ticks,
 )
-from ensemble_pipe.report.groups import Group
 from ensemble_pipe.report.numbers import TestPart
 
 if TYPE_CHECKING:
@@ -30,25 +29,18 @@ if TYPE_CHECKING:
 
 # Of fewer of the most certain rows, a mean says more of the rows than of the ensemble.
 FEWEST_KEPT = 50
+# Of fewer rows in a bin, the share that is right is chance.
+FEWEST_IN_BIN = 5
 _MOST_POINTS = 300
 _LEVELS = np.array([*np.arange(0.05, 0.96, 0.05), 0.99])
 
 
-def calibration_pictures(test: TestPart, groups: list[Group]) -> Drawings:
-    """Return what draws each picture of an ensemble's calibration, by name.
-
-    Args:
-        test: the ensemble on the test part.
-        groups: of rows whose coverage is shown.
-    """
+def calibration_pictures(test: TestPart) -> Drawings:
+    """Return what draws each picture of an ensemble's calibration, by name."""
     found: dict[str, Any] = {"rejection": lambda: rejection_curve(test)}
     if test.schema.task == "classification":
-        found = {"reliability": lambda: reliability_diagram(test), **found}
-    else:
-        found = {"reliability": lambda: coverage_curve(test), **found}
-    if test.prediction.conformal and groups:
-        found["coverage"] = lambda: coverage_by_group(test, groups)
-    return found
+        return {"reliability": lambda: reliability_diagram(test), **found}
+    return {"reliability": lambda: coverage_curve(test), **found}
 
 
 def uncalibrated(prediction: Prediction) -> Prediction | None:
@@ -80,8 +72,9 @@ def reliability_diagram(test: TestPart) -> "Figure":
     least = 1.0
     for label, prediction, colour, style in _before_and_after(test, "ensemble"):
         bins = reliability(prediction.probabilities, test.targets)
-        axis.plot(bins.confidence, bins.accuracy, style, color=colour, ms=4, linewidth=1.4,
-                  label=label)  # fmt: skip
+        many = np.rint(bins.share * len(test.targets)) >= FEWEST_IN_BIN
+        confidence, accuracy = bins.confidence[many], bins.accuracy[many]
+        axis.plot(confidence, accuracy, style, color=colour, ms=4, linewidth=1.4, label=label)
         least = min(least, float(bins.confidence.min()))
     # The last bins are of the prediction itself.
     axis.bar(bins.confidence, 0.25 * bins.share, width=0.02, color=SOFT, alpha=0.5,
@@ -110,45 +103,6 @@ def coverage_curve(test: TestPart) -> "Figure":
 def _held(prediction: Prediction, truth: Floats, coverage: float) -> float:
     low, high = prediction.central_interval(coverage)
     return float(np.mean((low <= truth) & (truth <= high)))
-
-
-def held_rows(test: TestPart) -> Floats:
-    """Return whether the conformal set or intervals hold the truth, (R,); of targets the mean."""
-    prediction = test.prediction
-    if test.schema.task == "classification":
-        return prediction.sets[np.arange(len(test.targets)), test.targets].astype(np.float64)
-    low, high = prediction.interval
-    inside: Floats = ((low <= test.truth) & (test.truth <= high)).mean(axis=1)
-    return inside
-
-
-def coverage_by_group(test: TestPart, groups: list[Group]) -> "Figure":
-    """Coverage of the conformal sets or intervals in groups of rows, with 95% intervals."""
-    held, stated = held_rows(test), test.prediction.conformal[0].coverage
-    height = 0.9 + 0.24 * len(groups)
-    figure, axis = new_axis("share of rows held", height=height, fits_labels=True)
-    axis.axvline(stated, color=VERMILION, linestyle="--", linewidth=1.3, label=f"asked: {stated:g}")
-    for place, group in enumerate(groups):
-        own = held[group.places]
-        share = float(own.mean())
-        low, high = wilson(share, len(own))
-        axis.plot([low, high], [place, place], "-", color=INK, linewidth=1.2)
-        axis.plot([share], [place], "o", color=BLUE, ms=5)
-    names = [f"{short(group.name)} ({len(group.places):,})" for group in groups]
-    axis.set_yticks(range(len(groups)), names, parse_math=False)
-    axis.set_ylim(len(groups) - 0.4, -0.6)
-    axis.set_xlim(right=1.005)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper right", frameon=False,
-                  fontsize=9)  # fmt: skip
-    return figure
-
-
-def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the ends of the interval of a share of so many rows (Wilson 1927)."""
-    whole = 1 + z**2 / count
-    centre = (share + z**2 / (2 * count)) / whole
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / whole
-    return float(centre - half), float(centre + half)
 
 
 def rejection_curve(test: TestPart) -> "Figure":

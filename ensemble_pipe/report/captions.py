@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ensemble_pipe.core.messages import counted
+from ensemble_pipe.report.by_group import group_errors
 from ensemble_pipe.report.curves import best_epoch
+from ensemble_pipe.report.drawing import short
+from ensemble_pipe.report.groups import groups_of
 from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.page import number_text
 
@@ -55,6 +58,13 @@ _CAPTIONS = {
         "If only the rows that it is most certain of are answered: the more are left to a person, "
         "to the right, the better the rest ought to be.",
     ),
+    "unfamiliar": Caption(
+        "trust",
+        "How unsure it is of test rows, and of rows of another kind, made of them: the values of "
+        "each column change their rows, or the pixels of an image their places. Told apart is how "
+        "often such a row is the less sure one of a pair: at 50% it does not notice them; by "
+        "disagreement is by how much the members differ alone.",
+    ),
     "coverage": Caption(
         "trust",
         "Coverage that was asked for, by class and group; lines are 95% intervals. The promise is "
@@ -68,6 +78,9 @@ _CAPTIONS = {
         "errors", "What is left over; where both lines agree, the stated deviation is right."
     ),
     "intervals": Caption("errors", "Intervals of some test rows, against the truth."),
+    "errors_by_group": Caption(
+        "errors", "How right it is, by class and group; lines are 95% intervals."
+    ),
     "diversity": Caption("diversity", "How much each pair of members differs."),
     "members_map": Caption(
         "diversity",
@@ -159,6 +172,23 @@ def _errors(numbers: Numbers) -> dict[str, str]:
     return {} if rmse is None else {"seen": f"The RMSE is {number_text(rmse)}{explained}."}
 
 
+def _groups(numbers: Numbers) -> dict[str, str]:
+    groups, test = groups_of(numbers), numbers.test
+    if test is None or not groups:
+        return {}
+    values = [one.value for one in group_errors(test, groups)]
+    if numbers.is_classification:
+        worst, what, by = int(np.argmin(values)), "Share of rows that are right", "class"
+        figure = f"{values[worst]:.1%}"
+    else:
+        worst, what, by = int(np.argmax(values)), "Typical error (RMSE)", "quarter of the target"
+        figure = number_text(values[worst])
+    return {
+        "text": f"{what}, by {by} and group; lines are 95% intervals. The worst: "
+        f"{short(groups[worst].name)}, {figure}."
+    }
+
+
 def _diversity(numbers: Numbers) -> dict[str, str]:
     text = (
         "How much each pair of members differs: percentage of test rows with different classes."
@@ -193,6 +223,7 @@ _SEEN: dict[str, Callable[[Numbers], dict[str, str]]] = {
     "confusion_matrix": _confusion,
     "predicted": _errors,
     "residuals": _errors,
+    "errors_by_group": _groups,
     "diversity": _diversity,
     "importance": _importance,
     "search_history": _trials,

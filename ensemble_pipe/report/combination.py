@@ -52,9 +52,9 @@ def _combiner(
     combined: CombinedEntry, count: int, classes: tuple[int | str, ...]
 ) -> list[tuple[str, object]]:
     """Return names and values that describe a combination of some of `count` members."""
-    combiner = combined.combiner.to_dict()
+    combiner, alone = combined.combiner.to_dict(), len(combined.members) == 1
     pairs: list[tuple[str, object]] = [
-        ("combiner", combined.combiner.describe()),
+        ("combiner", "none: a single member" if alone else combined.combiner.describe()),
         ("temperature", combiner.get("temperature", 1.0)),
         ("members", f"{len(combined.members)} of {count}"),
     ]

@@ -11,8 +11,8 @@ from ensemble_pipe.report.drawing import (
     SOFT,
     VERMILION,
     Drawings,
+    figure_legend,
     legend,
-    legend_above,
     line,
     marker,
     new_axis,
@@ -95,7 +95,8 @@ def learning_rates(run: RunSummary) -> "Figure":
 
 def ensemble_size(curve: Sequence[Numbers], run: RunSummary) -> "Figure":
     """NLL on the validation part against the number of members."""
-    figure, axis = new_axis("members", "NLL on the validation part, in nats")
+    # Margins follow the labels, which are long where an NLL of large units changes little.
+    figure, axis = new_axis("members", "NLL on the validation part, in nats", fits_labels=True)
     values = [metrics.get("nll") for metrics in curve]
     sizes = sorted(run.ensembles)
     axis.plot(sizes, np.array(values, float), "-", color=BLUE, linewidth=1.4)
@@ -107,7 +108,7 @@ def ensemble_size(curve: Sequence[Numbers], run: RunSummary) -> "Figure":
         axis.axhline(mean, color=VERMILION, linestyle="--", linewidth=1.2, label="mean member")
         axis.axhline(min(known), color=SOFT, linestyle=":", linewidth=1.4, label="best member")
     whole_numbers(axis)
-    legend_above(figure, axis)
+    figure_legend(figure, axis)
     return figure
 
 

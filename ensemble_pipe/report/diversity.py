@@ -16,7 +16,6 @@ from ensemble_pipe.report.drawing import (
     GREEN,
     INK,
     ORANGE,
-    PAPER,
     PURPLE,
     SKY,
     VERMILION,
@@ -97,7 +96,7 @@ def difference_matrix(test: TestPart, names: list[str]) -> "Figure":
         for (row, column), value in np.ndenumerate(values):
             if row != column:
                 axis.text(column, row, f"{100 * value:.1f}", ha="center", va="center", fontsize=7,
-                          color=PAPER if value / most > 0.7 else INK)  # fmt: skip
+                          color=INK)  # fmt: skip
     return figure
 
 

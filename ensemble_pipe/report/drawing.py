@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_NAME = 30  # characters of a class or column
-BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, SOFT, PAPER = COLOURS
+BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, SOFT = COLOURS
 INK = "#000000"  # becomes that of the page's text
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vPX*"
@@ -135,6 +135,12 @@ def legend_above(figure: "Figure", axis: Any) -> None:
     """Name what has a label above the axes, where data may lie in any corner of them."""
     figure.subplots_adjust(top=0.86)
     legend(axis, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+
+
+def figure_legend(figure: "Figure", axis: Any) -> None:
+    """Name what has a label above the axes of a figure whose margins follow the labels."""
+    named = axis.get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
 
 
 def svg_of(figure: "Figure") -> str:

@@ -9,7 +9,6 @@ from ensemble_pipe.core.metrics import confusion
 from ensemble_pipe.report.drawing import (
     BLUE,
     INK,
-    PAPER,
     SOFT,
     VERMILION,
     Drawings,
@@ -29,6 +28,9 @@ _MOST_SHARES = 15  # and shares in its cells
 _MOST_POINTS = 600  # that are drawn one by one
 _MOST_INTERVALS = 60
 _MOST_TARGETS = 4
+# How strongly a cell is filled: at most so that the page's text has a contrast of 4.5 with it, on
+# white and on black paper (WCAG 2.2, 1.4.3).
+_PALEST, _STRONGEST = 0.05, 0.55
 
 
 def error_pictures(test: TestPart) -> Drawings:
@@ -71,8 +73,7 @@ def confusion_matrix(test: TestPart) -> "Figure":
         for (row, column), share in np.ndenumerate(shares):
             if counts[row, column]:
                 axis.text(column, row, _percent(float(share)), ha="center", va="center",
-                          color=PAPER if share > 0.7 else INK,
-                          fontsize=9 if size < 8 else 7)  # fmt: skip
+                          color=INK, fontsize=9 if size < 8 else 7)  # fmt: skip
     return figure
 
 
@@ -83,7 +84,7 @@ def heat(axis: Any, shares: Floats) -> None:
     for (row, column), share in np.ndenumerate(shares):
         if share > 0.002:
             cell = (column - 0.48, row - 0.48)
-            alpha = 0.06 + 0.94 * float(share)
+            alpha = _PALEST + (_STRONGEST - _PALEST) * float(share)
             axis.add_patch(Rectangle(cell, 0.96, 0.96, facecolor=BLUE, alpha=alpha, linewidth=0))
     rows, columns = shares.shape
     axis.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))

@@ -9,10 +9,24 @@ import yaml
 from ensemble_pipe.core.messages import counted, shell_word
 from ensemble_pipe.core.storage import SPLITS, RunPaths
 from ensemble_pipe.data.schema import Schema
-from ensemble_pipe.report.page import NOTHING, Html, bar, element, html_of, table, value_table
+from ensemble_pipe.report.page import (
+    NOTHING,
+    Html,
+    bar,
+    element,
+    html_of,
+    joined,
+    table,
+    value_table,
+    yaml_text,
+)
 from ensemble_pipe.tracking.run_summary import RunSummary, flat, folds_text
 
 CLASSES = 60
+_MEMORY = (
+    "Memory is the most that the process which drove the run is known to have held during a stage; "
+    "trainers on Ray hold theirs beside it."
+)
 
 
 def settings(run: RunSummary) -> Html:
@@ -54,7 +68,7 @@ def _groups(run: RunSummary) -> str:
 
 
 def _named(section: dict[str, Any], keys: tuple[str, ...] = ("hidden", "filters", "blocks")) -> str:
-    own = [f"{key} {section[key]}" for key in keys if section.get(key) is not None]
+    own = [f"{key} {yaml_text(section[key])}" for key in keys if section.get(key) is not None]
     return ", ".join([section["name"], *own])
 
 
@@ -72,7 +86,9 @@ def _view(view: dict[str, Any]) -> str:
 def data(run: RunSummary, schema: Schema) -> Html:
     """Return the parts of the data, its classes or targets, and its features."""
     source = {name: value for name, value in run.pipeline["data"].items() if name != "columns"}
-    pairs: list[tuple[str, Any]] = [(k, str(value)) for k, value in flat(source).items() if value]
+    pairs: list[tuple[str, Any]] = [
+        (k, yaml_text(value)) for k, value in flat(source).items() if value
+    ]
     if schema.classes:
         shown = ", ".join(str(name) for name in schema.classes[:CLASSES])
         more = len(schema.classes) - CLASSES
@@ -120,11 +136,13 @@ def _timeline(run: RunSummary) -> Html:
             stage.name,
             f"{stage.began_s:.1f} s",
             f"{stage.seconds:.1f} s",
+            None if stage.memory_bytes is None else f"{stage.memory_bytes / 1e6:,.0f} MB",
             bar(stage.began_s / whole, stage.seconds / whole),
         )
         for stage in run.stages
     ]
-    return table(("stage", "began", "took", element("div", "", kind="bars")), rows)
+    head = ("stage", "began", "took", "memory", element("div", "", kind="bars"))
+    return joined([table(head, rows), element("p", _MEMORY, kind="note")])
 
 
 def _moment(time_ms: int) -> str:

@@ -162,6 +162,12 @@ def metric_of(name: str) -> Metric | None:
     return Metric(f"{found.name} of {target}", found.direction, found.unit, found.meaning)
 
 
+def long_name(name: str) -> str:
+    """Return the long name of a metric; its own where nothing is known of it."""
+    found = metric_of(name)
+    return name if found is None else found.name
+
+
 def term(name: str) -> Html:
     """Return a metric's name that explains itself on hover, with an arrow to what is better."""
     found = metric_of(name)

@@ -1,4 +1,4 @@
-"""Groups of test rows that are looked at apart: classes, categories, quarters of a target."""
+"""Groups of test rows that are looked at apart: by class or target, by group, by category."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -6,12 +6,14 @@ from itertools import pairwise
 import numpy as np
 
 from ensemble_pipe.core.arrays import Integers
+from ensemble_pipe.core.messages import printable
+from ensemble_pipe.data.group_names import read_group_names
 from ensemble_pipe.report.numbers import Numbers, TestPart
 from ensemble_pipe.report.page import number_text
 from ensemble_pipe.report.rows import column_values, shown_columns
 
 FEWEST_ROWS = 20
-MOST_CLASSES, MOST_COLUMNS, MOST_GROUPS = 12, 3, 6
+MOST_CLASSES, MOST_OWN_GROUPS, MOST_COLUMNS, MOST_GROUPS = 12, 12, 3, 6
 # Columns are read of at most so many rows.
 _MOST_ROWS = 20_000
 
@@ -30,15 +32,17 @@ class Group:
 
 
 def groups_of(numbers: Numbers) -> list[Group]:
-    """Return groups of enough test rows: by class or by target, and by the categories that matter.
+    """Return groups of enough test rows: by class or target, by group, by categories that matter.
 
-    Groups of classes are the most frequent ones; those of numbers are quarters of the target.
+    Groups of classes are the most frequent ones; those of numbers are quarters of the target. The
+    largest groups of the data's own column of groups follow, where it names one.
     """
     test = numbers.test
     if test is None:
         return []
     named = _by_class(test) if numbers.is_classification else _by_target(test)
-    return [one for one in [*named, *_by_category(numbers, test)] if len(one.places) >= FEWEST_ROWS]
+    found = [*named, *_by_group_column(numbers, test), *_by_category(numbers, test)]
+    return [one for one in found if len(one.places) >= FEWEST_ROWS]
 
 
 def _by_class(test: TestPart) -> list[Group]:
@@ -57,6 +61,16 @@ def _by_target(test: TestPart) -> list[Group]:
         places = np.flatnonzero(above & (values <= high))
         found.append(Group(f"{number_text(low)} to {number_text(high)}", places))
     return found
+
+
+def _by_group_column(numbers: Numbers, test: TestPart) -> list[Group]:
+    """Return the largest groups of the column that the data names for them."""
+    known = read_group_names(numbers.paths)
+    if known is None or "group" not in test.base.table.column_names:
+        return []
+    own, name = test.base.read_column("group"), printable(known.column)
+    largest = list(known.names.items())[:MOST_OWN_GROUPS]
+    return [Group(f"{name} = {text}", np.flatnonzero(own == number)) for number, text in largest]
 
 
 def _by_category(numbers: Numbers, test: TestPart) -> list[Group]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
@@ -37,6 +38,18 @@ def html_of(value: Any) -> Html:
     if isinstance(value, int) and not isinstance(value, bool):
         return Html(f"{value:,}")
     return escape(printable(str(value), _KEPT))
+
+
+def yaml_text(value: Any) -> str:
+    """Return a setting as a pipeline has it, on one line; text as it is.
+
+    >>> [yaml_text(value) for value in ([64, 32], ["a", "b"], True, "a text")]
+    ['[64, 32]', '[a, b]', 'true', 'a text']
+    """
+    if isinstance(value, str):
+        return value
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
 
 
 def number_text(value: float) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ensemble_pipe.core.storage import RunPaths
+from ensemble_pipe.report.by_group import group_pictures
 from ensemble_pipe.report.calibration import calibration_pictures
 from ensemble_pipe.report.captions import Caption, caption_of
 from ensemble_pipe.report.curves import curve_pictures
@@ -15,6 +16,7 @@ from ensemble_pipe.report.groups import groups_of
 from ensemble_pipe.report.importances import column_importance
 from ensemble_pipe.report.numbers import Numbers, read_numbers
 from ensemble_pipe.report.page import NOTHING, Html, element, joined, picture
+from ensemble_pipe.report.unfamiliar import unfamiliar_pictures
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def drawings(numbers: Numbers) -> Drawings:
     test = numbers.test
     found = {**curve_pictures(numbers.run)}
     if test is not None:
-        found |= {**calibration_pictures(test, groups_of(numbers)), **error_pictures(test)}
+        found |= {**calibration_pictures(test), **error_pictures(test)}
+        found |= unfamiliar_pictures(numbers)
+        found |= group_pictures(test, groups_of(numbers))
         found |= diversity_pictures(numbers)
     if numbers.run.importance is not None and numbers.run.importance.columns:
         entry = numbers.run.importance

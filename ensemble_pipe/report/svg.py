@@ -18,7 +18,6 @@ NAMED = {
     "#cc79a7": "purple",
     "#56b4e9": "sky",
     "#7f8893": "soft",
-    "#fefefe": "page",
 }
 COLOURS = tuple(NAMED)
 _ELEMENTS = {

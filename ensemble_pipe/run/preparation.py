@@ -30,6 +30,7 @@ from ensemble_pipe.core.storage import (
 )
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.fingerprint import fingerprint
+from ensemble_pipe.data.group_names import save_group_names
 from ensemble_pipe.data.labelled import (
     LabelledRows,
     read_labelled,
@@ -183,6 +184,7 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
     with one_thread():
         _write_parts(paths.base, prepared, shard_rows(config, schema))
     write_json(paths.schema, schema.to_json())
+    _save_group_names(paths, prepared)
     save_external(paths.base, prepared.external)
     example = _example(plans, prepared)
     atomic_write(paths.example, lambda path: save_arrow(example, path))
@@ -215,6 +217,15 @@ def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:
     return Recipe(
         paths.base, base_sums, config.seed, config.augment, schema.spans, config.window_rows, folds
     )
+
+
+def _save_group_names(paths: RunPaths, prepared: Prepared) -> None:
+    """Write the names of the groups of the test part, where the data names a column of them."""
+    column, test = getattr(prepared.config.data, "group", None), prepared.official_test
+    if column is not None and test is not None:
+        save_group_names(paths, column, test, np.arange(test.count))
+    elif column is not None:
+        save_group_names(paths, column, prepared.data, prepared.parts["test"])
 
 
 def _target_scale(config: Pipeline, official: LabelledRows | None) -> TargetScale:

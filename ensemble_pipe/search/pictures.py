@@ -20,6 +20,8 @@ from ensemble_pipe.report.drawing import (
     short,
     whole_numbers,
 )
+from ensemble_pipe.report.glossary import long_name
+from ensemble_pipe.report.page import yaml_text
 from ensemble_pipe.search.spaces import Parameters
 from ensemble_pipe.search.trials import Trial, best_first, cost_of, short_names
 
@@ -60,7 +62,7 @@ def search_pictures(
 
 def history(scored: Sequence[Trial], metric: str, count: int) -> "Figure":
     """The score of each trial, and the best so far."""
-    figure, axis = new_axis("trial", f"validation {metric}")
+    figure, axis = new_axis("trial", f"validation {long_name(metric)}")
     numbers = [trial.number for trial in scored]
     scores = np.array([trial.score for trial in scored], float)
     best = np.maximum.accumulate if cost_of(1.0, metric) < 0 else np.minimum.accumulate
@@ -119,7 +121,7 @@ def importance(found: Mapping[str, float], metric: str) -> "Figure":
     """The importance of each hyperparameter as a bar."""
     names = short_names(list(found))
     figure, axis = new_axis(
-        f"share of the variance of the {metric}",
+        f"share of the variance of the {long_name(metric)}",
         height=0.9 + 0.3 * len(found),
         fits_labels=True,
     )
@@ -147,6 +149,6 @@ def _marks(parameter: Parameter) -> list[tuple[float, str]]:
     """Return heights on the axis of a hyperparameter, and the values there."""
     ends = parameter.choices or parameter.bounds or ()
     step = -(-len(ends) // _MOST_LABELS)
-    shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in ends]
+    shown = [f"{value:g}" if isinstance(value, float) else yaml_text(value) for value in ends]
     marks = [(_height(parameter, value), text) for value, text in zip(ends, shown, strict=True)]
     return [(height, truncate(printable(text), 14)) for height, text in marks[::step]]

@@ -17,8 +17,9 @@ from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.data.sources.rows import Place
 from ensemble_pipe.data.tables.strays import Strays
 from ensemble_pipe.ensemble.combiners import softmax
-from ensemble_pipe.ensemble.members import external_members, member_outputs
+from ensemble_pipe.ensemble.members import ExternalOutputs, external_members, member_outputs
 from ensemble_pipe.ensemble.members.external import Cells, external_outputs
+from ensemble_pipe.ensemble.members.member import NO_EXTERNAL
 from ensemble_pipe.ensemble.numbers import member_means
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.nn.blas import one_thread
@@ -237,10 +238,16 @@ class Ensemble:
                 encoded = self.schema.encode_inputs(block, place, strays)
         except DataError as error:
             raise DataError(error.at_prediction) from None
-        none = np.zeros(len(encoded), np.int32)
-        view = ShardView([shard_table(encoded, none, none)], *self.schema.input_scale())
+        return self.stored_outputs(encoded, given, first)
+
+    def stored_outputs(
+        self, stored: Array, given: ExternalOutputs = NO_EXTERNAL, first: int = 0
+    ) -> Floats:
+        """Return the outputs (K, R, O) for rows (R, *shape) as base files hold them."""
+        none = np.zeros(len(stored), np.int32)
+        view = ShardView([shard_table(stored, none, none)], *self.schema.input_scale())
         reads = self._draws.reads(view, self.schema.spans, first)
-        return member_outputs(self.members, self.schema, reads, len(encoded), given)
+        return member_outputs(self.members, self.schema, reads, len(stored), given)
 
     def _external_outputs(
         self, block: pa.RecordBatch, names: tuple[str, ...], cells: Cells

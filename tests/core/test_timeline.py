@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from ensemble_pipe.core.timeline import Timeline
@@ -21,6 +22,22 @@ def test_stages_stand_in_the_order_of_their_beginnings() -> None:
     assert outer.began_s <= inner.began_s
     assert inner.seconds >= 0.009
     assert outer.seconds >= inner.seconds
+
+
+def test_a_stage_has_the_most_memory_that_was_held_in_it() -> None:
+    timeline = Timeline()
+    with timeline.stage("before"):
+        pass
+    with timeline.stage("large"):
+        held = np.ones(200_000_000, np.uint8)
+        del held
+    with timeline.stage("after"):
+        pass
+    before, large, after = (stage.memory_bytes or 0 for stage in timeline.stages)
+    assert before > 10e6
+    if sys.platform == "linux":
+        assert large >= before + 150e6
+    assert after < large
 
 
 def test_a_stage_that_fails_is_recorded_and_its_error_goes_on() -> None:

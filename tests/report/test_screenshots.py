@@ -36,6 +36,24 @@ CONTRAST = """() => {
     .filter(one => one.textContent.trim() && one.clientHeight)
     .map(one => { const a = light(getComputedStyle(one).color), b = light(ground(one));
       return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); })); }"""
+# The least contrast of text in pictures, with the page or with what is filled beneath it.
+WRITTEN = """() => {
+  const numbers = text => text.match(/[\\d.]+/g).map(Number);
+  const channel = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const page = numbers(getComputedStyle(document.body).backgroundColor);
+  const mixed = (over, under, share) => under.map((u, i) => share * over[i] + (1 - share) * u);
+  const beneath = text => { const at = text.getBoundingClientRect();
+    const x = at.x + at.width / 2, y = at.y + at.height / 2; let colour = page;
+    for (const one of text.closest('svg').querySelectorAll('path')) {
+      const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+      if (style.fill === 'none' || !(box.left < x && x < box.right && box.top < y && y < box.bottom)
+        || one.compareDocumentPosition(text) !== Node.DOCUMENT_POSITION_FOLLOWING) continue;
+      colour = mixed(numbers(style.fill), colour, style.fillOpacity * style.opacity); }
+    return light(colour); };
+  return Math.min(...[...document.querySelectorAll('svg text')].filter(one => one.textContent)
+    .map(one => { const a = light(numbers(getComputedStyle(one).fill)), b = beneath(one);
+      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05); })); }"""
 
 NETWORK: dict[str, Any] = {"hidden": [16]}
 SMALL: dict[str, Any] = {"training": {"epochs": 4}, "tracking": {"mlflow": False}}
@@ -109,6 +127,7 @@ def test_nothing_is_cut_and_all_can_be_read(
     page.screenshot(path=tmp_path / f"{name}_{width}_{scheme}.png", full_page=True)
     assert page.evaluate(CUT) == []
     assert page.evaluate(CONTRAST) >= 4.5
+    assert page.evaluate(WRITTEN) >= 4.5
     assert all(url.startswith(("file:", "data:")) for url in asked)
     page.close()
 

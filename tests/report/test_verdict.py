@@ -10,13 +10,16 @@ from conftest import plain_schema
 from ensemble_pipe.core.metrics import MAXIMIZED
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.schema import Schema
+from ensemble_pipe.ensemble.combiners.weighted import Weighted
 from ensemble_pipe.report.advice import steps
-from ensemble_pipe.report.calibration import wilson
+from ensemble_pipe.report.by_group import wilson
+from ensemble_pipe.report.combination import combination
 from ensemble_pipe.report.diversity import components
 from ensemble_pipe.report.glossary import METRICS, legend_of, metric_of, term
+from ensemble_pipe.report.learners import settings_of, trials
 from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.verdict import verdict_figures, verdict_sentence
-from ensemble_pipe.tracking.kinds import EpochEntry
+from ensemble_pipe.tracking.kinds import CombinedEntry, EpochEntry, TrialEntry
 from ensemble_pipe.tracking.run_summary import RunSummary
 
 CLASSES = {
@@ -169,6 +172,34 @@ def test_every_metric_has_a_name_a_direction_and_a_meaning() -> None:
         assert found.direction == "higher is better"
     assert term("<own>") == "&lt;own&gt;"
     assert "negative log-likelihood" in legend_of(["nll", "own"])
+
+
+def test_an_inactive_hyperparameter_of_a_trial_is_left_open() -> None:
+    run = numbers_of(CLASSES).run
+    decay = "training.optimizer.weight_decay"
+    groups = [{"training.optimizer.name": "adamw", decay: 0.1},
+              {"training.optimizer.name": "nesterov", "network.hidden": [64, 32]}]  # fmt: skip
+    run.pipeline["ensemble"] = {"pool": [{"set": group} for group in groups]}
+    for number in range(2):
+        plan = {"network": {"hidden": [8]}, "optimizer": {"weight_decay": 0.1 * (1 - number)}}
+        run.plans[number] = plan
+        run.trials[number] = TrialEntry(number, [number], "nll", 0.5, 0.01, 10, winner=number == 0)
+    assert settings_of(run)[1] == {"optimizer.name": "nesterov", "network.hidden": [64, 32]}
+    page = trials(run)
+    assert "validation <abbr" in page
+    assert "negative log-likelihood" in page
+    assert ">&ndash;</td>" in page
+    assert ">[64, 32]</td>" in page
+    assert "0.0000" not in page
+
+
+def test_an_ensemble_of_one_member_is_not_called_a_mean() -> None:
+    run = numbers_of(CLASSES).run
+    run.pipeline["ensemble"] = {"combine": {}}
+    run.combined = CombinedEntry(Weighted.equal(1), [(3, 0)], [], [])
+    assert "none: a single member" in combination(run, ("a", "b"))
+    run.combined = CombinedEntry(Weighted.equal(2), [(3, 0), (4, 0)], [], [])
+    assert "mean of the members" in combination(run, ("a", "b"))
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:
