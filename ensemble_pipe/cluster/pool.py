@@ -11,6 +11,7 @@ import ray
 
 from ensemble_pipe.cluster.executor import Work
 from ensemble_pipe.cluster.failure import cause_of, decide, decide_start, is_loss
+from ensemble_pipe.cluster.heartbeat import EVERY_S, LOST_AFTER_S, Heartbeats
 from ensemble_pipe.cluster.liveness import Liveness
 from ensemble_pipe.core.errors import ClusterError, EnsemblePipeError
 from ensemble_pipe.training.events import Checkpoint, Event, Failed
@@ -57,8 +58,10 @@ class TrainerPool:
         self._starting: dict[Any, Any] = {}
         self._idle: list[Any] = []
         self._streams: dict[Any, tuple[Any, Work]] = {}
+        self._heartbeats = Heartbeats()
         self._deaths: Counter[int] = Counter()
         self._failed_starts = 0
+        self._waited_s = 0.0  # in a row, without an event
 
     def train(
         self, work: Sequence[Work], liveness: Liveness, halted: Halted = never
@@ -81,6 +84,7 @@ class TrainerPool:
                 event = self._next(reference, queue)
                 if event is not None:
                     yield event
+            self._give_up_silent(queue)
         yield from self._halt(liveness)
 
     def _halt(self, liveness: Liveness) -> Iterator[Event]:
@@ -115,12 +119,13 @@ class TrainerPool:
     def _wait(self, liveness: Liveness, halted: Halted) -> list[Any]:
         """Return the next ready reference, of a started trainer or an event stream.
 
-        None where training is halted meanwhile.
+        None where training is halted meanwhile, or it is time to ask for heartbeats.
         """
         waited_for = [*self._streams, *self._starting]
         limit = SILENCE_TIMEOUT_S if self._streams else START_TIMEOUT_S
-        ready = wait(waited_for, limit, liveness, halted)
-        if not ready and not halted():
+        ready = wait(waited_for, min(limit, EVERY_S), liveness, halted)
+        self._waited_s = 0.0 if ready or halted() else self._waited_s + EVERY_S
+        if self._waited_s > limit:
             raise ClusterError(_silence() if self._streams else _no_room())
         return ready
 
@@ -151,9 +156,7 @@ class TrainerPool:
         except ray.exceptions.RayError as error:
             if not is_loss(error):
                 raise
-            ray.kill(actor)  # where it only seems to be dead
-            self._after_death(work, error)
-            queue[:0] = group_by_step(work) if isinstance(work, Stack) else [work]
+            self._lose(actor, work, cause_of(error), queue)
             return None
         if event is None:
             self._idle.append(actor)
@@ -162,14 +165,27 @@ class TrainerPool:
         self._streams[stream] = (actor, left)
         return event
 
-    def _after_death(self, work: Work, error: Exception) -> None:
+    def _give_up_silent(self, queue: list[Work]) -> None:
+        """Give up the trainers at work that have not answered for too long."""
+        streams = {actor: stream for stream, (actor, _) in self._streams.items()}
+        for actor in self._heartbeats.lost(streams):
+            _, work = self._streams.pop(streams[actor])
+            self._lose(actor, work, f"it did not answer for {LOST_AFTER_S:.0f} s", queue)
+
+    def _lose(self, actor: Any, work: Work, cause: str, queue: list[Work]) -> None:
+        """Queue the work of a trainer that is lost, or give up."""
+        ray.kill(actor)  # where it only seems to be dead
+        self._after_death(work, cause)
+        queue[:0] = group_by_step(work) if isinstance(work, Stack) else [work]
+
+    def _after_death(self, work: Work, cause: str) -> None:
         """Count the death of a trainer against each learner of its work, or give up."""
         plans = work.plans if isinstance(work, Stack) else (work,)
         self._deaths.update(plan.learner for plan in plans)
         worst = max((self._deaths[plan.learner] for plan in plans), default=0)
-        decision = decide(worst, self._retries, cause_of(error))
+        decision = decide(worst, self._retries, cause)
         if decision.action == "give_up":
-            raise ClusterError(decision.reason) from error
+            raise ClusterError(decision.reason)
 
 
 def wait(

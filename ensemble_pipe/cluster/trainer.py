@@ -22,7 +22,7 @@ from ensemble_pipe.training.warmup import compile_kernels
 SHARDS_TIMEOUT_S = 600.0
 
 
-# A second thread hears that training is halted while the first one trains.
+# A second thread answers, and hears that training is halted, while the first one trains.
 @ray.remote(max_restarts=0, concurrency_groups={"control": 1})
 class Trainer:
     """Trains stacks and fits learners without steps, one after another; streams their events."""
@@ -81,6 +81,10 @@ class Trainer:
                 yield from train(work, *self._work, self._halted.is_set)
             else:
                 yield from train_estimator(work, *self._work, self._halted.is_set)
+
+    @ray.method(concurrency_group="control")
+    def answer(self) -> None:
+        """Answer: this process gets on."""
 
     @ray.method(concurrency_group="control")
     def halt(self) -> None:

@@ -9,6 +9,7 @@
     │       └── LaterVersionError   a file of a format that only a later version reads
     ├── ModelLoggingError       MLflow did not take the model; exit status 1
     ├── TrainingError           training cannot go on; exit status 1
+    ├── StorageError            a disk takes no more; exit status 1
     └── ClusterError            Ray cannot host the work, or lost it too often; exit status 1
 
 Every message names what was wrong, where, and what would be right, without the passwords and tokens
@@ -30,6 +31,7 @@ __all__ = [
     "LaterVersionError",
     "ModelLoggingError",
     "RunDirectoryError",
+    "StorageError",
     "TrainingError",
 ]
 
@@ -95,6 +97,10 @@ class ModelLoggingError(EnsemblePipeError):
 
 class TrainingError(EnsemblePipeError):
     """Training cannot go on."""
+
+
+class StorageError(EnsemblePipeError):
+    """A file cannot be written, since its disk is full, or takes nothing more."""
 
 
 class ClusterError(EnsemblePipeError):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ensemble_pipe.core.disk_errors import disk_errors
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectoryError
 from ensemble_pipe.core.path_kinds import describe_no_run
@@ -218,36 +219,41 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
     Raises:
         InputError: a folder stands at `path`, or a file where its folder should be.
+        StorageError: the disk takes no more.
     """
     with _beside(path) as beside:
         yield beside
-        _sync(beside)
+        sync_to_disk(beside)
         os.replace(beside, path)
-    _sync(path.parent)
+    sync_to_disk(path.parent)
 
 
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file in the folder of `path`, which is removed if left over."""
+    with disk_errors(path):
+        make_folder(path.parent)
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, where a file is to be written; move it away")
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            yield beside
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that may be there; raise InputError where it is a file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{path.parent}: is a file, where a folder is needed") from None
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, where a file is to be written; move it away")
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        yield beside
-    finally:
-        beside.unlink(missing_ok=True)
+        raise InputError(f"{folder}: is a file, where a folder is needed") from None
 
 
 def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) -> None:
     """Write `content` to `path` atomically: a reader sees the old file or the new one.
 
-    Args:
-        path: where to; its folder is made.
-        content: bytes, text, or a function that writes to a given path.
+    It is bytes, text, or a function that writes to a given path; the folder of `path` is made.
     """
     with atomic_file(path) as beside:
         if callable(content):
@@ -257,26 +263,25 @@ def atomic_write(path: Path, content: bytes | str | Callable[[Path], object]) ->
 
 
 def atomic_write_all(contents: Mapping[Path, bytes]) -> None:
-    """Write files of one folder that belong together, each whole, the last one last.
+    """Write new files of one folder that belong together, each whole, the last one last.
 
-    They are all on disk before the first takes its place, and the folder is flushed once: file
-    systems with a journal keep renames within a folder in order, so that after a crash the last
-    file is there only where the others are.
+    They are all on disk before the first takes its place, and the folder is flushed once. File
+    systems with a journal keep renames in order: after a crash the last is there with the others.
 
     Args:
-        contents: of each file; the file whose presence marks the others as complete comes last.
+        contents: of each file; the one whose presence marks the others as complete comes last.
     """
     with ExitStack() as stack:
         besides = {path: stack.enter_context(_beside(path)) for path in contents}
         for path, beside in besides.items():
             beside.write_bytes(contents[path])
-            _sync(beside)
+            sync_to_disk(beside)
         for path, beside in besides.items():
             os.replace(beside, path)
-    _sync(path.parent)
+    sync_to_disk(path.parent)
 
 
-def _sync(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
     """Flush a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

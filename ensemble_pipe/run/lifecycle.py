@@ -14,7 +14,7 @@ from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline, Tracking
 from ensemble_pipe.core import interruption
 from ensemble_pipe.core.compilation import report_compilation
-from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError
+from ensemble_pipe.core.errors import EnsemblePipeError, RunDirectoryError, StorageError
 from ensemble_pipe.core.interruption import Interruption
 from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import RunPaths
@@ -104,6 +104,16 @@ def lock_run(paths: RunPaths) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def to_be_resumed(paths: RunPaths) -> Iterator[None]:
+    """Say how a run goes on whose disk takes no more."""
+    try:
+        yield
+    except StorageError as error:
+        resume = f"`ensemble-pipe resume {shell_word(paths.root)}`"
+        raise StorageError(f"{error}; what is finished is kept, and {resume} goes on") from error
+
+
 def drive(
     paths: RunPaths,
     config: Pipeline,
@@ -132,6 +142,7 @@ def drive(
 
     Raises:
         KeyboardInterrupt: a signal ended it; the text says how to continue.
+        StorageError: the disk of the run directory takes no more.
     """
     journal = Journal(paths.journal)
     if notes is not None:
@@ -139,7 +150,7 @@ def drive(
     tracker = tracker_of(paths, config.tracking)
     status: Status = "FAILED"
     searches = config.search is not None
-    with display, interruption.handle_signals() as signals:
+    with display, closing(tracker), interruption.handle_signals() as signals:
         signals.last_words = partial(_last_words, paths, journal, searches)
         try:
             signals.check()
@@ -239,8 +250,6 @@ def _ship_rest(
         if status == "FINISHED":
             raise KeyboardInterrupt(_stop_message(paths, status)) from None
         tracker.finish(HURRIED, display.message)
-    finally:
-        tracker.close()
     lacks = what_mlflow_lacks(paths, tracker)
     if status != "FINISHED":
         display.warn(lacks)

@@ -19,7 +19,14 @@ from ensemble_pipe.run.courses import CourseOf, EveryLearner
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.growth import add_learners, finish_growth, write_growth
-from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, report, tracker_of
+from ensemble_pipe.run.lifecycle import (
+    RunResult,
+    drive,
+    lock_run,
+    report,
+    to_be_resumed,
+    tracker_of,
+)
 from ensemble_pipe.run.starting import Watch, start
 from ensemble_pipe.run.time_limit import (
     LEAVING_S,
@@ -134,7 +141,7 @@ def resume(
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
     require_same_conditions(paths, accept_changes)
-    with lock_run(paths):
+    with lock_run(paths), to_be_resumed(paths):
         with timeline.stage("rewinding"):
             config, plans = _rewind(paths, train, display)
         course_of = EveryLearner if config.search is None else search_of
@@ -185,7 +192,7 @@ def grow(
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
     require_same_conditions(paths, accept_changes)
-    with lock_run(paths):
+    with lock_run(paths), to_be_resumed(paths):
         with timeline.stage("rewinding"):
             finish_growth(paths)
             config, _ = load_pipeline(paths.pipeline)

@@ -16,7 +16,7 @@ from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.run.courses import CourseOf
 from ensemble_pipe.run.display import Display, HeldMessages
 from ensemble_pipe.run.executors import make_executor
-from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
+from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, to_be_resumed
 from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared, prepare, write_run
 from ensemble_pipe.run.requirements import require_space
@@ -73,10 +73,11 @@ def start(
             display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
             course = course_of(paths, config, plans)
-            return drive(
-                paths, config, plans, executor, display, started, timeline, course, limit=limit,
-                notes=notes,
-            )  # fmt: skip
+            with to_be_resumed(paths):
+                return drive(
+                    paths, config, plans, executor, display, started, timeline, course, limit=limit,
+                    notes=notes,
+                )  # fmt: skip
 
 
 def new_run(output: Path, config: Pipeline) -> RunPaths:

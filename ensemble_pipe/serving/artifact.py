@@ -9,6 +9,7 @@ library-*             and models of LightGBM and CatBoost in their text formats
 manifest.json         sha256 sums of these
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,8 +23,9 @@ from ensemble_pipe import __version__
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.documents import read_bytes, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.replacement import complete_replacement, replace_files
 from ensemble_pipe.core.seeds import MAX_SEED
-from ensemble_pipe.core.storage import Manifest, atomic_write, check_sums, sums_of, write_json
+from ensemble_pipe.core.storage import Manifest, check_sums, json_text
 from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.augment.policy import Augment
 from ensemble_pipe.data.augment.prediction import PredictionDraws
@@ -74,7 +76,7 @@ def model_of(combined: Combined, schema: Schema, draws: PredictionDraws) -> Mode
 
 
 def write_artifact(folder: Path, model: Model) -> None:
-    """Write an ensemble; the manifest is written last and completes it.
+    """Write an ensemble; where there is one, a kill leaves that or the new one, whole.
 
     Args:
         folder: of the artifact; created where it does not exist.
@@ -85,9 +87,7 @@ def write_artifact(folder: Path, model: Model) -> None:
     for member in model.members:
         tensors |= member.tensors()
         files |= member.files()
-    atomic_write(folder / _TENSORS, save(tensors))
-    for name, content in files.items():
-        atomic_write(folder / name, content)
+    files[_TENSORS] = save(tensors)
     values = {
         "format": FORMAT,
         "ensemble_pipe": __version__,
@@ -102,8 +102,9 @@ def write_artifact(folder: Path, model: Model) -> None:
         values |= {"format": _DECIDING, "decision": asdict(model.decision)}
     if own := names_in((model.draws.augment, *model.members)):
         values["components"] = own
-    write_json(folder / _MODEL, values)
-    write_json(folder / "manifest.json", {"sums": sums_of(folder, [_MODEL, _TENSORS, *files])})
+    files[_MODEL] = json_text(values).encode()
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    replace_files(folder, {**files, "manifest.json": json_text({"sums": sums}).encode()})
 
 
 class _ModelRecord(BaseModel):
@@ -125,6 +126,7 @@ def read_artifact(folder: Path) -> Model:
         CorruptFileError: a file is missing, differs from its sum, or holds what it should not.
         ConfigError: it has components of a caller's own that were not handed in.
     """
+    complete_replacement(folder)
     sums = read_json(folder / "manifest.json", Manifest).sums
     others = set(sums) - {_MODEL, _TENSORS}
     if len(others) + 2 != len(sums) or not all(map(_is_of_a_member, others)):
@@ -190,6 +192,7 @@ def components_of(folder: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         CorruptFileError: model.json cannot be read.
     """
+    complete_replacement(folder)
     path = folder / _MODEL
     return _components_in(read_json(path, dict[str, Any]), path)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 from zlib import crc32
 
+from ensemble_pipe.core.disk_errors import disk_errors
 from ensemble_pipe.core.documents import parse_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.tracking.entry import Milliseconds
@@ -62,24 +63,28 @@ class Journal:
     """Appends entries; only the driver of a run holds one. A torn last line is cut off first."""
 
     def __init__(self, path: Path) -> None:
-        if path.is_file():
-            _cut_torn_line(path)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._path = path
+        with disk_errors(path):
+            if path.is_file():
+                _cut_torn_line(path)
+            self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def append(self, entry: KnownEntry) -> None:
-        """Write one entry."""
+        """Write one entry; raise StorageError where the disk takes no more."""
         left = line_of({"kind": entry.kind, **asdict(entry)})
         size = os.fstat(self._file).st_size
-        try:
-            while left:
-                left = left[os.write(self._file, left) :]
-        except OSError:  # a full disk must not leave half a line for the next one to go on with
-            os.ftruncate(self._file, size)
-            raise
+        with disk_errors(self._path):
+            try:
+                while left:
+                    left = left[os.write(self._file, left) :]
+            except OSError:  # half a line must not be left for the next one to go on with
+                os.ftruncate(self._file, size)
+                raise
 
     def sync(self) -> None:
         """Bring all entries to the disk, before what must not be there without them."""
-        os.fsync(self._file)
+        with disk_errors(self._path):
+            os.fsync(self._file)
 
     def close(self) -> None:
         self.sync()

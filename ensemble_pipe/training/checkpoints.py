@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from ensemble_pipe.core.documents import parse_json, read_bytes
 from ensemble_pipe.core.errors import CorruptFileError, LaterVersionError
+from ensemble_pipe.core.replacement import remove_unfinished
 from ensemble_pipe.core.storage import RunPaths, atomic_write_all, check_sums, json_text
 from ensemble_pipe.core.tensor_files import metadata_of, parse_tensors, require_finite
 from ensemble_pipe.training.checkpoint_format import (
@@ -244,8 +245,8 @@ def load_estimator(paths: RunPaths, learner: int, run: str | None) -> FittedFile
 
 def remove_leftovers(paths: RunPaths) -> None:
     """Remove what a killed driver left half written: temporary files, tensors without JSON."""
+    remove_unfinished(paths.root)
     for path in paths.learners.rglob("*"):
         whole = path.with_suffix(".json").is_file()
-        unfinished = path.suffix in SUFFIXES and not whole
-        if path.is_file() and (path.suffix == ".tmp" or unfinished):
+        if path.is_file() and path.suffix in SUFFIXES and not whole:
             path.unlink()

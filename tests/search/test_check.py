@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from faults import digits, label_among_features, pipeline, trained
+from faulty_pipelines import digits, label_among_features, pipeline, trained
 from typer.testing import CliRunner, Result
 
 import ensemble_pipe

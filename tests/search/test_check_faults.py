@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults import (
+from faulty_pipelines import (
     OF_DATA,
     OF_TRAINING,
     Fault,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from faults import duplicate_columns
+from faulty_pipelines import duplicate_columns
 from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from journal_entries import EXAMPLES, PLAN, STARTED
 
-from ensemble_pipe.core.errors import CorruptFileError
+from ensemble_pipe.core.errors import CorruptFileError, StorageError
 from ensemble_pipe.tracking.journal import Journal, read_entries, read_lines
 from ensemble_pipe.tracking.kinds import (
     EndedEntry,
@@ -149,7 +149,7 @@ def test_a_full_disk_leaves_no_half_line_behind(
 
     with monkeypatch.context() as full:
         full.setattr(os, "write", half)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(StorageError, match=r"jsonl: cannot be written \(No space"):
             journal.append(ResumedEntry())
     journal.append(EndedEntry("FAILED"))
     journal.close()
