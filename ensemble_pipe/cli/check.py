@@ -33,7 +33,8 @@ def check(
         from ensemble_pipe.config.reading import load_pipeline
         from ensemble_pipe.core.compilation import report_compilation
         from ensemble_pipe.core.durations import parse_duration
-        from ensemble_pipe.core.storage import atomic_write, require_output
+        from ensemble_pipe.core.output_files import require_output
+        from ensemble_pipe.core.storage import atomic_write
         from ensemble_pipe.run.transfer import resolve_weights
         from ensemble_pipe.search.check import check as look
         from ensemble_pipe.search.checks.result_page import result_page

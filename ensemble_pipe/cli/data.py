@@ -41,7 +41,7 @@ def fetch(
 ) -> None:
     """Fetch a public data set from its own host, verify its checksum, and prepare it for use."""
     with errors():
-        from ensemble_pipe.core.storage import require_writable
+        from ensemble_pipe.core.output_files import require_writable
         from ensemble_pipe.data.public import catalogue
         from ensemble_pipe.data.public import fetch as public
 

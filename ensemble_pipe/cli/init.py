@@ -36,7 +36,8 @@ def init(
 ) -> None:
     """Write a first pipeline for your data, chosen by looking at it, with the reasons."""
     with errors():
-        from ensemble_pipe.core.storage import atomic_write, require_output
+        from ensemble_pipe.core.output_files import require_output
+        from ensemble_pipe.core.storage import atomic_write
         from ensemble_pipe.search.first_pipeline import first_pipeline
         from ensemble_pipe.search.first_pipeline_text import pipeline_text
 

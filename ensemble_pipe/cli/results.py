@@ -113,7 +113,7 @@ def compare(
         from ensemble_pipe.comparison import output as outputs
         from ensemble_pipe.comparison.compare import compare as compared
         from ensemble_pipe.comparison.runs import read_run
-        from ensemble_pipe.core.storage import require_output
+        from ensemble_pipe.core.output_files import require_output
 
         if output is not None:
             require_output(output, outputs.ENDINGS, "comparisons")

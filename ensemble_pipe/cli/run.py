@@ -102,7 +102,7 @@ def rates(
         from ensemble_pipe.cli.tables import rate_table
         from ensemble_pipe.config.reading import load_pipeline
         from ensemble_pipe.core.compilation import report_compilation
-        from ensemble_pipe.core.storage import require_output
+        from ensemble_pipe.core.output_files import require_output
         from ensemble_pipe.report.drawing import draw_rates
         from ensemble_pipe.search.range_test import rate_curve
 

@@ -78,7 +78,8 @@ def refine(
     with errors():
         with loading():
             from ensemble_pipe.core.errors import ConfigError
-            from ensemble_pipe.core.storage import atomic_write, require_output
+            from ensemble_pipe.core.output_files import require_output
+            from ensemble_pipe.core.storage import atomic_write
             from ensemble_pipe.core.timeline import Timeline
             from ensemble_pipe.run.display import make_display
             from ensemble_pipe.search import pipeline as searches

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ensemble_pipe.core import storage
+from ensemble_pipe.core import output_files
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, quote
@@ -80,7 +80,7 @@ def predict_file(
 
 def require_output(path: Path, source: str) -> None:
     """Raise InputError where predictions cannot be written to `path`."""
-    storage.require_output(path, OUTPUT_ENDINGS, "predictions")
+    output_files.require_output(path, OUTPUT_ENDINGS, "predictions")
     if path.exists() and path.resolve().is_relative_to(Path(source).resolve()):
         raise DataError(f"{path}: is what is to be predicted; choose another file for the output")
 

@@ -138,7 +138,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_a_whole_checkpoint(
     else:
         save_checkpoint(paths, checkpoint(6))
     remove_leftovers(paths)
-    (found,) = list_checkpoints(paths, 0)
-    assert found.step == (6 if replacements == 2 else 3)
-    assert load_state(paths, 0, found.step).counters == COUNTERS
-    assert len(list(paths.learner(0).iterdir())) == 2
+    found = [saved.step for saved in list_checkpoints(paths, 0)]
+    assert found == ([3, 6] if replacements == 2 else [3])
+    assert load_state(paths, 0, found[-1]).counters == COUNTERS
+    assert len(list(paths.learner(0).iterdir())) == 2 * len(found)
