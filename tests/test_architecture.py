@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "serving/frames.py",
         "serving/mlflow_logging.py",
         "serving/model.py",
+        "serving/registered.py",
     },
     "numba": NUMBA,
     "sklearn": {

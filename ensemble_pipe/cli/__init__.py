@@ -59,6 +59,7 @@ VERBS = {
     ),
     TRACK: (
         (results.ui, "ui --port 5001"),
+        (results.promote, "promote runs/digits-20260101-120000-abcd"),
         (run.sync, "sync runs/digits-20260101-120000-abcd"),
         (cluster.up, "up --trainers 4"),
         (cluster.down, "down"),

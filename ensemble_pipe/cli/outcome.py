@@ -75,10 +75,24 @@ def show_result(
         store = Cursor.load(RunPaths(Path(result.run_dir)).cursor).uri
         serve = f"mlflow models serve -m {result.model_uri} --env-manager local"
         say(f"  {_path_setting()}MLFLOW_TRACKING_URI={shell_word(str(store))} {serve}")
+        if _is_registered(result.run_dir):
+            say(f"  {command_name()} promote {model}")
     if as_json:
         show(json.dumps({**vars(result), **(further or {})}))
     if result.mlflow_lacks:
         warn(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
+
+
+def _is_registered(run_dir: str) -> bool:
+    """Return whether a run's model is a version of a registered model."""
+    from ensemble_pipe.core.storage import RunPaths
+    from ensemble_pipe.tracking.journal import read_entries
+    from ensemble_pipe.tracking.kinds import StartedEntry
+
+    started = next(read_entries(RunPaths(Path(run_dir)).journal))
+    return isinstance(started, StartedEntry) and bool(
+        started.pipeline["tracking"].get("register_as")
+    )
 
 
 def report_path(run_dir: str) -> Path:

@@ -1,4 +1,5 @@
-"""The commands on finished runs and models: `predict`, `evaluate`, `report`, `compare` and `ui`."""
+"""The commands on finished runs and models: `predict`, `evaluate`, `report`, `compare`,
+`promote` and `ui`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -122,6 +123,27 @@ def compare(
             outputs.write_comparison(found, output)
             say(f"the comparison is in {output}; open it in a browser or a spreadsheet")
         give(outputs.comparison_text(found), found.to_dict(), as_json)
+
+
+def promote(
+    run_dir: RunDir,
+    name: Annotated[
+        str | None,
+        typer.Option("--as", metavar="NAME", help="A registered model, if the run names none."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN_DIR", help="The champion's run, where it lies elsewhere now."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a run's model the champion in MLflow, if it is better than that on the same rows."""
+    with errors():
+        from ensemble_pipe.comparison.promotion import promote as promoted
+        from ensemble_pipe.comparison.promotion import promotion_text
+
+        found = promoted(run_dir, name, against)
+        give(promotion_text(found), found.to_dict(), as_json)
 
 
 def ui(

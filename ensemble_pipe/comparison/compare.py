@@ -182,7 +182,7 @@ def _difference(first: RunGroup, second: RunGroup) -> dict[str, Estimate]:
         ours, theirs = (_columns(side) for side in zip(*pairs, strict=True))
         return {name: over_seeds(theirs[name] - ours[name]) for name in ours if name in theirs}
     if len(pairs) == 1 and pairs[0][0].same_rows(pairs[0][1]):
-        return _by_row(*pairs[0])
+        return differences_by_row(*pairs[0])
     return {}
 
 
@@ -194,8 +194,9 @@ def _pairs(
     return pairs or ([(first[0], second[0])] if len(first) == len(second) == 1 else [])
 
 
-def _by_row(first: FinishedRun, second: FinishedRun) -> dict[str, Estimate]:
-    """Return paired bootstrap differences of two runs on the same rows."""
+def differences_by_row(first: FinishedRun, second: FinishedRun) -> dict[str, Estimate]:
+    """Return paired bootstrap differences of two runs on the same rows, the second's minus the
+    first's; nothing of fewer than two rows."""
     found = {}
     for place, (name, values) in enumerate(second.values.items()):
         if len(values.values) < 2:

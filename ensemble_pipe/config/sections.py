@@ -214,7 +214,8 @@ class Tracking(_Section):
 
     `uri` null means MLFLOW_TRACKING_URI, or else an SQLite file beside the run directories. A
     password or token in it is written nowhere: a resume or sync takes it from the environment.
-    `register_as` names a registered model whose alias `champion` is to point to this run's model.
+    `register_as` names a registered model that this run's model becomes a version of; the first one
+    gets the alias `champion`, and `ensemble-pipe promote` moves it.
     `experiment` is made if there is none of its name. `tags` are set on the run, by name.
     """
 

@@ -17,12 +17,13 @@ from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ModelLoggingError
 from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.core.storage import Manifest, RunPaths
+from ensemble_pipe.serving import registered
 from ensemble_pipe.serving.artifact import components_of
+from ensemble_pipe.serving.registered import SUMS_TAG
 
 if TYPE_CHECKING:
     from ensemble_pipe.serving.model import Ensemble
 
-SUMS_TAG = "ensemble_pipe.sums"
 _NEEDS = ("ensemble-pipe", "mlflow", "numpy", "numba", "pyarrow", "safetensors", "pydantic")
 # Of a request, with their defaults: see `pyfunc`.
 PARAMETERS = {"uncertainty": "one"}
@@ -40,7 +41,7 @@ def log_model(
         uri: of the tracking server or store.
         experiment_id, run_id: what the model belongs to.
         paths: of the run.
-        register_as: registered model whose alias `champion` is to point to it; None for none.
+        register_as: registered model that it becomes a version of; None for none.
 
     Raises:
         ModelLoggingError: MLflow did not take it; the message is the first line of MLflow's. Or the
@@ -80,16 +81,27 @@ def prepare() -> None:
         )
 
 
+def sums_of(paths: RunPaths) -> str:
+    """Return the sums of the files of a run's model, as JSON, by which MLflow's is known again."""
+    return json.dumps(read_json(paths.model / "manifest.json", Manifest).sums, sort_keys=True)
+
+
 def _log(run_id: str, paths: RunPaths, register_as: str | None) -> str:
+    import mlflow
+
+    sums = sums_of(paths)
+    uri = _logged_before(run_id, sums) or _log_anew(run_id, paths, sums)
+    if register_as:
+        registered.register(mlflow.MlflowClient(), register_as, uri, run_id, sums)
+    return uri
+
+
+def _log_anew(run_id: str, paths: RunPaths, sums: str) -> str:
     import mlflow
     from mlflow.models import Model
 
     from ensemble_pipe.serving.model import load
 
-    sums = json.dumps(read_json(paths.model / "manifest.json", Manifest).sums, sort_keys=True)
-    known = _logged_before(run_id, sums)
-    if known is not None:
-        return known
     ensemble = load(paths.model)
     signature, example = describe(ensemble, _example(paths))
     logged = Model.log(
@@ -97,7 +109,6 @@ def _log(run_id: str, paths: RunPaths, register_as: str | None) -> str:
         mlflow.pyfunc,
         name="model",
         run_id=run_id,
-        registered_model_name=register_as,
         python_model=_CODE,
         artifacts={"model": paths.model.resolve().as_uri()},  # a path would be unquoted
         signature=signature,
@@ -105,9 +116,6 @@ def _log(run_id: str, paths: RunPaths, register_as: str | None) -> str:
         input_example=example,
         pip_requirements=_requirements(),
     )
-    if register_as:
-        number = str(logged.registered_model_version)
-        mlflow.MlflowClient().set_registered_model_alias(register_as, "champion", number)
     return str(logged.model_uri)
 
 

@@ -25,8 +25,7 @@ class Assignment:
         root: the run directory.
         uri: of the tracking server or store, with its secrets.
         experiment: its name.
-        register_as: registered model whose alias `champion` is moved to the run's model; None for
-            none.
+        register_as: registered model that the run's model becomes a version of; None for none.
     """
 
     root: str

@@ -46,17 +46,9 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
         InputError: the experiment is deleted.
         MlflowException: the store cannot be reached, or refuses.
     """
-    quiet_mlflow()
-    # With a server down, the default of seven retries blocks a call for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    from mlflow import MlflowClient
-
-    for chatty in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     name = names.experiment_name(experiment)
     with _store_lock(uri):
-        client = MlflowClient(tracking_uri=uri)
+        client = client_of(uri)
         found = client.get_experiment_by_name(name)
         if found is None:
             place = _artifact_location(uri, experiment)
@@ -70,6 +62,19 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
         if tag not in found.tags:
             client.set_experiment_tag(found.experiment_id, tag, value)
     return client, found.experiment_id
+
+
+def client_of(uri: str) -> Any:
+    """Return MLflow's client of a store, which may be none yet."""
+    quiet_mlflow()
+    # With a server down, the default of seven retries blocks a call for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    from mlflow import MlflowClient
+
+    for chatty in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
 
 
 def quiet_mlflow() -> None:

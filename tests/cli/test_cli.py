@@ -14,7 +14,7 @@ from ensemble_pipe.cli import app
 
 VERBS = [
     "run", "init", "check", "search", "refine", "resume", "predict", "evaluate", "report",
-    "compare", "sync", "ui", "schema",
+    "compare", "promote", "sync", "ui", "schema",
 ]  # fmt: skip
 
 
