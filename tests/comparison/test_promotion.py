@@ -21,7 +21,11 @@ from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.serving.registered import PROMOTION_TAG, champion
 from ensemble_pipe.tracking.cursor import Cursor
 
-KINDS = {"weak": {"training.epochs": 1}, "strong": {"training.epochs": 8}, "other": {"seed": 2}}
+KINDS: dict[str, dict[str, Any]] = {
+    "weak": {"training.epochs": 1},
+    "strong": {"training.epochs": 8},
+    "other": {"seed": 2},
+}
 
 
 @pytest.fixture(scope="module")
