@@ -12,7 +12,7 @@ from ensemble_pipe.config.reading import load_pipeline, load_tracking, require_p
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
-from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
+from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.courses import CourseOf, EveryLearner
@@ -37,6 +37,7 @@ from ensemble_pipe.run.time_limit import (
     seconds_of,
 )
 from ensemble_pipe.run.transfer import resolve_weights
+from ensemble_pipe.run.unchanged import require_unchanged
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import Journal, read_entries
@@ -227,8 +228,7 @@ def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
 def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, Plans]:
     """Rewind a run to its checkpoints; return the learners to train."""
     finish_growth(paths)
-    manifest = read_manifest(paths)
-    check_sums(paths.root, manifest.sums)
+    manifest = require_unchanged(paths)
     config, plans = load_pipeline(paths.pipeline)
     remove_leftovers(paths)
     for plan in plans.networks:

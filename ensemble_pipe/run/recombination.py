@@ -28,7 +28,6 @@ from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import (
     RunPaths,
     atomic_write,
-    check_sums,
     read_manifest,
     sums_of,
     write_json,
@@ -42,6 +41,7 @@ from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
 from ensemble_pipe.run.pipeline import require_same_conditions
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.starting import new_run, remove_on_failure
+from ensemble_pipe.run.unchanged import require_unchanged
 from ensemble_pipe.tracking.completeness import complete_entries, require_start
 from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import line_of, read_lines
@@ -102,7 +102,7 @@ def combine(
 
 def _finished(paths: RunPaths) -> StartedEntry:
     """Return the first entry of a run; raise RunDirectoryError unless the run has finished."""
-    check_sums(paths.root, read_manifest(paths).sums)
+    require_unchanged(paths)
     entries = complete_entries(paths)
     status, _ = endings(entries)
     if paths.growth.exists() or status != "FINISHED":

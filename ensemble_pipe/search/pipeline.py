@@ -14,7 +14,7 @@ from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.messages import shell_word
-from ensemble_pipe.core.storage import RunPaths, check_sums, read_manifest
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.run import recombination
@@ -24,6 +24,7 @@ from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.run.starting import start
 from ensemble_pipe.run.time_limit import TimeLimit
+from ensemble_pipe.run.unchanged import require_unchanged
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.drivers import first_trials
 from ensemble_pipe.search.nested import Nested, nested_cross_validation
@@ -131,7 +132,7 @@ def refined_of(run_dir: str | Path, longer: float, overrides: dict[str, Any]) ->
         CorruptFileError: a file of the run is damaged.
     """
     paths = RunPaths.open(Path(run_dir))
-    check_sums(paths.root, read_manifest(paths).sums)
+    require_unchanged(paths)
     config, _ = load_pipeline(paths.pipeline)
     if config.search is None:
         raise ConfigError(f"{run_dir}: is a run without a search, so there is nothing to refine")
