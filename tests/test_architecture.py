@@ -34,6 +34,7 @@ NUMBA = {
 }
 RAY = {
     "cluster/connection.py",
+    "cluster/heartbeat.py",
     "cluster/keeper.py",
     "cluster/pool.py",
     "cluster/ray.py",
