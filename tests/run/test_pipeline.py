@@ -86,7 +86,7 @@ def test_a_run_directory_holds_what_the_design_names(finished: RunResult) -> Non
     assert {path.name for path in (root / "pictures").iterdir()} == {
         "stop_curves.svg", "training_curves.svg", "rates.svg", "ensemble_size.svg",
         "reliability.svg", "rejection.svg", "confusion_matrix.svg", "diversity.svg",
-        "members_map.svg",
+        "members_map.svg", "unfamiliar.svg", "errors_by_group.svg",
     }  # fmt: skip
     assert len(list((root / "learners").glob("*/step-*.safetensors"))) == 3
 
