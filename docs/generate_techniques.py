@@ -31,13 +31,35 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # so that the package is the checkout's, not an installed one
 
 import yaml  # noqa: E402
-from techniques import whitening  # noqa: E402
+from techniques import (  # noqa: E402
+    batch_norm,
+    dropout,
+    early_stopping,
+    label_smoothing,
+    optimizers,
+    penalties,
+    schedules,
+    whitening,
+)
 from techniques.frame import Outcomes, Settings, Technique, markdown, pipeline  # noqa: E402
 
 from ensemble_pipe.core.messages import shell_word  # noqa: E402
 from ensemble_pipe.report.drawing import save_figure  # noqa: E402
 
-TECHNIQUES: tuple[Technique, ...] = tuple(module.TECHNIQUE for module in (whitening,))
+# In the order of the index and of the site.
+TECHNIQUES: tuple[Technique, ...] = tuple(
+    module.TECHNIQUE
+    for module in (
+        optimizers,
+        schedules,
+        penalties,
+        label_smoothing,
+        early_stopping,
+        dropout,
+        batch_norm,
+        whitening,
+    )
+)
 INDEX = ROOT / "docs" / "techniques" / "index.md"
 PICTURES = ROOT / "docs" / "pictures" / "techniques"
 COMMAND = "python docs/generate_techniques.py"

@@ -4,10 +4,11 @@ Lines differ in dashes and markers as well as in colour, as in a run's report.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.report.drawing import (
     BLUE,
     VERMILION,
@@ -62,3 +63,35 @@ def draw_members(axis: Any, values: Mapping[str, Sequence[float]], title: str, x
     axis.set_ylim(len(values) - 0.5, -0.5)
     axis.set_title(title, fontsize=10)
     axis.set_xlabel(xlabel)
+
+
+def log_scale(axis: Any, direction: Literal["x", "y"], ticks: Sequence[float]) -> None:
+    """Make an axis logarithmic, with ticks at these values alone."""
+    axis.set(**{f"{direction}scale": "log"})
+    set_ticks = axis.set_xticks if direction == "x" else axis.set_yticks
+    set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+    set_ticks([], minor=True)
+
+
+def draw_histograms(
+    axis: Any,
+    edges: Floats,
+    shares: Mapping[str, Sequence[float]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+) -> None:
+    """Draw the outline of a histogram for each label, told apart by colour and dashes.
+
+    Args:
+        axis: of the panel.
+        edges: of the bins, (B + 1,).
+        shares: in each bin, (B,), by label.
+        title, xlabel, ylabel: of the panel.
+    """
+    for place, (label, values) in enumerate(shares.items()):
+        axis.stairs(values, edges, linewidth=1.6, label=label, **line(place))
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel(xlabel)
+    axis.set_ylabel(ylabel)
+    legend(axis)

@@ -1,6 +1,8 @@
 """What docs/optimizers.md shows: the pictures of rules and schedules, and every default."""
 
-import runpy
+import importlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +18,35 @@ PAGE = (ROOT / "docs" / "optimizers.md").read_text()
 COMPONENTS = {**RULES, **SCHEDULES, **AVERAGES}
 
 
-@pytest.fixture(scope="module")
-def script() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "benchmarks" / "optimizers.py"))
+@pytest.fixture(scope="module", autouse=True)
+def _pages() -> Iterator[None]:
+    """Let the modules of the technique pages be imported."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    yield
+    sys.path.remove(str(ROOT / "docs"))
 
 
-def test_every_rule_goes_from_the_start_to_near_the_minimum(script: dict[str, Any]) -> None:
-    paths = script["trajectories"]()
-    assert {rule.name for rule in script["RULES"].values()} == set(RULES)
+def module(name: str) -> Any:
+    return importlib.import_module(f"techniques.{name}")
+
+
+def test_every_rule_goes_from_the_start_to_near_the_minimum() -> None:
+    bowl = module("bowl")
+    paths = bowl.trajectories()
+    assert {rule.name for rule in bowl.RULES.values()} == set(RULES)
     for label, path in paths.items():
-        np.testing.assert_array_equal(path[0], script["START"])
-        losses = script["bowl"](*path.T)
+        np.testing.assert_array_equal(path[0], bowl.START)
+        losses = bowl.bowl(*path.T)
         assert losses[-1] < 0.01, label
         assert losses[-20:].max() < losses[:20].min(), label
 
 
-def test_there_is_a_panel_for_each_rule_and_each_schedule(script: dict[str, Any]) -> None:
-    figure = script["draw_trajectories"](script["trajectories"](steps=3))
-    assert len(figure.axes) == len(script["RULES"])
-    titles = [panel.get_title() for panel in script["draw_schedules"](total=40).axes]
-    assert titles == list(SCHEDULES)
+def test_there_is_a_panel_for_each_rule_and_each_schedule() -> None:
+    bowl = module("bowl")
+    figure = bowl.draw_trajectories(bowl.trajectories(steps=3))
+    assert len(figure.axes) == len(bowl.RULES)
+    curves = module("schedule_curves").draw_schedules(total=40)
+    assert [panel.get_title() for panel in curves.axes] == list(SCHEDULES)
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
