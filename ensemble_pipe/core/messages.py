@@ -47,6 +47,19 @@ def shell_word(path: Path | str) -> str:
     return shlex.quote(str(path))
 
 
+def row_name(row: int, line: int | None = None) -> str:
+    """Return how messages name a row: numbered from 0, as in files of predictions and reports.
+
+    Args:
+        row: its number, from 0 on.
+        line: of its file, from 1 on; None where it has no lines.
+
+    >>> row_name(41), row_name(41, 43)
+    ('row 41 (from 0)', 'row 41 (from 0, line 43)')
+    """
+    return f"row {row} (from 0)" if line is None else f"row {row} (from 0, line {line})"
+
+
 def counted(count: int, name: str) -> str:
     """Return a number of things by the name of one.
 

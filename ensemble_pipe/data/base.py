@@ -179,11 +179,11 @@ class Base:
             start, length, expected = self.places[name][shard]
             if crc32(memoryview(self.buffer)[start : start + length]) != expected:
                 chunks = self.table.column("row").chunks
-                first = sum(len(chunk) for chunk in chunks[:shard]) + 1
+                first = sum(len(chunk) for chunk in chunks[:shard])
                 raise CorruptFileError(
                     f"{self.path}: column {name!r} of rows {first} to "
-                    f"{first + len(chunks[shard]) - 1} does not match its recorded sum; the file "
-                    "was changed or damaged after it was written, so begin a new run"
+                    f"{first + len(chunks[shard]) - 1} (from 0) does not match its recorded sum; "
+                    "the file was changed or damaged after it was written, so begin a new run"
                 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ensemble_pipe.config.own_scales import further_scales, stored_scale
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats, Integers
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, row_name
 from ensemble_pipe.core.storage import part_file, sums_of
 from ensemble_pipe.data.base import base_writer
 from ensemble_pipe.data.folding import Folding
@@ -72,7 +72,7 @@ class Examples:
 
         def cells(name: str) -> Place:
             column = f", column {quote(name)}" if len(self.target_names) > 1 else ""
-            return lambda row: f"y: row {numbers[row] + 1}{column}"
+            return lambda row: f"y: {row_name(numbers[row])}{column}"
 
         return replace(rows, where="y", places={name: cells(name) for name in self.target_names})
 

@@ -19,7 +19,7 @@ from sklearn.utils.validation import validate_data
 
 from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, row_name
 from ensemble_pipe.data.sources.paths import require_unique
 from ensemble_pipe.data.sources.rows import Rows, rows_of
 from ensemble_pipe.data.tables.arrow_types import to_plain
@@ -71,7 +71,7 @@ class Features:
         else:
             schema = pa.schema([(name, pa.float64()) for name in self.names])
             found = replace(rows_of("X", schema.empty_table()), count=self.count, read=self._read)
-        return replace(found, place=lambda row: f"X: row {self.numbers[row] + 1}")
+        return replace(found, place=lambda row: f"X: {row_name(self.numbers[row])}")
 
     def take(self, places: Integers) -> "Features":
         """Return some of the rows, in the order of their places."""

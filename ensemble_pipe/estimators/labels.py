@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, row_name
 from ensemble_pipe.data.tables.arrow_types import doubles, is_text, to_plain
 from ensemble_pipe.data.tables.targets import Targets, require_names
 from ensemble_pipe.serving.in_memory import as_column, columns_of, is_sparse
@@ -84,7 +84,7 @@ def numbers_of(targets: Array) -> Floats:
                 np.asarray(value, dtype=object).astype(np.float64)
             except (TypeError, ValueError):
                 raise DataError(
-                    f"y: row {row + 1}: {quote(value[0] if len(value) == 1 else value)} is no "
+                    f"y: {row_name(row)}: {quote(value[0] if len(value) == 1 else value)} is no "
                     "number; for classes there is EnsembleClassifier"
                 ) from None
         raise
@@ -126,7 +126,7 @@ def _column(values: Any, where: str) -> Array:
     absent = column.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
     if absent.any():
         row = int(absent.argmax())
-        raise DataError(f"y: {where}row {row + 1} has none; remove such rows")
+        raise DataError(f"y: {where}{row_name(row)} has none; remove such rows")
     if isinstance(values, np.ndarray) and (kind != "O" or is_text(column.type)):
         kinds = sorted({type(value).__name__ for value in values}) if kind == "O" else []
         if len(kinds) > 1:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, row_name
 from ensemble_pipe.data.sources.paths import bare_names
 from ensemble_pipe.data.sources.rows import BLOCK_BYTES, BLOCK_ROWS, GROUP_ROWS
 from ensemble_pipe.data.tables.arrow_types import to_plain
@@ -159,7 +159,7 @@ def _one_chunk(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 def _of_records(rows: Sequence[Any]) -> Columns:
     for row, record in enumerate(rows):
         if not isinstance(record, Mapping):
-            raise DataError(f"row {row + 1}: is {quote(record)}; a dict for each row is needed")
+            raise DataError(f"{row_name(row)}: is {quote(record)}; a dict for each row is needed")
     named = [{str(name): value for name, value in record.items()} for record in rows]
     names = [str(name) for name in dict.fromkeys(name for record in rows for name in record)]
     return Columns("the list", names, lambda name: [record.get(name) for record in named])
@@ -189,7 +189,7 @@ def _texts(values: Any, name: str) -> pa.Array:
             (text or "").encode()
         except UnicodeEncodeError:
             raise DataError(
-                f"row {row + 1}, column {quote(name)}: {quote(text)} is no text in UTF-8"
+                f"{row_name(row)}, column {quote(name)}: {quote(text)} is no text in UTF-8"
             ) from None
     return pa.array(found, pa.string())
 
@@ -202,7 +202,7 @@ def _text(value: Any, name: str, row: int) -> str | None:
     if absent or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        raise DataError(f"row {row + 1}, column {quote(name)}: a number of over {MOST_BITS} bits")
+        raise DataError(f"{row_name(row)}, column {quote(name)}: a number of over {MOST_BITS} bits")
     if isinstance(value, str | bool | int | float | Decimal):
         return str(value)
     if isinstance(value, date | datetime | time):
@@ -212,5 +212,5 @@ def _text(value: Any, name: str, row: int) -> str | None:
     if type(value).__name__ == "Interval":  # of pandas, as its `cut` makes them
         return str(value)
     raise DataError(
-        f"row {row + 1}, column {quote(name)}: {quote(value)} is no number, text or date"
+        f"{row_name(row)}, column {quote(name)}: {quote(value)} is no number, text or date"
     )

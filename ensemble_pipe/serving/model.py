@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import DataError, InputError
-from ensemble_pipe.core.messages import quote, shell_word
+from ensemble_pipe.core.messages import quote, row_name, shell_word
 from ensemble_pipe.core.path_kinds import describe_misplaced
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import shard_table
@@ -203,9 +203,7 @@ class Ensemble:
         batch = batch_of(inputs, self.schema)
         block = with_predictions(batch, inputs, given, self.members, self.schema)
         strays = Strays()
-        found = self.block_outputs(
-            block, lambda row: f"row {first + row + 1}", first, strays=strays
-        )
+        found = self.block_outputs(block, lambda row: row_name(first + row), first, strays=strays)
         strays.warn()
         return found
 

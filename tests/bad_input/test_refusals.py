@@ -143,7 +143,7 @@ def test_a_wrong_data_file_ends_a_process_in_which_ray_starts_meanwhile() -> Non
     Path("p.yaml").write_text(f"data: {{source: table, path: t.csv, label: y, {rules}}}\n")
     write("t.csv", f"a,b,y\n{ROWS_OF_CSV}5,tall,0\n")
     message = refused_in_a_process("run", "p.yaml", "--json", while_ray_starts=True)
-    assert message.startswith("t.csv: row 61 (line 62), column 'b': 'tall' is not a number")
+    assert message.startswith("t.csv: row 60 (from 0, line 62), column 'b': 'tall' is not a number")
 
 
 def test_a_damaged_model_ends_a_process_before_ray_is_imported() -> None:

@@ -46,14 +46,15 @@ def test_a_label_of_test_images_that_no_training_image_has() -> None:
     write_idx(TEST_IMAGES, images_of(5, 8))
     write_idx(TEST_LABELS, np.array([0, 1, 2, 7, 0]))
     assert run_idx() == (
-        f"{TEST_LABELS}: row 4: label 7 is no class of the training data; its classes are: 0, 1, 2"
+        f"{TEST_LABELS}: row 3 (from 0): label 7 is no class of the training data; its classes "
+        "are: 0, 1, 2"
     )
 
 
 def test_a_label_that_is_no_class_is_named_by_its_array() -> None:
     np.savez("t.npz", x=np.ones((40, 2)), labels=np.array([0.0, 1.0, 0.5, 1.0] * 10))
     message = run("data: {source: table, path: t.npz, label: labels}\n")
-    assert message.startswith("t.npz: row 3, column 'labels': label 0.5 is not a class; for")
+    assert message.startswith("t.npz: row 2 (from 0), column 'labels': label 0.5 is not a class; f")
 
 
 def test_another_number_of_labels() -> None:

@@ -61,10 +61,10 @@ TABLES: dict[str, tuple[str, str]] = {
     ),
     "a missing value": (
         "b,a\n1,2\n1,\n",
-        "t.csv: row 2 (line 3), column 'a': a missing value or NaN; "
+        "t.csv: row 1 (from 0, line 3), column 'a': a missing value or NaN; "
         f"{INSTEAD} `columns: {{a: {{missing: mean}}}}`",
     ),
-    "text": ("a,b\n1,2\n1,x\n", "t.csv: row 2 (line 3), column 'b': 'x' is not a number"),
+    "text": ("a,b\n1,2\n1,x\n", "t.csv: row 1 (from 0, line 3), column 'b': 'x' is not a number"),
 }
 
 
@@ -92,7 +92,7 @@ def test_predictions_for_objects_that_are_no_numbers(value: object, problem: str
     objects[:] = [[0.5, 1.0], [1, 1.0]]
     objects[1, 0] = value
     for rows in (objects, pd.DataFrame(objects, columns=["a", "b"])):
-        with pytest.raises(DataError, match=f"row 2, column 'a': {problem}"):
+        with pytest.raises(DataError, match=rf"row 1 \(from 0\), column 'a': {problem}"):
             model.predict(rows)
 
 
@@ -114,7 +114,7 @@ def test_predictions_for_images_of_another_size() -> None:
 
 def test_predictions_for_an_npy_array_with_another_number_of_features() -> None:
     np.save("t.npy", np.array([[1.0, 2.0], [3.0, np.nan]]))
-    assert predict(table_model(), "t.npy").startswith("t.npy: row 2, column 'b': a missing value")
+    assert predict(table_model(), "t.npy").startswith("t.npy: row 1 (from 0), column 'b': a missin")
     np.save("t.npy", np.ones((4, 3)))
     assert predict("model", "t.npy") == "t.npy: rows of 3 numbers, but the model needs 2: a, b"
 
@@ -158,6 +158,7 @@ def test_an_evaluation_of_an_array_without_labels() -> None:
 def test_an_evaluation_with_an_unknown_class() -> None:
     message = refused("evaluate", table_model(), write("t.csv", "a,b,y\n1,2,1\n1,2,9\n"))
     assert message == (
-        "t.csv: row 2 (line 3), column 'y': label 9 is no class of the training data; its classes "
+        "t.csv: row 1 (from 0, line 3), column 'y': label 9 is no class of the training data; "
+        "its classes "
         "are: 0, 1"
     )

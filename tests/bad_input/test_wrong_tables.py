@@ -34,30 +34,30 @@ CSV: dict[str, tuple[str, str]] = {
     "a header only": ("a,b,y\n", r"t\.csv: has no rows"),
     "a broken row": (
         f"a,b,y\n{ROWS_OF_CSV}5,6\n",
-        r"t\.csv: row 61 \(line 62\): has 2 fields where the header has 3",
+        r"t\.csv: row 60 \(from 0, line 62\): has 2 fields where the header has 3",
     ),
     "a feature that is no number": (
         f"a,b,y\n{ROWS_OF_CSV}5,tall,0\n",
-        r"t\.csv: row 61 \(line 62\), column 'b': 'tall' is not a number; "
+        r"t\.csv: row 60 \(from 0, line 62\), column 'b': 'tall' is not a number; "
         r"declare it by `columns: \{b: \{kind: category\}\}`, or leave its rule out",
     ),
     "a missing feature": (
         f"a,b,y\n{ROWS_OF_CSV}5,,0\n",
-        r"t\.csv: row 61 \(line 62\), column 'b': a missing value or NaN; "
+        r"t\.csv: row 60 \(from 0, line 62\), column 'b': a missing value or NaN; "
         r"say what stands for it, such as `columns: \{b: \{missing: mean\}\}` \(median or a number "
         r"will do too\), or remove such rows",
     ),
     "an infinite feature": (
         f"a,b,y\n-inf,6,0\n{ROWS_OF_CSV}",
-        r"t\.csv: row 1 \(line 2\), column 'a': infinity; every feature must be a finite number.*",
+        r"t\.csv: row 0 \(from 0, line 2\), column 'a': infinity; every feature must be a .*",
     ),
     "a missing label": (
         f"a,b,y\n{ROWS_OF_CSV}5,6,\n",
-        r"t\.csv: row 61 \(line 62\), column 'y': the label is missing; remove such rows",
+        r"t\.csv: row 60 \(from 0, line 62\), column 'y': the label is missing; remove such rows",
     ),
     "a missing label among names": (
         "a,b,y\n1,2,no\n3,4,\n" + "5,6,yes\n7,8,no\n" * 30,
-        r"t\.csv: row 2 \(line 3\), column 'y': the label is missing; remove such rows",
+        r"t\.csv: row 1 \(from 0, line 3\), column 'y': the label is missing; remove such rows",
     ),
     "no label column": (
         "a,b,z\n1,2,0\n",
@@ -100,19 +100,22 @@ def test_a_wrong_value_that_is_found_while_files_are_written() -> None:
     at = first_row_of_test_part(6000)
     assert at >= 5000
     message = run_table(write("t.csv", rows_of_csv(6000, f"1,inf,{(at - 1) % 2}", at)))
-    assert message.startswith(f"t.csv: row {at} (line {at + 1}), column 'b': infinity; every feat")
+    assert message.startswith(
+        f"t.csv: row {at - 1} (from 0, line {at + 1}), column 'b': infinity; every feat"
+    )
 
 
 def test_a_wrong_value_in_the_middle_of_an_official_test_part() -> None:
     write("test.csv", rows_of_csv(6000, "1,,1", 5000))
     message = run_table(write_parquet(), "data.test_path=test.csv", "shard_rows=64", STRICT)
-    assert message.startswith("test.csv: row 5000 (line 5001), column 'b': a missing value")
+    assert message.startswith("test.csv: row 4999 (from 0, line 5001), column 'b': a missing value")
 
 
 @pytest.mark.parametrize("value", ["tall", "1,5", "12 kg"])
 def test_a_text_far_down_among_numbers(value: str) -> None:
     write("test.csv", rows_of_csv(6000, f'1,"{value}",1', 5000))
-    where = f"test.csv: row 5000 (line 5001), column 'b': {value!r} is not a number; declare it by"
+    place = "test.csv: row 4999 (from 0, line 5001), column 'b'"
+    where = f"{place}: {value!r} is not a number; declare it by"
     assert run_table("test.csv", STRICT).startswith(where)
     assert run_table(write_parquet(), "data.test_path=test.csv", STRICT).startswith(where)
     assert predict(table_model(), "test.csv") == where.replace("declare it by", INSTEAD) + (
@@ -148,13 +151,14 @@ def test_an_unknown_format() -> None:
 )
 def test_the_first_feature_that_is_not_finite(value: float, what: str) -> None:
     path = write_parquet(**with_value("b", 41, value))
-    assert run_table(path, STRICT).startswith(f"t.parquet: row 42, column 'b': {what}")
+    assert run_table(path, STRICT).startswith(f"t.parquet: row 41 (from 0), column 'b': {what}")
 
 
 def test_a_label_that_is_nan() -> None:
     path = write_parquet(**with_value("y", 6, np.nan))
     message = run_table(path)
-    assert message == "t.parquet: row 7, column 'y': the label is missing; remove such rows"
+    where = "t.parquet: row 6 (from 0), column 'y'"
+    assert message == f"{where}: the label is missing; remove such rows"
 
 
 def test_labels_that_are_dates() -> None:
@@ -167,7 +171,7 @@ def test_labels_that_are_dates() -> None:
 
 def test_a_numeric_target_without_saying_so() -> None:
     message = run_table(write_parquet(y=np.linspace(0, 1, 100)))
-    assert message.startswith("t.parquet: row 2, column 'y': label 0.01")
+    assert message.startswith("t.parquet: row 1 (from 0), column 'y': label 0.01")
     assert message.endswith("is not a class; for a numeric target set `task: regression`")
 
 
@@ -202,7 +206,8 @@ def test_a_test_file_with_a_class_of_its_own() -> None:
     write("test.csv", "a,b,y\n1,2,0\n1,2,5\n")
     message = run_table(path, "data.test_path=test.csv")
     assert message == (
-        "test.csv: row 2 (line 3), column 'y': label 5 is no class of the training data; its "
+        "test.csv: row 1 (from 0, line 3), column 'y': label 5 is no class of the training data; "
+        "its "
         "classes are: 0, 1"
     )
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 from tables_as_rows import fitted, image_table, rows_of, table_of
 
 from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.messages import row_name
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.tables.columns import CategoryRule, DateRule, NumberRule, Roles
 from ensemble_pipe.data.tables.scaling import (
@@ -82,4 +83,4 @@ def fit_images(values: Array, scale: Scale) -> Schema:
 
 
 def place(row: int) -> str:
-    return f"new.csv: row {row + 1}"
+    return f"new.csv: {row_name(row)}"

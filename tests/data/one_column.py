@@ -6,6 +6,7 @@ import numpy as np
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.messages import row_name
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.tables.columns import Roles
 from ensemble_pipe.data.tables.scaling import RangeScale
@@ -14,7 +15,7 @@ IDENTITY = RangeScale(low=0.0, high=1.0)  # of a column from 0 to 1
 
 
 def place(row: int) -> str:
-    return f"new.csv: row {row + 1}"
+    return f"new.csv: {row_name(row)}"
 
 
 def fit(values: Any, rule: Any, train: Any = None, scale: Any = IDENTITY) -> Schema:

@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array
+from ensemble_pipe.core.messages import row_name
 from ensemble_pipe.data.schema import Schema, Task
 from ensemble_pipe.data.sources.rows import IMAGE, Rows
 from ensemble_pipe.data.tables.columns import Roles
@@ -21,7 +22,7 @@ def rows_of(table: pa.Table, batch: int = 1000, where: str = "t.csv") -> Rows:
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from table.select(list(names)).to_batches(max_chunksize=batch)
 
-    return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: row {row + 1}")
+    return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: {row_name(row)}")
 
 
 def fitted(

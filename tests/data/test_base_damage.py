@@ -70,7 +70,7 @@ def test_the_message_names_column_and_rows(path: Path) -> None:
     places = open_base(path).places
     start, _, _ = places["weight"][1]
     flip(path, 8 * start + 5)
-    message = r"train\.arrow: column 'weight' of rows 17 to 32 does not match its recorded sum"
+    message = r"train\.arrow: column 'weight' of rows 16 to 31 \(from 0\) does not match its record"
     with pytest.raises(CorruptFileError, match=message):
         verify_all(path)
 
@@ -80,7 +80,7 @@ def test_shards_are_checked_before_they_are_augmented(path: Path) -> None:
     flip(path, 8 * start)
     recipe = Recipe(path.parent, {}, 1, Augment(policy=(HorizontalFlip(),)))
     data = TrainingData(recipe, plain_schema("classification", IMAGE, (0, 1, 2)))
-    with pytest.raises(CorruptFileError, match="column 'input' of rows 33 to 40"):
+    with pytest.raises(CorruptFileError, match="column 'input' of rows 32 to 39"):
         data.make_shards(data.request(0, 0, None))
     data.make_shards(data.request(0, 0, (0, 1)))  # the others are sound
 
@@ -94,7 +94,7 @@ def test_a_window_checks_the_shards_it_reads_and_no_others(path: Path) -> None:
     )
     inputs = np.empty((32, *IMAGE), np.float32)
     view.read(0, 32, inputs)
-    with pytest.raises(CorruptFileError, match="column 'target' of rows 33 to 40"):
+    with pytest.raises(CorruptFileError, match="column 'target' of rows 32 to 39"):
         view.read(30, 34, inputs[:4])
 
 

@@ -157,10 +157,10 @@ def test_a_text_names_no_number_and_a_number_no_other_text() -> None:
 @pytest.mark.parametrize(
     ("labels", "problem"),
     [
-        (["1", "2", "NA"], r"row 3 \(line 4\), column 'y': the label is missing"),
-        (["a", "b", "  "], r"row 3 \(line 4\), column 'y': the label is missing"),
-        (["0.5", "1", "2"], r"row 1 \(line 2\), column 'y': label 0.5 is not a class"),
-        (["1", "inf"], r"row 2 \(line 3\), column 'y': label inf is not a class"),
+        (["1", "2", "NA"], r"row 2 \(from 0, line 4\), column 'y': the label is missing"),
+        (["a", "b", "  "], r"row 2 \(from 0, line 4\), column 'y': the label is missing"),
+        (["0.5", "1", "2"], r"row 0 \(from 0, line 2\), column 'y': label 0.5 is not a class"),
+        (["1", "inf"], r"row 1 \(from 0, line 3\), column 'y': label inf is not a class"),
         (["a\0", "a"], r"label 'a\\x00' ends in a zero byte; remove it"),
     ],
     ids=str,
@@ -175,7 +175,7 @@ def test_what_means_missing_means_it_for_labels_of_every_format(name: str, tmp_p
     for labels in (["a", "b", "?"], [1, 2, -1]):
         path = write(tmp_path / name, labels)
         data = {"source": "table", "path": str(path), "label": "y", "missing_values": ["?", "-1"]}
-        with pytest.raises(DataError, match=r"row 3.*column 'y': the label is missing"):
+        with pytest.raises(DataError, match=r"row 2 .*column 'y': the label is missing"):
             prepare(Pipeline.model_validate({"data": data, "task": "classification"}))
 
 

@@ -57,7 +57,7 @@ def test_the_rows_of_the_named_classes_are_kept_in_their_order(
 def test_a_kept_row_is_named_by_its_place_in_the_source() -> None:
     found = labelled_of(np.array([2, 0, 1, 0, 2]), (1, 2))
     places = [found.rows.place(row) for row in range(found.count)]
-    assert places == ["f.csv: row 1", "f.csv: row 3", "f.csv: row 5"]
+    assert places == ["f.csv: row 0 (from 0)", "f.csv: row 2 (from 0)", "f.csv: row 4 (from 0)"]
 
 
 def test_a_kept_label_is_named_by_its_place_in_its_own_file() -> None:

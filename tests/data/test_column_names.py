@@ -124,7 +124,7 @@ def test_all_columns_of_text_are_named_at_once(ending: str, tmp_path: Path) -> N
     rules = {"*": {"kind": "number"}, "city": {"kind": "category"}}
     with pytest.raises(DataError) as refused:
         prepared(path, columns=rules)
-    where = "row 1 (line 2)" if ending == "csv" else "row 1"
+    where = "row 0 (from 0, line 2)" if ending == "csv" else "row 0 (from 0)"
     assert str(refused.value) == (
         f"{path}: {where}, column 'job': 'clerk' is not a number; declare it by `columns: {{job: "
         "{kind: category}}`, or leave its rule out; 'day', 'late' hold text too"

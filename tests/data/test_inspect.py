@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from ensemble_pipe.cli import app
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import row_name
 from ensemble_pipe.data.inspection.advice import decisions_of, pipeline_of, task_of
 from ensemble_pipe.data.inspection.inspect import MOST_DISTINCT, Report, inspect
 from ensemble_pipe.data.inspection.listing import report_table, size_text
@@ -31,7 +32,7 @@ def rows_of(table: pa.Table, where: str = "f.parquet", batch_rows: int = 1000) -
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         return iter(table.select(list(names)).to_batches(batch_rows))
 
-    return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: row {row + 1}")
+    return Rows(where, table.num_rows, table.schema, read, lambda row: f"{where}: {row_name(row)}")
 
 
 def small_table() -> pa.Table:
@@ -199,7 +200,7 @@ def test_an_infinite_number_is_shown_with_the_refusal_of_a_run(tmp_path: Path) -
     done = CliRunner().invoke(app, ["data", "inspect", str(path)])
     assert done.exit_code == 0, done.stderr
     assert "10 infinite" in done.stdout
-    assert f"a run would be refused: {path}: row 2 (line 3), column 'a': infinity" in done.stdout
+    assert f"a run would be refused: {path}: row 1 (from 0, line 3), column 'a': inf" in done.stdout
 
 
 @pytest.mark.parametrize("label", [[], ["--label", "price"]])

@@ -62,7 +62,7 @@ def test_na_is_missing_among_numbers_and_a_name_among_names() -> None:
     assert encode(counts, ["NA", "null", None, "2"]).argmax(1).tolist() == [2, 2, 2, 1]
     assert encode(names, ["NA", None, "fr"]).argmax(1).tolist() == [0, 3, 2]
     assert encode(names, ["null"]).sum() == 0
-    with pytest.raises(DataError, match=r"row 2, column 'x': a missing value"):
+    with pytest.raises(DataError, match=r"row 1 \(from 0\), column 'x': a missing value"):
         fit(["1", "NA", "2"], CategoryRule(missing="error"))
 
 

@@ -15,6 +15,7 @@ from pyarrow import csv, parquet
 from tables_as_rows import batch_of, fitted, rows_of, table_of
 
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import row_name
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.sources import Table, open_rows
 from ensemble_pipe.data.sources.rows import Rows
@@ -31,7 +32,7 @@ COUNTED = "counts the rows, as an identifier does"
 
 
 def place(row: int) -> str:
-    return f"new: row {row + 1}"
+    return f"new: {row_name(row)}"
 
 
 def recognized(table: pa.Table, train: Any = None) -> Schema:

@@ -98,7 +98,7 @@ def test_the_order_of_the_columns_and_further_ones_do_not_matter() -> None:
 
 
 def test_a_missing_column_is_named_with_what_is_needed() -> None:
-    message = r"^new\.csv: row 1: has no column 'b'; its columns are: a, c, y$"
+    message = r"^new\.csv: row 0 \(from 0\): has no column 'b'; its columns are: a, c, y$"
     with pytest.raises(DataError, match=message):
         fit(table()).encode_inputs(batch_of(table().drop_columns(["b"])), place)
     with pytest.raises(DataError, match=r"^t\.csv: has no column 'b'"):

@@ -172,7 +172,7 @@ def test_images_of_a_table_are_one_column_and_all_there(tmp_path: Path) -> None:
     table = pa.table({"a": tensors})
     save_arrow(table, tmp_path / "t.arrow")
     message = refusal(tmp_path / "t.arrow")
-    assert message.startswith(f"{tmp_path}/t.arrow: row 2, column 'image': the image is missing")
+    assert message.startswith(f"{tmp_path}/t.arrow: row 1 (from 0), column 'image': the image is m")
 
 
 # CSV
@@ -181,12 +181,12 @@ def test_images_of_a_table_are_one_column_and_all_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a,b\n1,2\n\n3\n", "row 2 (line 4): has 1 fields where the header has 2"),
-        ('a,b\n"1\n",2\n1,2,3\n', "row 2 (line 4): has 3 fields where the header has 2"),
-        ("a,b\n1,2\n\xff\n3,4\n", "row 2 (line 3): has 1 fields where the header has 2"),
-        ("a,b\n1,x\n2,\xff\n", "row 2 (line 3), column 'b': b'\\xff' is not UTF-8"),
+        ("a,b\n1,2\n\n3\n", "row 1 (from 0, line 4): has 1 fields where the header has 2"),
+        ('a,b\n"1\n",2\n1,2,3\n', "row 1 (from 0, line 4): has 3 fields where the header has 2"),
+        ("a,b\n1,2\n\xff\n3,4\n", "row 1 (from 0, line 3): has 1 fields where the header has 2"),
+        ("a,b\n1,x\n2,\xff\n", "row 1 (from 0, line 3), column 'b': b'\\xff' is not UTF-8"),
         ("a,gr\xf6\xdfe\n1,2\n", "its column names are not UTF-8; save it as UTF-8"),
-        ('a,b\n1,2\n3,"4\n5,6\n', "row 2 (line 3): a quote that opens there is never closed"),
+        ('a,b\n1,2\n3,"4\n5,6\n', "row 1 (from 0, line 3): a quote that opens there is never clos"),
         ("\n\n", "no line of column names"),
         ("a,b\n", "has no rows"),
     ],
@@ -255,12 +255,12 @@ def test_a_broken_row_is_counted_over_all_blocks(
     lines[where] = "1,2,3"
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "\n".join(lines) + "\n")
-    problem = f"row {where + 1} (line {where + 2}): has 3 fields where the header has 2"
+    problem = f"row {where} (from 0, line {where + 2}): has 3 fields where the header has 2"
     assert refusal(path) == f"{path}: {problem}"
     lines[where] = "99999999999999999999,2"
     path.write_text("a,b\n" + "\n".join(lines) + "\n")
     found = open_rows(str(path)).schema.field("a").metadata
-    assert found[TEXT_PLACE].decode() == f"{path}: row {where + 1} (line {where + 2})"
+    assert found[TEXT_PLACE].decode() == f"{path}: row {where} (from 0, line {where + 2})"
 
 
 def test_a_file_that_grows_while_it_is_read_is_noticed(tmp_path: Path) -> None:

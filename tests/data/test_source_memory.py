@@ -132,7 +132,7 @@ def test_the_message_on_a_long_text_is_short(tmp_path: Path) -> None:
         long_texts().append_column("y", pa.array([0, 1] * 2048)), tmp_path / "t.parquet"
     )
     for rule, problem in (
-        ({"x": {"kind": "number"}}, "row 1, column 'x': 'tttt.* is not a number"),
+        ({"x": {"kind": "number"}}, "row 0 .from 0., column 'x': 'tttt.* is not a number"),
         ({}, r"no column can be learned from: x \(long text, of up to 262,144 bytes\)"),
         (CATEGORY, "262144 bytes"),
     ):

@@ -56,10 +56,10 @@ def test_some_columns_are_read_in_the_order_asked_for_again_and_again(
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-def test_rows_are_named_from_1_with_their_lines_in_text(ending: str, tmp_path: Path) -> None:
+def test_rows_are_named_from_0_with_their_lines_in_text(ending: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"t{ending}", small_columns())
-    line = " (line 4)" if "csv" in ending else ""
-    assert open_rows(str(path)).place(2) == f"{path}: row 3{line}"
+    line = ", line 4" if "csv" in ending else ""
+    assert open_rows(str(path)).place(2) == f"{path}: row 2 (from 0{line})"
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".arrow", ".stream.arrow", ".feather", ".npz"])
@@ -126,9 +126,9 @@ def test_a_folder_a_glob_and_an_address_are_the_same_rows(tmp_path: Path) -> Non
     for location in (str(folder), f"{folder}/*.parquet", f"file://{folder}", f"file://{folder}/p*"):
         rows = open_rows(location)
         assert values_of(rows)["n"] == list(range(9))
-        assert rows.place(1).endswith(f"{folder}/part-0.parquet: row 2")
-        assert rows.place(2).endswith(f"{folder}/part-1.parquet: row 1")
-        assert rows.place(8).endswith(f"{folder}/part-2.parquet: row 3")
+        assert rows.place(1).endswith(f"{folder}/part-0.parquet: row 1 (from 0)")
+        assert rows.place(2).endswith(f"{folder}/part-1.parquet: row 0 (from 0)")
+        assert rows.place(8).endswith(f"{folder}/part-2.parquet: row 2 (from 0)")
 
 
 def test_a_remote_filesystem_is_read_as_a_local_one(
@@ -139,7 +139,7 @@ def test_a_remote_filesystem_is_read_as_a_local_one(
     monkeypatch.setattr(parquet_source, "_system_of", lambda _: (bucket, "p"))
     rows = open_rows("far://p")
     assert values_of(rows)["n"] == list(range(9))
-    assert rows.place(2) == "far://p/part-1.parquet: row 1"
+    assert rows.place(2) == "far://p/part-1.parquet: row 0 (from 0)"
 
 
 # Parquet and Arrow
@@ -223,7 +223,7 @@ def test_lines_are_those_of_an_editor(end: str, tmp_path: Path) -> None:
     rows = open_rows(str(tmp_path / "t.csv"))
     assert values_of(rows, "a")["a"] == [1, 2, 3]
     places = [rows.place(row).removeprefix(f"{tmp_path}/t.csv: ") for row in range(3)]
-    assert places == ["row 1 (line 3)", "row 2 (line 4)", "row 3 (line 7)"]
+    assert places == ["row 0 (from 0, line 3)", "row 1 (from 0, line 4)", "row 2 (from 0, line 7)"]
 
 
 def test_blocks_of_empty_lines_hold_no_rows(
@@ -233,7 +233,7 @@ def test_blocks_of_empty_lines_hold_no_rows(
     (tmp_path / "t.csv").write_text("a\n1\n" + "\n" * 5000 + "2\n" + "\n" * 5000)
     rows = open_rows(str(tmp_path / "t.csv"))
     assert values_of(rows)["a"] == [1, 2]
-    assert rows.place(1).endswith("row 2 (line 5003)")
+    assert rows.place(1).endswith("row 1 (from 0, line 5003)")
 
 
 def test_gzip_of_several_members_is_one_file(tmp_path: Path) -> None:

@@ -193,11 +193,11 @@ def changed(row: int, column: str, value: object) -> Callable[[pd.DataFrame], pd
     (lambda file: file.drop(columns="probability_mid"),
      r"other\.{}: has no column 'probability_mid'"),
     (changed(4, "probability_low", 1.5),
-     r"other\.{}: row 5.*, column 'probability_low': 1\.5 is no probability; these are from 0 to"),
-    (changed(4, "probability_low", -0.25), r"row 5.*, column 'probability_low': -0\.25 is no pro"),
-    (changed(7, "probability_mid", None), r"row 8.*, column 'probability_mid': missing"),
-    (changed(7, "probability_mid", np.inf), r"row 8.*, column 'probability_mid': inf is no prob"),
-    (lambda file: file * 0.5, r"row 1.*: the probabilities of this row sum to 0\.5, not to 1"),
+     r"other\.{}: row 4 .*, column 'probability_low': 1\.5 is no probability; these are from 0 to"),
+    (changed(4, "probability_low", -0.25), r"row 4 .*, column 'probability_low': -0\.25 is no pro"),
+    (changed(7, "probability_mid", None), r"row 7 .*, column 'probability_mid': missing"),
+    (changed(7, "probability_mid", np.inf), r"row 7 .*, column 'probability_mid': inf is no prob"),
+    (lambda file: file * 0.5, r"row 0 .*: the probabilities of this row sum to 0\.5, not to 1"),
 ])  # fmt: skip
 def test_a_bad_file_is_refused_before_anything_is_written(
     folder: Path, ending: str, change: Any, message: str
@@ -212,10 +212,10 @@ def test_a_bad_file_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize(("file", "message"), [
     ({"mean": np.ones(ROWS), "std": np.zeros(ROWS)},
-     "row 1, column 'std': 0.0 is no standard deviation; these are above 0"),
-    ({"mean": np.full(ROWS, np.nan)}, "row 1, column 'mean': missing, or NaN"),
-    ({"mean": np.full(ROWS, 1e300)}, "row 1, column 'mean': 1e.300 is too large or too small"),
-    ({"mean": ["low"] * ROWS}, "row 1, column 'mean': is of type .*string; predictions are num"),
+     "row 0 .from 0., column 'std': 0.0 is no standard deviation; these are above 0"),
+    ({"mean": np.full(ROWS, np.nan)}, "row 0 .from 0., column 'mean': missing, or NaN"),
+    ({"mean": np.full(ROWS, 1e300)}, "row 0 .from 0., column 'mean': 1e.300 is too large or too s"),
+    ({"mean": ["low"] * ROWS}, "row 0 .from 0., column 'mean': is of type .*string; predictions a"),
     ({"prediction": np.ones(ROWS)}, "has no column 'mean'"),
 ])  # fmt: skip
 def test_bad_numbers_are_refused(folder: Path, file: dict[str, Any], message: str) -> None:
@@ -228,7 +228,7 @@ def test_a_text_among_the_numbers_of_a_csv_file_is_named(folder: Path) -> None:
     file = changed(6, "probability_low", "half")(predicted(rows_of(1)))
     file.to_csv(folder / "other.csv", index=False)
     config = pipeline(folder, NETWORKS, given(folder, path=str(folder / "other.csv")))
-    with pytest.raises(DataError, match=r"other\.csv: row 7.*'probability_low'.*'half'"):
+    with pytest.raises(DataError, match=r"other\.csv: row 6 .*'probability_low'.*'half'"):
         run_here(folder, config)
 
 

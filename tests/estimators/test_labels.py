@@ -120,16 +120,16 @@ MISSING = [
 def test_a_missing_label_is_named(kind: Any, missing: Any, name: str) -> None:
     y: list[Any] = HALVES.tolist() if kind is EnsembleClassifier else X[:, 0].tolist()
     y[16] = missing
-    with pytest.raises(ValueError, match=r"y: (column 'y': )?row 17 has none; remove such rows"):
+    with pytest.raises(ValueError, match=r"y: (column 'y': )?row 16 .* has none; remove such rows"):
         kind(**QUICK).fit(X, CONTAINERS[name](y))
 
 
 @pytest.mark.parametrize(("y", "message"), [
-    (pd.Series(HALVES), "y: row 1: '(no|yes)' is no number; for classes there is Ens"),
+    (pd.Series(HALVES), "y: row 0 .from 0.: '(no|yes)' is no number; for classes there is Ens"),
     (pd.Series(pd.date_range("2020", periods=150)), "y: targets are dates or times"),
     (sparse.csr_array(X), r"y: is sparse; pass y.toarray\(\)"),
-    (pd.DataFrame(X, columns=list("abcd")).replace(X[3, 2], np.nan), "y: column 'c': row 4 has"),
-    (np.where(X[3, 2] == X, np.nan, X), "y: column 3: row 4 has none"),
+    (pd.DataFrame(X, columns=list("abcd")).replace(X[3, 2], np.nan), "y: column 'c': row 3 "),
+    (np.where(X[3, 2] == X, np.nan, X), "y: column 3: row 3 .from 0. has none"),
     (None, "requires y to be passed"),
 ])  # fmt: skip
 def test_targets_that_are_none_are_refused(y: Any, message: str) -> None:

@@ -38,15 +38,15 @@ def test_a_wrong_parameter_is_told_by_its_name(parameters: dict[str, Any], messa
 
 def test_a_target_that_a_scale_cannot_have_is_named_by_its_row() -> None:
     regressor = EnsembleRegressor(**QUICK, overrides={"target.scale": "log"})
-    with pytest.raises(ValueError, match=r"^y: row 3: the target 0.0 is not above 0"):
+    with pytest.raises(ValueError, match=r"^y: row 2 \(from 0\): the target 0.0 is not above 0"):
         regressor.fit(X, np.where(np.arange(150) == 2, 0.0, 1.0 + np.arange(150)))
 
 
 @pytest.mark.parametrize(("rows", "y", "weights", "message"), [
-    (X * 1e300, NUMBERS, None, "X: row 1, column 'x0': .* too large for float32"),
+    (X * 1e300, NUMBERS, None, "X: row 0 .from 0., column 'x0': .* too large for float32"),
     (X, NUMBERS * 1e300, None, "^y: the target 'y' has values too far apart to be standardised"),
     (X, np.full(150, 1e300), None, "^y: the target 'y' is so large .*; divide it by a power of"),
-    (X, NUMBERS + np.where(np.arange(150) == 2, np.nan, 0), None, "^y: .*row 3"),
+    (X, NUMBERS + np.where(np.arange(150) == 2, np.nan, 0), None, "^y: .*row 2 .from 0."),
     (X, NUMBERS, np.zeros(150), "(?i)sample.weight.* (non-)?zero"),
     (X, NUMBERS, np.full(150, 1e308), "too large to be summed up"),
 ])  # fmt: skip

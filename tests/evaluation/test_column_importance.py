@@ -217,7 +217,7 @@ def test_a_missing_label_is_named_by_its_row_in_the_file(model: Ensemble, tmp_pa
     rows[label] = rows[label].astype(object)
     rows.loc[211, label] = None
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    with pytest.raises(DataError, match="row 212"):
+    with pytest.raises(DataError, match=r"row 211 \(from 0, line 213\)"):
         ensemble_pipe.importance(model, str(tmp_path / "rows.csv"))
 
 

@@ -298,7 +298,7 @@ def test_rows_as_dicts_may_lack_what_is_missing_and_no_other_column(model: Ensem
     assert np.array_equal(found[1:], model.predict_proba([{**row, "place": None}]))
     with pytest.raises(DataError, match="the list: has no column 'place'"):
         model.predict_proba([partial])
-    with pytest.raises(DataError, match="row 2: is 3; a dict for each row is needed"):
+    with pytest.raises(DataError, match=r"row 1 \(from 0\): is 3; a dict for each row is needed"):
         model.predict_proba([row, 3])
     with pytest.raises(DataError, match=r"the columns differ in length \(number 2, flag 1"):
         model.predict_proba(

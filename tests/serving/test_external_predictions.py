@@ -118,8 +118,8 @@ def test_without_them_the_message_says_what_to_give(trained: RunResult, folder: 
     ({"others": np.zeros((2, 2))}, "needs no predictions named 'others'; it needs: 'other'"),
     ({"other": np.full((3, 2), 0.5)}, "are 3 rows, but 2 are to be predicted"),
     ({"other": np.full((2, 3), 0.5)}, r"of shape \(2, 3\); \(R, 2\) numbers are needed: probabil"),
-    ({"other": np.full((2, 2), 0.2)}, "row 1, column 'other:probability_no': the probabilities"),
-    ({"other": np.full((2, 2), np.nan)}, "row 1, column 'other:probability_no': missing, or NaN"),
+    ({"other": np.full((2, 2), 0.2)}, "row 0 .from 0., column 'other:probability_no': the probabi"),
+    ({"other": np.full((2, 2), np.nan)}, "row 0 .from 0., column 'other:probability_no': missing,"),
     ({"other": pd.DataFrame({"probability_no": [0.5, 0.5]})}, "has no column 'probability_yes'"),
 ])  # fmt: skip
 def test_what_cannot_be_given_is_refused(
@@ -131,7 +131,7 @@ def test_what_cannot_be_given_is_refused(
 
 @pytest.mark.parametrize(("given", "message"), [
     (["other=short.csv"], "short.csv: has 8999 rows, but new.parquet has 9000"),
-    (["other=bad.csv"], "bad.csv: row 8001 (line 8002), column 'probability_yes': 1.5 is no prob"),
+    (["other=bad.csv"], "bad.csv: row 8000 (from 0, line 8002), column 'probability_yes': 1.5 is "),
     (["other"], "--with other: must be NAME=FILE"),
     (["another=short.csv"], "needs no predictions named 'another'; it needs: 'other'"),
     (["other=nowhere.csv"], "nowhere.csv: "),

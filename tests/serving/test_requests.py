@@ -191,7 +191,7 @@ def test_a_null_that_may_not_be_is_named(
     with pytest.raises(mlflow.MlflowException) as refused:
         post(form(frame), kind)
     assert refused.value.get_http_status_code() == 400
-    assert f"row 2, column '{column}': a missing value" in refused.value.message
+    assert f"row 1 (from 0), column '{column}': a missing value" in refused.value.message
     assert "unexpected error" not in refused.value.message
 
 
@@ -405,7 +405,7 @@ def test_the_server_answers_over_http(saved: Path, ensemble: Ensemble) -> None:
             require_same(pd.DataFrame(answer["predictions"]), expected)
         status, answer = send(json.dumps(as_records(rows().head(1).assign(x=None))), FORMS[0][1])
         assert status == 400
-        assert "row 1, column 'x': a missing value" in answer["message"]
+        assert "row 0 (from 0), column 'x': a missing value" in answer["message"]
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=30)

@@ -200,7 +200,7 @@ def test_a_learner_alone_in_a_stack_or_resumed_has_the_same_bits(
             DataError,
             "every training row has the same target, 1.0, in column 'same'",
         ),
-        ({"label": ["x", "gap"]}, DataError, r"row 2 .line 3., column 'gap': the label is missing"),
+        ({"label": ["x", "gap"]}, DataError, r"row 1 .from 0, line 3., column 'gap': the label is"),
         ({"label": ["x", "huge"]}, DataError, "the target 'huge' has values too far apart"),
         ({"label": ["x", "nope"]}, DataError, "has no column 'nope'"),
     ],

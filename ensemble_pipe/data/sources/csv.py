@@ -11,6 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from ensemble_pipe.core.errors import DataError
+from ensemble_pipe.core.messages import row_name
 from ensemble_pipe.data.sources.paths import bare_names, reading, require_no_bomb, require_unique
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.sources.text_columns import TextColumn, to_text
@@ -45,7 +46,7 @@ class _File:
     names: dict[str, str] = field(default_factory=dict)
 
     def place(self, row: int) -> str:
-        return f"{self.path}: row {row + 1} (line {_line_of(self.path, row)})"
+        return f"{self.path}: {row_name(row, _line_of(self.path, row))}"
 
 
 def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:

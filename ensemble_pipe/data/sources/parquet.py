@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, row_name
 from ensemble_pipe.data.sources.paths import reading, require_file, require_inside, require_no_bomb
 from ensemble_pipe.data.sources.plain import Plain, is_text, longest_text
 from ensemble_pipe.data.sources.remote import require_answer
@@ -104,7 +104,7 @@ def _placer(parts: list[_Part]) -> Callable[[int], str]:
 
 
 def _place(part: _Part, row: int) -> str:
-    return f"{part.where}: row {row + 1}"
+    return f"{part.where}: {row_name(row)}"
 
 
 def _chunks(metadata: Any, group: int) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ensemble_pipe.core.arrays import Array, Integers
 from ensemble_pipe.core.arrow import arrow_of, as_tensors
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.messages import quote, row_name
 
 IMAGE = "image"
 LABEL = "label"
@@ -189,8 +189,8 @@ def rows_of(where: str, table: pa.Table) -> Rows:
 
 
 def row_namer(where: str) -> Callable[[int], str]:
-    """Return a `place` that numbers the rows of one file from 1."""
-    return lambda row: f"{where}: row {row + 1}"
+    """Return a `place` that numbers the rows of one file from 0."""
+    return lambda row: f"{where}: {row_name(row)}"
 
 
 def is_images(kind: pa.DataType) -> bool:
