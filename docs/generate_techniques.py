@@ -32,14 +32,25 @@ sys.path.insert(0, str(ROOT))  # so that the package is the checkout's, not an i
 
 import yaml  # noqa: E402
 from techniques import (  # noqa: E402
+    augmentation,
     batch_norm,
     dropout,
     early_stopping,
+    four_ensembles,
+    fractional_pooling,
     label_smoothing,
+    mixup_and_cutout,
     optimizers,
     penalties,
     schedules,
+    search,
+    separable_convolution,
+    seven_steps,
+    snapshots,
+    transfer,
+    trees_and_networks,
     whitening,
+    wide_and_deep,
 )
 from techniques.frame import Outcomes, Settings, Technique, markdown, pipeline  # noqa: E402
 
@@ -58,6 +69,17 @@ TECHNIQUES: tuple[Technique, ...] = tuple(
         dropout,
         batch_norm,
         whitening,
+        augmentation,
+        mixup_and_cutout,
+        fractional_pooling,
+        separable_convolution,
+        wide_and_deep,
+        transfer,
+        four_ensembles,
+        snapshots,
+        trees_and_networks,
+        search,
+        seven_steps,
     )
 )
 INDEX = ROOT / "docs" / "techniques" / "index.md"

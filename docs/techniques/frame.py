@@ -119,7 +119,7 @@ class Technique:
             if name.startswith("test/")
         }
         whole = Outcome(
-            _by_name([dict(member.test) for member in summary.members]),
+            _by_name([dict(member.test) for member in summary.members if member.test]),
             ensemble,
             _curves(summary),
             result.seconds,
