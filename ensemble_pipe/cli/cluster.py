@@ -32,7 +32,7 @@ def down() -> None:
 
         stopped, borrowers = standing.down()
         if stopped is None:
-            show("there is no Ray that stays")
+            show("there is no Ray that stays; `ensemble-pipe up` starts one")
             return
         ended = ", ".join(str(pid) for pid in borrowers)
         show(

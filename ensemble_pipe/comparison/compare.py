@@ -106,7 +106,10 @@ def compare(runs: Sequence[FinishedRun]) -> Comparison:
         InputError: the runs are of several tasks, or one of a group has the seed of another.
     """
     if len({run.task for run in runs}) > 1:
-        raise InputError("runs of classes and runs of numbers have no metrics in common")
+        raise InputError(
+            "runs of classes and runs of numbers have no metrics in common; compare runs of one "
+            "task"
+        )
     together: dict[str, list[FinishedRun]] = {}
     for run in runs:
         together.setdefault(repr(sorted(run.settings.items())), []).append(run)

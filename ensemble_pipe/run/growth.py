@@ -48,7 +48,10 @@ def add_learners(config: Pipeline, learners: int) -> Pipeline:
     ensemble = config.ensemble
     trained = [group for group in ensemble.groups if not isinstance(group, ExternalPredictions)]
     if not trained:
-        raise ConfigError("ensemble.pool: holds only predictions from files, so nothing can grow")
+        raise ConfigError(
+            "ensemble.pool: holds only predictions from files, so nothing can grow; begin a run "
+            "with a group that is trained"
+        )
     last = trained[-1]
     if last.leaves_folds_out:
         raise ConfigError(
@@ -59,7 +62,7 @@ def add_learners(config: Pipeline, learners: int) -> Pipeline:
     if ensemble.size + learners > MOST_LEARNERS:
         raise ConfigError(
             f"--learners {learners}: the run has {ensemble.size:,}, and no run has more than "
-            f"{MOST_LEARNERS:,}"
+            f"{MOST_LEARNERS:,}; {MOST_LEARNERS - ensemble.size:,} can be added"
         )
     if ensemble.pool is None:
         return config.model_copy(update={"ensemble": replace(ensemble, learners=more)})

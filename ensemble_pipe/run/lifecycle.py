@@ -97,7 +97,10 @@ def lock_run(paths: RunPaths) -> Iterator[None]:
             f"{paths.root}: another process is driving this run; wait until it ends or stop it"
         ) from None
     except OSError as error:
-        raise RunDirectoryError(f"{paths.lock}: cannot be locked ({error.strerror})") from None
+        raise RunDirectoryError(
+            f"{paths.lock}: cannot be locked ({error.strerror}); a run goes on in a folder "
+            "that can be written to, so copy it to one"
+        ) from None
     try:
         yield
     finally:
@@ -190,7 +193,8 @@ def report(paths: RunPaths, status: str, display: Display, limit: TimeLimit = NO
     try:
         write_report(paths, status, limit.allows_picture)
     except (EnsemblePipeError, OSError) as error:
-        display.warn(f"the report could not be written ({error})")
+        again = f"`ensemble-pipe report {shell_word(paths.root)}` writes it again"
+        display.warn(f"the report could not be written ({error}); {again}")
 
 
 def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:

@@ -272,7 +272,10 @@ def sync(run_dir: str | Path, timeout_s: float, display: Display | None = None) 
     with lock_run(paths):
         tracking = load_tracking(paths.pipeline)
         if not tracking.mlflow:
-            raise RunDirectoryError(f"{run_dir}: tracking.mlflow is false in this run's pipeline")
+            raise RunDirectoryError(
+                f"{run_dir}: tracking.mlflow is false in this run's pipeline; only a run that "
+                "began with it true is shipped to MLflow"
+            )
         entries = complete_entries(paths)
         tracker = tracker_of(paths, tracking)
         tracker.check_cursor()

@@ -63,7 +63,7 @@ def require_fit(
         )
     if schema.is_image and config.view.features < 1:
         raise ConfigError(
-            "view.features: chooses among the columns of a table, but here are images"
+            "view.features: chooses among the columns of a table, but here are images; leave it out"
         )
     window_rows = rows_of_window(config, schema, rows)
     own = (plan.augment for plan in plans if plan.augment is not None)
@@ -200,7 +200,9 @@ def require_augmentable(augment: Augment, schema: Schema, window_rows: int) -> N
     wrong = augment.misfits(images=schema.is_image)
     if wrong:
         here, there = ("images", "rows of tables") if schema.is_image else ("a table", "images")
-        raise ConfigError(f"augment: {wrong[0].name} is for {there}, but the data is {here}")
+        raise ConfigError(
+            f"augment: {wrong[0].name} is for {there}, but the data is {here}; leave it out"
+        )
     augment.require_fit(schema.input_shape, schema.spans, schema.encoded_names)
     if augment.shard_policy and window_rows * schema.row_bytes > augment.memory_bytes:
         fitting = augment.memory_bytes // schema.row_bytes

@@ -106,7 +106,10 @@ def train_and_measure(
             executor.release()
     except KeyboardInterrupt:
         if session.yields:
-            display.message("writing the ensemble of what is trained so far")
+            display.message(
+                "stopping: writing the ensemble of what is trained so far; a second Ctrl-C goes "
+                "without it"
+            )
             with interruptible():
                 display.message(_finish(session, course, display).left_undone)
         raise

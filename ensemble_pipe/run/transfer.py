@@ -55,7 +55,10 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
     path = newest(transfer.weights)
     sources = read_sources(path)
     if not sources:
-        raise ConfigError(f"transfer.weights: no member of {path} is a single network")
+        raise ConfigError(
+            f"transfer.weights: no member of {path} is a single network; name a run or a model "
+            "that has one"
+        )
     rows = []
     for plan in plans:
         network = plan.build(schema)
@@ -138,7 +141,9 @@ def _require_movement(network: Network, fresh: Sequence[str], plan: LearnerPlan)
     frozen = frozen_names(network.layout, plan.rate_factors)
     trainable = [p.name for p in network.layout.parameters if p.trainable]
     if len(frozen) == len(trainable):
-        raise ConfigError("transfer.freeze: every tensor is frozen, so nothing would be trained")
+        raise ConfigError(
+            "transfer.freeze: every tensor is frozen, so nothing would be trained; freeze fewer"
+        )
     for name in sorted(frozen):
         if any(fnmatchcase(name, pattern) for pattern in fresh):
             raise ConfigError(
@@ -173,7 +178,8 @@ def _first_row(
             )
         if not np.isfinite(values).all():
             raise ConfigError(
-                f"transfer.weights: {parameter.name} in {where} holds numbers that are not finite"
+                f"transfer.weights: {parameter.name} in {where} holds numbers that are not finite; "
+                "take other weights"
             )
         pieces.append(values.ravel())
     return np.concatenate(pieces).astype(np.float32)

@@ -135,7 +135,10 @@ def refined_of(run_dir: str | Path, longer: float, overrides: dict[str, Any]) ->
     require_unchanged(paths)
     config, _ = load_pipeline(paths.pipeline)
     if config.search is None:
-        raise ConfigError(f"{run_dir}: is a run without a search, so there is nothing to refine")
+        raise ConfigError(
+            f"{run_dir}: is a run without a search, so there is nothing to refine; name the "
+            "directory of a search"
+        )
     if runs.status_of(run_dir) != "FINISHED":
         raise RunDirectoryError(
             f"{run_dir}: has not finished; `ensemble-pipe resume {shell_word(run_dir)}` finishes it"

@@ -64,7 +64,8 @@ def rate_curve(
     """
     if not plans.networks:
         raise ConfigError(
-            "ensemble.pool: has no group of networks, and they alone have a learning rate to test"
+            "ensemble.pool: has no group of networks, and they alone have a learning rate to test; "
+            "add one"
         )
     prepared = prepare(config)
     config, plans = prepared.config, prepared.plans

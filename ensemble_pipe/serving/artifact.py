@@ -180,7 +180,8 @@ def _read_record(path: Path) -> _ModelRecord:
     found = values.get("format")
     if found not in (FORMAT, _DECIDING):
         raise CorruptFileError(
-            f"{path}: format {found!r}, but this version reads formats {FORMAT} and {_DECIDING}"
+            f"{path}: format {found!r}, but this version reads formats {FORMAT} and {_DECIDING}; "
+            "read it with the version of ensemble_pipe that wrote it"
         )
     require_components(_components_in(values, path), str(path))
     return validate_as(values, _ModelRecord, str(path), "a model of this version")

@@ -160,6 +160,7 @@ class MlflowTracker:
         """Wait for the end of the companion; return why not all is sent, None if all is."""
         began = shown = time.monotonic()
         sent_before, for_model_s = self._companion.heard[1].sent, 0.0
+        last = (-1, -1)  # what was shown
         while True:
             heard_at, progress = self._companion.heard
             if progress.ended:
@@ -173,9 +174,9 @@ class MlflowTracker:
             most_s = patience.most_s + patience.each_s * planned + for_model_s
             if now - began > min(most_s, patience.limit_s):
                 return Problem(_too_long(now - began), "try again")
-            if planned > 0 and now - shown > SHOWN_EVERY_S:
+            if planned > 0 and now - shown > SHOWN_EVERY_S and (sent, planned) != last:
                 show(f"MLflow has received {sent} of {planned} runs")
-                shown = now
+                shown, last = now, (sent, planned)
             self._companion.wait_for_news(min(NEWS_S, max(0.0, began + patience.limit_s - now)))
 
     def ship_again(self) -> None:

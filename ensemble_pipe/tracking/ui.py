@@ -108,9 +108,15 @@ def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise EnsemblePipeError(f"the MLflow server ended with status {process.returncode}")
+            raise EnsemblePipeError(
+                f"the MLflow server ended with status {process.returncode}; what it wrote above "
+                "says why"
+            )
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.2)
-    raise EnsemblePipeError(f"the MLflow server did not start within {START_TIMEOUT_S:.0f} s")
+    raise EnsemblePipeError(
+        f"the MLflow server did not start within {START_TIMEOUT_S:.0f} s; the machine may be busy, "
+        "so try again"
+    )

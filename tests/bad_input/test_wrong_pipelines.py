@@ -124,7 +124,7 @@ def test_more_snapshots_than_steps() -> None:
 
 def test_augmentations_of_a_table() -> None:
     message = run_table(write_parquet(), "augment=[{name: shift_crop}]")
-    assert message == "augment: shift_crop is for images, but the data is a table"
+    assert message == "augment: shift_crop is for images, but the data is a table; leave it out"
 
 
 @pytest.mark.parametrize("given", [{}, {"scale.components": 2}])

@@ -142,7 +142,9 @@ def test_a_stop_is_said_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
     done = call("run", "p.yaml", "--inline", "--output", "stopped-runs")
     assert done.exit_code == 130
     assert len(re.findall(r"\bstopped\b(?!-runs)", done.stderr)) == 1
-    assert "writing the ensemble of what is trained so far" in done.stderr
+    written = "stopping: writing the ensemble of what is trained so far; a second Ctrl-C goes"
+    assert written in done.stderr
+    assert done.stderr.index(written) < done.stderr.index("combining and measuring")
     assert "`ensemble-pipe resume" in done.stderr
 
 

@@ -125,6 +125,7 @@ def test_how_far_it_is_is_shown_while_it_is_waited_for(
     tracker = track("is slow")
     tracker.end()
     assert "MLflow has received 3 of 6 runs" in tracker.shown
+    assert len(set(tracker.shown)) == len(tracker.shown)
 
 
 def test_an_interruption_goes_through_and_the_companion_ends(
