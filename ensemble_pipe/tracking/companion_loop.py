@@ -22,7 +22,7 @@ from ensemble_pipe.tracking.companion import (
     Progress,
     line_of,
 )
-from ensemble_pipe.tracking.journal import read_lines
+from ensemble_pipe.tracking.journal import Line, read_lines
 from ensemble_pipe.tracking.refusals import Problem, problem_of
 from ensemble_pipe.tracking.shipping import LogModel, Shipper
 
@@ -65,6 +65,7 @@ class Companion:
         self._shipping_s = 0.0
         self._ending = threading.Event()
         self._last_try = 0.0
+        self._asked = False  # whether MLflow has what the cursor says
 
     def finish(self, retry_s: float) -> None:
         """Let `run` return when all is shipped, or fails later than `retry_s` from now."""
@@ -106,7 +107,7 @@ class Companion:
             if self._paths.journal.is_file():
                 self._shipper.open()
                 began = time.monotonic()
-                lines = list(read_lines(self._paths.journal, self._shipper.cursor.offset))
+                lines = self._unsent()
                 for first in range(0, len(lines), MOST_ENTRIES):
                     part = lines[first : first + MOST_ENTRIES]
                     self._shipper.ship([line.entry for line in part], part[-1].end)
@@ -115,6 +116,15 @@ class Companion:
             # No failure of a tracking server may end a training; the driver reports it.
             return problem_of(error, self._shipper.uri)
         return None
+
+    def _unsent(self) -> list[Line]:
+        """Return the lines that MLflow lacks; whether it has what it had is asked beside."""
+        path, shipper = self._paths.journal, self._shipper
+        lines = list(read_lines(path, shipper.cursor.offset))
+        if lines or not self._asked:
+            shipper.send_anew_if_lost()
+            self._asked = True
+        return lines if shipper.cursor.offset else list(read_lines(path))
 
     def _on_step(self, kind: Literal["open", "model"]) -> None:
         if kind == "model":

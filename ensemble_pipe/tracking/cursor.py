@@ -23,6 +23,7 @@ class Cursor:
         ended: final statuses that were sent, by learner; "" of one that an earlier version sent.
         left_out: reasons why MLflow will never have something, by its description.
         model_uri, model_sums: of the model that was logged.
+        sendings: how often something was sent; see `sendings`.
     """
 
     uri: str | None = None
@@ -36,6 +37,7 @@ class Cursor:
     left_out: dict[str, str] = field(default_factory=dict)
     model_uri: str | None = None
     model_sums: dict[str, str] = field(default_factory=dict)
+    sendings: Count = 0
 
     def take(self, name: str) -> bool:
         """Return whether an entry is to be sent, now and never again."""

@@ -1,8 +1,8 @@
 """The fields that journal entries of several kinds share."""
 
 import time
-from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge, Le
 from pydantic import Strict
@@ -42,3 +42,8 @@ class OfMember(OfLearner):
     """The fields of every kind that is about one member, by its number within its learner."""
 
     number: Count
+
+
+def without_time(entry: JournalEntry) -> dict[str, Any]:
+    """Return the values of an entry, but for when it was made."""
+    return {name: value for name, value in asdict(entry).items() if name != "time_ms"}

@@ -6,7 +6,6 @@ sent are not sent again, and all else is the same the second time.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, Literal, assert_never
 from zlib import crc32
 
@@ -17,13 +16,14 @@ from ensemble_pipe.tracking import kinds, names
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.datasets import dataset_inputs
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
-from ensemble_pipe.tracking.entry import OfLearner
+from ensemble_pipe.tracking.entry import OfLearner, without_time
 from ensemble_pipe.tracking.kinds import Entry, Numbers
 from ensemble_pipe.tracking.labels import DESCRIPTION_TAG, learner_name, run_tags
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 from ensemble_pipe.tracking.result_metrics import result_metrics, time_metrics
 from ensemble_pipe.tracking.run_summary import kind_of
 from ensemble_pipe.tracking.sending import Sender
+from ensemble_pipe.tracking.sendings import count_sending, cursor_anew, has_lost
 from ensemble_pipe.tracking.store import (
     KEY_TAG,
     child_runs,
@@ -43,10 +43,6 @@ OnSent = Callable[[int, int], None]
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
 _WHY = {"failed": "failure", "spared": "spared", "pruned": "pruned", "ended": "unfinished"}
-
-
-def _without_time(entry: kinds.CombinedEntry | kinds.ImportanceEntry) -> dict[str, Any]:
-    return {name: value for name, value in asdict(entry).items() if name != "time_ms"}
 
 
 class Shipper:
@@ -88,6 +84,7 @@ class Shipper:
             for entry in entries:
                 self.take(entry)
             self._to.flush()
+            count_sending(self._to.client, self.cursor)
             self.cursor.offset = offset
             self.cursor.uri = mask_secrets(self.uri)
             self.cursor.save(self._paths.cursor)
@@ -97,6 +94,12 @@ class Shipper:
             if self._sender is not None:
                 self._sender.forget()
             raise
+
+    def send_anew_if_lost(self) -> None:
+        """Begin again with all where MLflow has lost something, as a store restored from a copy."""
+        if has_lost(self._to.client, self.cursor):
+            self.cursor, self._found, self._sender = cursor_anew(self.cursor), None, None
+            self.open()
 
     def take(self, entry: Entry) -> None:
         """Collect what MLflow is to have of an entry, or send it."""
@@ -135,7 +138,7 @@ class Shipper:
             case kinds.ResultEntry():
                 self._result(entry)
             case kinds.ImportanceEntry():
-                self._to.json_file(self._parent, _without_time(entry), "importance.json")
+                self._to.json_file(self._parent, without_time(entry), "importance.json")
             case kinds.CheckedEntry():
                 self._to.tag(self._parent, f"check/{entry.title}", entry.text)
             case kinds.PicturesEntry():
@@ -267,7 +270,7 @@ class Shipper:
                 self._add(child, entry, entry.metrics, 0)
 
     def _combined(self, entry: kinds.CombinedEntry) -> None:
-        self._to.json_file(self._parent, _without_time(entry), "combined.json")
+        self._to.json_file(self._parent, without_time(entry), "combined.json")
         self._to.tag(self._parent, "combiner", entry.combiner.describe())
 
     def _result(self, entry: kinds.ResultEntry) -> None:
