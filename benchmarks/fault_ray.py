@@ -78,7 +78,7 @@ class Runs:
             "RAY_testing_rpc_failure_avoid_intra_node_failures": "0",
         }
         with started("run", self._pipeline, cwd=folder, env=environment) as run:
-            _, errors = run.communicate(timeout=600)
+            _, errors = run.communicate(timeout=240)
         assert "Traceback" not in errors, errors
         if run.returncode == 0:
             require_same(run_dir_in(folder), expected)
@@ -114,5 +114,5 @@ def driver_killed(folder: Path, small: bool) -> Iterator[Case]:
 
 def calls_fail(percent: int, folder: Path, small: bool) -> Iterator[Case]:
     runs = Runs(folder)
-    for number in range(1 if small else 3):
+    for number in range(1 if small else 2):
         yield Case(f"run {number}", partial(runs.with_chaos, percent, number))

@@ -16,6 +16,7 @@ from fault_runs import no_pictures, write_pipeline
 
 import ensemble_pipe
 from ensemble_pipe.core.storage import RunPaths, read_manifest
+from ensemble_pipe.report.drawing import load_drawing
 from ensemble_pipe.report.writing import write_report
 from ensemble_pipe.serving.artifact import read_artifact, write_artifact
 from ensemble_pipe.tracking.journal import Journal, read_entries
@@ -172,6 +173,8 @@ class Stepped:
 
 
 def _begin(wait: Any, kind: str, paths: RunPaths, other: RunPaths) -> None:
+    if kind == "report":
+        load_drawing()  # thousands of system calls, none of them in a run directory
     wait.send(None)
     wait.recv()
     WRITERS[kind].write(paths, other)
