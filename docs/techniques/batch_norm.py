@@ -50,19 +50,19 @@ def epochs_to_low(outcome: Outcome) -> int:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, axes = panels(3, columns=3, width=4.0, height=3.4)
+    figure, axes = panels(3)
     curves = {f"{kind} batch norm": outcomes[kind].curve("train/loss") for kind in KINDS}
-    draw_curves(axes[0], curves, "loss on the training part, mean of 4", "cross-entropy")
+    draw_curves(axes[0], curves, "training loss, mean of 4", "cross-entropy")
     axes[0].set_yscale("log")
     for axis, values, label_of, title, xlabel in (
         (
             axes[1],
             DEVIATIONS,
             of_deviation,
-            "by the scale of the start",
+            "scale of the start",
             "deviation of the weights",
         ),
-        (axes[2], RATES, of_rate, "by the learning rate", "learning rate"),
+        (axes[2], RATES, of_rate, "learning rate", "learning rate"),
     ):
         for place, kind in enumerate(KINDS):
             accuracies = [outcomes[label_of(kind, value)].mean("accuracy") for value in values]
@@ -119,9 +119,9 @@ def seen(outcomes: Outcomes) -> list[Seen]:
         ),
         Seen(
             "It allows higher rates (Ioffe & Szegedy 2015, section 3.3).",
-            f"Accuracies above 0.9 up to a rate of {max(works['with']):g} with it, of "
-            f"{max(works['without']):g} without.",
-            max(works["with"]) > max(works["without"]),
+            f"Accuracies above 0.9 up to a rate of {max(works['with'], default=0):g} with it, of "
+            f"{max(works['without'], default=0):g} without.",
+            max(works["with"], default=0) > max(works["without"], default=0),
         ),
         Seen(
             "It trains in fewer steps (Ioffe & Szegedy 2015, figure 2).",

@@ -72,17 +72,17 @@ def path_of(rule: Rule, steps: int = 60) -> Floats:
 
 def draw_trajectories(paths: dict[str, Floats]) -> "Figure":
     """Draw a panel for each rule: contours of the bowl, the way, its start and the minimum."""
-    figure, axes = panels(len(paths), width=5.2, height=2.1)
-    x, y = np.meshgrid(np.linspace(-8, 2.5, 211), np.linspace(-2.6, 2.6, 105))
+    figure, axes = panels(len(paths), height=1.9)
+    x, y = np.meshgrid(np.linspace(-8, 2.5, 61), np.linspace(-2.6, 2.6, 41))
     for axis, (label, path) in zip(axes, paths.items(), strict=True):
-        axis.contour(x, y, bowl(x, y), levels=(np.arange(1, 14) / 4) ** 2, colors=SOFT,
+        axis.contour(x, y, bowl(x, y), levels=(np.arange(1, 8) / 2.2) ** 2, colors=SOFT,
                      linewidths=0.5)  # fmt: skip
         axis.plot(*path.T, "o-", color=VERMILION, markersize=2.5, linewidth=1.0)
         axis.plot(*path[0], "s", color=BLUE, markersize=6)
         axis.plot(0.0, 0.0, "+", color=INK, markersize=10)
         axis.set(xlim=(-8, 2.5), ylim=(-2.6, 2.6))
-        axis.set_title(f"{label}: rate {RULES[label].learning_rate:g}, f = {bowl(*path[-1]):.1e} "
-                       f"after {len(path) - 1} steps", fontsize=9)  # fmt: skip
+        reached = f"f = {bowl(*path[-1]):.1e} after {len(path) - 1} steps"
+        axis.set_title(f"{label}: rate {RULES[label].learning_rate:g}\n{reached}", fontsize=9)
     return figure
 
 

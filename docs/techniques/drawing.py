@@ -23,17 +23,25 @@ from ensemble_pipe.report.drawing import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANEL_WIDTH, PANEL_HEIGHT = 3.9, 3.1  # inches
+PAGE_WIDTH = 7.4  # inches of the text of a page; a wider picture is shrunk, and its words with it
+PANEL_WIDTH, PANEL_HEIGHT = 3.7, 2.9
 _MARKS = 6  # of a line
 
 
 def panels(
     count: int, columns: int = 2, width: float = PANEL_WIDTH, height: float = PANEL_HEIGHT
 ) -> "tuple[Figure, list[Any]]":
-    """Return a figure of so many panels, each of a size in inches, and their axes."""
+    """Return a figure of panels, and their axes.
+
+    Args:
+        count: of the panels.
+        columns: side by side at most; fewer where no more fit the width of a page.
+        width, height: of a panel, in inches.
+    """
+    columns = min(count, columns, max(1, int(PAGE_WIDTH / width)))
     lines = -(-count // columns)
-    figure = new_figure(width * min(count, columns), height * lines)
-    axes = [figure.add_subplot(lines, min(count, columns), place + 1) for place in range(count)]
+    figure = new_figure(width * columns, height * lines)
+    axes = [figure.add_subplot(lines, columns, place + 1) for place in range(count)]
     for axis in axes:
         plain(axis)
     return figure, axes
@@ -51,7 +59,7 @@ def draw_curves(axis: Any, curves: Mapping[str, Sequence[float]], title: str, yl
     axis.set_title(title, fontsize=10)
     axis.set_xlabel("epoch")
     axis.set_ylabel(ylabel)
-    legend(axis)
+    legend(axis, ncols=1 if len(curves) < 6 else 2)
 
 
 def draw_members(axis: Any, values: Mapping[str, Sequence[float]], title: str, xlabel: str) -> None:

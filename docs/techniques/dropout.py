@@ -37,13 +37,13 @@ SHOWN = (DROPOUT[0], DROPOUT[2], CONNECT[2], DEPTH[0], DEPTH[2])
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, axes = panels(3, columns=3, width=4.2, height=3.7)
+    figure, axes = panels(3, height=3.4)
     for axis, part in zip(axes, ("train", "stop"), strict=False):
         curves = {label: outcomes[label].curve(f"{part}/loss") for label in SHOWN}
-        draw_curves(axis, curves, f"loss on the {part} part, mean of 4", "cross-entropy")
+        draw_curves(axis, curves, f"loss on the {part} part", "cross-entropy")
         log_scale(axis, "y", (0.001, 0.01, 0.1, 1) if part == "train" else (0.3, 0.5, 1, 2))
     members = {label: one.members["nll"] for label, one in outcomes.items()}
-    draw_members(axes[2], members, "test NLL: each network, and their mean", "nats")
+    draw_members(axes[2], members, "test NLL of each network, and mean", "nats")
     return {"dropout": figure}
 
 

@@ -37,22 +37,22 @@ def epochs(outcome: Outcome) -> float:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, (left, right) = panels(2, width=5.2, height=3.9)
+    figure, (above, below) = panels(2, width=6.0, height=3.0)
     one = outcomes[ALL]
     curves = {
         "training part": one.curves["train/loss"][0],
         "stop part": one.curves["stop/loss"][0],
     }
-    draw_curves(left, curves, "one network, trained to the end", "squared error, scaled")
+    draw_curves(above, curves, "one network, trained to the end", "squared error, scaled")
     best = int(np.argmin(curves["stop part"]))
-    left.axvline(best + 1, color=INK, linestyle=":", linewidth=1)
-    left.annotate(
+    above.axvline(best + 1, color=INK, linestyle=":", linewidth=1)
+    above.annotate(
         f"best epoch, {best + 1}", (best + 1, 0.95), xycoords=("data", "axes fraction"),
         xytext=(4, 0), textcoords="offset points", fontsize=9,
     )  # fmt: skip
-    left.set_ylim(0, 2.5 * min(curves["stop part"]))
+    above.set_ylim(0, 2.5 * min(curves["stop part"]))
     members = {label: one.members["rmse"] for label, one in outcomes.items()}
-    draw_members(right, members, "RMSE on the test part: each network, and their mean", "RMSE")
+    draw_members(below, members, "RMSE on the test part: each network, and their mean", "RMSE")
     return {"early_stopping": figure}
 
 

@@ -33,15 +33,15 @@ def measure(paths: RunPaths) -> dict[str, Any]:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, (left, right) = panels(2, width=5.2, height=3.9)
+    figure, (above, below) = panels(2, width=6.0, height=3.0)
     shares = {label: one.more["confidences"] for label, one in outcomes.items()}
     title = "how sure a network is of test rows"
-    draw_histograms(left, CONFIDENCES, shares, title, "largest probability", "share of the rows")
+    draw_histograms(above, CONFIDENCES, shares, title, "largest probability", "share of the rows")
     both = {}
     for label, one in outcomes.items():
         both[f"{label}, a network"] = one.members["nll"]
         both[f"{label}, the ensemble"] = [one.ensemble["nll"]]
-    draw_members(right, both, "NLL on the test part", "nats")
+    draw_members(below, both, "NLL on the test part", "nats")
     return {"label_smoothing": figure}
 
 

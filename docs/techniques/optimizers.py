@@ -16,31 +16,31 @@ from techniques.frame import Outcomes, Seen, Technique, markdown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Rates that suit each rule on these digits; they were not searched for.
+# Of a third, one and three times a usual rate the one of the lowest loss on the held-out folds.
 RULES: dict[str, dict[str, Any]] = {
-    "sgd, momentum 0": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0},
+    "sgd, momentum 0": {"name": "sgd", "learning_rate": 0.3, "momentum": 0.0},
     "sgd, momentum 0.9": {"name": "sgd", "learning_rate": 0.03, "momentum": 0.9},
     "nesterov": {"name": "nesterov", "learning_rate": 0.03},
-    "adagrad": {"name": "adagrad", "learning_rate": 0.03},
-    "adadelta": {"name": "adadelta", "learning_rate": 1.0},
+    "adagrad": {"name": "adagrad", "learning_rate": 0.09},
+    "adadelta": {"name": "adadelta", "learning_rate": 3.0},
     "rmsprop": {"name": "rmsprop", "learning_rate": 0.003},
-    "adam": {"name": "adam", "learning_rate": 0.003},
-    "adamw": {"name": "adamw", "learning_rate": 0.003},
+    "adam": {"name": "adam", "learning_rate": 0.009},
+    "adamw": {"name": "adamw", "learning_rate": 0.009},
 }
 TO_LOSS = 0.1  # cross-entropy on the training part
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, (left, right) = panels(2, width=5.2, height=3.9)
+    figure, (above, below) = panels(2, width=6.0, height=3.0)
     draw_curves(
-        left,
+        above,
         {label: one.curve("train/loss") for label, one in outcomes.items()},
         "loss on the training part, mean of 4",
         "cross-entropy",
     )
-    left.set_yscale("log")
+    above.set_yscale("log")
     members = {label: one.members["nll"] for label, one in outcomes.items()}
-    draw_members(right, members, "NLL on the test part: each network, and their mean", "nats")
+    draw_members(below, members, "NLL on the test part: each network, and their mean", "nats")
     return {"optimizers": draw_trajectories(trajectories()), "optimizers_network": figure}
 
 
@@ -88,9 +88,9 @@ def seen(outcomes: Outcomes) -> list[Seen]:
         ),
         Seen(
             "Momentum speeds up the training of networks (Sutskever et al. 2013).",
-            f"The training loss ends at {losses[heavy]:.4f} with a momentum of 0.9, at "
-            f"{losses[plain]:.4f} without.",
-            losses[heavy] < losses[plain],
+            f"Each at its best rate, the training loss ends at {losses[heavy]:.4f} with a momentum "
+            f"of 0.9 and at {losses[plain]:.4f} without, which takes ten times the rate.",
+            losses[heavy] < 0.9 * losses[plain],
         ),
         Seen(
             "Nesterov's momentum swings less (Sutskever et al. 2013, section 2.1).",

@@ -46,12 +46,12 @@ def measure(paths: RunPaths) -> dict[str, Any]:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, (left, right) = panels(2, width=5.2, height=3.9)
+    figure, (above, below) = panels(2, width=6.0, height=3.0)
     shown = {label: outcomes[label].more["sizes"] for label in (NONE, L2, LARGE_L1)}
     title = "size of the weights, four networks"
-    draw_histograms(left, SIZES, shown, title, "log10 of the size", "share of the weights")
+    draw_histograms(above, SIZES, shown, title, "log10 of the size", "share of the weights")
     members = {label: one.members["nll"] for label, one in outcomes.items()}
-    draw_members(right, members, "NLL on the test part: each network, and their mean", "nats")
+    draw_members(below, members, "NLL on the test part: each network, and their mean", "nats")
     return {"penalties": figure}
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def draw_schedules(total: int = 1000) -> "Figure":
     """Draw a panel for each schedule: its factor by step, and a mark where a cycle ends."""
-    figure, axes = panels(len(SCHEDULES), columns=4, height=1.8, width=2.8)
+    figure, axes = panels(len(SCHEDULES), columns=4, width=1.85, height=1.5)
     for axis, (name, kind) in zip(axes, SCHEDULES.items(), strict=True):
         schedule = kind()
         factors = np.array([schedule.factor(step, total) for step in range(total)])
@@ -26,11 +26,13 @@ def draw_schedules(total: int = 1000) -> "Figure":
         ends = np.array(cycle_ends(schedule, total), int)
         axis.plot(ends / total, factors[ends - 1], "o", color=BLUE, markersize=4)
         axis.set_title(name, fontsize=9)
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=7)
+        axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         if name == "range_test":
             axis.set_yscale("log")
         else:
             axis.set_ylim(-0.05, 1.08)
+            axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     figure.supxlabel("share of the training", fontsize=9)
     figure.supylabel("factor of the learning rate", fontsize=9)
     return figure

@@ -28,13 +28,13 @@ SHOWN = ("constant 0.03", "constant 0.003", "step", "cosine", "one_cycle")
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, (left, right) = panels(2, width=5.2, height=3.9)
+    figure, (above, below) = panels(2, width=6.0, height=3.0)
     curves = {label: outcomes[label].curve("train/loss") for label in SHOWN}
-    draw_curves(left, curves, "loss on the training part, mean of 4", "cross-entropy")
-    left.set_yscale("log")
+    draw_curves(above, curves, "loss on the training part, mean of 4", "cross-entropy")
+    above.set_yscale("log")
     members = {label: one.members["nll"] for label, one in outcomes.items()}
-    draw_members(right, members, "NLL on the test part: each network, and their mean", "nats")
-    log_scale(right, "x", (0.1, 0.2, 0.5, 1))
+    draw_members(below, members, "NLL on the test part: each network, and their mean", "nats")
+    log_scale(below, "x", (0.1, 0.2, 0.5, 1))
     return {"schedules": draw_schedules(), "schedules_network": figure}
 
 

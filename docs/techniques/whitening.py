@@ -33,21 +33,20 @@ def measure(paths: RunPaths) -> dict[str, Any]:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, axes = panels(6, columns=3)
-    for axis, scale in zip(axes, SCALES, strict=False):
+    inputs, axes = panels(3, columns=3, width=2.45, height=2.6)
+    for axis, scale in zip(axes, SCALES, strict=True):
         more = outcomes[f"linear, {scale}"].more
         axis.plot(*np.array(more["points"]).T, ".", color=BLUE, markersize=4)
-        title = f"{scale}: two inputs, correlation {abs(more['correlation']):.2f}"
-        axis.set_title(title, fontsize=10)
+        axis.set_title(f"{scale}: correlation {abs(more['correlation']):.2f}", fontsize=10)
         axis.set(xlim=(-4, 4), ylim=(-4, 4), aspect="equal")
+    losses, (linear, network) = panels(2)
     above = {scale: above_least(outcomes, scale) for scale in SCALES}
-    draw_curves(axes[3], above, "linear model: above the least", "training loss less the least")
-    axes[3].set_yscale("log")
-    axes[3].set_ylim(1e-5, 1)
-    for axis, part in zip(axes[4:], ("train", "stop"), strict=True):
-        curves = {scale: outcomes[f"network, {scale}"].curve(f"{part}/loss") for scale in SCALES}
-        draw_curves(axis, curves, f"network: loss on the {part} part", "cross-entropy")
-    return {"whitening": figure}
+    draw_curves(linear, above, "linear model", "training loss less the least")
+    linear.set_yscale("log")
+    linear.set_ylim(1e-5, 1)
+    curves = {scale: outcomes[f"network, {scale}"].curve("train/loss") for scale in SCALES}
+    draw_curves(network, curves, "network, mean of 4", "cross-entropy of the training part")
+    return {"whitening": inputs, "whitening_training": losses}
 
 
 def above_least(outcomes: Outcomes, scale: str) -> list[float]:
