@@ -1,6 +1,7 @@
 """Comparison of runs: by their members, and by seeds; means with standard errors, and tables."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def spread(outcome: Outcome, metric: str) -> str:
 def surely_less(lower: Outcome, higher: Outcome, metric: str) -> bool:
     """Return whether one run's mean over members is less by twice the error of the difference."""
     errors = [standard_error(one.members[metric]) for one in (lower, higher)]
-    return higher.mean(metric) - lower.mean(metric) > SURELY * float(np.hypot(*errors))
+    return higher.mean(metric) - lower.mean(metric) > SURELY * hypot(*errors)
 
 
 def are_surely_above_zero(values: Sequence[float]) -> bool:

@@ -26,7 +26,7 @@ def start(pipeline: Path, *, output: Path, **settings: Any) -> RunResult:
     """Make up the table, and run the pipeline on it."""
     table = output / "sales.parquet"
     write_sales(table)
-    return run(pipeline, output=output, **{"data.path": str(table)}, **settings)
+    return run(pipeline, output=output, **{"data.path": str(table), **settings})
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
