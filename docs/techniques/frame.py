@@ -100,14 +100,20 @@ class Technique:
         return ROOT / "docs" / "techniques" / "figures" / f"{self.name}.json"
 
     def outcomes(self, folder: Path, settings: Settings | None = None) -> dict[str, Outcome]:
-        """Make every run, in a folder, with further settings; return what came out, by label."""
-        found = {}
+        """Make every run, in a folder, with further settings; return what came out, by label.
+
+        Runs that the further settings make equal are made once.
+        """
+        found, made = {}, dict[str, Outcome]()
         quiet = {"tracking.mlflow": False}
         for name, runs in self.runs.items():
             for label, own in runs.items():
                 changed = {**own, **(settings or {}), **quiet}
-                result = self.start(pipeline(name), output=folder, inline=True, **changed)
-                found[label] = self._outcome(result)
+                key = json.dumps([name, changed], sort_keys=True)
+                if key not in made:
+                    result = self.start(pipeline(name), output=folder, inline=True, **changed)
+                    made[key] = self._outcome(result)
+                found[label] = made[key]
         return found
 
     def _outcome(self, result: RunResult) -> Outcome:

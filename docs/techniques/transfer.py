@@ -145,7 +145,12 @@ def seen(outcomes: Outcomes) -> list[Seen]:
 TECHNIQUE = Technique(
     "transfer",
     RUNS,
-    {"training.epochs": 1, "ensemble.learners": 1, "network.filters": [2, 4]},
+    {
+        "training.epochs": 1,
+        "ensemble.learners": 1,
+        "network.filters": [2, 4],
+        "splits.train": 50,
+    },
     draw,
     table,
     seen,
