@@ -31,6 +31,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "all, fitted weights": {"ensemble.combine": {"method": "weights"}},
 }
 EITHER, (EQUAL, FITTED) = list(KINDS)[:3], list(KINDS)[3:]
+# Of every kind, so that the tests make one run of each combiner.
+SMALL = [NETWORKS, {**BOOSTING, "rounds": 3}, {**FOREST, "trees": 3}]
 METRICS = ("rmse", "nll")
 
 
@@ -81,7 +83,7 @@ def seen(outcomes: Outcomes) -> list[Seen]:
 TECHNIQUE = Technique(
     "trees_and_networks",
     {"trees_and_networks": for_seeds(KINDS, SEEDS)},
-    {"training.epochs": 2, "seed": 1},
+    {"training.epochs": 2, "seed": 1, "ensemble.pool": SMALL},
     draw,
     table,
     seen,
