@@ -208,7 +208,8 @@ def _images(sheet: Sheet) -> "Figure":
     captioned = any(version.captions for version in sheet.versions)
     down, across = height + max(2, height * (3 if captioned else 1) // 16), width + 2 + width // 16
     apart = across // 4  # between an original and its versions
-    canvas = np.full((count * down, len(columns) * across + apart, 3), 255, np.uint8)
+    # What is between the images is of the page's colour.
+    canvas = np.zeros((count * down, len(columns) * across + apart, 4), np.uint8)
     figure = new_figure(10.0, min(0.6 + 10.0 * canvas.shape[0] / canvas.shape[1], 40.0))
     axis = figure.add_subplot()
     titles = ["original", *(version.title.replace(", ", "\n") for version in sheet.versions)]
@@ -217,7 +218,8 @@ def _images(sheet: Sheet) -> "Figure":
         centre = left + (width - 1) / 2  # of its pixels
         axis.text(centre, -0.5 - height / 12, titles[index], va="bottom", ha="center", fontsize=9)
         for row, image in enumerate(images):
-            canvas[row * down : row * down + height, left : left + width] = image
+            here = canvas[row * down : row * down + height, left : left + width]
+            here[...] = np.dstack([image, np.full((height, width), 255, np.uint8)])
             captions = sheet.versions[index - 1].captions if index else ()
             if captions:
                 low = row * down + height - 0.5 + height / 32
