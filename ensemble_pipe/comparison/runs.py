@@ -19,6 +19,7 @@ from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.measures import row_values
 from ensemble_pipe.ensemble.metrics.row_values import RowValues
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.serving.predictions import read_predictions
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import (
     CombinedEntry,
@@ -175,9 +176,7 @@ def _test_rows(
     transformed target has.
     """
     try:
-        with pa.memory_map(str(path)) as stream:
-            table = pa.ipc.open_file(stream).read_all()
-            table.validate(full=True)  # before any offset in it is followed
+        table = read_predictions(path)
         truth, targets = _targets(table, schema)
         outputs = _outputs(table, schema)
         combiner = Weighted.equal(len(outputs)) if combined is None else combined.combiner

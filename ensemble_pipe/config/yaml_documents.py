@@ -25,6 +25,7 @@ MOST_BYTES = 1 << 22
 MOST_BITS = 1023
 CONTAINERS = {dict: "a mapping", list: "a list", tuple: "a list", type(None): "nothing"}
 _OF_PATHS = r"(ensemble(?:\.pool\.\d+)?\.(?:vary|set)|search\.space)\.(.+)"
+_TOO_MANY = f"it holds more than {MOST_VALUES} values"
 _TOO_DEEP = f"values are nested more than {MOST_DEPTH} deep"
 
 
@@ -102,12 +103,16 @@ def _steps(key: str) -> list[str | int]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Constructs plain values only; values nested too deep are refused at once."""
+    """Constructs plain values only; too many, or nested too deep, are refused at once."""
 
-    depth = 0
+    depth, values = 0, 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self.depth += 1
+        self.values += 1
+        if self.values > 2 * MOST_VALUES:  # keys are nodes too
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem=_TOO_MANY, problem_mark=mark)
         if self.depth > MOST_DEPTH:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)

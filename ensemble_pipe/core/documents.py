@@ -1,8 +1,10 @@
 """Reading of external files with bounded size and depth, validated against a schema.
 
 Every JSON file of a run, a model or a data set comes in by `read_json`, every line of a journal by
-`parse_json`, and all else that is read whole by `read_bytes`. A schema is a type that pydantic
-knows, such as a frozen dataclass of `Count`, `Number`, `Flag` and `str`, which convert nothing.
+`parse_json`, and all else that is read whole by `read_bytes`. A file that no other file has the sum
+of has a CRC-32 of its own, under the key `crc`: see `storage.write_summed_json`. A schema is a type
+that pydantic knows, such as a frozen dataclass of `Count`, `Number`, `Flag` and `str`, which
+convert nothing.
 """
 
 import json
@@ -11,6 +13,7 @@ from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
+from zlib import crc32
 
 from annotated_types import Ge, Lt
 from pydantic import Strict, TypeAdapter, ValidationError
@@ -26,6 +29,9 @@ Flag = Annotated[bool, Strict()]
 
 MOST_BYTES = 1 << 29
 MOST_DEPTH = 64
+SUM = "crc"
+_VALUE_BYTES = 64  # what a small value takes in memory
+_SPARE_BYTES = 1 << 27  # that any file may take
 _ADVICE = "restore it from a copy"
 
 
@@ -37,13 +43,24 @@ def read_json(path: Path, kind: type[T]) -> T:
         kind: the schema.
 
     Raises:
-        CorruptFileError: it cannot be read, is too large, or does not match the schema.
+        CorruptFileError: it cannot be read, is too large, or does not match the schema or its sum.
     """
-    return parse_json(read_bytes(path, MOST_BYTES), kind, str(path))
+    where = str(path)
+    value = parse_values(read_bytes(path, MOST_BYTES), where)
+    if isinstance(value, dict) and SUM in value:
+        found = value.pop(SUM)
+        if found != sum_of(value):
+            raise CorruptFileError(f"{where}: does not match its sum; {_ADVICE}")
+    return validate_as(value, kind, where)
+
+
+def sum_of(values: dict[str, Any]) -> int:
+    """Return the CRC-32 that a JSON file has of its other values."""
+    return crc32(json.dumps(values, sort_keys=True, allow_nan=False).encode())
 
 
 def parse_json(content: bytes, kind: type[T], where: str) -> T:
-    """Parse JSON text as `kind`; duplicate keys and numbers that are not finite are refused.
+    """Parse JSON text as `kind`, as `parse_values` does.
 
     Args:
         content: UTF-8.
@@ -53,6 +70,22 @@ def parse_json(content: bytes, kind: type[T], where: str) -> T:
     Raises:
         CorruptFileError: it is no JSON, is nested too deep, or does not match the schema.
     """
+    return validate_as(parse_values(content, where), kind, where)
+
+
+def parse_values(content: bytes, where: str) -> Any:
+    """Parse JSON text; duplicate keys and numbers that are not finite are refused.
+
+    Raises:
+        CorruptFileError: it is no JSON, is nested too deep, or would take far more memory than its
+            bytes.
+    """
+    most = sum(content.count(sign) for sign in (b",", b"[", b"{"))
+    if most * _VALUE_BYTES > 2 * len(content) + _SPARE_BYTES:
+        raise CorruptFileError(
+            f"{where}: its {len(content)} bytes hold up to {most} values, as no file of this "
+            f"program does; {_ADVICE}"
+        )
     try:
         value = _DECODER.decode(content.decode("utf-8"))
         deep = is_deep(value)
@@ -62,7 +95,7 @@ def parse_json(content: bytes, kind: type[T], where: str) -> T:
         raise CorruptFileError(f"{where}: not valid JSON ({error}); {_ADVICE}") from None
     if deep:
         raise CorruptFileError(f"{where}: is nested more than {MOST_DEPTH} deep; {_ADVICE}")
-    return validate_as(value, kind, where)
+    return value
 
 
 def validate_as(value: Any, kind: type[T], where: str, what: str | None = None) -> T:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.core.disk_errors import disk_errors
-from ensemble_pipe.core.documents import read_json
+from ensemble_pipe.core.documents import SUM, read_json, sum_of
 from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectoryError
 from ensemble_pipe.core.path_kinds import describe_no_run
 
@@ -262,6 +262,11 @@ def sync_to_disk(path: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically; a number that is not finite is refused."""
     atomic_write(path, json_text(value))
+
+
+def write_summed_json(path: Path, values: dict[str, Any]) -> None:
+    """Write JSON with a sum of itself, for a file that no other file has the sum of."""
+    write_json(path, {**values, SUM: sum_of(values)})
 
 
 def json_text(value: Any) -> str:

@@ -30,7 +30,7 @@ def read_tensors(path: Path, *names: str) -> dict[str, Floats]:
 
 
 def parse_tensors(content: bytes, where: str) -> dict[str, Floats]:
-    """Parse safetensors.
+    """Parse safetensors; two tensors of one name are refused.
 
     Raises:
         CorruptFileError: `content` is not in that format.
@@ -43,6 +43,7 @@ def parse_tensors(content: bytes, where: str) -> dict[str, Floats]:
         ) from None
     except SafetensorError as error:
         raise CorruptFileError(f"{where}: not a safetensors file ({error})") from None
+    _header(content, where)
     return tensors
 
 
@@ -52,9 +53,14 @@ def metadata_of(content: bytes, where: str) -> dict[str, str]:
     Raises:
         CorruptFileError: its header is not in that format.
     """
-    size = int.from_bytes(content[:8], "little")
-    header = parse_json(content[8 : 8 + size], dict[str, Any], where)
+    header = _header(content, where)
     return validate_as(header.get("__metadata__", {}), dict[str, str], where)
+
+
+def _header(content: bytes, where: str) -> dict[str, Any]:
+    """Return the JSON that a safetensors file begins with, in which each key stands once."""
+    size = int.from_bytes(content[:8], "little")
+    return parse_json(content[8 : 8 + size], dict[str, Any], where)
 
 
 def require_finite(

@@ -66,7 +66,7 @@ def values_of(column: pa.Array) -> Array:
 
 
 def sums_path(path: Path) -> Path:
-    """Return the path of a base file's checksums."""
+    """Return the path of the sums of a base file, or of a file of predictions."""
     return path.with_suffix(".json")
 
 

@@ -17,6 +17,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.measures import row_values, unsureness
 from ensemble_pipe.ensemble.metrics.row_values import RowValues
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.serving.predictions import read_predictions
 from ensemble_pipe.tracking.run_summary import RunSummary, read_run_summary
 
 
@@ -128,7 +129,7 @@ def _test_part(paths: RunPaths, run: RunSummary, schema: Schema) -> TestPart | N
     base = open_base(paths.part("test"))
     targets = _targets(base)
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table = read_predictions(path)
         chunks = table.column("outputs").chunks
         outputs = np.concatenate([chunk.to_numpy_ndarray() for chunk in chunks])
         rows = table.column("row").to_numpy()

@@ -17,7 +17,13 @@ from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.core.storage import RunPaths, atomic_write, read_manifest, sums_of, write_json
+from ensemble_pipe.core.storage import (
+    RunPaths,
+    atomic_write,
+    read_manifest,
+    sums_of,
+    write_summed_json,
+)
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
 from ensemble_pipe.run.requirements import require_fit, require_space
@@ -89,7 +95,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     require_space(plans.networks, schema, paths.root, refit=config.splits.refit)
     if config.transfer:
         first_rows(config.transfer, plans.networks, schema)
-    write_json(paths.growth, {"pipeline": resolve(config)})
+    write_summed_json(paths.growth, {"pipeline": resolve(config)})
     finish_growth(paths)
 
 
@@ -108,7 +114,7 @@ def finish_growth(paths: RunPaths) -> None:
         names.append(paths.first_rows.relative_to(paths.root).as_posix())
     manifest = read_manifest(paths)
     sums = manifest.sums | sums_of(paths.root, names)
-    write_json(paths.manifest, asdict(replace(manifest, sums=sums)))
+    write_summed_json(paths.manifest, asdict(replace(manifest, sums=sums)))
     _journal_growth(paths, config, plans)
     paths.growth.unlink()
 

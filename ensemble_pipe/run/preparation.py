@@ -27,6 +27,7 @@ from ensemble_pipe.core.storage import (
     read_manifest,
     sums_of,
     write_json,
+    write_summed_json,
 )
 from ensemble_pipe.data.base import BaseWriter, base_writer
 from ensemble_pipe.data.fingerprint import fingerprint
@@ -205,7 +206,7 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
         journal.append(LearnerEntry(learner, plan))
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
-    write_json(paths.manifest, manifest)
+    write_summed_json(paths.manifest, manifest)
 
 
 def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:

@@ -30,7 +30,7 @@ from ensemble_pipe.core.storage import (
     atomic_write,
     read_manifest,
     sums_of,
-    write_json,
+    write_summed_json,
 )
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.base import read_schema
@@ -170,7 +170,7 @@ def _write_run(
     _write_journal(source, paths, first, config, learners)
     manifest = read_manifest(source)
     sums = manifest.sums | sums_of(paths.root, [paths.pipeline.name])
-    write_json(paths.manifest, asdict(replace(manifest, run_id=run_id, sums=sums)))
+    write_summed_json(paths.manifest, asdict(replace(manifest, run_id=run_id, sums=sums)))
 
 
 def _write_journal(

@@ -16,7 +16,7 @@ import pyarrow as pa
 from ensemble_pipe.core.documents import read_json
 from ensemble_pipe.core.errors import ModelLoggingError
 from ensemble_pipe.core.messages import list_names
-from ensemble_pipe.core.storage import Manifest, RunPaths
+from ensemble_pipe.core.storage import Manifest, RunPaths, check_sums, read_manifest
 from ensemble_pipe.serving import registered
 from ensemble_pipe.serving.artifact import components_of
 from ensemble_pipe.serving.registered import SUMS_TAG
@@ -143,6 +143,8 @@ def describe(ensemble: "Ensemble", rows: pa.Table) -> tuple[Any, Any]:
 
 def _example(paths: RunPaths) -> pa.Table:
     """Return a few raw rows, with the predictions of other programs where the model needs these."""
+    name = paths.example.relative_to(paths.root).as_posix()
+    check_sums(paths.root, {name: read_manifest(paths).sums[name]})
     with pa.memory_map(str(paths.example)) as stream:
         return pa.ipc.open_file(stream).read_all().combine_chunks()
 

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
-from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.documents import read_json
+from ensemble_pipe.core.errors import CorruptFileError, InputError
 from ensemble_pipe.core.messages import quote
-from ensemble_pipe.core.storage import atomic_write
-from ensemble_pipe.data.base import open_base
+from ensemble_pipe.core.storage import Manifest, atomic_write, check_sums, sums_of, write_json
+from ensemble_pipe.data.base import open_base, sums_path
 from ensemble_pipe.ensemble.aggregator import Measured
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.serving.column_texts import CHOICES, Uncertainty
@@ -89,7 +90,7 @@ def _by_target(columns: dict[str, Floats], names: tuple[str, ...]) -> dict[str, 
 
 
 def write_predictions(path: Path, base: Path, measured: Measured) -> None:
-    """Write the predictions for one base file, as Arrow.
+    """Write the predictions for one base file, as Arrow, and their sum as JSON beside them.
 
     Columns: `row` in the source, `target` (several: `target_<name>`), those of
     `prediction_columns`, and `outputs`, a tensor (K, O) of the members' own outputs, which other
@@ -113,7 +114,29 @@ def write_predictions(path: Path, base: Path, measured: Measured) -> None:
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
     tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(by_row)
     whole = table.append_column("outputs", tensor)
+    sums_path(path).unlink(missing_ok=True)  # never that of the file before
     atomic_write(path, lambda beside: save_arrow(whole, beside))
+    write_json(sums_path(path), {"sums": sums_of(path.parent, [path.name])})
+
+
+def read_predictions(path: Path) -> pa.Table:
+    """Read what `write_predictions` wrote; earlier versions wrote no sum beside it.
+
+    Raises:
+        CorruptFileError: it does not match its sum, or is no Arrow file.
+    """
+    beside = sums_path(path)
+    if beside.exists():
+        sums = read_json(beside, Manifest).sums
+        if list(sums) != [path.name]:
+            raise CorruptFileError(f"{beside}: sums: must be that of {path.name} alone")
+        check_sums(path.parent, sums)
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table.validate(full=True)  # before any offset in it is followed
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptFileError(f"{path}: cannot be read as predictions ({error})") from None
+    return table
 
 
 def save_arrow(table: pa.Table, path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ensemble_pipe.core.documents import Count, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.storage import write_json
+from ensemble_pipe.core.storage import write_summed_json
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Cursor:
             raise CorruptFileError(f"{error}, or remove it to send all anew") from None
 
     def save(self, path: Path) -> None:
-        write_json(path, asdict(self))
+        write_summed_json(path, asdict(self))
 
     def rewind(self) -> None:
         """Start again at the beginning of the journal; nothing is duplicated.

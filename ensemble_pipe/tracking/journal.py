@@ -31,6 +31,7 @@ from ensemble_pipe.tracking.kinds import (
 
 MOST_LINE_BYTES = 1 << 28
 _SUM = b', "crc": '
+_ENDED = re.compile(rb', "crc": \d{1,10}\}.\Z', re.DOTALL)  # which a kill leaves without its last
 _HEAD = re.compile(
     rb'\{"kind": "(\w+)", "time_ms": (\d{1,15}),.*, "crc": (\d{1,10})\}\n', re.DOTALL
 )
@@ -132,6 +133,11 @@ def read_lines(path: Path, start: int = 0, unread: Collection[str] = ()) -> Iter
             if not line.endswith(b"\n"):
                 if len(line) == MOST_LINE_BYTES:
                     raise CorruptFileError(f"{path}: has a line that is far too long")
+                if _ENDED.search(line):
+                    raise CorruptFileError(
+                        f"{path}: its last line has another end than the one that was written; "
+                        "restore it from a copy"
+                    )
                 return
             head = _HEAD.fullmatch(line) if unread else None
             if head is not None and head[1].decode() in unread and _is_whole(line, int(head[3])):

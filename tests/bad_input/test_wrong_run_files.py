@@ -1,7 +1,10 @@
 """Files of runs and models of any wrong shape: one message that names the file, status 2."""
 
+import io
 import json
 import shutil
+import tracemalloc
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -21,8 +24,16 @@ from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.runs import read_run
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.core.errors import CorruptFileError, EnsemblePipeError
-from ensemble_pipe.core.storage import RunPaths, atomic_write, check_sums, read_manifest, sums_of
+from ensemble_pipe.core.storage import (
+    RunPaths,
+    atomic_write,
+    check_sums,
+    read_manifest,
+    sums_of,
+    write_json,
+)
 from ensemble_pipe.data.base import open_base, read_schema
+from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.report.writing import write_report
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
@@ -223,3 +234,27 @@ def test_an_estimator_with_numbers_that_are_not_finite(paths: RunPaths, name: st
     with_right_sums(paths)
     with pytest.raises(CorruptFileError, match=f"its {name} holds numbers that are not finite"):
         ensemble_pipe.load(paths.root)
+
+
+@pytest.mark.parametrize("command", ["report", "compare"])
+def test_predictions_with_another_number_are_refused(paths: RunPaths, command: str) -> None:
+    """They lie in a form without sums, so that their sum lies beside them."""
+    path = paths.predictions("test")
+    write_json(path.with_suffix(".json"), {"sums": sums_of(path.parent, [path.name])})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    done = CliRunner().invoke(app, [command, str(paths.root)])
+    assert done.exit_code == 2
+    assert f"{path}: its contents do not match the sha256 sum" in done.stderr
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused_unread() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("schema.json", b" " * (1 << 26))
+    tracemalloc.start()
+    with pytest.raises(CorruptFileError, match=r"e\.skops: .* bytes unpack to 67108864"):
+        read_estimator(stream.getvalue(), "e.skops")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()

@@ -1,6 +1,7 @@
 """Mistakes in a pipeline file, and files that are none."""
 
 import itertools
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,15 @@ def test_a_key_that_stands_nowhere_is_placed_at_the_nearest_one_above(tmp_path: 
 def test_an_alias_may_repeat_a_value(load: Load) -> None:
     text = "splits: {test: &share 0.2, stop: *share}"
     assert load(text).splits.stop == 0.2
+
+
+def test_values_without_an_end_are_refused_before_they_are_all_read(load: Load) -> None:
+    text = f"data: [{'[],' * 300_000}]"
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match="not valid YAML: it holds more than 100000 values"):
+        load(text)
+    assert tracemalloc.get_traced_memory()[1] < 300 << 20
+    tracemalloc.stop()
 
 
 # Each line holds ten times what the one before it holds.

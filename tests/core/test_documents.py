@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ensemble_pipe.core.documents import (
     read_json,
 )
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.storage import write_json
+from ensemble_pipe.core.storage import write_json, write_summed_json
 
 
 @dataclass(frozen=True)
@@ -144,3 +145,28 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     ):
         with pytest.raises(CorruptFileError, match=message):
             read_bytes(tmp_path / name)
+
+
+def test_a_file_with_a_sum_of_itself_is_refused_where_it_was_changed(tmp_path: Path) -> None:
+    path, values = tmp_path / "file.json", {"count": 3, "number": 0.1, "text": "näh\ud800"}
+    write_summed_json(path, values)
+    assert read_json(path, Document) == Document(3, 0.1, text="näh\ud800")
+    path.write_text(path.read_text().replace('"count": 3', '"count": 4'))
+    with pytest.raises(CorruptFileError, match=r"file\.json: does not match its sum; restore it"):
+        read_json(path, Document)
+
+
+def test_a_file_without_a_sum_of_itself_is_that_of_an_earlier_version(tmp_path: Path) -> None:
+    write_json(tmp_path / "file.json", {"count": 3})
+    assert read_json(tmp_path / "file.json", Document) == Document(3)
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b"1,"])
+def test_json_that_swells_is_refused_before_it_is_parsed(piece: bytes) -> None:
+    text = b'{"count": 1, "later": [' + piece * (1 << 22) + b"1]}"
+    tracemalloc.start()
+    message = refused(text)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert f"its {len(text)} bytes hold up to" in message
+    assert peak < 1 << 20

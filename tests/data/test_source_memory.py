@@ -19,7 +19,8 @@ from source_files import idx_bytes
 
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.sources import open_rows
+from ensemble_pipe.data.sources import open_rows, paths
+from ensemble_pipe.data.sources import parquet as parquet_source
 from ensemble_pipe.data.sources.idx import read_idx
 from ensemble_pipe.run.preparation import Prepared, prepare
 
@@ -329,6 +330,39 @@ def test_an_honest_zip_of_zeros_takes_blocks_or_its_stated_size(order: Any, tmp_
     with peak_memory() as peak:
         assert read_through(tmp_path / "t.npz") == 200_000
     assert peak.total < (8 * MB if order == "C" else 1.2 * values.nbytes)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet", ".arrow", ".npy", ".npz"])
+def test_columns_without_an_end_are_refused(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each column takes kilobytes while it is read, however short its name."""
+    monkeypatch.setattr(paths, "MOST_COLUMNS", 40)
+    path, values = tmp_path / f"t{ending}", np.zeros((1, 41))
+    table = pa.table({f"x{column}": values[:, column] for column in range(41)})
+    match ending:
+        case ".csv":
+            path.write_text(f"{','.join(table.column_names)}\n{','.join('0' * 41)}\n")
+        case ".parquet":
+            parquet.write_table(table, path)
+        case ".arrow":
+            write_ipc(path, table)
+        case ".npy":
+            np.save(path, values)
+        case _:
+            np.savez(path, x=values)
+    with pytest.raises(DataError, match=rf"t\{ending}: has 41 columns, and at most 40 are read"):
+        open_rows(str(path))
+
+
+def test_parquet_that_is_mostly_metadata_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = pa.table({f"x{column}": [1] for column in range(100)})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    monkeypatch.setattr(parquet_source, "_FOOTER_ROOM", 1 << 10)
+    with pytest.raises(DataError, match=r"t\.parquet: \d+ of its \d+ bytes are metadata; write"):
+        open_rows(str(tmp_path / "t.parquet"))
 
 
 @pytest.mark.slow

@@ -161,6 +161,7 @@ def change_schema(paths: RunPaths, change: Callable[[dict[str, Any]], None]) -> 
     (paths.base / "schema.json").write_text(json.dumps(schema))
     manifest = json.loads(paths.manifest.read_text())
     manifest["sums"] |= sums_of(paths.root, ["base/schema.json"])
+    del manifest["crc"]
     paths.manifest.write_text(json.dumps(manifest))
 
 

@@ -49,7 +49,7 @@ def assert_same(one: RunResult, other: RunResult) -> None:
             continue
         assert (first.model / name).read_bytes() == (second.model / name).read_bytes()
     for part in sorted((first.root / "predictions").iterdir()):
-        assert part.read_bytes() == second.predictions(part.stem).read_bytes()
+        assert part.read_bytes() == (second.root / "predictions" / part.name).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,15 @@ def test_a_torn_line_is_left_out(path: Path) -> None:
     assert len(entries(path)) == 8
 
 
+def test_a_last_line_whose_end_was_changed_is_no_torn_line(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert len(list(read_entries(path))) == whole.count(b"\n") - 1
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(CorruptFileError, match="its last line has another end than the one that"):
+        list(read_entries(path))
+
+
 def test_a_damaged_line_is_not_passed_over(path: Path) -> None:
     write(path)
     content = path.read_bytes().replace(b'"KILLED"', b'"KILLED')

@@ -266,7 +266,7 @@ def test_a_cursor_of_an_earlier_version_goes_on(fake: Callable[..., Fake]) -> No
     made.append(FinishedEntry(0), FailedEntry(1, "x"))
     made.ship()
     cursor = json.loads(made.paths.cursor.read_text())
-    del cursor["left_out"]
+    del cursor["left_out"], cursor["crc"]
     made.paths.cursor.write_text(json.dumps({**cursor, "ended": ["0", "1"]}))
     rewind(made.paths.journal, {}, train=True)
     made.append(ResumedEntry(), FinishedEntry(0), FinishedEntry(1))

@@ -12,7 +12,13 @@ import pyarrow as pa
 
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import row_name
-from ensemble_pipe.data.sources.paths import bare_names, reading, require_no_bomb, require_unique
+from ensemble_pipe.data.sources.paths import (
+    bare_names,
+    reading,
+    require_few_columns,
+    require_no_bomb,
+    require_unique,
+)
 from ensemble_pipe.data.sources.rows import Rows
 from ensemble_pipe.data.sources.text_columns import TextColumn, to_text
 
@@ -70,8 +76,8 @@ def open_csv(path: Path, missing_values: tuple[str, ...] = ()) -> Rows:
     columns = {name: TextColumn(name, missing_values) for name in file.names}
     count, last = 0, ""
     for batch in _texts(file, list(columns)):
-        for name, column in columns.items():
-            column.take(batch.column(name), count)
+        for column, texts in zip(columns.values(), batch.columns, strict=True):
+            column.take(texts, count)
         count += batch.num_rows
         last = batch.column(-1)[-1].as_py() if batch.num_rows else last
     if _has_lines(last) and _is_open_at_end(path):
@@ -122,6 +128,8 @@ def _require_commas(path: Path) -> None:
     for magic, what in _OTHERS.items():
         if start.startswith(magic):
             raise DataError(f"{path}: {what}")
+    with reading(path), _lines(path) as lines:
+        require_few_columns(path, str(lines.readline(BLOCK)).count(",") + 1)
     names = re.sub(r'"[^"]*"', "", start.lstrip("\n").partition("\n")[0])
     if "\0" in names:
         raise DataError(f"{path}: holds zero bytes, so it is no text in UTF-8; save it as UTF-8")

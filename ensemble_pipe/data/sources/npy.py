@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.sources.paths import reading, require_values
+from ensemble_pipe.data.sources.paths import reading, require_few_columns, require_values
 from ensemble_pipe.data.sources.plain import Plain
 from ensemble_pipe.data.sources.rows import Rows, image_array, read_rows, row_namer
 
@@ -56,8 +56,9 @@ class Block:
     def row_bytes(self) -> int:
         return prod(self.shape[1:]) * self.dtype.itemsize
 
-    def fields(self) -> list[pa.Field]:
-        """Return names and types of the columns."""
+    def fields(self, where: object) -> list[pa.Field]:
+        """Return names and types of the columns; more than are read are refused."""
+        require_few_columns(where, self.shape[1] if len(self.shape) == 2 else 1)
         empty = self.columns(np.zeros((0, *self.shape[1:]), self.dtype))
         return [pa.field(name, array.type) for name, array in zip(self.names, empty, strict=True)]
 
@@ -100,7 +101,7 @@ def open_npy(path: Path) -> Rows:
         )
     with reading(path):
         values = np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
-        plain = Plain.of(where, pa.schema(block.fields()))
+        plain = Plain.of(where, pa.schema(block.fields(path)))
     place = row_namer(where)
 
     def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -48,7 +48,7 @@ def open_npz(path: Path) -> Rows:
     with reading(path, hint):
         with zipfile.ZipFile(path) as archive:
             entries = [_entry(path, archive, info) for info in archive.infolist()]
-        fields = [(entry, field) for entry in entries for field in entry.block.fields()]
+        fields = [(entry, field) for entry in entries for field in entry.block.fields(path)]
         plain = Plain.of(where, pa.schema([field for _, field in fields]))
     lengths = {entry.block.name: entry.block.shape[0] for entry in entries}
     if len(set(lengths.values())) > 1:

@@ -19,6 +19,8 @@ from ensemble_pipe.data.sources.remote import require_answer
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS, TEXT_BYTES, Rows, read_rows
 
 ENDING = ".parquet"
+_END = b"....PAR1"  # of a file: the length of its metadata, and a mark
+_FOOTER_SWELLING, _FOOTER_ROOM = 16, 1 << 28  # bytes of memory for one of metadata, and for any
 _READ_AHEAD = 1 << 20  # bytes of each column that are held while a remote file is read
 
 
@@ -43,10 +45,12 @@ def open_parquet(location: str) -> Rows:
     system, paths = _found(location)
     parts, plain = [], None
     for where, path in paths:
+        with reading(where):
+            size = system.get_file_info(path).size
+            _require_small_footer(where, system, path, size)
         with reading(where), _open(system, path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
             stated = max(_stated_bytes(file.metadata), default=0)
-            size = system.get_file_info(path).size
         require_no_bomb(where, stated, size, "write it in smaller row groups")
         own = Plain.of(where, schema)
         _require_same(own, plain or own)
@@ -57,6 +61,20 @@ def open_parquet(location: str) -> Rows:
         location, sum(part.rows for part in parts), plain.schema,
         _reader(system, parts, plain), _placer(parts),
     )  # fmt: skip
+
+
+def _require_small_footer(where: str, system: fs.FileSystem, path: str, size: int) -> None:
+    """Raise DataError where a file's metadata, which are read whole, would take far more memory."""
+    if size < len(_END):
+        return
+    with system.open_input_file(path) as stream:
+        stream.seek(size - len(_END))
+        footer = int.from_bytes(stream.read(4), "little")
+    if footer * _FOOTER_SWELLING > max(2 * size, _FOOTER_ROOM):
+        raise DataError(
+            f"{where}: {footer} of its {size} bytes are metadata; write it with fewer columns, or "
+            "larger row groups"
+        )
 
 
 def is_glob(location: str) -> bool:

@@ -18,6 +18,7 @@ from ensemble_pipe.data.sources.rows import BLOCK_BYTES
 # No byte of a gzip file gives more than 1032 (zlib, "technical details"), and columns of measured
 # values stay far below that: what swells more says one thing over and over.
 MOST_SWELLING = 1000
+MOST_COLUMNS = 1 << 16  # each takes some kilobytes while a file is read, however short its name
 _LEAST_SHARED = 3  # letters that a name has within another one, to be taken for the same
 
 # What numpy, zipfile, Pillow and pyarrow raise at damaged, encrypted or odd contents.
@@ -86,6 +87,14 @@ def require_no_bomb(where: object, stated: int, size: int, advice: str) -> None:
         raise DataError(
             f"{where}: its {size} bytes swell to {stated} and more, over {MOST_SWELLING} times as "
             f"many, as only bombs do; if it is real data, {advice}"
+        )
+
+
+def require_few_columns(where: object, columns: int) -> None:
+    """Raise DataError where a file has more columns than are read."""
+    if columns > MOST_COLUMNS:
+        raise DataError(
+            f"{where}: has {columns} columns, and at most {MOST_COLUMNS} are read; leave some out"
         )
 
 

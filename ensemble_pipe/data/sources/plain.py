@@ -9,7 +9,12 @@ import pyarrow.compute as pc
 
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, quote
-from ensemble_pipe.data.sources.paths import bare_names, reading, require_unique
+from ensemble_pipe.data.sources.paths import (
+    bare_names,
+    reading,
+    require_few_columns,
+    require_unique,
+)
 from ensemble_pipe.data.sources.rows import IMAGE, TEXT_BYTES, as_images, image_type, is_images
 
 _TEXTS = (
@@ -39,6 +44,7 @@ class Plain:
         Raises:
             DataError: two columns have one name, or there are several columns of images.
         """
+        require_few_columns(where, len(schema))
         with reading(where):
             own = list(schema.names)
         images = [field.name for field in schema if is_images(field.type)]

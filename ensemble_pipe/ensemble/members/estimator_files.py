@@ -3,7 +3,9 @@
 A file that holds a type which no estimator of a member has is refused.
 """
 
+from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.ensemble.members.tree_validation import (
@@ -40,6 +42,7 @@ def read_estimator(content: bytes, where: str) -> Any:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
+        _require_no_bomb(content)
         estimator = io.loads(content, trusted=list(TRUSTED))
         if type(estimator).__name__ not in KINDS:
             raise ValueError(f"it is a {type(estimator).__name__}")
@@ -51,3 +54,14 @@ def read_estimator(content: bytes, where: str) -> Any:
         told = str(error) or type(error).__name__
         raise CorruptFileError(f"{where}: not an estimator that can be read ({told})") from None
     return estimator
+
+
+def _require_no_bomb(content: bytes) -> None:
+    """Raise ValueError where an archive states to unpack to far more than its bytes.
+
+    Those that `fit_estimator` gives are not compressed.
+    """
+    with ZipFile(BytesIO(content)) as archive:
+        stated = sum(entry.file_size for entry in archive.infolist())
+    if stated > 2 * len(content):
+        raise ValueError(f"its {len(content)} bytes unpack to {stated}")

@@ -1,0 +1,53 @@
+"""A few cases of each row of the campaign `benchmarks/faults_files.py`, on one small run."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import faults_documents
+import faults_files
+import faults_hostile
+
+from ensemble_pipe.core.storage import RunPaths
+
+CASES = faults_hostile.cases()
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> RunPaths:
+    return faults_files.make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize("damage", ["flips", "truncations"])
+@pytest.mark.parametrize("kind", faults_files.TARGETS)
+def test_a_damaged_file_is_read_as_it_was_or_refused_by_name(
+    paths: RunPaths, kind: str, damage: str
+) -> None:
+    count = faults_files.measure(paths, kind, damage, most=24)
+    assert count.tried >= 20
+    assert count.failed == 0, count.examples
+    assert count.refused > 0 or (kind, damage) == ("journal", "truncations")
+
+
+def test_the_campaign_notices_what_is_silent_or_raises(paths: RunPaths) -> None:
+    assert faults_files.outcome_of(lambda: [1], [2], {"a"}) == "silent: other content"
+    assert faults_files.outcome_of(lambda: 1 / 0, [], {"a"}).startswith("traceback: ZeroDivision")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_hostile_file_is_not_executed_and_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    assert faults_hostile.outcome_of_hostile(CASES[name], inner) == ""
+
+
+@pytest.mark.parametrize(("kind", "cases"), [("pipelines", 40), ("tables", 40), ("run files", 30)])
+def test_what_has_any_shape_works_or_is_refused(paths: RunPaths, kind: str, cases: int) -> None:
+    found: dict[str, Any] = faults_documents.measure(kind, cases, paths)
+    assert found["failed"] == 0, found["examples"]
+    assert found["refused"] > 0
+    assert found["worked"] > 0
