@@ -11,6 +11,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +70,10 @@ def _written(name: str, content: Callable[[Path], bytes]) -> Callable[[Path], Pa
         return path
 
     return write
+
+
+def _always(content: bytes, _: Path) -> bytes:
+    return content
 
 
 # Pickles
@@ -316,7 +321,7 @@ def cases() -> dict[str, Case]:
     """Return all hostile files, by what they are."""
     tensors = {
         f"safetensors: {name}": Case(
-            _written("t.safetensors", lambda _, c=content: c), read_tensors
+            _written("t.safetensors", partial(_always, content)), read_tensors
         )
         for name, content in TENSORS.items()
     }
