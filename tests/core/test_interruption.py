@@ -166,9 +166,9 @@ class SignalsAt(Silent):
 
     def message(self, text: str) -> None:
         # The second one hits while the ensemble of finished members is being written.
-        for start in ("run directory", "combining", "writing the ensemble"):
+        for start in ("run directory", "combining", "stopping: writing"):
             if text.startswith(start):
-                self._send(start if start != "writing the ensemble" else self.moment)
+                self._send(start if start != "stopping: writing" else self.moment)
 
 
 @pytest.mark.parametrize(
