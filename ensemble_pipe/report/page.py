@@ -23,8 +23,9 @@ BREAK = Html("<wbr>")
 _KEPT = "\n\N{NO-BREAK SPACE}"
 # A table of more columns is a list of cards on a narrow screen, of many more on any.
 FEW_COLUMNS, MANY_COLUMNS = 3, 12
-# Letters, in the longest words of all columns, that a line of a wide screen has room for.
-WIDEST_LETTERS = 110
+# Letters, in the longest words of all columns, that a line of a wide, or of a narrow screen has
+# room for.
+WIDEST_LETTERS, SLIM_LETTERS = 110, 36
 
 
 def html_of(value: Any) -> Html:
@@ -110,17 +111,19 @@ def table(
         for place in range(len(head))
     ]
     size = "few" if len(head) <= FEW_COLUMNS else "many" if len(head) > MANY_COLUMNS else "some"
-    kind = f"{size} whole" if _fits_in_words([head, *listed]) else size
+    letters = _letters_of_words([head, *listed])
+    kinds = [size, *["whole"] * (letters <= WIDEST_LETTERS), *["slim"] * (letters <= SLIM_LETTERS)]
+    kind = " ".join(kinds)
     return _made("table", list(head), listed, numeric, set(strong), kind, caption)
 
 
-def _fits_in_words(lines: Sequence[Sequence[Any]]) -> bool:
-    """Return whether a table fits a wide screen where no word of its cells is divided."""
+def _letters_of_words(lines: Sequence[Sequence[Any]]) -> int:
+    """Return how many letters wide a table is at least where no word of its cells is divided."""
     head, *rows = lines
     texts = [[_breakable(name).replace(BREAK, " ") for name in head], *rows]
     widths = ([_longest_word(html_of(cell)) for cell in line] for line in texts)
     total: int = sum(max(column) for column in zip(*widths, strict=True))
-    return total <= WIDEST_LETTERS
+    return total
 
 
 def _longest_word(html: Html) -> int:

@@ -8,8 +8,13 @@ ADULT = ("row", "predicted", "probability", "education_num", "hours_per_week", "
 def test_words_are_whole_where_a_wide_screen_has_room_for_them() -> None:
     assert '<table class="some whole">' in table(ADULT, [["2036"] * 6])
     assert '<table class="some">' in table(ADULT, [["x" * 40] * 6])
-    assert '<table class="few whole">' in table(("name", "value"), [("a", 1.0)])
-    assert '<table class="few whole">' in table(("name", "value"), [])
+    assert '<table class="few whole">' in table(("name", "value"), [("a" * 40, 1.0)])
+
+
+def test_words_are_whole_on_a_narrow_screen_too_where_it_has_room_for_them() -> None:
+    columns = [("marital_status", "category", "one-hot: 7 categories"), ("age", "number", "scaled")]
+    assert '<table class="few whole slim">' in table(("column", "kind", "what"), columns)
+    assert '<table class="few whole slim">' in table(("name", "value"), [])
 
 
 def test_names_are_divided_after_dots_and_underscores_alone() -> None:
