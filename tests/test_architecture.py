@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "mlflow": {
         "serving/signature.py",
         "tracking/datasets.py",
+        "tracking/model_metrics.py",
         "tracking/sending.py",
         "tracking/single_run_program.py",
         "tracking/shipping.py",

@@ -151,9 +151,13 @@ def ui(
     port: Annotated[
         int, typer.Option(min=1, max=65000, help="Port; the next free one is taken.")
     ] = 5000,
+    open_: Annotated[
+        bool,
+        typer.Option("--open/--no-open", help="Open it in the browser, if there is a display."),
+    ] = True,
 ) -> None:
-    """Start the MLflow UI on the store of the runs, and print its address."""
+    """Start the MLflow UI on the store of the runs, print its address, and open it."""
     with errors():
         from ensemble_pipe.tracking.ui import serve_ui
 
-        serve_ui(output, port, show)
+        serve_ui(output, port, show, open_)

@@ -217,6 +217,8 @@ class Tracking(_Section):
     `register_as` names a registered model that this run's model becomes a version of; the first one
     gets the alias `champion`, and `ensemble-pipe promote` moves it.
     `experiment` is made if there is none of its name. `tags` are set on the run, by name.
+    `parent_run` is the id of an MLflow run in it that this one is shown below: in Python the active
+    one of the same store.
     """
 
     mlflow: bool = True
@@ -224,6 +226,7 @@ class Tracking(_Section):
     experiment: Annotated[str, MinLen(1)] = "ensemble_pipe"
     register_as: str | None = None
     tags: dict[Annotated[str, MinLen(1)], str | int | float | bool] = Field(default_factory=dict)
+    parent_run: Annotated[str, MinLen(1)] | None = None
 
     @model_validator(mode="after")
     def _tags_are_own(self) -> "Tracking":

@@ -17,6 +17,7 @@ from ensemble_pipe.run.courses import CourseOf
 from ensemble_pipe.run.display import Display, HeldMessages
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, to_be_resumed
+from ensemble_pipe.run.nesting import below_active_run
 from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared, prepare, write_run
 from ensemble_pipe.run.requirements import require_space
@@ -50,7 +51,7 @@ def start(
     Raises:
         InputError: the data is wrong, or does not fit the pipeline; nothing was started.
     """
-    started = time.monotonic()
+    started, config = time.monotonic(), below_active_run(config)
     about_ray, notes = HeldMessages(display.message), Notes()
     training_s = limit.before_writing_s
     executor = make_executor(config, plans, address, inline, about_ray.say, timeline, training_s)

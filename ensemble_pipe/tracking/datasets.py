@@ -26,13 +26,12 @@ def dataset_inputs(entry: StartedEntry, paths: RunPaths) -> list[Any]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
-    name, schema = data_name(entry.pipeline), _schema(paths)
+    schema = _schema(paths)
     found = []
     for part, sum_ in entry.data_sums.items():
         source = {**_source(entry.pipeline["data"]), "part": part, "sha256": sum_}
         dataset = Dataset(
-            name=f"{name}/{part}",
-            digest=sum_[:MOST_DIGEST],
+            **named(entry, part),
             source_type="ensemble_pipe",
             source=json.dumps(source),
             schema=schema,
@@ -41,6 +40,12 @@ def dataset_inputs(entry: StartedEntry, paths: RunPaths) -> list[Any]:
         context = InputTag(MLFLOW_DATASET_CONTEXT, _CONTEXTS.get(part, part))
         found.append(DatasetInput(dataset, [context]))
     return found
+
+
+def named(entry: StartedEntry, part: str) -> dict[str, str]:
+    """Return the name and the digest of a part of a run's data."""
+    name = f"{data_name(entry.pipeline)}/{part}"
+    return {"name": name, "digest": entry.data_sums[part][:MOST_DIGEST]}
 
 
 def data_name(pipeline: dict[str, Any]) -> str:

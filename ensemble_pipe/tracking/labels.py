@@ -30,6 +30,8 @@ def run_tags(entry: StartedEntry, root: Path) -> dict[str, str]:
         **{names.key(name): value for name, value in own.items()},
         "ensemble_pipe.run_dir": root,
     }
+    if parent := pipeline.get("tracking", {}).get("parent_run"):
+        tags["mlflow.parentRunId"] = parent
     if entry.combined_from is not None:
         tags["ensemble_pipe.combined_from"] = entry.combined_from
     return {name: names.value(value, names.MOST_TAG) for name, value in tags.items()}

@@ -7,24 +7,36 @@ the ensemble reaches on the test part comes first, `test/nll`; what it is compar
 
 from ensemble_pipe.tracking.kinds import Numbers
 
+# At which the UI draws a bar for each run; at any other step it draws a point of a curve.
+NO_STEP = 0
+
 # The metrics that others than the ensemble are compared by.
 _COMPARED = ("nll", "accuracy", "rmse")
 _OTHERS = ("member_", "baseline_")
 
 
-def result_metrics(metrics: Numbers, equal: bool) -> dict[str, float | None]:
-    """Return the figures of a result that MLflow shows, by their names there.
+def result_metrics(metrics: Numbers, equal: bool, members: int) -> dict[int, Numbers]:
+    """Return the figures of a result that MLflow shows, by their step and their names there.
+
+    Those of the validation part are the last of their curve by the number of members.
 
     Args:
         metrics: flat, such as "test/nll" and "member_best/test/nll".
         equal: whether the members have equal weights: then the metrics of the validation part are
             those of the curve by the number of members, which is sent as it grows.
+        members: of the ensemble.
 
-    >>> result_metrics({"stop/nll": 0.3, "test/nll": 0.2, "diversity/test/kl": 0.1}, True)
-    {'test/nll': 0.2, 'test_diversity/kl': 0.1}
+    >>> result_metrics({"stop/nll": 0.3, "test/nll": 0.2, "diversity/test/kl": 0.1}, True, 4)
+    {0: {'test/nll': 0.2, 'test_diversity/kl': 0.1}}
+    >>> result_metrics({"validation/nll": 0.3, "test/nll": 0.2}, False, 4)
+    {4: {'validation/nll': 0.3}, 0: {'test/nll': 0.2}}
     """
-    named = {_shown(name, equal): value for name, value in metrics.items()}
-    return {name: value for name, value in named.items() if name is not None}
+    found: dict[int, Numbers] = {}
+    for whole, value in metrics.items():
+        if (name := _shown(whole, equal)) is not None:
+            step = members if name.startswith("validation/") else NO_STEP
+            found.setdefault(step, {})[name] = value
+    return found
 
 
 def time_metrics(seconds: dict[str, float]) -> dict[str, float]:

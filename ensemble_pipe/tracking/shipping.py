@@ -15,10 +15,12 @@ from ensemble_pipe.core.timeline import seconds_of
 from ensemble_pipe.tracking import kinds, names
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.datasets import dataset_inputs
+from ensemble_pipe.tracking.documents import send_documents
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
 from ensemble_pipe.tracking.entry import OfLearner, without_time
 from ensemble_pipe.tracking.kinds import Entry, Numbers
-from ensemble_pipe.tracking.labels import DESCRIPTION_TAG, learner_name, run_tags
+from ensemble_pipe.tracking.labels import learner_name, run_tags
+from ensemble_pipe.tracking.model_metrics import model_metrics
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 from ensemble_pipe.tracking.result_metrics import result_metrics, time_metrics
 from ensemble_pipe.tracking.run_summary import kind_of
@@ -40,6 +42,7 @@ LogModel = Callable[[str, str, str, RunPaths], str]
 OnStep = Callable[[Literal["open", "model"]], None]
 OnSent = Callable[[int, int], None]
 
+BETWEEN_MS = 10
 MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
 _WHY = {"failed": "failure", "spared": "spared", "pruned": "pruned", "ended": "unfinished"}
@@ -214,8 +217,10 @@ class Shipper:
                 children[learner] = self._children()[key].info.run_id
             else:
                 tags = {"mlflow.parentRunId": self._parent, "kind": kind}
+                # MLflow's UI lists the newest first: by these times learners are in their order.
+                began_ms = entry.time_ms - BETWEEN_MS * entry.learner
                 children[learner] = self._make_run(
-                    key, learner_name(entry.learner, kind), tags, entry.time_ms
+                    key, learner_name(entry.learner, kind), tags, began_ms
                 )
         self._to.nested_parameters(children[learner], entry.plan)
 
@@ -279,8 +284,8 @@ class Shipper:
         self._to.tag(self._parent, "left_undone", entry.left_undone or "nothing")
         # A run that was interrupted and resumed has two results.
         if self.cursor.take(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
-            shown = result_metrics(entry.metrics, entry.equal)
-            self._add(self._parent, entry, shown, entry.members)
+            for step, shown in result_metrics(entry.metrics, entry.equal, entry.members).items():
+                self._add(self._parent, entry, shown, step)
             self._to.json_file(self._parent, entry.metrics, "metrics.json")
 
     def _model(self, entry: kinds.ModelEntry) -> None:
@@ -300,6 +305,8 @@ class Shipper:
             return
         self.cursor.model_sums = entry.sums
         self.cursor.left_out.pop("the model", None)
+        self._to.flush()
+        self._to.metrics(self._parent, model_metrics(self._paths, self.cursor.model_uri))
 
     def _ended(self, entry: kinds.EndedEntry) -> None:
         for learner, run in self.cursor.children.items():
@@ -308,9 +315,6 @@ class Shipper:
                     epochs = self.cursor.epochs.get(learner, 0)
                     self._to.tag(run, _WHY[entry.kind], f"not trained beyond epoch {epochs}")
                 self._to.end(run, open_status(entry.status), entry.time_ms)
-        if self._paths.report.is_file():
-            self._to.file(self._parent, self._paths.report)
-        if self._paths.description.is_file():
-            self._to.tag(self._parent, DESCRIPTION_TAG, self._paths.description.read_text())
+        send_documents(self._to, self._parent, self._paths, self._leave_out)
         self._to.flush()  # the run itself is the last to end
         self._to.end(self._parent, entry.status, entry.time_ms)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,13 +25,14 @@ START_TIMEOUT_S = 120.0
 _WORKFLOW = "machine_learning"
 
 
-def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
-    """Serve the MLflow UI on loopback until interrupted.
+def serve_ui(output: Path, port: int, say: Callable[[str], None], opens: bool = True) -> None:
+    """Serve the MLflow UI on loopback until interrupted, and open it in the browser.
 
     Args:
         output: folder of the run directories; the store lies beside it.
         port: first port to try.
         say: prints a line.
+        opens: whether to open the browser, where there is a display.
 
     Raises:
         InputError: there is no store yet.
@@ -60,15 +62,22 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None]) -> None:
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         _wait_for(process, port)
-        address = f"http://127.0.0.1:{port}"
-        say(
-            f"MLflow UI of {mask_secrets(uri)} at {address}{_runs_page(address, output)} (Ctrl-C "
-            "ends it)"
-        )
+        root = f"http://127.0.0.1:{port}"
+        address = root + _runs_page(root, output)
+        say(f"MLflow UI of {mask_secrets(uri)} at {address} (Ctrl-C ends it)")
+        if opens and _has_display():
+            webbrowser.open(address)
         process.wait()
     finally:
         process.terminate()
         process.wait()
+
+
+def _has_display() -> bool:
+    """Return whether a browser has a window to open in; one of text would take the terminal."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _runs_page(address: str, output: Path) -> str:

@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -28,7 +28,9 @@ PACKAGE = Path(ensemble_pipe.__file__).parent
 
 def ship(entry: Entry, folder: Path) -> None:
     """Ship an entry to an MLflow that takes everything."""
-    shipper = Shipper(RunPaths(folder), "unused", "test", lambda *_: "models:/none")
+    paths = RunPaths(folder)
+    paths.journal.write_bytes(line_of({"kind": STARTED.kind, **asdict(STARTED)}))
+    shipper = Shipper(paths, "unused", "test", lambda *_: "models:/none")
     shipper._sender = MagicMock()
     shipper._sender.client.search_runs.return_value.token = None  # one page
     shipper._address = shipper._experiment_id = "unused"

@@ -88,8 +88,8 @@ def test_the_parent_has_the_ensembles_metrics_and_the_resolved_pipeline(
     client: MlflowClient, finished: RunResult
 ) -> None:
     parent, _ = tree(client, str(finished.mlflow_run_id))
-    for name, value in result_metrics(finished.metrics, equal=True).items():
-        assert parent.data.metrics[name] == pytest.approx(value, rel=1e-12)
+    for name, value in result_metrics(finished.metrics, equal=True, members=3)[0].items():
+        assert history(client, parent.info.run_id, name) == [(0, pytest.approx(value, rel=1e-12))]
     file = client.download_artifacts(parent.info.run_id, "metrics.json")
     assert json.loads(Path(file).read_text()) == finished.metrics
     assert parent.data.params["training.optimizer.name"] == "adam"
@@ -98,7 +98,10 @@ def test_the_parent_has_the_ensembles_metrics_and_the_resolved_pipeline(
     assert parent.data.tags["unfinished"] == "none"
     assert {"test_diversity/kl", "test_rejection/area"} <= parent.data.metrics.keys()
     names = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert names == {"pipeline.yaml", "pictures", "report.html", "combined.json", "metrics.json"}
+    assert names == {
+        "pipeline.yaml", "pictures", "report.html", "combined.json", "metrics.json",
+        "uncertain_rows.json",
+    }  # fmt: skip
     pictures = {file.path for file in client.list_artifacts(parent.info.run_id, "pictures")}
     assert {Path(path).name for path in pictures} == {
         path.name for path in RunPaths(Path(finished.run_dir)).pictures.iterdir()
@@ -183,6 +186,40 @@ def test_the_model_is_registered_as_champion_and_has_no_pickle(
     endings = {path.suffix for path in files if path.parent.name != "__pycache__"}
     assert endings <= {"", ".yaml", ".txt", ".json", ".py", ".safetensors"}
     assert (location / "artifacts" / "MLmodel").read_text().count("signature")
+
+
+def test_the_test_metrics_are_those_of_the_model_on_the_test_part(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    model = client.get_logged_model(str(finished.model_uri).removeprefix("models:/"))
+    found = {one.key: one for one in model.metrics}
+    assert found["test/nll"].value == pytest.approx(finished.metrics["test/nll"])
+    assert all(name.startswith("test/") for name in found)
+    parent, _ = tree(client, str(finished.mlflow_run_id))
+    (data,) = (one.dataset for one in parent.inputs.dataset_inputs if "/test" in one.dataset.name)
+    measured = {(one.dataset_name, one.dataset_digest, one.run_id) for one in model.metrics}
+    assert measured == {(data.name, data.digest, finished.mlflow_run_id)}
+
+
+def test_the_ui_has_a_table_of_the_rows_that_the_ensemble_is_least_sure_of(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    file = client.download_artifacts(str(finished.mlflow_run_id), "uncertain_rows.json")
+    table = json.loads(Path(file).read_text())
+    entropies = [row[table["columns"].index("entropy")] for row in table["data"]]
+    assert len(entropies) == open_base(RunPaths(Path(finished.run_dir)).part("test")).table.num_rows
+    assert entropies == sorted(entropies, reverse=True)
+    parent, _ = tree(client, str(finished.mlflow_run_id))
+    assert json.loads(parent.data.tags["mlflow.loggedArtifacts"])[0]["type"] == "table"
+
+
+def test_learners_are_listed_in_their_order(client: MlflowClient, finished: RunResult) -> None:
+    """MLflow's UI asks for the newest first."""
+    experiment = client.get_run(str(finished.mlflow_run_id)).info.experiment_id
+    newest = ["attributes.start_time DESC"]
+    wanted = f"tags.`mlflow.parentRunId` = '{finished.mlflow_run_id}'"
+    found = [run.info.run_name for run in client.search_runs([experiment], wanted, order_by=newest)]
+    assert found == sorted(found)
 
 
 def test_sending_everything_twice_changes_nothing(

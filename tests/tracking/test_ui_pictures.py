@@ -1,0 +1,94 @@
+"""MLflow's UI as a browser shows it: a run unfolded with its learners, their curves, the model."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from small_pipelines import small_settings
+
+from ensemble_pipe.run.pipeline import run
+
+pytestmark = pytest.mark.slow
+
+# MLflow draws its pages when its own answers are there; a busy machine needs its time.
+WAIT_MS = 120_000
+LEARNERS = ["learner 000 mlp", "learner 001 mlp", "learner 002 mlp"]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address that `ui` prints and opens, of the runs of an experiment with one run."""
+    folder = tmp_path_factory.mktemp("shown")
+    settings = small_settings(hidden=16, epochs=4, name="shown", ensemble={"learners": 3})
+    settings["tracking"] = {"register_as": "digits"}
+    (folder / "p.yaml").write_text(yaml.safe_dump(settings))
+    run(folder / "p.yaml", output=folder / "runs", inline=True)
+    opened = folder / "opened"
+    browser = folder / "browser.sh"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    browser.chmod(0o755)
+    code = "from ensemble_pipe.cli import app; app()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "ui", "--port", "5600"],
+        cwd=folder,
+        env={**os.environ, "DISPLAY": ":0", "BROWSER": f"{browser} %s"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        printed = process.stdout.readline().split(" at ")[1].split()[0]
+        while not opened.is_file() or not opened.read_text():
+            assert process.poll() is None
+        assert opened.read_text().strip() == printed
+        yield printed
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium is here: it is a user's to bring (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 1200})
+        page.set_default_timeout(WAIT_MS)
+        page.goto(address)
+        page.wait_for_selector("text=shown-")
+        page.get_by_role("button", name="Close").first.click()  # of MLflow's assistant
+        page.locator("[role=row]", has_text="shown-").locator("button").first.click()
+        page.wait_for_selector(f"text={LEARNERS[-1]}")
+        yield page
+        browser.close()
+
+
+def test_a_run_unfolds_to_its_learners_in_order(page: Any, tmp_path: Path) -> None:
+    names = page.locator("[role=row] a", has_text="learner").all_inner_texts()
+    page.screenshot(path=tmp_path / "tree.png")
+    assert [name.strip() for name in names] == LEARNERS
+    run = page.locator("[role=row]", has_text="digits/test").inner_text()
+    assert "digits/test (" in run  # the data set, with its digest
+    assert "ensemble-p" in run
+
+
+def test_the_first_charts_are_the_learners_curves(page: Any, tmp_path: Path) -> None:
+    page.goto(page.url + "&compareRunsMode=CHART")
+    page.wait_for_selector("text=stop/loss")
+    page.wait_for_selector(".scatterlayer .trace")
+    page.wait_for_selector(".barlayer .trace")  # of what the test part has, a bar for each run
+    page.screenshot(path=tmp_path / "curves.png")
+    first = page.locator(".js-plotly-plot").first
+    assert first.locator(".scatterlayer .trace .point").count() >= 4 * len(LEARNERS)
+    bars = page.locator(".js-plotly-plot", has=page.locator(".barlayer .trace")).first
+    assert bars.locator(".barlayer .point").count() == 1 + len(LEARNERS)
