@@ -12,10 +12,11 @@ NO_STEP = 0
 
 # The metrics that others than the ensemble are compared by.
 _COMPARED = ("nll", "accuracy", "rmse")
+_Figures = dict[str, float | None]
 _OTHERS = ("member_", "baseline_")
 
 
-def result_metrics(metrics: Numbers, equal: bool, members: int) -> dict[int, Numbers]:
+def result_metrics(metrics: Numbers, equal: bool, members: int) -> dict[int, _Figures]:
     """Return the figures of a result that MLflow shows, by their step and their names there.
 
     Those of the validation part are the last of their curve by the number of members.
@@ -31,7 +32,7 @@ def result_metrics(metrics: Numbers, equal: bool, members: int) -> dict[int, Num
     >>> result_metrics({"validation/nll": 0.3, "test/nll": 0.2}, False, 4)
     {4: {'validation/nll': 0.3}, 0: {'test/nll': 0.2}}
     """
-    found: dict[int, Numbers] = {}
+    found: dict[int, _Figures] = {}
     for whole, value in metrics.items():
         if (name := _shown(whole, equal)) is not None:
             step = members if name.startswith("validation/") else NO_STEP

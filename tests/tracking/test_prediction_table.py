@@ -24,7 +24,11 @@ def paths_of(folder: Path, columns: dict[str, list[Any]]) -> RunPaths:
 def test_rows_come_in_order_of_their_uncertainty_without_the_members_outputs(
     tmp_path: Path, by: str
 ) -> None:
-    columns = {"row": [3, 5, 8], "prediction": ["a", "b", "c"], by: [0.1, 0.9, 0.5]}
+    columns: dict[str, list[Any]] = {
+        "row": [3, 5, 8],
+        "prediction": ["a", "b", "c"],
+        by: [0.1, 0.9, 0.5],
+    }
     paths = paths_of(tmp_path, {**columns, "outputs": [[1.0], [2.0], [3.0]]})
     assert uncertain_rows(paths) == {
         "columns": ["row", "prediction", by],
@@ -43,7 +47,8 @@ def test_it_has_a_thousand_rows_at_most_and_json_can_hold_them(tmp_path: Path) -
 
 def test_nothing_is_made_of_no_predictions_and_damage_is_named(tmp_path: Path) -> None:
     assert uncertain_rows(RunPaths(tmp_path)) is None
-    for place, columns in enumerate(({"row": [1], "outputs": [1.0]}, {"entropy": [1.0]})):
+    lacking: list[dict[str, list[Any]]] = [{"row": [1], "outputs": [1.0]}, {"entropy": [1.0]}]
+    for place, columns in enumerate(lacking):
         (tmp_path / str(place)).mkdir()
         with pytest.raises(CorruptFileError, match="no predictions of this run"):
             uncertain_rows(paths_of(tmp_path / str(place), columns))

@@ -61,10 +61,20 @@ def postgresql() -> Iterator[str]:
         if user is not None:
             shutil.chown(folder, user)
         data, port = f"{folder}/data", free_port()
-        make = [binary.with_name("initdb"), "-D", data, "-A", "trust", "-U", "tests", "--no-sync"]
+        make = [
+            str(binary.with_name("initdb")),
+            "-D",
+            data,
+            "-A",
+            "trust",
+            "-U",
+            "tests",
+            "--no-sync",
+        ]
         subprocess.run(make, check=True, stdout=quiet, user=user, cwd=folder)
         serve = [
-            binary, "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "fsync=off",
+            str(binary), "-D", data, "-h", "127.0.0.1", "-p", str(port), "-k", folder,
+            "-c", "fsync=off",
         ]  # fmt: skip
         process = subprocess.Popen(serve, stderr=quiet, user=user, cwd=folder)
         try:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         printed = process.stdout.readline().split(" at ")[1].split()[0]
         while not opened.is_file() or not opened.read_text():
             assert process.poll() is None
+            time.sleep(0.2)
         assert opened.read_text().strip() == printed
         yield printed
     finally:
