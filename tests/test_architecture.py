@@ -49,6 +49,7 @@ MAY_IMPORT = {
         "tracking/datasets.py",
         "tracking/model_metrics.py",
         "tracking/sending.py",
+        "tracking/sendings.py",
         "tracking/single_run_program.py",
         "tracking/shipping.py",
         "tracking/store.py",

@@ -46,8 +46,11 @@ def register(client: Any, name: str, model_uri: str, run_id: str, sums: str) -> 
     if number is None:
         _make(client, name)
         with _global_store(client.tracking_uri):
-            tags = {SUMS_TAG: sums}
-            number = client.create_model_version(name, model_uri, run_id, tags).version
+            made = client.create_model_version(
+                name, model_uri, run_id, {SUMS_TAG: sums},
+                model_id=model_uri.removeprefix("models:/"),  # a server refuses it without
+            )  # fmt: skip
+        number = made.version
     if CHAMPION not in client.get_registered_model(name).aliases:
         client.set_registered_model_alias(name, CHAMPION, str(number))
     return str(number)

@@ -79,7 +79,7 @@ def postgresql() -> Iterator[str]:
         process = subprocess.Popen(serve, stderr=quiet, user=user, cwd=folder)
         try:
             wait_for(port, process)
-            yield f"postgresql://tests@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg2://tests@127.0.0.1:{port}/postgres"
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
