@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import rendering
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures" / "techniques"
@@ -59,6 +60,34 @@ def test_a_page_shows_every_picture_that_is_drawn_of_its_figures(generator: Any,
 def test_every_picture_is_of_a_page() -> None:
     pages = "".join((ROOT / "docs" / "techniques" / f"{name}.md").read_text() for name in NAMES)
     assert [path.name for path in PICTURES.iterdir() if path.name not in pages] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_pictures_of_a_page_are_those_of_the_kept_figures(
+    generator: Any, name: str, tmp_path: Path
+) -> None:
+    technique = technique_of(generator, name)
+    with rendering():
+        generator.draw(technique, technique.kept(), tmp_path)
+    stale = [
+        path.name
+        for path in tmp_path.iterdir()
+        if path.read_bytes() != (PICTURES / path.name).read_bytes()
+    ]
+    assert stale == [], f"run: {generator.COMMAND} --kept {name}"
+
+
+def test_a_page_that_there_is_not_is_refused_with_those_that_there_are(
+    generator: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["generate_techniques.py", "whitenning"])
+    with pytest.raises(SystemExit) as ended:
+        generator.main()
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert "no page whitenning; valid: " in message
+    assert "whitening" in message.split("valid: ")[1]
 
 
 @pytest.mark.slow
