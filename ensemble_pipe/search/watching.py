@@ -18,7 +18,7 @@ from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.search.checks.bench import thinned
 from ensemble_pipe.search.checks.data import check_data
 from ensemble_pipe.search.checks.findings import Finding, Step, warnings_of
-from ensemble_pipe.search.checks.first_loss import bad_start, is_bad_start
+from ensemble_pipe.search.checks.first_loss import bad_start, initializer_of, is_bad_start
 from ensemble_pipe.tracking.kinds import CheckedEntry
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Event, Progress
@@ -102,7 +102,8 @@ class FirstLosses:
         found: tuple[Finding, ...] = ()
         is_noted = learner == min(self._losses)
         if is_bad_start(first, chance):
-            found = (bad_start(first, chance),)
+            plan = next(p for p in self._prepared.plans.networks if p.learner == learner)
+            found = (bad_start(first, chance, initializer_of(plan)),)
             self._losses.clear()  # one warning says it for all
             self.warn(f"warning: {found[0].text}")
         if found or is_noted:

@@ -27,7 +27,12 @@ from ensemble_pipe.search.checks.bench import Curve, open_bench, thinned
 from ensemble_pipe.search.checks.changes import changed, changes_of, yaml_of
 from ensemble_pipe.search.checks.curves import flat_share
 from ensemble_pipe.search.checks.findings import Finding, Step
-from ensemble_pipe.search.checks.first_loss import check_first_loss, penalty_of
+from ensemble_pipe.search.checks.first_loss import (
+    bad_start,
+    check_first_loss,
+    initializer_of,
+    penalty_of,
+)
 from ensemble_pipe.search.checks.leaks import shared_findings, skill_of
 from ensemble_pipe.search.checks.normalization import compare_starts, has_starts
 from ensemble_pipe.search.checks.result_page import result_page
@@ -211,6 +216,17 @@ def test_the_page_of_the_documentation_names_every_finding() -> None:
 def small(**settings: Any) -> dict[str, Any]:
     training = {"epochs": 1, "batch_size": 32, "optimizer": {"name": "adam"}}
     return digits(network={"hidden": [8]}, training=training, **settings)
+
+
+def test_first_weights_that_are_the_best_already_are_not_advised() -> None:
+    own = digits(network={"hidden": [8]}), digits(network={"hidden": [8], "initializer": "zeros"})
+    plans = [prepare(pipeline(one)).plans.networks[0] for one in own]
+    names = [initializer_of(plan) for plan in plans]
+    best, other = (bad_start(9.0, 2.3, name) for name in names)
+    assert "though the first weights are he_normal" in best.text
+    assert "network.initializer" not in best.change
+    assert "take he_normal" in other.text
+    assert other.change == {"network.initializer": "he_normal"}
 
 
 def test_a_run_warns_of_its_data_and_its_first_loss(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.blas import one_thread
 from ensemble_pipe.search.checks.bench import Bench
 from ensemble_pipe.search.checks.findings import Finding, Step
+from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.tensors import segments_of
 
 # Beyond chance by so many times its loss (or nats, of one below 1), the start is bad: He's initial
@@ -19,6 +20,7 @@ from ensemble_pipe.training.tensors import segments_of
 TOO_HIGH = 2.0
 # A penalty of more than so many times the loss is all that is learned from.
 TOO_STRONG = 10.0
+BEST_START = "he_normal"
 
 
 def is_bad_start(loss: float, uniform: float) -> bool:
@@ -35,7 +37,7 @@ def check_first_loss(bench: Bench) -> Step:
     measured = {"loss": loss, "chance": bench.uniform, "penalty": penalty}
     found = []
     if bench.first_row is None and is_bad_start(loss, bench.uniform):
-        found.append(bad_start(loss, bench.uniform))
+        found.append(bad_start(loss, bench.uniform, initializer_of(bench.plan)))
     if penalty > TOO_STRONG * max(abs(bench.uniform), 1e-9):
         found.append(
             Finding(
@@ -51,14 +53,34 @@ def check_first_loss(bench: Bench) -> Step:
     return Step("1 first loss", verdict, tuple(found), measured)
 
 
-def bad_start(loss: float, uniform: float) -> Finding:
-    """Return the finding on a first loss that is far above chance."""
+def bad_start(loss: float, uniform: float, initializer: str | None = None) -> Finding:
+    """Return the finding on a first loss that is far above chance.
+
+    Args:
+        loss: the first.
+        uniform: that of outputs of 0.
+        initializer: of the network; None where it names none.
+    """
+    found = f"the first loss is {loss:.3g}, where chance gives {uniform:.3g}: "
+    if initializer == BEST_START:
+        text = (
+            f"the first outputs are too large, though the first weights are {BEST_START}; where "
+            "the loss does not fall within an epoch, lower the learning rate or let it rise from 0"
+        )
+        change = {"training.schedule": {"name": "warm_up", "then": {"name": "cosine"}}}
+        return Finding("exploding-start", found + text, change=change)
     return Finding(
         "exploding-start",
-        f"the first loss is {loss:.3g}, where chance gives {uniform:.3g}: the first weights are "
-        "too large; take he_normal (for ReLU) or glorot_uniform (for tanh)",
-        change={"network.initializer": "he_normal"},
+        f"{found}the first weights are too large; take {BEST_START} (for ReLU) or glorot_uniform "
+        "(for tanh)",
+        change={"network.initializer": BEST_START},
     )
+
+
+def initializer_of(plan: LearnerPlan) -> str | None:
+    """Return the initializer that the network of a plan names; None where it names none."""
+    found: str | None = getattr(plan.network, "initializer", None)
+    return found
 
 
 def penalty_of(bench: Bench, row: Floats) -> float:
