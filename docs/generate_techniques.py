@@ -32,13 +32,16 @@ sys.path.insert(0, str(ROOT))  # so that the package is the checkout's, not an i
 
 import yaml  # noqa: E402
 from techniques import (  # noqa: E402
+    activations,
     augmentation,
     batch_norm,
     dropout,
     early_stopping,
     four_ensembles,
     fractional_pooling,
+    hinge_and_softmax,
     label_smoothing,
+    mc_dropout_and_bagging,
     mixup_and_cutout,
     optimizers,
     penalties,
@@ -80,6 +83,9 @@ TECHNIQUES: tuple[Technique, ...] = tuple(
         trees_and_networks,
         search,
         seven_steps,
+        activations,
+        hinge_and_softmax,
+        mc_dropout_and_bagging,
     )
 )
 INDEX = ROOT / "docs" / "techniques" / "index.md"

@@ -41,7 +41,7 @@ def rotated(images: Array, degrees: float) -> Array:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, axes = panels(3, columns=3)
+    figure, axes = panels(3)
     _draw_digits(axes[0], np.array(outcomes[PLAIN].more["digits"]))
     for part, axis in zip(("train", "stop"), axes[1:], strict=True):
         curves = {label: one.curve(f"{part}/loss") for label, one in outcomes.items()}

@@ -18,7 +18,7 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, axes = panels(3, columns=3)
+    figure, axes = panels(3)
     for axis, metric, name in zip(
         axes, ("accuracy", "nll", "ece"), ("accuracy", "NLL", "ECE"), strict=True
     ):

@@ -51,7 +51,7 @@ def measure(paths: RunPaths) -> dict[str, Any]:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, axes = panels(3, columns=3)
+    figure, axes = panels(3)
     for axis, driver in zip(axes, ("grid", "random"), strict=False):
         trials = np.array(outcomes[f"{driver}, seed 1"].more["trials"])
         axis.scatter(

@@ -45,7 +45,7 @@ def measure(paths: RunPaths) -> dict[str, Any]:
 
 
 def draw(outcomes: Outcomes) -> "dict[str, Figure]":
-    figure, axes = panels(3, columns=3)
+    figure, axes = panels(3)
     curves = {
         kind: outcomes[f"{kind}, seed 1"].curve("train/loss")
         for kind in (SNAPSHOTS, ONE, CHECKPOINTS)
