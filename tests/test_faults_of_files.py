@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import faults_documents
 import faults_files
 import faults_hostile
+import fuzz
 
 from ensemble_pipe.core.storage import RunPaths
 
@@ -51,3 +52,20 @@ def test_what_has_any_shape_works_or_is_refused(paths: RunPaths, kind: str, case
     assert found["failed"] == 0, found["examples"]
     assert found["refused"] > 0
     assert found["worked"] > 0
+
+
+@pytest.mark.parametrize("name", fuzz.LOADERS)
+def test_a_loader_reads_or_refuses_bytes_of_any_kind(name: str) -> None:
+    loader = fuzz.LOADERS[name]
+    for content in loader.seeds():
+        loader.read(content)
+    assert fuzz.mutation_fuzz(name, 40)["tried"] == 40
+
+
+def test_the_fuzzer_shows_the_input_that_a_loader_does_not_survive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(fuzz.LOADERS, "json", fuzz.Loader(lambda content: 1 / 0, lambda: [b"{}"]))
+    with pytest.raises(ZeroDivisionError) as raised:
+        fuzz.mutation_fuzz("json", 1)
+    assert raised.value.__notes__[0].startswith("json: input b'")

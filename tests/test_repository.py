@@ -1,7 +1,10 @@
 """The files around the package: hooks, the hosted workflow, the changelog, the guide."""
 
+import importlib
 import re
+import sys
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,48 @@ def test_the_hosted_workflow_only_calls_ci_run() -> None:
     assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in actions)
     assert "secrets." not in text
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+
+
+def audit() -> Any:
+    sys.path.insert(0, str(ROOT / ".ci"))
+    return importlib.import_module("audit")
+
+
+def test_versions_are_compared_with_the_ranges_of_advisories(tmp_path: Path) -> None:
+    module = audit()
+    folder = tmp_path / "vulns" / "pyarrow"
+    folder.mkdir(parents=True)
+    events = [{"introduced": "0.14.0"}, {"fixed": "14.0.1"}, {"introduced": "15.0"}]
+    record = {"id": "X-1", "affected": [{"ranges": [{"type": "ECOSYSTEM", "events": events}]}]}
+    (folder / "X-1.yaml").write_text(yaml.safe_dump(record))
+    (folder / "X-2.yaml").write_text(yaml.safe_dump({**record, "id": "X-2", "withdrawn": "2024"}))
+    kept = module.update(tmp_path, {"pyarrow": "14.0.0", "numpy": "2.0"})
+    assert kept["packages"] == ["numpy", "pyarrow"]
+    for version, found in (("14.0.0", 1), ("14.0.1", 0), ("0.13", 0), ("15.0.0", 1)):
+        assert module.findings(kept, {"pyarrow": version, "numpy": "2.0"}) == (
+            [f"pyarrow {version}: X-1"] * found
+        )
+
+
+def test_the_audit_says_what_it_could_not_know() -> None:
+    module, kept = audit(), {"as_of": "2026-01-01", "packages": ["numpy"], "advisories": []}
+    assert module.unaudited(kept, {"numpy": "2.0"}, date(2026, 3, 1)) == []
+    late = module.unaudited(kept, {"numpy": "2.0", "x": "1"}, date(2026, 6, 1))
+    assert [text.partition(":")[0] for text in late] == ["NOT AUDITED"] * 2
+    assert "since 2026-01-01, 151 days ago" in late[0]
+    assert "1 packages that the kept file does not know" in late[1]
+
+
+def test_every_pinned_package_has_an_allowed_licence_on_the_page() -> None:
+    module = audit()
+    page = (ROOT / "docs" / "licences.md").read_text()
+    licences = dict(re.findall(r"^\| ([\w-]+) \| (.+) \|$", page, re.M))
+    licences.pop("package")
+    assert set(licences) == module.pinned((ROOT / "constraints.txt").read_text())
+    assert all(map(module.is_allowed, licences.values()))
+    for wrong in ("", "GPL-3.0-only", "MIT AND AGPL-3.0", "LGPLv3", "Proprietary"):
+        assert not module.is_allowed(wrong), wrong
+    assert ".venv/bin/python .ci/audit.py" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_documentation_is_built_by_ci_from_pinned_packages() -> None:
