@@ -14,6 +14,8 @@ import argparse
 import contextlib
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -53,6 +55,7 @@ with COUNTED:
     from ensemble_pipe.training.library_models import read_models
 
 RUNS = 20_000
+FOLDER = tempfile.TemporaryDirectory(prefix="fuzz-")  # of the files that loaders are given
 LONGEST = 4096  # bytes of an input
 TEXT = b"a,b,day,c\n1,x,2020-01-01,true\n2.5,,2020-02-30,NA\n"
 
@@ -71,7 +74,7 @@ class Loader(NamedTuple):
 
 def _as_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
     """Return a reader of bytes that are given as a file of a name."""
-    path = Path(tempfile.mkdtemp(prefix="fuzz-")) / name
+    path = Path(FOLDER.name) / name
 
     def read_bytes(content: bytes) -> object:
         path.write_bytes(content)
@@ -223,22 +226,26 @@ def mutation_fuzz(name: str, runs: int) -> dict[str, Any]:
 def coverage_fuzz(name: str, runs: int) -> None:
     """Have Atheris try inputs; it ends the process, with a status that is not 0 at a failure."""
     loader = LOADERS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        for number, content in enumerate(loader.seeds()):
-            (Path(folder) / str(number)).write_bytes(content)
-        limits = [f"-runs={runs}", f"-max_len={LONGEST}", "-timeout=60", "-rss_limit_mb=4096"]
-        arguments = [sys.argv[0], folder, *limits, f"-artifact_prefix={folder}/"]
-        atheris.Setup(arguments, lambda content: try_input(loader, content))
-        atheris.Fuzz()
+    folder = tempfile.mkdtemp()  # which the caller removes
+    for number, content in enumerate(loader.seeds()):
+        (Path(folder) / str(number)).write_bytes(content)
+    limits = [f"-runs={runs}", f"-max_len={LONGEST}", "-timeout=60", "-rss_limit_mb=4096"]
+    arguments = [sys.argv[0], folder, *limits, f"-artifact_prefix={folder}/"]
+    atheris.Setup(arguments, lambda content: try_input(loader, content))
+    atheris.Fuzz()
 
 
 def fuzz(name: str, runs: int) -> dict[str, Any]:
     """Fuzz one loader in a process of its own, since it may crash."""
     command = [sys.executable, __file__, name, "--runs", str(runs), HERE]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:  # which a crash leaves full
+        environment = {**os.environ, "TMPDIR": folder}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        inputs = [repr(path.read_bytes()) for path in Path(folder).rglob("crash-*")]
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return {"tried": runs, "held": 0, "failed": 1, "examples": lines[-12:]}
+        made = max([0, *(int(n) for n in re.findall(r"^#(\d+)", done.stderr, re.M))])
+        return {"tried": made + 1, "held": made, "failed": 1, "examples": [*lines[-8:], *inputs]}
     if atheris:
         return {"tried": runs, "held": runs, "failed": 0, "by": "atheris"}
     return dict(json.loads(done.stdout.splitlines()[-1]))

@@ -46,7 +46,7 @@ def test_a_hostile_file_is_not_executed_and_is_refused_by_name(name: str, tmp_pa
     assert faults_hostile.outcome_of_hostile(CASES[name], inner) == ""
 
 
-@pytest.mark.parametrize(("kind", "cases"), [("pipelines", 40), ("tables", 40), ("run files", 30)])
+@pytest.mark.parametrize(("kind", "cases"), [("pipelines", 25), ("tables", 25), ("run files", 20)])
 def test_what_has_any_shape_works_or_is_refused(paths: RunPaths, kind: str, cases: int) -> None:
     found: dict[str, Any] = faults_documents.measure(kind, cases, paths)
     assert found["failed"] == 0, found["examples"]
