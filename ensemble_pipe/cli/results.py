@@ -106,7 +106,9 @@ def compare(
     run_dirs: Annotated[
         list[Path], typer.Argument(metavar="RUN_DIR...", help="Finished runs, the baseline first.")
     ],
-    output: Annotated[Path | None, typer.Option(help="HTML or CSV, by its ending.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="HTML, CSV, SVG or PNG, by its ending.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Put finished runs side by side: settings, test metrics, paired differences and cost."""

@@ -204,6 +204,8 @@ def differences_by_row(first: FinishedRun, second: FinishedRun) -> dict[str, Est
     for place, (name, values) in enumerate(second.values.items()):
         if len(values.values) < 2:
             return {}
+        if name not in first.values:
+            continue
         random = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=3, shard=place)
         difference = paired_difference(values.over, first.values[name].over)
         count = resamples_for(2 * values.values.size)

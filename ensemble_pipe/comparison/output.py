@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from ensemble_pipe.comparison.compare import Comparison, Estimate, RunGroup
+from ensemble_pipe.comparison.picture import CAPTION, comparison_figure
+from ensemble_pipe.comparison.runs import COVERED
 from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import atomic_write
-from ensemble_pipe.report.page import element, page, section, table
+from ensemble_pipe.report.drawing import inline, save_figure
+from ensemble_pipe.report.page import element, page, picture, section, table
 
-ENDINGS = (".html", ".csv")
-SHOWN = ("accuracy", "nll", "brier", "ece", "rmse", "mae", "crps")
+ENDINGS = (".html", ".csv", ".svg", ".png")
+SHOWN = ("accuracy", "nll", "brier", "ece", "rmse", "mae", "crps", COVERED)
 _COSTS = {
     "learner_steps": "learner-steps",
     "learner_epochs": "learner-epochs",
@@ -27,13 +30,21 @@ def comparison_text(found: Comparison) -> str:
 
 
 def write_comparison(found: Comparison, path: Path) -> None:
-    """Write a comparison as HTML, or a line for each run as CSV, by the ending."""
-    atomic_write(path, comparison_page(found) if path.suffix == ".html" else comparison_csv(found))
+    """Write a comparison as HTML, a line for each run as CSV, or its picture as SVG or PNG."""
+    match path.suffix:
+        case ".html":
+            atomic_write(path, comparison_page(found))
+        case ".csv":
+            atomic_write(path, comparison_csv(found))
+        case _:
+            save_figure(comparison_figure(found, _names(found)), path)
 
 
 def comparison_page(found: Comparison) -> str:
     """Return a comparison as an HTML page."""
     parts = [section(title, table(rows[0], rows[1:])) for title, rows in _tables(found)]
+    drawn = inline(comparison_figure(found, _names(found)))
+    parts.insert(1, section("Metrics with their 95% intervals", picture(drawn, CAPTION)))
     names = ", ".join(dict.fromkeys(group.runs[0].name for group in found.groups))
     return page(f"Comparison of {names}", element("h1", f"Comparison of {names}"), *parts)
 
@@ -55,13 +66,18 @@ def comparison_csv(found: Comparison) -> str:
     return text.getvalue()
 
 
+def _names(found: Comparison) -> list[str]:
+    """Return the metrics that are shown: those that a group has."""
+    return [name for name in SHOWN if any(name in group.metrics for group in found.groups)]
+
+
 def _tables(found: Comparison) -> list[tuple[str, Cells]]:
     """Return titles and tables, each with its header first."""
     groups = found.groups
     parts = [("Runs", _runs(groups))]
     if len(groups) > 1:
         parts.append(("Settings that differ", _settings(groups)))
-    names = [name for name in SHOWN if any(name in group.metrics for group in groups)]
+    names = _names(found)
     head = ("", *(_group_title(group) for group in groups))
     metrics = [(name, *(_estimate(group.metrics.get(name)) for group in groups)) for name in names]
     parts.append(("Test part", [head, *metrics]))

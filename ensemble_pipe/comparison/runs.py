@@ -16,7 +16,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combiners import Weighted
-from ensemble_pipe.ensemble.measures import row_values
+from ensemble_pipe.ensemble.measures import covered_rows, row_values
 from ensemble_pipe.ensemble.metrics.row_values import RowValues
 from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.serving.predictions import read_predictions
@@ -34,6 +34,8 @@ from ensemble_pipe.tracking.kinds import (
 )
 from ensemble_pipe.tracking.run_summary import flat, read_run_summary
 
+# The share of rows whose set or interval holds the truth.
+COVERED = "conformal/coverage"
 # Keys that change no result, and the seed, which repetitions differ in.
 NO_SETTINGS = ("seed", "name", "tracking", "cluster")
 
@@ -68,7 +70,8 @@ class FinishedRun:
         metrics: of the journal's result, flat.
         rows: (R,) indices of the test rows in their source.
         truth: (R,) or (R, D) true classes or numbers of these rows.
-        values: metrics of the test rows, row by row.
+        values: metrics of the test rows, row by row; whether they are covered among them, where the
+            ensemble has sets or intervals of a stated coverage.
         cost: of its training, combination and measurement.
     """
 
@@ -181,7 +184,12 @@ def _test_rows(
         outputs = _outputs(table, schema)
         combiner = Weighted.equal(len(outputs)) if combined is None else combined.combiner
         combiner.check(schema.task, len(outputs), len(schema.classes) or schema.target_count)
-        values = row_values(Prediction(outputs, combiner, schema), targets)
+        conformal = () if combined is None else tuple(combined.conformal)
+        decision = None if combined is None else combined.decision
+        prediction = Prediction(outputs, combiner, schema, conformal, decision)
+        values = row_values(prediction, targets)
+        if conformal:
+            values[COVERED] = RowValues(covered_rows(prediction, targets).astype(np.float64))
         return np.array(table.column("row")), truth, values
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise CorruptFileError(f"{path}: no predictions of this run ({error})") from None

@@ -87,6 +87,21 @@ def diversity_metrics(prediction: Prediction, targets: Array) -> Metrics:
     return regression_diversity(means, schema.decode_targets(targets), weights)
 
 
+def covered_rows(prediction: Prediction, targets: Array) -> Array:
+    """Return whether the sets or intervals hold the truth, (R, D) bool; D = 1 for classes.
+
+    Args:
+        prediction: of R rows, with conformal sets or intervals.
+        targets: (R,) or (R, D), as base files hold them.
+    """
+    if prediction.schema.task == "classification":
+        held: Array = prediction.sets[np.arange(len(targets)), targets][:, None]
+        return held
+    (low, high), truth = prediction.interval, prediction.schema.decode_targets(targets)
+    inside: Array = (low <= truth) & (truth <= high)
+    return inside
+
+
 def coverage_metrics(prediction: Prediction, targets: Array) -> Metrics:
     """Return how often sets or intervals hold the truth, and their size; nothing without them.
 
@@ -99,12 +114,12 @@ def coverage_metrics(prediction: Prediction, targets: Array) -> Metrics:
         return {}
     stated = prediction.conformal[0].coverage
     schema = prediction.schema
+    held = covered_rows(prediction, targets)
     if schema.task == "classification":
-        held = prediction.sets[np.arange(len(targets)), targets]
         size = prediction.sets.sum(axis=1)
         return {"stated": stated, "coverage": float(held.mean()), "mean_size": float(size.mean())}
-    (low, high), truth = prediction.interval, schema.decode_targets(targets)
-    inside, width = ((low <= truth) & (truth <= high)).mean(axis=0), (high - low).mean(axis=0)
+    low, high = prediction.interval
+    inside, width = held.mean(axis=0), (high - low).mean(axis=0)
     found = {"stated": stated, "coverage": float(inside.mean()), "mean_width": float(width.mean())}
     if schema.target_count > 1:
         for name, one, mean in zip(schema.target_names, inside, width, strict=True):

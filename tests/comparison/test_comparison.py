@@ -18,7 +18,12 @@ from typer.testing import CliRunner
 import ensemble_pipe
 from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.compare import compare, over_seeds
-from ensemble_pipe.comparison.output import comparison_page, comparison_text
+from ensemble_pipe.comparison.output import (
+    comparison_page,
+    comparison_text,
+    write_comparison,
+)
+from ensemble_pipe.comparison.picture import comparison_figure
 from ensemble_pipe.comparison.runs import FinishedRun, cost_of, read_run
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import InputError, RunDirectoryError
@@ -209,6 +214,8 @@ def test_several_targets_are_covered_and_compared_over_all_of_them(tmp_path: Pat
     }
     result = run(Pipeline.model_validate(config), output=tmp_path, inline=True)
     one = read_run(Path(result.run_dir))
+    covered = one.values.pop("conformal/coverage")
+    assert covered.over() == pytest.approx(one.metrics["conformal/test/coverage"])
     for name, values in one.values.items():
         assert values.over() == pytest.approx(one.metrics[f"test/{name}"])
     assert one.metrics["rejection/test/rmse_at_100"] == pytest.approx(one.metrics["test/rmse"])
@@ -218,3 +225,60 @@ def test_several_targets_are_covered_and_compared_over_all_of_them(tmp_path: Pat
     ends = model.predict_intervals(frame)
     assert ends.shape == (500, 2, 2)
     assert ends[:, 1, 1].tolist() == model.table(frame).column("high_v").to_pylist()
+
+
+@pytest.fixture(scope="module")
+def covered(tmp_path_factory: pytest.TempPathFactory) -> list[FinishedRun]:
+    """Runs of one seed, whose sets cover what was asked for."""
+    folder, found = tmp_path_factory.mktemp("covered"), []
+    (folder / "p.yaml").write_text(yaml.safe_dump(COMPARED))
+    for epochs in (1, 4):
+        settings: dict[str, Any] = {"training.epochs": epochs, "ensemble.combine.coverage": 0.8}
+        result = run(folder / "p.yaml", output=folder / "runs", inline=True, **settings)
+        found.append(read_run(Path(result.run_dir)))
+    return found
+
+
+def test_the_coverage_found_is_compared_with_its_interval(covered: list[FinishedRun]) -> None:
+    found = compare(covered)
+    for group, one in zip(found.groups, covered, strict=True):
+        share = group.metrics["conformal/coverage"]
+        assert share.mean == one.metrics["conformal/test/coverage"]
+        assert share.low is not None
+        assert share.high is not None
+        assert share.low < share.mean < share.high
+    assert found.differences["B"]["conformal/coverage"].over == "rows"
+    assert "conformal/coverage" in comparison_text(found)
+
+
+def test_a_run_without_sets_is_compared_by_what_both_have(
+    covered: list[FinishedRun], runs: dict[tuple[int, int], Path]
+) -> None:
+    for pair in ([read_run(runs[3, 1]), covered[0]], [covered[0], read_run(runs[3, 1])]):
+        assert compare(pair).differences["B"].keys() == {"accuracy", "nll", "brier"}
+
+
+@pytest.mark.usefixtures("rendered_pictures")
+def test_the_picture_has_a_panel_for_each_metric_and_each_difference(
+    covered: list[FinishedRun], tmp_path: Path
+) -> None:
+    found = compare(covered)
+    names = ["accuracy", "nll", "conformal/coverage"]
+    figure = comparison_figure(found, names)
+    axes: list[Any] = figure.axes
+    titles = [axis.get_title(loc="left") for axis in axes]
+    assert titles == [title for name in names for title in (name, f"{name}, less A's")]
+    for axis, metric in zip(axes[::2], names, strict=True):
+        ends = [line.get_segments()[0][:, 0].tolist() for line in axis.collections]
+        expected = [(g.metrics[metric].low, g.metrics[metric].high) for g in found.groups]
+        assert ends == [pytest.approx(pair) for pair in expected]
+    dashed = [line for line in axes[4].lines if line.get_linestyle() == "--"]
+    assert [line.get_xdata()[0] for line in dashed] == [0.8]
+    assert "<svg" in comparison_page(found)
+    for ending in ("svg", "png"):
+        write_comparison(found, tmp_path / f"c.{ending}")
+        assert (tmp_path / f"c.{ending}").stat().st_size > 1000
+
+
+def test_the_picture_of_one_group_has_no_differences(covered: list[FinishedRun]) -> None:
+    assert len(comparison_figure(compare(covered[:1]), ["nll", "ece"]).axes) == 2
