@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
-from ensemble_pipe.core.messages import counted, printable, truncate
+from ensemble_pipe.core.messages import printable, truncate
 from ensemble_pipe.report.errors import confusion_counts
 from ensemble_pipe.report.numbers import Numbers, TestPart
 from ensemble_pipe.report.page import (
@@ -43,7 +43,7 @@ def confusions(numbers: Numbers) -> Html:
     found = []
     for true, predicted, count in confused_pairs(test):
         share = count / int(counts[true].sum())
-        rows = f"{counted(count, 'row')}, {share:.1%} of them"
+        rows = f"{count:,} {'row' if count == 1 else 'rows'}, {share:.1%} of them"
         title = f"{_short(classes[true])} taken for {_short(classes[predicted])}: {rows}"
         found.append(element("h3", title))
         if numbers.schema.is_image:
