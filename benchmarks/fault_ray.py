@@ -45,8 +45,26 @@ class Runs:
     def killed(self, title: str, after: int) -> str:
         """Kill a process by its title ("" is the driver), after so many epochs."""
         expected, folder = self.expected, self._folder / f"{title.replace('/', '-')} {after}"
+        status, errors = self._kill(folder, title, after)
+        if status == 0:
+            require_same(run_dir_in(folder), expected)
+            return SAME
+        if title:
+            _require_message(status, errors)
+        resume_here(run_dir_in(folder), expected)
+        return f"{SAME} after {'the message and ' if title else ''}`resume`"
+
+    def killed_in_long_run(self, title: str) -> str:
+        """Kill a process in a run that would take hours; it must end soon, and say so."""
+        folder = self._folder / f"{title.replace('/', '-')} long"
+        _require_message(*self._kill(folder, title, 2, "--set", "training.epochs=1000000"))
+        return f"a message within {ENDS_WITHIN_S:.0f} s"
+
+    def _kill(self, folder: Path, title: str, after: int, *options: str) -> tuple[int, str]:
+        """Begin a run, kill a process of it, and return its status and what it says."""
         folder.mkdir()
-        with started("run", self._pipeline, "--address", "local", cwd=folder) as run:
+        arguments = ("run", self._pipeline, "--address", "local", *options)
+        with started(*arguments, cwd=folder) as run:
             wait_until(lambda: checkpoints_in(folder) >= after or run.poll() is not None)
             assert run.poll() is None, "it ended too early"
             others = psutil.Process(run.pid).children(recursive=True)
@@ -56,15 +74,7 @@ class Runs:
         _, alive = psutil.wait_procs(others, timeout=ENDS_WITHIN_S)
         assert alive == [], f"still there: {[process.name() for process in alive]}"
         assert "Traceback" not in errors, errors
-        if run.returncode == 0:
-            require_same(run_dir_in(folder), expected)
-            return SAME
-        if title:
-            assert run.returncode == 1, errors
-            assert "error: Ray" in errors.splitlines()[-1], errors
-            assert "ensemble-pipe resume" in errors.splitlines()[-1], errors
-        resume_here(run_dir_in(folder), expected)
-        return f"{SAME} after {'the message and ' if title else ''}`resume`"
+        return run.returncode, errors
 
     def with_chaos(self, percent: int, number: int) -> str:
         """Run while calls between processes of Ray fail, half of them before they arrive."""
@@ -84,10 +94,8 @@ class Runs:
             require_same(run_dir_in(folder), expected)
             return SAME
         assert run.returncode == 1, errors
-        if not list(folder.glob("runs/*/manifest.json")):
-            assert "Ray could not be started" in errors, errors
-            return "Ray does not start, and a message says so"
-        assert "ensemble-pipe resume" in errors.splitlines()[-1], errors
+        last = errors.splitlines()[-1]
+        assert "ensemble-pipe resume" in last or "--inline" in last, errors
         resume_here(run_dir_in(folder), expected)
         return f"{SAME} after the message and `resume`"
 
@@ -102,10 +110,18 @@ def _titled(processes: list[psutil.Process], title: str) -> list[psutil.Process]
     return found
 
 
+def _require_message(status: int, errors: str) -> None:
+    assert status == 1, errors
+    assert "error: Ray" in errors.splitlines()[-1], errors
+    assert "ensemble-pipe resume" in errors.splitlines()[-1], errors
+
+
 def process_killed(title: str, folder: Path, small: bool) -> Iterator[Case]:
     runs = Runs(folder)
     for after in (2,) if small else (1, 40, 200):
         yield Case(f"after {after} epochs", partial(runs.killed, title, after))
+    if title and not small:
+        yield Case("in a long run", partial(runs.killed_in_long_run, title))
 
 
 def driver_killed(folder: Path, small: bool) -> Iterator[Case]:
