@@ -25,6 +25,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -128,10 +129,25 @@ def _pipelines(technique: Technique) -> str:
     """Return each pipeline, and the settings that are added for each of its runs."""
     parts = []
     for name, runs in technique.runs.items():
-        rows = [(label, _settings(own)) for label, own in runs.items()]
-        table = markdown(("run", "set beside the pipeline"), rows)
+        table = markdown(("run", "set beside the pipeline"), _runs(runs))
         parts += [f"```yaml\n{pipeline(name).read_text(encoding='utf-8')}```", table]
     return "\n\n".join(parts)
+
+
+def _runs(runs: Mapping[str, Settings]) -> list[tuple[str, str]]:
+    """Return the label and the settings of each run; of a kind with several seeds in one line."""
+    seeds: dict[str, list[object]] = {}
+    rows: dict[str, tuple[str, str]] = {}
+    for label, own in runs.items():
+        kind, is_seeded, _ = label.partition(", seed ")
+        if not is_seeded:
+            rows[label] = label, _settings(own)
+            continue
+        found = seeds.setdefault(kind, [])
+        found.append(own["seed"])
+        without = {key: value for key, value in own.items() if key != "seed"}
+        rows[kind] = f"{kind}, seeds {', '.join(map(str, found))}", _settings(without)
+    return list(rows.values())
 
 
 def _settings(own: Settings) -> str:
