@@ -54,7 +54,8 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
     columns = {IMAGE: values}
     if labels is not None:
         columns[LABEL] = read_labels(labels, len(values))
-    kinds = {IMAGE: image_type(values.shape[1:]), LABEL: pa.int64()}
+    with reading(path):  # of no images the header may state any size
+        kinds = {IMAGE: image_type(values.shape[1:]), LABEL: pa.int64()}
     schema = pa.schema([pa.field(name, kinds[name]) for name in columns])
 
     def column(name: str, part: slice) -> pa.Array:
