@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from fault_cases import BEGIN, END, PAGE, RESULTS, Campaign, Case  # noqa: E402
 
 # The others have tests of their own, beside what they are about.
-SMALL = ("random moments", "checkpoint is written", "journal is written", "model is written")
+SMALL = ("random moments", "checkpoint is written", "model is written")
 
 
 def broken() -> str:
