@@ -34,6 +34,12 @@ def test_a_damaged_file_is_read_as_it_was_or_refused_by_name(
     assert count.refused > 0 or (kind, damage) == ("journal", "truncations")
 
 
+@pytest.mark.parametrize("kind", faults_files.TARGETS)
+def test_what_is_whole_is_read_to_the_same_content_twice(paths: RunPaths, kind: str) -> None:
+    first, second = (faults_files.plain(faults_files.TARGETS[kind].load(paths)) for _ in range(2))
+    assert first == second
+
+
 def test_the_campaign_notices_what_is_silent_or_raises(paths: RunPaths) -> None:
     assert faults_files.outcome_of(lambda: [1], [2], {"a"}) == "silent: other content"
     assert faults_files.outcome_of(lambda: 1 / 0, [], {"a"}).startswith("traceback: ZeroDivision")

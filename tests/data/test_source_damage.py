@@ -84,10 +84,16 @@ def test_rows_without_values_are_refused(shape: tuple[int, ...], tmp_path: Path)
     assert problem in refusal(tmp_path / "t.npz")
 
 
-def test_images_of_an_impossible_size_are_refused_where_there_are_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("side", "problem"),
+    [(1 << 20, "Product of shape dimensions"), ((1 << 32) - 1, "cannot be read (")],
+)
+def test_images_of_an_impossible_size_are_refused_where_there_are_none(
+    side: int, problem: str, tmp_path: Path
+) -> None:
     path = tmp_path / "x-idx3-ubyte"
-    path.write_bytes(bytes([0, 0, 8, 3]) + np.array([0, 1 << 20, 1 << 20], ">u4").tobytes())
-    assert "Product of shape dimensions" in refusal(path)
+    path.write_bytes(bytes([0, 0, 8, 3]) + np.array([0, side, side], ">u4").tobytes())
+    assert problem in refusal(path)
 
 
 # Damage that any file may suffer

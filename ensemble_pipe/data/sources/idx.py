@@ -54,7 +54,7 @@ def open_idx(path: Path, labels: Path | None = None) -> Rows:
     columns = {IMAGE: values}
     if labels is not None:
         columns[LABEL] = read_labels(labels, len(values))
-    with reading(path):  # of no images the header may state any size
+    with reading(path):  # see `read_idx`
         kinds = {IMAGE: image_type(values.shape[1:]), LABEL: pa.int64()}
     schema = pa.schema([pa.field(name, kinds[name]) for name in columns])
 
@@ -95,7 +95,8 @@ def read_idx(path: Path) -> Array:
         raise DataError(
             f"{path}: its header announces {expected} bytes for shape {shape}, but it holds {found}"
         )
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    with reading(path):  # of no images the header may state any size
+        return np.frombuffer(content, np.uint8).reshape(shape)
 
 
 def labels_beside(images: Path) -> Path | None:
