@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from ensemble_pipe.core.storage import RunPaths
+from techniques.comparing import spread, surely_less
 from techniques.drawing import draw_histograms, draw_members, panels
 from techniques.frame import Outcomes, Seen, Technique, markdown
 
@@ -66,10 +67,10 @@ def table(outcomes: Outcomes) -> str:
 
 
 def seen(outcomes: Outcomes) -> list[Seen]:
-    accuracy, ece, nll = (
-        {label: one.mean(metric) for label, one in outcomes.items()}
-        for metric in ("accuracy", "ece", "nll")
+    ece, nll = (
+        {label: one.mean(metric) for label, one in outcomes.items()} for metric in ("ece", "nll")
     )
+    accuracy = {label: spread(one, "accuracy") for label, one in outcomes.items()}
     sure = {label: one.more["confidence"] for label, one in outcomes.items()}
     whole = {label: one.ensemble["nll"] for label, one in outcomes.items()}
     return [
@@ -81,15 +82,15 @@ def seen(outcomes: Outcomes) -> list[Seen]:
         ),
         Seen(
             "It raises accuracy a little, by 0.2% on ImageNet (Szegedy et al. 2016, table 3).",
-            f"{accuracy[NONE]:.3f} without, {accuracy[SOME]:.3f} at 0.1, {accuracy[MUCH]:.3f} at "
-            "0.3, of 359 rows and four networks.",
-            accuracy[SOME] > accuracy[NONE],
+            f"{accuracy[NONE]} without, {accuracy[SOME]} at 0.1, {accuracy[MUCH]} at 0.3: so "
+            "little is not told from chance by 359 rows.",
+            surely_less(outcomes[NONE], outcomes[SOME], "accuracy"),
         ),
         Seen(
             "It calibrates a single network (Müller, Kornblith & Hinton 2019, section 3).",
             f"ECE {ece[NONE]:.3f} without, {ece[SOME]:.3f} at 0.1: these networks are calibrated "
-            f"without it, and are not sure enough with it; so is the NLL, {nll[NONE]:.3f} and "
-            f"{nll[SOME]:.3f}.",
+            f"without it, and are not sure enough with it; their NLL rises, too, from "
+            f"{nll[NONE]:.3f} to {nll[SOME]:.3f}.",
             ece[SOME] < ece[NONE],
         ),
         Seen(

@@ -67,8 +67,8 @@ def seen(outcomes: Outcomes) -> list[Seen]:
         Seen(
             "An ensemble of both is better than either, since they err on other rows (Shwartz-Ziv "
             "& Armon 2022, section 3.3).",
-            f"Its NLL is less than that of the best kind alone ({best}) by {shown(less)}; on "
-            "adult, with many rows, by 0.0041 ± 0.0001 (`benchmarks/pools.py`).",
+            f"The NLL of the best kind alone ({best}) minus its own is {shown(less)}; on adult, "
+            "with many rows, 0.0041 ± 0.0001 (`benchmarks/pools.py`).",
             are_surely_above_zero(less),
         ),
         Seen(

@@ -34,17 +34,17 @@ class Promotion:
     Attributes:
         name: of the registered model.
         version: of the run's model.
-        before: the version that was the champion.
+        before: the version that was the champion; None where there was none.
         champion: the version that is it now.
         before_metrics, metrics: of the test part, of these two models.
         differences: the run's minus the champion's, by metric; empty where nothing was compared,
-            since the run's model is the champion already.
+            since the run's model is the champion already, or the first.
         rows: how many test rows they are over.
     """
 
     name: str
     version: str
-    before: str
+    before: str | None
     champion: str
     before_metrics: dict[str, float]
     metrics: dict[str, float]
@@ -70,6 +70,7 @@ def promote(root: Path, name: str | None = None, against: Path | None = None) ->
         EnsemblePipeError: MLflow refuses, or cannot be reached.
     """
     run, paths = read_run(root), RunPaths.open(root)
+    run_id = read_manifest(paths).run_id  # the folder may have another name by now
     cursor = Cursor.load(paths.cursor)
     if cursor.model_uri is None or cursor.uri is None or cursor.parent is None:
         raise RunDirectoryError(
@@ -82,21 +83,22 @@ def promote(root: Path, name: str | None = None, against: Path | None = None) ->
         client = client_of(uri)
         present = registered.champion(client, name)
     other, differences = None, dict[str, Estimate]()
-    if present is not None and (present.run, present.sums) != (run.root.name, sums):
+    if present is not None and (present.run, present.sums) != (run_id, sums):
         other = _run_of(present, name, against)
         differences = _differences(other, run)
     with _problems(uri):
         version = registered.register(client, name, cursor.model_uri, cursor.parent, sums)
         if present is None or other is None:
-            return Promotion(name, version, version, version, own, own, {}, len(run.rows))
+            before = None if present is None else version
+            return Promotion(name, version, before, version, own, own, {}, len(run.rows))
         found, champion = differences[METRIC], present.number
         if found.high is not None and found.high < 0:
             champion = version
             reason = f"{METRIC} {interval_text(found)} against version {present.number}"
             registered.promote(client, name, version, reason)
-    before = _metrics(other)
+    theirs = _metrics(other)
     return Promotion(
-        name, version, present.number, champion, before, own, differences, len(run.rows)
+        name, version, present.number, champion, theirs, own, differences, len(run.rows)
     )
 
 

@@ -285,8 +285,15 @@ def sums_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return {name: sha256_of(folder / name) for name in sorted(names)}
 
 
-def check_sums(folder: Path, sums: Mapping[str, str]) -> None:
+def check_sums(
+    folder: Path, sums: Mapping[str, str], advice: str = "restore it from a copy"
+) -> None:
     """Check files below `folder` against their recorded sums.
+
+    Args:
+        folder: of the files.
+        sums: sha256 by name.
+        advice: what to do about a file that is missing or differs.
 
     Raises:
         CorruptFileError: one is missing, differs, or has a name that leads out of the folder.
@@ -296,9 +303,9 @@ def check_sums(folder: Path, sums: Mapping[str, str]) -> None:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise CorruptFileError(f"{folder}: its manifest names {name!r}, outside the folder")
         if not path.is_file():
-            raise CorruptFileError(f"{path}: missing, though its manifest lists it")
+            raise CorruptFileError(f"{path}: missing, though its manifest lists it; {advice}")
         if sha256_of(path) != expected:
             raise CorruptFileError(
                 f"{path}: its contents do not match the sha256 sum in its manifest; "
-                "it was changed or damaged after it was written"
+                f"it was changed or damaged after it was written; {advice}"
             )

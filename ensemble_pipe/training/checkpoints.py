@@ -91,7 +91,8 @@ def set_aside_damaged(paths: RunPaths, learner: int, run: str) -> str | None:
             for part in (path.with_suffix(".json"), path):
                 if part.exists():
                     part.rename(part.with_name(part.name + DAMAGED))
-        return f"{told}; learner {learner} goes on from step {step}" if damaged else None
+        went = f"learner {learner} goes on from step {step}"
+        return f"{went}, since a newer checkpoint is damaged: {told}" if damaged else None
     return None
 
 
@@ -181,7 +182,7 @@ def load_state(paths: RunPaths, learner: int, step: int) -> LearnerState:
         raise CorruptFileError(
             f"{weights.with_suffix('.json')}: sums: must be that of {weights.name} alone; {ANEW}"
         )
-    check_sums(weights.parent, saved.sums)
+    check_sums(weights.parent, saved.sums, ANEW)
     content = read_bytes(weights)
     tensors = parse_tensors(content, str(weights))
     stated = _facts_in(content, str(weights))
@@ -239,7 +240,7 @@ def load_estimator(paths: RunPaths, learner: int, run: str | None) -> FittedFile
         raise CorruptFileError(
             f"{facts_path}: sums: must be that of one file, {' or '.join(known)}; {ANEW}"
         )
-    check_sums(facts_path.parent, saved.sums)
+    check_sums(facts_path.parent, saved.sums, ANEW)
     return FittedFile(known[name], read_bytes(facts_path.with_name(name)))
 
 

@@ -44,7 +44,9 @@ def test_a_model_with_a_flipped_bit(name: str) -> None:
 def test_a_model_without_its_members() -> None:
     (Path(table_model()) / "members.safetensors").unlink()
     message = predict("model", write("t.csv", "a,b\n1,2\n"))
-    assert message == "model/members.safetensors: missing, though its manifest lists it"
+    assert message == (
+        "model/members.safetensors: missing, though its manifest lists it; restore it from a copy"
+    )
 
 
 def test_predictions_into_an_unknown_ending() -> None:

@@ -67,7 +67,10 @@ def test_the_alias_moves_to_what_is_better_on_the_same_rows_and_to_nothing_else(
     runs: dict[str, Path], client: MlflowClient
 ) -> None:
     first = promote(runs["weak"], "digits")
-    assert (first.version, first.champion, first.differences) == ("1", "1", {})
+    assert (first.version, first.before, first.champion) == ("1", None, "1")
+    assert first.differences == {}
+    assert first.to_dict()["promoted"] is True
+    assert promote(runs["weak"], "digits").to_dict()["promoted"] is False
     better = promote(runs["strong"], "digits")
     assert (better.before, better.version, better.champion) == ("1", "2", "2")
     difference = better.differences["nll"]
@@ -118,6 +121,7 @@ def test_the_champions_run_may_lie_elsewhere(runs: dict[str, Path], tmp_path: Pa
             promote(runs["strong"], "moved")
         with pytest.raises(InputError, match=f"the champion, is of run {runs['weak'].name}"):
             promote(runs["strong"], "moved", runs["other"])
+        assert promote(elsewhere, "moved").champion == "1"  # it is the champion itself
         assert promote(runs["strong"], "moved", elsewhere).champion == "2"
     finally:
         elsewhere.rename(runs["weak"])
