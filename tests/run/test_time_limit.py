@@ -152,7 +152,7 @@ def test_a_network_under_way_yields_its_best_row(
     limited(300)
     result = run(config, output=tmp_path, inline=True, time_limit="1h")
     paths = RunPaths(Path(result.run_dir))
-    (saved,) = list_checkpoints(paths, 0)
+    _, saved = list_checkpoints(paths, 0)
     assert (saved.step, saved.finished, saved.member) == (300, False, None)
     state = load_state(paths, 0, saved.step)
     (member,) = ensemble_pipe.load(result.run_dir).members
