@@ -23,6 +23,8 @@ PORTS_TRIED = 20
 START_TIMEOUT_S = 120.0
 # Of the UI's two kinds of pages the one for models that are trained; the other is the default.
 _WORKFLOW = "machine_learning"
+# Without it the server starts eight processes more, which judge answers of language models.
+_SPARING = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def serve_ui(output: Path, port: int, say: Callable[[str], None], opens: bool = True) -> None:
@@ -56,9 +58,10 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None], opens: bool = 
     ]  # fmt: skip
     quiet_mlflow()
     log = subprocess.DEVNULL
+    environment = {**_SPARING, **os.environ}
     # Keeps files of the current directory from being imported.
     # The address may hold a password, and arguments are visible to every user.
-    environment = {**os.environ, "PYTHONSAFEPATH": "1", "MLFLOW_BACKEND_STORE_URI": uri}
+    environment |= {"PYTHONSAFEPATH": "1", "MLFLOW_BACKEND_STORE_URI": uri}
     process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     try:
         _wait_for(process, port)

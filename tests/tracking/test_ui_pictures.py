@@ -55,7 +55,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(timeout=60)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(address: str) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
