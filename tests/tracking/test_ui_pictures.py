@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from small_pipelines import small_settings
@@ -23,8 +24,8 @@ LEARNERS = ["learner 000 mlp", "learner 001 mlp", "learner 002 mlp"]
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address that `ui` prints and opens, of the runs of an experiment with one run."""
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """The address that `ui` prints and opens, with a run of three learners, and its process."""
     folder = tmp_path_factory.mktemp("shown")
     settings = small_settings(hidden=16, epochs=4, name="shown", ensemble={"learners": 3})
     settings["tracking"] = {"register_as": "digits"}
@@ -49,14 +50,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert process.poll() is None
             time.sleep(0.2)
         assert opened.read_text().strip() == printed
-        yield printed
+        yield printed, process.pid
     finally:
         process.terminate()
         process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")
-def page(address: str) -> Iterator[Any]:
+def page(shown: tuple[str, int]) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -66,13 +67,21 @@ def page(address: str) -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1600, "height": 1200})
         page.set_default_timeout(WAIT_MS)
-        page.goto(address)
+        page.goto(shown[0])
         page.wait_for_selector("text=shown-")
         page.get_by_role("button", name="Close").first.click()  # of MLflow's assistant
         page.locator("[role=row]", has_text="shown-").locator("button").first.click()
         page.wait_for_selector(f"text={LEARNERS[-1]}")
         yield page
         browser.close()
+
+
+def test_the_server_has_one_process_that_answers_and_none_for_language_models(
+    shown: tuple[str, int],
+) -> None:
+    (server,) = psutil.Process(shown[1]).children()
+    (worker,) = server.children(recursive=True)
+    assert "uvicorn" in " ".join(worker.cmdline())
 
 
 def test_a_run_unfolds_to_its_learners_in_order(page: Any, tmp_path: Path) -> None:
