@@ -51,7 +51,9 @@ def test_the_code_in_its_logged_model_serves_it(version: str, tmp_path: Path) ->
     )
     served = mlflow.pyfunc.load_model(str(tmp_path / "saved"))
     pd.testing.assert_frame_equal(served.predict(rows), expected)
-    with pytest.raises(mlflow.MlflowException, match=r"row 0 \(from 0\), column 'a': a missing") as refusal:
+    with pytest.raises(
+        mlflow.MlflowException, match=r"row 0 \(from 0\), column 'a': a missing"
+    ) as refusal:
         served.predict(rows.assign(a=np.nan))
     assert refusal.value.error_code == "INVALID_PARAMETER_VALUE"
 
