@@ -18,6 +18,7 @@ from ensemble_pipe.report.page import (
     number_text,
     raster,
     table,
+    target_text,
 )
 from ensemble_pipe.report.rows import column_values, image_data, shown_columns
 
@@ -111,7 +112,7 @@ def _said(test: TestPart, place: int) -> str:
     if test.schema.task == "regression":
         pairs = zip(test.truth[place], test.prediction.mean[place], strict=True)
         return "; ".join(
-            f"{number_text(true)}, predicted {number_text(mean)}" for true, mean in pairs
+            f"{target_text(true)}, predicted {number_text(mean)}" for true, mean in pairs
         )
     classes, decided = test.schema.classes, int(test.prediction.decided[place])
     probability = float(test.prediction.probabilities[place, decided])
@@ -158,8 +159,9 @@ def _cells(test: TestPart, place: int) -> Iterator[Html]:
         yield html_of(f"{test.prediction.probabilities[place, decided]:.1%}")
         return
     columns = test.truth[place], test.prediction.mean[place], test.prediction.std[place]
-    for each in zip(*columns, strict=True):
-        yield from (html_of(number_text(float(value))) for value in each)
+    for true, *predicted in zip(*columns, strict=True):
+        yield html_of(target_text(float(true)))
+        yield from (html_of(number_text(float(value))) for value in predicted)
 
 
 def _columns(numbers: Numbers) -> list[str]:

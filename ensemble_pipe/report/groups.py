@@ -9,7 +9,7 @@ from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.core.messages import printable
 from ensemble_pipe.data.group_names import read_group_names
 from ensemble_pipe.report.numbers import Numbers, TestPart
-from ensemble_pipe.report.page import number_text
+from ensemble_pipe.report.page import target_text
 from ensemble_pipe.report.rows import column_values, shown_columns
 
 FEWEST_ROWS = 20
@@ -59,7 +59,7 @@ def _by_target(test: TestPart) -> list[Group]:
     for place, (low, high) in enumerate(pairwise(ends)):
         above = values >= low if place == 0 else values > low
         places = np.flatnonzero(above & (values <= high))
-        found.append(Group(f"{number_text(low)} to {number_text(high)}", places))
+        found.append(Group(f"{target_text(low)} to {target_text(high)}", places))
     return found
 
 

@@ -8,6 +8,7 @@ text, are shown as escape sequences.
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from math import isclose
 from typing import Any
 
 import yaml
@@ -62,6 +63,16 @@ def number_text(value: float) -> str:
     if value == 0 or 0.01 <= abs(value) < 100:
         return f"{value:.4f}"
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e8 else f"{value:.4g}"
+
+
+def target_text(value: float) -> str:
+    """Return a true number as text: a whole one without decimals, others as `number_text`.
+
+    >>> [target_text(value) for value in (40.0, 39.999998, 0.0, 12.5, 1e-12)]
+    ['40', '40', '0', '12.5000', '1e-12']
+    """
+    is_whole = abs(value) < 1e8 and isclose(value, round(value), rel_tol=1e-6)
+    return f"{round(value):,}" if is_whole else number_text(value)
 
 
 def joined(parts: Iterable[Any]) -> Html:

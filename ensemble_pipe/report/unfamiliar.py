@@ -24,6 +24,7 @@ from ensemble_pipe.report.drawing import (
     Drawings,
     figure_legend,
     new_axis,
+    short,
 )
 from ensemble_pipe.report.numbers import Numbers, TestPart
 from ensemble_pipe.serving.artifact import components_of
@@ -56,10 +57,9 @@ def unfamiliar(test: TestPart, paths: RunPaths) -> "Figure":
     known = replace(test.prediction, outputs=test.prediction.outputs[:, places])
     model = load(paths.model)
     unknown = model.of_outputs(model.stored_outputs(shuffled(test.stored(places), test.schema)))
-    is_classification = test.schema.task == "classification"
-    unit = "1 less the largest probability" if is_classification else "predicted deviation"
-    figure, axis = new_axis(f"how unsure it is: {unit}", "share of rows", fits_labels=True)
-    both = unsureness(known), unsureness(unknown)
+    measure, unit = _measure(test.schema)
+    figure, axis = new_axis(f"how unsure it is: {measure}", "share of rows", fits_labels=True)
+    both = unit * unsureness(known), unit * unsureness(unknown)
     edges = np.linspace(min(values.min() for values in both), _end(np.concatenate(both)), _BINS + 1)
     looks = ((BLUE, "-", "test rows"), (VERMILION, "--", "of another kind"))
     for values, (colour, dashes, label) in zip(both, looks, strict=True):
@@ -70,6 +70,15 @@ def unfamiliar(test: TestPart, paths: RunPaths) -> "Figure":
     figure_legend(figure, axis)
     axis.set_title(_told_apart(known, unknown), fontsize=9, loc="right")
     return figure
+
+
+def _measure(schema: Schema) -> tuple[str, float]:
+    """Return what `unsureness` measures, in words, and the unit that it is shown in."""
+    if schema.task == "classification":
+        return "1 less the largest probability", 1.0
+    if len(schema.fitted_targets) > 1:
+        return "predicted deviation, of each target in its own deviations", 1.0
+    return f"predicted deviation of {short(schema.target_names[0])}", schema.fitted_targets[0].unit
 
 
 def _end(values: Floats) -> float:

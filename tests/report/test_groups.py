@@ -18,6 +18,7 @@ from ensemble_pipe.report.captions import caption_of
 from ensemble_pipe.report.drawing import svg_of
 from ensemble_pipe.report.groups import Group, groups_of
 from ensemble_pipe.report.numbers import Numbers, read_numbers
+from ensemble_pipe.report.page import target_text
 from ensemble_pipe.report.pictures import drawings
 from ensemble_pipe.report.unfamiliar import shuffled, told_apart
 from ensemble_pipe.run.pipeline import run
@@ -148,6 +149,22 @@ def test_rows_of_another_kind_are_shown_beside_the_test_rows_always_alike(
     picture = svg_of(draw())
     assert picture == svg_of(draw())
     assert re.search(r"told apart: \d+%; by disagreement \d+%", picture)
+
+
+def test_how_unsure_predictions_of_numbers_are_is_in_the_units_of_the_target(
+    targets: Numbers,
+) -> None:
+    (axis,) = drawings(targets)["unfamiliar"]().axes
+    assert axis.get_xlabel() == "how unsure it is: predicted deviation of y"
+    low, high = axis.dataLim.intervalx
+    deviations = part_of(targets).prediction.std
+    assert low <= deviations.min()
+    assert high >= np.quantile(deviations, 0.9)
+    assert high < 10 * deviations.max()
+
+
+def test_whole_numbers_of_a_target_have_no_decimals() -> None:
+    assert [target_text(value) for value in (98.0, -3.0, 0.25)] == ["98", "-3", "0.2500"]
 
 
 def test_a_run_without_its_model_has_no_rows_of_another_kind(
