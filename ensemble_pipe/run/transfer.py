@@ -116,7 +116,7 @@ def read_sources(path: Path) -> list[Source]:
             return [_source(member, model.schema) for member in by_row.values()]
     raise ConfigError(
         f"transfer.weights: {path} is no run directory with a model, no model directory and no "
-        "safetensors file"
+        "safetensors file; name one, or run the pipeline that makes it first"
     )
 
 

@@ -1,6 +1,7 @@
 """Why MLflow has not received something: it cannot be reached, or refuses permanently."""
 
 from dataclasses import dataclass
+from socket import gaierror
 
 from ensemble_pipe.core.addresses import mask_secrets, sqlite_path
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
@@ -47,6 +48,16 @@ def reason_of(error: BaseException) -> str:
     return truncate(mask_secrets(lines[0] if lines else type(error).__name__), 300)
 
 
+def _unreachable(error: BaseException, uri: str) -> str | None:
+    """Return in plain words that a server cannot be reached, where that is what an error says."""
+    first: BaseException | None = error
+    while first is not None:
+        if isinstance(first, ConnectionError | gaierror) and first.strerror:
+            return f"{mask_secrets(uri)} cannot be reached: {first.strerror}"
+        first = first.__cause__ or first.__context__
+    return None
+
+
 def problem_of(error: BaseException, uri: str) -> Problem:
     """Return why something could not be shipped to a store or server."""
     reason = reason_of(error)
@@ -65,5 +76,7 @@ def problem_of(error: BaseException, uri: str) -> Problem:
         return Problem(reason, "try again")
     path = sqlite_path(uri)
     if path is None:
-        return Problem(reason, "start the tracking server and try again")
+        return Problem(
+            _unreachable(error, uri) or reason, "start the tracking server and try again"
+        )
     return Problem(reason, f"see that {path} can be written, and try again")

@@ -162,7 +162,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no weights": (
         {"weights": "absent"},
         r"transfer\.weights: absent is no run directory with a model, no model directory and no "
-        "safetensors file",
+        "safetensors file; name one, or run the pipeline that makes it first",
     ),
 }
 

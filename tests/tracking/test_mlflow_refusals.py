@@ -46,6 +46,16 @@ def test_each_error_has_its_advice(error: Exception, uri: str, advice: str, last
     assert is_refusal(error) is ("would fail too" in advice)
 
 
+def test_a_server_that_is_not_there_is_said_in_plain_words() -> None:
+    uri = "http://ann:SECRET@127.0.0.1:9"  # a port that nothing listens on
+    with pytest.raises(requests.ConnectionError) as caught:
+        requests.get(uri, timeout=5)
+    error = MlflowException("API request failed")
+    error.__cause__ = caught.value
+    reason = str(problem_of(error, uri))
+    assert reason == "http://ann:***@127.0.0.1:9 cannot be reached: Connection refused"
+
+
 def test_reasons_are_one_line_without_secrets() -> None:
     error = MlflowException("API request to http://ann:SECRET@host failed\nand more")
     assert str(problem_of(error, SERVER)) == "API request to http://ann:***@host failed"
