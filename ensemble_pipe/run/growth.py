@@ -125,7 +125,8 @@ def _journal_growth(paths: RunPaths, config: Pipeline, plans: Plans) -> None:
     known = {entry.learner for entry in entries if isinstance(entry, LearnerEntry)}
     learners = plans.to_dict()
     journal = Journal(paths.journal)
-    for learner in sorted(learners.keys() - known):
-        journal.append(LearnerEntry(learner, learners[learner]))
-    journal.append(GrownEntry(len(learners), resolve(config)["ensemble"]))
+    grown = GrownEntry(len(learners), resolve(config)["ensemble"])
+    for learner in sorted(learners.keys() - known):  # see `preparation`
+        journal.append(LearnerEntry(learner, learners[learner], time_ms=grown.time_ms))
+    journal.append(grown)
     journal.close()

@@ -201,9 +201,10 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
     sums = sums_of(paths.root, names)
     journal = Journal(paths.journal)
     data_sums = {name: fingerprint(paths.part(name)) for name in prepared.rows}
-    journal.append(StartedEntry(paths.root.name, resolve(config), prepared.rows, data_sums))
-    for learner, plan in plans.to_dict().items():
-        journal.append(LearnerEntry(learner, plan))
+    started = StartedEntry(paths.root.name, resolve(config), prepared.rows, data_sums)
+    journal.append(started)
+    for learner, plan in plans.to_dict().items():  # at one time, from which MLflow has their order
+        journal.append(LearnerEntry(learner, plan, time_ms=started.time_ms))
     journal.close()
     manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
     write_summed_json(paths.manifest, manifest)

@@ -58,6 +58,8 @@ def test_a_grown_run_is_one_that_had_so_many_learners_from_its_start(
     whole = run_here(tmp_path, add_learners(pipeline(**ensemble), 2))
     assert result.members == whole.members == 5
     assert result.metrics == whole.metrics
+    (grown,), new = entries(result, "grown"), entries(result, "learner")[-2:]
+    assert {entry["time_ms"] for entry in new} == {grown["time_ms"]}  # see `test_mlflow`
     first, second = (Path(one.run_dir) / "model" for one in (result, whole))
     for name in ("model.json", "members.safetensors"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
