@@ -218,7 +218,8 @@ class Tracking(_Section):
     gets the alias `champion`, and `ensemble-pipe promote` moves it.
     `experiment` is made if there is none of its name. `tags` are set on the run, by name.
     `parent_run` is the id of an MLflow run in it that this one is shown below: in Python the active
-    one of the same store.
+    one of the same store. With `system_metrics` the processor, memory, disk and network of the
+    machine that drives the run are sampled every 10 s.
     """
 
     mlflow: bool = True
@@ -227,6 +228,7 @@ class Tracking(_Section):
     register_as: str | None = None
     tags: dict[Annotated[str, MinLen(1)], str | int | float | bool] = Field(default_factory=dict)
     parent_run: Annotated[str, MinLen(1)] | None = None
+    system_metrics: bool = True
 
     @model_validator(mode="after")
     def _tags_are_own(self) -> "Tracking":

@@ -204,6 +204,7 @@ def tracker_of(paths: RunPaths, settings: Tracking) -> Tracker:
         settings.uri,
         settings.experiment,
         settings.register_as and model_name(settings.register_as),
+        settings.system_metrics,
         program="ensemble_pipe.run.companion",
     )
 

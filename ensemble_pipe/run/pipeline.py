@@ -277,7 +277,7 @@ def sync(run_dir: str | Path, timeout_s: float, display: Display | None = None) 
                 "began with it true is shipped to MLflow"
             )
         entries = complete_entries(paths)
-        tracker = tracker_of(paths, tracking)
+        tracker = tracker_of(paths, tracking.model_copy(update={"system_metrics": False}))
         tracker.check_cursor()
         _end_if_killed(paths, entries)
         tracker.start()

@@ -26,12 +26,14 @@ class Assignment:
         uri: of the tracking server or store, with its secrets.
         experiment: its name.
         register_as: registered model that the run's model becomes a version of; None for none.
+        samples: whether the machine is measured meanwhile.
     """
 
     root: str
     uri: str
     experiment: str
     register_as: str | None
+    samples: bool
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ from ensemble_pipe.tracking.companion import (
     line_of,
 )
 from ensemble_pipe.tracking.journal import Line, read_lines
+from ensemble_pipe.tracking.kinds import Entry
 from ensemble_pipe.tracking.refusals import Problem, problem_of
 from ensemble_pipe.tracking.shipping import LogModel, Shipper
+from ensemble_pipe.tracking.system_metrics import make_sampler
 
 POLL_S = 1.0
 RETRY_S = 5.0
@@ -44,6 +46,7 @@ class Companion:
     Args:
         paths: of the run.
         uri, experiment, log_model: as for `Shipper`.
+        samples: whether the machine is measured until the run ends.
         prepare: called once, when nothing else is to be done, before a model is logged.
         tell: called with each message to the driver.
     """
@@ -54,12 +57,14 @@ class Companion:
         uri: str,
         experiment: str,
         log_model: LogModel,
+        samples: bool,
         prepare: Callable[[], None],
         tell: Callable[[Progress], None],
     ) -> None:
         self._paths, self._prepare, self._tell = paths, prepare, tell
         self._shipper = Shipper(paths, uri, experiment, log_model, self._on_step, self._on_sent)
         self._answer_s = ANSWER_S if is_server(self._shipper.uri) else BUSY_S
+        self._sampler = make_sampler() if samples else None
         self._sent = self._planned = 0
         self._problem: Problem | None = None
         self._shipping_s = 0.0
@@ -77,6 +82,8 @@ class Companion:
         prepared = False
         while True:
             last_look = self._ending.is_set()
+            if self._sampler is not None:
+                self._sampler.take()
             self._problem = self._ship_new()
             self._report(self._answer_s)
             over = time.monotonic() > self._last_try
@@ -110,12 +117,19 @@ class Companion:
                 lines = self._unsent()
                 for first in range(0, len(lines), MOST_ENTRIES):
                     part = lines[first : first + MOST_ENTRIES]
-                    self._shipper.ship([line.entry for line in part], part[-1].end)
+                    self._ship([line.entry for line in part], part[-1].end)
                 self._shipping_s = time.monotonic() - began
         except Exception as error:
             # No failure of a tracking server may end a training; the driver reports it.
             return problem_of(error, self._shipper.uri)
         return None
+
+    def _ship(self, entries: list[Entry], offset: int) -> None:
+        """Ship entries, and with them what was sampled since the last ones."""
+        samples = () if self._sampler is None else tuple(self._sampler.kept)
+        self._shipper.ship(entries, offset, samples)
+        if self._sampler is not None:
+            self._sampler.sent(len(samples))
 
     def _unsent(self) -> list[Line]:
         """Return the lines that MLflow lacks; whether it has what it had is asked beside."""
@@ -164,7 +178,13 @@ def serve(
     assignment = Assignment(**json.loads(commands.readline()))
     paths = RunPaths(Path(assignment.root))
     companion = Companion(
-        paths, assignment.uri, assignment.experiment, log_model_of(assignment), prepare, tell
+        paths,
+        assignment.uri,
+        assignment.experiment,
+        log_model_of(assignment),
+        assignment.samples,
+        prepare,
+        tell,
     )
 
     def listen() -> None:

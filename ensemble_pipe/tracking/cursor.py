@@ -24,6 +24,7 @@ class Cursor:
         left_out: reasons why MLflow will never have something, by its description.
         model_uri, model_sums: of the model that was logged.
         sendings: how often something was sent; see `sendings`.
+        samples: number of samples of the machine that were sent.
     """
 
     uri: str | None = None
@@ -38,6 +39,7 @@ class Cursor:
     model_uri: str | None = None
     model_sums: dict[str, str] = field(default_factory=dict)
     sendings: Count = 0
+    samples: Count = 0
 
     def take(self, name: str) -> bool:
         """Return whether an entry is to be sent, now and never again."""

@@ -36,4 +36,4 @@ def has_lost(client: Any, cursor: Cursor) -> bool:
 
 def cursor_anew(cursor: Cursor) -> Cursor:
     """Return the cursor of a run of which all is to be sent again."""
-    return Cursor(uri=cursor.uri, sendings=cursor.sendings)
+    return Cursor(uri=cursor.uri, sendings=cursor.sendings, samples=cursor.samples)

@@ -12,14 +12,22 @@ from zlib import crc32
 from ensemble_pipe.core.addresses import mask_secrets
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import seconds_of
-from ensemble_pipe.tracking import kinds, names
+from ensemble_pipe.tracking import kinds
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.datasets import dataset_inputs
 from ensemble_pipe.tracking.documents import send_documents
 from ensemble_pipe.tracking.endings import LearnerEnd, learner_status, open_status
 from ensemble_pipe.tracking.entry import OfLearner, without_time
-from ensemble_pipe.tracking.kinds import Entry, Numbers
+from ensemble_pipe.tracking.kinds import Entry
 from ensemble_pipe.tracking.labels import learner_name, run_tags
+from ensemble_pipe.tracking.measurements import (
+    send_ensemble,
+    send_epoch,
+    send_member,
+    send_numbers,
+    send_samples,
+    send_trial,
+)
 from ensemble_pipe.tracking.model_metrics import model_metrics
 from ensemble_pipe.tracking.refusals import is_refusal, reason_of
 from ensemble_pipe.tracking.result_metrics import result_metrics, time_metrics
@@ -34,6 +42,7 @@ from ensemble_pipe.tracking.store import (
     require_address,
     sweep_orphans,
 )
+from ensemble_pipe.tracking.system_metrics import Sample
 
 # (tracking URI, experiment id, MLflow run id, run paths) -> URI of the logged model
 LogModel = Callable[[str, str, str, RunPaths], str]
@@ -43,7 +52,6 @@ OnStep = Callable[[Literal["open", "model"]], None]
 OnSent = Callable[[int, int], None]
 
 BETWEEN_MS = 10
-MemberMetrics = kinds.CostEntry | kinds.MemberEntry | kinds.MemberTestEntry
 # Tags of a learner with the reason why it has no member; removed when it is trained after all.
 _WHY = {"failed": "failure", "spared": "spared", "pruned": "pruned", "ended": "unfinished"}
 
@@ -77,8 +85,8 @@ class Shipper:
         # The learners' runs that MLflow has and the cursor may lack; None before a look-up.
         self._found: dict[str, Any] | None = None
 
-    def ship(self, entries: Sequence[Entry], offset: int) -> None:
-        """Send entries, and note that the journal is sent up to `offset`.
+    def ship(self, entries: Sequence[Entry], offset: int, samples: Sequence[Sample] = ()) -> None:
+        """Send entries and samples, and note that the journal is sent up to `offset`.
 
         An exception of MLflow's leaves the cursor where it was.
         """
@@ -86,6 +94,7 @@ class Shipper:
             self.open()
             for entry in entries:
                 self.take(entry)
+            send_samples(self._to, self.cursor, samples)
             self._to.flush()
             count_sending(self._to.client, self.cursor)
             self.cursor.offset = offset
@@ -117,23 +126,18 @@ class Shipper:
             case kinds.ResumedEntry():
                 self._resumed()
             case kinds.EpochEntry():
-                self._epoch(entry)
-            case kinds.CostEntry():
-                self._member_metrics(entry, {"milliseconds_per_row": entry.ms})
-            case kinds.MemberEntry():
-                metrics = {f"validation/{name}": value for name, value in entry.metrics.items()}
-                self._member_metrics(entry, metrics)
-            case kinds.MemberTestEntry():
-                self._member_metrics(entry, entry.metrics)
+                send_epoch(self._to, self.cursor, entry)
+            case kinds.CostEntry() | kinds.MemberEntry() | kinds.MemberTestEntry():
+                send_member(self._to, self.cursor, entry)
             case kinds.EnsembleEntry():
-                self._ensemble(entry)
+                send_ensemble(self._to, self.cursor, entry)
             case kinds.FinishedEntry():
                 self._end_learner(entry)
             case kinds.FailedEntry() | kinds.SparedEntry() | kinds.PrunedEntry():
                 self._to.tag(self._child(entry), _WHY[entry.kind], entry.reason)
                 self._end_learner(entry)
             case kinds.TrialEntry():
-                self._trial(entry)
+                send_trial(self._to, self.cursor, entry)
             case kinds.CombinedEntry():
                 self._combined(entry)
             case kinds.RefittedEntry():
@@ -150,7 +154,8 @@ class Shipper:
             case kinds.ModelEntry():
                 self._model(entry)
             case kinds.TimelineEntry():
-                self._add(self._parent, entry, time_metrics(seconds_of(entry.stages)), 0)
+                times = time_metrics(seconds_of(entry.stages))
+                send_numbers(self._to, self._parent, entry.time_ms, times, 0)
             case kinds.EndedEntry():
                 self._ended(entry)
             case kinds.UnknownEntry():
@@ -183,13 +188,6 @@ class Shipper:
 
     def _leave_out(self, what: str, why: str) -> None:
         self.cursor.left_out[what] = why
-
-    def _add(self, run: str, entry: Entry, metrics: Numbers, step: int) -> None:
-        from mlflow.entities import Metric
-
-        sent = {name: float("nan") if value is None else value for name, value in metrics.items()}
-        found = [Metric(names.key(name), v, entry.time_ms, step) for name, v in sent.items()]
-        self._to.metrics(run, found)
 
     def _make_run(self, key: str, name: str, tags: dict[str, str], time_ms: int) -> str:
         tags = {KEY_TAG: key, "mlflow.source.name": "ensemble-pipe", **tags}
@@ -242,37 +240,11 @@ class Shipper:
                 for tag in known[run].data.tags.keys() & _WHY.values():
                     client.delete_tag(run, tag)
 
-    def _epoch(self, entry: kinds.EpochEntry) -> None:
-        learner = str(entry.learner)
-        if entry.epoch > self.cursor.epochs.get(learner, 0):
-            self._add(self._child(entry), entry, entry.metrics, entry.epoch)
-            self.cursor.epochs[learner] = entry.epoch
-
-    def _member_metrics(self, entry: MemberMetrics, metrics: Numbers) -> None:
-        # A learner that was halted and resumed has two members of one number.
-        sum_ = crc32(json.dumps(metrics).encode())
-        if self.cursor.take(f"{entry.kind}/{entry.learner}/{entry.number}/{sum_}"):
-            self._add(self._child(entry), entry, metrics, entry.number)
-
-    def _ensemble(self, entry: kinds.EnsembleEntry) -> None:
-        if entry.members > self.cursor.members:
-            metrics = {f"validation/{name}": value for name, value in entry.metrics.items()}
-            self._add(self._parent, entry, metrics, entry.members)
-            self.cursor.members = entry.members
-
     def _end_learner(self, entry: LearnerEnd) -> None:
         learner = str(entry.learner)
         if self.cursor.ended.get(learner) != "FINISHED":
             self.cursor.ended[learner] = learner_status(entry)
             self._to.end(self._child(entry), self.cursor.ended[learner], entry.time_ms)
-
-    def _trial(self, entry: kinds.TrialEntry) -> None:
-        sum_ = crc32(json.dumps(entry.metrics).encode())
-        is_new = self.cursor.take(f"trial/{entry.trial}/{sum_}")
-        for child in (self.cursor.children[str(learner)] for learner in entry.learners):
-            self._to.tag(child, "trial", entry.text)
-            if is_new:
-                self._add(child, entry, entry.metrics, 0)
 
     def _combined(self, entry: kinds.CombinedEntry) -> None:
         self._to.json_file(self._parent, without_time(entry), "combined.json")
@@ -285,7 +257,7 @@ class Shipper:
         # A run that was interrupted and resumed has two results.
         if self.cursor.take(f"result/{crc32(json.dumps(entry.metrics).encode())}"):
             for step, shown in result_metrics(entry.metrics, entry.equal, entry.members).items():
-                self._add(self._parent, entry, shown, step)
+                send_numbers(self._to, self._parent, entry.time_ms, shown, step)
             self._to.json_file(self._parent, entry.metrics, "metrics.json")
 
     def _model(self, entry: kinds.ModelEntry) -> None:

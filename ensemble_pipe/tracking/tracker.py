@@ -208,15 +208,17 @@ def make_tracker(
     uri: str | None,
     experiment: str,
     register_as: str | None,
+    system_metrics: bool,
     program: str,
 ) -> Tracker:
     """Return the tracker of a run; a store once chosen stays that of the run.
 
     Args:
         program: module that a companion runs, see `companion_loop.serve`.
-        paths, mlflow, uri, experiment, register_as: of the run.
+        paths, mlflow, uri, experiment, register_as, system_metrics: of the run.
     """
     if not mlflow:
         return NullTracker()
     uri = uri or default_uri(paths.root.parent)
-    return MlflowTracker(paths, Assignment(str(paths.root), uri, experiment, register_as), program)
+    assignment = Assignment(str(paths.root), uri, experiment, register_as, system_metrics)
+    return MlflowTracker(paths, assignment, program)

@@ -213,7 +213,7 @@ def test_signals_while_mlflow_is_waited_for_do_not_take_it_for_done(
     from ensemble_pipe.tracking.companion import Assignment
     from ensemble_pipe.tracking.tracker import MlflowTracker, Patience
 
-    assignment = Assignment(str(tmp_path), "sqlite://", "waits", None)
+    assignment = Assignment(str(tmp_path), "sqlite://", "waits", None, False)
     tracker = MlflowTracker(RunPaths(tmp_path), assignment, "fake_companion")
     tracker.start()
     with handle_signals():

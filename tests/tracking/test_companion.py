@@ -27,7 +27,7 @@ class Tracked(MlflowTracker):
 
     def __init__(self, folder: Path, kind: str, uri: str = "sqlite://") -> None:
         self.folder, self.shown = folder, list[str]()
-        assignment = Assignment(str(folder), uri, kind, None)
+        assignment = Assignment(str(folder), uri, kind, None, False)
         super().__init__(RunPaths(folder), assignment, "fake_companion")
 
     def end(self, patience: Patience = ENOUGH) -> None:
@@ -88,7 +88,9 @@ def test_one_that_cannot_run_says_why(track: Callable[..., Tracked], tmp_path: P
     tracker = track("breaks")
     tracker.end()
     assert str(tracker.problem) == "its process ended too early: no module named mlflow"
-    unknown = MlflowTracker(RunPaths(tmp_path), Assignment(str(tmp_path), "", "", None), "no.such")
+    unknown = MlflowTracker(
+        RunPaths(tmp_path), Assignment(str(tmp_path), "", "", None, False), "no.such"
+    )
     unknown.start()
     unknown.finish(ENOUGH, lambda _: None)
     assert "No module named" in str(unknown.problem)

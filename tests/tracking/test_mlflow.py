@@ -26,7 +26,7 @@ from ensemble_pipe.data.fingerprint import fingerprint
 from ensemble_pipe.run.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.result_metrics import result_metrics
-from ensemble_pipe.tracking.shipping import Shipper
+from ensemble_pipe.tracking.shipping import BETWEEN_MS, Shipper
 from ensemble_pipe.tracking.store import sweep_orphans
 
 # The curve of ensemble size is of members as they are, and so ends at what is not calibrated.
@@ -51,7 +51,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(folder: Path) -> RunResult:
-    return run(folder / "tracked.yaml", output=folder / "runs", inline=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1e-9")  # whenever it is looked at
+        return run(folder / "tracked.yaml", output=folder / "runs", inline=True)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +118,7 @@ def test_the_ui_shows_what_the_ensemble_reaches_on_the_test_part_before_all_else
 ) -> None:
     parent, children = tree(client, str(finished.mlflow_run_id))
     # The UI has a section for each folder of metrics, in order of their names.
-    folders = sorted({name.rpartition("/")[0] for name in parent.data.metrics})
+    folders = sorted({name.rpartition("/")[0] for name in parent.data.metrics} - {"system"})
     assert folders[0] == "test"
     assert set(folders[1:-2]) == {
         "test_baseline_constant", "test_diversity", "test_member_best", "test_member_mean",
@@ -166,6 +168,20 @@ def test_the_curve_of_ensemble_size_grew_with_every_member(
     assert [step for step, _ in curve] == [1, 2, 3]
     # The curve comes from running sums, the result from all members at once.
     assert curve[-1][1] == pytest.approx(finished.metrics["validation/nll"], rel=1e-12)
+
+
+def test_the_run_alone_has_what_was_sampled_of_the_machine(
+    client: MlflowClient, finished: RunResult
+) -> None:
+    parent, children = tree(client, str(finished.mlflow_run_id))
+    model = client.get_logged_model(str(finished.model_uri).removeprefix("models:/"))
+    assert not [name for run in children for name in run.data.metrics if "system/" in name]
+    assert not [metric.key for metric in model.metrics if metric.key.startswith("system/")]
+    for name in ("cpu_utilization_percentage", "system_memory_usage_percentage"):
+        sampled = history(client, parent.info.run_id, f"system/{name}")
+        assert [step for step, _ in sampled] == list(range(1, len(sampled) + 1))
+        assert sampled
+        assert all(0 <= value <= 100 for _, value in sampled)
 
 
 def test_each_child_has_a_curve_of_every_epoch(client: MlflowClient, finished: RunResult) -> None:
@@ -220,8 +236,15 @@ def test_learners_are_listed_in_their_order(client: MlflowClient, finished: RunR
     experiment = client.get_run(str(finished.mlflow_run_id)).info.experiment_id
     newest = ["attributes.start_time DESC"]
     wanted = f"tags.`mlflow.parentRunId` = '{finished.mlflow_run_id}'"
-    found = [run.info.run_name for run in client.search_runs([experiment], wanted, order_by=newest)]
-    assert found == sorted(found)
+    found = client.search_runs([experiment], wanted, order_by=newest)
+    assert [run.info.run_name[:11] for run in found] == [
+        "learner 000",
+        "learner 001",
+        "learner 002",
+    ]
+    # However slowly they were journalled.
+    begun = [run.info.start_time for run in found]
+    assert begun == [begun[0] - BETWEEN_MS * learner for learner in range(3)]
 
 
 def test_sending_everything_twice_changes_nothing(

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def track(paths: RunPaths, uri: str) -> MlflowTracker:
-    assignment = Assignment(str(paths.root), uri, "test", None)
+    assignment = Assignment(str(paths.root), uri, "test", None, samples=True)
     tracker = MlflowTracker(paths, assignment, "ensemble_pipe.run.companion")
     tracker.start()
     return tracker

@@ -32,8 +32,8 @@ def ship(paths: RunPaths, store: Path) -> Callable[[], Shipper]:
 
     def run() -> Shipper:
         companion = Companion(
-            paths, sqlite_address(store), "test", lambda *_: "models:/none", lambda: None,
-            lambda _: None,
+            paths, sqlite_address(store), "test", lambda *_: "models:/none", False,
+            lambda: None, lambda _: None,
         )  # fmt: skip
         companion.finish(0.0)
         companion.run()
