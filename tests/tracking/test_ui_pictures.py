@@ -30,7 +30,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]
     settings = small_settings(hidden=16, epochs=4, name="shown", ensemble={"learners": 3})
     settings["tracking"] = {"register_as": "digits"}
     (folder / "p.yaml").write_text(yaml.safe_dump(settings))
-    run(folder / "p.yaml", output=folder / "runs", inline=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "1e-9")  # whenever it is looked at
+        run(folder / "p.yaml", output=folder / "runs", inline=True)
     opened = folder / "opened"
     browser = folder / "browser.sh"
     browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
@@ -103,3 +105,11 @@ def test_the_first_charts_are_the_learners_curves(page: Any, tmp_path: Path) -> 
     assert first.locator(".scatterlayer .trace .point").count() >= 4 * len(LEARNERS)
     bars = page.locator(".js-plotly-plot", has=page.locator(".barlayer .trace")).first
     assert bars.locator(".barlayer .point").count() == 1 + len(LEARNERS)
+
+
+def test_the_machine_has_a_tab_of_its_own(page: Any, tmp_path: Path) -> None:
+    page.get_by_role("link", name="shown-").first.click()
+    page.get_by_role("tab", name="System metrics").click()
+    page.wait_for_selector("text=cpu_utilization_percentage")
+    page.wait_for_selector(".scatterlayer .trace")
+    page.screenshot(path=tmp_path / "system.png")
