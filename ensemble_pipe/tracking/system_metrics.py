@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 INTERVAL_S = 10.0  # MLflow's default
+# After that many of them the time between two grows: MLflow reads all when it logs a model.
+OFTEN = 1000
 # An hour of them, while a server is down; older ones are lost.
 MOST_KEPT = 360
 
@@ -44,13 +46,14 @@ class Sampler:
         self.interval_s = float(MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() or INTERVAL_S)
         self._monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
         self._measure()  # the use of a processor is measured from one call to the next
-        self._last = time.monotonic()
+        self._began = self._last = time.monotonic()
 
     def take(self) -> None:
         """Keep a sample, if the last one is an interval ago; one that fails is lost."""
-        if time.monotonic() - self._last < self.interval_s:
+        now = time.monotonic()
+        if now - self._last < max(self.interval_s, (now - self._began) / OFTEN):
             return
-        self._last = time.monotonic()
+        self._last = now
         with suppress(Exception):
             self.kept.append(Sample(time.time_ns() // 1_000_000, self._measure()))
 

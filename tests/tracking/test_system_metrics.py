@@ -12,6 +12,7 @@ from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
 from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
 from ensemble_pipe.core.addresses import sqlite_address
+from ensemble_pipe.tracking import system_metrics
 from ensemble_pipe.tracking.journal import read_lines
 from ensemble_pipe.tracking.sending import Sender
 from ensemble_pipe.tracking.shipping import Shipper
@@ -48,19 +49,54 @@ def test_a_sample_has_the_names_of_mlflows_own_and_is_of_the_time_since_the_last
     assert len(sampler.kept) == 1  # the interval is not over
 
 
-def test_by_default_ten_seconds_lie_between_two_samples() -> None:
-    assert Sampler().interval_s == 10
+class Clock:
+    """A time that passes when it is told to."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return int(self.now * 1e9)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.delenv(INTERVAL, raising=False)
+    monkeypatch.setattr(system_metrics, "time", made)
+    return made
+
+
+def sampled(clock: Clock, seconds: int) -> Sampler:
+    """Return what looks every second."""
+    sampler = Sampler()
+    for _ in range(seconds):
+        clock.now += 1
+        sampler.take()
+    return sampler
+
+
+def test_ten_seconds_lie_between_two_samples(clock: Clock) -> None:
+    kept = sampled(clock, 25).kept
+    assert [sample.time_ms for sample in kept] == [1_010_000, 1_020_000]
+
+
+def test_those_of_a_long_run_are_a_thousandth_of_its_time_apart(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sampler, "_measure", lambda _: {})
+    *_, before, last = sampled(clock, 100_000).kept
+    assert last.time_ms - before.time_ms == pytest.approx(100_000, rel=0.02)
 
 
 def test_only_the_newest_are_kept_for_a_server_that_is_down(
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(INTERVAL, "1e-9")
-    sampler = Sampler()
-    monkeypatch.setattr(sampler, "_measure", dict)
-    for _ in range(MOST_KEPT + 5):
-        sampler.take()
-    assert len(sampler.kept) == MOST_KEPT
+    monkeypatch.setattr(Sampler, "_measure", lambda _: {})
+    sampler = sampled(clock, 10 * MOST_KEPT + 50)
+    assert [sampler.kept[0].time_ms, len(sampler.kept)] == [1_060_000, MOST_KEPT]
     newest = sampler.kept[-1]
     sampler.sent(MOST_KEPT - 1)
     assert [*sampler.kept] == [newest]
