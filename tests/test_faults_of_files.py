@@ -1,5 +1,7 @@
 """A few cases of each row of the campaign `benchmarks/faults_files.py`, on one small run."""
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,17 @@ import fuzz
 
 from ensemble_pipe.core.storage import RunPaths
 
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 CASES = faults_hostile.cases()
+# The rows of the table in docs/faults.md, by the names of those that are kept.
+ROWS = {
+    "flips": "a random bit is flipped",
+    "truncations": "a file is cut, at every length",
+    "hostile": "hostile files",
+    "hypothesis": "pipelines, tables and JSON of any shape",
+    "bomb": "bombs",
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +87,20 @@ def test_the_fuzzer_shows_the_input_that_a_loader_does_not_survive(
     with pytest.raises(ZeroDivisionError) as raised:
         fuzz.mutation_fuzz("json", 1)
     assert raised.value.__notes__[0].startswith("json: input b'")
+
+
+def test_the_page_has_what_is_kept() -> None:
+    kept = json.loads((RESULTS / "faults_files.json").read_text())["rows"]
+    fuzzed = json.loads((RESULTS / "fuzz.json").read_text())["rows"]
+    counts = {
+        row: [one for name, one in kept.items() if name.startswith(f"{kind}: ")]
+        for kind, row in ROWS.items()
+    }
+    assert sum(map(len, counts.values())) == len(kept)
+    counts["bytes of any kind, by loader"] = list(fuzzed.values())
+    page = (ROOT / "docs" / "faults.md").read_text()
+    for row, found in counts.items():
+        tried, held = (sum(one[name] for one in found) for name in ("tried", "held"))
+        assert f"| {row} | {tried:,} | {held:,} | " in page
+    (said,) = re.findall(r"fuzzing, once in ([\d,]+) inputs", (ROOT / "SECURITY.md").read_text())
+    assert int(said.replace(",", "")) == fuzzed["parquet"]["tried"]
