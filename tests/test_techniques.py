@@ -57,6 +57,13 @@ def test_a_page_shows_every_picture_that_is_drawn_of_its_figures(generator: Any,
     assert all((PICTURES / f"{picture}.svg").is_file() for picture in shown)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_formula_has_no_asterisk_which_markdown_takes_for_emphasis(name: str) -> None:
+    page = (ROOT / "docs" / "techniques" / f"{name}.md").read_text()
+    text = re.sub(r"```.*?```|`[^`\n]+`|\*\*[^*\n]+\*\*|<!--.*?-->", "", page, flags=re.DOTALL)
+    assert re.findall(r".*\*.*", text) == []
+
+
 def test_every_picture_is_of_a_page() -> None:
     pages = "".join((ROOT / "docs" / "techniques" / f"{name}.md").read_text() for name in NAMES)
     assert [path.name for path in PICTURES.iterdir() if path.name not in pages] == []
