@@ -155,9 +155,13 @@ def cost_of(entries: Sequence[Entry]) -> Cost:
 
 
 def driven_seconds(entries: Sequence[Entry]) -> float:
-    """Return the seconds in which a process drove a run, from its journal."""
+    """Return the seconds in which a process drove a run, from its journal.
+
+    What a run found before its journal began stands after its start with an earlier time, and a
+    clock may be set back: neither takes time away.
+    """
     milliseconds = sum(
-        following.time_ms - entry.time_ms
+        max(0, following.time_ms - entry.time_ms)
         for entry, following in pairwise(entries)
         if not _is_pause(entry, following)
     )

@@ -31,6 +31,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.journal import line_of, read_lines
 from ensemble_pipe.tracking.kinds import (
+    CheckedEntry,
     EndedEntry,
     EpochEntry,
     GrownEntry,
@@ -190,6 +191,13 @@ def test_the_time_between_a_stop_and_a_resumption_is_no_cost() -> None:
         ]
     )  # fmt: skip
     assert (cost.seconds, cost.learner_steps, cost.learner_epochs) == (9.0, 7, 2)
+
+
+def test_what_was_found_before_the_journal_began_takes_no_time_away() -> None:
+    early = CheckedEntry("data", "no findings", [], [], time_ms=9_400)
+    learners = [LearnerEntry(number, {}, time_ms=10_000) for number in range(2)]
+    started = StartedEntry("x", {}, {}, {}, time_ms=10_000)
+    assert cost_of([started, *learners, early]).seconds == 0.0
 
 
 def test_over_seeds_in_figures() -> None:
