@@ -17,6 +17,7 @@ from ensemble_pipe.ensemble.metrics.resampling import bootstrap_interval, paired
 from ensemble_pipe.ensemble.metrics.row_values import resamples_for
 
 COVERAGE = 0.95
+MOST_REASONS = 4
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,13 @@ class RunGroup:
     metrics: dict[str, Estimate]
 
     @property
+    def title(self) -> str:
+        """The label with the end of the run's name, or with how many runs there are."""
+        count = len(self.runs)
+        name = f"({count} runs)" if count > 1 else self.runs[0].short_name
+        return f"{self.label} {name}"
+
+    @property
     def cost(self) -> dict[str, float]:
         """The mean cost of a run."""
         costs = [asdict(run.cost) for run in self.runs]
@@ -87,13 +95,23 @@ class Comparison:
     groups: tuple[RunGroup, ...]
     differences: dict[str, dict[str, Estimate]]
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence for each group that was tested on other rows than the first."""
+        first, *others = self.groups
+        return tuple(_remark(first, one) for one in others if _has_other_rows(first, one))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as plain values, for JSON."""
         differences = {
             f"{label} - {self.groups[0].label}": {name: asdict(one) for name, one in own.items()}
             for label, own in self.differences.items()
         }
-        return {"groups": [group.to_dict() for group in self.groups], "differences": differences}
+        return {
+            "remarks": self.remarks,
+            "groups": [group.to_dict() for group in self.groups],
+            "differences": differences,
+        }
 
 
 def compare(runs: Sequence[FinishedRun]) -> Comparison:
@@ -195,6 +213,28 @@ def _pairs(
     by_seed = {run.seed: run for run in first}
     pairs = [(by_seed[run.seed], run) for run in second if run.seed in by_seed]
     return pairs or ([(first[0], second[0])] if len(first) == len(second) == 1 else [])
+
+
+def _has_other_rows(first: RunGroup, second: RunGroup) -> bool:
+    pairs = _pairs(first.runs, second.runs) or [(first.runs[0], second.runs[0])]
+    return not all(ours.same_rows(theirs) for ours, theirs in pairs)
+
+
+def _remark(first: RunGroup, second: RunGroup) -> str:
+    """Return a sentence on a group that was tested on other rows than the first, and why."""
+    of_data = [
+        name
+        for name in first.settings
+        if name.startswith(("data.", "splits.")) and first.settings[name] != second.settings[name]
+    ]
+    seeds_apart = {run.seed for run in first.runs}.isdisjoint(run.seed for run in second.runs)
+    differ = [*of_data, *(["seed"] if seeds_apart else [])]
+    more = f" and {len(differ) - MOST_REASONS} more" if len(differ) > MOST_REASONS else ""
+    why = f" (other {', '.join(differ[:MOST_REASONS])}{more})" if differ else ""
+    return (
+        f"{second.title} was tested on other rows than {first.title}{why}: what differs between "
+        "their metrics may be the rows"
+    )
 
 
 def differences_by_row(first: FinishedRun, second: FinishedRun) -> dict[str, Estimate]:

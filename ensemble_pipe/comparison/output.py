@@ -7,7 +7,7 @@ from typing import Any
 
 from ensemble_pipe.comparison.compare import Comparison, Estimate, RunGroup
 from ensemble_pipe.comparison.picture import CAPTION, comparison_figure
-from ensemble_pipe.comparison.runs import COVERED
+from ensemble_pipe.comparison.runs import COVERED, short_name
 from ensemble_pipe.core.messages import align_columns, printable, truncate
 from ensemble_pipe.core.storage import atomic_write
 from ensemble_pipe.report.drawing import inline, save_figure
@@ -26,7 +26,8 @@ Cells = list[tuple[str, ...]]
 
 def comparison_text(found: Comparison) -> str:
     """Return a comparison as text tables."""
-    return "\n\n".join(f"{title}\n{align_columns(rows)}" for title, rows in _tables(found))
+    tables = [f"{title}\n{align_columns(rows)}" for title, rows in _tables(found)]
+    return "\n\n".join([*(f"note: {one}" for one in found.remarks), *tables])
 
 
 def write_comparison(found: Comparison, path: Path) -> None:
@@ -45,8 +46,10 @@ def comparison_page(found: Comparison) -> str:
     parts = [section(title, table(rows[0], rows[1:])) for title, rows in _tables(found)]
     drawn = inline(comparison_figure(found, _names(found)))
     parts.insert(1, section("Metrics with their 95% intervals", picture(drawn, CAPTION)))
-    names = ", ".join(dict.fromkeys(group.runs[0].name for group in found.groups))
-    return page(f"Comparison of {names}", element("h1", f"Comparison of {names}"), *parts)
+    names = ", ".join(run.root.name for group in found.groups for run in group.runs)
+    title = f"Comparison of {truncate(printable(names), 120)}"
+    remarks = [element("p", one, kind="warning") for one in found.remarks]
+    return page(title, element("h1", title), *remarks, *parts)
 
 
 def comparison_csv(found: Comparison) -> str:
@@ -56,7 +59,7 @@ def comparison_csv(found: Comparison) -> str:
         for run in group.runs:
             values = run.to_dict()
             line: dict[str, Any] = {"run": run.root.name, "group": group.label}
-            line |= {key: values[key] for key in ("seed", "members", *_COSTS)}
+            line |= {key: values[key] for key in ("seed", "members", *_COSTS, "combined_from")}
             lines.append(line | group.settings | values["metrics"])
     names = dict.fromkeys(name for line in lines for name in line)
     text = io.StringIO()
@@ -87,13 +90,14 @@ def _tables(found: Comparison) -> list[tuple[str, Cells]]:
 
 
 def _runs(groups: tuple[RunGroup, ...]) -> Cells:
-    rows: Cells = [("group", "pipeline", "runs", "seeds", "members", *_COSTS.values())]
+    rows: Cells = [("group", "run", "pipeline", "seeds", "members", *_COSTS.values())]
     for group in groups:
         members = sorted({run.members for run in group.runs})
-        costs = (f"{group.cost[name]:,.0f}" for name in _COSTS)
+        costs = [f"{group.cost[name]:,.0f}" for name in _COSTS]
+        costs[-1] += _training_of(group)
         rows.append(
             (
-                group.label, group.runs[0].name, str(len(group.runs)),
+                group.label, _run_names(group), group.runs[0].name,
                 truncate(", ".join(str(run.seed) for run in group.runs), 30),
                 ", ".join(map(str, members)), *costs,
             )
@@ -101,8 +105,22 @@ def _runs(groups: tuple[RunGroup, ...]) -> Cells:
     return rows
 
 
+def _run_names(group: RunGroup) -> str:
+    """Return the name of the one run of a group, or the ends of those of several."""
+    if len(group.runs) == 1:
+        return printable(group.runs[0].root.name)
+    ends = ", ".join(run.short_name for run in group.runs)
+    return f"{len(group.runs)} runs: {truncate(ends, 40)}"
+
+
+def _training_of(group: RunGroup) -> str:
+    """Return a note on costs that are another run's too, whose members are combined anew."""
+    sources = dict.fromkeys(run.combined_from for run in group.runs if run.combined_from)
+    return f" (with training of {', '.join(map(short_name, sources))})" if sources else ""
+
+
 def _settings(groups: tuple[RunGroup, ...]) -> Cells:
-    rows: Cells = [("", *(group.label for group in groups))]
+    rows: Cells = [("", *(group.title for group in groups))]
     for name in groups[0].settings:
         rows.append((name, *(_value(group.settings[name]) for group in groups)))
     return rows
@@ -114,7 +132,7 @@ def _value(value: Any) -> str:
 
 def _group_title(group: RunGroup) -> str:
     count = len(group.runs)
-    return f"{group.label}, mean of {count} (error)" if count > 1 else f"{group.label} (95%)"
+    return f"{group.label}, mean of {count} (error)" if count > 1 else f"{group.title} (95%)"
 
 
 def _estimate(one: Estimate | None, sign: str = "") -> str:

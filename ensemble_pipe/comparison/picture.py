@@ -32,11 +32,11 @@ def comparison_figure(found: Comparison, names: list[str]) -> "Figure":
     figure = new_figure(_WIDTH if columns > 1 else _WIDTH / 2, height)
     panels = figure.subplots(len(names), columns, squeeze=False)
     for name, line in zip(names, panels, strict=True):
-        _draw(line[0], name, {one.label: one.metrics.get(name) for one in groups}, BLUE)
+        _draw(line[0], name, {one.title: one.metrics.get(name) for one in groups}, BLUE)
         if name == COVERED:
             _draw_stated(line[0], groups)
         if columns > 1:
-            ends = {label: own.get(name) for label, own in found.differences.items()}
+            ends = {one.title: found.differences[one.label].get(name) for one in groups[1:]}
             _draw(line[1], f"{name}, less {groups[0].label}'s", ends, VERMILION, first=1)
             line[1].axvline(0.0, color=INK, linewidth=0.8)
             line[1].set_visible(any(ends.values()))  # some metrics are not paired by row
@@ -60,7 +60,7 @@ def _draw(
         if one.low is not None and one.high is not None:
             axis.hlines(place, one.low, one.high, color=colour, linewidth=1.6)
         axis.plot([one.mean], [place], marker(first + place), color=colour, markersize=5)
-    axis.set_yticks(range(len(estimates)), labels=list(estimates))
+    axis.set_yticks(range(len(estimates)), labels=list(estimates), parse_math=False)
     axis.set_ylim(len(estimates) - 0.5, -0.5)
     axis.locator_params(axis="x", nbins=5)
     axis.set_title(printable(title), fontsize=9, loc="left", parse_math=False)

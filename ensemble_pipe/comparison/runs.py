@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core.arrays import Array, Floats
 from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError
-from ensemble_pipe.core.messages import shell_word
+from ensemble_pipe.core.messages import printable, shell_word, truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import read_schema
 from ensemble_pipe.data.schema import Schema
@@ -73,6 +73,8 @@ class FinishedRun:
         values: metrics of the test rows, row by row; whether they are covered among them, where the
             ensemble has sets or intervals of a stated coverage.
         cost: of its training, combination and measurement.
+        combined_from: the run whose members this one combines anew, with whose training its cost
+            is; None where it trained its own.
     """
 
     root: Path
@@ -86,6 +88,12 @@ class FinishedRun:
     truth: Array
     values: dict[str, RowValues]
     cost: Cost
+    combined_from: str | None = None
+
+    @property
+    def short_name(self) -> str:
+        """The end of its folder's name, which tells it from other runs of a pipeline."""
+        return short_name(self.root.name)
 
     def same_rows(self, other: "FinishedRun") -> bool:
         """Return whether both were tested on the same rows, in the same order."""
@@ -99,7 +107,17 @@ class FinishedRun:
             "members": self.members,
             "metrics": {name: v for name, v in self.metrics.items() if "test/" in name},
             **asdict(self.cost),
+            "combined_from": self.combined_from,
         }
+
+
+def short_name(name: str) -> str:
+    """Return the end of a run's name.
+
+    >>> short_name("digits-20261201-230125-76bc"), short_name("mine")
+    ('76bc', 'mine')
+    """
+    return truncate(printable(name.rpartition("-")[2] or name), 24)
 
 
 def read_run(root: Path) -> FinishedRun:
@@ -132,6 +150,7 @@ def read_run(root: Path) -> FinishedRun:
         truth=truth,
         values=values,
         cost=cost_of(list(read_entries(paths.journal))),
+        combined_from=summary.combined_from,
     )
 
 

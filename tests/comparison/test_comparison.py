@@ -106,7 +106,37 @@ def test_runs_with_nothing_in_common_have_no_difference(
 ) -> None:
     found = compare([read_run(runs[1, 1]), read_run(runs[3, 2])])
     assert found.differences == {"B": {}}
-    assert "no seed and no test rows in common" in comparison_text(found)
+    text = comparison_text(found)
+    assert "no seed and no test rows in common" in text
+    first, second = (group.title for group in found.groups)
+    note = f"{second} was tested on other rows than {first} (other seed)"
+    assert text.startswith(f"note: {note}")
+    assert note in comparison_page(found)
+    assert found.to_dict()["remarks"] == found.remarks
+    assert compare([read_run(runs[1, 1]), read_run(runs[3, 1])]).remarks == ()
+
+
+def test_other_data_is_said_before_all_else(
+    runs: dict[tuple[int, int], Path],
+) -> None:
+    one, other = read_run(runs[1, 1]), read_run(runs[1, 2])
+    settings = {**other.settings, "data.set": "wine"}
+    (remark,) = compare([one, replace(other, seed=1, settings=settings)]).remarks
+    assert "(other data.set)" in remark
+    assert compare([one, other]).remarks == ()  # one group: repetitions of one pipeline
+
+
+def test_runs_are_named_by_the_ends_of_their_names(runs: dict[tuple[int, int], Path]) -> None:
+    one, other = read_run(runs[1, 1]), read_run(runs[3, 1])
+    anew = replace(other, combined_from=f"compared-20261201-101010-{'f' * 4}")
+    text = comparison_text(compare([one, anew]))
+    ends = [run.root.name.rpartition("-")[2] for run in (one, anew)]
+    for part in (one.root.name, other.root.name, f"A {ends[0]} (95%)", f"B {ends[1]} (95%)"):
+        assert part in text
+    assert "(with training of ffff)" in text
+    assert "with training" not in comparison_text(compare([one, other]))
+    several = comparison_text(compare([read_run(root) for root in runs.values()]))
+    assert f"2 runs: {ends[0]}, " in several
 
 
 def test_a_run_against_itself_differs_by_nothing(runs: dict[tuple[int, int], Path]) -> None:
@@ -276,6 +306,8 @@ def test_the_picture_has_a_panel_for_each_metric_and_each_difference(
     axes: list[Any] = figure.axes
     titles = [axis.get_title(loc="left") for axis in axes]
     assert titles == [title for name in names for title in (name, f"{name}, less A's")]
+    lines = [label.get_text() for label in axes[0].get_yticklabels()]
+    assert lines == [group.title for group in found.groups]
     for axis, metric in zip(axes[::2], names, strict=True):
         ends = [line.get_segments()[0][:, 0].tolist() for line in axis.collections]
         expected = [(g.metrics[metric].low, g.metrics[metric].high) for g in found.groups]
