@@ -26,7 +26,7 @@ from ensemble_pipe.tracking.journal import Line, read_lines
 from ensemble_pipe.tracking.kinds import Entry
 from ensemble_pipe.tracking.refusals import Problem, problem_of
 from ensemble_pipe.tracking.shipping import LogModel, Shipper
-from ensemble_pipe.tracking.system_metrics import make_sampler
+from ensemble_pipe.tracking.system_metrics import Sampler, make_sampler
 
 POLL_S = 1.0
 RETRY_S = 5.0
@@ -64,7 +64,8 @@ class Companion:
         self._paths, self._prepare, self._tell = paths, prepare, tell
         self._shipper = Shipper(paths, uri, experiment, log_model, self._on_step, self._on_sent)
         self._answer_s = ANSWER_S if is_server(self._shipper.uri) else BUSY_S
-        self._sampler = make_sampler() if samples else None
+        self._samples = samples
+        self._sampler: Sampler | None = None
         self._sent = self._planned = 0
         self._problem: Problem | None = None
         self._shipping_s = 0.0
@@ -82,8 +83,6 @@ class Companion:
         prepared = False
         while True:
             last_look = self._ending.is_set()
-            if self._sampler is not None:
-                self._sampler.take()
             self._problem = self._ship_new()
             self._report(self._answer_s)
             over = time.monotonic() > self._last_try
@@ -113,6 +112,7 @@ class Companion:
         try:
             if self._paths.journal.is_file():
                 self._shipper.open()
+                self._sample()
                 began = time.monotonic()
                 lines = self._unsent()
                 for first in range(0, len(lines), MOST_ENTRIES):
@@ -123,6 +123,14 @@ class Companion:
             # No failure of a tracking server may end a training; the driver reports it.
             return problem_of(error, self._shipper.uri)
         return None
+
+    def _sample(self) -> None:
+        """Measure the machine if that is wanted, from when MLflow is reached first."""
+        if self._samples and self._sampler is None:
+            # Not earlier: a silent server would be waited for while MLflow is imported, too.
+            self._sampler = make_sampler()
+        if self._sampler is not None:
+            self._sampler.take()
 
     def _ship(self, entries: list[Entry], offset: int) -> None:
         """Ship entries, and with them what was sampled since the last ones."""
