@@ -41,3 +41,22 @@ def test_the_table_has_a_row_for_mean_best_and_ensemble() -> None:
     lines = result_table(metrics, 3).splitlines()
     assert lines[0].split() == ["test", "rmse", "r2", "nll"]
     assert [line[:11].strip() for line in lines[1:4]] == ["mean member", "best member", "ensemble"]
+
+
+@pytest.mark.parametrize(("name", "title"), [("coverage_90", "low to high"), ("ece", "in set")])
+def test_where_coverage_was_asked_for_that_of_a_prediction_file_is_shown(
+    name: str, title: str
+) -> None:
+    metrics = {
+        f"{prefix}test/{metric}": 0.7171
+        for prefix in ("", "member_mean/", "member_best/")
+        for metric in ("nll", name)
+    }
+    assert title not in result_table(metrics, 3)
+    asked = {"conformal/test/stated": 0.95, "conformal/test/coverage": 0.9412}
+    lines = result_table(metrics | asked, 3).splitlines()
+    assert lines[0].endswith(title)
+    assert "coverage_90" not in lines[0]
+    assert [line.split()[-1] for line in lines[1:4]] == ["-", "-", "0.9412"]
+    assert lines[-1].startswith(f"({title}: how often the tru")
+    assert lines[-1].endswith("0.95 was asked for)")
