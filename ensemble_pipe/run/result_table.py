@@ -27,8 +27,10 @@ def result_table(metrics: Metrics, members: int) -> str:
     lines = [f"{'test':12}" + "".join(f"{name:>13}" for name in titles)]
     for title, prefix in _ROWS.items():
         values = "".join(f"{metrics[f'{prefix}test/{name}']:13.4f}" for name in names)
-        held = "-" if prefix else f"{metrics['conformal/test/coverage']:.4f}"
-        lines.append(f"{title:12}{values}" + (f"{held:>13}" if covered else ""))
+        if covered:
+            held = "-" if prefix else f"{metrics['conformal/test/coverage']:.4f}"
+            values += f"{held:>13}"
+        lines.append(f"{title:12}{values}")
     lines.append(f"({counted(members, 'member')}; best member by validation NLL)")
     if covered:
         lines.append(f"({covered}: {_NOTES[covered]}; {stated:.4g} was asked for)")
