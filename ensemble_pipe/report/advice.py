@@ -9,11 +9,11 @@ from ensemble_pipe.report.by_group import wilson
 from ensemble_pipe.report.calibration import uncalibrated
 from ensemble_pipe.report.curves import best_epoch
 from ensemble_pipe.report.errors import confusion_counts
+from ensemble_pipe.report.member_gains import LEAST_GAIN, left_out, still_gains
 from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.page import NOTHING, Html, element, joined
 
 MOST = 6
-_GAIN = 0.005  # of the NLL, in nats, or of it where it is larger than 1
 _LATE, _EARLY, _RISE = 0.9, 0.6, 0.02
 _FEW_TEST_ROWS = 500
 _SHARED_ERRORS = 0.9
@@ -49,6 +49,7 @@ def steps(numbers: Numbers) -> Iterator[Step]:
     yield from _training(numbers)
     size = list(_size(numbers, root))
     yield from size
+    yield from ((f"{text}.", "") for text in left_out(numbers.run))
     yield from _calibration(numbers)
     if not size:
         yield from _diversity(numbers)
@@ -68,7 +69,7 @@ def _baselines(numbers: Numbers) -> Iterator[Step]:
             "the columns and the learning rate, step by step:",
             "ensemble-pipe check pipeline.yaml",
         )
-    elif linear is not None and own >= linear - _GAIN:
+    elif linear is not None and own >= linear - LEAST_GAIN:
         yield (
             "A linear model is as good: take it, or see whether trees or wider networks find more:",
             "ensemble: {preset: best}" if not numbers.schema.is_image else "",
@@ -127,17 +128,10 @@ def _training(numbers: Numbers) -> Iterator[Step]:
 
 
 def _size(numbers: Numbers, root: str) -> Iterator[Step]:
-    sizes = sorted(numbers.run.ensembles.items())
-    known = [(size, metrics.get("nll")) for size, metrics in sizes]
-    losses = [(size, value) for size, value in known if value is not None]
-    if len(losses) < 4 or numbers.run.trials:
-        return
-    half = losses[len(losses) // 2 - 1][1]
-    last, members = losses[-1][1], losses[-1][0]
-    if half - last > _GAIN * max(1.0, abs(last)):
+    gains = still_gains(numbers)
+    if gains:
         yield (
-            f"The second half of its {members} members lowered the NLL by {half - last:.4f}: more "
-            "learners will lower it further,",
+            f"{gains}: more learners are likely to lower it further,",
             f"ensemble-pipe grow {root} --learners {len(numbers.run.plans)}",
         )
 

@@ -135,24 +135,6 @@ def test_curves_say_whether_to_train_longer_or_shorter() -> None:
     assert "early_stopping" not in settled
 
 
-def test_an_ensemble_that_still_gains_is_grown() -> None:
-    numbers = numbers_of(CLASSES)
-    numbers.run.plans = {learner: {"network": {"name": "mlp"}} for learner in range(4)}
-    numbers.run.ensembles = {size: {"nll": 1 / size} for size in range(1, 5)}
-    assert "ensemble-pipe grow" in advice(numbers)
-    assert "--learners 4" in advice(numbers)
-
-
-def test_an_ensemble_that_still_gains_is_not_said_to_gain_little() -> None:
-    alike = {**CLASSES, "diversity/test/error_correlation": 0.98}
-    numbers = numbers_of(alike)
-    numbers.run.plans = {learner: {"network": {"name": "mlp"}} for learner in range(4)}
-    assert "Members make the same errors" in advice(numbers)
-    numbers.run.ensembles = {size: {"nll": 1 / size} for size in range(1, 5)}
-    assert "ensemble-pipe grow" in advice(numbers)
-    assert "Members make the same errors" not in advice(numbers)
-
-
 def test_intervals_that_are_too_narrow_are_pointed_out() -> None:
     for held, narrow in ((0.74, True), (0.89, False)):
         said = advice(numbers_of({**NUMBERS, "test/coverage_90": held}, "regression"))
