@@ -21,6 +21,7 @@ class Parameter:
             features.
         rate_factor: factor of its learning rate.
         decay_factor: factor of the learning rate in weight decay; None for that of its own.
+        begins_alike: whether its units begin alike by design, since other tensors tell them apart.
         from_data: whether its first values are nothing without those that `Layer.fit` writes.
         members: how many members of the learner have one of their own each; 0 where all share it.
     """
@@ -34,6 +35,7 @@ class Parameter:
     decays: bool = False
     rate_factor: float = 1.0
     decay_factor: float | None = None
+    begins_alike: bool = False
     from_data: bool = False
     members: int = 0
 

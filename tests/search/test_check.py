@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from faulty_pipelines import digits, label_among_features, pipeline, trained
+from faulty_pipelines import digits, label_among_features, pipeline, sound_table, trained
 from typer.testing import CliRunner, Result
 
 import ensemble_pipe
@@ -34,6 +34,7 @@ from ensemble_pipe.search.checks.first_loss import (
     penalty_of,
 )
 from ensemble_pipe.search.checks.leaks import shared_findings, skill_of
+from ensemble_pipe.search.checks.network import _equal_kernels
 from ensemble_pipe.search.checks.normalization import compare_starts, has_starts
 from ensemble_pipe.search.checks.result_page import result_page
 from ensemble_pipe.search.checks.text import result_text
@@ -185,7 +186,7 @@ def test_the_share_of_epochs_before_the_loss_falls() -> None:
 def test_columns_to_ignore_add_up_and_one_fault_of_the_training_is_mended_at_a_time(
     tmp_path: Path,
 ) -> None:
-    config = pipeline(label_among_features(tmp_path))
+    config = pipeline(label_among_features(tmp_path) | {"network": {"initializer": "zeros"}})
     table = Table(path="x", label="benign", ignore=("mean area",))
     config = config.model_copy(update={"data": table})
     steps = [
@@ -196,6 +197,9 @@ def test_columns_to_ignore_add_up_and_one_fault_of_the_training_is_mended_at_a_t
     assert changes_of(steps, config) == {
         "data.ignore": ["mean area", "outcome"], "network.initializer": "he_normal",
     }  # fmt: skip
+    drawn = pipeline(label_among_features(tmp_path) | {"network": {"initializer": "he_normal"}})
+    rate = {"training.optimizer.learning_rate": 1.0}
+    assert changes_of(steps[1:], drawn) == rate  # and not what it has already
     no_such_keys = pipeline({"network": {"name": "cnn", "filters": [4]}})
     assert changes_of(steps[:2], no_such_keys) == {}
 
@@ -322,6 +326,22 @@ def test_what_a_network_has_of_batch_norm_is_left_out_for_the_comparison(tmp_pat
             found = compare_starts(bench, 60.0) if compared else None
         if found is not None:
             assert "with batch norm (as here) it trains" in found.text()
+
+
+NUMBERS = [{"name": "piecewise_linear", "bins": 4}, {"name": "feature_scale"}, {"name": "flatten"}]
+
+
+@pytest.mark.parametrize(
+    ("initializer", "alike"), [("he_normal", []), ("zeros", ["dense1/kernel"])]
+)
+def test_layers_that_begin_alike_by_design_are_not_pointed_out(
+    initializer: str, alike: list[str], tmp_path: Path
+) -> None:
+    dense = [{"name": "dense", "units": 8, "initializer": initializer}, {"name": "relu"}]
+    network = {"name": "sequential", "layers": [*NUMBERS, *dense]}
+    prepared = prepare(pipeline(sound_table(tmp_path) | {"network": network}))
+    with open_bench(prepared, {n: thinned(p, 100) for n, p in prepared.parts.items()}) as bench:
+        assert list(_equal_kernels(bench.start(bench.plan))) == alike
 
 
 def test_few_steps_say_nothing_of_what_cannot_be_learned() -> None:

@@ -48,7 +48,7 @@ class PiecewiseLinear(NumberEmbedding):
         vectors, limit = (count, self.dimension), Uniform(limit=1 / math.sqrt(self.dimension))
         fans = (self.bins, self.dimension)
         return (
-            Parameter("kernel", (count, *fans), "zeros", *fans, decays=True),
+            Parameter("kernel", (count, *fans), "zeros", *fans, decays=True, begins_alike=True),
             Parameter("slope", vectors, limit, 1, self.dimension),
             Parameter("bias", vectors, limit, 1, self.dimension),
             Parameter("lowest", (count,), "zeros", trainable=False, from_data=True),

@@ -29,7 +29,9 @@ class FeatureScale(Layer):
 
     def parameters(self, input_shape: tuple[int, ...]) -> tuple[Parameter, ...]:
         size = input_shape[-1:]
-        return (Parameter("scale", size, "ones", decays=True, rate_factor=self.rate),)
+        return (
+            Parameter("scale", size, "ones", decays=True, rate_factor=self.rate, begins_alike=True),
+        )
 
     def bind(self, binding: Binding) -> "BoundFeatureScale":
         return BoundFeatureScale(binding)

@@ -19,14 +19,17 @@ _LISTS = ("data.ignore",)
 def changes_of(steps: Sequence[Step], config: Pipeline) -> dict[str, Any]:
     """Return the changes that warnings suggest, by path, where the pipeline has such keys.
 
+    What the pipeline has set already is none.
+
     Beside the data only the first step that suggests one counts: those after it judge a pipeline
     that had this fault, and are to be taken again.
     """
     changes: dict[str, Any] = {}
+    settled = resolve(config)
     for step in steps:
         for finding in warnings_of([step]):
             for path, value in finding.change.items():
-                if not _has(config, path):
+                if not _has(config, path) or _at(settled, path) == value:
                     continue
                 if path in _LISTS:
                     before = changes.get(path, [*getattr(config.data, "ignore", ())])
@@ -65,6 +68,13 @@ def yaml_of(changes: Mapping[str, Any]) -> str:
         place[last] = value
     text = yaml.safe_dump(nested, sort_keys=False, default_flow_style=None, allow_unicode=True)
     return text.rstrip("\n")
+
+
+def _at(settled: Any, path: str) -> Any:
+    """Return the value at a path of a pipeline; None where there is none."""
+    for key in path.split("."):
+        settled = settled.get(key) if isinstance(settled, Mapping) else None
+    return settled
 
 
 def _has(config: Pipeline, path: str) -> bool:

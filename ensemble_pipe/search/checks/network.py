@@ -102,11 +102,16 @@ def _state_of(name: str, flat: Floats) -> LayerState:
 
 
 def _equal_kernels(training: StackTraining) -> Iterator[str]:
-    """Yield the kernels whose units all begin alike, but for that of the last layer."""
+    """Yield the kernels whose units all begin alike and ought not to.
+
+    The last layer may begin so, and layers that say they do by design.
+    """
     layout = training.network.layout
     kernels = [parameter for parameter in layout.parameters if parameter.decays]
     views = layout.views(training.state.rows)
     for parameter in kernels[:-1]:
+        if parameter.begins_alike:
+            continue
         values = views[parameter.name][0].reshape(-1, parameter.shape[-1])
         if values.shape[1] > 1 and (values == values[:, :1]).all():
             yield parameter.name
