@@ -77,7 +77,7 @@ def reliability_diagram(test: TestPart) -> "Figure":
         axis.plot(confidence, accuracy, style, color=colour, ms=4, linewidth=1.4, label=label)
         least = min(least, float(bins.confidence.min()))
     # The last bins are of the prediction itself.
-    axis.bar(bins.confidence, 0.25 * bins.share, width=0.02, color=SOFT, alpha=0.5,
+    axis.bar(bins.confidence, bins.share, width=0.02, color=SOFT, alpha=0.4, zorder=1,
              label="share of rows (bars)")  # fmt: skip
     axis.set_xlim(max(0.0, least - 0.05), 1.02)
     axis.set_ylim(0, 1.03)

@@ -40,6 +40,7 @@ class Caption:
         return f"{self.text} {self.seen}".strip()
 
 
+_FEW_WRONG = 50  # rows: fewer say little of single bins
 _CAPTIONS = {
     "ensemble_size": Caption(
         "result",
@@ -138,8 +139,16 @@ def _size(numbers: Numbers) -> dict[str, str]:
 
 
 def _reliability(numbers: Numbers) -> dict[str, str]:
-    error = numbers.run.metrics.get("test/ece")
-    return {} if error is None else {"seen": f"They are {100 * error:.1f} points apart on average."}
+    error, test = numbers.run.metrics.get("test/ece"), numbers.test
+    if error is None:
+        return {}
+    found = {"seen": f"They are {100 * error:.1f} points apart on average."}
+    if test is None:
+        return found
+    wrong = int(test.wrong.sum())
+    few = ": with so few errors, single points are largely chance" if wrong < _FEW_WRONG else ""
+    text = _CAPTIONS["reliability"].text
+    return {**found, "text": f"{text} {wrong:,} of {len(test.rows):,} test rows are wrong{few}."}
 
 
 def _rejection(numbers: Numbers) -> dict[str, str]:
@@ -202,8 +211,16 @@ def _diversity(numbers: Numbers) -> dict[str, str]:
 
 def _importance(numbers: Numbers) -> dict[str, str]:
     found = numbers.run.importance
-    names = [] if found is None else [one.name for one in found.columns[:3]]
-    return {"seen": f"The most important: {', '.join(names)}."} if names else {}
+    if found is None or not found.columns:
+        return {}
+    text = (
+        "Importance of the columns, with 95% intervals: by how much the NLL rises where the values "
+        f"of a column are permuted, over {found.rows:,} rows, "
+        f"{counted(found.repeats, 'time')}. Of columns that say the same, each may look "
+        "unimportant alone."
+    )
+    names = ", ".join(one.name for one in found.columns[:3])
+    return {"text": text, "seen": f"The most important: {names}."}
 
 
 def _trials(numbers: Numbers) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The report's table of the result: the ensemble against its members and against baselines."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ensemble_pipe.core.messages import counted
 from ensemble_pipe.report.combination import count_of
@@ -25,9 +25,15 @@ PREDICTORS = {
     "linear model": "baseline_linear/",
     "constant": "baseline_constant/",
 }
+# The errors of calibration, which a prediction that is the same for all rows has least of.
+_CALIBRATION = ("ece", "ece_mass", "ace", "classwise_ece")
 _NOTE = (
     "The best of each line is bold. The best member is that of the lowest validation NLL; the "
     "constant is the shares of the classes, or the mean and the deviation, of the training part."
+)
+_WITHOUT_CONSTANT = (
+    " It is not compared by its calibration errors: shares that are stated of every row alike are "
+    "right on average, and say nothing of a row."
 )
 _CHOOSE: dict[str, Callable[[Iterable[float]], float]] = {
     "higher is better": max,
@@ -43,7 +49,8 @@ def result(numbers: Numbers) -> Html:
     count = f"{counted(count_of(run), 'member')}. "
     parts = [part for part in ("validation", "stop") if f"{part}/nll" in run.metrics]
     others = [folded(f"The same on the {part} part", _predictors(run, part)) for part in parts]
-    note = element("p", count + _NOTE, kind="note")
+    more = _WITHOUT_CONSTANT if f"{PREDICTORS['constant']}test/ece" in run.metrics else ""
+    note = element("p", count + _NOTE + more, kind="note")
     meanings = legend_of(name.partition("test/")[2] for name in run.metrics if "test/" in name)
     table = _predictors(run, "test")
     return joined([table, note, _refitted(run), *others, meanings])
@@ -58,20 +65,23 @@ def _predictors(run: RunSummary, part: str) -> Html:
     }
     rows = []
     for name in names:
-        values = [run.metrics.get(f"{prefix}{part}/{name}") for prefix in known.values()]
+        values = {who: run.metrics.get(f"{prefix}{part}/{name}") for who, prefix in known.items()}
         rows.append([term(name), *_emphasised(name, values)])
     return predictor_table([f"on the {part} part", *known], rows)
 
 
-def _emphasised(name: str, values: list[float | None]) -> list[Html]:
-    """Return values as HTML, the best of them bold."""
-    known, metric = [value for value in values if value is not None], metric_of(name)
+def _emphasised(name: str, values: Mapping[str, float | None]) -> list[Html]:
+    """Return the values of predictors as HTML, the best of those that compete bold."""
+    out = {"constant"} if name in _CALIBRATION else set()
+    known = [value for who, value in values.items() if value is not None and who not in out]
+    metric = metric_of(name)
     choose = None if metric is None else _CHOOSE.get(metric.direction)
     best = choose(known) if choose is not None and len(known) > 1 else None
     return [
-        html_of(value) if value is None or value != best else element("b", value)
-        for value in values
-    ]
+        element("b", value) if value is not None and value == best and who not in out
+        else html_of(value)
+        for who, value in values.items()
+    ]  # fmt: skip
 
 
 def _so_far(run: RunSummary) -> Html:

@@ -2,12 +2,14 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from conftest import plain_schema
+from matplotlib.patches import Rectangle
 from small_pipelines import noisy_columns, small_settings, write_rows
 
 from ensemble_pipe.config.sections import Pipeline
@@ -57,6 +59,22 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Numbers:
 def part_of(numbers: Numbers) -> "TestPart":
     assert numbers.test is not None
     return numbers.test
+
+
+def test_bars_of_the_reliability_have_the_height_of_their_shares(classes: Numbers) -> None:
+    (axis,) = drawings(classes)["reliability"]().axes
+    heights = [bar.get_height() for bar in axis.patches if isinstance(bar, Rectangle)]
+    assert sum(heights) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("wrong", [3, 60])
+def test_the_reliability_says_how_many_rows_are_wrong(classes: Numbers, wrong: int) -> None:
+    test = part_of(classes)
+    labels = test.prediction.decided.copy()
+    labels[:wrong] = 1 - labels[:wrong]
+    told = caption_of("reliability", replace(classes, test=replace(test, targets=labels))).text
+    assert f"{wrong} of {len(labels):,} test rows are wrong" in told
+    assert ("single points are largely chance" in told) == (wrong == 3)
 
 
 def test_rows_are_looked_at_by_class_and_category(classes: Numbers) -> None:

@@ -188,6 +188,8 @@ def test_it_shows_the_importance_of_columns_with_intervals(finished: RunPaths) -
     told = section_of(finished, "Importance")
     assert {one.name for one in entry.columns} == {"a", "b", SCRIPT}
     assert "95% interval" in told
+    assert f"over {entry.rows:,} rows, {entry.repeats} times" in told
+    assert "Of columns that say the same, each may look unimportant alone." in told
     for one in entry.columns:
         for value in one.nll:
             assert f"{value:.4f}" in told or f"{value:.4g}" in told

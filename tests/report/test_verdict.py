@@ -18,6 +18,7 @@ from ensemble_pipe.report.diversity import components
 from ensemble_pipe.report.glossary import METRICS, legend_of, metric_of, term
 from ensemble_pipe.report.learners import settings_of, trials
 from ensemble_pipe.report.numbers import Numbers
+from ensemble_pipe.report.result import result
 from ensemble_pipe.report.verdict import verdict_figures, verdict_sentence
 from ensemble_pipe.tracking.kinds import CombinedEntry, EpochEntry, TrialEntry
 from ensemble_pipe.tracking.run_summary import RunSummary
@@ -140,6 +141,23 @@ def test_intervals_that_are_too_narrow_are_pointed_out() -> None:
         said = advice(numbers_of({**NUMBERS, "test/coverage_90": held}, "regression"))
         assert "ensemble.combine.coverage=0.9" in said
         assert ("Its 90% intervals held only 74.0% of the true values." in said) == narrow
+
+
+def test_the_constant_is_not_the_best_calibrated() -> None:
+    metrics = {
+        "test/nll": 0.5, "test/ece": 0.03,
+        "member_mean/test/nll": 0.6, "member_mean/test/ece": 0.04,
+        "baseline_constant/test/nll": 0.45, "baseline_constant/test/ece": 0.001,
+    }  # fmt: skip
+    told = result(numbers_of(metrics))
+    assert "<b>0.0300</b>" in told
+    assert "<b>0.001" not in told
+    assert "0.001" in told
+    assert "<b>0.4500</b>" in told
+    assert "not compared by its calibration errors" in told
+    for name in [key for key in metrics if key.endswith("ece")]:
+        del metrics[name]
+    assert "calibration errors" not in result(numbers_of(metrics))
 
 
 def test_every_metric_has_a_name_a_direction_and_a_meaning() -> None:
