@@ -42,12 +42,12 @@ def init(
         from ensemble_pipe.search.first_pipeline_text import pipeline_text
 
         require_task(task)
+        first = first_pipeline(data, label, task)
         require_output(output, (".yaml", ".yml"), "pipelines")
         if output.exists() and not force:
             raise ConfigError(
                 f"{output}: exists already; name another file with -o FILE, or add --force"
             )
-        first = first_pipeline(data, label, task)
         say("\n".join(filter(None, (first.prepared.warning, first.prepared.note))))
         text = pipeline_text(first, output)
         atomic_write(output, text)
@@ -66,6 +66,16 @@ def is_data_folder(path: Path) -> bool:
     from ensemble_pipe.core.path_kinds import Kind, kind_of
 
     return kind_of(path) == Kind("a folder")
+
+
+def require_no_data_file(path: Path) -> None:
+    """Check that what stands for a pipeline file is no data file, which needs a label."""
+    from ensemble_pipe.core.path_kinds import DATA_FILE, describe_misplaced, kind_of
+
+    kind = kind_of(path)
+    if kind is not None and kind.name == DATA_FILE:
+        at_once = f"`ensemble-pipe run {shell_word(path)} --label COLUMN` trains on it at once"
+        raise ConfigError(f"{describe_misplaced(path, 'a pipeline file')}; {at_once}")
 
 
 def pipeline_for(

@@ -83,6 +83,17 @@ def show_result(
         warn(f"\n{result.mlflow_lacks}")  # the last line, which stays in view
 
 
+def using_champion(name: str, run_dir: Path) -> str:
+    """Return the command that predicts with the champion of a registered model of a run's store."""
+    from ensemble_pipe.core.storage import RunPaths
+    from ensemble_pipe.tracking.cursor import Cursor
+
+    store = shell_word(str(Cursor.load(RunPaths(run_dir).cursor).uri))
+    model = shell_word(f"models:/{name}@champion")
+    predict = f"{command_name()} predict {model} INPUT --output predictions.csv"
+    return f"MLFLOW_TRACKING_URI={store} {predict}"
+
+
 def _is_registered(run_dir: str) -> bool:
     """Return whether a run's model is a version of a registered model."""
     from ensemble_pipe.core.storage import RunPaths

@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from ensemble_pipe.cli.support import AsJson, Input, Model, RunDir, With, errors, give, loading
+from ensemble_pipe.cli.outcome import using_champion
+from ensemble_pipe.cli.support import (
+    AsJson,
+    Input,
+    Model,
+    RunDir,
+    With,
+    errors,
+    give,
+    loading,
+    require_given,
+)
 from ensemble_pipe.core.messages import counted
 from ensemble_pipe.core.terminal import say, show
 from ensemble_pipe.serving.column_texts import Uncertainty
@@ -15,7 +26,9 @@ from ensemble_pipe.serving.column_texts import Uncertainty
 def predict(
     model: Model,
     input_: Input,
-    output: Annotated[Path, typer.Option(help="Parquet, Arrow or CSV, by its ending.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Parquet, Arrow or CSV, by its ending; required.")
+    ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -35,9 +48,10 @@ def predict(
             from ensemble_pipe.serving import files
             from ensemble_pipe.serving.model import load
 
-        files.require_output(output, input_)
+        output = require_given(output, "--output", "predictions.csv")
         ensemble = load(model)
         rows = files.open_for(ensemble, input_, with_)
+        files.require_output(output, input_)
         with report_compilation(say):
             count = files.predict_file(
                 ensemble, rows, output, keep=keep or (), uncertainty=uncertainty
@@ -118,10 +132,9 @@ def compare(
         from ensemble_pipe.comparison.runs import read_run
         from ensemble_pipe.core.output_files import require_output
 
-        if output is not None:
-            require_output(output, outputs.ENDINGS, "comparisons")
         found = compared([read_run(run_dir) for run_dir in run_dirs])
         if output is not None:
+            require_output(output, outputs.ENDINGS, "comparisons")
             outputs.write_comparison(found, output)
             say(f"the comparison is in {output}; open it in a browser or a spreadsheet")
         give(outputs.comparison_text(found), found.to_dict(), as_json)
@@ -146,6 +159,7 @@ def promote(
 
         found = promoted(run_dir, name, against)
         give(promotion_text(found), found.to_dict(), as_json)
+        say(f"\nnext:\n  {using_champion(found.name, run_dir)}")
 
 
 def ui(

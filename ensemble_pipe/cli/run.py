@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ensemble_pipe.cli.init import Label, Task, is_data_folder, pipeline_for, require_task
+from ensemble_pipe.cli.init import (
+    Label,
+    Task,
+    is_data_folder,
+    pipeline_for,
+    require_no_data_file,
+    require_task,
+)
 from ensemble_pipe.cli.outcome import show_result, show_search
 from ensemble_pipe.cli.overrides import overrides_of, take_time_limit
-from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading
+from ensemble_pipe.cli.support import AsJson, RunDir, errors, give, loading, require_given
 from ensemble_pipe.core.errors import ConfigError, EnsemblePipeError
 from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.terminal import say, show, warn
@@ -73,6 +80,8 @@ def run(
         what: Path | Pipeline = pipeline
         if label is not None or task is not None or is_data_folder(pipeline):
             what, overrides = pipeline_for(str(pipeline), label, task, overrides), {}
+        else:
+            require_no_data_file(pipeline)
         result = runs.run(
             what,
             output=output,
@@ -163,7 +172,7 @@ def resume(
 
 def grow(
     run_dir: RunDir,
-    learners: Annotated[int, typer.Option(help="How many to add.")],
+    learners: Annotated[int | None, typer.Option(help="How many to add; required.")] = None,
     address: Address = None,
     inline: Inline = False,
     accept_changes: AcceptChanges = False,
@@ -172,6 +181,7 @@ def grow(
 ) -> None:
     """Add learners to a run, and combine all anew."""
     with errors():
+        learners = require_given(learners, "--learners", "4")
         with loading():
             from ensemble_pipe.core.timeline import Timeline
             from ensemble_pipe.run import pipeline as runs

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 
@@ -14,6 +14,8 @@ from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.terminal import say, show, warn
+
+Value = TypeVar("Value")
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.")]
 Model = Annotated[
@@ -37,6 +39,13 @@ With = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on the last line of stdout.")
 ]
+
+
+def require_given(value: Value | None, option: str, example: str) -> Value:
+    """Return the value of an option that a command needs; raise InputError where it is missing."""
+    if value is None:
+        raise InputError(f"{option} is missing; give it, such as {option} {example}")
+    return value
 
 
 def give(text: str, facts: dict[str, Any], as_json: bool) -> None:

@@ -70,6 +70,8 @@ def promote(root: Path, name: str | None = None, against: Path | None = None) ->
         EnsemblePipeError: MLflow refuses, or cannot be reached.
     """
     run, paths = read_run(root), RunPaths.open(root)
+    if against is not None:
+        RunPaths.open(against)
     run_id = read_manifest(paths).run_id  # the folder may have another name by now
     cursor = Cursor.load(paths.cursor)
     if cursor.model_uri is None or cursor.uri is None or cursor.parent is None:

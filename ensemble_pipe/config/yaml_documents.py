@@ -15,7 +15,7 @@ import yaml
 
 from ensemble_pipe.core.documents import MOST_DEPTH
 from ensemble_pipe.core.errors import ConfigError
-from ensemble_pipe.core.path_kinds import describe_misplaced
+from ensemble_pipe.core.path_kinds import describe_misplaced, near_pipeline
 
 KeyPath = tuple[str | int, ...]
 
@@ -147,7 +147,7 @@ def read_document(path: Path) -> Document:
         with open(path, "rb") as stream:
             text = stream.read(MOST_BYTES + 1).decode("utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such pipeline file") from None
+        raise ConfigError(f"{path}: no such pipeline file{near_pipeline(path)}") from None
     except OSError as error:
         hint = "; name a YAML file" if path.is_dir() else ""
         raise ConfigError(f"{path}: cannot be read ({error.strerror}){hint}") from None

@@ -1,6 +1,7 @@
 """Kinds of files and folders, for messages about a path given to the wrong command."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from ensemble_pipe.core.messages import shell_word
@@ -23,6 +24,7 @@ _OTHERS_BEGIN = {
     b"\x7fELF": "a program",
 }  # fmt: skip
 _HEAD_BYTES = 1024
+DATA_FILE = "a data file"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,17 @@ def describe_misplaced(path: Path, wanted: str) -> str | None:
     return f"{path}: is {kind.name}, not {wanted}" + (f"; {kind.hint}" if kind.hint else "")
 
 
+def near_pipeline(path: Path) -> str:
+    """Return "; did you mean ...?" with the pipeline file whose path is most like one, or ""."""
+    try:
+        beside = [one.name for one in path.parent.iterdir() if one.name.endswith(_PIPELINES)]
+    except OSError:
+        return ""
+    # Above the default, for all names have an ending in common.
+    near = get_close_matches(path.name, beside, 1, 0.8)
+    return f"; did you mean {shell_word(path.with_name(near[0]))}?" if near else ""
+
+
 def _kind_of_file(path: Path) -> Kind | None:
     if not path.is_file():
         return Kind("no regular file but a device or pipe") if path.exists() else None
@@ -76,7 +89,7 @@ def _kind_of_file(path: Path) -> Kind | None:
     head = _head(path)
     if name.endswith(_ROWS):
         hint = f"`ensemble-pipe init {shell_word(path)} --label COLUMN` writes a pipeline for it"
-        return Kind("a data file", hint)
+        return Kind(DATA_FILE, hint)
     for begin, ending in _ROWS_BEGIN.items():
         if head.startswith(begin):
             return Kind(f"a {ending} file by its contents", f"let its name end with {ending}")

@@ -40,7 +40,7 @@ from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
 from ensemble_pipe.run.pipeline import require_same_conditions
 from ensemble_pipe.run.requirements import require_fit
-from ensemble_pipe.run.starting import new_run, remove_on_failure
+from ensemble_pipe.run.starting import new_run, remove_on_failure, require_no_run
 from ensemble_pipe.run.unchanged import require_unchanged
 from ensemble_pipe.tracking.completeness import complete_entries, require_start
 from ensemble_pipe.tracking.endings import endings
@@ -80,6 +80,8 @@ def combine(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     source = RunPaths.open(Path(run_dir))
+    if output is not None:
+        require_no_run(output)
     require_same_conditions(source, accept_changes)
     with lock_run(source), timeline.stage("copying"):
         first = _finished(source)

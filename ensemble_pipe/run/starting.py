@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.errors import RunDirectoryError
+from ensemble_pipe.core.errors import InputError, RunDirectoryError
+from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import Timeline
 from ensemble_pipe.data.tables.decisions import decision_lines
@@ -51,6 +52,7 @@ def start(
     Raises:
         InputError: the data is wrong, or does not fit the pipeline; nothing was started.
     """
+    require_no_run(output)
     started, config = time.monotonic(), below_active_run(config)
     about_ray, notes = HeldMessages(display.message), Notes()
     training_s = limit.before_writing_s
@@ -79,6 +81,16 @@ def start(
                     paths, config, plans, executor, display, started, timeline, course, limit=limit,
                     notes=notes,
                 )  # fmt: skip
+
+
+def require_no_run(output: str | Path) -> None:
+    """Raise InputError where a folder for run directories is a run directory itself."""
+    if RunPaths(Path(output)).journal.is_file():
+        parent = shell_word(Path(output).parent)
+        raise InputError(
+            f"{output}: is a run directory, in which no other run is made; name its folder, "
+            f"--output {parent}"
+        )
 
 
 def new_run(output: Path, config: Pipeline) -> RunPaths:

@@ -44,7 +44,8 @@ def require_search(config: Pipeline) -> Search:
     """Return the search of a pipeline; raise ConfigError where it has none."""
     if config.search is None:
         raise ConfigError(
-            "search: is missing; name a space, such as {space: table}, or use `ensemble-pipe run`"
+            "search: is missing; name a space, such as {space: table}, on the command line "
+            "--set search.space=table, or use `ensemble-pipe run`"
         )
     return config.search
 

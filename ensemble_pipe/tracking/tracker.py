@@ -175,7 +175,7 @@ class MlflowTracker:
             if now - began > min(most_s, patience.limit_s):
                 return Problem(_too_long(now - began), "try again")
             if planned > 0 and now - shown > SHOWN_EVERY_S and (sent, planned) != last:
-                show(f"MLflow has received {sent} of {planned} runs")
+                show(f"sending to MLflow: {sent} of {planned} runs so far")
                 shown, last = now, (sent, planned)
             self._companion.wait_for_news(min(NEWS_S, max(0.0, began + patience.limit_s - now)))
 

@@ -37,7 +37,7 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None], opens: bool = 
         opens: whether to open the browser, where there is a display.
 
     Raises:
-        InputError: there is no store yet.
+        InputError: there is no such folder, or no store yet.
         EnsemblePipeError: no port is free, or the server does not start.
     """
     if output.is_file():
@@ -51,6 +51,8 @@ def serve_ui(output: Path, port: int, say: Callable[[str], None], opens: bool = 
     path = sqlite_path(uri)
     if path is not None and not path.is_file():
         raise InputError(f"{path}: no MLflow store yet; run a pipeline first")
+    if not output.is_dir():
+        raise InputError(f"{output}: no such folder; name the folder of the run directories")
     port = _free_port(port)
     command = [
         sys.executable, "-m", "mlflow", "server",

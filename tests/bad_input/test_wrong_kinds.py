@@ -149,6 +149,37 @@ def test_the_ui_wants_the_folder_of_the_runs() -> None:
     make_all()
     assert refused("ui", "--output", "runs/a").endswith("name its folder, --output runs")
     assert refused("ui", "--output", "p.yaml").endswith("name the folder of the run directories")
+    write("mlflow.db", b"SQLite format 3\x00")
+    assert refused("ui", "--output", "nowhere").startswith("nowhere: no such folder; name the fol")
+
+
+def test_no_run_is_made_within_a_run() -> None:
+    make_all()
+    for command in ("run p.yaml --inline", "search p.yaml --set search.space=table"):
+        message = refused(*command.split(), "--output", "runs/a")
+        assert message.endswith("in which no other run is made; name its folder, --output runs")
+
+
+def test_a_data_file_as_a_pipeline_is_trained_on_with_a_label() -> None:
+    make_all()
+    message = refused("run", "rows.csv")
+    assert message.endswith("; `ensemble-pipe run rows.csv --label COLUMN` trains on it at once")
+
+
+def test_an_option_that_is_missing_has_an_example() -> None:
+    make_all()
+    assert refused("grow", "runs/a") == "--learners is missing; give it, such as --learners 4"
+    message = refused("predict", "model", "rows.csv")
+    assert message == "--output is missing; give it, such as --output predictions.csv"
+
+
+def test_inputs_are_checked_before_outputs() -> None:
+    make_all()
+    write("out.txt", "mine")
+    assert refused("init", "absent.csv", "-o", "p.yaml").startswith("absent.csv: no such file")
+    message = refused("predict", "absent", "rows.csv", "--output", "out.txt")
+    assert message.startswith("absent: ")
+    assert refused("compare", "absent", "--output", "out.txt").startswith("absent: ")
 
 
 def test_the_command_that_is_advised_can_be_pasted_into_a_shell() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import refused, run, run_table, write_parquet
+from commands import refused, run, run_table, write, write_parquet
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -73,6 +73,9 @@ def test_all_mistakes_are_reported_at_once() -> None:
 
 def test_a_missing_pipeline_file() -> None:
     assert refused("run", "absent.yaml") == "absent.yaml: no such pipeline file"
+    write("pipeline.yaml", "seed: 1\n")
+    message = refused("run", "pipeline.yam")
+    assert message == "pipeline.yam: no such pipeline file; did you mean pipeline.yaml?"
 
 
 @pytest.mark.parametrize("text", ["epochs", "=3"])

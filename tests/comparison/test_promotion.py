@@ -113,6 +113,8 @@ def test_models_of_other_rows_are_not_compared(runs: dict[str, Path], client: Ml
 
 
 def test_the_champions_run_may_lie_elsewhere(runs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(RunDirectoryError, match="nope: no run directory"):
+        promote(runs["weak"], "moved", tmp_path / "nope")  # though nothing is compared
     promote(runs["weak"], "moved")
     elsewhere = tmp_path / "elsewhere"
     runs["weak"].rename(elsewhere)
@@ -173,6 +175,7 @@ def test_a_server_that_cannot_be_reached_is_named(runs: dict[str, Path], tmp_pat
 def test_the_command_prints_the_interval_and_its_decision(runs: dict[str, Path]) -> None:
     promote(runs["weak"], "said")
     done = CliRunner().invoke(app, ["promote", str(runs["strong"]), "--as", "said", "--json"])
+    assert "predict models:/said@champion INPUT --output predictions.csv" in done.stderr
     assert done.exit_code == 0, done.output
     facts: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     assert facts["promoted"] is True

@@ -252,7 +252,7 @@ def test_a_run_refuses_a_search_and_a_search_a_pipeline_without(tmp_path: Path) 
     with pytest.raises(ConfigError, match="search: is for `ensemble-pipe search`"):
         runs.run(pipeline(), output=tmp_path, inline=True)
     plain = Pipeline.model_validate(small_settings(hidden=4, epochs=1))
-    with pytest.raises(ConfigError, match="search: is missing"):
+    with pytest.raises(ConfigError, match=r"search: is missing; .* --set search\.space=table"):
         search_here(tmp_path, plain)
     assert list(tmp_path.iterdir()) == []
 

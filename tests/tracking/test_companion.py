@@ -126,7 +126,7 @@ def test_how_far_it_is_is_shown_while_it_is_waited_for(
     monkeypatch.setattr("ensemble_pipe.tracking.tracker.SHOWN_EVERY_S", 0.1)
     tracker = track("is slow")
     tracker.end()
-    assert "MLflow has received 3 of 6 runs" in tracker.shown
+    assert "sending to MLflow: 3 of 6 runs so far" in tracker.shown
     assert len(set(tracker.shown)) == len(tracker.shown)
 
 
