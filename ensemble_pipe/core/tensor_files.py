@@ -12,6 +12,8 @@ from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.documents import parse_json, read_bytes, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
 
+_MOST_HEADER = 8 << 20  # bytes: of 100,000 tensors, each of which takes 2 kB of memory
+
 
 def read_tensors(path: Path, *names: str) -> dict[str, Floats]:
     """Read a safetensors file that has the required tensors and only finite numbers.
@@ -33,8 +35,15 @@ def parse_tensors(content: bytes, where: str) -> dict[str, Floats]:
     """Parse safetensors; two tensors of one name are refused.
 
     Raises:
-        CorruptFileError: `content` is not in that format.
+        CorruptFileError: `content` is not in that format, or names more tensors than any training
+            writes.
     """
+    header = _header_bytes(content)
+    if _MOST_HEADER < header <= len(content):
+        raise CorruptFileError(
+            f"{where}: names tensors in {header:,} bytes, where no training writes more than "
+            f"{_MOST_HEADER:,}; restore it from a copy"
+        )
     try:
         tensors: dict[str, Floats] = load(content)
     except KeyError as error:  # a type that NumPy does not have, such as bfloat16
@@ -59,8 +68,12 @@ def metadata_of(content: bytes, where: str) -> dict[str, str]:
 
 def _header(content: bytes, where: str) -> dict[str, Any]:
     """Return the JSON that a safetensors file begins with, in which each key stands once."""
-    size = int.from_bytes(content[:8], "little")
-    return parse_json(content[8 : 8 + size], dict[str, Any], where)
+    return parse_json(content[8 : 8 + _header_bytes(content)], dict[str, Any], where)
+
+
+def _header_bytes(content: bytes) -> int:
+    """Return the length that a safetensors file states for its header."""
+    return int.from_bytes(content[:8], "little")
 
 
 def require_finite(
