@@ -402,6 +402,7 @@ def test_a_server_that_is_down_loses_nothing_and_its_password_is_not_kept(
     assert sync(result.run_dir, timeout_s=2).problem is not None
 
     store = f"sqlite:///{tmp_path / 'server.db'}"
+    monkeypatch.setenv("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")  # eight processes more
     command = [
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1",
         "--host", "127.0.0.1", "--port", str(port), "--artifacts-destination", str(tmp_path / "a"),
