@@ -262,7 +262,8 @@ class Schema:
 
         Args:
             place: names row i of the block, for messages.
-            strays: counts the values of recognised columns that are no numbers or dates.
+            strays: counts the values of recognised columns that are no numbers or dates, and of
+                columns of categories those that are no known one.
 
         Raises:
             DataError: a column is missing, or its type or a value violates its rule.

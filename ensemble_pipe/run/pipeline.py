@@ -39,7 +39,7 @@ from ensemble_pipe.run.time_limit import (
 from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.run.unchanged import require_unchanged
 from ensemble_pipe.tracking.completeness import complete_entries
-from ensemble_pipe.tracking.endings import endings
+from ensemble_pipe.tracking.endings import endings, nothing_to_train
 from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.tracking.kinds import EndedEntry, Entry, ResumedEntry
 from ensemble_pipe.tracking.rewinding import rewind
@@ -144,14 +144,16 @@ def resume(
     require_same_conditions(paths, accept_changes)
     with lock_run(paths), to_be_resumed(paths):
         with timeline.stage("rewinding"):
-            config, plans = _rewind(paths, train, display)
+            config, plans, is_done = _rewind(paths, train, display)
         course_of = EveryLearner if config.search is None else search_of
         if course_of is None:
             raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.search.pipeline resumes it")
         limit = limit_of(config, time_limit, None, timeline)
         limit.require_start()
+        if is_done:
+            display.message("finished already; combining and reporting anew")
         # Without training nothing is to be started.
-        inline = inline or not train
+        inline = inline or is_done or not train
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
             course = course_of(paths, config, plans)
@@ -205,7 +207,7 @@ def grow(
             limit = limit_of(config, time_limit, None, timeline)
             limit.require_start()
             write_growth(paths, add_learners(config, learners))
-            config, plans = _rewind(paths, True, display)
+            config, plans, _ = _rewind(paths, True, display)
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
             course = EveryLearner(paths, config, plans)
@@ -225,18 +227,20 @@ def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
         )
 
 
-def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, Plans]:
-    """Rewind a run to its checkpoints; return the learners to train."""
+def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, Plans, bool]:
+    """Rewind a run to its checkpoints; return its learners, and whether all of them are trained."""
     finish_growth(paths)
     manifest = require_unchanged(paths)
     config, plans = load_pipeline(paths.pipeline)
     remove_leftovers(paths)
+    is_damaged = False
     for plan in plans.networks:
         for stage in (paths, paths.refitted):
             damage = set_aside_damaged(stage, plan.learner, manifest.run_id)
             if damage is not None:
                 display.warn(damage)
-    complete_entries(paths)
+                is_damaged = True
+    is_done = nothing_to_train(complete_entries(paths)) and not is_damaged
     steps = {}
     for plan in plans.networks:
         saved = list_checkpoints(paths, plan.learner, manifest.run_id)
@@ -247,7 +251,7 @@ def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, P
     journal = Journal(paths.journal)
     journal.append(ResumedEntry())
     journal.close()
-    return config, plans
+    return config, plans, is_done
 
 
 def changes_since(run_dir: str | Path) -> list[str]:

@@ -1,5 +1,6 @@
 """Prediction of files, labelled ones too, block by block."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow as pa
 
 from ensemble_pipe.core import output_files
 from ensemble_pipe.core.arrays import Array, Floats
+from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.core.storage import atomic_file
@@ -150,6 +152,7 @@ def outputs_of(model: Ensemble, rows: Rows) -> Iterator[tuple[int, Floats]]:
     There is one block without rows where there are none.
     """
     if rows.count == 0:
+        warnings.warn(f"{rows.where}: has no rows", DataWarning, stacklevel=2)
         names = list(model.columns)
         empty = pa.RecordBatch.from_arrays([pa.nulls(0)] * len(names), names)
         yield 0, model.block_outputs(empty, rows.place)

@@ -222,7 +222,7 @@ class Ensemble:
             place: names row i of the block, for messages.
             first: number of its first row in the whole input.
             cells: cells(column) names row i of a column of external predictions; None for `place`.
-            strays: counts the values that are no numbers or dates, and so count as missing.
+            strays: counts the values that are no numbers, dates or known categories.
         """
         cells = cells or (lambda column: lambda row: f"{place(row)}, column {quote(column)}")
         given = {

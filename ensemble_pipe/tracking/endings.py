@@ -1,6 +1,6 @@
 """How a run and each of its learners ended, in MLflow's words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from ensemble_pipe.tracking import kinds
@@ -23,6 +23,15 @@ def learner_status(entry: LearnerEnd) -> str:
             return "FAILED"
         case kinds.SparedEntry() | kinds.PrunedEntry():
             return "KILLED"
+
+
+def nothing_to_train(entries: Sequence[Entry]) -> bool:
+    """Return whether a run has finished, and left no learner to train, by its journal."""
+    status, learners = endings(entries)
+    results = [entry for entry in entries if isinstance(entry, kinds.ResultEntry)]
+    if status != "FINISHED" or not results or "FAILED" in learners.values():
+        return False
+    return not (results[-1].unfinished or results[-1].left_undone)
 
 
 def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:

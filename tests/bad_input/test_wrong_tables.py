@@ -53,11 +53,11 @@ CSV: dict[str, tuple[str, str]] = {
     ),
     "a missing label": (
         f"a,b,y\n{ROWS_OF_CSV}5,6,\n",
-        r"t\.csv: row 60 \(from 0, line 62\), column 'y': the label is missing; remove such rows",
+        r"t\.csv: row 60 \(from 0, line 62\), column 'y': the label is missing, .* 1 of 61 rows;.*",
     ),
     "a missing label among names": (
         "a,b,y\n1,2,no\n3,4,\n" + "5,6,yes\n7,8,no\n" * 30,
-        r"t\.csv: row 1 \(from 0, line 3\), column 'y': the label is missing; remove such rows",
+        r"t\.csv: row 1 \(from 0, line 3\), column 'y': the label is missing, .* 1 of 62 rows; .*",
     ),
     "no label column": (
         "a,b,z\n1,2,0\n",
@@ -158,7 +158,8 @@ def test_a_label_that_is_nan() -> None:
     path = write_parquet(**with_value("y", 6, np.nan))
     message = run_table(path)
     where = "t.parquet: row 6 (from 0), column 'y'"
-    assert message == f"{where}: the label is missing; remove such rows"
+    rows = parquet.read_metadata("t.parquet").num_rows
+    assert message == f"{where}: the label is missing, as in 1 of {rows} rows; remove such rows"
 
 
 def test_labels_that_are_dates() -> None:

@@ -58,7 +58,10 @@ def test_labels_are_numbers_of_their_own_type_or_the_places_of_texts(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([1, 2, None], r"^t\.csv: row 2 .*, column 'y': the label is missing; remove such rows$"),
+        (
+            [1, None, None],
+            r"^t\.csv: row 1 .* the label is missing, as in 2 of 3 rows; remove such rows$",
+        ),
         ([1.0, 2.0, np.nan], r"row 2 \(from 0\), column 'y': the label is missing"),
         (["a", "b", ""], r"row 2 \(from 0\), column 'y': the label is missing"),
         ([DAY], r"^t\.csv: label 'y' is of type date32.*; labels are numbers, text in UTF-8"),
@@ -190,5 +193,7 @@ def test_values_that_are_no_weights_or_times_are_refused(
     ids=type,
 )
 def test_a_date_that_means_missing_is_no_time_in_whatever_type(values: Any) -> None:
-    with pytest.raises(DataError, match=r"row 1 .*, column 't': the time is missing; remove such "):
+    with pytest.raises(
+        DataError, match=r"row 1 .*, column 't': the time is missing, as in 1 of 2 rows; "
+    ):
         read_times(rows_of(table_of(t=values)), "t", Missing(("1900-01-01",)))

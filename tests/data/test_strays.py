@@ -11,7 +11,7 @@ from tables_as_rows import batch_of, table_of
 
 from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.errors import DataError
-from ensemble_pipe.data.tables.columns import AutoRule, DateRule, NumberRule
+from ensemble_pipe.data.tables.columns import AutoRule, CategoryRule, DateRule, NumberRule
 from ensemble_pipe.data.tables.strays import Strays
 
 NUMBERS = [str(value / 7) for value in range(40)]
@@ -72,6 +72,28 @@ def test_all_blocks_are_summed_up_in_one_warning_with_the_first_example() -> Non
         "column 'x': 3 values that are no numbers count as missing, such as 'n/a' "
         "(new.csv: row 1 (from 0))"
     ]
+
+
+@pytest.mark.parametrize("encode", ["one_hot", "code"])
+def test_unseen_categories_are_counted_in_a_warning_with_an_example(encode: Any) -> None:
+    schema = fit(["red", "green", "blue"] * 9, CategoryRule(encode=encode))
+    strays = Strays()
+    for values in (["red", "pink"], [None, "", "grey", "pink"]):
+        schema.encode_inputs(batch_of(table_of(x=pa.array(values))), place, strays)
+    with pytest.warns(DataWarning) as found:
+        strays.warn()
+    assert [str(one.message) for one in found] == [
+        "column 'x': 3 values that are no category of the model count as none of them, such as "
+        "'pink' (new.csv: row 1 (from 0))"
+    ]
+
+
+def test_nothing_is_said_of_categories_that_are_known(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    schema = fit(["red", "green", None] * 9, CategoryRule(missing="category"))
+    counted(schema, ["green", "red", None]).warn()
+    assert not recwarn
 
 
 def test_nothing_is_said_of_values_that_are_missing(recwarn: pytest.WarningsRecorder) -> None:

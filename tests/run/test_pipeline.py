@@ -23,6 +23,7 @@ from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError, Train
 from ensemble_pipe.core.storage import RunPaths, write_json
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.members import NetworkMember
+from ensemble_pipe.run import executors
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.run.pipeline import RunResult, resume, run, sync
 from ensemble_pipe.tracking.journal import read_entries
@@ -149,6 +150,19 @@ def test_a_finished_run_resumes_to_the_same_result(finished: RunResult) -> None:
     again = resume(finished.run_dir, inline=True)
     assert again.metrics == finished.metrics
     assert before.read_bytes() == bits
+
+
+def test_a_finished_run_resumes_without_ray_and_says_so(
+    finished: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Said(Silent):
+        def message(self, text: str) -> None:
+            said.append(text)
+
+    said: list[str] = []
+    monkeypatch.setattr(executors, "_on_ray", None)  # which nothing calls
+    resume(finished.run_dir, display=Said())
+    assert "finished already; combining and reporting anew" in said
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pyarrow import feather, parquet
 
 import ensemble_pipe
 from ensemble_pipe.config.reading import Pipeline
+from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.evaluation.labelled import evaluate
 from ensemble_pipe.run.pipeline import run
@@ -98,7 +99,9 @@ def test_a_file_without_rows_gives_a_file_without_rows(
 ) -> None:
     write(tmp_path / name)
     output = tmp_path / f"out.{ending}"
-    assert predict_file(model, open_for(model, str(tmp_path / name)), output) == 0
+    rows = open_for(model, str(tmp_path / name))
+    with pytest.warns(DataWarning, match="has no rows$"):
+        assert predict_file(model, rows, output) == 0
     expected = model.table(table()[:3])
     expected = expected.add_column(0, "row", pa.array(range(3)))
     if ending == "csv":

@@ -75,9 +75,15 @@ def _check(values: Floats, column: NumberColumn, place: Place) -> None:
 
 
 def read_categories(
-    block: pa.RecordBatch, column: CategoryColumn, place: Place, missing: Missing
+    block: pa.RecordBatch,
+    column: CategoryColumn,
+    place: Place,
+    missing: Missing,
+    strays: Strays | None = None,
 ) -> Integers:
     """Return the category numbers (n,) of a block, from 0 on; -1 is an unseen category.
+
+    `strays` counts the unseen ones.
 
     Raises:
         DataError: a value is missing, or unseen, without a rule for it.
@@ -99,6 +105,8 @@ def read_categories(
             "kind: category, unseen: ignore",
             "{} takes it as none of them",
         )
+    if strays is not None:
+        strays.add_unseen(column.name, names, codes, found, place)
     return found
 
 
@@ -187,7 +195,7 @@ def encode(
                 out,
                 plan.starts[column.name],
                 column,
-                read_categories(block, column, place, missing),
+                read_categories(block, column, place, missing, strays),
             )
     _put_numbers(out, scaling.apply(matrix), plan, place)
     return out

@@ -78,8 +78,8 @@ def _untyped(rows: Rows, name: str, texts: Targets) -> Targets:
     names = without_blanks(texts.names)
     absent = find_missing_name(names)
     if absent is not None:
-        row = int((texts.values == names.index(absent)).argmax())
-        raise _missing(rows, name, "label", row)
+        lacking = texts.values == names.index(absent)
+        raise _missing(rows, name, "label", int(lacking.argmax()), int(lacking.sum()))
     numbers = as_numbers(names)
     return _sorted(texts.values, names) if numbers is None else Targets(numbers[texts.values])
 
@@ -208,7 +208,8 @@ def read_groups(
     groups, names = encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
     absent = find_missing_name(names.to_pylist()) if name in rows.written else None
     if absent is not None:
-        raise _missing(rows, name, role, int((groups == names.index(absent).as_py()).argmax()))
+        lacking = groups == names.index(absent).as_py()
+        raise _missing(rows, name, role, int(lacking.argmax()), int(lacking.sum()))
     return groups, names
 
 
@@ -229,7 +230,7 @@ def read_times(rows: Rows, name: str, missing: Missing = NO_TEXTS) -> Array:
     if len(missing.seconds):
         absent = np.isnan(dates.seconds(whole, name, rows.place, missing))
         if absent.any():
-            raise _missing(rows, name, "time", int(absent.argmax()))
+            raise _missing(rows, name, "time", int(absent.argmax()), int(absent.sum()))
     ticks, per_second = dates.ticks(whole, name, rows.place)
     unit = {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[per_second]
     return np.asarray(ticks.to_numpy()).view(f"datetime64[{unit}]")
@@ -249,12 +250,15 @@ def _blocks(rows: Rows, name: str, role: str, missing: Missing) -> Iterator[tupl
         column = to_plain(block.column(name))
         absent = missing.mask(column)
         if absent.any():
-            raise _missing(rows, name, role, first + int(absent.argmax()))
+            masks = (missing.mask(to_plain(one.column(name))) for _, one in rows.blocks([name]))
+            count = sum(int(mask.sum()) for mask in masks)
+            raise _missing(rows, name, role, first + int(absent.argmax()), count)
         yield first, column
 
 
-def _missing(rows: Rows, name: str, role: str, row: int) -> DataError:
-    return DataError(f"{rows.cells(name)(row)}: the {role} is missing; remove such rows")
+def _missing(rows: Rows, name: str, role: str, row: int, count: int) -> DataError:
+    where, share = rows.cells(name)(row), f"{count:,} of {rows.count:,} rows"
+    return DataError(f"{where}: the {role} is missing, as in {share}; remove such rows")
 
 
 def _require_int64(rows: Rows, name: str, values: Array, first: int) -> None:

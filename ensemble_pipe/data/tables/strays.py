@@ -1,12 +1,15 @@
-"""Values of recognised columns that are no numbers, or no dates, and so count as missing."""
+"""Values that no column reads: in recognised columns what is no number or date, which counts as
+missing, and in those of categories what is none that is known."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ensemble_pipe.core.arrays import Integers
 from ensemble_pipe.core.arrow import truths_of
 from ensemble_pipe.core.data_warning import DataWarning
 from ensemble_pipe.core.messages import MOST_NAMES, quote
@@ -18,29 +21,62 @@ from ensemble_pipe.data.tables.missing import Missing
 
 @dataclass
 class Strays:
-    """The strays of each column, counted over the blocks of a prediction."""
+    """The strays of each column, counted over the blocks of a prediction.
+
+    `_first` has the words of each column's warning: what its strays are none of, what they count
+    as, and the first as an example.
+    """
 
     _counts: dict[str, int] = field(default_factory=dict)
-    _first: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _first: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
     def add(
         self, name: str, kind: str, values: pa.Array, lost: pa.BooleanArray, place: Place
     ) -> None:
         """Count the values of a block that are lost; the first of a column is its example."""
         rows = np.flatnonzero(truths_of(lost))
-        if not len(rows):
+        if len(rows):
+            example = quote(_shown(values[int(rows[0])]))
+            self._count(name, (kind, "missing"), rows, example, place)
+
+    def add_unseen(
+        self,
+        name: str,
+        categories: Sequence[str | None],
+        codes: Integers,
+        found: Integers,
+        place: Place,
+    ) -> None:
+        """Count the values of a block that are no category of a column, missing ones not.
+
+        Args:
+            name: of the column.
+            categories: that the block has; None is a missing one.
+            codes: (n,) place of each row's category among these.
+            found: (n,) number of each row's category in the column, -1 for none.
+            place: names a row.
+        """
+        if not (found < 0).any():
             return
+        known = np.array([category is not None for category in categories])[codes]
+        rows = np.flatnonzero((found < 0) & known)
+        if len(rows):
+            example = quote(categories[codes[rows[0]]])
+            self._count(name, ("category of the model", "none of them"), rows, example, place)
+
+    def _count(
+        self, name: str, words: tuple[str, str], rows: Integers, example: str, place: Place
+    ) -> None:
         self._counts[name] = self._counts.get(name, 0) + len(rows)
-        row = int(rows[0])
-        first = f"such as {quote(_shown(values[row]))} ({place(row)})"
-        self._first.setdefault(name, (kind, first))
+        first = f"such as {example} ({place(int(rows[0]))})"
+        self._first.setdefault(name, (*words, first))
 
     def warn(self) -> None:
         """Warn once of all that was counted."""
         if not self._counts:
             return
         parts = [
-            _count(name, count, *self._first[name])
+            _text(name, count, *self._first[name])
             for name, count in list(self._counts.items())[:MOST_NAMES]
         ]
         more = len(self._counts) - len(parts)
@@ -81,13 +117,14 @@ def drop_strays(
     return found
 
 
-def _count(name: str, count: int, kind: str, first: str) -> str:
+def _text(name: str, count: int, kind: str, taken_as: str, first: str) -> str:
+    several = kind if " " in kind else f"{kind}s"
     what = (
         f"1 value that is no {kind} counts"
         if count == 1
-        else f"{count:,} values that are no {kind}s count"
+        else f"{count:,} values that are no {several} count"
     )
-    return f"column {quote(name)}: {what} as missing, {first}"
+    return f"column {quote(name)}: {what} as {taken_as}, {first}"
 
 
 def _is_no_date(kind: pa.DataType) -> bool:

@@ -119,7 +119,10 @@ def _too_many(classes: Sequence[int | str], rows: int) -> str:
         least = 2 * len(classes)
         problem += f", of which each needs two or more on average, so at least {least} in all"
     if isinstance(classes[0], str):
-        return problem
+        return (
+            f"{problem}; name another column as the label, or merge the rarer classes into one in "
+            "the file"
+        )
     return f"{problem}; for a numeric target set `task: regression`"
 
 
