@@ -19,7 +19,7 @@ from ensemble_pipe.report.drawing import (
     short,
     short_ticks,
 )
-from ensemble_pipe.report.groups import Group
+from ensemble_pipe.report.groups import Group, row_losses
 from ensemble_pipe.report.numbers import TestPart
 from ensemble_pipe.report.page import number_text
 
@@ -65,8 +65,7 @@ def group_errors(test: TestPart, groups: Sequence[Group]) -> list[Estimate]:
     """Return the share of rows that are right in each group, or the RMSE of the first target."""
     if test.schema.task == "classification":
         return _estimates(~test.wrong, groups, _share)
-    residuals = test.truth[:, 0] - test.prediction.mean[:, 0]
-    return _estimates(residuals**2, groups, _root)
+    return _estimates(row_losses(test), groups, _root)
 
 
 def coverage_by_group(test: TestPart, groups: Sequence[Group]) -> "Figure":

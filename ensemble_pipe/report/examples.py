@@ -46,13 +46,19 @@ def confusions(numbers: Numbers) -> Html:
         share = count / int(counts[true].sum())
         rows = f"{count:,} {'row' if count == 1 else 'rows'}, {share:.1%} of them"
         title = f"{_short(classes[true])} taken for {_short(classes[predicted])}: {rows}"
-        found.append(element("h3", title))
         if numbers.schema.is_image:
-            decided = test.prediction.decided
-            places = np.flatnonzero((test.targets == true) & (decided == predicted))
-            sure = places[np.argsort(test.unsure[places], kind="stable")][:MOST_ROWS]
-            found.append(_tiles(test, sure))
-    return joined(found)
+            found += [element("h3", title), _tiles(test, _surest(test, true, predicted))]
+        else:
+            found.append(element("li", title))
+    if numbers.schema.is_image or not found:
+        return joined(found)
+    return element("ul", joined(found))
+
+
+def _surest(test: TestPart, true: int, predicted: int) -> Integers:
+    """Return places of the rows of a class that are taken for another, the surest first."""
+    places = np.flatnonzero((test.targets == true) & (test.prediction.decided == predicted))
+    return places[np.argsort(test.unsure[places], kind="stable")][:MOST_ROWS]
 
 
 def worst_rows(numbers: Numbers) -> Html:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ensemble_pipe.core.storage import RunPaths
@@ -31,13 +32,17 @@ class Shown:
     by_name: Mapping[str, Html]
     numbers: Numbers
 
+    @cached_property
+    def captions(self) -> Mapping[str, Caption]:
+        """What stands below each picture, by name."""
+        return {name: caption_of(name, self.numbers) for name in self.by_name}
+
     def of(self, place: str) -> Html:
         """Return the pictures of a part of the page, in order."""
-        captions = {name: caption_of(name, self.numbers) for name in self.by_name}
         found = [
-            _figure(svg, captions[name])
+            _figure(svg, self.captions[name])
             for name, svg in self.by_name.items()
-            if captions[name].place == place
+            if self.captions[name].place == place
         ]
         return element("div", joined(found), kind="pictures") if found else NOTHING
 

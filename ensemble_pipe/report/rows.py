@@ -40,6 +40,50 @@ def column_values(schema: Schema, name: str, stored: Array) -> list[str]:
     return [MISSING if gone else text for gone, text in zip(missing, texts, strict=True)]
 
 
+def column_numbers(schema: Schema, name: str, stored: Array) -> Floats:
+    """Return the numbers (n,) of a column of numbers, dates or of categories that are numbers.
+
+    They have the digits of their texts; what is missing, or no number, is NaN.
+
+    Args:
+        schema: of the data.
+        name: of one of `shown_columns`.
+        stored: (n, D) encoded rows.
+    """
+    place = schema.feature_names.index(name)
+    column = schema.columns[place]
+    if isinstance(column, CategoryColumn):
+        texts = column_values(schema, name, stored)
+        return np.array([number_of(text) for text in texts])
+    start, _ = schema.feature_places[name]
+    found = _numbers(schema, place, stored[:, start].astype(np.float64)) + column.offset
+    if column.kind == "number":
+        found = np.array([float(f"{value:.5g}") for value in found.tolist()])
+    if column.indicator:
+        found[stored[:, start + 1] > 0] = np.nan
+    return found
+
+
+def number_of(text: str) -> float:
+    """Return a text as a number; NaN where it is none.
+
+    >>> number_of("12.5"), number_of("missing")
+    (12.5, nan)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def number_text_of(schema: Schema, name: str, value: float) -> str:
+    """Return a number of a column, of those of `column_numbers`, as text."""
+    column = schema.columns[schema.feature_names.index(name)]
+    if isinstance(column, CategoryColumn):
+        return f"{value:.6g}"
+    return _text(column, value - column.offset)
+
+
 def _numbers(schema: Schema, place: int, encoded: Floats) -> Floats:
     """Return numbers (n,) in the units of their column, less its offset."""
     before = schema.columns[:place]

@@ -13,15 +13,18 @@ from matplotlib.patches import Rectangle
 from small_pipelines import noisy_columns, small_settings, write_rows
 
 from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.core.arrays import Array
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.report.by_group import Estimate, group_errors
 from ensemble_pipe.report.captions import caption_of
 from ensemble_pipe.report.drawing import svg_of
+from ensemble_pipe.report.examples import confusions
 from ensemble_pipe.report.groups import Group, groups_of
 from ensemble_pipe.report.numbers import Numbers, read_numbers
 from ensemble_pipe.report.page import target_text
 from ensemble_pipe.report.pictures import drawings
+from ensemble_pipe.report.rows import column_values
 from ensemble_pipe.report.unfamiliar import shuffled, told_apart
 from ensemble_pipe.run.pipeline import run
 
@@ -77,13 +80,60 @@ def test_the_reliability_says_how_many_rows_are_wrong(classes: Numbers, wrong: i
     assert ("single points are largely chance" in told) == (wrong == 3)
 
 
-def test_rows_are_looked_at_by_class_and_category(classes: Numbers) -> None:
+def test_rows_are_looked_at_by_class(classes: Numbers) -> None:
     groups = {group.name: group.places for group in groups_of(classes)}
     assert set(groups) >= {"true no", "true yes"}
-    test = part_of(classes)
-    assert np.array_equal(groups["true no"], np.flatnonzero(test.targets == 0))
-    shops = [places for name, places in groups.items() if name.startswith("shop = ")]
-    assert sum(map(len, shops)) == len(test.rows)
+    assert np.array_equal(groups["true no"], np.flatnonzero(part_of(classes).targets == 0))
+
+
+def with_errors(numbers: Numbers, wrong: Array) -> Numbers:
+    """Return the test part with labels that are wrong for some rows, and right for the others."""
+    test = part_of(numbers)
+    labels = np.where(wrong, 1 - test.prediction.decided, test.prediction.decided)
+    return replace(numbers, test=replace(test, targets=labels))
+
+
+def column_of(numbers: Numbers, name: str) -> Array:
+    """Return the values of a column of the source, of the test rows."""
+    test = part_of(numbers)
+    return np.array(column_values(numbers.schema, name, test.stored(np.arange(len(test.rows)))))
+
+
+def of_columns(numbers: Numbers) -> list[str]:
+    return [group.name for group in groups_of(numbers) if group.column]
+
+
+def test_the_worst_categories_and_ranges_come_first_and_no_others(classes: Numbers) -> None:
+    random = np.random.default_rng(0)
+    north = column_of(classes, "shop") == "north"
+    wrong = np.where(north, random.random(len(north)) < 0.7, random.random(len(north)) < 0.05)
+    found = with_errors(classes, wrong)
+    assert of_columns(found) == ["shop = north"]
+    said = caption_of("errors_by_group", found).text
+    own, rest = 1 - wrong[north].mean(), 1 - wrong[~north].mean()
+    assert f"The worst of the columns: shop = north, {own:.1%}, other rows {rest:.1%}." in said
+
+    values = column_of(classes, "a").astype(float)
+    high = values > np.quantile(values, 0.7)
+    names = of_columns(with_errors(classes, high))
+    assert 1 <= len(names) <= 2
+    low, _, top = names[0].removeprefix("a ").split()
+    assert np.quantile(values, 0.6) < float(low) < float(top)
+
+
+def test_chance_makes_no_group_of_a_column(classes: Numbers) -> None:
+    rows = len(part_of(classes).rows)
+    found = with_errors(classes, np.random.default_rng(1).random(rows) < 0.2)
+    assert of_columns(found) == []
+    said = caption_of("errors_by_group", found).text
+    assert "No group of a column is worse than the other rows beyond chance." in said
+
+
+def test_confused_classes_of_a_table_are_a_list_and_no_headings(classes: Numbers) -> None:
+    rows = len(part_of(classes).rows)
+    told = confusions(with_errors(classes, np.arange(rows) < 9))
+    assert "<h3" not in told
+    assert told.count("<li>") == told.count("taken for") >= 1
 
 
 def test_the_share_that_is_right_in_a_group_is_that_of_its_rows(classes: Numbers) -> None:
@@ -91,15 +141,6 @@ def test_the_share_that_is_right_in_a_group_is_that_of_its_rows(classes: Numbers
     for one, group in zip(group_errors(test, groups), groups, strict=True):
         assert one.value == pytest.approx(1 - test.wrong[group.places].mean())
         assert 0 <= one.low <= one.value <= one.high <= 1
-    worst = min(group_errors(test, groups)).value
-    assert f"The worst: {_worst(test, groups)}, {worst:.1%}." in (
-        caption_of("errors_by_group", classes).text
-    )
-
-
-def _worst(test: "TestPart", groups: list[Group]) -> str:
-    shares = [1 - test.wrong[group.places].mean() for group in groups]
-    return groups[int(np.argmin(shares))].name
 
 
 def test_the_error_of_a_group_of_numbers_is_its_rmse(targets: Numbers) -> None:
