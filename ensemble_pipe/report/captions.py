@@ -1,6 +1,6 @@
 """What stands below each picture, and what is said of it to those who do not see it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,8 +9,8 @@ from ensemble_pipe.core.messages import counted
 from ensemble_pipe.report.by_group import group_errors
 from ensemble_pipe.report.curves import best_epoch
 from ensemble_pipe.report.drawing import short
-from ensemble_pipe.report.groups import Group, groups_of, least_excess, row_losses
-from ensemble_pipe.report.numbers import Numbers, TestPart
+from ensemble_pipe.report.groups import Group, groups_of, worst_of
+from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.page import number_text
 
 
@@ -191,23 +191,16 @@ def _groups(numbers: Numbers) -> dict[str, str]:
     text = f"{what}, by {by} and group; lines are 95% intervals."
     if numbers.schema.is_image:
         return {"text": text}
-    of_columns = [one for one in groups if one.column]
-    if not of_columns:
+    worst = worst_of(test, [one for one in groups if one.column])
+    if worst is None:
         return {"text": f"{text} No group of a column is worse than the other rows beyond chance."}
-    return {"text": f"{text} {_worst_group(numbers, test, of_columns)}"}
-
-
-def _worst_group(numbers: Numbers, test: TestPart, groups: Sequence[Group]) -> str:
-    """Return the group that is the worst by its evidence, beside all other rows."""
-    losses = row_losses(test)
-    lows = [least_excess(losses, group.places, 1.96) for group in groups]
-    worst = groups[int(np.argmax(lows))]
-    others = Group("", np.setdiff1d(np.arange(len(test.rows)), worst.places))
-    own, rest = (one.value for one in group_errors(test, [worst, others]))
-    figures = f"{number_text(own)}, others {number_text(rest)}"
-    if numbers.is_classification:
-        figures = f"{own:.1%}, other rows {rest:.1%}"
-    return f"The worst of the columns: {short(worst.name, 60)}, {figures}."
+    every = Group("all rows", np.arange(len(test.rows)))
+    figure = "{:.1%}".format if numbers.is_classification else number_text
+    own, whole = (figure(one.value) for one in group_errors(test, [worst, every]))
+    return {
+        "text": f"{text} The worst of the columns: {short(worst.name, 60)}, {own}; "
+        f"all rows {whole}."
+    }
 
 
 def _diversity(numbers: Numbers) -> dict[str, str]:

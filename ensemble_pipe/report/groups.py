@@ -1,5 +1,6 @@
 """Groups of test rows that are looked at apart: by class or target, by group, by column."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import NormalDist
@@ -102,11 +103,8 @@ def _by_column(numbers: Numbers, test: TestPart) -> list[Group]:
         for values in groups_by_column(schema, name, stored)
         if fewest <= len(values.places) <= _LARGEST_SHARE * len(read)
     ]
-    z = NormalDist().inv_cdf(1 - 0.025 / max(len(found), 1))
-    lows = np.array([least_excess(losses, group.places, z) for group in found])
-    worse = [found[place] for place in np.argsort(-lows, kind="stable") if lows[place] > 0]
     kept: list[Group] = []
-    for group in worse:
+    for group in _worse(losses, found):
         if sum(one.column == group.column for one in kept) < MOST_OF_COLUMN:
             kept.append(group)
     return kept[:MOST_OF_COLUMNS]
@@ -117,6 +115,18 @@ def _in_order(numbers: Numbers) -> list[str]:
     shown, found = shown_columns(numbers.schema), numbers.run.importance
     order = [] if found is None else [one.name for one in found.columns if one.name in shown]
     return list(dict.fromkeys([*order, *shown]))
+
+
+def worst_of(test: TestPart, groups: Sequence[Group]) -> Group | None:
+    """Return the group that is the worst by its evidence; None where none is beyond chance."""
+    return next(_worse(row_losses(test), groups), None)
+
+
+def _worse(losses: Floats, groups: Sequence[Group]) -> Iterator[Group]:
+    """Yield the groups whose losses are above those of the other rows, the worst first."""
+    z = NormalDist().inv_cdf(1 - 0.025 / max(len(groups), 1))
+    lows = np.array([least_excess(losses, group.places, z) for group in groups])
+    yield from (groups[place] for place in np.argsort(-lows, kind="stable") if lows[place] > 0)
 
 
 def row_losses(test: TestPart) -> Floats:

@@ -110,8 +110,8 @@ def test_the_worst_categories_and_ranges_come_first_and_no_others(classes: Numbe
     found = with_errors(classes, wrong)
     assert of_columns(found) == ["shop = north"]
     said = caption_of("errors_by_group", found).text
-    own, rest = 1 - wrong[north].mean(), 1 - wrong[~north].mean()
-    assert f"The worst of the columns: shop = north, {own:.1%}, other rows {rest:.1%}." in said
+    own, whole = 1 - wrong[north].mean(), 1 - wrong.mean()
+    assert f"The worst of the columns: shop = north, {own:.1%}; all rows {whole:.1%}." in said
 
     values = column_of(classes, "a").astype(float)
     high = values > np.quantile(values, 0.7)

@@ -12,9 +12,10 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.data.base import Base
 from ensemble_pipe.ensemble.combiners.weighted import Weighted
 from ensemble_pipe.ensemble.prediction import Prediction
+from ensemble_pipe.report import numbers as parts
 from ensemble_pipe.report.advice import steps
 from ensemble_pipe.report.member_gains import fall_from
-from ensemble_pipe.report.numbers import Numbers, TestPart
+from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.tracking.kinds import CombinedEntry
 from ensemble_pipe.tracking.run_summary import MemberSummary, RunSummary
 
@@ -22,7 +23,7 @@ FALLING = (0.9, 0.8, 0.7, 0.6, 0.55, 0.5, 0.45, 0.4)
 ALIKE = {"diversity/test/error_correlation": 0.98}
 
 
-def part_of(rows: int, noise: float, combiner: Weighted) -> TestPart:
+def part_of(rows: int, noise: float, combiner: Weighted) -> parts.TestPart:
     """Return members that see the label through noise of their own, on some rows."""
     random = np.random.default_rng(0)
     schema, labels = plain_schema("classification", (2,), ("a", "b")), np.arange(rows) % 2
@@ -31,7 +32,7 @@ def part_of(rows: int, noise: float, combiner: Weighted) -> TestPart:
     outputs = np.stack([-seen, seen], axis=2).astype(np.float32)
     outputs -= np.log(np.exp(outputs).sum(axis=2, keepdims=True))
     prediction = Prediction(outputs, combiner, schema)
-    return TestPart(prediction, labels, np.arange(rows), cast(Base, None))
+    return parts.TestPart(prediction, labels, np.arange(rows), cast(Base, None))
 
 
 def numbers_of(
