@@ -121,6 +121,7 @@ def test_a_folder_that_may_not_be_written_to() -> None:
 
 
 def test_a_folder_below_a_file_or_where_none_can_be_made() -> None:
+    table_model()
     write("t.csv", "a,b\n1,2\n")
     assert predict("model", "t.csv", "t.csv/out.csv").startswith("t.csv: no file can be written")
     assert refused("data", "fetch", "adult", "--folder", "/proc/x").startswith(
