@@ -71,7 +71,7 @@ def page(shown: tuple[str, int]) -> Iterator[Any]:
         page.set_default_timeout(WAIT_MS)
         page.goto(shown[0])
         page.wait_for_selector("text=shown-")
-        page.get_by_role("button", name="Close").first.click()  # of MLflow's assistant
+        page.get_by_role("button", name="Close").first.click()  # a panel that MLflow opens
         page.locator("[role=row]", has_text="shown-").locator("button").first.click()
         page.wait_for_selector(f"text={LEARNERS[-1]}")
         yield page
