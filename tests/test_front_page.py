@@ -20,6 +20,7 @@ COMMAND = "ensemble-pipe run pipelines/digits.yaml"
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the first page of a site of that page alone, which is built in seconds."""
+    pytest.importorskip("mkdocs", reason="the site needs its builder: pip install .[docs]")
     folder = tmp_path_factory.mktemp("site")
     settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     before, after = settings.split("nav:\n")
