@@ -1,7 +1,6 @@
 """MLflow's UI as a browser shows it: a run unfolded with its learners, their curves, the model."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from browsers import chromium
 from small_pipelines import small_settings
 
 from ensemble_pipe.run.pipeline import run
@@ -60,13 +60,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]
 
 @pytest.fixture(scope="module")
 def page(shown: tuple[str, int]) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium is here: it is a user's to bring (apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1600, "height": 1200})
         page.set_default_timeout(WAIT_MS)
         page.goto(shown[0])
@@ -75,7 +69,6 @@ def page(shown: tuple[str, int]) -> Iterator[Any]:
         page.locator("[role=row]", has_text="shown-").locator("button").first.click()
         page.wait_for_selector(f"text={LEARNERS[-1]}")
         yield page
-        browser.close()
 
 
 def test_the_server_has_one_process_that_answers_and_none_for_language_models(
