@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # so that the package is the checkout's, not an installed one
 
 from generate_reference import reference_pages  # noqa: E402
+from generated_parts import replace_part  # noqa: E402
 
 PACKAGE = ROOT / "ensemble_pipe"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
@@ -36,8 +37,10 @@ def architecture(page: str) -> str:
     """Return the architecture page with its generated parts made anew."""
     levels = read_levels()
     rooms = [room for level in levels.values() for room in sorted(level)]
-    page = _between(page, "levels", _levels_table(levels))
-    return _between(page, "files", "\n\n".join(_room(room) for room in rooms))
+    page = replace_part(ARCHITECTURE, page, "levels", _levels_table(levels), COMMAND)
+    return replace_part(
+        ARCHITECTURE, page, "files", "\n\n".join(_room(room) for room in rooms), COMMAND
+    )
 
 
 def read_levels() -> dict[str, set[str]]:
@@ -86,19 +89,6 @@ def _folder(folder: Path) -> Iterator[str]:
     for inner in sorted(path.parent for path in folder.glob("*/__init__.py")):
         yield ""
         yield from _folder(inner)
-
-
-def _between(page: str, name: str, text: str) -> str:
-    """Return a page with other text between two of its markers.
-
-    Raises:
-        SystemExit: the page lacks one of them.
-    """
-    begin, end = f"<!-- {name}: made by {COMMAND} -->", f"<!-- end of {name} -->"
-    if page.count(begin) != 1 or page.count(end) != 1:
-        raise SystemExit(f"{ARCHITECTURE}: has no lines {begin!r} and {end!r}")
-    before, rest = page.split(begin)
-    return f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}"
 
 
 def changed(found: dict[Path, str]) -> Iterable[Path]:

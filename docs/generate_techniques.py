@@ -32,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # so that the package is the checkout's, not an installed one
 
 import yaml  # noqa: E402
+from generated_parts import replace_part  # noqa: E402
 from techniques import (  # noqa: E402
     activations,
     augmentation,
@@ -98,15 +99,16 @@ def pages() -> dict[Path, str]:
     """Return the text of every page and of the index, made of the kept figures, by its path."""
     found = {one.page: page_of(one, one.kept()) for one in TECHNIQUES}
     lines = "\n".join(_index_line(one.page) for one in TECHNIQUES)
-    found[INDEX] = _between(INDEX, INDEX.read_text(encoding="utf-8"), "list", lines)
+    found[INDEX] = replace_part(INDEX, INDEX.read_text(encoding="utf-8"), "list", lines, COMMAND)
     return found
 
 
 def page_of(technique: Technique, outcomes: Outcomes) -> str:
     """Return a technique's page with its generated parts made anew."""
     path = technique.page
-    page = _between(path, path.read_text(encoding="utf-8"), "pipelines", _pipelines(technique))
-    return _between(path, page, "measured", measured(technique, outcomes))
+    page = path.read_text(encoding="utf-8")
+    page = replace_part(path, page, "pipelines", _pipelines(technique), COMMAND)
+    return replace_part(path, page, "measured", measured(technique, outcomes), COMMAND)
 
 
 def measured(technique: Technique, outcomes: Outcomes) -> str:
@@ -160,19 +162,6 @@ def _settings(own: Settings) -> str:
 def _index_line(page: Path) -> str:
     title, sentence = re.findall(r"\A# (.+)\n\n(.+?\.)(?:\s|$)", page.read_text("utf-8"))[0]
     return f"- [{title}]({page.name}): {sentence}"
-
-
-def _between(path: Path, page: str, name: str, text: str) -> str:
-    """Return a page with other text between two of its markers.
-
-    Raises:
-        SystemExit: the page lacks one of them.
-    """
-    begin, end = f"<!-- {name}: made by {COMMAND} -->", f"<!-- end of {name} -->"
-    if page.count(begin) != 1 or page.count(end) != 1:
-        raise SystemExit(f"{path}: has no lines {begin!r} and {end!r}")
-    before, rest = page.split(begin)
-    return f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}"
 
 
 def main() -> None:
