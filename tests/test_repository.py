@@ -40,6 +40,15 @@ def test_the_hosted_workflow_only_calls_ci_run() -> None:
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
 
 
+def test_processes_that_tests_find_are_killed_through_psutil() -> None:
+    """`os.kill` takes 0, which means everything that runs the tests, and numbers used again."""
+    killed = set[str]()
+    for folder in ("tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            killed |= set(re.findall(r"os\.kill\(([^,]+),", path.read_text()))
+    assert killed == {"os.getpid()"}
+
+
 def audit() -> Any:
     sys.path.insert(0, str(ROOT / ".ci"))
     return importlib.import_module("audit")

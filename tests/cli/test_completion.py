@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ensemble_pipe.cli import VERBS
@@ -96,7 +97,7 @@ def zsh(home: Path) -> Iterator[int]:
     try:
         yield terminal
     finally:
-        os.kill(process, 9)
+        psutil.Process(process).kill()
         os.waitpid(process, 0)
         os.close(terminal)
 

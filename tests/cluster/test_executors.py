@@ -1,7 +1,5 @@
 """One contract for all executors, and what only Ray does."""
 
-import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -126,11 +124,6 @@ def final_rows(found: list[Event]) -> dict[int, bytes]:
     }
 
 
-def trainer_processes() -> list[int]:
-    """Return the process numbers of the trainers at work."""
-    return [process.pid for process in processes_below(None, "ray::Trainer")]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("augment", [[], [{"name": "shift_crop"}]], ids=["plain", "augmented"])
 def test_a_killed_trainer_changes_no_bit(
@@ -143,7 +136,7 @@ def test_a_killed_trainer_changes_no_bit(
     for event in executor.run(stacks_of(prepared, 2), prepared.recipe, prepared.schema):
         found.append(event)
         if len(found) == 3:
-            os.kill(trainer_processes()[0], signal.SIGKILL)
+            processes_below(None, "ray::Trainer")[0].kill()
     executor.close()
     assert final_rows(found) == expected
 
@@ -153,8 +146,8 @@ def test_a_trainer_that_dies_too_often_ends_the_run(prepare: Callable[..., Prepa
     executor = on_ray(trainers=1, retries=0)
     stream = executor.run(stacks_of(prepared, 1), prepared.recipe, prepared.schema)
     next(stream)
-    for process in trainer_processes():
-        os.kill(process, signal.SIGKILL)
+    for process in processes_below(None, "ray::Trainer"):
+        process.kill()
     with pytest.raises(ClusterError, match=r"lost its trainer 1 times.*ensemble-pipe resume"):
         list(stream)
     executor.close()

@@ -1,12 +1,11 @@
 """Trainers that were stopped: they are noticed, given up, and their learners go on elsewhere."""
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import psutil
 import pytest
 import ray
 from conftest import Prepared
@@ -86,21 +85,22 @@ def test_the_learners_of_a_stopped_trainer_go_on_in_another_with_the_same_bits(
     monkeypatch.setattr(heartbeat, "EVERY_S", 0.5)
     monkeypatch.setattr(heartbeat, "LOST_AFTER_S", 3.0)
     monkeypatch.setattr("ensemble_pipe.cluster.pool.EVERY_S", 0.5)
-    prepared = prepare(ensemble={"learners": 2}, training={"epochs": 60, "batch_size": 8})
+    prepared = prepare(ensemble={"learners": 2}, training={"epochs": 400, "batch_size": 8})
     stacks = make_stacks(prepared.plans, {}, size=1, trainers=1, width=1)
     expected = rows_of(InlineExecutor().run(stacks, prepared.recipe, prepared.schema))
     executor = RayExecutor("local", trainers=2, cpus_per_trainer=1, retries=1)
-    stopped, found = 0, list[Event]()
+    stopped, found = list[psutil.Process](), list[Event]()
     try:
         for event in executor.run(stacks, prepared.recipe, prepared.schema):
             found.append(event)
             if not stopped and isinstance(event, Checkpoint):
-                stopped = processes_below(None, "ray::Trainer.train")[0].pid
-                os.kill(stopped, signal.SIGSTOP)
+                stopped = processes_below(None, "ray::Trainer.train")[:1]
+                stopped[0].suspend()
     finally:
         executor.close()
-        with suppress(ProcessLookupError):
-            os.kill(stopped, signal.SIGKILL)
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
     assert rows_of(iter(found)) == expected
 
 

@@ -1,11 +1,10 @@
 """A search has one result: through kills at any moment, on one trainer or two, in stacks or not."""
 
-import os
-import signal
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import psutil
 import pytest
 from killed_searches import go_on, run_dirs_in
 from ray_processes import processes_below
@@ -79,14 +78,14 @@ class KillsATrainer(Silent):
 
     def __init__(self, epochs: int) -> None:
         self.left = epochs
-        self.killed: list[int] = []
+        self.killed: list[psutil.Process] = []
 
     def event(self, event: Event) -> None:
         self.left -= isinstance(event, Checkpoint)
         if self.left <= 0 and not self.killed:
-            self.killed = [process.pid for process in processes_below(None, "ray::Trainer")][:1]
+            self.killed = processes_below(None, "ray::Trainer")[:1]
             for process in self.killed:
-                os.kill(process, signal.SIGKILL)
+                process.kill()
 
 
 @pytest.mark.usefixtures("ray_cluster")
