@@ -3,12 +3,12 @@
 import io
 import json
 import shutil
+import sys
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,25 +22,17 @@ from typer.testing import CliRunner
 import ensemble_pipe
 from ensemble_pipe.cli import app
 from ensemble_pipe.comparison.runs import read_run
-from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.core.errors import CorruptFileError, EnsemblePipeError
-from ensemble_pipe.core.storage import (
-    RunPaths,
-    atomic_write,
-    check_sums,
-    read_manifest,
-    sums_of,
-    write_json,
-)
-from ensemble_pipe.data.base import open_base, read_schema
+from ensemble_pipe.core.storage import RunPaths, atomic_write, sums_of, write_json
 from ensemble_pipe.ensemble.members.estimator_files import read_estimator
 from ensemble_pipe.report.writing import write_report
-from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import PicturesEntry
-from ensemble_pipe.training.checkpoints import load_estimator
-from ensemble_pipe.training.restoring import restore
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import faults_documents
 
 
 @pytest.fixture(scope="module")
@@ -58,21 +50,8 @@ def paths(whole: RunPaths, tmp_path: Path) -> RunPaths:
     return RunPaths(Path(shutil.copytree(whole.root, tmp_path / "copied")))
 
 
-def resumed_without_training(paths: RunPaths) -> None:
-    """Read all that a resume reads before it trains."""
-    manifest = read_manifest(paths)
-    check_sums(paths.root, manifest.sums)
-    plans = load_pipeline(paths.pipeline)[1].networks
-    complete_entries(paths)
-    base = open_base(paths.base / "train.arrow")
-    for plan in plans:
-        list(restore(paths, plan, read_schema(paths), base.table.num_rows, manifest.run_id))
-    load_estimator(paths, len(plans), manifest.run_id)
-    Cursor.load(paths.cursor)
-
-
 DOORS: tuple[Callable[[RunPaths], object], ...] = (
-    resumed_without_training,
+    faults_documents.resume_without_training,
     write_report,
     lambda paths: read_run(paths.root),
     lambda paths: ensemble_pipe.load(paths.root),
@@ -83,32 +62,6 @@ VALUES = st.recursive(
     max_leaves=4,
 )
 TEXTS = ("", "[", "[" * 100_000, '{"a":' * 100_000, "{}", "[]", "null", '{"sums": null}', "\0")
-
-
-def places_in(value: Any, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Yield the path of every value in a document, its own first."""
-    yield above
-    if isinstance(value, dict | list):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from places_in(item, (*above, key))
-
-
-def changed(draw: st.DataObject, document: Any) -> Any:
-    """Return a document with one value replaced, or left out."""
-    place = draw.draw(st.sampled_from([*places_in(document)]))
-    new = draw.draw(VALUES)
-    if not place:
-        return new
-    document = json.loads(json.dumps(document))
-    *above, last = place
-    holder = document
-    for step in above:
-        holder = holder[step]
-    if draw.draw(st.booleans()):
-        holder[last] = new
-    else:
-        del holder[last]
-    return document
 
 
 def try_every_door(paths: RunPaths) -> None:
@@ -140,7 +93,7 @@ def test_a_document_of_any_shape_is_read_or_refused(
     path = whole.root / name
     before = path.read_bytes() if path.is_file() else json.dumps(asdict(Cursor())).encode()
     try:
-        path.write_text(json.dumps(changed(draw, json.loads(before))))
+        path.write_text(json.dumps(faults_documents.changed(draw.draw, json.loads(before), VALUES)))
         try_every_door(whole)
     finally:
         path.write_bytes(before)
@@ -156,7 +109,9 @@ def test_a_journal_of_any_shape_is_read_or_refused(whole: RunPaths, draw: st.Dat
     lines = before.decode().splitlines()
     try:
         number = draw.draw(st.integers(0, len(lines) - 1))
-        lines[number] = json.dumps(changed(draw, json.loads(lines[number])))
+        lines[number] = json.dumps(
+            faults_documents.changed(draw.draw, json.loads(lines[number]), VALUES)
+        )
         whole.journal.write_text("\n".join([*lines, ""]))
         try_every_door(whole)
     finally:
