@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow as pa
-from faults_hostile import read_rows
+from faults_hostile_rows import read_rows
 from pyarrow import parquet
 from safetensors.numpy import save
 
