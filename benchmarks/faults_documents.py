@@ -40,6 +40,7 @@ from ensemble_pipe.training.restoring import restore
 
 PIPELINES = Path(__file__).parents[1] / "pipelines"
 PLACE = tuple[str | int, ...]
+DRAW = Callable[[st.SearchStrategy[Any]], Any]
 
 VALUES = st.recursive(
     st.none()
@@ -69,7 +70,7 @@ def value_at(document: Any, place: PLACE) -> Any:
     return document
 
 
-def changed(draw: st.DrawFn, document: Any, values: st.SearchStrategy[Any]) -> Any:
+def changed(draw: DRAW, document: Any, values: st.SearchStrategy[Any]) -> Any:
     """Return a document with one value replaced, left out, or given another key."""
     place = draw(st.sampled_from([*places_in(document)]))
     new = draw(values)
