@@ -5,16 +5,19 @@ R rows, D features or targets, O classes.
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ensemble_pipe.core import seeds
 from ensemble_pipe.core.arrays import Array, Floats, Integers
+from ensemble_pipe.core.gaussians import gaussian_scores
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shard_view import ShardView
 from ensemble_pipe.ensemble.metrics.classification import classification_metrics
-from ensemble_pipe.ensemble.metrics.regression import regression_metrics
+from ensemble_pipe.ensemble.metrics.gains import paired_gains
+from ensemble_pipe.ensemble.metrics.regression import metrics_of
+from ensemble_pipe.ensemble.metrics.row_values import RowValues, class_values, number_rows
 from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.nn.blas import one_thread
 
@@ -31,8 +34,24 @@ _BLOCK_ROWS = 1 << 14  # predicted at once
 _LEAST_DEVIATION = 1e-6  # of a target, in its standard deviations
 
 
+class Scored(NamedTuple):
+    """A baseline on some part of the data.
+
+    Attributes:
+        metrics: of the part.
+        rows: those that are means over rows, row by row.
+    """
+
+    metrics: Metrics
+    rows: dict[str, RowValues]
+
+
 def measure_baselines(
-    schema: Schema, train: ShardView, parts: Mapping[str, ShardView], seed: int
+    schema: Schema,
+    train: ShardView,
+    parts: Mapping[str, ShardView],
+    seed: int,
+    ensemble: Mapping[str, Mapping[str, RowValues]] | None = None,
 ) -> Metrics:
     """Return the metrics of baselines that are fitted to the training part, on other parts.
 
@@ -46,9 +65,12 @@ def measure_baselines(
         train: the training part.
         parts: to measure on, by name.
         seed: of the run; it draws the rows of the linear model where there are very many.
+        ensemble: its metrics by row, on those parts where its gains over the baselines are wanted.
 
     Returns:
-        Flat metrics, such as "baseline_constant/test/nll" and "baseline_linear/test/nll".
+        Flat metrics, such as "baseline_constant/test/nll" and "baseline_linear/test/nll"; and the
+        gains of the ensemble with the ends of their 95% intervals, such as
+        "baseline_linear/test/gain/nll", ".../gain_low/nll" and ".../gain_high/nll".
     """
     kind = _Classes if schema.task == "classification" else _Numbers
     baselines = kind(schema, train)
@@ -61,8 +83,24 @@ def measure_baselines(
     return {
         f"{baseline}/{part}/{name}": value
         for baseline, own in found.items()
-        for part, metrics in own.items()
-        for name, value in metrics.items()
+        for part, scored in own.items()
+        for name, value in (
+            scored.metrics | _gains((ensemble or {}).get(part, {}), scored, schema, parts[part])
+        ).items()
+    }
+
+
+def _gains(
+    own: Mapping[str, RowValues], baseline: Scored, schema: Schema, view: ShardView
+) -> Metrics:
+    """Return the gains of an ensemble over a baseline on a part, flat, with their intervals."""
+    truth = None if schema.task == "classification" else schema.decode_targets(view.targets)
+    random = seeds.generator(0, seeds.Purpose.BOOTSTRAP, step=4)
+    found = paired_gains(own, baseline.rows, random, truth) if own else {}
+    return {
+        f"{kind}/{name}": value
+        for name, one in found.items()
+        for kind, value in (("gain", one.estimate), ("gain_low", one.low), ("gain_high", one.high))
     }
 
 
@@ -91,11 +129,11 @@ class _Classes:
         counts = np.bincount(train.targets, minlength=len(schema.classes))
         self._shares: Floats = counts / counts.sum()
 
-    def constant(self, view: ShardView) -> Metrics:
-        """Return the metrics of the training part's class shares."""
-        return classification_metrics(self._constant(view.rows), view.targets)
+    def constant(self, view: ShardView) -> Scored:
+        """Return the scores of the training part's class shares."""
+        return self._scored(self._constant(view.rows), view)
 
-    def linear(self, ids: Integers) -> Callable[[ShardView], Metrics]:
+    def linear(self, ids: Integers) -> Callable[[ShardView], Scored]:
         """Return measure(view) of a logistic regression of some training rows."""
         from sklearn.linear_model import LogisticRegression
 
@@ -106,16 +144,20 @@ class _Classes:
         model = _pipeline(self._schema, LogisticRegression(max_iter=_ITERATIONS))
         _fit(model, inputs, labels)
 
-        def measure(view: ShardView) -> Metrics:
+        def measure(view: ShardView) -> Scored:
             found = self._constant(view.rows)
             own = _by_block(model.predict_proba, self._schema, view)
             found[:, known] = own * self._shares[known].sum()
-            return classification_metrics(found, view.targets)
+            return self._scored(found, view)
 
         return measure
 
     def _constant(self, rows: int) -> Floats:
         return np.tile(self._shares, (rows, 1))
+
+    def _scored(self, probabilities: Floats, view: ShardView) -> Scored:
+        metrics = classification_metrics(probabilities, view.targets)
+        return Scored(metrics, class_values(probabilities, view.targets))
 
 
 class _Numbers:
@@ -126,12 +168,12 @@ class _Numbers:
         truth = schema.decode_targets(train.targets)
         self._mean, self._deviation = truth.mean(axis=0), truth.std(axis=0)
 
-    def constant(self, view: ShardView) -> Metrics:
-        """Return the metrics of the Gaussian of the training targets."""
+    def constant(self, view: ShardView) -> Scored:
+        """Return the scores of the Gaussian of the training targets."""
         zeros = np.zeros((view.rows, len(self._mean)))
-        return self._metrics(zeros, np.ones_like(self._mean), view.targets)
+        return self._scored(zeros, np.ones_like(self._mean), view.targets)
 
-    def linear(self, ids: Integers) -> Callable[[ShardView], Metrics]:
+    def linear(self, ids: Integers) -> Callable[[ShardView], Scored]:
         """Return measure(view) of a ridge regression of some training rows."""
         from sklearn.linear_model import Ridge
         from sklearn.model_selection import cross_val_predict
@@ -145,18 +187,18 @@ class _Numbers:
         noise = np.sqrt(np.mean((truth - left_out) ** 2, axis=0))
         _fit(model, inputs, truth)
 
-        def measure(view: ShardView) -> Metrics:
+        def measure(view: ShardView) -> Scored:
             mean = _by_block(model.predict, self._schema, view).reshape(view.rows, -1)
-            return self._metrics(mean, np.maximum(noise, _LEAST_DEVIATION), view.targets)
+            return self._scored(mean, np.maximum(noise, _LEAST_DEVIATION), view.targets)
 
         return measure
 
-    def _metrics(self, mean: Floats, deviation: Floats, targets: Array) -> Metrics:
-        """Return the metrics of Gaussians in units of the training targets' deviation."""
+    def _scored(self, mean: Floats, deviation: Floats, targets: Array) -> Scored:
+        """Return the scores of Gaussians in units of the training targets' deviation."""
         truth, unit = self._schema.decode_targets(targets), self._deviation
         spread = np.broadcast_to(deviation * unit, truth.shape)
-        names = self._schema.target_names
-        return regression_metrics(mean * unit + self._mean, spread, truth, names)
+        scores = gaussian_scores(mean * unit + self._mean, spread, truth)
+        return Scored(metrics_of(scores, truth, self._schema.target_names), number_rows(scores))
 
 
 def _read(schema: Schema, view: ShardView, ids: Integers) -> tuple[Floats, Array]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ensemble_pipe.core.messages import counted
 from ensemble_pipe.report.combination import count_of
+from ensemble_pipe.report.gains import gains
 from ensemble_pipe.report.glossary import legend_of, metric_of, term
 from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.page import (
@@ -53,7 +54,7 @@ def result(numbers: Numbers) -> Html:
     note = element("p", count + _NOTE + more, kind="note")
     meanings = legend_of(name.partition("test/")[2] for name in run.metrics if "test/" in name)
     table = _predictors(run, "test")
-    return joined([table, note, _refitted(run), *others, meanings])
+    return joined([table, note, gains(run), _refitted(run), *others, meanings])
 
 
 def _predictors(run: RunSummary, part: str) -> Html:

@@ -5,10 +5,22 @@ from dataclasses import dataclass
 from math import isfinite
 
 from ensemble_pipe.core.messages import counted, printable, truncate
+from ensemble_pipe.report.gains import (
+    UNCLEAR,
+    ends_text,
+    gain_over,
+    is_clear,
+    scaled,
+    value_text,
+)
 from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.page import Html, element, html_of, joined, number_text
 
 _Z = 1.96  # of a 95% interval
+_BASELINES = {
+    "classification": {"constant": "guessing the commonest class", "linear": "a linear model"},
+    "regression": {"constant": "predicting the mean", "linear": "a linear model"},
+}
 
 
 @dataclass(frozen=True)
@@ -62,25 +74,34 @@ def _classes(numbers: Numbers) -> Iterator[str]:
     if accuracy is not None:
         of = _of_how_many(accuracy)
         yield f"right for {accuracy * of:,.0f} of {of:,} new rows"
-        known = {
-            "guessing the commonest class": metrics.get("baseline_constant/test/accuracy"),
-            "a linear model": metrics.get("baseline_linear/test/accuracy"),
-        }
         gains = [
-            _gain((accuracy - value) * of, name)
-            for name, value in known.items()
-            if value is not None
+            _gain(numbers, baseline, name, (accuracy - value) * of)
+            for baseline, name in _BASELINES["classification"].items()
+            if (value := metrics.get(f"baseline_{baseline}/test/accuracy")) is not None
         ]
-        if gains:
-            yield " and ".join(gains)
+        yield from gains
     yield from _held(numbers, "sets", "the truth")
 
 
-def _gain(rows: float, name: str) -> str:
-    count = round(abs(rows))
-    if count == 0:
-        return f"as many as {name}"
-    return f"{count} {'more' if rows > 0 else 'fewer'} than {name}"
+def _gain(numbers: Numbers, baseline: str, name: str, rows: float) -> str:
+    """Return what is won over a baseline: points with their interval, or rows if that is unknown.
+
+    Args:
+        numbers: of the run.
+        baseline: "constant" or "linear".
+        name: of it, in words.
+        rows: how many more are right than with the baseline.
+    """
+    found = gain_over(numbers.run, baseline, "accuracy")
+    if found is None:
+        count = round(abs(rows))
+        more = f"{count} {'more' if rows > 0 else 'fewer'} than {name}"
+        return more if count else f"as many as {name}"
+    points = scaled(found, 100)
+    value, ends = value_text(points, "+"), f"95% interval {ends_text(points)}"
+    if not is_clear(points):
+        return f"{UNCLEAR} from {name} ({value} points, {ends})"
+    return f"{value} points {'over' if points.low > 0 else 'against'} {name}, {ends}"
 
 
 def _of_how_many(share: float) -> int:
@@ -99,15 +120,27 @@ def _targets(numbers: Numbers) -> Iterator[str]:
         yield f"{what}, explaining {_percent(r2)} of how new rows vary"
     elif rmse is not None:
         yield f"{what} with a typical error of {number_text(rmse)}"
-    constant, linear = (metrics.get(f"baseline_{one}/test/rmse") for one in ("constant", "linear"))
     against = [
-        f"{rmse / value:.0%} of the error of {name}"
-        for name, value in (("predicting the mean", constant), ("a linear model", linear))
-        if rmse is not None and value
+        f"{rmse / value:.0%} of the error of {name}{_change(numbers, baseline)}"
+        for baseline, name in _BASELINES["regression"].items()
+        if rmse is not None and (value := metrics.get(f"baseline_{baseline}/test/rmse"))
     ]
     if against and rmse is not None:
         yield f"its typical error of {number_text(rmse)} is {' and '.join(against)}"
     yield from _held(numbers, "intervals", "the truth")
+
+
+def _change(numbers: Numbers, baseline: str) -> str:
+    """Return by how much the RMSE is lower than a baseline's, with its interval, in brackets."""
+    found = gain_over(numbers.run, baseline, "rmse")
+    if found is None:
+        return ""
+    if not is_clear(found):
+        change = scaled(found, -1)
+        return f" ({UNCLEAR}: {value_text(change, '+')}, 95% interval {ends_text(change)})"
+    size = scaled(found, 1 if found.low > 0 else -1)
+    how = "lower" if found.low > 0 else "higher"
+    return f" ({value_text(size)} {how}, 95% interval {ends_text(size)})"
 
 
 def _held(numbers: Numbers, what: str, truth: str) -> Iterator[str]:
@@ -165,24 +198,33 @@ def _against(numbers: Numbers, metric: str) -> Figure | None:
     metrics = numbers.run.metrics
     own = metrics.get(f"test/{metric}")
     found = {
-        name: metrics[f"baseline_{key}/test/{metric}"]
-        for key, name in (("constant", "a constant"), ("linear", "a linear model"))
-        if metrics.get(f"baseline_{key}/test/{metric}") is not None
+        baseline: value
+        for baseline in ("constant", "linear")
+        if (value := metrics.get(f"baseline_{baseline}/test/{metric}")) is not None
     }
-    if own is None or not found:
+    if own is None or not found or (metric == "rmse" and not all(found.values())):
         return None
     if metric == "accuracy":
-        gains = {name: f"{100 * (own - (value or 0.0)):+.1f}" for name, value in found.items()}
-        unit = "points of accuracy over"
+        gains = {name: f"{100 * (own - value):+.1f}" for name, value in found.items()}
+        unit, names = "points of accuracy over", {"constant": "always the commonest class"}
     else:
-        gains = {name: f"{own / value - 1:+.0%}" for name, value in found.items() if value}
-        unit = "of the error, against"
-    if not gains:
-        return None
-    name = "a constant" if "a constant" in gains else next(iter(gains))
-    others = "".join(f"; {gain} against {one}" for one, gain in gains.items() if one != name)
-    what = "always the commonest class" if metric == "accuracy" else "predicting the mean"
-    return Figure(gains[name], f"{unit} {what if name == 'a constant' else name}{others}")
+        gains = {name: f"{own / value - 1:+.0%}" for name, value in found.items()}
+        unit, names = "of the error, against", {"constant": "predicting the mean"}
+    first, *others = gains
+    label = f"{unit} {names.get(first, 'a linear model')}{_doubt(numbers, first, metric)}"
+    more = [f"{gains[one]} against a linear model{_doubt(numbers, one, metric)}" for one in others]
+    return Figure(gains[first], "; ".join([label, *more]))
+
+
+def _doubt(numbers: Numbers, baseline: str, metric: str) -> str:
+    """Return the interval of a gain in points of accuracy; of others whether it is clear."""
+    found = gain_over(numbers.run, baseline, metric)
+    if found is None:
+        return ""
+    unclear = "" if is_clear(found) else UNCLEAR
+    ends = f"95% interval {ends_text(scaled(found, 100))}" if metric == "accuracy" else ""
+    told = ", ".join(part for part in (unclear, ends) if part)
+    return f" ({told})" if told else ""
 
 
 def _sure(numbers: Numbers) -> Figure | None:

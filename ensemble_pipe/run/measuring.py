@@ -94,7 +94,7 @@ def compare(
     data: TrainingData,
     aggregator: Aggregator,
     combined: Combined,
-    parts: Collection[str],
+    parts: Mapping[str, Measured],
     evidence: tuple[ShardView, ExternalOutputs],
     seed: int,
     limit: TimeLimit,
@@ -106,7 +106,7 @@ def compare(
         data: of the run.
         aggregator: of the members.
         combined: the ensemble.
-        parts: on which it was measured; without any nothing is compared.
+        parts: what was measured of it on each; without any nothing is compared.
         evidence: the part that it was combined by, and the outputs of external members there.
         seed: of the run.
         limit: of the run.
@@ -134,19 +134,24 @@ def _baseline_seconds(rows: int, schema: Schema) -> float:
 
 
 def baseline_metrics(
-    data: TrainingData, schema: Schema, measured: Collection[str], seed: int
+    data: TrainingData, schema: Schema, measured: Mapping[str, Measured], seed: int
 ) -> Metrics:
-    """Return the metrics of baselines on the held-out parts on which an ensemble is compared.
+    """Return the metrics of baselines on the held-out parts on which an ensemble is compared, and
+    what it gains over them on the test part.
 
     Args:
         data: of the run.
         schema: of the data.
-        measured: names of the parts on which the ensemble was measured.
+        measured: of the ensemble, by part.
         seed: of the run.
     """
     held_out = ("validation", "test") if data.recipe.folds is None else ("test",)
     views = {part: data.part(part) for part in held_out if part in measured}
-    return measure_baselines(schema, data.part("train"), views, seed) if views else {}
+    if not views:
+        return {}
+    test = measured.get("test")
+    own = {} if test is None else {"test": row_values(test.prediction, test.targets)}
+    return measure_baselines(schema, data.part("train"), views, seed, own)
 
 
 def validation_importance(

@@ -19,6 +19,7 @@ from ensemble_pipe.data.tables.scaling import Standardize
 from ensemble_pipe.data.tables.side_columns import read_targets
 from ensemble_pipe.ensemble import baselines
 from ensemble_pipe.ensemble.baselines import measure_baselines, rows_for
+from ensemble_pipe.ensemble.metrics.row_values import class_values
 
 CODES = {"c": CategoryRule(encode="code")}
 
@@ -125,6 +126,22 @@ def test_a_code_that_training_has_not_seen_is_predicted_too() -> None:
     table = table_of(c=names, y=([0, 1] * 40))
     schema, train, test = parts_of(table, Roles(("c",), "y", rules=CODES), "classification")
     assert 0 < measure_baselines(schema, train, {"test": test}, 1)["baseline_linear/test/nll"] < 2
+
+
+def test_gains_of_an_ensemble_over_each_baseline_have_intervals() -> None:
+    inputs = numbers()
+    table = table_of(a=inputs[:, 0], b=inputs[:, 1], y=classes_of(inputs))
+    schema, train, test = parts_of(table, Roles(("a", "b"), "y"), "classification")
+    perfect = np.eye(2)[test.targets] * 0.98 + 0.01
+    own = {"test": class_values(perfect, test.targets)}
+    found = measure_baselines(schema, train, {"validation": train, "test": test}, 1, own)
+    for name in ("baseline_constant", "baseline_linear"):
+        low, gain, high = (
+            found[f"{name}/test/{one}/accuracy"] for one in ("gain_low", "gain", "gain_high")
+        )
+        assert gain == pytest.approx(1 - found[f"{name}/test/accuracy"])
+        assert 0 < low < gain < high
+    assert not [name for name in found if "validation/gain" in name]
 
 
 def test_several_targets_have_a_baseline_each() -> None:

@@ -15,6 +15,7 @@ from ensemble_pipe.report.advice import steps
 from ensemble_pipe.report.by_group import wilson
 from ensemble_pipe.report.combination import combination
 from ensemble_pipe.report.diversity import components
+from ensemble_pipe.report.gains import gains as gains_table
 from ensemble_pipe.report.glossary import METRICS, legend_of, metric_of, term
 from ensemble_pipe.report.learners import settings_of, trials
 from ensemble_pipe.report.numbers import Numbers
@@ -57,8 +58,8 @@ def numbers_of(metrics: dict[str, float], task: str = "classification") -> Numbe
 
 def test_the_verdict_on_classes_has_the_numbers_of_the_metrics() -> None:
     assert verdict_sentence(numbers_of(CLASSES)) == (
-        "Right for 91 of 100 new rows; 6 more than guessing the commonest class and as many as a "
-        "linear model; its 90% sets held the truth for 90.4%."
+        "Right for 91 of 100 new rows; 6 more than guessing the commonest class; as many as a linear "
+        "model; its 90% sets held the truth for 90.4%."
     )
     good, against, sure = verdict_figures(numbers_of(CLASSES))
     assert (good.value, against.value, sure.value) == ("91.1%", "+6.1", "90.4%")
@@ -73,6 +74,52 @@ def test_the_verdict_on_numbers_has_them_too() -> None:
     assert "75% of the error of a linear model" in sentence
     good, against, sure = verdict_figures(numbers_of(NUMBERS, "regression"))
     assert (good.value, against.value, sure.value) == ("12,346", "-50%", "88.0%")
+
+
+def gained(metric: str, **known: tuple[float, float, float]) -> dict[str, float]:
+    """Return the gains over baselines, each with the ends of its interval, as metrics."""
+    return {
+        f"baseline_{baseline}/test/{kind}/{metric}": value
+        for baseline, one in known.items()
+        for kind, value in zip(("gain", "gain_low", "gain_high"), one, strict=True)
+    }
+
+
+def test_gains_in_accuracy_have_their_paired_intervals() -> None:
+    gains = gained("accuracy", constant=(0.061, 0.052, 0.07), linear=(0.007, 0.003, 0.011))
+    sentence = verdict_sentence(numbers_of(CLASSES | gains))
+    assert "+6.1 points over guessing the commonest class, 95% interval 5.2 to 7.0" in sentence
+    assert "; +0.7 points over a linear model, 95% interval 0.3 to 1.1;" in sentence
+    against = verdict_figures(numbers_of(CLASSES | gains))[1]
+    assert "commonest class (95% interval 5.2 to 7.0); " in against.label
+    worse = CLASSES | gained("accuracy", linear=(-0.007, -0.011, -0.003))
+    assert "-0.7 points against a linear model, 95% interval -1.1 to -0.3" in verdict_sentence(
+        numbers_of(worse)
+    )
+
+
+def test_a_gain_that_chance_can_explain_is_no_clear_difference() -> None:
+    unclear = gained("accuracy", linear=(0.002, -0.003, 0.007))
+    sentence = verdict_sentence(numbers_of(CLASSES | unclear))
+    assert "no clear difference from a linear model (+0.2 points, 95% interval -0.3 to 0.7)" in (
+        sentence
+    )
+    assert "no clear difference" in verdict_figures(numbers_of(CLASSES | unclear))[1].label
+    table = gains_table(numbers_of(CLASSES | unclear).run)
+    assert "+0.0020 (-0.0030 to 0.0070), no clear difference" in table
+
+
+def test_gains_in_error_have_their_paired_intervals() -> None:
+    gains = gained("rmse", constant=(12_345.6, 11_000, 14_000), linear=(300, -900, 1_400))
+    r2 = gained("r2", linear=(0.05, 0.01, 0.09))
+    numbers = numbers_of(NUMBERS | gains | r2, "regression")
+    sentence = verdict_sentence(numbers)
+    assert "predicting the mean (12,346 lower, 95% interval 11,000 to 14,000)" in sentence
+    assert "a linear model (no clear difference: -300, 95% interval -1,400 to 900)" in sentence
+    assert "<b>+0.050 (0.010 to 0.090)</b>" in gains_table(numbers.run)
+    worse = gained("rmse", linear=(-300, -500, -100))
+    sentence = verdict_sentence(numbers_of(NUMBERS | worse, "regression"))
+    assert "a linear model (300 higher, 95% interval 100 to 500)" in sentence
 
 
 @pytest.mark.parametrize(
