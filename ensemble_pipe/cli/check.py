@@ -35,7 +35,6 @@ def check(
         from ensemble_pipe.core.durations import parse_duration
         from ensemble_pipe.core.output_files import require_output
         from ensemble_pipe.core.storage import atomic_write
-        from ensemble_pipe.run.transfer import resolve_weights
         from ensemble_pipe.search.check import check as look
         from ensemble_pipe.search.checks.result_page import result_page
         from ensemble_pipe.search.checks.text import result_json, result_text
@@ -47,7 +46,7 @@ def check(
             raise ConfigError(f"--time-limit: {error}") from None
         if output is not None:
             require_output(output, (".html",), "checks")
-        config = resolve_weights(load_pipeline(pipeline, overrides_of(set_))[0])
+        config = load_pipeline(pipeline, overrides_of(set_))[0]
         began_ms = int(time.time() * 1000)
         with tracked(config.tracking) as send:
             with report_compilation(say):

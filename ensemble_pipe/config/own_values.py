@@ -12,7 +12,7 @@ from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.ensemble.strategies import Learners
 
-SECTIONS = ("network", "training", "view", "scale", "augment")
+SECTIONS = ("network", "training", "view", "scale", "augment", "transfer")
 # Of a group with strategy shared.
 OF_SHARED = ("ensemble.members", "ensemble.form")
 

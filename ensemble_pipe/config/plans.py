@@ -1,7 +1,7 @@
 """The plan of every learner of a pipeline, made once when the pipeline is read."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
@@ -11,7 +11,7 @@ from ensemble_pipe.config.fold_conflicts import fold_conflicts
 from ensemble_pipe.config.own_scales import stored_scale
 from ensemble_pipe.config.own_values import own_group, require_own, shared_values
 from ensemble_pipe.config.refit_conflicts import refit_conflicts
-from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.sections import Pipeline, Transfer
 from ensemble_pipe.config.yaml_documents import Document, KeyPath
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.metrics import metrics_for
@@ -52,6 +52,8 @@ class Plans:
         fold_groups: the learners of each cross-validated group, each of which leaves out one fold.
         folds: of the whole run, one of which each learner leaves out and stops by; then every group
             is cross-validated. None where there are a validation and a stop part.
+        transfers: where the weights of a network come from, by learner, of those that begin with
+            weights of an earlier run.
     """
 
     networks: tuple[LearnerPlan, ...] = ()
@@ -59,6 +61,7 @@ class Plans:
     external: tuple[ExternalPlan, ...] = ()
     fold_groups: tuple[FoldGroup, ...] = ()
     folds: AnyFolds | None = None
+    transfers: Mapping[int, Transfer] = field(default_factory=dict)
 
     @property
     def trained(self) -> frozenset[int]:
@@ -104,12 +107,15 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
     estimators: list[EstimatorPlan] = []
     external: list[ExternalPlan] = []
     fold_groups: dict[KeyPath, list[int]] = {}
+    transfers: dict[int, Transfer] = {}
     stored = stored_scale(pipeline)
     for place in _places(pipeline):
         group = place.group
         if isinstance(group, Learners):
-            plan, found = _plan_network(place, group, pipeline, document, stored)
+            plan, transfer, found = _plan_network(place, group, pipeline, document, stored)
             networks.append(plan)
+            if transfer is not None:
+                transfers[place.learner] = transfer
             mistakes += found
         elif isinstance(group, EstimatorSettings):
             own_folds = group.learners if group.leaves_folds_out else None
@@ -124,7 +130,7 @@ def make_plans(pipeline: Pipeline, document: Document | None = None) -> Plans:
         raise ConfigError(mistakes=mistakes)
     groups = tuple(tuple(learners) for learners in fold_groups.values())
     folds = pipeline.splits.folds
-    return Plans(tuple(networks), tuple(estimators), tuple(external), groups, folds)
+    return Plans(tuple(networks), tuple(estimators), tuple(external), groups, folds, transfers)
 
 
 @dataclass(frozen=True)
@@ -187,8 +193,8 @@ def _mistakes_of(pipeline: Pipeline, document: Document) -> Iterator[Mistake]:
 
 def _plan_network(
     place: _Place, group: Learners, pipeline: Pipeline, document: Document, stored: Scale
-) -> tuple[LearnerPlan, list[Mistake]]:
-    """Return the plan of one network, and the contradictions in it."""
+) -> tuple[LearnerPlan, Transfer | None, list[Mistake]]:
+    """Return the plan of one network, what it begins with, and the contradictions in both."""
     own, config = _own(place, group, pipeline, document)
     plan = replace(
         _plan_of(config, place.learner, own_group(group, config)),
@@ -204,7 +210,7 @@ def _plan_network(
         found.append((("view", "folds"), text))
     if pipeline.splits.refit:
         found += refit_conflicts(plan)
-    return plan, [_mistake(conflict, own) for conflict in found]
+    return plan, config.transfer, [_mistake(conflict, own) for conflict in found]
 
 
 def _own(

@@ -95,9 +95,9 @@ class Search:
     """A search for hyperparameters, and the ensemble that is made of its trials.
 
     Attributes:
-        space: values by the path of a key below network, training, view, scale or augment, each a
-            list of choices or a range; or `table` or `images`, which are ready; or, for the driver
-            "manual", a list of trials, each a mapping of values by path.
+        space: values by the path of a key below network, training, view, scale, augment or
+            transfer, each a list of choices or a range; or `table` or `images`, which are ready;
+            or, for the driver "manual", a list of trials, each a mapping of values by path.
         driver: "manual" takes the trials of a list, "grid" all combinations of choices and
             integers, "random" independent draws (Bergstra & Bengio 2012), "tpe" draws where good
             trials are likely (Bergstra et al. 2011, of Optuna), "gp" trials by which a Gaussian

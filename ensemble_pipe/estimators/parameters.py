@@ -10,6 +10,7 @@ from ensemble_pipe.config.reading import read_pipeline
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import ConfigError
+from ensemble_pipe.search.spaces import paths_of
 
 # Where in a pipeline each parameter stands.
 PATHS = {
@@ -64,7 +65,9 @@ def pipeline_of(
     try:
         for path, value in overrides.items():
             document.override(str(path), _plain(value))
-        return read_pipeline(document)
+        config, plans = read_pipeline(document)
+        _require_no_transfer(config, plans)
+        return config, plans
     except ConfigError as error:
         raise ConfigError(_by_parameter(str(error), overrides, name)) from None
 
@@ -81,6 +84,20 @@ def _require_overridable(overrides: Mapping[str, Any], name: str) -> None:
             raise ConfigError(
                 f"overrides: {path!r} is for pipeline files; an estimator's rows come with fit, "
                 f"its seed from random_state, its held-out rows from validation_fraction ({name})"
+            )
+
+
+def _require_no_transfer(config: Pipeline, plans: Plans) -> None:
+    """Raise ConfigError where learners, or trials of a search, are to have weights of a run."""
+    search = config.search
+    of_trials = frozenset() if search is None else paths_of(search)
+    for path, has in (
+        ("ensemble.pool", bool(plans.transfers)),
+        ("search.space", any(path.split(".")[0] == "transfer" for path in of_trials)),
+    ):
+        if has:
+            raise ConfigError(
+                f"{path}: transfer is for pipeline files; an estimator begins every learner anew"
             )
 
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import yaml
-from safetensors.numpy import save
 
 from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.plans import Plans, make_plans
@@ -27,7 +26,7 @@ from ensemble_pipe.core.storage import (
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.ensemble.strategies import ExternalPredictions, Group
 from ensemble_pipe.run.requirements import require_fit, require_space
-from ensemble_pipe.run.transfer import first_rows
+from ensemble_pipe.run.transfer import first_rows, kept_rows, save_rows
 from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.tracking.kinds import GrownEntry, LearnerEntry, SparedEntry
 from ensemble_pipe.training.estimator_settings import MOST_LEARNERS
@@ -93,8 +92,7 @@ def write_growth(paths: RunPaths, config: Pipeline) -> None:
     # What cannot be trained, and a source that is gone, are noticed before anything is changed.
     require_fit(config, plans.networks, schema, open_base(paths.part("train")).table.num_rows)
     require_space(plans.networks, schema, paths.root, refit=config.splits.refit)
-    if config.transfer:
-        first_rows(config.transfer, plans.networks, schema)
+    first_rows(plans, schema, known=kept_rows(paths))
     write_summed_json(paths.growth, {"pipeline": resolve(config)})
     finish_growth(paths)
 
@@ -107,10 +105,10 @@ def finish_growth(paths: RunPaths) -> None:
     config, plans = read_pipeline(Document(str(paths.growth), growth.pipeline))
     atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     names = [paths.pipeline.name]
-    if config.transfer:
-        rows = first_rows(config.transfer, plans.networks, read_schema(paths))
-        named = {str(plan.learner): row for plan, row in zip(plans.networks, rows, strict=True)}
-        atomic_write(paths.first_rows, save(named))
+    kept = kept_rows(paths)
+    rows = first_rows(plans, read_schema(paths), known=kept)
+    if rows:
+        save_rows(paths, kept | rows)
         names.append(paths.first_rows.relative_to(paths.root).as_posix())
     manifest = read_manifest(paths)
     sums = manifest.sums | sums_of(paths.root, names)

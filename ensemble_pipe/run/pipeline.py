@@ -36,7 +36,6 @@ from ensemble_pipe.run.time_limit import (
     TimeLimit,
     seconds_of,
 )
-from ensemble_pipe.run.transfer import resolve_weights
 from ensemble_pipe.run.unchanged import require_unchanged
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings, nothing_to_train
@@ -100,10 +99,8 @@ def limit_of(
 def _read(pipeline: str | Path | Pipeline, overrides: dict[str, Any]) -> tuple[Pipeline, Plans]:
     require_pipeline(pipeline, overrides)
     if isinstance(pipeline, Pipeline):
-        config, plans = pipeline, make_plans(pipeline)
-    else:
-        config, plans = load_pipeline(Path(pipeline), overrides)
-    return resolve_weights(config), plans
+        return pipeline, make_plans(pipeline)
+    return load_pipeline(Path(pipeline), overrides)
 
 
 @handle_signals()

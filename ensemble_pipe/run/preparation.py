@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import yaml
-from safetensors.numpy import save
 
 from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.defaults import settle
@@ -61,7 +60,7 @@ from ensemble_pipe.run.external_predictions import (
 from ensemble_pipe.run.refit import PART as REFIT_PART
 from ensemble_pipe.run.refit import refit_part
 from ensemble_pipe.run.requirements import require_fit, shard_rows
-from ensemble_pipe.run.transfer import first_rows
+from ensemble_pipe.run.transfer import first_rows, resolve_weights, save_rows
 from ensemble_pipe.serving.predictions import save_arrow
 from ensemble_pipe.tracking.journal import Journal
 from ensemble_pipe.tracking.kinds import LearnerEntry, StartedEntry
@@ -79,7 +78,7 @@ class Prepared:
         data: the rows that are split.
         parts: by name, ascending places in `data`.
         official_test: the rows of an official test part; None where the test part is in `parts`.
-        first_rows: (P,) for each learner where weights are transferred; else empty.
+        first_rows: (P,) for each learner that begins with weights of an earlier run.
         external: outputs (R, O) of each external member on each part, by learner.
         warning: to show to the user; None for none.
         note: on how targets are trained on; "" for as they are.
@@ -91,7 +90,7 @@ class Prepared:
     data: LabelledRows
     parts: dict[str, Integers]
     official_test: LabelledRows | None
-    first_rows: list[Floats]
+    first_rows: dict[int, Floats]
     external: dict[int, dict[str, Floats]]
     warning: str | None = None
     note: str = ""
@@ -114,6 +113,7 @@ def prepare(config: Pipeline) -> Prepared:
         InputError: a component of the caller's own is not as it must be.
         ConfigError: plans or augmentations do not fit the data.
     """
+    config = resolve_weights(config)
     source, test, roles = open_source(config.data)
     roles = without_fold_column(roles, config.splits.folds, source)
     roles.require_labels_for(config.task, chosen=config.classes is not None)
@@ -156,7 +156,7 @@ def prepare(config: Pipeline) -> Prepared:
     if official is not None:
         schema.require_rows(official.rows)
         schema.encode_targets(official.targets, schema.target_place(official.rows))
-    rows = first_rows(config.transfer, plans.networks, schema) if config.transfer else []
+    rows = first_rows(plans, schema)
     divided, tested = SourceRows.of(source, data, parts, marked), None
     if test is not None and official is not None:
         tested = SourceRows.of(test, official, {"test": np.arange(official.count)})
@@ -190,10 +190,7 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
     example = _example(plans, prepared)
     atomic_write(paths.example, lambda path: save_arrow(example, path))
     if prepared.first_rows:
-        named = zip(
-            (str(plan.learner) for plan in plans.networks), prepared.first_rows, strict=True
-        )
-        atomic_write(paths.first_rows, save(dict(named)))
+        save_rows(paths, prepared.first_rows)
     atomic_write(paths.pipeline, yaml.safe_dump(resolve(config), sort_keys=False))
     # The sums of a base file stand for it: they are checked shard by shard when it is read.
     files = set(paths.base.iterdir()) - {paths.part(name) for name in (*SPLITS, REFIT_PART)}

@@ -8,9 +8,9 @@ from typing import Protocol
 from ensemble_pipe.config.plans import Plans
 from ensemble_pipe.core.errors import CorruptFileError
 from ensemble_pipe.core.storage import RunPaths, read_manifest
-from ensemble_pipe.core.tensor_files import read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import FittedMember, fitted_member
+from ensemble_pipe.run.transfer import kept_rows
 from ensemble_pipe.training import restoring
 from ensemble_pipe.training.checkpoints import ANEW, FittedFile, load_estimator
 from ensemble_pipe.training.estimators import EstimatorPlan
@@ -67,9 +67,6 @@ def restore(paths: RunPaths, plans: Plans, rows: int, registry: Receiver) -> Rem
     run_id = read_manifest(paths).run_id
     networks: list[LearnerPlan] = []
     states: dict[int, LearnerState] = {}
-    path = paths.first_rows
-    names = [str(plan.learner) for plan in plans.networks]
-    first_rows = read_tensors(path, *names) if path.exists() else {}
     for plan in plans.networks:
         finished, state = _restore_network(paths, plan, rows, registry, run_id)
         if finished:
@@ -78,9 +75,8 @@ def restore(paths: RunPaths, plans: Plans, rows: int, registry: Receiver) -> Rem
         networks.append(plan)
         if state is not None:
             states[plan.learner] = state
-        elif first_rows:
-            row = first_rows[str(plan.learner)]
-            states[plan.learner] = initial_state(plan, registry.schema, row)
+    not_begun = [plan for plan in networks if plan.learner not in states]
+    states |= first_states(paths, plans, not_begun, registry.schema)
     estimators: list[EstimatorPlan] = []
     for estimator in plans.estimators:
         fitted = load_estimator(paths, estimator.learner, run_id)
@@ -89,6 +85,28 @@ def restore(paths: RunPaths, plans: Plans, rows: int, registry: Receiver) -> Rem
         else:
             registry.add_fitted(_member_of(paths, estimator, fitted, registry.schema))
     return Remaining(networks, estimators, states)
+
+
+def first_states(
+    paths: RunPaths, plans: Plans, networks: Sequence[LearnerPlan], schema: Schema
+) -> dict[int, LearnerState]:
+    """Return where those of some networks begin that have weights of an earlier run.
+
+    Args:
+        paths: of the run, which keeps the weights.
+        plans: of all learners.
+        networks: plans of those that have not begun.
+        schema: of the data.
+
+    Raises:
+        CorruptFileError: the file of the weights is damaged.
+    """
+    rows = kept_rows(paths, plans.transfers)
+    return {
+        plan.learner: initial_state(plan, schema, rows[plan.learner])
+        for plan in networks
+        if plan.learner in rows
+    }
 
 
 def _restore_network(

@@ -3,20 +3,22 @@
 Yosinski et al. 2014, "How transferable are features in deep neural networks?".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from safetensors.numpy import save
 
-from ensemble_pipe.config.sections import Pipeline, Transfer
+from ensemble_pipe.config.plans import Plans
+from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.documents import read_bytes
 from ensemble_pipe.core.errors import ConfigError
 from ensemble_pipe.core.path_kinds import kind_of
-from ensemble_pipe.core.storage import RunPaths
-from ensemble_pipe.core.tensor_files import parse_tensors
+from ensemble_pipe.core.storage import RunPaths, atomic_write
+from ensemble_pipe.core.tensor_files import parse_tensors, read_tensors
 from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.nn.network import Network
@@ -40,28 +42,35 @@ class Source(NamedTuple):
     sharing: Sharing | None = None
 
 
-def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema) -> list[Floats]:
-    """Return the initial row (P,) of each learner; learner i takes member i modulo K.
+def first_rows(plans: Plans, schema: Schema, known: Iterable[int] = ()) -> dict[int, Floats]:
+    """Return the initial row (P,) of each learner that begins with weights of an earlier run.
+
+    Learner i takes member i modulo K.
+
+    Args:
+        plans: of all learners.
+        schema: of the data.
+        known: learners whose rows are kept already, and are not made again.
 
     Raises:
         ConfigError: there are no weights there, a tensor is missing, has another shape or is not
             finite, a pattern fits no tensor, or what is drawn anew, or all, is frozen.
     """
-    if any(plan.boosting is not None for plan in plans):
-        raise ConfigError(
-            "transfer: boosting draws the weights of every network anew; leave transfer out, or "
-            "take another ensemble.strategy"
-        )
-    path = newest(transfer.weights)
-    sources = read_sources(path)
-    if not sources:
-        raise ConfigError(
-            f"transfer.weights: no member of {path} is a single network; name a run or a model "
-            "that has one"
-        )
-    rows = []
-    for plan in plans:
-        network = plan.build(schema)
+    rows: dict[int, Floats] = {}
+    stored: dict[str, list[Source]] = {}  # by where they are
+    for plan in plans.networks:
+        transfer = plans.transfers.get(plan.learner)
+        if transfer is None or plan.learner in known:
+            continue
+        if plan.boosting is not None:
+            raise ConfigError(
+                "transfer: boosting draws the weights of every network anew; leave transfer out, "
+                "or take another ensemble.strategy"
+            )
+        where = transfer.weights
+        if where not in stored:
+            stored[where] = _require_sources(Path(where))
+        sources, network = stored[where], plan.build(schema)
         fresh = _last_layer(network) if transfer.fresh is None else transfer.fresh
         for key, patterns in (
             ("fresh", fresh),
@@ -71,8 +80,29 @@ def first_rows(transfer: Transfer, plans: Sequence[LearnerPlan], schema: Schema)
             require_matches(patterns, network.layout, f"transfer.{key}")
         _require_movement(network, fresh, plan)
         source = sources[plan.learner % len(sources)]
-        rows.append(_first_row(network, source, fresh, plan, str(path)))
+        rows[plan.learner] = _first_row(network, source, fresh, plan, where)
     return rows
+
+
+def kept_rows(paths: RunPaths, learners: Iterable[int] = ()) -> dict[int, Floats]:
+    """Return the initial rows (P,) that a run directory keeps, by learner.
+
+    Args:
+        paths: of the run.
+        learners: whose rows must be there, where there are any.
+
+    Raises:
+        CorruptFileError: the file is damaged, or lacks that of a learner.
+    """
+    if not paths.first_rows.exists():
+        return {}
+    found = read_tensors(paths.first_rows, *map(str, learners))
+    return {int(name): row for name, row in found.items()}
+
+
+def save_rows(paths: RunPaths, rows: Mapping[int, Floats]) -> None:
+    """Keep initial rows in a run directory, so that a resume does not need their source."""
+    atomic_write(paths.first_rows, save({str(learner): row for learner, row in rows.items()}))
 
 
 def resolve_weights(config: Pipeline) -> Pipeline:
@@ -91,6 +121,16 @@ def newest(pattern: str) -> Path:
     """
     path = Path(pattern)
     return path if path.exists() else max(path.parent.glob(path.name), default=path)
+
+
+def _require_sources(path: Path) -> list[Source]:
+    sources = read_sources(path)
+    if not sources:
+        raise ConfigError(
+            f"transfer.weights: no member of {path} is a single network; name a run or a model "
+            "that has one"
+        )
+    return sources
 
 
 def read_sources(path: Path) -> list[Source]:

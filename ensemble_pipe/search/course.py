@@ -15,7 +15,7 @@ from ensemble_pipe.ensemble.prediction import Metrics
 from ensemble_pipe.ensemble.strategies import Group, Learners
 from ensemble_pipe.report.drawing import save_figure
 from ensemble_pipe.run.growth import write_growth
-from ensemble_pipe.run.resuming import Remaining
+from ensemble_pipe.run.resuming import Remaining, first_states
 from ensemble_pipe.run.session import Session
 from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.search.drivers import driver_of
@@ -263,8 +263,11 @@ class SearchCourse:
         if self._paths is not None:
             write_growth(self._paths, self._config)
         plans = make_plans(self._config)
+        added = [plan for plan in plans.networks if plan.learner not in self._plans]
         self._plans = {plan.learner: plan for plan in plans.networks}
         session.grow(plans)
+        if self._paths is not None:
+            self._states |= first_states(self._paths, plans, added, session.registry.schema)
 
     def _trial(self, session: Session, number: int) -> Trial:
         """Return a trial as it has ended."""

@@ -15,6 +15,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.ensemble.combining import Combine
 from ensemble_pipe.ensemble.strategies import OF_A_GROUP, Group, Learners
 from ensemble_pipe.run.requirements import require_fit
+from ensemble_pipe.run.transfer import first_rows
 from ensemble_pipe.search.spaces import (
     NO_ORDER,
     Parameters,
@@ -131,8 +132,10 @@ def require_space_fits(config: Pipeline, schema: Schema, rows: int) -> None:
         ConfigError: one does not fit them.
     """
     trials = [values for _, _, values in _tried(require_search(config))]
-    for plan in make_plans(with_trials(config, trials)).networks:
+    plans = make_plans(with_trials(config, trials))
+    for plan in plans.networks:
         require_fit(config, [plan], schema, rows)
+    first_rows(plans, schema)
 
 
 def _tried(search: Search) -> Iterator[tuple[KeyPath, str, Values]]:
@@ -170,8 +173,6 @@ def _conflicts(config: Pipeline, search: Search) -> Iterator[tuple[KeyPath, str]
     if search.batch != BATCH and search.driver not in ("tpe", "gp"):
         text = f"{search.driver} knows all of its trials at once; leave it out, or take tpe or gp"
         yield ("search", "batch"), text
-    if config.transfer is not None:
-        yield ("transfer",), "a search begins every trial anew; leave it out"
     if search.metric not in METRICS[config.task]:
         valid = ", ".join(METRICS[config.task])
         yield ("search", "metric"), f"{search.metric} is not for {config.task}; valid: {valid}"

@@ -73,8 +73,9 @@ def rate_curve(
         paths = RunPaths(Path(folder))
         write_run(paths, prepared)
         data = TrainingData(recipe_of(paths, config, prepared.schema), prepared.schema)
-        row = prepared.first_rows[0] if prepared.first_rows else None
-        curve = raise_rate(plans.networks[0], data, prepared.schema, row, low, high, steps)
+        plan = plans.networks[0]
+        row = prepared.first_rows.get(plan.learner)
+        curve = raise_rate(plan, data, prepared.schema, row, low, high, steps)
     if len(curve.rates) < FEWEST:
         raise ConfigError(f"the loss diverged after {len(curve.rates)} steps; choose a lower --low")
     return curve

@@ -61,7 +61,7 @@ class FirstLosses:
         self._prepared = prepared
         self._display = display
         self._notes = notes
-        fresh = () if prepared.first_rows else prepared.plans.networks
+        fresh = (p for p in prepared.plans.networks if p.learner not in prepared.first_rows)
         self._losses = {plan.learner: plan.loss for plan in fresh if plan.boosting is None}
 
     @property

@@ -25,7 +25,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a vary of what cannot differ": (
         "ensemble:\n  vary:\n    data.source: [digits]\n",
         "ensemble.vary: 'data.source' cannot differ between learners; name keys below network, "
-        "training, view, scale or augment, such as training.optimizer.learning_rate (p.yaml:3)",
+        "training, view, scale, augment or transfer, such as "
+        "training.optimizer.learning_rate (p.yaml:3)",
     ),
     "a time limit that is no duration": (
         "time_limit: 5x\n",

@@ -141,10 +141,10 @@ def test_a_varied_schedule_reaches_its_learner_only(load: Load) -> None:
         (
             "{data.path: [a], seed: [1, 2]}",
             "ensemble.vary: 'data.path' cannot differ between learners; name keys below network, "
-            "training, view, scale or augment, such as "
+            "training, view, scale, augment or transfer, such as "
             "training.optimizer.learning_rate (p.yaml:3)\n"
             "ensemble.vary: 'seed' cannot differ between learners; name keys below network, "
-            "training, view, scale or augment, such as "
+            "training, view, scale, augment or transfer, such as "
             "training.optimizer.learning_rate (p.yaml:3)",
         ),
         (

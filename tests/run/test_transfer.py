@@ -11,6 +11,7 @@ from conftest import Prepared, StopAt
 from safetensors.numpy import save_file
 
 import ensemble_pipe
+from ensemble_pipe.config.plans import make_plans
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.errors import ConfigError, CorruptFileError
@@ -47,8 +48,7 @@ def write_tensors(source: RunResult, folder: Path) -> Path:
 
 
 def rows_of(prepared: Prepared) -> list[Floats]:
-    assert prepared.config.transfer is not None
-    return first_rows(prepared.config.transfer, prepared.plans, prepared.schema)
+    return list(first_rows(make_plans(prepared.config), prepared.schema).values())
 
 
 def tensors_of(prepared: Prepared, row: Floats) -> dict[str, Floats]:

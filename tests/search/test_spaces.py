@@ -163,7 +163,8 @@ MISTAKES = [
     ("ensemble: {learners: 4}", "ensemble.learners: the trials of a search are its learners", 7),
     ("ensemble: {combine: {keep: 4}}", "ensemble.combine.keep: search.top says how many", 7),
     ("ensemble: {preset: best}", "leave it out, or the whole section, by ensemble={}", 7),
-    ("transfer: {weights: runs/x}", "transfer: a search begins every trial anew", 7),
+    ("    transfer.frozen: [[dense1]]", "transfer.frozen: unknown key 'frozen'", 7),
+    ("    transfer.freeze: [[dense1]]", "transfer.weights: is missing", 6),
     ("training: {loss: {name: huber}}", "training.loss.name: huber is for regression", 7),
 ]  # fmt: skip
 

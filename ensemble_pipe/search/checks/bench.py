@@ -169,26 +169,24 @@ def open_bench(prepared: Prepared, parts: Mapping[str, Integers]) -> Iterator[Be
         early_stopping=None, boosting=None, dropout_passes=None,
     )  # fmt: skip
     plans = replace(prepared.plans, networks=(plan,), estimators=(), external=())
-    first = prepared.first_rows[:1]
+    first = prepared.first_rows.get(plan.learner)
     unread = {"test": parts["train"][:1]}  # which no trial reads, but a run directory has
     few = replace(
         prepared, parts=unread | dict(parts), official_test=None, external={}, plans=plans,
-        first_rows=first,
+        first_rows={} if first is None else {plan.learner: first},
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, one_thread():
         paths = RunPaths(Path(folder))
         write_run(paths, few)
         data = TrainingData(recipe_of(paths, few.config, few.schema), few.schema)
-        row = first[0] if first else None
         stop = data.stop_of(plan.learner)
         outputs = _constants(plan.loss, few.schema, data)
         chance, uniform = (
             stop_metrics(np.repeat(one[None], stop.rows, 0), stop.targets, plan.loss, stop.weights)
             for one in outputs
         )
-        bench = Bench(
-            few.config, plan, data, few.schema, row, chance["stop/loss"], uniform["stop/loss"], 0.0
-        )
+        losses = chance["stop/loss"], uniform["stop/loss"]
+        bench = Bench(few.config, plan, data, few.schema, first, *losses, 0.0)
         yield replace(bench, step_s=_step_seconds(bench))
 
 
