@@ -49,8 +49,8 @@ def place_at(schema: Schema, location: Sequence[str | int]) -> Schema:
             place = {"$ref": place["discriminator"]["mapping"][step]}
         elif isinstance(step, int) and (items := _items(schema, place)) is not None:
             place = items
-        elif "additionalProperties" in place and isinstance(place["additionalProperties"], dict):
-            place = place["additionalProperties"]
+        elif (values := _values(schema, place)) is not None:
+            place = values
         elif f"#/$defs/{step}" in (b.get("$ref") for b in place.get("anyOf", [])):
             place = {"$ref": f"#/$defs/{step}"}
         else:
@@ -64,8 +64,15 @@ def _items(schema: Schema, place: Schema) -> Schema | None:
     return next(found, None)
 
 
+def _values(schema: Schema, place: Schema) -> Schema | None:
+    """Return the schema of a mapping's values, which may be one of several branches."""
+    found = (b.get("additionalProperties") for b in (place, *_branches(schema, place)))
+    return next((values for values in found if isinstance(values, dict)), None)
+
+
 def _branches(schema: Schema, place: Schema) -> list[Schema]:
-    return [_follow(schema, branch) for branch in place.get("anyOf", [])]
+    branches = (*place.get("anyOf", []), *place.get("oneOf", []))
+    return [_follow(schema, branch) for branch in branches]
 
 
 def _is_kind(branch: Schema, kind: str | int) -> bool:

@@ -90,7 +90,8 @@ class Document:
                 place = place[step]
             place[last] = value
         except (TypeError, IndexError, AttributeError):
-            raise ConfigError(f"{key}: there is no such key ({source})") from None
+            mistake = (f"{key}: there is no such key", f" ({source})")
+            raise ConfigError(mistakes=[mistake]) from None
         self.sources[tuple(steps)] = source
 
 

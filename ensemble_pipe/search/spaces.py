@@ -13,6 +13,7 @@ from ensemble_pipe.core.messages import quote
 from ensemble_pipe.ensemble.strategies import Range
 
 Parameters = Mapping[str, Parameter]
+_BETWEEN = 0.381966  # the golden section, at which few ranges have a round number
 NO_ORDER = "names what is not in the space, or depends on it in turn"
 
 _MLP, _CNN = ["mlp", "wide_and_deep"], ["cnn", "separable_cnn"]
@@ -172,11 +173,13 @@ def ends(parameter: Parameter) -> tuple[Any, ...]:
 def tried(parameters: Parameters) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every choice and bound of each hyperparameter by its path, in the values of a trial.
 
-    Of the other hyperparameters that go with it, the trial has the first choice or bound.
+    Of a range of numbers also one between, which is no whole number where bounds may be. Of the
+    other hyperparameters that go with it, the trial has the first choice or bound.
     """
     for path, one in parameters.items():
         needed = {other: allowed[0] for other, allowed in needed_for(parameters, path).items()}
-        for value in ends(one):
+        between = () if is_counted(one) else (_at(one, _BETWEEN),)
+        for value in (*ends(one), *between):
             yield path, _with(parameters, {**needed, path: value})
 
 

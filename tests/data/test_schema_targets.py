@@ -60,6 +60,19 @@ def test_a_label_beyond_the_training_classes_is_named() -> None:
             "in all; for a numeric target set `task: regression`",
         ),
         ([f"n{row}" for row in range(ROWS)], "60 classes for 60 rows, .* in all; name another "),
+        (
+            [f"{row},5" for row in range(ROWS)],
+            r"60 classes for 60 rows, .* in all; the label looks like numbers with separators, .* "
+            r"such as '0,5'; written as 1234\.5 they are numbers$",
+        ),
+        (
+            ["?", *map(str, range(1, ROWS))],
+            r"60 classes .* in all; every label but '\?' is a number: for a numeric target remove",
+        ),
+        (
+            ["1"] * 40 + ["2"] * 10 + ["?"] * 10,
+            r"class '2' has no row in the training part; every label but '\?' is a number: for a",
+        ),
         ([0.0, 1.0, 0.5] * 20, r"row 2 .*, column 'y': label 0.5 is not a class; for a numeric"),
         ([0.0, 1.0, np.inf] * 20, r"row 2 \(from 0\), column 'y': label inf is not a class"),
         ([0.0, 1.0, 1e300] * 20, r"row 2 \(from 0\), column 'y': label 1e\+300 is not a class"),
@@ -95,6 +108,16 @@ def test_a_regression_target_is_standardised_over_the_training_rows_only() -> No
             ["low", "high"] * 30,
             r"row 0 .*, column 'y': target 'low' is not a number; for classes set `task: cl",
         ),
+        (
+            ["3.5", "4", "?"] * 20,
+            r"row 2 \(from 0\), column 'y': target '\?' is not a number; every label but '\?' is a "
+            r"number: for a numeric target remove such rows$",
+        ),
+        (
+            ["1,250", "980"] * 30,
+            r"row 0 .*: target '1,250' is not a number; the label looks like numbers with separ.*",
+        ),
+        (["3.5", "4"] * 30, r"row 0 .*: target '3\.5' is text; write the column as numbers$"),
         ([3.0] * 40 + [4.0] * 20, "every training row has the same target, 3.0, in column 'y'"),
         ([1.0, 1e300] * 30, "the target 'y' has values too far apart to be standardised"),
         ([1.0, np.inf] * 30, r"row 1 \(from 0\), column 'y': the target is inf; remove such rows"),

@@ -74,11 +74,12 @@ def test_a_ready_space_needs_nothing_else_in_a_pipeline(name: Any) -> None:
     require_valid(config, Document("p.yaml", {}))
 
 
-def test_every_choice_and_bound_is_tried_in_a_whole_trial() -> None:
+def test_every_choice_and_bound_and_a_number_between_is_tried_in_a_whole_trial() -> None:
     parameters = parameters_of(Search(space=CONDITIONAL))
     found = list(tried(parameters))
     assert all(mistake_in(parameters, path, values) is None for path, values in found)
-    assert [values[path] for path, values in found] == [2, 4, "sgd", "adam", 0.0, 0.9]
+    assert [values[path] for path, values in found[:-1]] == [2, 4, "sgd", "adam", 0.0, 0.9]
+    assert 0 < found[-1][1][found[-1][0]] < 0.9
 
 
 def test_a_choice_that_is_a_section_stays_as_it_is_beside_others_of_its_keys() -> None:
@@ -122,6 +123,9 @@ MISTAKES = [
     ("    training.epochs: {integer: [5, 2]}", "integer: low (5) must be less than high (2)", 7),
     ("    training.epochs: {log_uniform: [0, 2]}", "log_uniform: low must be above 0", 7),
     ("    training.epochs: {uniform: [1, 2], integer: [1, 2]}", "needs one of choices", 7),
+    ("    training.batch_size: {uniform: [16, 32]}", "expected a whole number, got 22.1", 7),
+    ("    augment.policy.0.pixels: [0, 3]", "augment.policy.0.pixels: there is no such key", 7),
+    ("    training.epochs: {integr: [1, 2]}", "unknown key 'integr'; did you mean 'integer'?", 7),
     ("    training.epochs: 5", "expected a list of values, or a range such as", 7),
     ("    training.epochs: []", "expected a list of values, or a range such as", 7),
     ("    target.scale: [auto]", "'target.scale' cannot differ between trials", 7),

@@ -1,8 +1,10 @@
 """Texts that look like numbers or dates, but are written in a form that is not read as these."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -62,3 +64,15 @@ class OtherForms:
             if rows + read[kind] >= _MOSTLY * filled:
                 return _ADVICE[kind].format(quote(self.examples[kind]))
         return ""
+
+
+def number_advice(texts: Sequence[str]) -> str:
+    """Return how to write distinct texts that look like numbers; empty where most do not.
+
+    >>> number_advice(["1,250", "980"])[:26], number_advice(["red", "980"])
+    ('looks like numbers with se', '')
+    """
+    forms = OtherForms()
+    forms.add(pa.array(texts, pa.string()), np.ones(len(texts), np.int64))
+    forms.rows.pop("date", None)
+    return forms.advice(len(texts), {"number": 0})

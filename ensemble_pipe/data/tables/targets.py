@@ -11,9 +11,10 @@ from ensemble_pipe.core.arrow import arrow_of, numbers_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.rows import Place, Rows
-from ensemble_pipe.data.tables.categories import BLANKS
+from ensemble_pipe.data.tables.categories import BLANKS, NUMBER
 from ensemble_pipe.data.tables.cells import MOST_NAME_BYTES
 from ensemble_pipe.data.tables.class_names import class_finder
+from ensemble_pipe.data.tables.other_forms import number_advice
 from ensemble_pipe.data.tables.training_rows import Train
 
 MOST_CLASSES = 100_000
@@ -118,7 +119,10 @@ def _too_many(classes: Sequence[int | str], rows: int) -> str:
         problem = f"{len(classes)} classes for {rows} rows"
         least = 2 * len(classes)
         problem += f", of which each needs two or more on average, so at least {least} in all"
-    if isinstance(classes[0], str):
+    names = [name for name in classes if isinstance(name, str)]
+    if advice := _advice_on_numbers(names):
+        return f"{problem}; {advice}"
+    if names:
         return (
             f"{problem}; name another column as the label, or merge the rarer classes into one in "
             "the file"
@@ -136,10 +140,30 @@ def require_every_class(
     """
     for name in classes:
         if name not in trained:
-            raise DataError(
-                f"{rows.where}: class {quote(name)} has no row in the training part; "
+            texts = [name for name in classes if isinstance(name, str)]
+            advice = _advice_on_numbers(texts) or (
                 "make the other splits smaller, or remove or merge the class"
             )
+            raise DataError(
+                f"{rows.where}: class {quote(name)} has no row in the training part; {advice}"
+            )
+
+
+def _is_number(text: str) -> bool:
+    return NUMBER.fullmatch(text.strip(BLANKS)) is not None
+
+
+def _advice_on_numbers(names: Sequence[str]) -> str:
+    """Return what makes texts numbers, where most are or look like these; empty where not."""
+    others = [name for name in names if not _is_number(name)]
+    if others and (form := number_advice(others)):
+        return f"the label {form}"
+    if others and 2 * len(others) <= len(names):
+        return (
+            f"every label but {list_names([quote(name) for name in others])} is a number: for a "
+            "numeric target remove such rows"
+        )
+    return ""
 
 
 def require_names(where: str, names: Sequence[str]) -> None:
@@ -192,10 +216,7 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
         DataError: they are no numbers, or not finite.
     """
     if targets.names is not None and len(targets):
-        raise DataError(
-            f"{place(0)}: target {quote(targets[:1].tolist()[0])} is not a number; "
-            "for classes set `task: classification`"
-        )
+        raise DataError(_no_number(targets, targets.names, place))
     for part in targets.parts():
         numbers = targets.values[part].astype(np.float64)
         finite = np.isfinite(numbers)
@@ -205,3 +226,14 @@ def number_parts(targets: Targets, place: Place) -> Iterator[tuple[slice, Floats
                 f"{place(part.start + row)}: the target is {numbers[row]}; remove such rows"
             )
         yield part, numbers
+
+
+def _no_number(targets: Targets, names: Sequence[str], place: Place) -> str:
+    """Return where the first text is that is no number, and what to do."""
+    numbers = np.array([_is_number(name) for name in names])[targets.values]
+    row = int(np.argmin(numbers))
+    (text,) = targets[row : row + 1].tolist()
+    if numbers[row]:
+        return f"{place(row)}: target {quote(text)} is text; write the column as numbers"
+    advice = _advice_on_numbers(names) or "for classes set `task: classification`"
+    return f"{place(row)}: target {quote(text)} is not a number; {advice}"
