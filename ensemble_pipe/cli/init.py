@@ -1,5 +1,6 @@
 """The command `init`: a first pipeline for a person's data."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,9 +82,16 @@ def require_no_data_file(path: Path) -> None:
 def pipeline_for(
     data: str, label: str | None, task: str | None, overrides: dict[str, Any]
 ) -> "Pipeline":
-    """Return the pipeline that `init` would write for some data, with overrides."""
+    """Return the pipeline that `init` would write for some data, with overrides.
+
+    Where these name a preset, it says which learners there are, not the pool that `init` writes.
+    """
     from ensemble_pipe.config.reading import read_pipeline
     from ensemble_pipe.search.first_pipeline import first_pipeline
 
     first = first_pipeline(data, label, task, command="run")
-    return read_pipeline(first.document.with_overrides(overrides))[0]
+    section = overrides.get("ensemble")
+    document = first.document
+    if "ensemble.preset" in overrides or (isinstance(section, dict) and "preset" in section):
+        document = replace(document, data=first.chosen)
+    return read_pipeline(document.with_overrides(overrides))[0]

@@ -252,11 +252,13 @@ class EnsembleSettings(Learners):
     ] = None
 
     def __post_init__(self) -> None:
-        if self.pool is not None and (self.vary or self.set):
-            raise ValueError("vary and set stand within the groups of a pool")
         given = [n for n in OF_A_GROUP if getattr(self, n) != getattr(Learners, n)]
+        given += [n for n in ("vary", "set") if getattr(self, n)]
         if self.pool is not None and given:
-            raise ValueError(f"{', '.join(OF_A_GROUP)} stand within the groups of a pool")
+            raise ValueError(
+                f"{given[0]}: the groups of a pool have their own; set ensemble.pool.0.{given[0]}, "
+                "or set ensemble.pool to null for one group alone"
+            )
         super().__post_init__()
         if self.size > MOST_LEARNERS:
             raise ValueError(

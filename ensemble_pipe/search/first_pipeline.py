@@ -35,12 +35,15 @@ class FirstPipeline:
 
     Attributes:
         values: the keys of the pipeline file.
+        chosen: those of them that do not follow from the others by default, with the preset that
+            the ensemble among them stands for.
         report: on the data.
         sides: columns that are not learned from.
         prepared: the data as a run of it has it.
     """
 
     values: dict[str, Any]
+    chosen: dict[str, Any]
     report: Report
     sides: SideRoles
     prepared: Prepared
@@ -76,7 +79,8 @@ def first_pipeline(
     if report.image_shape is None and rows.count >= LEAST_POOLED:
         values["ensemble"] = {"preset": "best"}
     prepared = prepare(validate(Document(report.where, values)))
-    return FirstPipeline(values | _settled(prepared.config, rows), report, sides, prepared)
+    settled = values | _settled(prepared.config, rows)
+    return FirstPipeline(settled, values, report, sides, prepared)
 
 
 def _require_label(report: Report, label: str | None, command: str) -> None:

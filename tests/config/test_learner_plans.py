@@ -286,8 +286,8 @@ def test_members_are_not_counted_where_groups_are_weighed(load: Load) -> None:
     [
         (
             "{learners: 16, pool: [{strategy: independent}]}",
-            "learners, every, last, passes, members, form, yields, rounds, shrinkage stand within "
-            "the groups of a pool",
+            "learners: the groups of a pool have their own; set ensemble.pool.0.learners, or set "
+            "ensemble.pool to null for one group alone",
         ),
         (
             "{strategy: cross_validation, stop_below_gain: 1, combine: {evidence: out_of_fold}}",

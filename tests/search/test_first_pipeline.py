@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from ensemble_pipe.cli import app
+from ensemble_pipe.cli.init import pipeline_for
 from ensemble_pipe.config.conversion import validate
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
@@ -224,6 +225,18 @@ def test_of_many_rows_the_file_is_what_the_preset_stands_for(tmp_path: Path) -> 
     assert settled(first.values) == preset
     text = pipeline_text(first, tmp_path / "p.yaml")
     assert validate(Document("p.yaml", yaml.safe_load(text))) == validate(first.document)
+
+
+@pytest.mark.parametrize("key", ["ensemble.preset", "ensemble"])
+def test_a_preset_for_a_data_file_takes_the_place_of_the_pool(table: Path, key: str) -> None:
+    def with_preset(preset: str) -> Pipeline:
+        value = preset if key == "ensemble.preset" else {"preset": preset}
+        return prepare(pipeline_for(str(table), "rich", None, {key: value})).config
+
+    own = prepare(pipeline_for(str(table), "rich", None, {})).config
+    assert with_preset("best").ensemble == own.ensemble
+    assert with_preset("best").network == own.network
+    assert with_preset("fast").ensemble.pool is None
 
 
 @pytest.mark.slow
