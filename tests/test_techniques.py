@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from conftest import rendering
 
+from ensemble_pipe.report.page import palette
+
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures" / "techniques"
 PIPELINES = ROOT / "pipelines" / "techniques"
@@ -62,6 +64,10 @@ def test_a_formula_has_no_asterisk_which_markdown_takes_for_emphasis(name: str) 
     page = (ROOT / "docs" / "techniques" / f"{name}.md").read_text()
     text = re.sub(r"```.*?```|`[^`\n]+`|\*\*[^*\n]+\*\*|<!--.*?-->", "", page, flags=re.DOTALL)
     assert re.findall(r".*\*.*", text) == []
+
+
+def test_every_picture_is_legible_in_the_light_and_the_dark() -> None:
+    assert [path.name for path in PICTURES.iterdir() if palette() not in path.read_text()] == []
 
 
 def test_every_picture_is_of_a_page() -> None:

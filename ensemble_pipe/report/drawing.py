@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.messages import printable, truncate
 from ensemble_pipe.core.storage import atomic_write
-from ensemble_pipe.report.page import Html
+from ensemble_pipe.report.page import Html, palette
 from ensemble_pipe.report.svg import COLOURS, cleaned
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _LOOK: dict[Any, Any] = {
     "svg.hashsalt": "ensemble_pipe",
     "path.simplify_threshold": 0.3,
 }
-_ON_PAPER = "<style>svg{background:#fff;color:#000}</style>"
+_ON_PAPER = "svg { background: var(--page); color: var(--ink); }"
 
 Draw = Callable[[], "Figure"]
 Drawings = Mapping[str, Draw]
@@ -154,13 +154,17 @@ def svg_of(figure: "Figure") -> str:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as an SVG file, on white paper; as PNG where the path ends so."""
+    """Write a figure as an SVG file, light or dark as its reader's system is, with its own paper.
+
+    Where the path ends so it is a PNG file, on white.
+    """
     if path.suffix == ".png":
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=120, facecolor="white")
         atomic_write(path, content.getvalue())
     else:
-        atomic_write(path, svg_of(figure).replace(">", f">{_ON_PAPER}", 1))
+        style = f"<style>{palette()}{_ON_PAPER}</style>"
+        atomic_write(path, svg_of(figure).replace(">", f">{style}", 1))
 
 
 def inline(figure: "Figure") -> Html:

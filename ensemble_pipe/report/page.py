@@ -183,8 +183,13 @@ def raster(data: str, text: str, kind: str = "") -> Html:
 
 def page(title: str, *parts: Html) -> str:
     """Return the whole page. Its policy forbids a browser to load or run anything."""
-    style = _environment().loader.get_source(_environment(), "style.css")[0]  # type: ignore[union-attr]
-    return _template("page.html").render(title=title, style=Html(style), body=joined(parts))
+    style = Html(palette() + _source("style.css"))
+    return _template("page.html").render(title=title, style=style, body=joined(parts))
+
+
+def palette() -> str:
+    """Return the style that has the colours of a page by name, as its reader's system has them."""
+    return _source("palette.css")
 
 
 def rendered(name: str, **values: Any) -> Html:
@@ -208,6 +213,11 @@ def _environment() -> Environment:
     )
     made.filters["breakable"] = _breakable
     return made
+
+
+def _source(name: str) -> str:
+    found: str = _environment().loader.get_source(_environment(), name)[0]  # type: ignore[union-attr]
+    return found
 
 
 def _template(name: str) -> Template:

@@ -1,8 +1,14 @@
 """Pictures within a page: whatever a file holds, nothing of it is executed or loaded."""
 
-import pytest
+from io import BytesIO
+from pathlib import Path
 
-from ensemble_pipe.report.drawing import BLUE, legend, legend_above, new_axis, svg_of
+import pytest
+from browsers import chromium
+from PIL import Image
+
+from ensemble_pipe.report.drawing import BLUE, legend, legend_above, new_axis, save_figure, svg_of
+from ensemble_pipe.report.page import palette
 from ensemble_pipe.report.svg import NAMED, cleaned
 
 HOSTILE = """<?xml version="1.0"?>
@@ -90,3 +96,29 @@ def test_a_legend_above_lies_over_no_data() -> None:
     assert box.y0 >= inside.y1
     assert box.y1 <= figure.bbox.y1
     assert box.x0 >= figure.bbox.x0
+
+
+def test_a_file_has_paper_and_colours_for_the_light_and_the_dark(tmp_path: Path) -> None:
+    figure, axis = new_axis("a", "b")
+    axis.plot([0, 1], color=BLUE)
+    save_figure(figure, tmp_path / "one.svg")
+    content = (tmp_path / "one.svg").read_text()
+    assert palette() in content
+    assert "@media (prefers-color-scheme: dark)" in palette()
+    assert all(f"--{name}:" in palette() for name in NAMED.values())
+    assert "<style" not in cleaned(content)  # within a page it has the page's
+
+
+@pytest.mark.slow
+def test_a_browser_shows_a_file_in_the_light_and_the_dark(tmp_path: Path) -> None:
+    save_figure(new_axis("a", "b")[0], tmp_path / "one.svg")
+    (tmp_path / "page.html").write_text('<img src="one.svg">')
+    shown = {}
+    with chromium() as browser:
+        for scheme in ("light", "dark"):
+            page = browser.new_page(color_scheme=scheme)
+            page.goto((tmp_path / "page.html").as_uri())
+            corner = {"x": 12, "y": 12, "width": 1, "height": 1}  # of the paper, beside the axes
+            shot = Image.open(BytesIO(page.screenshot(clip=corner))).convert("RGB")
+            shown[scheme] = "#" + shot.tobytes().hex()
+    assert shown == {"light": "#ffffff", "dark": "#14181d"}

@@ -58,8 +58,8 @@ def numbers_of(metrics: dict[str, float], task: str = "classification") -> Numbe
 
 def test_the_verdict_on_classes_has_the_numbers_of_the_metrics() -> None:
     assert verdict_sentence(numbers_of(CLASSES)) == (
-        "Right for 91 of 100 new rows; 6 more than guessing the commonest class; as many as a linear "
-        "model; its 90% sets held the truth for 90.4%."
+        "Right for 91 of 100 new rows; 6 more than guessing the commonest class; as many as a "
+        "linear model; its 90% sets held the truth for 90.4%."
     )
     good, against, sure = verdict_figures(numbers_of(CLASSES))
     assert (good.value, against.value, sure.value) == ("91.1%", "+6.1", "90.4%")
