@@ -128,6 +128,11 @@ class RunPaths:
         return self.pictures / name
 
     @property
+    def contact_sheet(self) -> Path:
+        """The picture of augmented rows, which is drawn once."""
+        return self.picture("augmentation.svg")
+
+    @property
     def model(self) -> Path:
         return self.root / "model"
 

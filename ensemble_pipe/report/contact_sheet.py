@@ -85,9 +85,8 @@ def draw_contact_sheet(paths: RunPaths, recipe: Recipe, schema: Schema, epochs: 
         figure = _series(sheet)
     else:
         figure = _table(sheet, schema)
-    path = paths.picture("augmentation.svg")
-    save_figure(figure, path)
-    return path
+    save_figure(figure, paths.contact_sheet)
+    return paths.contact_sheet
 
 
 def make_sheet(recipe: Recipe, schema: Schema, epochs: int) -> Sheet:

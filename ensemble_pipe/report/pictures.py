@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ensemble_pipe.core.replacement import remove_others
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.report.by_group import group_pictures
 from ensemble_pipe.report.calibration import calibration_pictures
@@ -18,6 +19,9 @@ from ensemble_pipe.report.importances import column_importance
 from ensemble_pipe.report.numbers import Numbers, read_numbers
 from ensemble_pipe.report.page import NOTHING, Html, element, joined, picture
 from ensemble_pipe.report.unfamiliar import unfamiliar_pictures
+
+_ENDINGS = (".svg", ".png")
+_OF_NO_RESULT = ("augmentation", "search")
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,14 @@ def _figure(svg: Html, caption: Caption) -> Html:
 def draw_pictures(paths: RunPaths, is_time: Callable[[], bool] = lambda: True) -> list[Path]:
     """Draw the pictures of a run that has its result, as long as there is time; return the files.
 
+    Those of an earlier result are removed first; the contact sheet, which is of no result, stays.
+
     Args:
         paths: of the run.
         is_time: asked before each.
     """
-    files = []
+    files: list[Path] = []
+    remove_others(paths.pictures, [paths.contact_sheet.name], _ENDINGS)
     for name, draw in drawings(read_numbers(paths)).items():
         if not is_time():
             break
@@ -85,6 +92,9 @@ def drawings(numbers: Numbers) -> Drawings:
 def pictures_of(numbers: Numbers, is_time: Callable[[], bool]) -> Shown:
     """Return the pictures of a page: those that the run has drawn, and those that it lacks.
 
+    Of what else stands among the run's pictures, those of an earlier result or version are left
+    out: all but the contact sheet and those of a search, which nothing draws from these numbers.
+
     Names from the journal are looked up in the folder of pictures only.
     """
     drawn = {
@@ -98,9 +108,18 @@ def pictures_of(numbers: Numbers, is_time: Callable[[], bool]) -> Shown:
             svg = inline(draw())
         if svg is not None:
             found[name] = svg
-    others = ((name, _read(path)) for name, path in kept.items())
+    others = (
+        (name, _read(path))
+        for name, path in kept.items()
+        if caption_of(name, numbers).place in _OF_NO_RESULT
+    )
     found |= {name: svg for name, svg in others if svg is not None}
     return Shown(found, numbers)
+
+
+def remove_old(shown: Shown) -> None:
+    """Remove the files among a run's pictures that its page does not show."""
+    remove_others(shown.numbers.paths.pictures, [f"{name}.svg" for name in shown.by_name], _ENDINGS)
 
 
 def _read(path: Path | None) -> Html | None:

@@ -23,7 +23,7 @@ from ensemble_pipe.report.page import (
     section,
     value_table,
 )
-from ensemble_pipe.report.pictures import pictures_of
+from ensemble_pipe.report.pictures import Shown, pictures_of, remove_old
 from ensemble_pipe.report.result import result, unfinished
 from ensemble_pipe.report.verdict import head_line, verdict
 from ensemble_pipe.tracking.run_summary import RunSummary
@@ -51,15 +51,17 @@ def write_report(
             damaged.
     """
     numbers = read_numbers(paths, status)
-    text = page(numbers.run.run_id, *_sections(numbers, is_time))
+    shown = pictures_of(numbers, is_time)
+    text = page(numbers.run.run_id, *_sections(numbers, shown))
     atomic_write(paths.report, text)
+    if numbers.run.status != "RUNNING":  # a process that drives the run draws at this moment
+        remove_old(shown)
     atomic_write(paths.description, description(numbers))
     return paths.report
 
 
-def _sections(numbers: Numbers, is_time: Callable[[], bool]) -> Iterator[Html]:
+def _sections(numbers: Numbers, shown: Shown) -> Iterator[Html]:
     run, schema, paths = numbers.run, numbers.schema, numbers.paths
-    shown = pictures_of(numbers, is_time)
     yield from (head_line(numbers), _state(run), verdict(numbers), unfinished(run))
     yield next_steps(numbers)
     yield section("Result", result(numbers), shown.of("result"))

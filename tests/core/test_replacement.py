@@ -36,6 +36,12 @@ def test_the_files_are_replaced_and_nothing_is_left_beside_them(folder: Path) ->
     assert len(list(folder.iterdir())) == len(NEW)
 
 
+def test_files_that_the_new_ones_do_not_have_are_removed(folder: Path) -> None:
+    replace_files(folder, NEW)
+    replace_files(folder, OLD)
+    assert contents(folder) == OLD
+
+
 @pytest.mark.parametrize("moved", range(len(NEW) + 1))
 def test_a_replacement_that_was_begun_is_completed_by_the_next_reader(
     folder: Path, moved: int, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from ensemble_pipe.cli import app
 from ensemble_pipe.core.storage import RunPaths, read_manifest, sums_of
 from ensemble_pipe.data.base import read_schema
+from ensemble_pipe.report.pictures import draw_pictures
 from ensemble_pipe.report.writing import write_report
 from ensemble_pipe.run.pipeline import run
 from ensemble_pipe.tracking.journal import read_entries, read_lines
@@ -291,6 +292,23 @@ def test_pictures_are_looked_for_in_their_folder_alone(copied: RunPaths) -> None
         journal.write(f'{{"kind": "pictures", "time_ms": 1, "names": {name}}}\n')
     assert "secret" not in page_of(copied).text
     assert read_manifest(copied).run_id in copied.report.read_text()
+
+
+def test_pictures_of_an_earlier_result_are_gone(copied: RunPaths) -> None:
+    old = copied.picture("residuals.svg")  # of numbers, where the run is of classes
+    shutil.copy(copied.picture("diversity.svg"), old)
+    sheet = copied.contact_sheet.read_bytes()
+    with copied.journal.open("a") as journal:
+        journal.write('{"kind": "pictures", "time_ms": 1, "names": ["residuals.svg"]}\n')
+    before = len(list(copied.pictures.iterdir()))
+    page_of(copied)
+    assert len(list(copied.pictures.iterdir())) == before - 1
+    assert not old.exists()
+    assert "residuals" not in copied.report.read_text()
+    copied.picture("rejection.svg").write_text("of fewer members")
+    draw_pictures(copied, lambda: False)
+    assert [path.name for path in copied.pictures.iterdir()] == ["augmentation.svg"]
+    assert copied.contact_sheet.read_bytes() == sheet
 
 
 POOL = {
