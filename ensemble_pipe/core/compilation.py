@@ -21,9 +21,11 @@ import llvmlite.binding
 import numba
 from numba.core import config as numba_config
 from numba.core import event
+from numba.core.caching import UserProvidedCacheLocator
 from numba.core.registry import cpu_target
 
 REPORT_EVERY_S = 5.0
+_PACKAGE = Path(__file__).parents[1]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -56,18 +58,40 @@ def stamp_file(compiled: str) -> Path:
     """Return the path of a file in the cache that says that certain kernels are in it.
 
     Args:
-        compiled: names them; all else that numba's cache depends on is added: the place and the
-            dates of the sources, the processor, and Python's version.
+        compiled: names them; all else that numba's cache depends on is added: the processor, and
+            Python's version. The sources are in the folder's name.
     """
     processor = llvmlite.binding.get_host_cpu_name(), llvmlite.binding.get_host_cpu_features()
-    dates = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in _sources()]
-    text = f"{compiled} {sys.version} {processor} {dates}"
+    text = f"{compiled} {sys.version} {processor}"
     return cache_folder() / f"compiled-{sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _sources() -> list[Path]:
     """Return the paths of this file and of all kernels."""
-    return [Path(__file__), *sorted(Path(__file__).parents[1].rglob("kernels/*.py"))]
+    return [Path(__file__), *sorted(_PACKAGE.rglob("kernels/*.py"))]
+
+
+class PlaceOfKernels(UserProvidedCacheLocator):  # type: ignore[misc]  # numba has no types
+    """Where numba keeps a kernel: by what its source holds, not by where and since when it lies.
+
+    So another installation of the same version, or a fresh checkout, finds it compiled.
+    """
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        """Return the name of the folder for the kernels of a source file."""
+        folder = Path(py_file).parent
+        if folder.is_relative_to(_PACKAGE):
+            return ".".join(folder.relative_to(_PACKAGE).parts)
+        return str(super().get_suitable_cache_subpath(py_file))
+
+    def get_source_stamp(self) -> bytes:
+        """Return a checksum of the source file."""
+        return sha256(Path(self._py_file).read_bytes()).digest()
+
+
+# As numba does by itself, where the folder cannot be made after all.
+_PLACES = f"{PlaceOfKernels.__module__}.PlaceOfKernels,InTreeCacheLocator,UserWideCacheLocator"
 
 
 def kernel(function: F) -> F:
@@ -77,15 +101,16 @@ def kernel(function: F) -> F:
     four. Contraction (a*b + c rounded once) keeps the order of a reduction, so it is allowed;
     reassociation would change it and is not.
     """
-    before = numba_config.CACHE_DIR
-    if not before:
+    before = numba_config.CACHE_DIR, numba_config.CACHE_LOCATOR_CLASSES
+    if not any(before):
         numba_config.CACHE_DIR = str(cache_folder())
+        numba_config.CACHE_LOCATOR_CLASSES = _PLACES
     try:
         compiled: F = numba.njit(
             error_model="numpy", fastmath={"contract"}, nogil=True, cache=True
         )(function)
     finally:
-        numba_config.CACHE_DIR = before
+        numba_config.CACHE_DIR, numba_config.CACHE_LOCATOR_CLASSES = before
     return compiled
 
 

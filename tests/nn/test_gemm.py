@@ -1,6 +1,7 @@
 """Matrix products inside kernels: right for every form, and cached between processes."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ensemble_pipe
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.nn.kernels.gemm import gemm
 
@@ -38,18 +40,26 @@ def test_with_beta_zero_the_old_numbers_do_not_matter() -> None:
     assert (c == np.eye(2)).all()
 
 
-def test_a_second_process_takes_it_from_the_cache(tmp_path: Path) -> None:
-    # The library lies at another address there.
+def test_a_second_process_of_another_installation_takes_it_from_the_cache(tmp_path: Path) -> None:
+    # The library lies at another address there, and the sources elsewhere and with other dates.
     code = (
         "import numpy as np\n"
+        "from ensemble_pipe.nn.kernels import gemm as module\n"
         "from ensemble_pipe.nn.kernels.gemm import gemm\n"
         "c = np.zeros((3, 3))\n"
         "gemm(False, False, np.eye(3), np.arange(9.0).reshape(3, 3), 0.0, c)\n"
         "print(c.sum(), sum(gemm.stats.cache_hits.values()), sum(gemm.stats.cache_misses.values()))"
+        "\nprint(module.__file__)"
     )
+    package = Path(ensemble_pipe.__file__).parent
+    copied = tmp_path / "elsewhere" / package.name
+    shutil.copytree(package, copied, copy_function=shutil.copyfile)
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": ""}
     outputs = [
-        subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).split()
-        for _ in range(2)
+        subprocess.check_output(
+            [sys.executable, "-c", code], env=environment, text=True, cwd=place.parent
+        ).split()
+        for place in (package, copied)
     ]
-    assert outputs == [["36.0", "0", "1"], ["36.0", "1", "0"]]
+    places = [str(place / "nn" / "kernels" / "gemm.py") for place in (package, copied)]
+    assert outputs == [["36.0", "0", "1", places[0]], ["36.0", "1", "0", places[1]]]
