@@ -16,6 +16,7 @@ from ensemble_pipe.ensemble.combiners import (
     select,
     softmax,
 )
+from ensemble_pipe.ensemble.combiners.aims import MetricLoss, likelihood_of
 from ensemble_pipe.ensemble.metrics.aurocs import mean_auroc
 
 ROWS = 300
@@ -60,6 +61,20 @@ def test_neither_equal_weights_nor_the_likeliest_are_better_by_the_metric(
         assert own <= value(name, outputs, labels, weights) + 1e-6
     again = fit(method, outputs, labels, np.random.default_rng(1), aim=aim_at(name))
     assert again == found
+
+
+def test_the_loss_without_a_member_is_that_of_the_others_weights() -> None:
+    outputs, labels = classifiers()
+    equal = np.full(ROWS, 1 / ROWS)
+    loss = likelihood_of(outputs, labels, equal, aim_at("auroc"))
+    assert isinstance(loss, MetricLoss)
+    weights = np.array([0.1, 0.0, 0.4, 0.2, 0.3])
+    for places in ([0, 2, 3, 4], [2, 4], [4], []):
+        expected = [
+            loss.at(np.where(np.arange(5) == place, 0, weights) / (1 - weights[place]))
+            for place in places
+        ]
+        assert loss.without(weights, np.array(places, int)) == pytest.approx(expected)
 
 
 def test_of_equal_values_the_lower_nll_is_taken() -> None:
@@ -127,6 +142,6 @@ def test_the_auroc_that_is_aimed_at_is_that_which_is_measured(classes: int, digi
     expected = class_metric("auroc", probabilities, labels)
     assert mean_auroc(probabilities, labels) == expected
     assert mean_auroc(np.asfortranarray(probabilities), labels.astype(np.int32)) == expected
-    probabilities[0, 1] = np.nan
+    probabilities[0, 1] = -np.nan if digits == 3 else np.nan
     assert mean_auroc(probabilities, labels) == class_metric("auroc", probabilities, labels)
     assert mean_auroc(probabilities, np.zeros(ROWS, np.int64)) == CHANCE

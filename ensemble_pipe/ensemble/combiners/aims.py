@@ -95,21 +95,25 @@ class MetricLoss(Likelihood):
         return losses
 
     def without(self, weights: Floats, places: Array) -> Floats:
-        """Return the loss where a member is left out, for each of some places, ascending.
+        """Return the loss where a member is left out, for each of some places that have weight.
 
         Sums of the members before it and behind it, since a difference would not be exact.
         """
-        behind = np.zeros((self.members + 1, *self.statistics[:, 0].shape))
-        for place in range(self.members)[::-1]:
-            np.multiply(weights[place], self.statistics[:, place], out=behind[place])
-            behind[place] += behind[place + 1]
-        before, begin, losses = np.zeros_like(behind[0]), 0, np.empty(len(places))
-        for number, place in enumerate(places):
-            for passed in range(begin, place):
-                before += weights[passed] * self.statistics[:, passed]
-            begin, left = place, weights.sum() - weights[place]
-            losses[number] = self.nll((before + behind[place + 1]) / left)
-        return losses
+        held, room = np.flatnonzero(weights), np.empty_like(self.statistics[:, 0])
+        behind = np.empty((len(held), *room.shape))  # the sum behind each
+        behind[-1] = 0.0
+        for number in range(len(held) - 1, 0, -1):
+            place = held[number]
+            np.multiply(weights[place], self.statistics[:, place], out=room)
+            np.add(room, behind[number], out=behind[number - 1])
+        before, losses = np.zeros_like(room), np.full(self.members, np.nan)
+        for number, place in enumerate(held):
+            if place in places:
+                np.add(before, behind[number], out=room)
+                room /= weights.sum() - weights[place]
+                losses[place] = self.nll(room)
+            before += np.multiply(weights[place], self.statistics[:, place], out=room)
+        return losses[places]
 
 
 def likelihood_of(

@@ -52,16 +52,22 @@ def _direct_search(loss: MetricLoss) -> Floats:
     """
     equal: Floats = np.full(loss.members, 1 / loss.members)
     weights = min((equal, best_weights(loss.likelihood)), key=loss.at)
-    value = loss.at(weights)
+    value, (some, fewer) = loss.at(weights), _left_out(loss, weights)
     for share in _SHARES:
         for _ in range(_MOVES):
-            some = np.flatnonzero((weights > 0) & (weights < 1))
-            values = np.append(loss.towards(weights, share), loss.without(weights, some))
+            values = np.append(loss.towards(weights, share), fewer)
             best = int(np.argmin(values))
             if value - values[best] <= _GAP:
                 break
             weights, value = _moved(weights, share, some, best), values[best]
+            some, fewer = _left_out(loss, weights)
     return weights
+
+
+def _left_out(loss: MetricLoss, weights: Floats) -> tuple[Integers, Floats]:
+    """Return the members that can be left out, and the loss without each."""
+    some = np.flatnonzero((weights > 0) & (weights < 1))
+    return some, loss.without(weights, some)
 
 
 def _moved(weights: Floats, share: float, some: Integers, move: int) -> Floats:

@@ -6,6 +6,8 @@ own rows are sorted. Their range is cut into parts, and a table says how many pa
 wins; only where own scores lie in the same part they are compared. R rows, O classes.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from ensemble_pipe.core.arrays import Floats, Integers
@@ -13,28 +15,58 @@ from ensemble_pipe.core.compilation import kernel
 
 _PARTS = 4096  # of the range of a class's own scores; two more are below and above it
 _COMPARE = -1  # in a table: own scores lie in this part
+_MAGNITUDE = 2**63 - 1  # the bits of a score without its sign, which are in the order of the scores
+_INFINITY = 0x7FF0 << 48  # those of NaN are above it
+
+
+def class_aurocs(scores: Floats, labels: Integers) -> Floats:
+    """Return the areas (O,), NaN of a class that has no row or all of them, or a score of NaN.
+
+    Args:
+        scores: (O, R) float64, none below 0.
+        labels: (R,) class numbers.
+    """
+    keys, rows = scores.view(np.int64), len(labels)
+    own, numbers = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    starts = np.zeros(len(scores) + 1, np.int64)
+    _gather_own(keys, labels, own, numbers, starts)
+    for start, end in pairwise(starts):
+        own[start:end].sort()  # NumPy's sort is vectorised
+    areas = np.empty(len(scores))
+    _measure(keys, own, numbers, starts, areas)
+    return areas
 
 
 @kernel
-def class_aurocs(keys: Integers, labels: Integers, areas: Floats) -> None:
-    """areas (O,), NaN of a class that has no row, or all of them.
+def _gather_own(
+    keys: Integers, labels: Integers, own: Integers, numbers: Integers, starts: Integers
+) -> None:
+    """Gather the rows of each class, one class after another.
 
     Args:
-        keys: (O, R) int64, the bits of float64 scores that are not below 0, which are in the order
-            of the scores; a key below 0 is that of -0.0, and counts as 0.
-        labels: (R,) class numbers.
+        keys: (O, R), the bits of the scores.
+        labels: (R,).
+        own: receives the scores' keys (R,).
+        numbers: receives the rows (R,).
+        starts: (O + 1,) zeros, receives where each class begins.
     """
-    classes, rows = keys.shape
-    starts = np.zeros(classes + 1, np.int64)
-    for n in range(rows):
+    for n in range(len(labels)):
         starts[labels[n] + 1] += 1
-    for c in range(classes):
+    for c in range(len(keys)):
         starts[c + 1] += starts[c]
-    own, numbers, filled = np.empty(rows, np.int64), np.empty(rows, np.int64), starts[:-1].copy()
-    for n in range(rows):
+    filled = starts[:-1].copy()
+    for n in range(len(labels)):
         place = filled[labels[n]]
-        own[place], numbers[place] = max(keys[labels[n], n], 0), n
+        own[place], numbers[place] = keys[labels[n], n] & _MAGNITUDE, n
         filled[labels[n]] += 1
+
+
+@kernel
+def _measure(
+    keys: Integers, own: Integers, numbers: Integers, starts: Integers, areas: Floats
+) -> None:
+    """areas (O,), of what `_gather_own` has gathered, when the keys of each class ascend."""
+    classes, rows = keys.shape
     wins, first = np.empty(_PARTS + 2, np.int32), np.empty(_PARTS + 2, np.int32)
     parts, close = np.empty(rows, np.uint16), np.empty(rows, np.int32)
     for c in range(classes):
@@ -43,14 +75,15 @@ def class_aurocs(keys: Integers, labels: Integers, areas: Floats) -> None:
         if pairs == 0:
             areas[c] = np.nan
             continue
-        scores.sort()
         shift = _tabulate(scores, wins, first)
-        _find_parts(keys[c], scores[0], shift, parts)
+        if _find_parts(keys[c], scores[0], shift, parts) > _INFINITY:
+            areas[c] = np.nan
+            continue
         parts[numbers[starts[c] : starts[c + 1]]] = _PARTS + 1  # nothing is won against own rows
         halves, count = _count_apart(parts, wins, close)  # halves: twice the pairs won
         for i in range(count):
             n = close[i]
-            halves += _count_close(max(keys[c, n], 0), scores, first[parts[n]])
+            halves += _count_close(keys[c, n] & _MAGNITUDE, scores, first[parts[n]])
         areas[c] = halves / 2.0 / pairs
 
 
@@ -82,12 +115,19 @@ def _tabulate(scores: Integers, wins: Integers, first: Integers) -> int:
 
 
 @kernel
-def _find_parts(keys: Integers, lowest: int, shift: int, parts: Integers) -> None:
-    """parts (R,): 0 below the range of a class's own scores, `_PARTS` + 1 above its parts."""
-    bits, below = np.uint64(shift), lowest - (np.int64(1) << shift)
+def _find_parts(keys: Integers, lowest: int, shift: int, parts: Integers) -> int:
+    """parts (R,): 0 below the range of a class's own scores, `_PARTS` + 1 above its parts.
+
+    Returns:
+        The highest score of all rows.
+    """
+    bits, below, highest = np.uint64(shift), lowest - (np.int64(1) << shift), np.int64(0)
     for n in range(len(keys)):
-        part = np.uint64(max(max(keys[n], 0) - below, 0)) >> bits
+        key = keys[n] & _MAGNITUDE
+        highest = max(highest, key)
+        part = np.uint64(max(key - below, 0)) >> bits
         parts[n] = np.uint16(min(part, np.uint64(_PARTS + 1)))
+    return int(highest)
 
 
 @kernel

@@ -15,11 +15,7 @@ def mean_auroc(probabilities: Floats, labels: Integers) -> float:
             side by side.
         labels: (R,) class numbers.
     """
-    scores = np.ascontiguousarray(probabilities.T)
-    areas = np.empty(len(scores))
-    class_aurocs(scores.view(np.int64), labels, areas)
-    if np.isnan(scores.sum()):
-        areas[np.isnan(scores).any(axis=1)] = np.nan
+    areas = class_aurocs(np.ascontiguousarray(probabilities.T), labels)
     own = areas[1:] if len(areas) == 2 else areas
     known = own[~np.isnan(own)]
     return float(np.mean(known)) if len(known) else CHANCE
