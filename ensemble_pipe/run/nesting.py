@@ -1,7 +1,14 @@
-"""Nesting of a run under the caller's own active run of MLflow."""
+"""Nesting of a run in MLflow: under the caller's own active run, or one that the pipeline names."""
+
+from pathlib import Path
 
 from ensemble_pipe.config.sections import Pipeline, Tracking
+from ensemble_pipe.core.addresses import mask_secrets
+from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.core.messages import quote
 from ensemble_pipe.tracking.active_run import active_run
+from ensemble_pipe.tracking.store import lacks_run
+from ensemble_pipe.tracking.tracker import default_uri
 
 
 def below_active_run(pipeline: Pipeline) -> Pipeline:
@@ -19,3 +26,23 @@ def below_active_run(pipeline: Pipeline) -> Pipeline:
     except ValueError:  # of the address, such as that of a folder of files
         return pipeline
     return pipeline.model_copy(update={"tracking": tracking})
+
+
+def require_parent(pipeline: Pipeline, output: Path) -> None:
+    """Raise InputError where a pipeline's `tracking.parent_run` names no run of its store.
+
+    A store that cannot be reached is not waited for: nothing else of it delays a run either.
+
+    Args:
+        pipeline: of the run.
+        output: the folder that its run directory is made in.
+    """
+    own = pipeline.tracking
+    if not own.mlflow or own.parent_run is None:
+        return
+    uri = own.uri or default_uri(output)
+    if lacks_run(uri, own.parent_run):
+        raise InputError(
+            f"tracking.parent_run: {mask_secrets(uri)} has no run {quote(own.parent_run)}; give "
+            "the id that MLflow's page of a run shows as its run ID, or leave it out"
+        )

@@ -18,7 +18,7 @@ from ensemble_pipe.run.courses import CourseOf
 from ensemble_pipe.run.display import Display, HeldMessages
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run, to_be_resumed
-from ensemble_pipe.run.nesting import below_active_run
+from ensemble_pipe.run.nesting import below_active_run, require_parent
 from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared, prepare, write_run
 from ensemble_pipe.run.requirements import require_space
@@ -53,6 +53,7 @@ def start(
         InputError: the data is wrong, or does not fit the pipeline; nothing was started.
     """
     require_no_run(output)
+    require_parent(config, Path(output).resolve())
     started, config = time.monotonic(), below_active_run(config)
     about_ray, notes = HeldMessages(display.message), Notes()
     training_s = limit.before_writing_s

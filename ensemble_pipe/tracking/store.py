@@ -15,6 +15,7 @@ from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.endings import endings, open_status
 from ensemble_pipe.tracking.journal import read_entries
+from ensemble_pipe.tracking.refusals import is_refusal
 
 KEY_TAG = "ensemble_pipe.key"
 # Without it MLflow's UI takes an experiment for one of language models.
@@ -98,6 +99,25 @@ def _artifact_location(uri: str, experiment: str) -> str | None:
     if path is None:
         return None  # a server has a place of its own
     return (path.resolve().parent / "mlartifacts" / names.folder_name(experiment)).as_uri()
+
+
+def lacks_run(uri: str, run_id: str) -> bool:
+    """Return whether a store has no run of an id; False where it cannot be asked now.
+
+    Raises:
+        InputError: the store's password or token is not in the environment.
+    """
+    path = sqlite_path(uri)
+    if path is not None and not path.exists():
+        return True
+    with _store_lock(uri):
+        try:
+            client_of(require_address(uri)).get_run(run_id)
+        except InputError:
+            raise
+        except Exception as error:
+            return is_refusal(error)
+    return False
 
 
 def find_run(client: Any, experiment_id: str, key: str) -> str | None:

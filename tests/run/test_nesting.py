@@ -11,7 +11,8 @@ from small_pipelines import small_settings
 
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.addresses import sqlite_address
-from ensemble_pipe.run.nesting import below_active_run
+from ensemble_pipe.core.errors import InputError
+from ensemble_pipe.run.nesting import below_active_run, require_parent
 from ensemble_pipe.run.pipeline import run
 
 TRACKED: dict[str, Any] = {"experiment": "elsewhere", "tags": {"team": "vision"}}
@@ -65,6 +66,30 @@ def test_a_store_that_runs_cannot_be_sent_to_is_passed_over(
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "/a/folder")
     given = pipeline(**TRACKED)
     assert below_active_run(given) is given
+
+
+def test_a_parent_that_the_store_does_not_have_is_refused_before_training(
+    active: str, uri: str, tmp_path: Path
+) -> None:
+    require_parent(pipeline(uri=uri, parent_run=active), tmp_path)
+    with pytest.raises(InputError) as refused:
+        run(pipeline(uri=uri, parent_run="0" * 32), output=tmp_path / "runs", inline=True)
+    assert f"tracking.parent_run: {uri} has no run '{'0' * 32}'" in str(refused.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_store_that_is_none_yet_has_no_parent_and_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(InputError, match="has no run 'another'"):
+        require_parent(pipeline(parent_run="another"), tmp_path / "runs")
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_parent_in_a_store_that_cannot_be_reached_is_not_doubted(tmp_path: Path) -> None:
+    require_parent(pipeline(uri="http://127.0.0.1:9", parent_run="another"), tmp_path)
+    require_parent(pipeline(mlflow=False, parent_run="another"), tmp_path)
 
 
 @pytest.mark.slow
