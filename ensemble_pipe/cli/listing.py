@@ -37,13 +37,20 @@ def ls(
 
 
 def _text(runs: Sequence["ListedRun"], folder: Path) -> str:
-    from ensemble_pipe.core.messages import align_columns
+    from ensemble_pipe.core.messages import align_columns, printable
 
     if not runs:
         return f"no runs in {folder}"
     table = align_columns([_HEAD, *(_cells(run) for run in runs)])
     damage = [f"{run.name}: {run.damage}" for run in runs if run.damage]
-    return "\n".join([table, *([_NOTE] if any(run.metric for run in runs) else []), *damage])
+    scores = [_NOTE] if any(run.metric for run in runs) else []
+    combined = [
+        f"{run.name}: combines the members of {run.combined_from}; its time is without their "
+        "training"
+        for run in runs
+        if run.combined_from is not None
+    ]
+    return printable("\n".join([table, *scores, *combined, *damage]), "\n")
 
 
 def _cells(run: "ListedRun") -> tuple[str, ...]:

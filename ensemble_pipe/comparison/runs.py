@@ -31,6 +31,7 @@ from ensemble_pipe.tracking.kinds import (
     Numbers,
     RefittedEntry,
     ResumedEntry,
+    StartedEntry,
 )
 from ensemble_pipe.tracking.run_summary import flat, read_run_summary
 
@@ -185,6 +186,22 @@ def driven_seconds(entries: Sequence[Entry]) -> float:
         if not _is_pause(entry, following)
     )
     return milliseconds / 1000
+
+
+def own_entries(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Return a journal from where its run itself begins.
+
+    That of a combined run begins with what the journal of its source says of the members.
+    """
+    first = entries[0]
+    if not isinstance(first, StartedEntry) or first.combined_from is None:
+        return entries
+    begins = (
+        place
+        for place, entry in enumerate(entries)
+        if isinstance(entry, ResumedEntry) and entry.time_ms == first.time_ms
+    )
+    return entries[next(begins, 0) :]
 
 
 def _is_pause(entry: Entry, following: Entry) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ensemble_pipe.comparison.runs import driven_seconds
+from ensemble_pipe.comparison.runs import driven_seconds, own_entries
 from ensemble_pipe.config.conversion import validate
 from ensemble_pipe.config.yaml_documents import Document
 from ensemble_pipe.core.errors import EnsemblePipeError, InputError
@@ -53,9 +53,11 @@ class ListedRun:
         metric, score: of a run "test/accuracy" or "test/rmse", or what its combiner aims at, on
             the test part; of a search that of its best trial so far, on the validation part. None
             where there is none yet.
-        seconds: that processes have driven it.
+        seconds: that processes have driven it; of a combined run without the training of its
+            members, which is that of the run that they come from.
         began_ms: in milliseconds since 1970; of a damaged one when its folder last changed.
         damage: why it cannot be read; "" where it can.
+        combined_from: the run whose members it combines anew; None where it trains its own.
     """
 
     name: str
@@ -70,6 +72,7 @@ class ListedRun:
     score: float | None = None
     seconds: float = 0.0
     damage: str = ""
+    combined_from: str | None = None
 
 
 def list_runs(folder: str | Path = "runs") -> list[ListedRun]:
@@ -118,7 +121,7 @@ def _listed(paths: RunPaths) -> ListedRun:
         return ListedRun(name, run_dir, None, "damaged", changed_ms, damage=str(error))
     return ListedRun(
         name, run_dir, kind, _status_of(run, entries), run.began_ms, done, total, failed, metric,
-        score, round(driven_seconds(entries), 1),
+        score, round(driven_seconds(own_entries(entries)), 1), combined_from=run.combined_from,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 import ensemble_pipe
 from ensemble_pipe import list_runs
 from ensemble_pipe.cli import app
+from ensemble_pipe.comparison.runs import driven_seconds
 from ensemble_pipe.config.sections import Pipeline
 from ensemble_pipe.core.errors import InputError
 from ensemble_pipe.core.storage import RunPaths
@@ -60,6 +61,19 @@ def test_a_finished_run_has_its_test_metric_and_time(folder: Path, finished: Run
     assert (row.metric, row.score) == ("test/accuracy", finished.metrics["test/accuracy"])
     assert 0 <= row.seconds <= finished.seconds + 0.1
     assert list_runs(row.run_dir) == [row]  # a run directory itself is a row
+
+
+def test_a_combined_run_has_its_own_time_and_names_its_source(folder: Path) -> None:
+    (source,) = list_runs(folder)
+    changed: dict[str, Any] = {"ensemble.combine.method": "mean_logit"}
+    made = ensemble_pipe.combine(source.run_dir, **changed)
+    new = next(one for one in list_runs(folder) if one.run_dir == made.run_dir)
+    assert (new.combined_from, new.done, new.total) == (source.name, 2, 2)
+    copied = driven_seconds(list(read_entries(RunPaths(Path(made.run_dir)).journal)))
+    assert 0 < new.seconds < copied
+    assert new.seconds <= made.seconds + 1
+    said = call(folder).stdout
+    assert f"{new.name}: combines the members of {source.name}; its time is without" in said
 
 
 def test_the_metric_that_a_run_aims_at_is_its_score(tmp_path: Path) -> None:
