@@ -9,6 +9,7 @@ from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import list_names, quote
 from ensemble_pipe.data.sources.paths import rename_hint
 from ensemble_pipe.data.sources.rows import Rows
+from ensemble_pipe.serving.kept_types import kept_types, without_missing
 
 ROW, FILE = "row", "file"
 
@@ -16,24 +17,30 @@ ROW, FILE = "row", "file"
 class Carried:
     """The columns that stand before the predictions, in the order of the rows.
 
-    Kept columns of a file without types, such as CSV, are carried as written: 007 stays 007. They
-    are read beside the columns that the model needs, so that blocks are divided as ever.
+    Kept columns of a file without types, such as CSV, are carried as written: 007 stays 007. Where
+    they are to have types, those of numbers and dates alone do. They are read beside the columns
+    that the model needs, so that blocks are divided as ever.
     """
 
-    def __init__(self, rows: Rows, keep: Sequence[str]) -> None:
+    def __init__(self, rows: Rows, keep: Sequence[str], *, typed: bool) -> None:
         """Begin.
 
         Args:
             rows: of the input.
             keep: names of the columns to carry.
+            typed: whether numbers and dates of a file without types are such, and not text.
 
         Raises:
             DataError: there is no such column, or it cannot stand in a file of predictions.
         """
         self._file = rows.file
         self._names = list(dict.fromkeys(keep))
+        kinds = kept_types(rows, self._names) if typed else {}
         rows = rows.as_written(self._names)
         self._fields = [_field(rows, name) for name in self._names]
+        self._fields = [
+            field.with_type(kinds.get(field.name, field.type)) for field in self._fields
+        ]
         self._blocks: Iterator[tuple[int, pa.RecordBatch]] = iter(())
         if self._names and rows.count:
             self._blocks = rows.blocks(self._names)
@@ -68,13 +75,19 @@ class Carried:
         while self._names and self._held.num_rows < count:
             _, block = next(self._blocks)
             arrays = [
-                column.cast(field.type)
+                _cast(column, field.type)
                 for column, field in zip(block.columns, self._fields, strict=True)
             ]
             more = pa.Table.from_arrays(arrays, schema=self._held.schema)
             self._held = pa.concat_tables([self._held, more])
         taken, self._held = self._held.slice(0, count), self._held.slice(count)
         return taken
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return values as those of the type of a kept column; texts of other types may be missing."""
+    is_read = column.type == pa.string() and kind != pa.string()
+    return (without_missing(column) if is_read else column).cast(kind)
 
 
 def _field(rows: Rows, name: str) -> pa.Field:

@@ -63,13 +63,15 @@ def predict_file(
         rows: as `open_for` opens them.
         output: the file to write, of the format that its ending says.
         keep: columns of the input that stand before the predictions; without any the number of
-            the row does, in `row`. Rows that are files of their own have their names, in `file`.
+            the row does, in `row`. Those of CSV stay as written in CSV; in the other formats
+            numbers and dates have their types. Rows that are files of their own have their names,
+            in `file`.
         uncertainty: "one" measure of it, or "all".
 
     Raises:
         DataError: a row cannot be predicted, or a column cannot be kept.
     """
-    carried = Carried(rows, keep)
+    carried = Carried(rows, keep, typed=output.suffix != ".csv")
     with atomic_file(output) as beside:
         tables = _tables(model, rows, carried, uncertainty)
         first = next(tables)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -138,6 +138,41 @@ def test_kept_columns_stand_first_as_they_are_written(
     found = predict(classes[1], source, output, *options)
     assert found.column_names[:3] == ["id", "x", "prediction"]
     assert pd.read_csv(output, dtype=str)[["id", "x"]].equals(given[["id", "x"]])
+
+
+TEXTS = {
+    "count": (["1", "-20", "", "30"], [1, -20, None, 30]),
+    "code": (["7", "007", "12", "3"], ["7", "007", "12", "3"]),
+    "phone": (["+491", "492", "3", "4"], ["+491", "492", "3", "4"]),
+    "share": (["0.5", "1e3", "NA", "-0.25"], [0.5, 1000.0, None, -0.25]),
+    "truth": (["true", "False", "", "true"], [True, False, None, True]),
+    "day": (["2024-05-31", "", "1999-12-01", "2000-01-01"],
+            [date(2024, 5, 31), None, date(1999, 12, 1), date(2000, 1, 1)]),
+    "no_day": (["2024-05-31", "2024-02-31", "1999-12-01", "2000-01-01"],
+               ["2024-05-31", "2024-02-31", "1999-12-01", "2000-01-01"]),
+    "moment": (["2024-05-31 08:30:00", "2024-05-31T08:30", "", "2024-05-31 08:30:00.5"],
+               [datetime(2024, 5, 31, 8, 30), datetime(2024, 5, 31, 8, 30), None,
+                datetime(2024, 5, 31, 8, 30, 0, 500_000)]),
+    "empty": ([""] * 4, [""] * 4),
+    "name": (["a", " b", "", "NA"], ["a", " b", "", "NA"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow", ".csv"])
+def test_kept_numbers_and_dates_have_types_where_the_file_has_any(
+    classes: tuple[Ensemble, str], tmp_path: Path, ending: str
+) -> None:
+    texts = {name: written for name, (written, _) in TEXTS.items()}
+    pd.DataFrame({"x": [0.5] * 4, "z": [0.1] * 4} | texts).to_csv(tmp_path / "a.csv", index=False)
+    options = [part for name in TEXTS for part in ("--keep", name)]
+    output = tmp_path / f"out{ending}"
+    found = predict(classes[1], tmp_path / "a.csv", output, *options)
+    if ending == ".csv":
+        kept = pd.read_csv(output, dtype=str, keep_default_na=False)
+        assert {name: kept[name].tolist() for name in TEXTS} == texts
+    else:
+        values = {name: found.column(name).to_pylist() for name in TEXTS}
+        assert values == {name: read for name, (_, read) in TEXTS.items()}
 
 
 def test_kept_columns_change_no_prediction(classes: tuple[Ensemble, str], source: Path) -> None:
