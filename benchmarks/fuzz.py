@@ -6,8 +6,9 @@
 gives a loader 100,000 inputs, grown from small valid files by Atheris, which is guided by the
 branches that they reach, and prints their count as JSON. Any other exception, a crash or an input
 that takes longer than a minute ends it, and is shown. Without Atheris, which few platforms have,
-inputs are made by random changes of the valid files, and the JSON says so. Without the name of a
-loader all are fuzzed, one after another; `--write` keeps the counts under benchmarks/results.
+inputs are made by random changes of the valid files, and the JSON says so. Those of the loader
+"parquet footer" always are, by changes that keep its form (`fuzz_footers.py`). Without the name of
+a loader all are fuzzed, one after another; `--write` keeps the counts under benchmarks/results.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from fuzz_footers import mutate_footer
 from pyarrow import parquet
 from safetensors.numpy import save
 
@@ -60,16 +62,37 @@ LONGEST = 4096  # bytes of an input
 TEXT = b"a,b,day,c\n1,x,2020-01-01,true\n2.5,,2020-02-30,NA\n"
 
 
+def mutate(content: bytes, draws: np.random.Generator) -> bytes:
+    """Return an input with one to four random changes of its bytes."""
+    changed = bytearray(content)
+    for _ in range(draws.integers(1, 5)):
+        place = int(draws.integers(len(changed) + 1))
+        size = int(draws.integers(1, 9))
+        match draws.integers(4):
+            case 0:
+                changed[place : place + size] = draws.bytes(size)
+            case 1:
+                del changed[place : place + size]
+            case 2:
+                changed[place:place] = draws.bytes(size)
+            case _:
+                other = int(draws.integers(len(changed) + 1))
+                changed[place:place] = changed[other : other + size * 8]
+    return bytes(changed[:LONGEST])
+
+
 class Loader(NamedTuple):
     """A loader that is fuzzed.
 
     Attributes:
         read: reads some bytes, as a file where it takes one.
         seeds: small valid inputs.
+        mutate: changes one at random.
     """
 
     read: Callable[[bytes], object]
     seeds: Callable[[], list[bytes]]
+    mutate: Callable[[bytes, np.random.Generator], bytes] = mutate
 
 
 def _as_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], object]:
@@ -95,9 +118,15 @@ def _table() -> pa.Table:
 
 
 def _parquet() -> list[bytes]:
-    stream = io.BytesIO()
-    parquet.write_table(_table(), stream)
-    return [stream.getvalue()]
+    """Return files of several row groups, with and without dictionaries, sums and page indexes."""
+    plain = {"use_dictionary": False, "data_page_version": "2.0", "compression": "gzip"}
+    indexed = {"write_page_index": True, "write_page_checksum": True, "compression": "zstd"}
+    found = []
+    for options in ({}, plain, {**indexed, "row_group_size": 1}):
+        stream = io.BytesIO()
+        parquet.write_table(_table(), stream, **options)
+        found.append(stream.getvalue())
+    return found
 
 
 def _arrow() -> list[bytes]:
@@ -167,6 +196,7 @@ TENSORS = {"row": np.zeros(2, np.float32), "best": np.ones((1, 2), np.float32)}
 LOADERS = {
     "csv": Loader(_as_file("t.csv", _rows), lambda: [TEXT]),
     "parquet": Loader(_as_file("t.parquet", _rows), _parquet),
+    "parquet footer": Loader(_as_file("f.parquet", _rows), _parquet, mutate_footer),
     "arrow": Loader(_as_file("t.arrow", _rows), _arrow),
     "npy": Loader(_as_file("t.npy", _rows), lambda: _numpy(np.save, arr=np.ones((2, 2)))),
     "npz": Loader(_as_file("t.npz", _rows), lambda: _numpy(np.savez, x=np.ones(2))),
@@ -190,31 +220,12 @@ def try_input(loader: Loader, content: bytes) -> None:
         loader.read(content)
 
 
-def mutate(content: bytes, draws: np.random.Generator) -> bytes:
-    """Return an input with one to four random changes of its bytes."""
-    changed = bytearray(content)
-    for _ in range(draws.integers(1, 5)):
-        place = int(draws.integers(len(changed) + 1))
-        size = int(draws.integers(1, 9))
-        match draws.integers(4):
-            case 0:
-                changed[place : place + size] = draws.bytes(size)
-            case 1:
-                del changed[place : place + size]
-            case 2:
-                changed[place:place] = draws.bytes(size)
-            case _:
-                other = int(draws.integers(len(changed) + 1))
-                changed[place:place] = changed[other : other + size * 8]
-    return bytes(changed[:LONGEST])
-
-
 def mutation_fuzz(name: str, runs: int) -> dict[str, Any]:
     """Try random changes of the valid inputs; raise what a loader raises, with the input."""
     loader, draws = LOADERS[name], np.random.default_rng(list(name.encode()))
     seeds = loader.seeds()
     for run in range(runs):
-        content = mutate(seeds[run % len(seeds)], draws)
+        content = loader.mutate(seeds[run % len(seeds)], draws)
         try:
             try_input(loader, content)
         except Exception as error:
@@ -246,7 +257,7 @@ def fuzz(name: str, runs: int) -> dict[str, Any]:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         made = max([0, *(int(n) for n in re.findall(r"^#(\d+)", done.stderr, re.M))])
         return {"tried": made + 1, "held": made, "failed": 1, "examples": [*lines[-8:], *inputs]}
-    if atheris:
+    if atheris and LOADERS[name].mutate is mutate:
         return {"tried": runs, "held": runs, "failed": 0, "by": "atheris"}
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -261,7 +272,7 @@ def main() -> None:
     parser.add_argument(HERE, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.here:
-        if atheris:
+        if atheris and LOADERS[options.loader[0]].mutate is mutate:
             coverage_fuzz(options.loader[0], options.runs)
         print(json.dumps(mutation_fuzz(options.loader[0], options.runs)))
         return

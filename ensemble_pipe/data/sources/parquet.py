@@ -13,24 +13,34 @@ from pyarrow import fs
 
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote, row_name
+from ensemble_pipe.data.sources.parquet_footer import (
+    END_BYTES,
+    Footer,
+    footer_bytes,
+    read_footer,
+)
 from ensemble_pipe.data.sources.paths import reading, require_file, require_inside, require_no_bomb
 from ensemble_pipe.data.sources.plain import Plain, is_text, longest_text
 from ensemble_pipe.data.sources.remote import require_answer
 from ensemble_pipe.data.sources.rows import BLOCK_ROWS, TEXT_BYTES, Rows, read_rows
 
 ENDING = ".parquet"
-_END = b"....PAR1"  # of a file: the length of its metadata, and a mark
 _FOOTER_SWELLING, _FOOTER_ROOM = 16, 1 << 28  # bytes of memory for one of metadata, and for any
+_TAIL_BYTES = 1 << 16  # that are read at once, with most footers
 _READ_AHEAD = 1 << 20  # bytes of each column that are held while a remote file is read
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One file: its name for messages, its path in the filesystem, its number of rows."""
+    """One file: its name for messages, its path in the filesystem, its number of rows, its footer.
+
+    What a column chunk holds is asked of the footer, never of pyarrow (see parquet_footer).
+    """
 
     where: str
     path: str
     rows: int
+    footer: Footer
 
 
 def open_parquet(location: str) -> Rows:
@@ -47,15 +57,15 @@ def open_parquet(location: str) -> Rows:
     for where, path in paths:
         with reading(where):
             size = system.get_file_info(path).size
-            _require_small_footer(where, system, path, size)
+            footer = _footer(where, system, path, size)
         with reading(where), _open(system, path) as file:
             schema, rows = file.schema_arrow, file.metadata.num_rows
-            stated = max(_stated_bytes(file.metadata), default=0)
+        stated = int(footer.sizes.sum(axis=1).max(initial=0))
         require_no_bomb(where, stated, size, "write it in smaller row groups")
         own = Plain.of(where, schema)
         _require_same(own, plain or own)
         plain = plain or own
-        parts.append(_Part(where, path, rows))
+        parts.append(_Part(where, path, rows, footer))
     assert plain is not None
     return Rows(
         location, sum(part.rows for part in parts), plain.schema,
@@ -63,18 +73,26 @@ def open_parquet(location: str) -> Rows:
     )  # fmt: skip
 
 
-def _require_small_footer(where: str, system: fs.FileSystem, path: str, size: int) -> None:
-    """Raise DataError where a file's metadata, which are read whole, would take far more memory."""
-    if size < len(_END):
-        return
+def _footer(where: str, system: fs.FileSystem, path: str, size: int) -> Footer:
+    """Return a file's footer.
+
+    Raises:
+        DataError: it would take far more memory than the file, for it is read whole.
+        ValueError: it is damaged.
+    """
     with system.open_input_file(path) as stream:
-        stream.seek(size - len(_END))
-        footer = int.from_bytes(stream.read(4), "little")
-    if footer * _FOOTER_SWELLING > max(2 * size, _FOOTER_ROOM):
-        raise DataError(
-            f"{where}: {footer} of its {size} bytes are metadata; write it with fewer columns, or "
-            "larger row groups"
-        )
+        stream.seek(max(0, size - _TAIL_BYTES))
+        tail = stream.read()
+        length = footer_bytes(tail[-END_BYTES:], size)
+        if length * _FOOTER_SWELLING > max(2 * size, _FOOTER_ROOM):
+            raise DataError(
+                f"{where}: {length} of its {size} bytes are metadata; write it with fewer columns, "
+                "or larger row groups"
+            )
+        if length > len(tail) - END_BYTES:
+            stream.seek(size - END_BYTES - length)
+            tail = stream.read()
+    return read_footer(tail[-END_BYTES - length : -END_BYTES], size)
 
 
 def is_glob(location: str) -> bool:
@@ -89,7 +107,7 @@ def _reader(
         for part in parts:
             first = 0
             with reading(part.where), _open(system, part.path) as file:
-                for batch in _batches(system, part.path, file, plain, names):
+                for batch in _batches(system, part, file, plain, names):
                     yield from plain.batches(batch, names, lambda row: _place(part, first + row))  # noqa: B023
                     first += batch.num_rows
 
@@ -97,16 +115,21 @@ def _reader(
 
 
 def _batches(
-    system: fs.FileSystem, path: str, file: Any, plain: Plain, names: Sequence[str]
+    system: fs.FileSystem, part: _Part, file: Any, plain: Plain, names: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Yield columns of an open file, in batches of bounded memory."""
     own = [plain.names[name] for name in names]
     texts = [name for name in own if is_text(file.schema_arrow.field(name).type)]
-    with _open(system, path, texts) as by_dictionaries:
-        lengths = [
-            read_rows(plain.schema, names, _row_bytes(by_dictionaries, group, own, texts))
-            for group in range(file.num_row_groups)
-        ]
+    stated, of_texts = part.footer.bytes_of(own), part.footer.bytes_of(texts)
+    with _open(system, part.path, texts, file.metadata) as by_dictionaries:
+
+        def row_bytes(group: int) -> float:
+            rows = int(part.footer.rows[group])
+            swells = int(of_texts[group]) * min(rows, BLOCK_ROWS) > TEXT_BYTES
+            longest = _longest_texts(by_dictionaries, group, texts) if swells else 0
+            return float(stated[group]) / max(rows, 1) + longest
+
+        lengths = [read_rows(plain.schema, names, row_bytes(group)) for group in range(len(stated))]
     for length, groups in groupby(range(len(lengths)), lengths.__getitem__):
         yield from file.iter_batches(length, list(groups), own)
 
@@ -125,43 +148,19 @@ def _place(part: _Part, row: int) -> str:
     return f"{part.where}: {row_name(row)}"
 
 
-def _chunks(metadata: Any, group: int) -> Iterator[Any]:
-    row_group = metadata.row_group(group)
-    return (row_group.column(index) for index in range(row_group.num_columns))
+def _longest_texts(file: Any, group: int, texts: Sequence[str]) -> int:
+    """Return the bytes of the longest texts of a row, by the dictionaries of a row group.
 
-
-def _stated_bytes(metadata: Any) -> Iterator[int]:
-    """Yield the decompressed bytes that each row group declares."""
-    for group in range(metadata.num_row_groups):
-        yield sum(chunk.total_uncompressed_size for chunk in _chunks(metadata, group))
-
-
-def _stated_of(metadata: Any, group: int, names: Sequence[str]) -> int:
-    """Return the decompressed bytes that a row group declares for some columns."""
-    wanted = set(names)
-    sizes: list[int] = [
-        chunk.total_uncompressed_size
-        for chunk in _chunks(metadata, group)
-        if not wanted.isdisjoint(accumulate(chunk.path_in_schema.split("."), "{}.{}".format))
-    ]
-    return sum(sizes)
-
-
-def _row_bytes(file: Any, group: int, names: Sequence[str], texts: Sequence[str]) -> float:
-    """Return the bytes of a row of a row group, assuming the longest texts of its dictionaries.
-
-    A page of a few bytes may name one text of a megabyte for each of a million rows, so the first
-    row is read with the dictionaries, unless there is no room for such texts.
+    A page of a few bytes may name one text of a megabyte for each of a million rows. The first row
+    is read with the dictionaries.
     """
-    rows: int = file.metadata.row_group(group).num_rows
-    mean = _stated_of(file.metadata, group, names) / max(rows, 1)
-    if _stated_of(file.metadata, group, texts) * min(rows, BLOCK_ROWS) <= TEXT_BYTES:
-        return mean
     batch = next(file.iter_batches(1, [group], texts), None)
-    return mean if batch is None else mean + sum(map(longest_text, batch.columns))
+    return 0 if batch is None else sum(map(longest_text, batch.columns))
 
 
-def _open(system: fs.FileSystem, path: str, as_dictionaries: Sequence[str] = ()) -> Any:
+def _open(
+    system: fs.FileSystem, path: str, as_dictionaries: Sequence[str] = (), metadata: Any = None
+) -> Any:
     from pyarrow import parquet
 
     # A local file is read through the page cache; of a remote one a piece of each column is held.
@@ -173,6 +172,7 @@ def _open(system: fs.FileSystem, path: str, as_dictionaries: Sequence[str] = ())
         pre_buffer=False,
         page_checksum_verification=True,
         read_dictionary=list(as_dictionaries),
+        metadata=metadata,
     )
 
 
