@@ -21,8 +21,9 @@ from ensemble_pipe.data.shards import Recipe, TrainingData
 from ensemble_pipe.data.tables.features import NumberColumn
 from ensemble_pipe.data.tables.scaling import Scaling
 from ensemble_pipe.nn.inference import outputs_of
-from ensemble_pipe.report import drawing
-from ensemble_pipe.report.drawing import svg_of
+from ensemble_pipe.report import drawing, pictures
+from ensemble_pipe.report.drawing import Draw, Drawings, new_figure, svg_of
+from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.run import preparation
 from ensemble_pipe.run.display import Silent
 from ensemble_pipe.training.events import Checkpoint, Event
@@ -115,11 +116,38 @@ def _quick_files() -> Iterator[None]:
     """Leave out what takes most of a small run and no test reads.
 
     Files are not flushed to the disk: that is for machines that lose their power. Pictures are
-    composed, but only rendered within `rendering`.
+    only rendered within `rendering`.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(drawing, "svg_of", lambda figure: NOT_RENDERED)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_compositions() -> Iterator[None]:
+    """Compose each picture of a kind of run once in a file of tests: it takes half of a small run.
+
+    Within `rendering`, all are.
+    """
+    composed: set[tuple[str, ...]] = set()
+    every = pictures.drawings
+
+    def drawings(numbers: Numbers) -> Drawings:
+        task = numbers.schema.task
+
+        def once(name: str, draw: Draw) -> Draw:
+            def composition() -> Any:
+                is_new = (name, task) not in composed
+                composed.add((name, task))
+                return draw() if is_new or drawing.svg_of is svg_of else new_figure(1.0, 1.0)
+
+            return composition
+
+        return {name: once(name, draw) for name, draw in every(numbers).items()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "drawings", drawings)
         yield
 
 
