@@ -111,8 +111,7 @@ class Aggregator:
         began = time.perf_counter()
         (raw,) = raw_outputs([member], self.schema, reads, view.rows, self._external)
         place = member.learner, member.number
-        seconds = time.perf_counter() - began
-        self._costs_ms[place] = cost_ms or 1000.0 * seconds / max(1, computed)
+        self._costs_ms[place] = cost_ms or 1000.0 * (time.perf_counter() - began) / max(1, computed)
         known = with_noise(member, raw, targets, self.schema)
         outputs = with_variance(known, raw)
         sums = self._sums_of(known, outputs)
@@ -231,7 +230,9 @@ class Aggregator:
 
     def learner_metrics(self, learner: int) -> Metrics:
         """Return the metrics on the validation part of a learner's members, with equal weights."""
-        return self._sums.of(learner).metrics(self._targets, self.schema)
+        own = [self._metrics[m.learner, m.number] for m in self.members if m.learner == learner]
+        together = self._sums.of(learner)
+        return own[0] if len(own) == 1 else together.metrics(self._targets, self.schema)
 
     def standard_error(self, learner: int, metric: str) -> float | None:
         """Return the standard error of a learner's own metric over the rows of a validation part.
@@ -270,9 +271,8 @@ class Aggregator:
         return self._sums_of(member, self._outputs[member.learner, member.number])
 
     def _sums_of(self, member: Member, outputs: Floats) -> Sums:
-        if self.folds is None:
-            return sums_of(outputs, self.schema)
-        return self.folds.sums(member, outputs, self.schema)
+        folds, schema = self.folds, self.schema
+        return sums_of(outputs, schema) if folds is None else folds.sums(member, outputs, schema)
 
     def _rows_for(self, member: Member) -> tuple[PartRows, Array]:
         """Return the rows that a member is measured on, and their targets."""

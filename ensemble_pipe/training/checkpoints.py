@@ -50,9 +50,9 @@ def save_checkpoint(paths: RunPaths, checkpoint: Checkpoint, run: str | None = N
     facts = checkpoint_to_dict(checkpoint, run)
     path = paths.checkpoint(checkpoint.learner, checkpoint.step)
     _write(path, _content(checkpoint.state, facts), facts)
-    known = list_checkpoints(paths, checkpoint.learner)
-    earlier = [saved for saved in known if saved.step < checkpoint.step]
-    for saved in earlier if checkpoint.finished else earlier[:-1]:
+    earlier = [step for step in _steps(paths, checkpoint.learner) if step < checkpoint.step]
+    for step in earlier if checkpoint.finished else earlier[:-1]:
+        saved = _saved(paths, checkpoint.learner, step)
         if saved.member is None or saved.member == checkpoint.member:
             old = paths.checkpoint(saved.learner, saved.step)
             old.with_suffix(".json").unlink()

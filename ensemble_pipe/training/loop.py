@@ -207,7 +207,7 @@ class StackTraining:
         """Return each learner's metrics on the rows that it stops by."""
         with np.errstate(over="ignore", invalid="ignore"):
             rows = self._candidates()
-            outputs = stop_outputs(self.network, self.plans, rows, self.data, self.schema)
+            outputs = stop_outputs(self.network, self.plans, rows, self.data, self.numbers)
         if self.boosting is not None:
             outputs = self.boosting.add_current(self.plans, self.state, outputs)
         stops = [self.data.stop_of(plan.learner) for plan in self.plans]
@@ -273,8 +273,8 @@ class StackTraining:
         plans, dtype, batch_rows = self.plans, self.state.rows.dtype, self.steps.batch_rows
         first, layout = plans[0], self.network.layout
         self.gradients = np.zeros((len(plans), layout.trainable), dtype)
-        values = layer_numbers(plans, self.schema)
-        values = {name: own.astype(dtype) for name, own in values.items()}
+        self.numbers = layer_numbers(plans, self.schema)
+        values = {name: own.astype(dtype) for name, own in self.numbers.items()}
         self.bound = self.network.bind(
             self.state.rows,
             batch_rows,

@@ -1,6 +1,6 @@
 """What is measured at the end of an epoch, on rows that a learner does not see."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def stop_outputs(
     plans: Sequence[LearnerPlan],
     rows: Floats,
     data: TrainingData,
-    schema: Schema,
+    numbers: Mapping[str, Floats],
 ) -> list[Floats]:
     """Return the outputs (R, O) of each learner of a stack on the rows that it stops by.
 
@@ -39,10 +39,9 @@ def stop_outputs(
         plans: of its learners.
         rows: (M, P) of their parameters and statistics.
         data: with these rows.
-        schema: of the data.
+        numbers: of `layer_numbers`.
     """
     masks = [data.mask(plan.learner, plan.view) for plan in plans]
-    numbers = layer_numbers(plans, schema)
     outputs: dict[int, Floats] = {}
     for stop, places in _alike(plans, data):
         own = {name: values[places] for name, values in numbers.items()}

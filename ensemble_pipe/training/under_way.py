@@ -7,7 +7,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.data.shards import TrainingData
 from ensemble_pipe.training.boosting_rounds import BoostingRounds
 from ensemble_pipe.training.loop import stacked_average
-from ensemble_pipe.training.measures import stop_outputs
+from ensemble_pipe.training.measures import layer_numbers, stop_outputs
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState, StackedState
 from ensemble_pipe.training.statistics import recompute_statistics
@@ -55,6 +55,7 @@ def _first_of_chain(
     rounds, stacked = BoostingRounds(data, schema), StackedState([state])
     rounds.targets([plan], stacked)
     network = plan.build(schema)
-    rounds.add_current([plan], stacked, stop_outputs(network, [plan], stacked.rows, data, schema))
+    numbers = layer_numbers([plan], schema)
+    rounds.add_current([plan], stacked, stop_outputs(network, [plan], stacked.rows, data, numbers))
     rounds.end_round(plan, stacked, 0)
     return stacked.learner(0)
