@@ -98,12 +98,10 @@ def _is_registered(run_dir: str) -> bool:
     """Return whether a run's model is a version of a registered model."""
     from ensemble_pipe.core.storage import RunPaths
     from ensemble_pipe.tracking.journal import read_entries
-    from ensemble_pipe.tracking.kinds import StartedEntry
+    from ensemble_pipe.tracking.run_summary import pipeline_of
 
-    started = next(read_entries(RunPaths(Path(run_dir)).journal))
-    return isinstance(started, StartedEntry) and bool(
-        started.pipeline["tracking"].get("register_as")
-    )
+    pipeline = pipeline_of(read_entries(RunPaths(Path(run_dir)).journal, unread=("epoch",)))
+    return bool(pipeline["tracking"].get("register_as"))
 
 
 def report_path(run_dir: str) -> Path:

@@ -35,7 +35,7 @@ Address = Annotated[
 Inline = Annotated[bool, typer.Option("--inline", help="Train in this process, without Ray.")]
 AcceptChanges = Annotated[
     bool,
-    typer.Option("--accept-changes", help="Go on though versions or processor differ."),
+    typer.Option("--accept-changes", help="Go on though settings, versions or processor differ."),
 ]
 TimeLimit = Annotated[
     str | None,
@@ -274,7 +274,7 @@ def schema() -> None:
 def _ask_about(changes: list[str]) -> bool:
     if not changes:
         return False
-    warn("this run was started under other conditions, so the last bits may differ:")
+    warn("this run differs from what it began with:")
     for change in changes:
         warn(f"  {change}")
     return typer.confirm("go on all the same?", err=True)

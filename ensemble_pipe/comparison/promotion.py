@@ -22,6 +22,7 @@ from ensemble_pipe.tracking.completeness import require_start
 from ensemble_pipe.tracking.cursor import Cursor
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.refusals import problem_of
+from ensemble_pipe.tracking.run_summary import pipeline_of
 from ensemble_pipe.tracking.store import client_of, require_address
 
 METRIC = "nll"
@@ -139,7 +140,9 @@ def _metrics(run: FinishedRun) -> dict[str, float]:
 
 
 def _registered_as(paths: RunPaths, root: Path) -> str:
-    pipeline = require_start(paths, list(read_entries(paths.journal))).pipeline
+    entries = list(read_entries(paths.journal))
+    require_start(paths, entries)
+    pipeline = pipeline_of(entries)
     name = pipeline["tracking"].get("register_as")
     if not name:
         raise InputError(

@@ -22,6 +22,7 @@ from ensemble_pipe.ensemble.prediction import Prediction
 from ensemble_pipe.serving.predictions import read_predictions
 from ensemble_pipe.tracking.journal import read_entries
 from ensemble_pipe.tracking.kinds import (
+    AcceptedEntry,
     CombinedEntry,
     EndedEntry,
     Entry,
@@ -206,7 +207,7 @@ def own_entries(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 def _is_pause(entry: Entry, following: Entry) -> bool:
     """Return whether no process drove the run between two entries that follow each other."""
-    begins = isinstance(following, LearnerEntry | GrownEntry | ResumedEntry)
+    begins = isinstance(following, LearnerEntry | GrownEntry | AcceptedEntry | ResumedEntry)
     return begins or isinstance(entry, EndedEntry)
 
 

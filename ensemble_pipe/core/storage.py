@@ -18,6 +18,7 @@ from ensemble_pipe.core.disk_errors import disk_errors
 from ensemble_pipe.core.documents import SUM, read_json, sum_of
 from ensemble_pipe.core.errors import CorruptFileError, InputError, RunDirectoryError
 from ensemble_pipe.core.path_kinds import describe_no_run
+from ensemble_pipe.core.run_manifest import RunManifest
 
 SPLITS = ("train", "stop", "validation", "test")
 FOLDED = ("train", "test")  # where folds take the place of the others
@@ -27,21 +28,6 @@ FOLDED = ("train", "test")  # where folds take the place of the others
 class Manifest:
     """The manifest of a folder: the sha256 sums of its files, by relative name."""
 
-    sums: dict[str, str]
-
-
-@dataclass(frozen=True)
-class RunManifest:
-    """The manifest of a run directory.
-
-    Attributes:
-        environment: library versions and processor when the run started.
-        run_id: a unique name; that of the folder when it was created.
-        sums: of the files present when it started.
-    """
-
-    environment: dict[str, str]
-    run_id: str
     sums: dict[str, str]
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from ensemble_pipe.core.messages import counted
 from ensemble_pipe.report.advice import MOST, steps
 from ensemble_pipe.report.combination import count_of
-from ensemble_pipe.report.facts import command_lines
+from ensemble_pipe.report.facts import command_lines, moment
 from ensemble_pipe.report.glossary import metric_of
 from ensemble_pipe.report.numbers import Numbers
 from ensemble_pipe.report.page import number_text
 from ensemble_pipe.report.result import PREDICTORS
 from ensemble_pipe.report.verdict import verdict_sentence
+from ensemble_pipe.tracking.kinds import AcceptedEntry
 from ensemble_pipe.tracking.run_summary import RunSummary
 
 # Those of the table, as far as the run has them.
@@ -23,12 +24,17 @@ def description(numbers: Numbers) -> str:
     """Return the verdict, a table of the result, what to try next, and the next commands."""
     run = numbers.run
     parts = [f"**{_plain(verdict_sentence(numbers))}**", _members(run), *_table(run)]
+    parts += [f"Changed since it began, {_changes(entry)}" for entry in run.accepted]
     advice = [_step(*step) for step, _ in zip(steps(numbers), range(MOST), strict=False)]
     if advice:
         parts.append("**What to try next**\n\n" + "\n".join(advice))
     commands = command_lines(numbers.paths, run)
     parts.append("**Next commands**\n\n```\n" + "\n".join(commands) + "\n```")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _changes(entry: AcceptedEntry) -> str:
+    return f"{moment(entry.time_ms)}: {_plain('; '.join(entry.changes))}."
 
 
 def _members(run: RunSummary) -> str:

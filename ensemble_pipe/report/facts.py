@@ -117,9 +117,9 @@ def times(run: RunSummary) -> Html:
     ended = "last entry" if run.status in ("RUNNING", "KILLED") else "ended"
     moments = value_table(
         [
-            ("began", _moment(run.began_ms)),
-            *(("resumed", _moment(one)) for one in run.resumed_ms if one > run.began_ms),
-            (ended, _moment(run.last_ms)),
+            ("began", moment(run.began_ms)),
+            *(("resumed", moment(one)) for one in run.resumed_ms if one > run.began_ms),
+            (ended, moment(run.last_ms)),
             ("between them", f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"),
         ]
     )
@@ -145,7 +145,14 @@ def _timeline(run: RunSummary) -> Html:
     return joined([table(head, rows), element("p", _MEMORY, kind="note")])
 
 
-def _moment(time_ms: int) -> str:
+def changes(run: RunSummary) -> Html:
+    """Return what a run went on with although it began with something else; nothing for none."""
+    rows = [(moment(entry.time_ms), line) for entry in run.accepted for line in entry.changes]
+    return table(("accepted", "change"), rows) if rows else NOTHING
+
+
+def moment(time_ms: int) -> str:
+    """Return a moment in milliseconds since 1970 as text."""
     return strftime("%Y-%m-%d %H:%M:%S UTC", gmtime(time_ms / 1000))
 
 

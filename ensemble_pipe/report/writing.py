@@ -81,6 +81,7 @@ def _sections(numbers: Numbers, shown: Shown) -> Iterator[Html]:
     if run.metrics:
         yield section("Filters of the first layer", filters(paths.model, schema))
     yield section("Other pictures", shown.of("other"))
+    yield section("Changed since it began", facts.changes(run))
     yield section("Going on", facts.commands(paths, run))
     yield section("Check", checked(run.checked))
     yield from _facts(numbers)

@@ -14,7 +14,7 @@ from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.core.timeline import Timeline
-from ensemble_pipe.run import provenance
+from ensemble_pipe.run.accepting import require_accepted, require_bearable
 from ensemble_pipe.run.courses import CourseOf, EveryLearner
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
@@ -36,7 +36,7 @@ from ensemble_pipe.run.time_limit import (
     TimeLimit,
     seconds_of,
 )
-from ensemble_pipe.run.unchanged import require_unchanged
+from ensemble_pipe.run.unchanged import find_differences
 from ensemble_pipe.tracking.completeness import complete_entries
 from ensemble_pipe.tracking.endings import endings, nothing_to_train
 from ensemble_pipe.tracking.journal import Journal, read_entries
@@ -122,7 +122,8 @@ def resume(
 
     Args:
         run_dir: a run directory, finished or not.
-        accept_changes: continue although library versions or the processor differ.
+        accept_changes: continue although the pipeline, library versions or the processor differ,
+            where what the run keeps can bear it.
         train: whether learners that are not finished go on; without them the run ends with the
             ensemble of those that are.
         address, inline, display: as for `run`; they need not be those of the first start.
@@ -131,16 +132,18 @@ def resume(
         search_of: makes the course of a search; see `search.pipeline.resume`.
 
     Raises:
-        RunDirectoryError: it is no run directory, is in use, or was made elsewhere.
+        RunDirectoryError: it is no run directory, is in use, or something differs from when it
+            began, and is not accepted, or cannot be.
         CorruptFileError: a file does not match its sum.
         TrainingError: no learner is finished, and none is to be trained.
     """
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    require_same_conditions(paths, accept_changes)
     with lock_run(paths), to_be_resumed(paths):
         with timeline.stage("rewinding"):
+            finish_growth(paths)
+            require_accepted(paths, accept_changes)
             config, plans, is_done = _rewind(paths, train, display)
         course_of = EveryLearner if config.search is None else search_of
         if course_of is None:
@@ -191,10 +194,10 @@ def grow(
     started, timeline = time.monotonic(), timeline or Timeline()
     display = display or Silent()
     paths = RunPaths.open(Path(run_dir))
-    require_same_conditions(paths, accept_changes)
     with lock_run(paths), to_be_resumed(paths):
         with timeline.stage("rewinding"):
             finish_growth(paths)
+            require_accepted(paths, accept_changes)
             config, _ = load_pipeline(paths.pipeline)
             if config.search is not None:
                 raise ConfigError(
@@ -213,21 +216,9 @@ def grow(
             )
 
 
-def require_same_conditions(paths: RunPaths, accept_changes: bool) -> None:
-    """Raise RunDirectoryError where the last bits of a run may differ here, unless accepted."""
-    changes = changes_since(paths.root)
-    if changes and not accept_changes:
-        raise RunDirectoryError(
-            f"{paths.root}: was started under other conditions, so the last bits may differ:\n  "
-            + "\n  ".join(changes)
-            + "\nto go on all the same, add --accept-changes"
-        )
-
-
 def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, Plans, bool]:
     """Rewind a run to its checkpoints; return its learners, and whether all of them are trained."""
-    finish_growth(paths)
-    manifest = require_unchanged(paths)
+    manifest = read_manifest(paths)
     config, plans = load_pipeline(paths.pipeline)
     remove_leftovers(paths)
     is_damaged = False
@@ -252,9 +243,17 @@ def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, P
 
 
 def changes_since(run_dir: str | Path) -> list[str]:
-    """Return the changes since a run started that may change the last bits of its result."""
-    recorded = read_manifest(RunPaths.open(Path(run_dir))).environment
-    return provenance.differences(recorded, provenance.environment())
+    """Return what differs from when a run began, such as "training.epochs: 20 -> 40".
+
+    Raises:
+        RunDirectoryError: it is no run directory, or what it keeps cannot bear what differs.
+        CorruptFileError: a file of the run is damaged.
+        ConfigError: the changed pipeline does not fit the data.
+    """
+    paths = RunPaths.open(Path(run_dir))
+    found = find_differences(paths)
+    require_bearable(paths, found)
+    return found.lines
 
 
 def sync(run_dir: str | Path, timeout_s: float, display: Display | None = None) -> Tracker:

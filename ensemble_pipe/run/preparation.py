@@ -1,8 +1,8 @@
 """Preparation of a run: reading and splitting the data, fitting the schema, writing base files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from ensemble_pipe.core.arrays import Array, Floats, Integers
 from ensemble_pipe.core.arrow import arrow_of
 from ensemble_pipe.core.errors import DataError
 from ensemble_pipe.core.messages import quote
+from ensemble_pipe.core.run_manifest import RunManifest, SourceFiles
 from ensemble_pipe.core.storage import (
     SPLITS,
     RunPaths,
@@ -175,8 +176,12 @@ def prepare(config: Pipeline) -> Prepared:
     return Prepared(config, plans, schema, data, parts, official, rows, external, warning, note)
 
 
-def write_run(paths: RunPaths, prepared: Prepared) -> None:
+def write_run(
+    paths: RunPaths, prepared: Prepared, sources: Mapping[str, SourceFiles] | None = None
+) -> None:
     """Write the files of a new run, the manifest last, which completes the run directory.
+
+    `sources` are the files that the rows were read from, see `data.source_files`.
 
     Raises:
         DataError: a value is invalid.
@@ -203,8 +208,9 @@ def write_run(paths: RunPaths, prepared: Prepared) -> None:
     for learner, plan in plans.to_dict().items():  # at one time, from which MLflow has their order
         journal.append(LearnerEntry(learner, plan, time_ms=started.time_ms))
     journal.close()
-    manifest = {"run_id": paths.root.name, "environment": provenance.environment(), "sums": sums}
-    write_summed_json(paths.manifest, manifest)
+    read = dict(sources or {})
+    manifest = RunManifest(provenance.environment(), paths.root.name, sums, data=read)
+    write_summed_json(paths.manifest, asdict(manifest))
 
 
 def recipe_of(paths: RunPaths, config: Pipeline, schema: Schema) -> Recipe:

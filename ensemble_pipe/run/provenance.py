@@ -29,7 +29,7 @@ def environment() -> dict[str, Any]:
 def differences(recorded: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the differences of two environments that may change the last bits of a result."""
     return [
-        f"{name}: {recorded.get(name)} then, {now.get(name)} now"
+        f"{name}: {recorded.get(name)} -> {now.get(name)}"
         for name in _DECISIVE
         if recorded.get(name) != now.get(name)
     ]

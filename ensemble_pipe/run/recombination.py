@@ -18,7 +18,6 @@ from typing import Any
 import yaml
 
 from ensemble_pipe.config.conversion import resolve
-from ensemble_pipe.config.defaults import DataFacts, settle
 from ensemble_pipe.config.plans import Plans, make_plans
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
@@ -38,14 +37,14 @@ from ensemble_pipe.run.courses import CourseOf, EveryLearner
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
 from ensemble_pipe.run.lifecycle import RunResult, drive, lock_run
-from ensemble_pipe.run.pipeline import require_same_conditions
 from ensemble_pipe.run.requirements import require_fit
 from ensemble_pipe.run.starting import new_run, remove_on_failure, require_no_run
-from ensemble_pipe.run.unchanged import require_unchanged
+from ensemble_pipe.run.unchanged import require_same_settings, settle_again
 from ensemble_pipe.tracking.completeness import complete_entries, require_start
 from ensemble_pipe.tracking.endings import endings
 from ensemble_pipe.tracking.journal import line_of, read_lines
 from ensemble_pipe.tracking.kinds import (
+    AcceptedEntry,
     GrownEntry,
     ResumedEntry,
     StartedEntry,
@@ -82,9 +81,8 @@ def combine(
     source = RunPaths.open(Path(run_dir))
     if output is not None:
         require_no_run(output)
-    require_same_conditions(source, accept_changes)
     with lock_run(source), timeline.stage("copying"):
-        first = _finished(source)
+        first = _finished(source, accept_changes)
         config, plans = _changed(source, first, overrides)
         course_of = EveryLearner if config.search is None else search_of
         if course_of is None:
@@ -102,9 +100,9 @@ def combine(
         )
 
 
-def _finished(paths: RunPaths) -> StartedEntry:
+def _finished(paths: RunPaths, accept_changes: bool) -> StartedEntry:
     """Return the first entry of a run; raise RunDirectoryError unless the run has finished."""
-    require_unchanged(paths)
+    require_same_settings(paths, accept_changes)
     entries = complete_entries(paths)
     status, _ = endings(entries)
     if paths.growth.exists() or status != "FINISHED":
@@ -138,12 +136,7 @@ def _changed(
                 for key in wrong
             ]
         )
-    rows = [
-        count
-        for part, count in first.rows.items()
-        if part != "test" and not (part == "stop" and config.splits.stop == "validation")
-    ]
-    config = settle(config, DataFacts(rows=sum(rows)))
+    config = settle_again(config, first.rows)
     if config.ensemble == before.ensemble:
         raise ConfigError(
             "nothing is to change; say what is, such as --set ensemble.combine.method=choose"
@@ -189,7 +182,8 @@ def _write_journal(
     steps = {learner: found[-1].step for learner, found in saved.items() if found}
     left = (StartedEntry, GrownEntry, TimelineEntry)
     lines = [
-        line_of(line.values)
+        # What was accepted is said still; the pipeline is that of the new run.
+        line_of(line.values | ({"pipeline": None} if isinstance(line.entry, AcceptedEntry) else {}))
         for line in read_lines(source.journal)
         if not isinstance(line.entry, left) and stays(line.entry, steps, train=False)
     ]

@@ -64,11 +64,12 @@ def restore(paths: RunPaths, plans: Plans, rows: int, registry: Receiver) -> Rem
     Raises:
         CorruptFileError: a checkpoint or an estimator is damaged, or inconsistent with its plan.
     """
-    run_id = read_manifest(paths).run_id
+    manifest = read_manifest(paths)
+    run_id, replanned = manifest.run_id, bool(manifest.accepted)
     networks: list[LearnerPlan] = []
     states: dict[int, LearnerState] = {}
     for plan in plans.networks:
-        finished, state = _restore_network(paths, plan, rows, registry, run_id)
+        finished, state = _restore_network(paths, plan, rows, registry, run_id, replanned)
         if finished:
             registry.finish_learner(plan.learner)
             continue
@@ -110,11 +111,17 @@ def first_states(
 
 
 def _restore_network(
-    paths: RunPaths, plan: LearnerPlan, rows: int, registry: Receiver, run_id: str
+    paths: RunPaths,
+    plan: LearnerPlan,
+    rows: int,
+    registry: Receiver,
+    run_id: str,
+    replanned: bool,
 ) -> tuple[bool, LearnerState | None]:
     """Register the members of a network; return whether it is finished, and its last state."""
     last = None
-    for last in restoring.restore(paths, plan, registry.schema, rows, run_id):
+    kept = restoring.restore(paths, plan, registry.schema, rows, run_id, replanned=replanned)
+    for last in kept:
         if last.saved.member is not None:
             registry.add_network(plan, last.saved.member, last.state)
     return (False, None) if last is None else (last.saved.finished, last.state)

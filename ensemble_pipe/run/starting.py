@@ -13,6 +13,7 @@ from ensemble_pipe.core.errors import InputError, RunDirectoryError
 from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.core.timeline import Timeline
+from ensemble_pipe.data.source_files import files_of
 from ensemble_pipe.data.tables.decisions import decision_lines
 from ensemble_pipe.run.courses import CourseOf
 from ensemble_pipe.run.display import Display, HeldMessages
@@ -61,6 +62,7 @@ def start(
     with closing(executor):
         with timeline.stage("data"):
             prepared = prepare(config)
+            files = files_of(config.data)
         config, plans = prepared.config, prepared.plans
         display.warn(prepared.warning or "")
         display.message(prepared.note)
@@ -73,7 +75,7 @@ def start(
         paths = new_run(folder, config)
         with lock_run(paths):
             with remove_on_failure(paths, made), timeline.stage("base files"):
-                write_run(paths, prepared)
+                write_run(paths, prepared, files)
             display.message("\n".join(decision_lines(prepared.schema.decisions)))
             about_ray.release()
             course = course_of(paths, config, plans)

@@ -24,7 +24,7 @@ from ensemble_pipe.run.notes import Notes
 from ensemble_pipe.run.preparation import Prepared
 from ensemble_pipe.run.starting import start
 from ensemble_pipe.run.time_limit import TimeLimit
-from ensemble_pipe.run.unchanged import require_unchanged
+from ensemble_pipe.run.unchanged import require_same_settings
 from ensemble_pipe.search.course import SearchCourse
 from ensemble_pipe.search.drivers import first_trials
 from ensemble_pipe.search.nested import Nested, nested_cross_validation
@@ -132,7 +132,7 @@ def refined_of(run_dir: str | Path, longer: float, overrides: dict[str, Any]) ->
         CorruptFileError: a file of the run is damaged.
     """
     paths = RunPaths.open(Path(run_dir))
-    require_unchanged(paths)
+    require_same_settings(paths)
     config, _ = load_pipeline(paths.pipeline)
     if config.search is None:
         raise ConfigError(

@@ -94,7 +94,8 @@ def take_learner(entry: Entry, known: set[int], where: Path) -> None:
             kinds.StartedEntry() | kinds.GrownEntry() | kinds.ResumedEntry()
             | kinds.EnsembleEntry() | kinds.ResultEntry() | kinds.ImportanceEntry()
             | kinds.PicturesEntry() | kinds.ModelEntry() | kinds.TimelineEntry()
-            | kinds.CheckedEntry() | kinds.EndedEntry() | kinds.UnknownEntry()
+            | kinds.CheckedEntry() | kinds.AcceptedEntry() | kinds.EndedEntry()
+            | kinds.UnknownEntry()
         ):  # fmt: skip
             pass  # of no single learner
         case _:

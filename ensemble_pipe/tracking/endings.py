@@ -26,7 +26,11 @@ def learner_status(entry: LearnerEnd) -> str:
 
 
 def nothing_to_train(entries: Sequence[Entry]) -> bool:
-    """Return whether a run has finished, and left no learner to train, by its journal."""
+    """Return whether a run has finished, and left no learner to train, by its journal.
+
+    Changes that were accepted since do not count where they leave the learners as they were.
+    """
+    entries = [e for e in entries if not (isinstance(e, kinds.AcceptedEntry) and not e.plans)]
     status, learners = endings(entries)
     results = [entry for entry in entries if isinstance(entry, kinds.ResultEntry)]
     if status != "FINISHED" or not results or "FAILED" in learners.values():
@@ -57,7 +61,8 @@ def endings(entries: Iterable[Entry]) -> tuple[str, dict[int, str]]:
                 | kinds.MemberEntry() | kinds.MemberTestEntry() | kinds.EnsembleEntry()
                 | kinds.CombinedEntry() | kinds.RefittedEntry() | kinds.ResultEntry()
                 | kinds.ImportanceEntry() | kinds.PicturesEntry() | kinds.ModelEntry()
-                | kinds.CheckedEntry() | kinds.TimelineEntry() | kinds.UnknownEntry()
+                | kinds.CheckedEntry() | kinds.TimelineEntry() | kinds.AcceptedEntry()
+                | kinds.UnknownEntry()
             ):  # fmt: skip
                 pass  # no end
             case _:

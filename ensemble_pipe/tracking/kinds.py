@@ -19,6 +19,7 @@ from ensemble_pipe.ensemble.combiners import AnyCombiner
 from ensemble_pipe.ensemble.combining import Combined
 from ensemble_pipe.ensemble.conformal import Conformal
 from ensemble_pipe.ensemble.decisions import Decision
+from ensemble_pipe.tracking.accepted import AcceptedEntry as AcceptedEntry
 from ensemble_pipe.tracking.checked import CheckedEntry as CheckedEntry
 from ensemble_pipe.tracking.entry import JournalEntry, Milliseconds, OfLearner, OfMember
 from ensemble_pipe.tracking.importances import ImportanceEntry as ImportanceEntry
@@ -301,7 +302,7 @@ class UnknownEntry:
 
 
 KnownEntry = (
-    StartedEntry | LearnerEntry | GrownEntry | ResumedEntry
+    StartedEntry | LearnerEntry | GrownEntry | ResumedEntry | AcceptedEntry
     | EpochEntry | FinishedEntry | FailedEntry | SparedEntry | PrunedEntry
     | TrialEntry | CostEntry | MemberEntry | MemberTestEntry | EnsembleEntry
     | CombinedEntry | RefittedEntry | ResultEntry | ImportanceEntry | PicturesEntry | ModelEntry

@@ -27,8 +27,8 @@ def stays(entry: Entry, steps: Mapping[int, int], *, train: bool) -> bool:
     match entry:
         case (
             kinds.StartedEntry() | kinds.LearnerEntry() | kinds.GrownEntry()
-            | kinds.ResumedEntry() | kinds.CostEntry() | kinds.TimelineEntry()
-            | kinds.CheckedEntry()
+            | kinds.ResumedEntry() | kinds.AcceptedEntry() | kinds.CostEntry()
+            | kinds.TimelineEntry() | kinds.CheckedEntry()
         ):  # fmt: skip
             return True
         case kinds.EpochEntry():

@@ -1,6 +1,6 @@
 """The summary of a run's journal: plans, curves, members, failures and status."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
@@ -60,6 +60,7 @@ class RunSummary:
         stages: of the process that drove the run last, as far as it has journalled them.
         combined_from: the run whose members this one combines anew; None where it trains its own.
         checked: steps of the check that the run itself took.
+        accepted: changes that it went on with.
     """
 
     run_id: str
@@ -89,6 +90,7 @@ class RunSummary:
     stages: list[Stage] = field(default_factory=list)
     combined_from: str | None = None
     checked: list[kinds.CheckedEntry] = field(default_factory=list)
+    accepted: list[kinds.AcceptedEntry] = field(default_factory=list)
 
     @property
     def members(self) -> list[MemberSummary]:
@@ -158,6 +160,10 @@ def add(run: RunSummary, entry: Entry) -> None:
             run.plans[entry.learner] = entry.plan
         case kinds.GrownEntry():
             run.pipeline = {**run.pipeline, "ensemble": entry.ensemble}
+        case kinds.AcceptedEntry():
+            run.accepted.append(entry)
+            run.pipeline = entry.pipeline or run.pipeline
+            run.plans |= {int(learner): plan for learner, plan in entry.plans.items()}
         case kinds.SparedEntry():
             run.spared[entry.learner] = entry.reason
         case kinds.PrunedEntry():
@@ -204,6 +210,17 @@ def add(run: RunSummary, entry: Entry) -> None:
             pass  # read before, or not part of the summary
         case _:
             assert_never(entry)
+
+
+def pipeline_of(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Return the resolved pipeline of a run as it is now; empty where it has not started."""
+    found: dict[str, Any] = {}
+    for entry in entries:
+        if isinstance(entry, kinds.StartedEntry | kinds.AcceptedEntry):
+            found = entry.pipeline or found
+        elif isinstance(entry, kinds.GrownEntry):
+            found = {**found, "ensemble": entry.ensemble}
+    return found
 
 
 def kind_of(plan: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ sent are not sent again, and all else is the same the second time.
 
 import json
 from collections.abc import Callable, Sequence
+from time import gmtime, strftime
 from typing import Any, Literal, assert_never
 from zlib import crc32
 
@@ -123,6 +124,8 @@ class Shipper:
             case kinds.GrownEntry():
                 # Parameters of a run cannot change in MLflow; a tag can.
                 self._to.tag(self._parent, "ensemble_pipe.learners", str(entry.learners))
+            case kinds.AcceptedEntry():
+                self._accepted(entry)
             case kinds.ResumedEntry():
                 self._resumed()
             case kinds.EpochEntry():
@@ -227,6 +230,14 @@ class Shipper:
         if self._found is None:
             self._found = child_runs(self._to.client, self._experiment_id, self._parent)
         return self._found
+
+    def _accepted(self, entry: kinds.AcceptedEntry) -> None:
+        """Tag the run with what it goes on with; its parameters stay those that it began with."""
+        when = strftime("%Y-%m-%d %H:%M:%S UTC", gmtime(entry.time_ms / 1000))
+        self._to.tag(self._parent, f"accepted/{when}", "; ".join(entry.changes))
+        self._to.file(self._parent, self._paths.pipeline)
+        for learner in entry.plans:  # one that had ended may go on
+            self.cursor.ended.pop(learner, None)
 
     def _resumed(self) -> None:
         """Open again the run, and the learners whose training has not ended."""

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ensemble_pipe.data.schema import Schema
 from ensemble_pipe.training.checkpoint_format import Saved
 from ensemble_pipe.training.checkpoints import ANEW, list_checkpoints, load_state
 from ensemble_pipe.training.plan import LearnerPlan
+from ensemble_pipe.training.replanning import restated
 from ensemble_pipe.training.state import Counters, LearnerState, initial_state
 
 
@@ -25,7 +26,13 @@ class Restored:
 
 
 def restore(
-    paths: RunPaths, plan: LearnerPlan, schema: Schema, rows: int, run: str
+    paths: RunPaths,
+    plan: LearnerPlan,
+    schema: Schema,
+    rows: int,
+    run: str,
+    *,
+    replanned: bool = False,
 ) -> Iterator[Restored]:
     """Yield a learner's checkpoints of members, and its newest, by step; none before it begins.
 
@@ -35,20 +42,30 @@ def restore(
         schema: of the data.
         rows: R, of the training part.
         run: the run's id.
+        replanned: whether its settings were changed since it began, so that it may go on where an
+            earlier plan ended.
 
     Raises:
         CorruptFileError: one is damaged, is of another learner or run, or does not fit this plan;
             or that of a member is missing.
     """
     saved = list_checkpoints(paths, plan.learner, run)
+    if replanned:
+        saved = [restated(plan, one, rows) for one in saved]
     _require_members(paths, plan, rows, saved)
     for one in (one for one in saved if one.member is not None or one is saved[-1]):
         state = load_state(paths, plan.learner, one.step)
+        if replanned and one.member is None:
+            state = replace(state, slots=_without_member(state.slots))
         problem = _misfit(plan, schema, rows, one, state)
         if problem is not None:
             path = paths.checkpoint(plan.learner, one.step)
             raise CorruptFileError(f"{path}: {problem}; {ANEW}")
         yield Restored(one, state)
+
+
+def _without_member(slots: dict[str, Floats]) -> dict[str, Floats]:
+    return {name: values for name, values in slots.items() if name != "member"}
 
 
 def _misfit(
@@ -59,7 +76,7 @@ def _misfit(
     if state.row.shape != (size,) or state.row.dtype != np.float32:
         return f"its row is {_shown(state.row)}, but its network needs float32 of shape {(size,)}"
     expected = initial_state(plan, schema, state.row).slots
-    found = {name: values for name, values in state.slots.items() if name != "member"}
+    found = _without_member(state.slots)
     member = state.member_row
     if set(found) != set(expected) or member.shape != (size,) or member.dtype != np.float32:
         return f"holds {', '.join(sorted(found))}, but its plan needs {', '.join(sorted(expected))}"

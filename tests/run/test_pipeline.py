@@ -20,7 +20,7 @@ from small_pipelines import small_settings
 import ensemble_pipe
 from ensemble_pipe.config.reading import Pipeline
 from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError, TrainingError
-from ensemble_pipe.core.storage import RunPaths, write_json
+from ensemble_pipe.core.storage import RunPaths, read_manifest, write_json
 from ensemble_pipe.ensemble.combiners import Weighted
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.run import executors
@@ -296,9 +296,12 @@ def test_a_resume_under_other_versions_says_so(finished: RunResult) -> None:
     numpy = facts["environment"]["numpy"]
     try:
         write_json(manifest, {**facts, "environment": {**facts["environment"], "numpy": "1.0"}})
-        with pytest.raises(RunDirectoryError, match=f"numpy: 1.0 then, {numpy} now"):
+        with pytest.raises(RunDirectoryError, match=f"numpy: 1.0 -> {numpy}"):
             resume(finished.run_dir, inline=True)
         assert resume(finished.run_dir, inline=True, accept_changes=True).members == 3
+        kept = read_manifest(RunPaths(Path(finished.run_dir)))
+        assert [one.changes for one in kept.accepted] == [[f"numpy: 1.0 -> {numpy}"]]
+        assert resume(finished.run_dir, inline=True).members == 3  # it is asked once
     finally:
         write_json(manifest, facts)
 

@@ -1,61 +1,78 @@
-"""A run goes on with the files that it began with, and says which settings were changed."""
+"""A run goes on with the files that it began with, or says what differs."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import StopAt
-from typer.testing import CliRunner
 
-from ensemble_pipe.cli import app
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.storage import RunPaths, read_manifest
+from ensemble_pipe.core.errors import CorruptFileError, RunDirectoryError
+from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.run.pipeline import run
-from ensemble_pipe.run.unchanged import require_unchanged
-
-PIPELINE: dict[str, Any] = {
-    "network": {"hidden": [4]},
-    "training": {"epochs": 2},
-    "ensemble": {"learners": 1},
-    "tracking": {"mlflow": False},
-}
+from ensemble_pipe.run.unchanged import find_differences, require_same_settings
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> RunPaths:
+    settings = {
+        "network": {"hidden": [4]},
+        "training": {"epochs": 2},
+        "ensemble": {"learners": 1},
+        "tracking": {"mlflow": False},
+    }
     with pytest.raises(KeyboardInterrupt):
-        run(Pipeline.model_validate(PIPELINE), output=tmp_path, inline=True, display=StopAt(1))
+        run(Pipeline.model_validate(settings), output=tmp_path, inline=True, display=StopAt(1))
     (root,) = tmp_path.iterdir()
     return RunPaths(root)
 
 
-def test_the_manifest_of_an_unchanged_run_is_returned(paths: RunPaths) -> None:
-    assert require_unchanged(paths) == read_manifest(paths)
+def test_nothing_differs_where_nothing_was_changed(paths: RunPaths) -> None:
+    assert find_differences(paths).lines == []
+    require_same_settings(paths)
 
 
-def test_changed_settings_are_named_with_what_they_were(paths: RunPaths) -> None:
+def test_changed_settings_are_shown_with_both_values(paths: RunPaths) -> None:
     text = paths.pipeline.read_text()
-    other = text.replace("epochs: 2", "epochs: 5").replace("- 4", "- 6")
-    paths.pipeline.write_text(other)
-    done = CliRunner().invoke(app, ["resume", str(paths.root), "--inline", "--accept-changes"])
-    assert done.exit_code == 2
-    assert "training.epochs: 2 then, 5 now" in done.stderr
-    assert "network.hidden: [4] then, [6] now" in done.stderr
-    assert done.stderr.count(" then, ") == 2
-    assert f"`ensemble-pipe run {paths.pipeline}`" in done.stderr
+    paths.pipeline.write_text(text.replace("epochs: 2", "epochs: 5").replace("- 4", "- 6"))
+    lines = ["network.hidden: [4] -> [6]", "training.epochs: 2 -> 5"]
+    assert find_differences(paths).lines == lines
+    with pytest.raises(RunDirectoryError, match=f"resume {paths.root} --accept-changes"):
+        require_same_settings(paths)
 
 
-@pytest.mark.parametrize("text", ["training: [", "# a remark\n"])
-def test_a_file_without_other_settings_is_named_alone(paths: RunPaths, text: str) -> None:
-    whole = paths.pipeline.read_text()
-    paths.pipeline.write_text(text + (whole if text.startswith("#") else ""))
-    with pytest.raises(CorruptFileError, match=r"pipeline\.yaml: its contents do not match"):
-        require_unchanged(paths)
+def test_a_default_that_was_removed_is_that_of_the_data_again(paths: RunPaths) -> None:
+    text = paths.pipeline.read_text()
+    batch = next(line for line in text.splitlines() if "batch_size: " in line)
+    paths.pipeline.write_text(text.replace(f"{batch}\n", ""))
+    assert find_differences(paths).lines == ["pipeline.yaml: was rewritten, with the same settings"]
+
+
+def test_another_text_with_the_same_settings_is_named_as_that(paths: RunPaths) -> None:
+    paths.pipeline.write_text("# a remark\n" + paths.pipeline.read_text())
+    assert find_differences(paths).lines == ["pipeline.yaml: was rewritten, with the same settings"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [("seed:", "training: [", "correct it"), ("epochs:", "epoch:", "did you mean 'epochs'")],
+)
+def test_a_pipeline_that_cannot_be_read_is_named_with_its_mistake(
+    paths: RunPaths, old: str, new: str, why: str
+) -> None:
+    paths.pipeline.write_text(paths.pipeline.read_text().replace(old, new))
+    with pytest.raises(CorruptFileError, match=rf"(?s)pipeline\.yaml: was changed.*{why}"):
+        find_differences(paths)
+
+
+@pytest.mark.parametrize("name", ["base/train.json", "pipeline.yaml"])
+def test_a_file_that_is_missing_is_named(paths: RunPaths, name: str) -> None:
+    (paths.root / name).unlink()
+    with pytest.raises(CorruptFileError, match=f"{name}: missing"):
+        find_differences(paths)
 
 
 def test_a_changed_description_of_the_data_is_named(paths: RunPaths) -> None:
     path = paths.base / "train.json"
     path.write_text(path.read_text() + " ")
     with pytest.raises(CorruptFileError, match=r"train\.json: its contents do not match"):
-        require_unchanged(paths)
+        find_differences(paths)

@@ -42,6 +42,7 @@ EXAMPLES: list[KnownEntry] = [
     kinds.LearnerEntry(0, PLAN),
     kinds.GrownEntry(2, PIPELINE["ensemble"]),
     kinds.ResumedEntry(),
+    kinds.AcceptedEntry(["training.epochs: 2 -> 3"], PIPELINE, {"0": PLAN}),
     kinds.EpochEntry(0, 1, 10, {"train/loss": 0.5}, 0.125),
     kinds.CostEntry(0, 0, 0.25),
     kinds.MemberEntry(0, 0, 1, {"nll": 0.5}),
