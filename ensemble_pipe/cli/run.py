@@ -144,7 +144,11 @@ def resume(
     time_limit: TimeLimit = None,
     as_json: AsJson = False,
 ) -> None:
-    """Continue an interrupted run, with bitwise the same result."""
+    """Continue an interrupted run, with bitwise the same result.
+
+    Where its pipeline.yaml, its data, versions or processor were changed since, what differs is
+    shown, and it goes on with --accept-changes.
+    """
     with errors():
         with loading():
             from ensemble_pipe.core.timeline import Timeline

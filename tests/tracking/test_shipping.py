@@ -22,6 +22,7 @@ from ensemble_pipe.run import pipeline as runs
 from ensemble_pipe.tracking import names
 from ensemble_pipe.tracking.journal import Journal, line_of, read_lines
 from ensemble_pipe.tracking.kinds import (
+    AcceptedEntry,
     CostEntry,
     EndedEntry,
     EpochEntry,
@@ -158,6 +159,24 @@ def test_a_run_that_has_grown_is_tagged_with_its_learners(fake: Callable[..., Fa
     )
     made.ship()
     assert made.seen()[0].data.tags["ensemble_pipe.learners"] == "2"
+
+
+def test_what_a_run_goes_on_with_is_a_tag_and_its_learners_are_under_way_again(
+    fake: Callable[..., Fake],
+) -> None:
+    made = fake(learners=2)
+    made.append(FinishedEntry(0), FinishedEntry(1), EndedEntry("FINISHED"))
+    made.ship()
+    rewind(made.paths.journal, {}, train=True)
+    changes = ["training.epochs: 3 -> 5", "data.path: rows.csv, 1 file -> 2 files"]
+    made.append(AcceptedEntry(changes, None, {"1": PLAN}, time_ms=0), ResumedEntry())
+    shipper = made.ship(again=True)
+    assert made.statuses() == ["RUNNING", "FINISHED", "RUNNING"]
+    assert made.seen()[0].data.tags["accepted/1970-01-01 00:00:00 UTC"] == "; ".join(changes)
+    made.append(FinishedEntry(0), FinishedEntry(1), EndedEntry("FINISHED"))
+    made.ship()
+    assert made.statuses() == ["FINISHED"] * 3
+    assert shipper.cursor.left_out == {}
 
 
 def test_a_run_of_members_of_another_names_that_one(fake: Callable[..., Fake]) -> None:
