@@ -43,8 +43,8 @@ _OF_MLFLOW = ("tracking.uri", "tracking.experiment", "tracking.tags", "tracking.
 _OF_NO_TRIAL = ("name", "ensemble.combine", "ensemble.decide", "cluster", "tracking", "time_limit")
 
 
-def require_accepted(paths: RunPaths, accept: bool) -> None:
-    """Go on with what differs from when a run began, where that is accepted, and record it.
+def require_accepted(paths: RunPaths, accept: bool) -> Differences:
+    """Return what differs from when a run began, where that is accepted and can be borne.
 
     Args:
         paths: of a run that no other process drives.
@@ -57,12 +57,10 @@ def require_accepted(paths: RunPaths, accept: bool) -> None:
         ConfigError: the changed pipeline does not fit the data.
     """
     found = find_differences(paths)
-    if not found.lines:
-        return
     require_bearable(paths, found)
-    if not accept:
+    if found.lines and not accept:
         raise RunDirectoryError(f"{listed(paths, found)}\n{_advice(paths, found)}")
-    _record(paths, found)
+    return found
 
 
 def require_bearable(paths: RunPaths, found: Differences) -> None:
@@ -167,7 +165,7 @@ def _overlap(path: str, other: str) -> bool:
     return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
 
 
-def _record(paths: RunPaths, found: Differences) -> None:
+def record(paths: RunPaths, found: Differences) -> None:
     """Record what is accepted: in the journal, then in the manifest, which completes it.
 
     After a kill in between, what the manifest lacks differs still, and is accepted once more.

@@ -14,7 +14,7 @@ from ensemble_pipe.core.errors import ConfigError, RunDirectoryError
 from ensemble_pipe.core.interruption import handle_signals
 from ensemble_pipe.core.storage import RunPaths, read_manifest
 from ensemble_pipe.core.timeline import Timeline
-from ensemble_pipe.run.accepting import require_accepted, require_bearable
+from ensemble_pipe.run.accepting import record, require_accepted, require_bearable
 from ensemble_pipe.run.courses import CourseOf, EveryLearner
 from ensemble_pipe.run.display import Display, Silent
 from ensemble_pipe.run.executors import make_executor
@@ -142,9 +142,8 @@ def resume(
     paths = RunPaths.open(Path(run_dir))
     with lock_run(paths), to_be_resumed(paths):
         with timeline.stage("rewinding"):
-            finish_growth(paths)
-            require_accepted(paths, accept_changes)
-            config, plans, is_done = _rewind(paths, train, display)
+            is_damaged = _accept(paths, accept_changes, display)
+            config, plans, is_done = _rewind(paths, train, is_damaged)
         course_of = EveryLearner if config.search is None else search_of
         if course_of is None:
             raise ConfigError(f"{run_dir}: is a search; ensemble_pipe.search.pipeline resumes it")
@@ -196,8 +195,7 @@ def grow(
     paths = RunPaths.open(Path(run_dir))
     with lock_run(paths), to_be_resumed(paths):
         with timeline.stage("rewinding"):
-            finish_growth(paths)
-            require_accepted(paths, accept_changes)
+            is_damaged = _accept(paths, accept_changes, display)
             config, _ = load_pipeline(paths.pipeline)
             if config.search is not None:
                 raise ConfigError(
@@ -207,7 +205,7 @@ def grow(
             limit = limit_of(config, time_limit, None, timeline)
             limit.require_start()
             write_growth(paths, add_learners(config, learners))
-            config, plans, _ = _rewind(paths, True, display)
+            config, plans, _ = _rewind(paths, True, is_damaged)
         executor = make_executor(config, plans, address, inline, display.message, timeline)
         with closing(executor):
             course = EveryLearner(paths, config, plans)
@@ -216,22 +214,31 @@ def grow(
             )
 
 
-def _rewind(paths: RunPaths, train: bool, display: Display) -> tuple[Pipeline, Plans, bool]:
-    """Rewind a run to its checkpoints; return its learners, and whether all of them are trained."""
-    manifest = read_manifest(paths)
-    config, plans = load_pipeline(paths.pipeline)
+def _accept(paths: RunPaths, accept_changes: bool, display: Display) -> bool:
+    """Go on with what differs from when a run began; return whether a checkpoint was damaged."""
+    finish_growth(paths)
+    found = require_accepted(paths, accept_changes)
     remove_leftovers(paths)
-    is_damaged = False
-    for plan in plans.networks:
+    run_id, is_damaged = found.manifest.run_id, False
+    for plan in load_pipeline(paths.pipeline)[1].networks:
         for stage in (paths, paths.refitted):
-            damage = set_aside_damaged(stage, plan.learner, manifest.run_id)
+            damage = set_aside_damaged(stage, plan.learner, run_id)
             if damage is not None:
                 display.warn(damage)
                 is_damaged = True
+    if found.lines:
+        complete_entries(paths)  # nothing is recorded of a run that cannot go on
+        record(paths, found)
+    return is_damaged
+
+
+def _rewind(paths: RunPaths, train: bool, is_damaged: bool) -> tuple[Pipeline, Plans, bool]:
+    """Rewind a run to its checkpoints; return its learners, and whether all of them are trained."""
+    (config, plans), run_id = load_pipeline(paths.pipeline), read_manifest(paths).run_id
     is_done = nothing_to_train(complete_entries(paths)) and not is_damaged
     steps = {}
     for plan in plans.networks:
-        saved = list_checkpoints(paths, plan.learner, manifest.run_id)
+        saved = list_checkpoints(paths, plan.learner, run_id)
         steps[plan.learner] = saved[-1].step if saved else 0
     # Before the journal changes: an offset into its old text would point anywhere.
     tracker_of(paths, config.tracking).ship_again()
