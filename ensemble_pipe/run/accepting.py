@@ -12,6 +12,7 @@ import yaml
 
 from ensemble_pipe.config.conversion import resolve
 from ensemble_pipe.config.plans import Plans, make_plans
+from ensemble_pipe.config.sections import Transfer
 from ensemble_pipe.core.errors import RunDirectoryError
 from ensemble_pipe.core.messages import shell_word
 from ensemble_pipe.core.run_manifest import Accepted, RunManifest
@@ -19,6 +20,7 @@ from ensemble_pipe.core.storage import RunPaths, atomic_write, sums_of, write_su
 from ensemble_pipe.data.base import open_base, read_schema
 from ensemble_pipe.run import provenance
 from ensemble_pipe.run.requirements import require_fit
+from ensemble_pipe.run.transfer import fresh_of
 from ensemble_pipe.run.unchanged import (
     ACCEPT,
     ACCEPT_ENVIRONMENT,
@@ -36,7 +38,6 @@ from ensemble_pipe.training.replanning import obstacle
 
 _OF_BASE = (
     "seed", "task", "data", "classes", "splits", "shard_rows", "window_rows", "scale", "target",
-    "transfer.weights", "transfer.fresh",
 )  # fmt: skip
 _OF_MLFLOW = ("tracking.uri", "tracking.experiment", "tracking.tags", "tracking.parent_run")
 # What is about no trial of a search.
@@ -122,15 +123,20 @@ def _of_learners(paths: RunPaths, edited: Edited, run_id: str) -> Iterator[tuple
         yield "ensemble.pool", "the predictions that are read from files are kept in base/"
     rows, schema = open_base(paths.part("train")).table.num_rows, read_schema(paths)
     require_fit(edited.now, now.networks, schema, rows)
-    is_transferred = edited.now.transfer is not None
     for before, after in zip(then.networks, now.networks, strict=True):
+        old, transfer = (plans.transfers.get(after.learner) for plans in (then, now))
+        if _weights(old) != _weights(transfer):
+            yield "transfer", f"the weights that learner {after.learner} begins with are in base/"
+            continue
+        if transfer is not None:
+            fresh_of(transfer, after.build(schema), after)
         if repr(before) != repr(after):
-            found = _of_network(paths, before, after, run_id, rows, is_transferred)
+            found = _of_network(paths, before, after, run_id, rows, transfer is not None)
             if found is not None:
                 yield found
-    for old, new in zip(then.estimators, now.estimators, strict=True):
-        learner = old.learner
-        if old != new and paths.estimator(learner, ".json").exists():
+    for first, new in zip(then.estimators, now.estimators, strict=True):
+        learner = new.learner
+        if first != new and paths.estimator(learner, ".json").exists():
             yield "ensemble", f"learner {learner} is fitted already, by the old settings"
 
 
@@ -151,6 +157,11 @@ def _of_network(
     if not (saved or is_transferred):
         return None
     return obstacle(before, now, saved, rows)
+
+
+def _weights(transfer: Transfer | None) -> tuple[object, ...]:
+    """Return what decides the weights that a learner begins with."""
+    return () if transfer is None else (transfer.weights, transfer.fresh)
 
 
 def _sorts(plans: Plans) -> tuple[list[int], list[int], list[int]]:

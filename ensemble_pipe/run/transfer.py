@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from ensemble_pipe.config.plans import Plans
-from ensemble_pipe.config.sections import Pipeline
+from ensemble_pipe.config.sections import Pipeline, Transfer
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.documents import read_bytes
 from ensemble_pipe.core.errors import ConfigError
@@ -71,17 +71,27 @@ def first_rows(plans: Plans, schema: Schema, known: Iterable[int] = ()) -> dict[
         if where not in stored:
             stored[where] = _require_sources(Path(where))
         sources, network = stored[where], plan.build(schema)
-        fresh = _last_layer(network) if transfer.fresh is None else transfer.fresh
-        for key, patterns in (
-            ("fresh", fresh),
-            ("freeze", transfer.freeze),
-            ("rate_factors", tuple(transfer.rate_factors)),
-        ):
-            require_matches(patterns, network.layout, f"transfer.{key}")
-        _require_movement(network, fresh, plan)
+        fresh = fresh_of(transfer, network, plan)
         source = sources[plan.learner % len(sources)]
         rows[plan.learner] = _first_row(network, source, fresh, plan, where)
     return rows
+
+
+def fresh_of(transfer: Transfer, network: Network, plan: LearnerPlan) -> tuple[str, ...]:
+    """Return the patterns of the tensors that are drawn anew.
+
+    Raises:
+        ConfigError: a pattern fits no tensor, or what is drawn anew, or all, is frozen.
+    """
+    fresh = _last_layer(network) if transfer.fresh is None else transfer.fresh
+    for key, patterns in (
+        ("fresh", fresh),
+        ("freeze", transfer.freeze),
+        ("rate_factors", tuple(transfer.rate_factors)),
+    ):
+        require_matches(patterns, network.layout, f"transfer.{key}")
+    _require_movement(network, fresh, plan)
+    return fresh
 
 
 def kept_rows(paths: RunPaths, learners: Iterable[int] = ()) -> dict[int, Floats]:

@@ -296,6 +296,9 @@ def test_a_transferred_run_keeps_its_first_weights_and_unfreezes_its_layers(tmp_
         with pytest.raises(RunDirectoryError, match="what it keeps cannot go on with this"):
             resume(paths.root, inline=True, accept_changes=True)
         paths.pipeline.write_text(text)
+    edit(paths, **{"transfer.freeze": ["nothing*"]})
+    with pytest.raises(ConfigError, match=r"transfer\.freeze"):
+        resume(paths.root, inline=True, accept_changes=True)
     edit(paths, **{"transfer.freeze": []})
     resume(paths.root, inline=True, accept_changes=True)
     whole = begin(tmp_path, training={}, transfer={"weights": str(source.root)})

@@ -112,8 +112,8 @@ def test_what_follows_from_checkpoints_is_told_again(paths: RunPaths) -> None:
     keep(paths, lambda _, entry: entry["kind"] in ("started", "learner", "epoch", "resumed"))
     resume(paths.root, inline=True, accept_changes=True)
     told = kinds(paths)
-    # Earlier versions have measured no importance.
-    of_processes = ("resumed", "timeline", "importance")
+    # Earlier versions have measured no importance, and are accepted as such.
+    of_processes = ("resumed", "accepted", "timeline", "importance")
     assert sorted(kind for kind in told if kind not in of_processes) == sorted(
         kind for kind in before if kind not in of_processes
     )
