@@ -69,6 +69,17 @@ def counted(count: int, name: str) -> str:
     return f"{count} {name}" + ("" if count == 1 else "s")
 
 
+def metric_text(value: float) -> str:
+    """Return a metric with four decimals; where these show nothing, or too much, with four digits.
+
+    Errors have the size of the target, which may be in millionths or in billions.
+
+    >>> metric_text(0.27164), metric_text(47376.5), metric_text(1.23456e-6), metric_text(2.5e30)
+    ('0.2716', '47376.5000', '1.235e-06', '2.5e+30')
+    """
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
 def list_names(names: Sequence[object]) -> str:
     """Return the first names, followed by their number where there are more.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ensemble_pipe.core.messages import align_columns, printable, truncate
+from ensemble_pipe.core.messages import align_columns, metric_text, printable, truncate
 from ensemble_pipe.ensemble.importance import Importance
 from ensemble_pipe.ensemble.measures import KEPT
 from ensemble_pipe.ensemble.metrics.resampling import Interval
@@ -53,22 +53,23 @@ def _metrics(found: Evaluation) -> str:
     for name, value in found.metrics.items():
         member = found.metrics.get(f"member_mean/{name}")
         if member is not None and not name.startswith("ood/"):
-            ends = between(found.intervals.get(name))
-            rows.append((name, f"{value:.4f}", ends, f"{member:.4f}"))
+            one = found.intervals.get(name)
+            ends = "" if one is None else f"{metric_text(one.low)} to {metric_text(one.high)}"
+            rows.append((name, metric_text(value), ends, metric_text(member)))
     return align_columns(rows)
 
 
 def _sections(found: Evaluation) -> Iterator[str]:
     metrics = found.metrics
     name = "accuracy" if found.classes else "rmse"
-    curve = [f"{metrics[f'rejection/{name}_at_{100 * share:.0f}']:.4f}" for share in KEPT]
+    curve = [metric_text(metrics[f"rejection/{name}_at_{100 * share:.0f}"]) for share in KEPT]
     head = ("most certain rows kept", *(f"{share:.0%}" for share in KEPT), "mean over all shares")
-    yield align_columns([head, (name, *curve, f"{metrics['rejection/area']:.4f}")])
+    yield align_columns([head, (name, *curve, metric_text(metrics["rejection/area"]))])
     for group, title in (("diversity", "diversity of members"), ("conformal", "stated coverage")):
         own = {n.partition("/")[2]: v for n, v in metrics.items() if n.startswith(f"{group}/")}
         if own:
             yield align_columns(
-                [(title, ""), *((name, f"{value:.4f}") for name, value in own.items())]
+                [(title, ""), *((name, metric_text(value)) for name, value in own.items())]
             )
 
 

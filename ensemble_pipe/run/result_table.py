@@ -1,6 +1,6 @@
 """The test metrics that matter of a run, as a table of text."""
 
-from ensemble_pipe.core.messages import counted
+from ensemble_pipe.core.messages import counted, metric_text
 from ensemble_pipe.ensemble.prediction import Metrics
 
 # The others stand in --json, the report and MLflow.
@@ -26,7 +26,7 @@ def result_table(metrics: Metrics, members: int) -> str:
     titles = [*names, *([covered] if covered else [])]
     lines = [f"{'test':12}" + "".join(f"{name:>13}" for name in titles)]
     for title, prefix in _ROWS.items():
-        values = "".join(f"{metrics[f'{prefix}test/{name}']:13.4f}" for name in names)
+        values = "".join(f"{metric_text(metrics[f'{prefix}test/{name}']):>13}" for name in names)
         if covered:
             held = "-" if prefix else f"{metrics['conformal/test/coverage']:.4f}"
             values += f"{held:>13}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ensemble_pipe.config.reading import load_pipeline
 from ensemble_pipe.config.sections import Pipeline
-from ensemble_pipe.core.messages import align_columns, printable, truncate
+from ensemble_pipe.core.messages import align_columns, counted, metric_text, printable, truncate
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.ensemble.strategies import Learners
 from ensemble_pipe.search.drivers import driver_of
@@ -100,7 +100,8 @@ def trials_table(metric: str, trials: tuple[Trial, ...]) -> str:
     note = _simpler(metric, best)
     endings = [trial.ending for trial in trials]
     counts = [f"{endings.count(one)} {one}" for one in dict.fromkeys(endings)]
-    return f"{align_columns([head, *rows])}\n({len(trials)} trials: {', '.join(counts)}{note})"
+    count = counted(len(trials), "trial")
+    return f"{align_columns([head, *rows])}\n({count}: {', '.join(counts)}{note})"
 
 
 def _simpler(metric: str, best: Sequence[Trial]) -> str:
@@ -116,8 +117,8 @@ def _simpler(metric: str, best: Sequence[Trial]) -> str:
 
 def _score(trial: Trial) -> str:
     """Return the score of a trial, with its standard error where that is known."""
-    error = "" if trial.standard_error is None else f" ± {trial.standard_error:.4f}"
-    return f"{trial.score:.4f}{error}"
+    error = "" if trial.standard_error is None else f" ± {metric_text(trial.standard_error)}"
+    return ("-" if trial.score is None else metric_text(trial.score)) + error
 
 
 def _cell(value: object) -> str:

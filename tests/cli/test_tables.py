@@ -60,3 +60,10 @@ def test_where_coverage_was_asked_for_that_of_a_prediction_file_is_shown(
     assert [line.split()[-1] for line in lines[1:4]] == ["-", "-", "0.9412"]
     assert lines[-1].startswith(f"({title}: how often the tru")
     assert lines[-1].endswith("0.95 was asked for)")
+
+
+def test_errors_of_targets_of_any_size_can_be_read() -> None:
+    for size in (1e-6, 1e30):
+        metrics = {f"{row}test/rmse": size * 1.25 for row in ("member_mean/", "member_best/", "")}
+        *_, ensemble, _ = result_table(metrics, 3).splitlines()
+        assert ensemble.split() == ["ensemble", f"{size * 1.25:.4g}"]
