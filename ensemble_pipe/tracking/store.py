@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from ensemble_pipe.core.addresses import restore_secrets, sqlite_path
+from ensemble_pipe.core.addresses import restore_secrets, sqlite_address, sqlite_path
 from ensemble_pipe.core.errors import CorruptFileError, InputError
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.tracking import names
@@ -49,6 +49,7 @@ def open_store(uri: str, experiment: str) -> tuple[Any, str]:
     """
     name = names.experiment_name(experiment)
     with _store_lock(uri):
+        _make_whole(uri)
         client = client_of(uri)
         found = client.get_experiment_by_name(name)
         if found is None:
@@ -73,9 +74,14 @@ def client_of(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from mlflow import MlflowClient
 
+    _quiet_tables()
+    return MlflowClient(tracking_uri=uri)
+
+
+def _quiet_tables() -> None:
+    """Keep MLflow, once it is imported, from reporting every step of making its tables."""
     for chatty in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
 
 
 def quiet_mlflow() -> None:
@@ -92,6 +98,26 @@ def _store_lock(uri: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock"), timeout=120):
         yield
+
+
+def _make_whole(uri: str) -> None:
+    """Make an SQLite store that is not there yet, under another name until it is whole.
+
+    MLflow makes the tables one by one, and refuses for good a file in which it was stopped.
+    """
+    path = sqlite_path(uri)
+    if path is None or path.exists():
+        return
+    quiet_mlflow()
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    made = path.with_name(f".{path.name}.new")
+    for left in (made, made.with_name(f"{made.name}-journal")):
+        left.unlink(missing_ok=True)  # of a process that was stopped
+    _quiet_tables()
+    SqlAlchemyStore(sqlite_address(made), DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+    made.replace(path)
 
 
 def _artifact_location(uri: str, experiment: str) -> str | None:
