@@ -95,6 +95,31 @@ def photos(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
+def sales(path: Path) -> None:
+    """Write the table that the README's regression is for, by its own command."""
+    command = re.search(r"python (docs/\S+/sales.py) sales.parquet", README)
+    assert command is not None
+    subprocess.run([sys.executable, ROOT / command[1], path], check=True)
+
+
+@pytest.mark.slow
+def test_the_regression_of_the_readme_is_clearly_better_than_a_linear_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ensemble_pipe.run.pipeline import run
+
+    monkeypatch.chdir(tmp_path)
+    sales(tmp_path / "sales.parquet")
+    Path("p.yaml").write_text(fences("yaml")[2])
+    found = run("p.yaml", inline=True, **{"tracking.mlflow": False}).metrics
+    told = re.search(r"about (0\.\d+) \(a linear model's (0\.\d+), and 0.5 is noise\)", README)
+    assert told is not None
+    assert found["test/rmse"] == pytest.approx(float(told[1]), abs=0.02)
+    assert found["baseline_linear/test/rmse"] == pytest.approx(float(told[2]), abs=0.02)
+    assert (found["baseline_linear/test/gain_low/rmse"] or 0.0) > 0.1
+    assert found["conformal/test/coverage"] == pytest.approx(0.9, abs=0.04)
+
+
 @pytest.mark.slow
 def test_the_yaml_of_the_readme_runs_with_mlflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -106,6 +131,7 @@ def test_the_yaml_of_the_readme_runs_with_mlflow(
     monkeypatch.chdir(tmp_path)
     people(tmp_path / "people.csv")
     photos(tmp_path / "photos")
+    sales(tmp_path / "sales.parquet")
     for text, members in zip(fences("yaml"), (6, 10, 5, 8), strict=True):
         Path("p.yaml").write_text(text)
         shorter: dict[str, Any] = {"training.epochs": 5}
