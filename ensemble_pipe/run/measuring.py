@@ -174,7 +174,8 @@ def validation_importance(
     folds, cost = aggregator.folds, products_of(combined.members, schema)
     cost *= max(1, aggregator.draws.augment.test_draws)
     among = np.arange(view.rows) if folds is None else folds.predictable
-    rows = rows_for(len(among), len(columns), cost if folds is None else cost // len(folds.rows))
+    cost = cost if folds is None else cost // len(folds.rows)
+    rows, repeats = rows_and_repeats(len(among), len(columns), cost)
     if schema.scaling.mixes or rows < 2 or not _is_whole(aggregator):
         return None
     random = seeds.generator(0, seeds.Purpose.PERMUTATION, shard=1)
@@ -195,7 +196,7 @@ def validation_importance(
         part = ShardView([shard_table(changed, targets, order)], *schema.input_scale())
         return row_values(predict(part), targets)
 
-    return permutation_importance(list(columns), rows, values, repeats=REPEATS)
+    return permutation_importance(list(columns), rows, values, repeats=repeats)
 
 
 def _is_whole(aggregator: Aggregator) -> bool:
@@ -249,17 +250,23 @@ def _of_members_that_left_out(
     return predict
 
 
-def rows_for(rows: int, columns: int, products: int) -> int:
-    """Return on how many of the rows importance is measured; 0 where that is too costly.
+def rows_and_repeats(rows: int, columns: int, products: int) -> tuple[int, int]:
+    """Return on how many of the rows importance is measured, 0 where that is too costly, and by how
+    many permutations of each column.
+
+    Rows come first: another row says more than another permutation of those that there are, and
+    costs as much.
 
     Args:
         rows: there are.
         columns: whose importance is measured.
         products: multiplications that the prediction of a row takes.
     """
-    affordable = MOST_PRODUCTS // max(1, products * columns * REPEATS)
+    affordable = MOST_PRODUCTS // max(1, products * columns)
     most = min(rows, MOST_ROWS, affordable)
-    return most if columns and most >= min(rows, FEWEST_ROWS) else 0
+    if not columns or not most or most < min(rows, FEWEST_ROWS):
+        return 0, 0
+    return most, min(REPEATS, affordable // most)
 
 
 def products_of(members: Sequence[Member], schema: Schema) -> int:

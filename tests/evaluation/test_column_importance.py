@@ -24,7 +24,7 @@ from ensemble_pipe.ensemble.importance import Importance, Values, permutation_im
 from ensemble_pipe.ensemble.members import NetworkMember
 from ensemble_pipe.evaluation import importance as module
 from ensemble_pipe.run import measuring
-from ensemble_pipe.run.measuring import products_of, rows_for
+from ensemble_pipe.run.measuring import products_of, rows_and_repeats
 from ensemble_pipe.run.pipeline import resume, run
 from ensemble_pipe.serving.model import Ensemble
 from ensemble_pipe.tracking.journal import read_entries
@@ -185,12 +185,13 @@ def test_a_run_leaves_out_what_would_take_long(model: Ensemble) -> None:
     assert products == sum(
         member.row.size for member in model.members if isinstance(member, NetworkMember)
     )
-    assert rows_for(300, 3, products) == 300
-    assert rows_for(5000, 3, products) == 2000
-    assert rows_for(5000, 3, 10_000_000) == 222
-    assert rows_for(5000, 3, 40_000_000) == 0
-    assert rows_for(50, 3, 40_000_000) == 50
-    assert rows_for(5000, 0, products) == 0
+    assert rows_and_repeats(300, 3, products) == (300, 3)
+    assert rows_and_repeats(5000, 3, products) == (2000, 3)
+    assert rows_and_repeats(5000, 3, 10_000_000) == (666, 1)
+    assert rows_and_repeats(300, 3, 10_000_000) == (300, 2)
+    assert rows_and_repeats(5000, 3, 80_000_000) == (0, 0)
+    assert rows_and_repeats(50, 3, 80_000_000) == (50, 1)
+    assert rows_and_repeats(5000, 0, products) == (0, 0)
 
 
 @pytest.mark.parametrize(
