@@ -84,7 +84,8 @@ def test_without_a_search_there_are_no_trials() -> None:
     ({"search": {"space": {"network.name": ["mlp", "cnn"]}, "driver": "tpe",
                  "first": [{"network.name": "mlp"}] * 10}}, "conv2d1 cannot take rows of shape"),
     ({"search": "table", "learners": 3}, "the trials of a search are its learners"),
-    ({"search": "table", "folds": 179}, "179 folds are to be left out in turn"),
+    ({"search": {"space": SPACE, "driver": "grid"}, "folds": 179},
+     "179 folds are to be left out in turn"),
     ({"search": "table", "validation_fraction": 5}, "compares trials on held-out rows"),
 ])  # fmt: skip
 def test_what_a_search_cannot_go_with_is_a_value_error(

@@ -49,21 +49,32 @@ def rows_of(result: RunResult) -> dict[int, bytes]:
     return {m.learner: m.row.tobytes() for m in members if isinstance(m, NetworkMember)}
 
 
-@pytest.mark.parametrize("share", ["all", "per_learner"])
+@pytest.fixture(scope="module", params=["all", "per_learner"])
+def alike(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, list[dict[int, bytes]]]:
+    """A way to share, and the weights of a run with each policy."""
+    share, folder = request.param, tmp_path_factory.mktemp("alike")
+    configs = [
+        config_of(augment={"policy": policy, "share": share}, ensemble={"learners": 6})
+        for policy in POLICIES.values()
+    ]
+    return share, [rows_of(run(config, output=folder, inline=True)) for config in configs]
+
+
 @pytest.mark.parametrize("stack", [None, 1])
 def test_a_learner_has_the_bits_of_a_run_that_augments_as_it_does(
-    share: str, stack: int | None, tmp_path: Path
+    alike: tuple[str, list[dict[int, bytes]]], stack: int | None, tmp_path: Path
 ) -> None:
+    share, runs = alike
     cluster = {"stack": stack}
     base = {"policy": POLICIES["shift"], "share": share}
     config = config_of(augment=base, ensemble=pool_of("none", "shift", "mixed"), cluster=cluster)
     own = rows_of(run(config, output=tmp_path, inline=True))
     assert len(own) == 6
-    for place, policy in enumerate(POLICIES.values()):
-        whole = config_of(augment={**base, "policy": policy}, ensemble={"learners": 6})
-        alike = rows_of(run(whole, output=tmp_path, inline=True))
+    for place, weights in enumerate(runs):
         for learner in (2 * place, 2 * place + 1):
-            assert own[learner] == alike[learner]
+            assert own[learner] == weights[learner]
 
 
 def test_learners_share_a_stack_where_their_augmentation_agrees() -> None:

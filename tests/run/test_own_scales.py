@@ -62,16 +62,26 @@ def bits_of(result: RunResult) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (*files, paths.predictions("test"))}
 
 
+@pytest.fixture(scope="module")
+def of_one_scale(tmp_path_factory: pytest.TempPathFactory) -> list[dict[int, list[Floats]]]:
+    """The numbers of a run of each scale."""
+    folder = tmp_path_factory.mktemp("alike")
+    return [
+        tensors_of(run_here(config_of(scale=scale, ensemble={"learners": 8}), folder))
+        for scale in SCALES.values()
+    ]
+
+
 @pytest.mark.parametrize(
     "stored", [None, {"name": "quantile"}, {"name": "range", "low": -1.0, "high": 1.0}], ids=str
 )
-def test_a_learner_has_the_numbers_of_a_run_of_its_scale(stored: Any, tmp_path: Path) -> None:
+def test_a_learner_has_the_numbers_of_a_run_of_its_scale(
+    stored: Any, of_one_scale: list[dict[int, list[Floats]]], tmp_path: Path
+) -> None:
     sections = {} if stored is None else {"scale": stored}
     own = tensors_of(run_here(config_of(ensemble=pool_of(), **sections), tmp_path))
     assert len(own) == 8
-    for place, scale in enumerate(SCALES.values()):
-        whole = config_of(scale=scale, ensemble={"learners": 8})
-        alike = tensors_of(run_here(whole, tmp_path))
+    for place, alike in enumerate(of_one_scale):
         for learner in (2 * place, 2 * place + 1):
             for tensor, expected in zip(own[learner], alike[learner], strict=True):
                 np.testing.assert_allclose(tensor, expected, atol=2e-6)
