@@ -111,7 +111,8 @@ def test_the_regression_of_the_readme_is_clearly_better_than_a_linear_model(
     monkeypatch.chdir(tmp_path)
     sales(tmp_path / "sales.parquet")
     Path("p.yaml").write_text(fences("yaml")[2])
-    found = run("p.yaml", inline=True, **{"tracking.mlflow": False}).metrics
+    untracked: dict[str, Any] = {"tracking.mlflow": False}
+    found = run("p.yaml", inline=True, **untracked).metrics
     told = re.search(r"about (0\.\d+) \(a linear model's (0\.\d+), and 0.5 is noise\)", README)
     assert told is not None
     assert found["test/rmse"] == pytest.approx(float(told[1]), abs=0.02)
