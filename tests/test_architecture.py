@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -119,9 +120,13 @@ def room_of(module: str) -> str:
     return module.split("/")[0]
 
 
-def imports(path: Path, top_level_only: bool = False) -> Iterator[str]:
-    """Yield the absolute names that a file imports, but for those of type checking."""
-    tree = ast.parse(path.read_text())
+@cache
+def imports(path: Path, top_level_only: bool = False) -> tuple[str, ...]:
+    """Return the absolute names that a file imports, but for those of type checking."""
+    return tuple(_imports(ast.parse(path.read_text()), top_level_only))
+
+
+def _imports(tree: ast.Module, top_level_only: bool) -> Iterator[str]:
     skipped = {
         child
         for node in ast.walk(tree)
