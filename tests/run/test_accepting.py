@@ -69,7 +69,10 @@ def final_rows(paths: RunPaths) -> list[tuple[int, bytes]]:
     return found
 
 
-@pytest.mark.parametrize("stop_at", [3, None], ids=["under way", "finished"])
+@pytest.mark.parametrize(
+    "stop_at",
+    [pytest.param(3, id="under way", marks=pytest.mark.slow), pytest.param(None, id="finished")],
+)
 @pytest.mark.parametrize(
     ("training", "changes"),
     [
@@ -98,6 +101,7 @@ def test_a_longer_training_has_the_bits_of_one_that_was_longer_from_the_start(
     assert predictions[0] == predictions[1]
 
 
+@pytest.mark.slow
 def test_finished_learners_go_on_through_a_kill_after_the_change_was_accepted(
     tmp_path: Path,
 ) -> None:
@@ -182,6 +186,7 @@ def test_what_is_kept_and_cannot_bear_a_change_refuses_it_by_name(
         under_way.pipeline.write_text(whole)
 
 
+@pytest.mark.slow
 def test_learners_that_have_not_begun_take_any_plan_that_the_base_can_bear(
     tmp_path: Path,
 ) -> None:
@@ -235,6 +240,7 @@ def test_a_run_does_not_grow_by_a_changed_pipeline_unasked(tmp_path: Path) -> No
     assert last.epoch == 3
 
 
+@pytest.mark.slow
 def test_a_run_made_of_changed_ones_members_says_what_was_accepted(tmp_path: Path) -> None:
     paths = begin(tmp_path, training={})
     edit(paths, **{"training.epochs": 3})
@@ -265,6 +271,7 @@ def test_a_changed_data_file_is_shown_and_the_run_goes_on_with_the_rows_that_it_
     assert changes_since(paths.root) == []  # until it changes again
 
 
+@pytest.mark.slow
 def test_in_a_search_only_what_is_about_no_trial_changes(tmp_path: Path) -> None:
     space = {"training.optimizer.learning_rate": [0.01, 0.02]}
     settings = {
@@ -286,6 +293,7 @@ def test_in_a_search_only_what_is_about_no_trial_changes(tmp_path: Path) -> None
     assert read_run_summary(paths).pipeline["ensemble"]["combine"]["method"] == "mean_logit"
 
 
+@pytest.mark.slow
 def test_a_transferred_run_keeps_its_first_weights_and_unfreezes_its_layers(tmp_path: Path) -> None:
     source = begin(tmp_path, training={})
     transfer = {"weights": str(source.root), "freeze": ["dense1*"]}
@@ -305,6 +313,7 @@ def test_a_transferred_run_keeps_its_first_weights_and_unfreezes_its_layers(tmp_
     assert final_rows(paths) == final_rows(whole)
 
 
+@pytest.mark.slow
 def test_members_that_are_trained_again_keep_learners_as_they_are(tmp_path: Path) -> None:
     paths = begin(tmp_path, training={}, splits={"refit": True})
     text = paths.pipeline.read_text()
