@@ -7,7 +7,7 @@ step. From then on they count: a writer or reader moves into place what is still
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,9 +19,7 @@ _COMPLETE = ".complete"
 
 
 def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Replace the files of a folder, or write them there for the first time.
-
-    Files that were there before and are not among the new ones are removed, last of all.
+    """Replace files of a folder, or write them there for the first time; others stay.
 
     Args:
         folder: of the files; created where it does not exist.
@@ -46,22 +44,20 @@ def replace_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             shutil.rmtree(beside, ignore_errors=True)
             raise
     complete_replacement(folder)
-    remove_others(folder, contents)
 
 
-def remove_others(folder: Path, kept: Collection[str], endings: Collection[str] = ()) -> None:
-    """Remove the files of a folder whose contents have been made anew, but for those just made.
+def remove_others(folder: Path, kept: Collection[str], is_own: Callable[[str], bool]) -> None:
+    """Remove what an earlier writing has left in a folder, and the newest does not have.
 
     Args:
-        folder: of the files; it need not exist.
+        folder: of the files; it need not exist, and may hold a user's own files too.
         kept: names of those that stay.
-        endings: of the names that are removed; none for all.
+        is_own: whether a name is one of those that are written here; all others stay.
     """
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        is_other = path.name not in kept and (not endings or path.suffix in endings)
-        if is_other and path.is_file():
+        if path.name not in kept and is_own(path.name) and path.is_file():
             path.unlink(missing_ok=True)
 
 

@@ -20,7 +20,6 @@ from ensemble_pipe.report.numbers import Numbers, read_numbers
 from ensemble_pipe.report.page import NOTHING, Html, element, joined, picture
 from ensemble_pipe.report.unfamiliar import unfamiliar_pictures
 
-_ENDINGS = (".svg", ".png")
 _OF_NO_RESULT = ("augmentation", "search")
 
 
@@ -65,7 +64,7 @@ def draw_pictures(paths: RunPaths, is_time: Callable[[], bool] = lambda: True) -
         is_time: asked before each.
     """
     files: list[Path] = []
-    remove_others(paths.pictures, [paths.contact_sheet.name], _ENDINGS)
+    remove_others(paths.pictures, [paths.contact_sheet.name], _is_picture)
     for name, draw in drawings(read_numbers(paths)).items():
         if not is_time():
             break
@@ -119,7 +118,12 @@ def pictures_of(numbers: Numbers, is_time: Callable[[], bool]) -> Shown:
 
 def remove_old(shown: Shown) -> None:
     """Remove the files among a run's pictures that its page does not show."""
-    remove_others(shown.numbers.paths.pictures, [f"{name}.svg" for name in shown.by_name], _ENDINGS)
+    names = [f"{name}.svg" for name in shown.by_name]
+    remove_others(shown.numbers.paths.pictures, names, _is_picture)
+
+
+def _is_picture(name: str) -> bool:
+    return name.endswith((".svg", ".png"))
 
 
 def _read(path: Path | None) -> Html | None:

@@ -23,7 +23,7 @@ from ensemble_pipe import __version__
 from ensemble_pipe.core.arrays import Floats
 from ensemble_pipe.core.documents import read_bytes, read_json, validate_as
 from ensemble_pipe.core.errors import CorruptFileError
-from ensemble_pipe.core.replacement import complete_replacement, replace_files
+from ensemble_pipe.core.replacement import complete_replacement, remove_others, replace_files
 from ensemble_pipe.core.seeds import MAX_SEED
 from ensemble_pipe.core.storage import Manifest, check_sums, json_text
 from ensemble_pipe.core.tensor_files import read_tensors
@@ -78,6 +78,8 @@ def model_of(combined: Combined, schema: Schema, draws: PredictionDraws) -> Mode
 def write_artifact(folder: Path, model: Model) -> None:
     """Write an ensemble; where there is one, a kill leaves that or the new one, whole.
 
+    Files of members of an earlier one are removed; a caller's own files in the folder stay.
+
     Args:
         folder: of the artifact; created where it does not exist.
         model: the ensemble.
@@ -105,6 +107,7 @@ def write_artifact(folder: Path, model: Model) -> None:
     files[_MODEL] = json_text(values).encode()
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     replace_files(folder, {**files, "manifest.json": json_text({"sums": sums}).encode()})
+    remove_others(folder, files, _is_of_a_member)
 
 
 class _ModelRecord(BaseModel):

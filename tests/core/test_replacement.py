@@ -9,7 +9,12 @@ import pytest
 
 from ensemble_pipe.core import replacement
 from ensemble_pipe.core.errors import CorruptFileError, InputError, StorageError
-from ensemble_pipe.core.replacement import complete_replacement, remove_unfinished, replace_files
+from ensemble_pipe.core.replacement import (
+    complete_replacement,
+    remove_others,
+    remove_unfinished,
+    replace_files,
+)
 
 OLD = {"a": b"old", "b": b"old", "manifest.json": b"old"}
 NEW = {"a": b"new", "b": b"new", "c": b"new", "manifest.json": b"new"}
@@ -36,10 +41,12 @@ def test_the_files_are_replaced_and_nothing_is_left_beside_them(folder: Path) ->
     assert len(list(folder.iterdir())) == len(NEW)
 
 
-def test_files_that_the_new_ones_do_not_have_are_removed(folder: Path) -> None:
+def test_what_the_new_files_do_not_have_is_removed_and_what_is_a_users_stays(folder: Path) -> None:
     replace_files(folder, NEW)
+    (folder / "notes.txt").write_bytes(b"own")
     replace_files(folder, OLD)
-    assert contents(folder) == OLD
+    remove_others(folder, OLD, NEW.__contains__)
+    assert contents(folder) == OLD | {"notes.txt": b"own"}
 
 
 @pytest.mark.parametrize("moved", range(len(NEW) + 1))

@@ -169,6 +169,17 @@ def test_no_file_is_left_or_needed(
     assert outputs(loaded).tobytes() == outputs(model).tobytes()
 
 
+def test_saving_leaves_a_users_own_files_and_removes_those_of_earlier_members(
+    tmp_path: Path,
+) -> None:
+    own = ["data.csv", "members.csv", "my_trees-1.safetensors"]
+    for name in (*own, "estimator-7.skops", "trees-8.safetensors", "library-9.lightgbm"):
+        (tmp_path / name).write_text("earlier")
+    EnsembleClassifier(**QUICK).fit(X, LABELS).save(tmp_path)
+    model = ["manifest.json", "members.safetensors", "model.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*own, *model])
+
+
 @pytest.mark.parametrize(("kind", "y", "expected"), [
     (EnsembleRegressor, np.full(20, 7.0), 7.0),
     (EnsembleRegressor, np.zeros(20), 0.0),
