@@ -26,7 +26,9 @@ _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY = (1, 2), 3, (4, 5, 6), 7, 8
 _LISTS, _STRUCT = (9, 10), 12  # a set is written as a list; Parquet has no map
 _LONG = 15  # a list of this length or more has its length after its header
 _MOST = 1 << 40  # rows, or bytes, so that sums of them are numbers of 64 bits
+_LAST_SHIFT = 63  # of a number of ten bytes; far longer ones would take the square of their length
 _REQUIRED = "a field is missing that every Parquet file has"
+_TOO_LONG = "a number takes more than ten bytes"
 
 Fields = dict[int, int]  # of a struct, by id: a number, or the place of a value of another type
 Reader = Callable[[int, int], int]  # (place, type of a value) -> the place behind it
@@ -187,12 +189,14 @@ class _Reading:
             if kind in _INTEGERS:
                 byte = number = content[place]  # as _varint, of which most numbers here are
                 place += 1
-                shift = 0
-                while byte > 127:
-                    byte = content[place]
-                    place += 1
-                    shift += 7
-                    number += (byte - 1) << shift
+                if byte > 127:
+                    shift = 0
+                    while byte > 127 and shift < _LAST_SHIFT:
+                        byte = content[place]
+                        place += 1
+                        shift += 7
+                        number += (byte - 1) << shift
+                    _require(byte < 128, _TOO_LONG)
                 fields[field] = number >> 1 ^ -(number & 1)
             else:
                 fields[field] = place
@@ -255,12 +259,13 @@ class _Reading:
         byte = content[place]
         if byte < 128:
             return byte, place + 1
-        number, shift = byte & 127, 7
-        while byte > 127:
+        number, shift = byte & 127, 0
+        while byte > 127 and shift < _LAST_SHIFT:
             place += 1
             byte = content[place]
-            number |= (byte & 127) << shift
             shift += 7
+            number |= (byte & 127) << shift
+        _require(byte < 128, _TOO_LONG)
         return number, place + 1
 
 
