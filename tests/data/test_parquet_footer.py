@@ -153,6 +153,8 @@ def test_values_nested_too_deeply_and_cut_or_foreign_ones_are_refused() -> None:
         b"\x05" + b"\xff" * 1_000_000: "a number takes more than ten bytes",
         b"\x18" + b"\xff" * 1_000_000: "a number takes more than ten bytes",
         b"\x15" + b"\xff" * 9 + b"\x01\0": "a field is missing",
+        b"\x15\x04" * 40_000 + b"\0": "a field has an impossible number",
+        b"\x05\x01\x04\0": "a field has an impossible number",
         b"\x15\x04": "ends in the middle of a value",
         b"\x1f": "a value has an unknown type",
         b"\x29\x15\x04\x00": "another type than Parquet's",

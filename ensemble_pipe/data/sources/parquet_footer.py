@@ -27,6 +27,7 @@ _LISTS, _STRUCT = (9, 10), 12  # a set is written as a list; Parquet has no map
 _LONG = 15  # a list of this length or more has its length after its header
 _MOST = 1 << 40  # rows, or bytes, so that sums of them are numbers of 64 bits
 _LAST_SHIFT = 63  # of a number of ten bytes; far longer ones would take the square of their length
+_LAST_FIELD = (1 << 15) - 1  # ids have 16 bits, so that a struct holds a bounded number of them
 _REQUIRED = "a field is missing that every Parquet file has"
 _TOO_LONG = "a number takes more than ten bytes"
 
@@ -186,6 +187,8 @@ class _Reading:
                 field += header >> 4
             else:
                 field, place = self._number(place)
+            if not 0 <= field <= _LAST_FIELD:
+                raise ValueError("its footer is damaged: a field has an impossible number")
             if kind in _INTEGERS:
                 byte = number = content[place]  # as _varint, of which most numbers here are
                 place += 1
