@@ -24,11 +24,11 @@ from ensemble_pipe.run.display import Display
 from ensemble_pipe.run.ordering import plan_work
 from ensemble_pipe.run.resuming import Remaining
 from ensemble_pipe.run.sinks import Sink
-from ensemble_pipe.run.time_limit import TimeLimit
 from ensemble_pipe.tracking.refitted import RefittedEntry
 from ensemble_pipe.training.estimator_settings import CatBoost, HistogramBoosting, LightGbm
 from ensemble_pipe.training.estimators import EstimatorPlan
 from ensemble_pipe.training.events import Checkpoint, EstimatorFitted, Event, Failed
+from ensemble_pipe.training.halting import Halted
 from ensemble_pipe.training.plan import LearnerPlan
 from ensemble_pipe.training.state import LearnerState
 
@@ -167,7 +167,8 @@ class Refit:
         remaining: Remaining,
         width: int | None,
         display: Display,
-        limit: TimeLimit,
+        halted: Halted,
+        early: bool,
     ) -> None:
         """Train the remaining learners, to their end or until the time limit ends it.
 
@@ -176,15 +177,16 @@ class Refit:
             remaining: learners.
             width: of a stack; None chooses it.
             display: of the progress.
-            limit: of the run.
+            halted: whether the time limit has come.
+            early: whether members are wanted early, since there is a limit.
 
         Raises:
             ClusterError: the executor lost a stack too often.
         """
         display.message(f"training the members again, on all {self.data.rows} rows but the test's")
-        halted, recipe = limit.ends_training, self.data.recipe
+        recipe = self.data.recipe
         trainers = executor.trainers if executor.wait(halted) else 1
-        work = plan_work(remaining, self.schema, trainers, width, 1, limit.is_set)
+        work = plan_work(remaining, self.schema, trainers, width, 1, early)
         display.begin(remaining.networks, remaining.estimators)
         for event in executor.run(work, recipe, self.schema, halted):
             display.event(event)

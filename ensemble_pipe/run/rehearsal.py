@@ -1,7 +1,7 @@
 """The rehearsal of a run's end: how long predicting and combining will take, before training."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -76,6 +76,15 @@ class Ending:
     def halted(self) -> Halted:
         """What trainers ask whether to end."""
         return self.ends_training if self._limit.is_set else never
+
+    def limit_s(self, untrained: Collection[object]) -> float | None:
+        """Return the seconds of the limit; None where it is not why training ended.
+
+        Args:
+            untrained: what training has left undone.
+        """
+        ended_by_other = untrained and not self.has_come
+        return self._limit.seconds if self._limit.is_set and not ended_by_other else None
 
     @property
     def is_rehearsed(self) -> bool:

@@ -27,7 +27,7 @@ class SessionResult:
         unfinished: learners whose training was ended early, ascending.
         under_way: those of them that had begun.
         not_refitted: learners of the ensemble that were to be trained again, and were not.
-        limit_s: the time limit in seconds; None where there was none.
+        limit_s: the time limit in seconds; None where there was none, or it did not end the run.
         further: what was to be trained that has no learners yet.
         unmeasured: what the time was too short to measure.
         warnings: to the user, about groups with missing folds.

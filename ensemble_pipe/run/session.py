@@ -210,11 +210,12 @@ class Session:
         self._refit = Refit(again, self._data.recipe, self._schema, self._sink)
         remaining = restore(self._refit)
         self._ending.expect(0)
-        if executor is None or self.open or not remaining.learners or self._limit.ends_training():
+        halted, early = self._ending.halted, self._limit.is_set
+        if executor is None or self.open or not remaining.learners or halted():
             return
         with self._timeline.stage("refit"):
             width = self._config.cluster.stack
-            self._refit.train(executor, remaining, width, self._display, self._limit)
+            self._refit.train(executor, remaining, width, self._display, halted, early)
 
     def add_under_way(self, by_score: bool = False) -> None:
         """Add the members of learners that are still open; nothing is trained after that.
@@ -260,6 +261,7 @@ class Session:
         evidence = data.part(held), self._external(held)
         seed, limit, timeline = self._config.seed, self._limit, self._timeline
         compared = compare(data, aggregator, combined, measured, evidence, seed, limit, timeline)
+        not_refitted = () if again is None else again.missing
         result = SessionResult(
             model=model_of(final, self._schema, self._draws),
             measured=measured,
@@ -268,10 +270,10 @@ class Session:
             metrics=flat_metrics(measured, left_out) | compared.baselines,
             failed=self.failed,
             unfinished=tuple(sorted(self.open)),
-            under_way=self._under_way.report(self.registry),
+            under_way=self._under_way.report(combined.members),
             further=self.further,
-            not_refitted=() if again is None else again.missing,
-            limit_s=self._limit.seconds if self._limit.is_set else None,
+            not_refitted=not_refitted,
+            limit_s=self._ending.limit_s(self.open or not_refitted or self.further),
             unmeasured=compared.unmeasured,
             warnings=(
                 *fold_warnings(self._plans, aggregator, how),

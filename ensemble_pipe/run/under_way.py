@@ -1,6 +1,6 @@
 """Learners whose training is not at its end: where each stands, and what it yields all the same."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from ensemble_pipe.config.plans import Plans
@@ -74,10 +74,21 @@ class UnderWay:
             found.append(LearnerUnderWay(learner, share, joins or learner in there))
         self.added = sorted(found, key=lambda one: one.learner)
 
-    def report(self, registry: MemberRegistry) -> tuple[LearnerUnderWay, ...]:
-        """Return learners under way, and whether the ensemble is made of members of each."""
-        there = {member.learner for member in registry.aggregator.members}
-        return tuple(replace(one, is_member=one.learner in there) for one in self.added or ())
+    def report(self, members: Sequence[Member]) -> tuple[LearnerUnderWay, ...]:
+        """Return learners under way, and whether the ensemble is made of members of each.
+
+        Args:
+            members: of the ensemble as it was combined.
+        """
+        there = {member.learner for member in members}
+        return tuple(
+            replace(
+                one,
+                is_member=one.learner in there,
+                is_left_out=one.is_member and one.learner not in there,
+            )
+            for one in self.added or ()
+        )
 
     def _members(
         self, learner: int, registry: MemberRegistry, plans: Plans, data: TrainingData

@@ -236,7 +236,7 @@ class ResultEntry(JournalEntry):
         unfinished: learners whose training had not ended.
         under_way: those of them that had begun.
         not_refitted: learners of the ensemble that were to be trained again, and were not.
-        limit_s: the time limit, in seconds; None where there was none.
+        limit_s: the time limit, in seconds; None where there was none, or it did not end the run.
         unmeasured: what the time was too short to measure.
         further: what was to be trained that has no learners yet.
     """

@@ -1,10 +1,15 @@
 """What a run that ended early would have done with more time, in words."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from ensemble_pipe.core.durations import duration_text
 from ensemble_pipe.core.messages import list_names
 from ensemble_pipe.tracking.schemas import LearnerUnderWay
+
+# What becomes of a learner under way.
+_Fate = Literal["joins", "left out", "not better"]
+_FATES: tuple[_Fate, ...] = ("joins", "left out", "not better")
 
 
 def left_undone(
@@ -18,7 +23,7 @@ def left_undone(
     """Return one line; "" where nothing was left undone.
 
     Args:
-        limit_s: the time limit in seconds; None where there was none.
+        limit_s: the time limit in seconds; None where there was none, or it did not end the run.
         unfinished: learners whose training had not ended.
         under_way: those of them that had begun.
         not_refitted: learners that were to be trained again, and were not.
@@ -32,10 +37,7 @@ begun'
     """
     begun = {one.learner for one in under_way}
     open_ = [one for one in under_way if one.learner in unfinished]
-    parts = [
-        _under_way([one for one in open_ if one.is_member == joins], joins)
-        for joins in (True, False)
-    ]
+    parts = [_under_way([one for one in open_ if _fate(one) == fate], fate) for fate in _FATES]
     waiting = [learner for learner in unfinished if learner not in begun]
     if waiting:
         parts.append(f"{_named(waiting)} not begun")
@@ -49,14 +51,22 @@ begun'
     return f"{why}{text}" if text else ""
 
 
-def _under_way(several: Sequence[LearnerUnderWay], join: bool) -> str:
+def _fate(one: LearnerUnderWay) -> _Fate:
+    if one.is_member:
+        return "joins"
+    return "left out" if one.is_left_out else "not better"
+
+
+def _under_way(several: Sequence[LearnerUnderWay], fate: _Fate) -> str:
     """Return what becomes of learners that had begun, and where they were; "" for none."""
     if not several:
         return ""
     names, one = _named([own.learner for own in several]), len(several) == 1
     where = _where(several)
-    if join:
+    if fate == "joins":
         return f"{names} {'joins as it was' if one else 'join as they were'} {where}"
+    if fate == "left out":
+        return f"{names} {'is' if one else 'are'} left out of the ensemble {where}"
     verb, them = ("does", "it") if one else ("do", "them")
     return f"{names} {verb} not join, since the ensemble is better without {them} {where}"
 

@@ -161,8 +161,10 @@ class LearnerUnderWay:
     Attributes:
         share: of its steps that it had taken; None of a learner without steps.
         is_member: whether the ensemble has what it had yielded.
+        is_left_out: whether it was a candidate that the ensemble was combined without.
     """
 
     learner: Count
     share: Number | None
     is_member: Flag
+    is_left_out: Flag = False

@@ -173,7 +173,9 @@ def test_a_stopped_run_can_be_ended_with_what_it_has(interrupted: tuple[Path, St
     assert (result.members, result.unfinished) == (2, (2,))
     (found,) = entries(result, "result")
     assert found["unfinished"] == [2]
-    assert found["under_way"] == [{"learner": 2, "share": 0.75, "is_member": False}]
+    (under_way,) = found["under_way"]
+    assert under_way["is_member"] is under_way["is_left_out"] is False
+    assert (under_way["learner"], under_way["share"]) == (2, 0.75)
     assert resume(run_dir, inline=True).members == 3
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -205,6 +206,10 @@ def test_learners_that_the_ensemble_is_better_without_are_named() -> None:
         "learners 4, 5 do not join, since the ensemble is better without them at 40% to 50% of "
         "their steps"
     )
+    left_out = LearnerUnderWay(0, 0.5, False, is_left_out=True)
+    assert left_undone(None, [0], [left_out]) == (
+        "learner 0 is left out of the ensemble at 50% of its steps"
+    )
     assert left_undone(60.0, [], []) == ""
 
 
@@ -237,6 +242,14 @@ def test_interrupted_training_yields_what_is_under_way(tmp_path: Path) -> None:
     assert model_bytes(result) == model_bytes(whole)
 
 
+def test_a_limit_that_has_not_come_is_no_reason(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(config_of(), output=tmp_path, inline=True, display=StopAt(3), time_limit="1h")
+    (run_dir,) = tmp_path.iterdir()
+    report = (run_dir / "report.html").read_text()
+    assert "With more time the run would have gone on: learner 0 joins as it was " in report
+
+
 def test_folds_that_are_covered_are_the_evidence(
     tmp_path: Path, limited: Callable[[int], None]
 ) -> None:
@@ -251,6 +264,17 @@ def test_folds_that_are_covered_are_the_evidence(
     result = run(config, output=tmp_path, inline=True, time_limit="1h")
     assert {m.learner for m in ensemble_pipe.load(result.run_dir).members} == {0, 1}
     assert np.isfinite(result.metrics["validation/nll"])
+
+
+def test_a_learner_under_way_that_is_not_combined_is_said_to_be_left_out(tmp_path: Path) -> None:
+    config = config_of(ensemble={"learners": 3, "combine": {"most_members": 1}})
+    with pytest.raises(KeyboardInterrupt):
+        run(config, output=tmp_path, inline=True, display=StopAt(7))
+    (run_dir,) = tmp_path.iterdir()
+    (member,) = ensemble_pipe.load(run_dir).members
+    other = 1 - member.learner
+    told = rf"learner {member.learner} joins .*; learner {other} is left out of the ensemble at "
+    assert re.search(told, (run_dir / "report.html").read_text())
 
 
 @pytest.mark.parametrize("value", ["soon", "5x", 0, -1, "-3s", "", True])
