@@ -217,5 +217,5 @@ def test_a_rewind_drops_what_the_run_will_say_again(
         journal.append(entry)
     journal.close()
     rewind(path, {0: 1}, train=train)
-    always = ["started", "learner", "grown", "resumed", "cost"]
+    always = ["started", "learner", "grown", "resumed", "accepted", "cost"]
     assert kinds(path) == [*always, *kept, "checked", "timeline"]
