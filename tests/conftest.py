@@ -89,11 +89,15 @@ class StopAt(Silent):
 
     def __init__(self, checkpoints: int) -> None:
         self.left = checkpoints
+        self.messages: list[str] = []
 
     def event(self, event: Event) -> None:
         self.left -= isinstance(event, Checkpoint)
         if self.left == 0:
             raise KeyboardInterrupt
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -69,13 +69,16 @@ def require_evidence(
         )
 
 
-def no_members(failed: Mapping[int, str], limit: TimeLimit) -> EnsemblePipeError:
-    """Return the error of a session that has no member."""
+def no_members(failed: Mapping[int, str], limit: TimeLimit, has_come: bool) -> EnsemblePipeError:
+    """Return the error of a session that has no member, `has_come` if its limit ended training."""
     if failed:
         return TrainingError(f"no learner was trained to the end: {_reasons(failed)}")
-    if limit.is_set:
+    if has_come:
         return ConfigError(limit.too_short())
-    return TrainingError("no learner is finished or under way, so there is no ensemble yet")
+    return TrainingError(
+        "no learner is finished or has a first checkpoint, as the end of an epoch makes one, so "
+        "there is no ensemble yet; train on, without `--finish`"
+    )
 
 
 def _reasons(failed: Mapping[int, str]) -> str:

@@ -231,7 +231,7 @@ class Session:
         how, decide = ensemble.combine, ensemble.decide
         self.add_under_way()
         if not self.member_count:
-            raise no_members(self.failed, self._limit)
+            raise no_members(self.failed, self._limit, self._ending.has_come)
         announcing.combining(self._display)
         folds = cross_validated(self._plans, aggregator, self._data, self._draws)
         if not self._held_out:

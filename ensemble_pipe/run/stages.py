@@ -50,7 +50,7 @@ def train_and_measure(
     """Train the unfinished learners, then combine and measure all members.
 
     Where training is interrupted, the ensemble of the members so far, and of what learners under
-    way yield, is written before the interruption goes on.
+    way yield, is written before the interruption goes on, if there are any.
 
     Args:
         paths: of the run.
@@ -112,6 +112,8 @@ def train_and_measure(
             )
             with interruptible():
                 display.message(_finish(session, course, display).left_undone)
+        else:
+            display.message("stopping: no learner has a first checkpoint, so there is no ensemble")
         raise
     finally:
         sink.flush()

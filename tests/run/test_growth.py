@@ -189,11 +189,16 @@ def test_a_run_that_is_ended_still_says_which_learners_failed(tmp_path: Path) ->
 
 
 def test_a_run_without_a_learner_under_way_has_no_ensemble(tmp_path: Path) -> None:
+    display = StopAt(1)
     with pytest.raises(KeyboardInterrupt):
-        run_here(tmp_path, pipeline(learners=2), display=StopAt(1))
+        run_here(tmp_path, pipeline(learners=2), display=display)
+    assert (
+        "stopping: no learner has a first checkpoint, so there is no ensemble" in display.messages
+    )
     (run_dir,) = tmp_path.iterdir()
-    with pytest.raises(TrainingError, match="no learner is finished or under way"):
-        resume(run_dir, inline=True, train=False)
+    told = "finished or has a first checkpoint.*without `--finish`"
+    with pytest.raises(TrainingError, match=told):
+        resume(run_dir, inline=True, train=False, time_limit="1h")
 
 
 @pytest.fixture(scope="module")
