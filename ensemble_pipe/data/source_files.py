@@ -5,6 +5,7 @@ A run has its own copy of the rows; this says only that they are no longer those
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
@@ -39,17 +40,22 @@ def changed_files(
 ) -> dict[str, tuple[str, SourceFiles]]:
     """Return what became of files since, by setting: one line in words, and their state now.
 
-    Files that are not there any more, as on another machine, are not compared. The contents are
-    read only of files whose names, sizes or times of writing are others.
+    Files that are not there any more, as on another machine, or that may not be read are not
+    compared. The contents are read only of files whose names, sizes or times of writing are others.
     """
     found = {}
     for setting, then in recorded.items():
-        files = _files(then.location)
-        if files and _stamp(files) != then.stamp:
+        if not _is_untouched(then):
             now = _state(then.location)
             if now is not None and now.sha256 != then.sha256:
                 found[setting] = (_line(then, now), now)
     return found
+
+
+def _is_untouched(then: SourceFiles) -> bool:
+    with suppress(OSError):
+        return _stamp(_files(then.location)) == then.stamp
+    return False
 
 
 def _line(then: SourceFiles, now: SourceFiles) -> str:
@@ -61,9 +67,9 @@ def _line(then: SourceFiles, now: SourceFiles) -> str:
 
 def _state(location: str) -> SourceFiles | None:
     """Return the state of the files at a place; None where there are none that can be read."""
-    files = _files(location)
     whole = hashlib.sha256()
     try:
+        files = _files(location)
         stamp = _stamp(files)
         for name, path in files.items():
             whole.update(f"{name} {sha256_of(path)};".encode())

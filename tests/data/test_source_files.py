@@ -70,6 +70,19 @@ def test_files_that_are_gone_are_not_compared(rows: Path) -> None:
     assert changed_files(recorded) == {}
 
 
+def test_files_that_may_not_be_read_are_not_compared(
+    rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = files_of(Table(path=str(rows), label="y"))
+    rows.write_text("other")
+
+    def forbidden(path: Path) -> bool:
+        raise PermissionError(f"permission denied: {path}")
+
+    monkeypatch.setattr(Path, "is_file", forbidden)
+    assert changed_files(recorded) == {}
+
+
 def test_neither_addresses_nor_bundled_sets_are_files() -> None:
     assert files_of(Table(path="s3://bucket/rows.parquet", label="y")) == {}
     assert files_of(Bundled()) == {}
