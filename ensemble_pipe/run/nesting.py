@@ -31,7 +31,8 @@ def below_active_run(pipeline: Pipeline) -> Pipeline:
 def require_parent(pipeline: Pipeline, output: Path) -> None:
     """Raise InputError where a pipeline's `tracking.parent_run` names no run of its store.
 
-    A store that cannot be reached is not waited for: nothing else of it delays a run either.
+    A store that cannot be reached is no obstacle. One that refuses is not waited for; a server that
+    takes the question and is silent is, for 40 s.
 
     Args:
         pipeline: of the run.
