@@ -30,7 +30,7 @@ from ensemble_pipe.run.unchanged import (
     listed,
 )
 from ensemble_pipe.tracking.cursor import Cursor
-from ensemble_pipe.tracking.journal import Journal
+from ensemble_pipe.tracking.journal import Journal, read_entries
 from ensemble_pipe.tracking.kinds import AcceptedEntry
 from ensemble_pipe.training.checkpoints import list_checkpoints
 from ensemble_pipe.training.plan import LearnerPlan
@@ -179,22 +179,23 @@ def _overlap(path: str, other: str) -> bool:
 def record(paths: RunPaths, found: Differences) -> None:
     """Record what is accepted: in the journal, then in the manifest, which completes it.
 
-    After a kill in between, what the manifest lacks differs still, and is accepted once more.
+    After a kill in between, what the manifest lacks differs still, and is accepted once more; the
+    manifest has then both from the journal.
     """
-    entry = _entry(found)
     sums = found.manifest.sums
     if found.edited is not None:
         text = yaml.safe_dump(resolve(found.edited.now), sort_keys=False)
         atomic_write(paths.pipeline, text)
         sums = sums | sums_of(paths.root, [paths.pipeline.name])
     journal = Journal(paths.journal)
-    journal.append(entry)
+    journal.append(_entry(found))
     journal.close()
+    accepted = (one for one in read_entries(paths.journal) if isinstance(one, AcceptedEntry))
     manifest = replace(
         found.manifest,
         sums=sums,
         environment=provenance.environment(),
-        accepted=[*found.manifest.accepted, Accepted(entry.time_ms, entry.changes)],
+        accepted=[Accepted(one.time_ms, one.changes) for one in accepted],
         data=found.manifest.data | {setting: state for setting, (_, state) in found.data.items()},
     )
     write_summed_json(paths.manifest, asdict(manifest))

@@ -225,6 +225,10 @@ def test_a_kill_between_the_journal_and_the_manifest_is_made_good_by_the_next_re
     with pytest.raises(RunDirectoryError, match="was rewritten, with the same settings"):
         resume(paths.root, inline=True)
     resume(paths.root, inline=True, accept_changes=True)
+    assert [entry.changes for entry in read_manifest(paths).accepted] == [
+        ["training.epochs: 2 -> 3"],
+        ["pipeline.yaml: was rewritten, with the same settings"],
+    ]
     assert final_rows(paths) == final_rows(begin(tmp_path, training={"epochs": 3}))
 
 
