@@ -107,13 +107,22 @@ _CAPTIONS = {
 }
 
 
+def is_drawn(name: str) -> bool:
+    """Return whether pictures of some run have this name."""
+    return _known(name) is not None
+
+
 def caption_of(name: str, numbers: Numbers) -> Caption:
     """Return the texts of a picture, with what its numbers say."""
-    known = _CAPTIONS.get(name) or _CAPTIONS.get(name.rpartition("_")[0])
+    known = _known(name)
     if known is None:
         return Caption("other", name.replace("_", " "))
     say = _SEEN.get(name)
     return known if say is None else known.saying(**say(numbers))
+
+
+def _known(name: str) -> Caption | None:
+    return _CAPTIONS.get(name) or _CAPTIONS.get(name.rpartition("_")[0])
 
 
 def _curves(numbers: Numbers) -> dict[str, str]:

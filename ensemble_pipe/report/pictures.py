@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from ensemble_pipe.core.replacement import remove_others
 from ensemble_pipe.core.storage import RunPaths
 from ensemble_pipe.report.by_group import group_pictures
 from ensemble_pipe.report.calibration import calibration_pictures
-from ensemble_pipe.report.captions import Caption, caption_of
+from ensemble_pipe.report.captions import Caption, caption_of, is_drawn
 from ensemble_pipe.report.curves import curve_pictures
 from ensemble_pipe.report.diversity import diversity_pictures
 from ensemble_pipe.report.drawing import Drawings, inline, read_picture, save_figure
@@ -64,8 +64,9 @@ def draw_pictures(paths: RunPaths, is_time: Callable[[], bool] = lambda: True) -
         is_time: asked before each.
     """
     files: list[Path] = []
-    remove_others(paths.pictures, [paths.contact_sheet.name], _is_picture)
-    for name, draw in drawings(read_numbers(paths)).items():
+    numbers = read_numbers(paths)
+    remove_others(paths.pictures, [paths.contact_sheet.name], partial(_is_own, numbers))
+    for name, draw in drawings(numbers).items():
         if not is_time():
             break
         files.append(paths.picture(f"{name}.svg"))
@@ -118,12 +119,15 @@ def pictures_of(numbers: Numbers, is_time: Callable[[], bool]) -> Shown:
 
 def remove_old(shown: Shown) -> None:
     """Remove the files among a run's pictures that its page does not show."""
-    names = [f"{name}.svg" for name in shown.by_name]
-    remove_others(shown.numbers.paths.pictures, names, _is_picture)
+    names, numbers = [f"{name}.svg" for name in shown.by_name], shown.numbers
+    remove_others(numbers.paths.pictures, names, partial(_is_own, numbers))
 
 
-def _is_picture(name: str) -> bool:
-    return name.endswith((".svg", ".png"))
+def _is_own(numbers: Numbers, name: str) -> bool:
+    """Return whether a file among a run's pictures is one that a run has drawn, not a user's."""
+    return name in numbers.run.pictures or (
+        name.endswith(".svg") and is_drawn(name.removesuffix(".svg"))
+    )
 
 
 def _read(path: Path | None) -> Html | None:

@@ -300,6 +300,7 @@ def test_pictures_of_an_earlier_result_are_gone(copied: RunPaths) -> None:
     sheet = copied.contact_sheet.read_bytes()
     with copied.journal.open("a") as journal:
         journal.write('{"kind": "pictures", "time_ms": 1, "names": ["residuals.svg"]}\n')
+    (copied.pictures / "notes.svg").write_text("a user's own")
     before = len(list(copied.pictures.iterdir()))
     page_of(copied)
     assert len(list(copied.pictures.iterdir())) == before - 1
@@ -307,7 +308,7 @@ def test_pictures_of_an_earlier_result_are_gone(copied: RunPaths) -> None:
     assert "residuals" not in copied.report.read_text()
     copied.picture("rejection.svg").write_text("of fewer members")
     draw_pictures(copied, lambda: False)
-    assert [path.name for path in copied.pictures.iterdir()] == ["augmentation.svg"]
+    assert {path.name for path in copied.pictures.iterdir()} == {"augmentation.svg", "notes.svg"}
     assert copied.contact_sheet.read_bytes() == sheet
 
 
