@@ -107,7 +107,7 @@ def test_it_goes_on_without_a_learner_that_fails(prepare: Prepare) -> None:
 def test_without_members_there_is_no_ensemble(prepare: Prepare) -> None:
     session = session_of(prepared_with(prepare, {}))
     session.train(None)
-    with pytest.raises(TrainingError, match="finished or under way, so there is no ensemble yet"):
+    with pytest.raises(TrainingError, match="no learner is finished or has a first checkpoint"):
         session.finish()
     session.failed = {0: "its loss is not finite"}
     with pytest.raises(TrainingError, match="to the end: learner 0: its loss is not finite"):
